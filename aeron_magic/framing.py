@@ -1,0 +1,376 @@
+"""Bytes in, frames out: what a service sent, cut into events.
+
+The services' pages do not say how a stream is framed, so this room takes what is plausible: a
+server-sent event stream, newline-delimited JSON, JSON objects back to back or pretty-printed, an
+array of them, and one plain object. What the body looks like decides; the content type is asked
+only where the bytes leave it open. No socket, clock or thread: a reader feeds what it got, however
+it was cut, and the frames are the same.
+
+Server-sent events follow https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing.
+Lines are cut here, on bytes: a line feed ends every unfinished UTF-8 sequence, so whole lines
+decode alike wherever the reads were cut. httpx-sse decodes the fields of a line. What it gets
+wrong by the standard:
+
+* it reads text, so the reader's charset rules where UTF-8 must, and a byte-order mark hides the
+  first field: both are settled here, before there are lines;
+* it holds a line back that ends in CR until the next byte has come: here it ends at once, and a
+  line feed at the head of the next read belongs to it;
+* a blank line gives an event without any ``data`` as soon as an ``event``, a ``retry`` or, ever
+  since the first, an ``id`` came, so that each keep-alive is an empty event: mended in ``_line``;
+* ``retry: -5`` (also ``+5``, ``1_0`` and non-ASCII digits) is taken for a number: nothing here
+  reconnects by it, so the field is ignored as a whole, and it makes no event.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from httpx_sse import ServerSentEvent
+
+__all__ = ["FRAME_LIMIT", "REST_LIMIT", "Frame", "Framing", "Kind"]
+
+Kind = Literal["", "sse", "json", "other"]
+"""How a body is framed; empty until it is known."""
+
+FRAME_LIMIT = 32 * 2**20
+"""Bytes without a single frame after which a body is given up: no reply is that long."""
+
+REST_LIMIT = 2_000
+"""Characters of what could not be read that are kept."""
+
+_BOM = b"\xef\xbb\xbf"
+_SPACE = b" \t\r\n"
+_FIELDS = ("data", "event", "id", "retry")
+_NAMES = tuple(name.encode() for name in _FIELDS)
+_NAME = re.compile(rb"[a-z]+")
+_REST_BYTES = 4 * REST_LIMIT
+
+# The runs of bytes in JSON between those that matter. Possessive, so that they never turn back.
+_BETWEEN = re.compile(rb"[ \t\r\n,\[\]]*+")
+_STRING = re.compile(rb'(?:[^"\\]++|\\.)*+', re.DOTALL)
+_OUTSIDE = re.compile(rb'(?:[^{}"]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_OPEN, _CLOSE, _QUOTE = b'{}"'
+
+
+class Frame(NamedTuple):
+    """One event of a stream, or one JSON object.
+
+    A tuple and not a dataclass: one is made for each event, at a third of the cost.
+
+    Parameters
+    ----------
+    data
+        The event's data, its lines joined by line feeds; or the text of one JSON object, which is
+        balanced, but not checked further.
+    id
+        The last event id of the stream so far, empty if there was none. Empty for JSON.
+    event
+        The event's type; empty for the default one, which the standard calls ``message``, and for
+        JSON.
+    """
+
+    data: str
+    id: str = ""
+    event: str = ""
+
+
+class Framing:
+    """Cuts one body into frames, whatever the reads were.
+
+    Parameters
+    ----------
+    content_type
+        The answer's ``Content-Type``. Asked only where the body begins with neither a JSON object,
+        nor markup, nor a field of an event stream.
+    limit
+        Bytes without a single frame after which the body is given up (default ``FRAME_LIMIT``),
+        so that a server that never ends a line or an object cannot fill the memory.
+    """
+
+    __slots__ = (
+        "_bom",
+        "_framed",
+        "_held",
+        "_labelled",
+        "_limit",
+        "_read",
+        "_reader",
+        "_unframed",
+        "kind",
+    )
+
+    kind: Kind
+    """How the body is framed. A body that proves unreadable before its first frame is ``other``;
+    one that breaks after a good frame keeps its kind."""
+
+    def __init__(self, content_type: str = "", *, limit: int = FRAME_LIMIT) -> None:
+        self.kind = ""
+        self._labelled = content_type.partition(";")[0].strip().lower() == "text/event-stream"
+        self._limit = limit
+        self._unframed = 0
+        self._framed = False
+        self._bom = True
+        self._held = b""
+        self._reader: _Events | _Objects | None = None
+        self._read: Callable[[bytes], list[Frame]] = self._sniff
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        """The frames that ``chunk`` completes, oldest first."""
+        frames = self._read(chunk)
+        if frames:
+            self._unframed = 0
+            self._framed = True
+        else:
+            self._unframed += len(chunk)
+            if self._unframed > self._limit and self._reader is not None:
+                self._refuse(self._reader.left())
+        return frames
+
+    def close(self) -> list[Frame]:
+        """The frames that the end of the body completes.
+
+        There are none: by the standard an event without its blank line is discarded, and an
+        object without its last brace is no object. What was discarded is in `rest`.
+        """
+        if not self.kind and self._held.strip(_SPACE):
+            self._refuse(self._held)
+        return []
+
+    @property
+    def rest(self) -> str:
+        """The beginning of what could not be read: at most ``REST_LIMIT`` characters.
+
+        A web page or other garbage, lines that are no field of an event stream, an unfinished
+        line or object. Empty if all was read.
+        """
+        left = self._held if self._reader is None else self._reader.left()
+        return left[:_REST_BYTES].decode("utf-8", "replace")[:REST_LIMIT]
+
+    def _sniff(self, chunk: bytes) -> list[Frame]:
+        """Find out what the body is, then read all that has come of it."""
+        held = self._held + chunk
+        if self._bom:
+            if len(held) < len(_BOM) and _BOM.startswith(held):
+                self._held = held
+                return []
+            held = held.removeprefix(_BOM)
+            self._bom = False
+        kind = _kind(held.lstrip(_SPACE), self._labelled)
+        if not kind:
+            # Blank lines before the first field mean nothing; a space in its line does.
+            self._held = held if held.strip(_SPACE) else held[-1:]
+            return []
+        if kind == "other":
+            self._refuse(held)
+            return []
+        self.kind = kind
+        self._held = b""
+        if kind == "sse":
+            self._reader = _Events()
+            self._read = self._reader.feed
+        else:
+            self._reader = _Objects()
+            self._read = self._objects
+        return self._read(held)
+
+    def _objects(self, chunk: bytes) -> list[Frame]:
+        assert isinstance(self._reader, _Objects)
+        frames = self._reader.feed(chunk)
+        if self._reader.broken:
+            self._framed = self._framed or bool(frames)
+            self._refuse(self._reader.left())
+        return frames
+
+    def _refuse(self, left: bytes) -> None:
+        """Read no further; keep the beginning of what is left."""
+        if not self._framed:
+            self.kind = "other"
+        self._reader = None
+        self._read = self._keep
+        self._held = b""
+        self._keep(left)
+
+    def _keep(self, chunk: bytes) -> list[Frame]:
+        if len(self._held) < _REST_BYTES:
+            self._held = (self._held + chunk)[:_REST_BYTES]
+        return []
+
+
+def _kind(head: bytes, labelled: bool) -> Kind:
+    """What a body that begins with ``head`` is; empty if more of it must be seen.
+
+    ``labelled`` says that the content type is that of an event stream.
+    """
+    match head[:1]:
+        case b"":
+            return ""
+        case b"{":
+            return "json"
+        case b"<":
+            return "other"
+        case b"[":
+            inner = head[1:].lstrip(_SPACE)
+            if inner[:1] in (b"{", b"]"):
+                return "json"
+            if not inner:
+                return ""
+        case b":":
+            return "sse"
+    if labelled:
+        return "sse"
+    name = _NAME.match(head)
+    if name is None:
+        return "other"
+    if name.end() == len(head):
+        return "" if any(known.startswith(head) for known in _NAMES) else "other"
+    return "sse" if name[0] in _NAMES and head[name.end()] in b":\r\n" else "other"
+
+
+class _Events:
+    """Reads server-sent events."""
+
+    __slots__ = ("_after_cr", "_decode", "_has_data", "_id", "_open", "_pieces", "_strange")
+
+    def __init__(self) -> None:
+        self._decode: Callable[[str], ServerSentEvent | None] | None = None
+        self._pieces: list[bytes] = []
+        self._after_cr = False
+        self._open = False
+        self._has_data = False
+        self._id = ""
+        self._strange = b""
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        if self._after_cr and chunk:
+            self._after_cr = False
+            chunk = chunk.removeprefix(b"\n")
+        if b"\r" in chunk:
+            self._after_cr = chunk.endswith(b"\r")
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        cut = chunk.rfind(b"\n") + 1
+        if not cut:
+            self._pieces.append(chunk)
+            return []
+        lines = chunk[:cut]
+        if self._pieces:
+            lines = b"".join(self._pieces) + lines
+            self._pieces.clear()
+        if cut < len(chunk):
+            self._pieces.append(chunk[cut:])
+        frames: list[Frame] = []
+        *blocks, rest = lines.decode("utf-8", "replace").split("\n\n")
+        for block in blocks:
+            # Nearly every event is one line of data: it needs no decoder.
+            if block.startswith("data: ") and "\n" not in block and not self._open:
+                frames.append(Frame(block[6:], self._id))
+            else:
+                for line in block.split("\n"):
+                    self._line(line, frames)
+                self._line("", frames)
+        for line in rest.split("\n")[:-1]:
+            self._line(line, frames)
+        return frames
+
+    def _line(self, line: str, frames: list[Frame]) -> None:
+        if self._decode is None:
+            self._decode = _decoder()
+        if line:
+            self._open = True
+            name = line.partition(":")[0]
+            if name == "data":
+                self._has_data = True
+            elif name == "retry":
+                return
+            elif name.strip() and name not in _FIELDS and len(self._strange) < _REST_BYTES:
+                self._strange += f"{line.strip()}\n".encode()
+            self._decode(line)
+        elif self._open:
+            event = self._decode("")
+            # The decoder says nothing only where all is empty, the last id included.
+            self._id = event.id if event is not None else ""
+            if event is not None and self._has_data:
+                kind = "" if event.event == "message" else event.event
+                frames.append(Frame(event.data, event.id, kind))
+            self._open = self._has_data = False
+
+    def left(self) -> bytes:
+        return self._strange + b"".join(self._pieces)
+
+
+def _decoder() -> Callable[[str], ServerSentEvent | None]:
+    # The decoder itself is pure, but its package imports httpx. So it is imported by the first
+    # event that needs it and not with this module, which thereby stays free of HTTP libraries;
+    # where a client is reading, httpx has long been there.
+    from httpx_sse._decoders import SSEDecoder
+
+    return SSEDecoder().decode
+
+
+class _Objects:
+    """Reads JSON objects, however they follow each other.
+
+    Only braces are counted, outside of strings; what stands between two objects (space, commas
+    and the brackets of an array around them) is passed over. A byte is never looked at again
+    once its read is over, so an object costs the same in one piece or in ten thousand.
+    """
+
+    __slots__ = ("_depth", "_escaped", "_in_string", "_pieces", "broken")
+
+    def __init__(self) -> None:
+        self.broken = False
+        self._depth = 0
+        self._in_string = False
+        self._escaped = False
+        self._pieces: list[bytes] = []
+
+    def feed(self, chunk: bytes) -> list[Frame]:
+        frames: list[Frame] = []
+        at = start = 0
+        while at < len(chunk):
+            if not self._depth:
+                at = start = _after(_BETWEEN, chunk, at)
+                if at == len(chunk):
+                    break
+                if chunk[at] != _OPEN:
+                    self.broken = True
+                    break
+                self._depth = 1
+            elif self._escaped:
+                self._escaped = False
+            else:
+                at = _after(_STRING if self._in_string else _OUTSIDE, chunk, at)
+                if at == len(chunk):
+                    break
+                self._turn(chunk[at])
+            at += 1
+            if not self._depth:
+                self._pieces.append(chunk[start:at])
+                frames.append(Frame(b"".join(self._pieces).decode("utf-8", "replace")))
+                self._pieces.clear()
+                start = at
+        if start < len(chunk):
+            self._pieces.append(chunk[start:])
+        return frames
+
+    def _turn(self, byte: int) -> None:
+        """Take note of the byte that ended a run: a quote, a brace or a last backslash."""
+        if byte == _QUOTE:
+            self._in_string = not self._in_string
+        elif byte == _OPEN:
+            self._depth += 1
+        elif byte == _CLOSE:
+            self._depth -= 1
+        else:
+            self._escaped = True
+
+    def left(self) -> bytes:
+        return b"".join(self._pieces)
+
+
+def _after(run: re.Pattern[bytes], chunk: bytes, at: int) -> int:
+    """Where the run that begins at ``at`` ends."""
+    found = run.match(chunk, at)
+    return at if found is None else found.end()
