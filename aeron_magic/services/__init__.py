@@ -1,0 +1,42 @@
+"""The services, one file each; a service is found by the name of its file."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Literal, Protocol
+
+from aeron_magic.flow import Flow, Question
+from aeron_magic.reply import Message
+from aeron_magic.settings import Settings
+
+__all__ = ["Service", "load"]
+
+
+class Service(Protocol):
+    """What a service can be asked for; each method is a flow (see :mod:`aeron_magic.flow`)."""
+
+    name: str
+    settings: Settings
+
+    def introduce(self) -> Flow[None]:
+        """The introductory message of a conversation that begins, where the service has one."""
+        ...
+
+    def ask(self, question: Question) -> Flow[None]:
+        """Ask; ends when the reply is whole, and raises an AeronError when it will not be."""
+        ...
+
+    def fetch(self, token: str, *, wait: bool = True) -> Flow[None]:
+        """The stored reply of a token."""
+        ...
+
+    def history(self, token: str, order: Literal["asc", "desc"] = "asc") -> Flow[list[Message]]:
+        """The messages of a conversation as the service keeps them."""
+        ...
+
+
+def load(settings: Settings) -> Service:
+    """The service that ``settings`` name."""
+    module = import_module(f"aeron_magic.services.{settings.service}")
+    service: Service = module.Service(settings)
+    return service

@@ -1,0 +1,171 @@
+"""The words in which a service says what it wants from the network.
+
+A flow is a generator. It yields what it wants and is sent what came of it; it never touches a
+socket, a clock or a thread, so that waiting, retrying and recovering stand once, in the service's
+own file, and two small loops (one plain, one ``async``) drive it.
+
+======================  =====================================================================
+yields                  is sent
+======================  =====================================================================
+``Send(request)``       the whole :class:`Answer`, or :class:`Lost`
+``Open(request)``       an :class:`Answer`; its body is empty where the status is 2xx and the
+                        bytes are to be had by ``READ``; or :class:`Lost`
+``READ``                bytes as they arrive, ``b""`` at a clean end, or :class:`Lost`
+``Close()``             None; the open stream is closed
+``Pause(seconds)``      None, after that time
+a list of events        None; what has become known of the reply
+======================  =====================================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+from aeron_magic.events import Event
+
+__all__ = [
+    "READ",
+    "Answer",
+    "Close",
+    "Flow",
+    "Lost",
+    "Open",
+    "Outcome",
+    "Pause",
+    "Question",
+    "Read",
+    "Request",
+    "Send",
+    "Step",
+    "open_stream",
+    "pause",
+    "read",
+    "send",
+]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What the user asks.
+
+    Parameters
+    ----------
+    text
+        The prompt as it is sent.
+    images
+        Addresses (http or https) of images that belong to it.
+    context_token
+        The token of the reply to continue from; None begins a conversation.
+    stream
+        Whether the reply is wanted chunk by chunk.
+    """
+
+    text: str
+    images: tuple[str, ...] = ()
+    context_token: str | None = None
+    stream: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request. ``headers`` may hold a secret and are left out of the repr."""
+
+    method: Literal["GET", "POST"]
+    url: str
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    params: Mapping[str, str] | None = field(default=None, repr=False)
+    json: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server answered. Header names are in lower case.
+
+    ``seconds`` is how long it took: a flow has no clock of its own.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes = b""
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The connection failed.
+
+    ``sent`` is False only where no connection was made, so that the server surely saw nothing;
+    ``seconds`` is how long it took to find out.
+    """
+
+    reason: str
+    sent: bool = True
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """``finished`` says that the reply is whole, so that nothing but the body's end may follow."""
+
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    seconds: float
+
+
+READ = Read()
+
+Step = Send | Open | Read | Close | Pause | list[Event]
+Outcome = Answer | Lost | bytes | None
+Flow = Generator[Step, Outcome, T]
+
+
+def send(request: Request) -> Flow[Answer | Lost]:
+    """Yield ``Send(request)``; its outcome, with its type."""
+    outcome = yield Send(request)
+    assert isinstance(outcome, Answer | Lost)
+    return outcome
+
+
+def open_stream(request: Request) -> Flow[Answer | Lost]:
+    """Yield ``Open(request)``; its outcome, with its type."""
+    outcome = yield Open(request)
+    assert isinstance(outcome, Answer | Lost)
+    return outcome
+
+
+def read() -> Flow[bytes | Lost]:
+    """Yield ``READ``; its outcome, with its type."""
+    outcome = yield READ
+    assert isinstance(outcome, bytes | Lost)
+    return outcome
+
+
+def pause(seconds: float) -> Flow[None]:
+    """Yield ``Pause(seconds)``."""
+    yield Pause(seconds)

@@ -1,0 +1,120 @@
+"""From an answer that is none to the exception that says what to do: one table for all services."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from aeron_magic.errors import (
+    AuthenticationError,
+    RateLimited,
+    ServiceError,
+    TokenError,
+    UnexpectedAnswer,
+    Unreachable,
+)
+from aeron_magic.flow import Answer, Lost
+
+__all__ = ["decode", "lost", "refusal", "unexpected"]
+
+AUTHENTICATION = (
+    "Check the credentials (`%aeron login` asks for them again). AeronPay serves only allow-listed "
+    "IP addresses: if the credentials are right, ask it to add this machine's address."
+)
+
+
+def decode(answer: Answer, url: str) -> dict[str, Any]:
+    """The JSON object in ``answer``.
+
+    Raises
+    ------
+    ServiceError
+        The status says that the service refuses; one of its subclasses where the reason is known.
+    UnexpectedAnswer
+        The body is no JSON object.
+    """
+    try:
+        body = json.loads(answer.body)
+    except ValueError:
+        body = None
+    if not answer.ok:
+        raise refusal(answer.status, body if isinstance(body, dict) else {}, url, answer)
+    if not isinstance(body, dict):
+        raise unexpected(answer.status, answer.body.decode(errors="replace"), url)
+    return body
+
+
+def refusal(
+    status: int, body: dict[str, Any], url: str, answer: Answer | None = None
+) -> ServiceError:
+    """The exception for a refusal with this HTTP status (or the status its body claims)."""
+    said = str(body.get("message") or body.get("msg") or body.get("error") or "") or None
+    facts: dict[str, Any] = {"status_code": status, "service_message": said}
+    if status in (401, 403):
+        return AuthenticationError(
+            "The service refuses these credentials.", hint=AUTHENTICATION, **facts
+        )
+    if status == 429:
+        wait = answer.headers.get("retry-after") if answer else None
+        after = f" It asks for a pause of {wait} s." if wait and wait.isdigit() else ""
+        return RateLimited(
+            f"Too many requests.{after}", hint="Wait a little, then run the cell again.", **facts
+        )
+    if 300 <= status < 400:
+        return UnexpectedAnswer(
+            f"{url} redirects elsewhere, and redirects are not followed: "
+            "the credentials would travel with them.",
+            hint="Check the address (--base-url, AERON_BASE_URL, CHATZY_BASE_URL).",
+            **facts,
+        )
+    if status < 500 and _about_a_token(said):
+        return TokenError(
+            "The service does not know this context token, or it has expired.",
+            hint="Begin anew with -n (or `context_token = None`), or continue from another turn "
+            "with --after.",
+            **facts,
+        )
+    if status >= 500:
+        return ServiceError(
+            "The service failed.",
+            hint="It is not your question's fault: run the cell again in a moment.",
+            **facts,
+        )
+    if status == 404 and said is None:
+        return UnexpectedAnswer(
+            f"There is nothing at {url}.", hint="Check the address (--base-url).", **facts
+        )
+    return ServiceError(
+        "The service refuses the request.",
+        hint="See its message above; `%aeron error` shows the whole failure.",
+        **facts,
+    )
+
+
+def _about_a_token(said: str | None) -> bool:
+    words = (said or "").lower()
+    return "token" in words and any(
+        sign in words for sign in ("invalid", "expired", "unknown", "not found")
+    )
+
+
+def unexpected(status: int, text: str, url: str) -> UnexpectedAnswer:
+    """The exception for a body that is not this service's: mostly somebody's web page."""
+    start = " ".join(text.split())[:200]
+    what = "a web page" if start.startswith("<") else "something else than the service's JSON"
+    if not start:
+        what = "an empty answer"
+    return UnexpectedAnswer(
+        f"{url} answered with {what}.",
+        hint="Check the address, and whether a proxy or a sign-in page stands in between.",
+        status_code=status,
+        service_message=start or None,
+    )
+
+
+def lost(outcome: Lost, url: str) -> Unreachable:
+    """The exception for a request that is safe to repeat and could not be made."""
+    return Unreachable(
+        f"{url} cannot be reached: {outcome.reason}.",
+        hint="Check the network and the address; `%aeron connect sandbox` works without either.",
+    )
