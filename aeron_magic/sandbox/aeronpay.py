@@ -1,0 +1,396 @@
+"""AeronPay's side of the wire: create-response, fetch-response and list-input.
+
+The shapes are those of the vendor's pages *Create Response*, *Fetch Response* and *List Input*.
+Which token continues a conversation is not written there, so both readings can be had: by the
+rule ``new`` each reply has a token of its own and an older token can be continued into a branch;
+by the rule ``same`` one token stays with the conversation. A reply is generated whether or not
+its client is still there: fetch-response says ``processing`` until it would have been finished.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from .faults import Faults
+from .identity import digest
+from .wire import Answer, Refused, Request, Stream, content_type, frame, packed, pieces
+
+__all__ = ["AeronPay", "Speaker", "TokenRule"]
+
+TokenRule = Literal["new", "same"]
+# Question and the turns before it (question, answer) give the answer.
+Speaker = Callable[[str, Sequence[tuple[str, str]]], str]
+
+_REFERENCE_LENGTH = 30
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One question and its reply, which may still be under way."""
+
+    token: str
+    parent: _Turn | None
+    question: str
+    text: str
+    chunks: list[str]
+    created: float
+    ready_at: float
+    failed: bool
+    delivered: bool = False
+    fetches: int = 0
+
+    @property
+    def conversation(self) -> str:
+        return self.token[-16:]
+
+    def path(self) -> list[_Turn]:
+        """The turns from the first one to this."""
+        turns: list[_Turn] = []
+        turn: _Turn | None = self
+        while turn is not None:
+            turns.append(turn)
+            turn = turn.parent
+        return turns[::-1]
+
+    def message_id(self, role: str) -> str:
+        return f"msg_{digest(role, self.key(), length=32)}{self.conversation}"
+
+    def key(self) -> str:
+        """What tells this turn from all others, also where the token stays the same."""
+        return f"{self.token}/{len(self.path())}"
+
+    def state(self, now: float) -> str:
+        if not self.delivered and now < self.ready_at:
+            return "processing"
+        return "failed" if self.failed else "completed"
+
+
+class AeronPay:
+    """The service: who may ask, what was said, and which token stands for it.
+
+    Parameters
+    ----------
+    speak
+        Gives the answer to a question and the turns before it.
+    clock
+        Seconds since the epoch; only used for expiry and for ``processing``.
+    token_rule
+        ``new``: a token for each reply; ``same``: one for the conversation.
+    token_life
+        Seconds until a token expires.
+    require_credentials
+        Whether requests without ``client-id`` and ``client-secret`` are refused.
+    """
+
+    name = "aeronpay"
+    routes = (
+        ("aeronpay", "create-response"),
+        ("aeronpay", "fetch-response"),
+        ("aeronpay", "list-input"),
+    )
+
+    def __init__(
+        self,
+        speak: Speaker,
+        *,
+        clock: Callable[[], float],
+        token_rule: TokenRule = "new",  # noqa: S107 - a word, not a password
+        token_life: float = 86_400.0,
+        require_credentials: bool = True,
+    ) -> None:
+        self._speak = speak
+        self._clock = clock
+        self._one_token = token_rule == "same"  # noqa: S105
+        self._token_life = token_life
+        self._require_credentials = require_credentials
+        self._lock = threading.Lock()
+        self._turns: dict[str, _Turn] = {}
+        self._asked: dict[tuple[str, str, str], int] = {}
+        self._references: set[str] = set()
+
+    def handle(self, request: Request, faults: Faults) -> Answer | Stream:
+        """Serve one request."""
+        try:
+            if request.method != "POST":
+                raise Refused(405, "Only POST is allowed here.")
+            self._check_credentials(request)
+            body = self._checked_body(request.body)
+            match request.endpoint:
+                case "create-response":
+                    return self._create(body, faults)
+                case "fetch-response":
+                    return self._fetch(body, faults)
+                case _:
+                    return self._list(body, faults)
+        except Refused as refused:
+            return self.refusal(refused.status, refused.message, faults)
+
+    def refusal(self, status: int, message: str, faults: Faults) -> Answer:
+        """The vendor's error object: FAILED, or BAD_REQUEST_ERROR for credentials."""
+        kind = "BAD_REQUEST_ERROR" if status in {401, 403} else "FAILED"
+        value = {"status": kind, "status_code": str(status), "message": message, "data": []}
+        return Answer(status, self._coded(value, faults))
+
+    # What may be asked ---------------------------------------------------------------------
+
+    def _check_credentials(self, request: Request) -> None:
+        given = [request.headers.get(name, "").strip() for name in ("client-id", "client-secret")]
+        if self._require_credentials and not all(given):
+            raise Refused(403, "client-id and client-secret are required in the headers.")
+        if given[1] == "wrong":
+            raise Refused(403, "Invalid credentials, or the caller's IP address is not allowed.")
+
+    def _checked_body(self, body: Any) -> Mapping[str, Any]:
+        if not isinstance(body, dict):
+            raise Refused(400, "The body must be a JSON object.")
+        reference = body.get("client_referenceId")
+        if not isinstance(reference, str) or not reference:
+            raise Refused(400, "client_referenceId is required and must be a string.")
+        if len(reference) > _REFERENCE_LENGTH:
+            raise Refused(400, "client_referenceId must not be longer than 30 characters.")
+        with self._lock:
+            if reference in self._references:
+                raise Refused(400, "client_referenceId must be unique for each request.")
+            self._references.add(reference)
+        return body
+
+    def _turn_of(self, body: Mapping[str, Any], faults: Faults) -> _Turn:
+        token = body.get("context_token")
+        if not isinstance(token, str) or not token:
+            raise Refused(400, "context_token is required and must be a string.")
+        with self._lock:
+            turn = self._turns.get(token)
+        if turn is None:
+            raise Refused(400, "Invalid context token.")
+        if token in faults.expired or self._clock() >= turn.created + self._token_life:
+            raise Refused(400, "Expired context token.")
+        return turn
+
+    # The three endpoints -------------------------------------------------------------------
+
+    def _create(self, body: Mapping[str, Any], faults: Faults) -> Answer | Stream:
+        text, images = _question(body)
+        stream = body.get("stream", False)
+        if not isinstance(stream, bool):
+            raise Refused(400, "stream must be true or false.")
+        parent = self._turn_of(body, faults) if "context_token" in body else None
+        streamed = stream and faults.framing != "object"
+        turn = self._begin(text, images, parent, faults, streamed=streamed)
+        if streamed:
+            parts = packed(faults, self._events(turn, faults))
+            return Stream(content_type(faults), parts)
+        wait = _duration(turn.chunks, faults)
+        return Answer(
+            200,
+            self._reply(turn, "Response generation successful.", faults, waited=True),
+            wait=wait,
+            ascii=faults.ascii,
+        )
+
+    def _fetch(self, body: Mapping[str, Any], faults: Faults) -> Answer:
+        turn = self._turn_of(body, faults)
+        with self._lock:
+            turn.fetches += 1
+        value = self._reply(turn, "Response fetched successfully.", faults)
+        return Answer(200, value, ascii=faults.ascii)
+
+    def _list(self, body: Mapping[str, Any], faults: Faults) -> Answer:
+        order = body.get("data_order", "asc")
+        if order not in ("asc", "desc"):
+            raise Refused(400, "Invalid data_order value: it must be asc or desc.")
+        turn = self._turn_of(body, faults)
+        data: list[dict[str, Any]] = []
+        for one in turn.path():
+            question = {"request_status": "completed", "user": {"text": one.question}}
+            data.append({"msg_id": one.message_id("user"), **question})
+            if one is not turn:  # the sample's list ends with the question of its own token
+                state = one.state(self._clock())
+                answer = {"response_status": state, "system": {"text": one.text}}
+                data.append({"msg_id": one.message_id("system"), **answer})
+        if order == "desc":
+            data.reverse()
+        value = {
+            "status": "SUCCESS",
+            "status_code": "200",
+            "message": "Input items fetched successfully.",
+            "data": data,
+        }
+        return Answer(200, self._coded(value, faults), ascii=faults.ascii)
+
+    # A reply -------------------------------------------------------------------------------
+
+    def _begin(
+        self,
+        question: str,
+        images: Sequence[str],
+        parent: _Turn | None,
+        faults: Faults,
+        *,
+        streamed: bool,
+    ) -> _Turn:
+        history = [(turn.question, turn.text) for turn in parent.path()] if parent else []
+        if faults.chunks:
+            text = "".join(faults.chunks)
+        else:
+            text = faults.say if faults.say is not None else self._speak(question, history)
+        chunks = pieces(text, faults)
+        wait = _duration(chunks, faults) if streamed else 0.0
+        now = self._clock()
+        with self._lock:
+            turn = _Turn(
+                token=self._token(question, images, parent),
+                parent=parent,
+                question=question,
+                text=text if faults.completed_text is None else faults.completed_text,
+                chunks=chunks,
+                created=now,
+                ready_at=now + wait,
+                failed=faults.generation != "ok",
+            )
+            self._turns[turn.token] = turn
+        return turn
+
+    def _token(self, question: str, images: Sequence[str], parent: _Turn | None) -> str:
+        # Told apart from an equal question at the same place by a count, not by one global
+        # counter: questions asked at the same time have the same tokens in whatever order
+        # they arrive.
+        if parent is not None and self._one_token:
+            return parent.token
+        place = parent.token if parent else ""
+        asked = (place, question, "\n".join(images))
+        count = self._asked[asked] = self._asked.get(asked, 0) + 1
+        unique = digest(*asked, str(count), length=48)
+        return f"apay_{unique[:32]}{parent.conversation if parent else unique[32:]}"
+
+    def _reply(
+        self, turn: _Turn, message: str, faults: Faults, *, waited: bool = False
+    ) -> dict[str, Any]:
+        state = turn.state(self._clock())
+        if waited:
+            state = "failed" if turn.failed else "completed"
+        elif turn.fetches <= faults.processing_fetches:
+            state = "processing"
+        value: dict[str, Any] = {
+            "status": "SUCCESS",
+            "status_code": "200",
+            "message": message,
+            "response_status": state,
+            **self._tokens(turn, faults),
+        }
+        if state == "completed":
+            value["system"] = {"msg_id": turn.message_id("system"), "text": turn.text}
+        else:
+            value |= _empty_system(faults)
+        return self._coded(value, faults)
+
+    def _events(self, turn: _Turn, faults: Faults) -> Iterator[bytes | float]:
+        initiated = {
+            "status": "PENDING",
+            "status_code": "102",
+            "message": "Response generation initiated.",
+            "event": "response_initiated",
+            "response_status": "initiated",
+            **self._tokens(turn, faults),
+            **_empty_system(faults),
+        }
+        yield frame(faults, self._coded(initiated, faults))
+        yield faults.first_chunk
+        message_id = turn.message_id("system")
+        for index, (number, chunk) in enumerate(_ordered(turn.chunks, faults)):
+            if index:
+                yield faults.pause
+            output = {
+                "status": "PROCESSING",
+                "status_code": "206",
+                "event": "response_output",
+                "sequence_no": number,
+                "system": {"msg_id": message_id, "text_chunk": chunk},
+            }
+            yield frame(faults, self._coded(output, faults))
+            if faults.extra and not index:
+                yield frame(faults, {"event": "response_usage", "usage": {"words": 1}})
+        if turn.failed:
+            if faults.generation == "fails-with-event":
+                failed = {
+                    "status": "FAILED",
+                    "status_code": "500",
+                    "message": "Response generation failed.",
+                    "event": "response_failed",
+                    "response_status": "failed",
+                    **self._tokens(turn, faults),
+                }
+                yield frame(faults, self._coded(failed, faults))
+        elif faults.completed:
+            completed = {
+                "status": "SUCCESS",
+                "status_code": "200",
+                "message": "Response generation successful.",
+                "event": "response_completed",
+                "response_status": "completed",
+                **self._tokens(turn, faults),
+                "system": {"msg_id": message_id, "text": turn.text},
+            }
+            yield frame(faults, self._coded(completed, faults))
+            turn.delivered = True
+
+    def _tokens(self, turn: _Turn, faults: Faults) -> dict[str, str | None]:
+        if not faults.tokens:
+            return {}
+        parent = turn.parent.token if turn.parent and not self._one_token else None
+        return {"context_token": turn.token, "parent_context_token": parent}
+
+    @staticmethod
+    def _coded(value: dict[str, Any], faults: Faults) -> dict[str, Any]:
+        if faults.number_codes:
+            value = {**value, "status_code": int(value["status_code"])}
+        if faults.extra:
+            value = {**value, "trace": {"node": "sandbox"}}
+        return value
+
+
+def _question(body: Mapping[str, Any]) -> tuple[str, list[str]]:
+    user = body.get("user")
+    if not isinstance(user, dict):
+        raise Refused(400, "user is required and must be an object.")
+    text = user.get("text")
+    if not isinstance(text, str) or not text.strip():
+        raise Refused(400, "user.text is required and must be a string.")
+    images = user.get("images", [])
+    if not isinstance(images, list) or not all(isinstance(url, str) for url in images):
+        raise Refused(400, "user.images must be a list of addresses.")
+    if not all(url.startswith(("http://", "https://")) for url in images):
+        raise Refused(400, "user.images must be http or https addresses.")
+    return text, images
+
+
+def _duration(chunks: Sequence[str], faults: Faults) -> float:
+    """Seconds the generation takes; without a given time, as long as the stream would."""
+    if faults.generation_time is not None:
+        return faults.generation_time
+    return faults.first_chunk + faults.pause * max(len(chunks) - 1, 0)
+
+
+def _empty_system(faults: Faults) -> dict[str, Any]:
+    empty: dict[str, Any] = {"list": [], "object": {}, "null": None}
+    return {"system": empty[faults.system_empty]} if faults.system_empty != "absent" else {}
+
+
+def _ordered(chunks: Sequence[str], faults: Faults) -> list[tuple[int, str]]:
+    """The chunks with their numbers, from 2 as in the vendor's sample, in the order asked for."""
+    numbered = list(enumerate(chunks, start=2))
+    if faults.generation != "ok":
+        numbered = numbered[: len(numbered) // 2]
+    match faults.order:
+        case "swapped":
+            for i in range(0, len(numbered) - 1, 2):
+                numbered[i], numbered[i + 1] = numbered[i + 1], numbered[i]
+        case "repeated":
+            numbered = [one for one in numbered for _ in range(2)]
+        case "gap":
+            numbered = [one for i, one in enumerate(numbered) if i % 3 != 1]
+        case "kept":
+            pass
+    return numbered

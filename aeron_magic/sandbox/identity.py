@@ -1,0 +1,19 @@
+"""Tokens and ids that look like the vendors' and are the same for the same requests."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+
+__all__ = ["digest", "uuid_from"]
+
+
+def digest(*parts: str, length: int = 64) -> str:
+    """`length` hexadecimal digits that depend on all parts and on where each ends."""
+    joined = "".join(f"{len(part)}:{part}" for part in parts)
+    return hashlib.sha256(joined.encode("utf-8", "surrogatepass")).hexdigest()[:length]
+
+
+def uuid_from(*parts: str) -> str:
+    """A UUID (version 4 in its form) that depends on the parts only."""
+    return str(uuid.UUID(digest(*parts, length=32), version=4))

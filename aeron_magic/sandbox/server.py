@@ -1,0 +1,354 @@
+"""The sandbox as an HTTP server on 127.0.0.1: addresses, connections, faults and the log.
+
+One thread a connection, HTTP/1.1 with keep-alive. What the services answer is decided in
+`aeronpay` and `chatzy`, what they say in `answers`; how it goes over the line in `delivery`.
+Besides the two services there is a control address for other processes: ``POST /control``
+changes faults, ``GET /control`` shows them, ``GET /log`` and ``DELETE /log`` read and clear the
+log.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import socketserver
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from .aeronpay import AeronPay, TokenRule
+from .answers import answer
+from .chatzy import Chatzy
+from .delivery import BrokenOff, Delivery
+from .faults import Faults, Refusal
+from .log import Log, Seen
+from .wire import Answer, Request, Stream
+
+__all__ = ["Sandbox"]
+
+_LONGEST_BODY = 20_000_000
+_SECRET_HEADERS = {"client-secret", "authorization", "cookie"}
+_HTML_PAGE = b"<!doctype html><title>Gateway</title><h1>The gateway has no answer for you</h1>\n"
+
+
+class Sandbox:
+    """Both services on a port of this machine, for demonstrations and tests.
+
+    Parameters
+    ----------
+    port
+        The port on 127.0.0.1; 0 takes a free one.
+    faults
+        The behaviour to begin with; by default nothing goes wrong and nothing waits.
+    token_rule
+        AeronPay: ``new`` gives each reply a token of its own, ``same`` one to a conversation.
+    clock
+        Seconds since the epoch, for the expiry of tokens.
+    token_life
+        Seconds until an AeronPay token expires, by default a day.
+    require_credentials
+        Whether AeronPay refuses requests without ``client-id`` and ``client-secret``.
+
+    Raises
+    ------
+    OSError
+        From `start`: the port is taken.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        *,
+        faults: Faults | None = None,
+        token_rule: TokenRule = "new",  # noqa: S107 - a word, not a password
+        clock: Callable[[], float] = time.time,
+        token_life: float = 86_400.0,
+        require_credentials: bool = True,
+    ) -> None:
+        self._wanted_port = port
+        self._faults = faults or Faults()
+        self._lock = threading.Lock()
+        self._server: _Server | None = None
+        self.log = Log()
+        services: tuple[AeronPay | Chatzy, ...] = (
+            AeronPay(
+                answer,
+                clock=clock,
+                token_rule=token_rule,
+                token_life=token_life,
+                require_credentials=require_credentials,
+            ),
+            Chatzy(answer, clock=clock),
+        )
+        self._routes = {route: service for service in services for route in service.routes}
+
+    # Life ----------------------------------------------------------------------------------
+
+    def start(self) -> Sandbox:
+        """Listen and serve in daemon threads; returns at once. Starting twice is no harm."""
+        if self._server is None:
+            self._server = _Server(self._wanted_port, self)
+            self._server.begin()
+        return self
+
+    def stop(self) -> None:
+        """Close all connections and the port."""
+        if self._server is not None:
+            self._server.end()
+            self._server = None
+
+    def __enter__(self) -> Sandbox:
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def running(self) -> bool:
+        """Whether it listens."""
+        return self._server is not None
+
+    # Addresses -----------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        """The root address."""
+        if self._server is None:
+            raise RuntimeError("the sandbox has no address before start()")
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    @property
+    def aeronpay_url(self) -> str:
+        """Base address of create-response, fetch-response and list-input."""
+        return f"{self.url}/aeronpay"
+
+    @property
+    def chatzy_url(self) -> str:
+        """Base address of Chatzy's API."""
+        return f"{self.url}/chatzy"
+
+    @property
+    def chatzy_stream_url(self) -> str:
+        """Address of Chatzy's stream host."""
+        return f"{self.url}/chatzy-stream"
+
+    # Behaviour -----------------------------------------------------------------------------
+
+    @property
+    def faults(self) -> Faults:
+        """The behaviour that holds now; assign another at any time."""
+        with self._lock:
+            return self._faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        with self._lock:
+            self._faults = faults
+
+    def misbehave(self, **changes: Any) -> None:
+        """Change some fields of the faults, as ``Faults(**changes)`` names them."""
+        with self._lock:
+            self._faults = Faults.from_json(changes, self._faults)
+
+    def _take(self, endpoint: str) -> tuple[Faults, Refusal | None]:
+        """The faults for one request; what is limited to so many times is counted down."""
+        with self._lock:
+            now, self._faults, refusal = self._faults.taken(endpoint)
+        return now, refusal
+
+    # Requests ------------------------------------------------------------------------------
+
+    def _serve(self, handler: _Handler) -> None:
+        """Answer one request that has been read up to its headers."""
+        parts = urlsplit(handler.path)
+        first, _, endpoint = parts.path.lstrip("/").partition("/")
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        body, problem = _read_body(handler, headers)
+        request = Request(
+            endpoint=endpoint,
+            method=handler.command,
+            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            headers=headers,
+            body=body,
+        )
+        server = handler.server
+        if first in ("control", "log") and not endpoint:
+            delivery = Delivery(handler.connection, Faults(), Log(), 0, server.stopping)
+            delivery.answer(self._control(first, request))
+            return
+        service = self._routes.get((first, endpoint))
+        number = self.log.add(
+            Seen(
+                service=service.name if service else "",
+                endpoint=endpoint if service else parts.path,
+                method=request.method,
+                body=body,
+                query=request.query,
+                headers={k: v for k, v in headers.items() if k not in _SECRET_HEADERS},
+            )
+        )
+        faults, refusal = self._take(endpoint if service else "")
+        delivery = Delivery(handler.connection, faults, self.log, number, server.stopping)
+        try:
+            delivery.wait(faults.latency)
+            if service is None:
+                delivery.answer(Answer(404, {"message": "There is nothing at this address."}))
+            elif problem is not None:
+                delivery.answer(service.refusal(400, problem, faults))
+            elif refusal is not None:
+                self._refuse(delivery, refusal, service, request, faults)
+            else:
+                given = service.handle(request, faults)
+                if isinstance(given, Stream):
+                    delivery.stream(given)
+                else:
+                    delivery.answer(given)
+        finally:
+            self.log.update(number, done=True)
+
+    def _refuse(
+        self,
+        delivery: Delivery,
+        refusal: Refusal,
+        service: AeronPay | Chatzy,
+        request: Request,
+        faults: Faults,
+    ) -> None:
+        if refusal.accepted:
+            service.handle(request, faults)
+        headers = {} if refusal.retry_after is None else {"Retry-After": refusal.retry_after}
+        match refusal.page:
+            case "drop":
+                raise BrokenOff
+            case "json":
+                given = service.refusal(refusal.status, refusal.message, faults)
+                delivery.answer(replace(given, headers=headers))
+            case "html":
+                delivery.whole(refusal.status, "text/html; charset=utf-8", _HTML_PAGE, headers)
+            case "empty":
+                delivery.whole(refusal.status, "text/plain", b"", headers)
+            case "redirect":
+                delivery.whole(
+                    refusal.status, "text/plain", b"", {**headers, "Location": refusal.location}
+                )
+
+    def _control(self, first: str, request: Request) -> Answer:
+        # A page in a browser can reach 127.0.0.1 too: it cannot send this content type without
+        # asking first, and a name that was bent to this machine shows in Host.
+        host = request.headers.get("host", "").partition(":")[0]
+        if host not in ("127.0.0.1", "localhost"):
+            return Answer(403, {"message": "Only for this machine."})
+        match first, request.method:
+            case "log", "GET":
+                return Answer(200, self.log.as_json())
+            case "log", "DELETE":
+                self.log.clear()
+                return Answer(200, [])
+            case "control", "GET":
+                return Answer(200, self.faults.as_json())
+            case "control", "POST":
+                if "application/json" not in request.headers.get("content-type", ""):
+                    return Answer(415, {"message": "Send application/json."})
+                return self._change(request.body)
+        return Answer(405, {"message": "GET and POST /control, GET and DELETE /log."})
+
+    def _change(self, body: Any) -> Answer:
+        try:
+            if not isinstance(body, dict):
+                raise TypeError("the body must be a JSON object of faults")
+            changes = dict(body)
+            fresh = changes.pop("reset", False)
+            self.faults = Faults.from_json(changes, Faults() if fresh else self.faults)
+        except (TypeError, ValueError) as error:
+            return Answer(400, {"message": str(error)})
+        return Answer(200, self.faults.as_json())
+
+
+class _Server(socketserver.ThreadingTCPServer):
+    """The listening socket and the threads behind it."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 1024
+
+    def __init__(self, port: int, sandbox: Sandbox) -> None:
+        self.sandbox = sandbox
+        self.stopping = threading.Event()
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+        super().__init__(("127.0.0.1", port), _Handler)
+
+    def begin(self) -> None:
+        # shutdown() waits for the next round of this loop, so rounds are short.
+        threading.Thread(
+            target=self.serve_forever, args=(0.05,), name="aeron-sandbox", daemon=True
+        ).start()
+
+    def end(self) -> None:
+        self.stopping.set()
+        self.shutdown()
+        self.server_close()
+        with self._open_lock:
+            for connection in self._open:
+                # Wakes the thread that waits on it; closing is that thread's own business.
+                _shut(connection)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self._open_lock:
+            self._open.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._open_lock:
+            self._open.discard(request)
+        # No polite shutdown() before: it would turn a reset into an ordinary end.
+        request.close()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Reads requests from one connection for as long as it lasts."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    server: _Server
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (BrokenOff, ConnectionError):
+            self.close_connection = True
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
+        """Nothing on stderr: requests are in the sandbox's own log."""
+
+    def _serve(self) -> None:
+        self.server.sandbox._serve(self)
+
+    do_GET = do_POST = do_DELETE = do_PUT = do_HEAD = _serve  # noqa: N815 - the base's names
+
+
+def _shut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        connection.close()
+
+
+def _read_body(handler: _Handler, headers: dict[str, str]) -> tuple[Any, str | None]:
+    """The request's JSON body, and what is wrong with it; None and None where there is none."""
+    length = headers.get("content-length", "0")
+    if not length.isdigit() or int(length) > _LONGEST_BODY or "transfer-encoding" in headers:
+        handler.close_connection = True  # the rest cannot be told from a next request
+        return None, "The body needs a Content-Length of at most 20 million."
+    raw = handler.rfile.read(int(length))
+    if not raw:
+        return None, None
+    try:
+        return json.loads(raw), None
+    except ValueError:
+        return None, "The body is not JSON."
