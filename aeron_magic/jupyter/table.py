@@ -1,0 +1,331 @@
+"""Everything that can be typed after ``%aeron`` and ``%%aeron``, as one table, and its manual.
+
+The parser, the help, the reference in the README and the completion all read ``TABLE``, so that a
+new command or option is one entry more and cannot be missing from one of them.
+"""
+
+from __future__ import annotations
+
+import keyword
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+__all__ = [
+    "TABLE",
+    "Argument",
+    "Entry",
+    "Option",
+    "Table",
+    "help_text",
+    "reference_markdown",
+]
+
+SERVICES = ("aeronpay", "chatzy")
+FORMATS = ("markdown", "text")
+
+_URL = re.compile(r"https?://[^\s/@?#]+(?:[/?#]\S*)?", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option.
+
+    Parameters
+    ----------
+    flags
+        How it is typed; the long form last.
+    field
+        The name its value has for the program.
+    help
+        What it does, in a few words of Markdown.
+    value
+        What stands for the value in the help; empty: a switch.
+    read
+        Turns the value's text into the value; raises ValueError saying what it should be.
+    choices
+        All values there are, where they are few.
+    source
+        The key under which completion finds values known only at run time.
+    repeats
+        Whether it may be given more than once; the values are then a tuple.
+    sets
+        What a switch sets.
+    only
+        The values of the command's first argument it belongs to; empty: any.
+    """
+
+    flags: tuple[str, ...]
+    field: str
+    help: str
+    value: str = ""
+    read: Callable[[str], object] = str
+    choices: tuple[str, ...] = ()
+    source: str = ""
+    repeats: bool = False
+    sets: object = True
+    only: tuple[str, ...] = ()
+
+    @property
+    def default(self) -> object:
+        """The value where the option is not given."""
+        if self.repeats:
+            return ()
+        return None if self.value else not self.sets
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """A value told by its place: NAME in the help, in Python its lower-case form.
+
+    ``verbatim``: the rest of the line, with quotes, braces and backslashes as they are.
+    """
+
+    name: str
+    required: bool = False
+    choices: tuple[str, ...] = ()
+    source: str = ""
+    verbatim: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A command of ``%aeron``, or ``%%aeron`` itself, whose ``name`` is empty.
+
+    ``asks`` marks a question: its options become an :class:`Options`.
+    """
+
+    name: str
+    help: str
+    options: tuple[Option, ...] = ()
+    arguments: tuple[Argument, ...] = ()
+    asks: bool = False
+
+    @property
+    def label(self) -> str:
+        """How the line begins."""
+        return f"%aeron {self.name}" if self.name else "%%aeron"
+
+    @property
+    def flags(self) -> dict[str, Option]:
+        """The options by each way of typing them."""
+        return {flag: option for option in self.options for flag in option.flags}
+
+    @property
+    def usage(self) -> str:
+        """The whole line in short."""
+        parts = [self.label]
+        for argument in self.arguments:
+            shown = "|".join(argument.choices) or argument.name
+            parts.append(shown if argument.required else f"[{shown}]")
+        if self.asks:
+            parts.insert(1, "[options]")
+        elif len(self.options) > 2:
+            parts.append("[options]")
+        else:
+            parts += [f"[{_shown(option)}]" for option in self.options]
+        return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """All that can be typed: ``question`` for ``%%aeron``, ``commands`` for ``%aeron``."""
+
+    question: Entry
+    commands: tuple[Entry, ...]
+
+    @property
+    def by_name(self) -> dict[str, Entry]:
+        """The commands by name."""
+        return {entry.name: entry for entry in self.commands}
+
+
+def _variable(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise ValueError("the name of a variable, such as `answer`")
+    if text == "context_token":
+        raise ValueError("another name: `context_token` is the conversation's own variable")
+    return text
+
+
+def _url(text: str) -> str:
+    if not _URL.fullmatch(text):
+        raise ValueError("an address that begins with http:// or https://")
+    return text
+
+
+def _seconds(text: str) -> float:
+    wanted = "a number of seconds above 0, such as 30 or 2.5"
+    try:
+        seconds = float(text)
+    except ValueError:
+        raise ValueError(wanted) from None
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise ValueError(wanted)
+    return seconds
+
+
+_ASKING = (
+    Option(
+        ("-o", "--out"),
+        "out",
+        "bind the `Reply` to NAME: also when it was interrupted, cut or failed",
+        "NAME",
+        _variable,
+        source="variables",
+    ),
+    Option(("-f", "--format"), "format", "how to show the reply", "FORMAT", choices=FORMATS),
+    Option(("-n", "--new"), "new", "begin a new conversation"),
+    Option(
+        ("--after",),
+        "after",
+        "continue from that turn: its name, its number, or a `context_token`",
+        "TURN",
+        source="turns",
+    ),
+    Option(
+        ("--image",),
+        "images",
+        "an image for the question, by its http(s) address; may be repeated",
+        "URL",
+        _url,
+        repeats=True,
+    ),
+    Option(("--no-stream",), "stream", "ask for the whole reply at once", sets=False),
+    Option(("--raw",), "raw", "leave `{{…}}` alone"),
+    Option(("--dry-run",), "dry_run", "show exactly what would be sent, send nothing"),
+    Option(
+        ("--timeout",),
+        "timeout",
+        "longest silence before the connection counts as lost",
+        "SECONDS",
+        _seconds,
+    ),
+    Option(("-q", "--quiet"), "quiet", "show nothing (with `-o`)"),
+    Option(("--live",), "live", "update the output in place, whatever the front end"),
+    Option(("--no-live",), "live", "one display, at the end", sets=False),
+)
+
+TABLE = Table(
+    Entry("", "ask what the cell says below this line", _ASKING, asks=True),
+    (
+        Entry("status", "service, address, conversation, token; the same as `%aeron` alone"),
+        Entry(
+            "connect",
+            "connect to a service; `sandbox` is built in and needs no account",
+            (
+                Option(
+                    ("--service",),
+                    "service",
+                    "which service the sandbox plays",
+                    "SERVICE",
+                    choices=SERVICES,
+                    only=("sandbox",),
+                ),
+                Option(
+                    ("--base-url",),
+                    "base_url",
+                    "another address of the service",
+                    "URL",
+                    _url,
+                    only=SERVICES,
+                ),
+                Option(("--chatbot-id",), "chatbot_id", "the agent's id", "UUID", only=("chatzy",)),
+                Option(
+                    ("--stream-url",),
+                    "stream_url",
+                    "another address of the stream host",
+                    "URL",
+                    _url,
+                    only=("chatzy",),
+                ),
+            ),
+            (Argument("TARGET", required=True, choices=("sandbox", *SERVICES)),),
+        ),
+        Entry(
+            "login",
+            "type the credentials hidden, and keep them in the system keyring",
+            arguments=(Argument("SERVICE", choices=SERVICES),),
+        ),
+        Entry(
+            "logout",
+            "forget the stored credentials",
+            arguments=(Argument("SERVICE", choices=SERVICES),),
+        ),
+        Entry(
+            "ask",
+            "ask on one line; the options of `%%aeron` come before the text",
+            _ASKING,
+            (Argument("TEXT", required=True, verbatim=True),),
+            asks=True,
+        ),
+        Entry(
+            "history",
+            "the turns of this conversation",
+            (
+                Option(("--remote",), "remote", "ask the service, and say where the two differ"),
+                Option(
+                    ("--order",),
+                    "order",
+                    "oldest or newest first",
+                    "ORDER",
+                    choices=("asc", "desc"),
+                ),
+            ),
+        ),
+        Entry(
+            "fetch",
+            "the stored reply of a token, by default of the newest; waits while it is processing",
+            arguments=(Argument("TOKEN", source="tokens"),),
+        ),
+        Entry("last", "show the last reply again"),
+        Entry("error", "the last failure in full"),
+        Entry("help", "this text"),
+    ),
+)
+"""Everything that can be typed."""
+
+
+def _shown(option: Option) -> str:
+    return f"{option.flags[-1]} {'|'.join(option.choices) or option.value}".strip()
+
+
+def _explained(option: Option) -> str:
+    return f"{option.help}: {', '.join(option.choices)}" if option.choices else option.help
+
+
+def _all_flags(option: Option) -> list[str]:
+    return [f"{flag} {option.value}".strip() for flag in option.flags]
+
+
+def help_text(table: Table = TABLE) -> str:
+    """Return the manual as plain text: for ``%aeron help``, ``%aeron?`` and ``%%aeron?``."""
+    lines = [f"{table.question.usage}    {table.question.help}", ""]
+    lines += [f"  {', '.join(_all_flags(o)):<24} {_explained(o)}" for o in table.question.options]
+    lines += ["", "%aeron    one line, one command", ""]
+    for entry in table.commands:
+        lines += [f"  {entry.usage}", f"      {entry.help}"]
+        if not entry.asks:
+            lines += [f"      {', '.join(_all_flags(o))}: {_explained(o)}" for o in entry.options]
+    return "\n".join(lines).replace("`", "") + "\n"
+
+
+def reference_markdown(table: Table = TABLE) -> str:
+    """Return the manual as the two Markdown tables of the README."""
+
+    def row(first: str, second: str) -> str:
+        cells = (cell.replace("|", "\\|") for cell in (first, second))
+        return "| " + " | ".join(cells) + " |"
+
+    def code(texts: Iterable[str]) -> str:
+        return ", ".join(f"`{text}`" for text in texts)
+
+    lines = [row("option of `%%aeron`", "meaning"), "|---|---|"]
+    lines += [row(code(_all_flags(o)), _explained(o)) for o in table.question.options]
+    lines += ["", row("line", "does"), "|---|---|"]
+    for entry in table.commands:
+        options = () if entry.asks else entry.options
+        explained = [f"{code([_shown(o)])}: {o.help}" for o in options]
+        lines.append(row(code([entry.usage]), "; ".join([entry.help, *explained])))
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from aeron_magic.jupyter.table import TABLE, Entry, Option, help_text, reference_markdown
+
+EVERY = [option for entry in (TABLE.question, *TABLE.commands) for option in entry.options]
+
+
+def test_the_help_names_every_command_option_and_choice() -> None:
+    text = help_text()
+    for option in EVERY:
+        for word in (*option.flags, *option.choices, option.help.replace("`", "")):
+            assert word in text
+    for entry in TABLE.commands:
+        assert f"%aeron {entry.name}" in text
+        assert entry.help.replace("`", "") in text
+
+
+def test_the_help_fits_a_terminal() -> None:
+    assert max(map(len, help_text().splitlines())) <= 100
+
+
+def test_the_reference_names_every_command_and_option() -> None:
+    text = reference_markdown()
+    for option in EVERY:
+        assert option.flags[-1] in text
+    for entry in TABLE.commands:
+        assert f"`%aeron {entry.name}" in text
+
+
+def test_the_reference_is_made_of_rows_with_two_cells() -> None:
+    for line in filter(None, reference_markdown().splitlines()):
+        assert line.replace("\\|", "").count("|") == 3
+
+
+def test_a_new_entry_is_in_the_help_and_in_the_reference() -> None:
+    new = Entry("tree", "turns as a tree", (Option(("--deep",), "deep", "all of them"),))
+    table = replace(TABLE, commands=(*TABLE.commands, new))
+    for text in (help_text(table), reference_markdown(table)):
+        assert "%aeron tree [--deep]" in text
+        assert "all of them" in text
+
+
+def test_no_flag_and_no_command_stands_twice() -> None:
+    for entry in (TABLE.question, *TABLE.commands):
+        flags = [flag for option in entry.options for flag in option.flags]
+        assert len(flags) == len(set(flags))
+    assert len(TABLE.by_name) == len(TABLE.commands)
+
+
+@pytest.mark.parametrize(
+    ("option", "default"),
+    [
+        (Option(("-x",), "x", ""), False),
+        (Option(("--no-x",), "x", "", sets=False), True),
+        (Option(("--x",), "x", "", "X"), None),
+        (Option(("--x",), "x", "", "X", repeats=True), ()),
+    ],
+)
+def test_an_option_that_is_not_given_has_the_default_of_its_kind(
+    option: Option, default: object
+) -> None:
+    assert option.default == default
