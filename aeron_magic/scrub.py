@@ -1,10 +1,98 @@
-"""Text from outside made harmless for a terminal, a log or an error message."""
+"""Text from outside made harmless for a terminal, a log or an error message.
+
+A reply is hostile text. Written as it comes, an escape sequence in it can set a terminal's
+title, fill its clipboard or clear the screen, and a bidi control can show a line in another
+order than it has. Everything of that kind is taken out here; what stays is text, ``\\n`` and
+``\\t``.
+
+Sequences are those of ECMA-48 as terminals read them:
+
+* CSI, ``ESC [`` or U+009B: parameters, intermediates, one final character;
+* strings, ``ESC ]``, ``ESC P``, ``ESC X``, ``ESC ^``, ``ESC _`` or their C1 twins: a body that
+  ends with ``ESC \\``, U+009C or BEL;
+* all others: ``ESC``, intermediates, one final character.
+
+A string that never ends is not one: after `BODY_LIMIT` characters, or at a line end or another
+control character, only its introducer goes, and what would have been its body is shown. So no
+sequence can swallow the rest of a reply. Every ESC and every C1 character is consumed by one
+match, so what is taken out cannot leave a new sequence behind.
+"""
 
 from __future__ import annotations
 
-__all__ = ["clean"]
+import re
+
+__all__ = ["Scrubber", "clean"]
+
+BODY_LIMIT = 1000
+"""Characters an escape sequence's string may have; a longer one is text."""
+
+_BODY = rf"[^\x00-\x1f\x7f-\x9f]{{0,{BODY_LIMIT}}}"
+_CSI = r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,16}"
+_STRING = rf"(?:\x1b[\]PX^_]|[\x9d\x90\x98\x9e\x9f]){_BODY}"
+_ESCAPE = r"\x1b[ -/]{0,16}"
+_HIGH, _LOW = r"[\ud800-\udbff]", r"[\udc00-\udfff]"
+_HARMFUL = (
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f"
+    r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # the characters with Bidi_Control
+    r"\ud800-\udfff]"  # halves of a character, as a JSON escape can make them
+)
+_WHOLE = rf"(?P<newline>\r\n?)|{_CSI}[@-~]|{_STRING}(?:\x07|\x1b\\|\x9c)"
+_CUT = rf"(?P<cut>(?:\r|{_CSI}|{_STRING}\x1b?|{_ESCAPE}|{_HIGH})\Z)"
+_REST = rf"{_ESCAPE}[0-~]|(?P<pair>{_HIGH}{_LOW})|(?P<half>[\ud800-\udfff])|{_HARMFUL}"
+
+_harmful = re.compile(_HARMFUL)
+_at_end = re.compile(f"{_WHOLE}|{_REST}")
+_on_the_way = re.compile(f"{_CUT}|{_WHOLE}|{_REST}")
 
 
 def clean(text: str) -> str:
-    """Return ``text`` without control characters (placeholder until the real scrubber lands)."""
-    return "".join(c for c in text if c in "\n\t" or c.isprintable())
+    """Return ``text`` without control characters, escape sequences and bidi controls.
+
+    ``\\r\\n`` and a lone ``\\r`` become ``\\n``; half a surrogate pair, which no encoding can
+    write, becomes U+FFFD.
+    """
+    if text.isprintable() or not _harmful.search(text):
+        return text
+    return _at_end.sub(_replacement, text)
+
+
+class Scrubber:
+    """`clean` for text that comes in pieces, cut anywhere.
+
+    What `feed` returns, put together and followed by what `close` returns, is `clean` of the
+    whole. Text is held back only where it may be the beginning of a sequence.
+    """
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, piece: str) -> str:
+        """Take the next ``piece`` and return what of the text is now known to be harmless."""
+        text = self._held + piece
+        self._held = ""
+        if text.isprintable() or not _harmful.search(text):
+            return text
+        return _on_the_way.sub(self._replace_or_hold, text)
+
+    def close(self) -> str:
+        """Return what was held back, now that nothing can follow it."""
+        text, self._held = self._held, ""
+        return clean(text)
+
+    def _replace_or_hold(self, match: re.Match[str]) -> str:
+        if match.lastgroup == "cut":
+            self._held = match.group()
+            return ""
+        return _replacement(match)
+
+
+def _replacement(match: re.Match[str]) -> str:
+    found = match.group()
+    if match.lastgroup == "newline":
+        return "\n"
+    if match.lastgroup == "pair":
+        return found.encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+    if match.lastgroup == "half":
+        return "\ufffd"
+    return ""
