@@ -1,0 +1,79 @@
+"""A conversation from Python: each question continues from the newest reply."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aeron_magic.client import Client
+from aeron_magic.errors import AeronError
+from aeron_magic.reply import Reply
+from aeron_magic.turns import Place, Tree, Turn
+
+__all__ = ["Conversation"]
+
+
+class Conversation:
+    """Questions that follow each other.
+
+    Parameters
+    ----------
+    client
+        Asks the service.
+    context_token
+        Where to continue from; None begins anew.
+    """
+
+    def __init__(self, client: Client, context_token: str | None = None) -> None:
+        self.client = client
+        self.tree = Tree("conversation", client.settings.service)
+        self._token = context_token
+
+    @property
+    def context_token(self) -> str | None:
+        """The token that the next question continues from; assign to it to go elsewhere."""
+        return self._token
+
+    @context_token.setter
+    def context_token(self, token: str | None) -> None:
+        self._token = token
+
+    @property
+    def turns(self) -> tuple[Turn, ...]:
+        """What has been asked, in the order of asking."""
+        return tuple(self.tree)
+
+    def ask(
+        self,
+        text: str,
+        *,
+        after: str | None = None,
+        name: str | None = None,
+        images: Iterable[str] = (),
+        stream: bool = True,
+    ) -> Reply:
+        """Ask, and wait for the whole reply; see :meth:`aeron_magic.Client.ask`.
+
+        Parameters
+        ----------
+        after
+            Continue from this turn (its name, its number or its token), and not from the newest.
+        name
+            Name this turn.
+
+        Raises
+        ------
+        AeronError
+            The reply is not whole. The conversation stays where it was; what came is in the turn.
+        """
+        place: Place = self.tree.after(after) if after else self.tree.at_token(self._token)
+        images = tuple(images)
+        turn = self.tree.begin(place, text, images, name=name)
+        with self.client.stream(text, place.token, images, stream=stream) as reading:
+            try:
+                reply = reading.finish()
+            except AeronError:
+                self.tree.settle(turn, reading.reply)
+                raise
+        self.tree.settle(turn, reply)
+        self._token = reply.context_token
+        return reply
