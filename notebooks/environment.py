@@ -1,0 +1,134 @@
+"""What the two commands of the README share: a private environment with the project in it.
+
+Only the standard library is used here, because nothing else is there yet on a fresh machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+__all__ = ["ROOT", "apt_install", "prepare", "run", "say"]
+
+ROOT = Path(__file__).resolve().parent.parent
+_OLDEST = (3, 11)
+
+
+def say(text: str = "") -> None:
+    """Write a line at once, so that it stands before the output of what is started next."""
+    print(text, flush=True)  # noqa: T201 - talking to the terminal is this script's business
+
+
+def run(*command: str | Path, quiet: bool = False) -> int:
+    """Run a command in the project's folder and return its exit code.
+
+    Parameters
+    ----------
+    command
+        The program and its arguments, passed on as they are: no shell reads them.
+    quiet
+        Keep its output back, unless it fails.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        Once the program has ended after a Ctrl-C.
+    """
+    program = subprocess.Popen(  # noqa: S603 - the commands are written in these scripts
+        [str(part) for part in command],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL if quiet else None,
+        stdout=subprocess.PIPE if quiet else None,
+        stderr=subprocess.STDOUT if quiet else None,
+    )
+    interrupted = False
+    while True:
+        try:
+            output, _ = program.communicate()
+            break
+        except KeyboardInterrupt:
+            # Ctrl-C goes to the program too, and how it ends is its own business: JupyterLab
+            # asks whether to stop its kernels.
+            interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    if output and program.returncode:
+        say(output.decode(errors="replace"))
+    return program.returncode
+
+
+def apt_install(*packages: str) -> bool:
+    """Install Debian packages if this user may without being asked; whether they are there now."""
+    apt = shutil.which("apt-get")
+    if apt is None:
+        return False
+    command = ["env", "DEBIAN_FRONTEND=noninteractive", apt]
+    if os.geteuid() != 0:
+        if shutil.which("sudo") is None or run("sudo", "-n", "true", quiet=True):
+            return False
+        command = ["sudo", "-n", *command]
+    say(f"Installing {', '.join(packages)} with apt-get …")
+    if run(*command, "update", "--quiet", quiet=True):
+        return False
+    return not run(*command, "install", "--yes", "--no-install-recommends", *packages, quiet=True)
+
+
+def prepare(extra: str, folder: Path) -> Path:
+    """Make a virtual environment with the project and one of its extras installed.
+
+    What is already there is kept: a second call with the same ``pyproject.toml`` does nothing.
+
+    Parameters
+    ----------
+    extra
+        ``lab`` or ``test``, as in ``pyproject.toml``.
+    folder
+        Where the environment is, or shall be.
+
+    Returns
+    -------
+    Path
+        The environment's Python.
+
+    Raises
+    ------
+    SystemExit
+        With a sentence for the reader: Python is too old, or a step failed.
+    """
+    if sys.version_info < _OLDEST:  # the reader's Python may be older than ours
+        raise SystemExit(
+            f"aeron-magic needs Python {_OLDEST[0]}.{_OLDEST[1]} or newer; this is "
+            f"{sys.version.split()[0]}. Run the same command with a newer one."
+        )
+    scripts = folder / ("Scripts" if os.name == "nt" else "bin")
+    python = scripts / ("python.exe" if os.name == "nt" else "python")
+    # An extra may name another, so any change of the file counts.
+    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
+    stamp = folder / f"installed-{extra}"
+    if python.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
+        return python
+    if not python.exists():
+        _make(folder)
+    say(f"Installing aeron-magic[{extra}] into {folder} (a minute or two the first time) …")
+    pip = (python, "-m", "pip", "--disable-pip-version-check", "--no-input")
+    if run(*pip, "install", "--quiet", "--root-user-action=ignore", "--editable", f".[{extra}]"):
+        raise SystemExit("The installation failed; pip's own words are above.")
+    stamp.write_text(wanted, encoding="ascii")
+    return python
+
+
+def _make(folder: Path) -> None:
+    """Make an empty environment; Debian's Python may lack the part that can."""
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    if importlib.util.find_spec("ensurepip") is None and not apt_install(package):
+        raise SystemExit(
+            f"This Python cannot make virtual environments. Install the package {package} "
+            "(or python3-venv) and run the same command again."
+        )
+    if run(sys.executable, "-m", "venv", folder):
+        raise SystemExit(f"No virtual environment could be made in {folder}.")

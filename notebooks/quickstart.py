@@ -1,0 +1,110 @@
+"""Install aeron-magic and play the quickstart notebook in this terminal, or open it.
+
+    python3 notebooks/quickstart.py          install, then run the notebook's cells here
+    python3 notebooks/quickstart.py --lab    install, then open the notebook in JupyterLab
+
+It needs Python 3.11 or newer and nothing else: the first run makes a virtual environment in
+``.venv``. The cells go through a real IPython, on the sandbox: no account is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from environment import ROOT, prepare, run, say
+
+NOTEBOOK = ROOT / "notebooks" / "01-quickstart.ipynb"
+_BOLD, _GREEN, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[0m"
+
+
+def main() -> int:
+    """Read the options and do the one thing or the other."""
+    parser = argparse.ArgumentParser(
+        description="Run the quickstart in this terminal, on the sandbox; no account is needed."
+    )
+    parser.add_argument("--lab", action="store_true", help="open the notebook in JupyterLab")
+    parser.add_argument(
+        "--venv",
+        type=Path,
+        default=ROOT / ".venv",
+        metavar="FOLDER",
+        help="the virtual environment to make or use (.venv)",
+    )
+    parser.add_argument("--play", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.play:
+        return play(NOTEBOOK)
+    folder = options.venv.resolve()
+    python = prepare("lab", folder)
+    try:
+        if options.lab:
+            return open_lab(python)
+        # Playing needs IPython, which only the environment's Python has.
+        failed = run(python, Path(__file__).resolve(), "--play")
+    except KeyboardInterrupt:
+        return 130
+    if not failed:
+        say("\nThat was notebooks/01-quickstart.ipynb. To have it in JupyterLab:\n")
+        say("    python3 notebooks/quickstart.py --lab\n")
+    return failed
+
+
+def open_lab(python: Path) -> int:
+    """Start JupyterLab on the notebook; it prints its address where it finds no browser."""
+    as_root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return run(python, "-m", "jupyterlab", NOTEBOOK, *(["--allow-root"] if as_root else []))
+
+
+def play(notebook: Path) -> int:
+    """Run a notebook's cells one after the other in a terminal IPython, as if typed.
+
+    A cell that fails ends it, unless it has the tag ``raises-exception``.
+    """
+    from IPython.terminal.interactiveshell import TerminalInteractiveShell
+    from traitlets.config import Config
+
+    coloured = sys.stdout.isatty()
+    with tempfile.TemporaryDirectory() as profile:
+        # Not the reader's own profile: its start-up files and history are none of our business.
+        os.environ["IPYTHONDIR"] = profile
+        config = Config()
+        config.HistoryManager.enabled = False
+        config.TerminalInteractiveShell.colors = "linux" if coloured else "nocolor"
+        shell = TerminalInteractiveShell.instance(config=config)
+        for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]:
+            source = "".join(cell["source"])
+            if cell["cell_type"] == "markdown":
+                say("\n" + _in(_BOLD, source, coloured))
+            elif source.strip():
+                say("\n" + _prompted(source, shell.execution_count, coloured))
+                result = shell.run_cell(source, store_history=True)
+                if not (result.success or _may_fail(cell)):
+                    return 1
+    return 0
+
+
+def _prompted(source: str, count: int, coloured: bool) -> str:
+    """A cell as IPython shows it while it is typed."""
+    prompt = f"In [{count}]: "
+    more = "...: ".rjust(len(prompt))
+    first, *rest = source.splitlines()
+    lines = [_in(_GREEN, prompt, coloured) + first]
+    return "\n".join(lines + [_in(_GREEN, more, coloured) + line for line in rest])
+
+
+def _in(colour: str, text: str, coloured: bool) -> str:
+    return f"{colour}{text}{_PLAIN}" if coloured else text
+
+
+def _may_fail(cell: dict[str, Any]) -> bool:
+    return "raises-exception" in cell["metadata"].get("tags", ())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
