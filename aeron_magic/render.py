@@ -1,0 +1,145 @@
+"""A reply as front ends show it: HTML that can do no harm, Markdown and plain text.
+
+Pure and deterministic: the same text gives the same bundle, without times, ids or counts, so that
+saved outputs can be compared. Parser, sanitiser and highlighter are imported when they are first
+used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from aeron_magic.errors import UsageError
+from aeron_magic.scrub import clean
+
+__all__ = ["FORMATS", "mimebundle", "to_html", "to_markdown", "to_plain"]
+
+Bundle = dict[str, str]
+
+_SUSPICIOUS = re.compile(r"!\[|<[A-Za-z/!?]")
+_ESCAPED = r"\\."
+_AUTOLINK = r"<(?:https?://|mailto:)[^\s<>`]*>"
+_CODE_SPAN = r"(?<!`)(?P<ticks>`+)(?!`).{1,1000}?(?<!`)(?P=ticks)(?!`)"
+_ACTIVE = r"(?P<image>!+(?=\[))|(?P<tag><(?=[A-Za-z/!?]))"
+_outside_code_spans = re.compile(f"{_ESCAPED}|{_CODE_SPAN}|{_AUTOLINK}|{_ACTIVE}", re.DOTALL)
+_anywhere = re.compile(f"{_ESCAPED}|{_AUTOLINK}|{_ACTIVE}", re.DOTALL)
+
+
+def to_html(markdown: str) -> str:
+    """Return ``markdown`` as HTML made of an allow-list of elements.
+
+    CommonMark with tables and strikethrough; raw HTML is shown, not obeyed. Links lead to http,
+    https and mailto addresses only; images become links that name their host. Code is coloured
+    with the classes that Jupyter's style sheets know. Math keeps its delimiters, in an element of
+    class ``math``; other dollars and backslashes cannot be taken for math.
+    """
+    from aeron_magic.safe_html import safe_html
+
+    return safe_html(clean(markdown))
+
+
+def to_markdown(markdown: str) -> str:
+    """Return ``markdown`` for front ends that render Markdown themselves, and trust it.
+
+    Images become links and HTML tags become text; code stays as it is. The result is parsed
+    again to see that nothing active is left, since what is code to a pattern may be none to a
+    parser; if something is, less is taken for code.
+    """
+    text = clean(markdown)
+    if not _SUSPICIOUS.search(text):
+        return text
+    from aeron_magic.safe_html import is_inactive, outside_code_blocks
+
+    for attempt in (
+        outside_code_blocks(text, lambda part: _outside_code_spans.sub(_passive, part)),
+        outside_code_blocks(text, lambda part: _anywhere.sub(_passive, part)),
+    ):
+        if is_inactive(attempt):
+            return attempt
+    return _anywhere.sub(_passive, text)
+
+
+def to_plain(text: str) -> str:
+    """Return ``text`` as it is, but for what a terminal would act on."""
+    return clean(text)
+
+
+def mimebundle(
+    text: str,
+    *,
+    format: str = "markdown",  # noqa: A002: the name of the option
+    note: str = "",
+    markdown: bool = True,
+) -> Bundle:
+    """Return ``text`` as the data of one display: ``text/html``, ``text/markdown``, ``text/plain``.
+
+    Parameters
+    ----------
+    text
+        The reply.
+    format
+        How to show it: a name in `FORMATS`.
+    note
+        One line of ours below it, such as "Interrupted"; empty for none.
+    markdown
+        Whether to offer ``text/markdown`` too: a front end that ignores the HTML renders that by
+        its own rules.
+
+    Raises
+    ------
+    UsageError
+        There is no such format.
+    """
+    if format not in FORMATS:
+        known = ", ".join(FORMATS)
+        raise UsageError(f"There is no format {format!r}.", hint=f"Use one of: {known}.")
+    bundle = FORMATS[format](text)
+    if note:
+        bundle = _with_note(bundle, " ".join(clean(note).split()))
+    if not markdown:
+        del bundle["text/markdown"]
+    return bundle
+
+
+def _as_markdown(text: str) -> Bundle:
+    return {
+        "text/html": to_html(text),
+        "text/markdown": to_markdown(text),
+        "text/plain": to_plain(text),
+    }
+
+
+def _as_text(text: str) -> Bundle:
+    from aeron_magic.safe_html import code_html
+
+    plain = to_plain(text)
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", plain)), default=0))
+    return {
+        "text/html": code_html(plain),
+        "text/markdown": f"{fence}text\n{plain}\n{fence}",
+        "text/plain": plain,
+    }
+
+
+FORMATS: dict[str, Callable[[str], Bundle]] = {"markdown": _as_markdown, "text": _as_text}
+"""The ways to show a reply, by the name that the option ``--format`` takes."""
+
+
+def _with_note(bundle: Bundle, note: str) -> Bundle:
+    from aeron_magic.safe_html import close_fence, text_html
+
+    escaped = re.sub(r"([\\`*_\[\]<>&!$|~])", r"\\\1", note)
+    return {
+        "text/html": f"{bundle['text/html']}<p><small><em>{text_html(note)}</em></small></p>\n",
+        "text/markdown": f"{close_fence(bundle['text/markdown'])}\n\n*{escaped}*",
+        "text/plain": f"{bundle['text/plain']}\n\n[{note}]",
+    }
+
+
+def _passive(match: re.Match[str]) -> str:
+    if match["image"]:
+        return ""
+    if match["tag"]:
+        return "\\<"
+    return match.group()

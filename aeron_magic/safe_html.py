@@ -1,0 +1,231 @@
+"""Replies made into HTML that can do no harm: the one place where that happens.
+
+A reply is hostile text, and a front end trusts the output of a cell that was just run: scripts in
+it run, images in it are fetched with whatever their address carries. So the HTML is made here, in
+three steps of which each would do for most of it: Markdown without raw HTML; links and images
+tamed in the token stream, so that nothing is loaded by looking at it; and an allow-list of
+elements, classes and addresses at the end.
+
+This module and its two helpers are the only ones that import the Markdown parser, the sanitiser
+and Pygments; `aeron_magic.render` imports it when it is first needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from urllib.parse import urlsplit
+
+import nh3
+from markdown_it import MarkdownIt
+from markdown_it.common.utils import escapeHtml
+from markdown_it.renderer import RendererHTML
+from markdown_it.rules_core import StateCore
+from markdown_it.token import Token
+from markdown_it.utils import EnvType, OptionsDict
+
+from aeron_magic.highlight import CLASSES, highlight
+from aeron_magic.tex import inert, may_be_typeset, use_math
+
+__all__ = [
+    "close_fence",
+    "code_html",
+    "is_inactive",
+    "outside_code_blocks",
+    "safe_html",
+    "text_html",
+]
+
+LINK_SCHEMES = {"http", "https", "mailto"}
+_TAGS = """
+p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a
+table thead tbody tr th td span div
+"""
+URL_SHOWN = 80
+"""Characters of an address that are shown where it stands for a text."""
+
+
+class _Renderer(RendererHTML):
+    """Tokens to HTML; the names of the methods are the types of the tokens."""
+
+    def text(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return inert(tokens[idx].content)
+
+    def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        language = tokens[idx].info.split(maxsplit=1)
+        return code_html(tokens[idx].content, language[0] if language else "")
+
+    def code_block(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        return code_html(tokens[idx].content)
+
+    def math_inline(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        tex = tokens[idx].content
+        if may_be_typeset(tex):
+            return f'<span class="math">{escapeHtml(tex)}</span>'
+        return f"<code>{escapeHtml(tex)}</code>"
+
+    def math_block(
+        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
+    ) -> str:
+        tex = tokens[idx].content
+        if may_be_typeset(tex):
+            return f'<div class="math">{escapeHtml(tex)}</div>\n'
+        return code_html(tex)
+
+
+def _parser() -> MarkdownIt:
+    parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer)
+    parser.enable(["table", "strikethrough"])
+    parser.core.ruler.push("tame_links", _tame_links)
+    use_math(parser)
+    return parser
+
+
+def safe_html(markdown: str) -> str:
+    """Return the HTML of ``markdown`` that is allowed."""
+    return _CLEANER.clean(_PARSER.render(markdown))
+
+
+def text_html(text: str) -> str:
+    """Return ``text`` as HTML that shows just that, without math."""
+    return inert(text)
+
+
+def code_html(code: str, language: str = "") -> str:
+    """Return a code block in the form that Jupyter's own style sheets colour."""
+    code = code.removesuffix("\n")
+    # A parser of HTML drops a line end that follows <pre>.
+    guard = "\n" if code.startswith("\n") else ""
+    return f'<div class="highlight"><pre>{guard}{highlight(code, language)}</pre></div>\n'
+
+
+def outside_code_blocks(markdown: str, change: Callable[[str], str]) -> str:
+    """Return ``markdown`` with ``change`` applied to the parts between its code blocks."""
+    lines = markdown.split("\n")
+    parts: list[str] = []
+    done = 0
+    for token in _blocks(markdown):
+        if token.type in {"fence", "code_block"} and token.map:
+            first, end = token.map
+            parts += [change("\n".join(lines[done:first])), *lines[first:end]]
+            done = end
+    return "\n".join([*parts, change("\n".join(lines[done:]))])
+
+
+def is_inactive(markdown: str) -> bool:
+    """Whether a parser that obeys HTML finds neither HTML nor an image in ``markdown``."""
+    active = {"html_block", "html_inline", "image"}
+    return not any(
+        token.type in active or any(child.type in active for child in token.children or ())
+        for token in _TRUSTING_PARSER.parse(markdown)
+    )
+
+
+def close_fence(markdown: str) -> str:
+    """Return ``markdown`` so that what is added below it is not taken for code."""
+    lines = markdown.rstrip().split("\n")
+    for token in _blocks(markdown):
+        if token.type == "fence" and token.level == 0 and token.map:
+            first, end = token.map
+            last = lines[-1].strip()
+            closed = len(lines) - 1 > first and last.startswith(token.markup)
+            if end >= len(lines) and not (closed and not last.strip(token.markup[0])):
+                return "\n".join([*lines, token.markup])
+    return markdown
+
+
+def _blocks(markdown: str) -> list[Token]:
+    tokens: list[Token] = []
+    _PARSER.block.parse(markdown, _PARSER, {}, tokens)
+    return tokens
+
+
+def _tame_links(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.children:
+            token.children = list(_tamed(token.children))
+
+
+def _tamed(tokens: Sequence[Token]) -> Iterator[Token]:
+    """Keep links that lead to an address of the web, and make links of images."""
+    refused: str | None = None
+    in_link = False
+    for token in tokens:
+        if token.type == "link_open":
+            href = str(token.attrGet("href") or "")
+            in_link = _scheme(href) in LINK_SCHEMES
+            refused = None if in_link else href
+            if in_link:
+                token.attrs = {"href": href}
+                yield token
+        elif token.type == "link_close":
+            if in_link:
+                yield token
+            elif refused and token.markup != "autolink":
+                yield _text(f" ({_short(refused)})")
+            in_link, refused = False, None
+        elif token.type == "image":
+            yield from _image(token, in_link)
+        else:
+            yield token
+
+
+def _image(token: Token, in_link: bool) -> Iterator[Token]:
+    url = str(token.attrGet("src") or "")
+    shown = " ".join(_plain(token.children or ()).split()) or _short(url)
+    if _scheme(url) not in {"http", "https"}:
+        yield _text(f"{shown} (image that is not shown)")
+        return
+    yield _element("span", 1, {"class": "image"})
+    if not in_link:
+        yield _element("a", 1, {"href": url})
+    yield _text(shown)
+    if not in_link:
+        yield _element("a", -1)
+    yield _text(f" (image at {urlsplit(url).hostname})")
+    yield _element("span", -1)
+
+
+def _plain(tokens: Sequence[Token]) -> str:
+    return "".join(
+        token.content if token.type != "image" else _plain(token.children or ()) for token in tokens
+    )
+
+
+def _scheme(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that are no IPv6 address
+        return ""
+    return parts.scheme if parts.hostname or parts.scheme == "mailto" else ""
+
+
+def _short(url: str) -> str:
+    return url if len(url) <= URL_SHOWN else url[: URL_SHOWN - 1] + "…"
+
+
+def _text(content: str) -> Token:
+    return Token("text", "", 0, content=content)
+
+
+def _element(tag: str, nesting: int, attrs: dict[str, str | int | float] | None = None) -> Token:
+    return Token(f"image_{tag}", tag, nesting, attrs=attrs or {})  # type: ignore[arg-type]
+
+
+# They keep no state between two texts.
+_PARSER = _parser()
+_TRUSTING_PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+_CLEANER = nh3.Cleaner(
+    tags=set(_TAGS.split()),
+    attributes={"a": {"href"}, "ol": {"start"}},
+    allowed_classes={
+        "div": {"highlight", "math"},
+        "span": {"math", "image", *CLASSES.values()},
+    },
+    url_schemes=LINK_SCHEMES,
+    url_relative="deny",
+    link_rel="noopener noreferrer",
+)
