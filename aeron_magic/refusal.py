@@ -7,6 +7,7 @@ from typing import Any
 
 from aeron_magic.errors import (
     AuthenticationError,
+    IncompleteReply,
     RateLimited,
     ServiceError,
     TokenError,
@@ -15,7 +16,7 @@ from aeron_magic.errors import (
 )
 from aeron_magic.flow import Answer, Lost
 
-__all__ = ["decode", "lost", "refusal", "unexpected"]
+__all__ = ["decode", "lost", "perhaps_accepted", "refusal", "unexpected"]
 
 AUTHENTICATION = (
     "Check the credentials (`%aeron login` asks for them again). AeronPay serves only allow-listed "
@@ -93,8 +94,9 @@ def refusal(
 
 def _about_a_token(said: str | None) -> bool:
     words = (said or "").lower()
-    return "token" in words and any(
-        sign in words for sign in ("invalid", "expired", "unknown", "not found")
+    # Chatzy's token is the id of a conversation.
+    return any(thing in words for thing in ("token", "conversation")) and any(
+        sign in words for sign in ("invalid", "expired", "unknown", "not found", "no such")
     )
 
 
@@ -117,4 +119,13 @@ def lost(outcome: Lost, url: str) -> Unreachable:
     return Unreachable(
         f"{url} cannot be reached: {outcome.reason}.",
         hint="Check the network and the address; `%aeron connect sandbox` works without either.",
+    )
+
+
+def perhaps_accepted(reason: str) -> IncompleteReply:
+    """The exception for a paid question of which nobody knows whether the service took it up."""
+    return IncompleteReply(
+        f"The connection was lost before the service named the reply ({reason}). "
+        "The question may have been accepted.",
+        hint="Run the cell again to ask once more; that may be charged a second time.",
     )

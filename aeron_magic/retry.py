@@ -15,6 +15,7 @@ from aeron_magic.flow import Answer, Flow, Lost, Request, open_stream, pause, se
 
 __all__ = [
     "ATTEMPTS",
+    "Patience",
     "Repeatable",
     "delay",
     "not_accepted",
@@ -29,6 +30,9 @@ FIRST_DELAY = 0.5
 LONGEST_DELAY = 8.0
 LONGEST_RETRY_AFTER = 60.0
 """A service that asks for a longer wait than this many seconds is told to the user instead."""
+
+FIRST_POLL = 0.4
+LONGEST_POLL = 5.0
 
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -119,3 +123,34 @@ def repeat(
             return outcome
         yield from pause(wait)
         attempt += 1
+
+
+class Patience:
+    """How long to go on asking for something that is not ready: growing pauses, bounded in all.
+
+    Parameters
+    ----------
+    seconds
+        The time for all requests and pauses together.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+        self._interval = FIRST_POLL
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is used up."""
+        return self._left <= 0
+
+    def spend(self, outcome: Answer | Lost) -> None:
+        """Count the time that ``outcome`` took."""
+        self._left -= outcome.seconds
+
+    def rest(self, outcome: Answer | Lost | None = None) -> Flow[None]:
+        """Pause, longer than the last time, or as long as ``outcome`` asks, if time is left."""
+        asked = 0.0 if outcome is None else wanted_pause(outcome) or 0.0
+        seconds = max(0.0, min(max(asked, self._interval), self._left))
+        self._left -= seconds
+        self._interval = min(LONGEST_POLL, self._interval * 1.5)
+        yield from pause(seconds)

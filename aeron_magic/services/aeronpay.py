@@ -26,17 +26,15 @@ from aeron_magic.errors import (
     UsageError,
 )
 from aeron_magic.events import Chunk, Completed, Event, Recovering, Started, Unknown
-from aeron_magic.flow import READ, Answer, Close, Flow, Lost, Question, Request, pause
+from aeron_magic.flow import READ, Answer, Close, Flow, Lost, Question, Request
 from aeron_magic.framing import Frame, Framing
-from aeron_magic.refusal import decode, lost, refusal, unexpected
+from aeron_magic.refusal import decode, lost, perhaps_accepted, refusal, unexpected
 from aeron_magic.reply import Message
-from aeron_magic.retry import not_accepted, passing, repeat, wanted_pause
+from aeron_magic.retry import Patience, not_accepted, passing, repeat
 from aeron_magic.settings import Settings
 
 __all__ = ["Service", "reference_id"]
 
-FIRST_POLL = 0.4
-LONGEST_POLL = 5.0
 FAILURES = ("FAILED", "BAD_REQUEST_ERROR")
 
 
@@ -74,7 +72,7 @@ class Service:
         url = self._url("create-response")
         if isinstance(answer, Lost):
             if answer.sent:
-                raise _perhaps_accepted(answer.reason)
+                raise perhaps_accepted(answer.reason)
             raise lost(answer, url)
         if not answer.ok:
             decode(answer, url)
@@ -93,13 +91,15 @@ class Service:
                 events = reading.take(framing.feed(data))
             if events:
                 yield events
-        yield Close(finished=reading.done)
+        yield Close(finished=reading.done and reading.error is None)
+        if reading.error is not None:
+            raise reading.error
         if reading.done:
             return
         if reading.token is None:
             if reading.frames == 0 and framing.rest.strip():
                 raise unexpected(answer.status, framing.rest, url)
-            raise _perhaps_accepted(ended or "the service sent no token")
+            raise perhaps_accepted(ended or "the service sent no token")
         if not reading.processing:
             yield [Recovering(ended or "the stream ended early")]
         try:
@@ -175,16 +175,15 @@ class Service:
         ``patient`` polling goes on through passing failures until ``fetch_timeout``: the network
         that lost the stream may need a moment to come back.
         """
-        waited, interval = 0.0, FIRST_POLL
+        patience = Patience(self.settings.fetch_timeout)
         while True:
             outcome = yield from repeat(
                 lambda: self._request("fetch-response", {"context_token": token}),
                 (lambda _: False) if patient else passing,
             )
-            waited += outcome.seconds
-            late = waited >= self.settings.fetch_timeout
+            patience.spend(outcome)
             status = "out of reach"
-            if not (patient and passing(outcome)) or late:
+            if not (patient and passing(outcome)) or patience.over:
                 body = self._fetched(outcome, token)
                 status = str(body.get("response_status") or "unfinished")
                 if status == "completed":
@@ -192,17 +191,13 @@ class Service:
                     return
                 if not wait:
                     return
-            if late:
+            if patience.over:
                 raise IncompleteReply(
                     f"The reply is still {status} after {self.settings.fetch_timeout:g} s.",
                     hint=f"`%aeron fetch {token}` asks again; fetch_timeout sets the patience.",
                     context_token=token,
                 )
-            asked = wanted_pause(outcome) or 0.0
-            rest = max(asked, min(interval, self.settings.fetch_timeout - waited))
-            yield from pause(rest)
-            waited += rest
-            interval = min(LONGEST_POLL, interval * 1.5)
+            yield from patience.rest(outcome)
 
     def _fetched(self, outcome: Answer | Lost, token: str) -> dict[str, Any]:
         url = self._url("fetch-response")
@@ -221,6 +216,8 @@ class _Reading:
         self.processing = False
         """The service took the question up, and says itself that the reply is not ready."""
         self.frames = 0
+        self.error: AeronError | None = None
+        """Raised after the events before it were handed on, so that their text is kept."""
 
     def take(self, frames: list[Frame]) -> list[Event]:
         events: list[Event] = []
@@ -251,7 +248,11 @@ class _Reading:
         if token := body.get("context_token"):
             self.token = str(token)
         status = body.get("response_status")
-        _accepted(body, self._url, self.token)
+        try:
+            _accepted(body, self._url, self.token)
+        except AeronError as error:
+            self.error, self.done = error, True
+            return
         if event == "response_completed" or (not event and status == "completed"):
             events.append(_completed(body))
             self.done = True
@@ -260,14 +261,6 @@ class _Reading:
             self.processing = event == "" and status == "processing"
         else:
             events.append(Unknown(event or "no event"))
-
-
-def _perhaps_accepted(reason: str) -> IncompleteReply:
-    return IncompleteReply(
-        f"The connection was lost before the service named the reply ({reason}). "
-        "The question may have been accepted.",
-        hint="Run the cell again to ask once more; that may be charged a second time.",
-    )
 
 
 def _accepted(body: dict[str, Any], url: str, token: str | None = None) -> dict[str, Any]:
