@@ -58,6 +58,7 @@ _SHALLOW = re.compile(
 )
 _BETWEEN = re.compile(rb"[ \t\r\n,\[\]]*+")
 _OPEN, _CLOSE, _QUOTE = b'{}"'
+_CR = ord("\r")
 
 
 class Frame(NamedTuple):
@@ -240,7 +241,7 @@ class _Events:
         if self._after_cr and chunk:
             self._after_cr = False
             chunk = chunk.removeprefix(b"\n")
-        if b"\r" in chunk:
+        if _CR in chunk:  # a number is found in bytes four times as fast as bytes are
             self._after_cr = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         cut = chunk.rfind(b"\n") + 1
@@ -257,8 +258,8 @@ class _Events:
         frames: list[Frame] = []
         for block in blocks:
             first, _, last = block.rpartition("\n")
-            event = None if self._open or last[:5] != "data:" else self._before_data(first)
-            if event is not None:
+            event = self._before_data(first) if first else ""
+            if event is not None and last[:5] == "data:" and not self._open:
                 frames.append(Frame(last[5:].removeprefix(" "), self._id, event))
             else:
                 self._lines(f"{block}\n\n", frames)
@@ -267,13 +268,11 @@ class _Events:
         return frames
 
     def _before_data(self, line: str) -> str | None:
-        """The event's type, if its data may be taken as it stands: nearly all events are so.
+        """The type of an event that may be taken as it stands, as nearly all may.
 
-        Before the one line of data there is then nothing, a type, or the id that is the last one
+        Then nothing is before its one line of data but its type, or the id that is the last one
         anyway. None says that the block needs the decoder.
         """
-        if not line:
-            return ""
         if "\n" in line:
             return None
         if line[:6] == "event:":
