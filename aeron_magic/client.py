@@ -415,8 +415,12 @@ class AsyncClient(_Base):
 
     async def fetch(self, token: str, *, wait: bool = True) -> Reply:
         """See :meth:`Client.fetch`."""
-        async with self._start(self.service.fetch(token, wait=wait)) as reading:
+        async with self.fetching(token, wait=wait) as reading:
             return await reading.finish()
+
+    def fetching(self, token: str, *, wait: bool = True) -> AsyncStream:
+        """The same as :meth:`fetch`, to be watched while it waits."""
+        return self._start(self.service.fetch(token, wait=wait))
 
     async def history(self, token: str, order: Order = "asc") -> list[Message]:
         """See :meth:`Client.history`."""

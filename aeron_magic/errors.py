@@ -50,6 +50,9 @@ __all__ = [
 PARTIAL_SHOWN = 2_000
 """Characters of the partial text that the short block shows; the rest stays in ``partial``."""
 
+MESSAGE_SHOWN = 500
+"""Characters of the service's own words that the short block shows."""
+
 
 class AeronError(Exception):
     """Something went wrong, and here is what to do about it.
@@ -87,6 +90,8 @@ class AeronError(Exception):
         self.service_message = service_message
         self.context_token = context_token
         self.partial = partial
+        self.partial_shown = False
+        """Whether the partial text stands on the screen already; the short block then omits it."""
 
     def __str__(self) -> str:
         return clean(self.message)
@@ -98,7 +103,7 @@ class AeronError(Exception):
     def redact(self, secrets: Iterable[str]) -> None:
         """Replace each of ``secrets`` wherever this error would show it."""
         for secret in filter(None, secrets):
-            for name in ("message", "hint", "service_message", "partial"):
+            for name in ("message", "hint", "service_message", "context_token", "partial"):
                 value = getattr(self, name)
                 if value and secret in value:
                     setattr(self, name, value.replace(secret, "[secret]"))
@@ -107,20 +112,19 @@ class AeronError(Exception):
     def lines(self, *, partial_limit: int | None = PARTIAL_SHOWN) -> list[str]:
         """The short block a person reads, line by line.
 
-        ``partial_limit`` is the number of characters of the partial text to show; None shows all.
+        ``partial_limit`` is the number of characters of the partial text to show; None shows all,
+        and all of the service's own words.
         """
+        message_limit = None if partial_limit is None else MESSAGE_SHOWN
         shown = [f"{type(self).__name__}: {self}"]
         if self.status_code is not None:
             shown.append(f"  HTTP status: {self.status_code}")
         if self.service_message:
-            shown.append(f"  the service says: {clean(self.service_message)}")
+            shown.append(f"  the service says: {_start(self.service_message, message_limit)}")
         if self.context_token:
             shown.append(f"  context_token: {clean(self.context_token)}")
         if self.partial:
-            text = clean(self.partial)
-            if partial_limit is not None and len(text) > partial_limit:
-                text = text[:partial_limit] + " […]"
-            shown.append(f"  received so far: {text}")
+            shown.append(f"  received so far: {_start(self.partial, partial_limit)}")
         if self.hint:
             shown.append(f"  → {clean(self.hint)}")
         return shown
@@ -128,6 +132,11 @@ class AeronError(Exception):
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in place of a traceback."""
         return self.lines()
+
+
+def _start(text: str, limit: int | None) -> str:
+    text = clean(text)
+    return text if limit is None or len(text) <= limit else text[:limit] + " […]"
 
 
 def _rebuild(kind: type[AeronError], message: str, state: dict[str, object]) -> AeronError:
