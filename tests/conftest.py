@@ -1,0 +1,30 @@
+"""What all tests share: the sandbox, and the order from quick to slow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from aeron_magic.sandbox import Sandbox
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Kernels after plain tests, browsers last: what fails quickly is seen first.
+
+    The browser's driver also keeps an event loop on the main thread to the end of the session,
+    which code under test that begins a loop of its own there could not bear.
+    """
+    items.sort(
+        key=lambda item: (
+            item.get_closest_marker("browser") is not None,
+            item.get_closest_marker("jupyter") is not None,
+        )
+    )
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """Both services in this process, behaving well; other processes reach it by its ``url``."""
+    with Sandbox() as running:
+        yield running

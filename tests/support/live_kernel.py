@@ -1,0 +1,252 @@
+"""A real kernel as a front end sees it: cell ids go in, messages and their sizes come out."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.manager import KernelManager
+from private_home import private_environment
+
+__all__ = ["Kernel", "Message", "Run", "running_kernel"]
+
+Output = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message that the kernel published for a cell.
+
+    Parameters
+    ----------
+    kind
+        ``stream``, ``display_data``, ``update_display_data``, ``clear_output``, ``error``, …
+    content
+        The message's content.
+    size
+        Bytes on the wire, envelope included.
+    at
+        Seconds between the cell's start and the message's arrival.
+    """
+
+    kind: str
+    content: dict[str, Any]
+    size: int
+    at: float
+
+
+@dataclass
+class Run:
+    """A cell that was sent to the kernel, and what has come back so far."""
+
+    began: float
+    messages: list[Message] = field(default_factory=list)
+    idle: bool = False
+    reply: dict[str, Any] | None = None
+    ended: float = 0.0
+
+    @property
+    def status(self) -> str:
+        """``ok``, ``error`` or ``aborted``; only once the cell has ended."""
+        assert self.reply is not None, "the cell has not ended"
+        status: str = self.reply["status"]
+        return status
+
+    @property
+    def seconds(self) -> float:
+        """From the start to the end of the cell."""
+        return self.ended - self.began
+
+    @property
+    def size(self) -> int:
+        """Bytes of all that shows something in the cell."""
+        shown = ("stream", "display_data", "update_display_data", "execute_result", "error")
+        return sum(message.size for message in self.messages if message.kind in shown)
+
+    def of(self, *kinds: str) -> list[Message]:
+        """The messages of some kinds, in order."""
+        return [message for message in self.messages if message.kind in kinds]
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The cell's outputs at this moment, put together as JupyterLab does."""
+        return assemble(self.messages)
+
+    @property
+    def states(self) -> Iterator[list[Output]]:
+        """The cell's outputs after each message: what a reader saw, one after the other."""
+        for count in range(1, len(self.messages) + 1):
+            yield assemble(self.messages[:count])
+
+    @property
+    def text(self) -> str:
+        """What stream outputs and the ``text/plain`` of displays say, joined."""
+        return "".join(
+            output.get("text", "") or output.get("data", {}).get("text/plain", "")
+            for output in self.outputs
+        )
+
+
+def assemble(messages: list[Message]) -> list[Output]:
+    """Outputs from messages: streams joined, updates put in place, clearing when asked to wait."""
+    outputs: list[Output] = []
+    clear_next = False
+    for message in messages:
+        content = message.content
+        if message.kind == "clear_output":
+            if content.get("wait"):
+                clear_next = True
+            else:
+                outputs.clear()
+            continue
+        if message.kind == "update_display_data":
+            display = content["transient"]["display_id"]
+            for output in outputs:
+                if output.get("display_id") == display:
+                    output.update(data=content["data"], metadata=content["metadata"])
+            continue
+        if message.kind not in ("stream", "display_data", "execute_result", "error"):
+            continue
+        if clear_next:
+            outputs.clear()
+            clear_next = False
+        if message.kind == "stream":
+            if outputs and outputs[-1].get("name") == content["name"]:
+                outputs[-1]["text"] += content["text"]
+            else:
+                outputs.append({"output_type": "stream", **content})
+        else:
+            output = {key: value for key, value in content.items() if key != "transient"}
+            display = content.get("transient", {}).get("display_id")
+            if display:
+                output["display_id"] = display
+            outputs.append({"output_type": message.kind, **output})
+    return outputs
+
+
+class Kernel:
+    """Executes code in a kernel and collects what it publishes; one cell at a time."""
+
+    def __init__(self, manager: KernelManager) -> None:
+        self._manager = manager
+        self._client = manager.blocking_client()
+        self._client.start_channels()
+        self._client.wait_for_ready(timeout=40)
+        self._runs: dict[str, Run] = {}
+
+    def close(self) -> None:
+        """Close the channels and end the kernel."""
+        self._client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+        self._manager.cleanup_resources()
+
+    def start(self, code: str, cell_id: str | None = "cell-1", *, silent: bool = False) -> Run:
+        """Send a cell and come back at once.
+
+        Parameters
+        ----------
+        code
+            The cell's source.
+        cell_id
+            What JupyterLab sends along; None sends none, as nbclient does.
+        silent
+            Publish nothing and count nothing.
+        """
+        session = self._client.session
+        content = {
+            "code": code,
+            "silent": silent,
+            "store_history": not silent,
+            "user_expressions": {},
+            "allow_stdin": False,
+            "stop_on_error": True,
+        }
+        metadata = {} if cell_id is None else {"cellId": cell_id}
+        message = session.msg("execute_request", content, metadata=metadata)
+        run = Run(time.monotonic())
+        self._runs[message["header"]["msg_id"]] = run
+        self._client.shell_channel.send(message)
+        return run
+
+    def execute(self, code: str, cell_id: str | None = "cell-1", timeout: float = 30) -> Run:
+        """Run a cell to its end."""
+        return self.finish(self.start(code, cell_id), timeout)
+
+    def finish(self, run: Run, timeout: float = 30) -> Run:
+        """Wait for a cell's end."""
+        return self.wait(run, lambda now: now.idle and now.reply is not None, timeout)
+
+    def wait(self, run: Run, until: Callable[[Run], bool], timeout: float = 30) -> Run:
+        """Take in messages until a condition holds for what the cell has shown.
+
+        Raises
+        ------
+        AssertionError
+            It did not come to hold in time.
+        """
+        deadline = time.monotonic() + timeout
+        while not until(run):
+            left = deadline - time.monotonic()
+            assert left > 0, f"not within {timeout} s; so far: {run.messages}"
+            if not self._take("iopub", min(left, 0.05)):
+                self._take("shell", 0)
+        return run
+
+    def interrupt(self) -> None:
+        """What the stop button does."""
+        self._manager.interrupt_kernel()
+
+    def value(self, expression: str, timeout: float = 10) -> Any:
+        """The value of an expression in the kernel, if JSON can carry it."""
+        code = f"import json as _json; print(_json.dumps({expression}))"
+        run = self.execute(code, None, timeout)
+        assert run.status == "ok", run.reply
+        return json.loads(run.text)
+
+    def _take(self, name: str, timeout: float) -> bool:
+        """One message from a channel into its run; whether there was one."""
+        channel = getattr(self._client, f"{name}_channel")
+        if not channel.socket.poll(int(timeout * 1000)):
+            return False
+        session = self._client.session
+        frames = channel.socket.recv_multipart()
+        _, parts = session.feed_identities(frames)
+        message = session.deserialize(parts)
+        run = self._runs.get(message["parent_header"].get("msg_id", ""))
+        if run is None:
+            return True
+        now = time.monotonic()
+        kind = message["header"]["msg_type"]
+        if name == "shell":
+            run.reply, run.ended = message["content"], now
+        elif kind == "status":
+            run.idle = message["content"]["execution_state"] == "idle"
+        elif kind != "execute_input":
+            size = sum(map(len, frames))
+            run.messages.append(Message(kind, message["content"], size, now - run.began))
+        return True
+
+
+@contextmanager
+def running_kernel(home: Path, **extra: str) -> Iterator[Kernel]:
+    """A Python kernel of its own that keeps its files in `home`.
+
+    Parameters
+    ----------
+    home
+        A folder for its settings and history; also its working directory.
+    extra
+        More environment variables.
+    """
+    manager = KernelManager(kernel_name="python3")
+    manager.start_kernel(env={**private_environment(home), **extra}, cwd=str(home))
+    kernel = Kernel(manager)
+    try:
+        yield kernel
+    finally:
+        kernel.close()

@@ -1,0 +1,38 @@
+"""An environment for other processes in which nothing of the reader's own machine is left."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["private_environment"]
+
+_FOLDERS = {
+    "HOME": "home",
+    "IPYTHONDIR": "ipython",
+    "JUPYTER_CONFIG_DIR": "config",
+    "JUPYTER_DATA_DIR": "data",
+    "JUPYTER_RUNTIME_DIR": "runtime",
+    "JUPYTERLAB_SETTINGS_DIR": "settings",
+    "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+    "XDG_CACHE_HOME": "cache",
+    "XDG_CONFIG_HOME": "xdg-config",
+    "XDG_DATA_HOME": "xdg-data",
+    "XDG_STATE_HOME": "xdg-state",
+}
+_OURS = ("AERON_", "CHATZY_", "JPY_", "JUPYTER_")
+
+
+def private_environment(folder: Path) -> dict[str, str]:
+    """Environment variables for a kernel, a server or a terminal that keeps to `folder`.
+
+    Settings, history and data of Jupyter, IPython and aeron-magic go there; credentials and
+    addresses of the services are taken out, and the system's keyring is out of reach.
+    """
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
+    for variable, name in _FOLDERS.items():
+        path = folder / name
+        path.mkdir(parents=True, exist_ok=True)
+        kept[variable] = str(path)
+    kept["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
+    return kept
