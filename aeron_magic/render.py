@@ -68,7 +68,7 @@ def to_plain(text: str) -> str:
 def mimebundle(
     text: str,
     *,
-    format: str = "markdown",  # noqa: A002: the name of the option
+    format: str = "markdown",  # noqa: A002 - the name users type
     note: str = "",
     markdown: bool = True,
 ) -> Bundle:
