@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Literal, Protocol
 
-from aeron_magic.flow import Flow, Question
+from aeron_magic.flow import Flow, Question, Request
 from aeron_magic.reply import Message
 from aeron_magic.settings import Settings
 
@@ -24,6 +24,10 @@ class Service(Protocol):
 
     def ask(self, question: Question) -> Flow[None]:
         """Ask; ends when the reply is whole, and raises an AeronError when it will not be."""
+        ...
+
+    def create(self, question: Question) -> Request:
+        """The request that asks ``question``."""
         ...
 
     def fetch(self, token: str, *, wait: bool = True) -> Flow[None]:

@@ -1,0 +1,125 @@
+"""One question from a cell: values in, place found, asked, shown, bound."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aeron_magic.errors import Interrupted, UsageError
+from aeron_magic.flow import Question
+from aeron_magic.insert import insert
+from aeron_magic.jupyter import frontend
+from aeron_magic.jupyter.running import Running
+from aeron_magic.jupyter.line import Options
+from aeron_magic.jupyter.output import (
+    CellOutput,
+    LiveOutput,
+    NoOutput,
+    Output,
+    TerminalOutput,
+    watch,
+)
+from aeron_magic.jupyter.session import Asked, Session
+from aeron_magic.jupyter.show import fenced, publish, show_markdown
+
+if TYPE_CHECKING:
+    from aeron_magic.jupyter.magic import AeronMagics
+
+__all__ = ["ask", "output_for", "watch_to_end"]
+
+
+def ask(magics: AeronMagics, options: Options, text: str) -> None:
+    """Ask ``text`` as ``options`` say, show the reply, and bind it.
+
+    Raises
+    ------
+    AeronError
+        Something was wrong with the question, or the reply is not whole.
+    """
+    session, shell = magics.session, magics.shell
+    key = magics.cell_keys.next(shell)
+    text = text.strip("\n")
+    if not text.strip():
+        raise UsageError(
+            "There is no question.",
+            hint="Write it on the lines below %%aeron, or on one line with `%aeron ask`.",
+        )
+    session.connected()
+    if not options.raw:
+        text = insert(text, shell.user_ns, secrets=session.secrets)
+    place = session.place(cell=key, new=options.new, after=options.after)
+    if options.dry_run:
+        show_dry_run(session, Question(text, options.images, place.token, options.stream), shell)
+        return
+    output = output_for(magics, options)
+    asked = session.ask(
+        text,
+        place,
+        cell=key,
+        images=options.images,
+        stream=options.stream,
+        timeout=options.timeout,
+    )
+    finish(session, asked, output, shell, options.out)
+
+
+def finish(
+    session: Session, asked: Asked, output: Output, shell: Any, out: str | None = None
+) -> None:
+    """Watch ``asked`` to its end, show it, bind it to the variable ``out``, raise its error."""
+    interrupted = watch_to_end(asked.running, output, asked.connection.label)
+    reply = session.settle(asked)
+    if out:
+        shell.user_ns[out] = reply
+    seen = output.finish(asked.running.draft, reply, asked.metadata)
+    error = asked.running.error
+    if interrupted and reply.status == "interrupted":
+        error = Interrupted(
+            "The question was interrupted; what had come is kept.",
+            hint="Run the cell again to ask once more.",
+            context_token=reply.context_token,
+            partial=reply.text,
+        )
+    if error is not None:
+        error.partial_shown = seen
+        raise error
+
+
+def watch_to_end(running: Running, output: Output, label: str) -> bool:
+    """Watch ``running`` until it has ended; whether that was because the user stopped it."""
+    try:
+        watch(running, output, label)
+    except KeyboardInterrupt:
+        running.cancel()
+        return True
+    return False
+
+
+def output_for(magics: AeronMagics, options: Options) -> Output:
+    """The place where a reply appears, by what the front end can do."""
+    shell = magics.shell
+    if options.quiet:
+        return NoOutput()
+    if not frontend.has_kernel(shell):
+        return TerminalOutput()
+    if not frontend.is_live(shell, options.live, magics.live):
+        return CellOutput(publish, options.format)
+    clear = _clear if frontend.whole_cell(shell) else None
+    return LiveOutput(publish, options.format, clear=clear)
+
+
+def _clear() -> None:
+    from IPython.display import clear_output
+
+    clear_output(wait=True)  # type: ignore[no-untyped-call]
+
+
+def show_dry_run(session: Session, question: Question, shell: Any) -> None:
+    """Show the request that ``question`` would make; send nothing."""
+    import json
+
+    connection = session.connected()
+    request = connection.client.service.create(question)
+    headers = "".join(f"{name}: [hidden]\n" for name in request.headers)
+    body = json.dumps(request.json, indent=2, ensure_ascii=False)
+    text = f"{request.method} {request.url}\n{headers}\n{body}"
+    show_markdown(f"Nothing was sent. This would be:\n\n{fenced(text)}", shell)

@@ -1,0 +1,222 @@
+"""The commands of ``%aeron``, one function each; the table of names is at the end."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from aeron_magic.errors import UsageError
+from aeron_magic.jupyter import credentials
+from aeron_magic.jupyter.ask import output_for, watch_to_end
+from aeron_magic.jupyter.running import Running
+from aeron_magic.jupyter.line import Command, Options
+from aeron_magic.jupyter.output import note
+from aeron_magic.jupyter.session import Session
+from aeron_magic.jupyter.show import cell, fenced, publish, show_markdown, table
+from aeron_magic.render import mimebundle
+from aeron_magic.reply import Message
+from aeron_magic.turns import Turn
+
+if TYPE_CHECKING:
+    from aeron_magic.jupyter.magic import AeronMagics
+
+__all__ = ["COMMANDS"]
+
+
+def status(magics: AeronMagics, command: Command) -> None:
+    """One block: service, address, conversation, token, turns."""
+    session = magics.session
+    connection = session.connection
+    tree = session.tree
+    if connection is None:
+        lines = ["not connected", f"next: {credentials.WAYS}"]
+    else:
+        lines = [
+            f"service: {connection.label}",
+            f"address: {connection.settings.base_url}",
+        ]
+    lines += [
+        f"conversation: {tree.name}, {len(tree.turns)} turn{'s' * (len(tree.turns) != 1)}"
+        + (f", the newest is {tree.head.label}" if tree.head else ""),
+        f"context_token: {session.token.read()}" + (" (set by hand)" * session.token.by_hand),
+    ]
+    parts = [line.partition(": ") for line in lines]
+    markdown = "\n".join(
+        f"- {name}" + (f": {value if name == 'next' else f'`{value}`'}" if value else "")
+        for name, _, value in parts
+    )
+    show_markdown(markdown, magics.shell, "\n".join(lines))
+
+
+def connect(magics: AeronMagics, command: Command) -> None:
+    """Connect, and show where to."""
+    session, target = magics.session, command["target"]
+    if target == "sandbox":
+        session.connect_sandbox(command["service"] or "aeronpay")
+    else:
+        options = {
+            name: command[name]
+            for name in ("base_url", "stream_url", "chatbot_id")
+            if command[name] is not None
+        }
+        found = credentials.find(target)
+        if found is None and not (target == "chatzy" and "chatbot_id" in options):
+            found = credentials.ask(target)
+        session.connect(target, **{**(found or {}), **options})
+    status(magics, command)
+
+
+def login(magics: AeronMagics, command: Command) -> None:
+    """Ask with hidden input, and store in the system keyring."""
+    service = command["service"] or "aeronpay"
+    credentials.store(service, credentials.ask(service))
+    show_markdown(
+        f"Stored in the system keyring. `%aeron connect {service}` uses it.",
+        magics.shell,
+        f"Stored in the system keyring. %aeron connect {service} uses it.",
+    )
+
+
+def logout(magics: AeronMagics, command: Command) -> None:
+    """Forget what the system keyring holds."""
+    service = command["service"] or "aeronpay"
+    found = credentials.forget(service)
+    show_markdown("Forgotten." if found else "There was nothing to forget.", magics.shell)
+
+
+def history(magics: AeronMagics, command: Command) -> None:
+    """The turns of this conversation, ours or the service's."""
+    session = magics.session
+    newest_first = command["order"] == "desc"
+    if command["remote"]:
+        text = remote_history(session, newest_first)
+    else:
+        turns = list(session.tree)
+        if not turns:
+            text = "No turns yet: ask something with `%%aeron`."
+        else:
+            text = _turn_table(turns[::-1] if newest_first else turns)
+    show_markdown(text, magics.shell)
+
+
+def _turn_table(turns: list[Turn]) -> str:
+    rows = [
+        (
+            turn.label,
+            turn.parent.label if turn.parent else "",
+            turn.question,
+            turn.reply.text if turn.reply else "",
+            (turn.reply.status if turn.reply else "") + (", stale" if turn.stale else ""),
+        )
+        for turn in turns
+    ]
+    return table(["turn", "after", "question", "reply", "status"], rows)
+
+
+def remote_history(session: Session, newest_first: bool) -> str:
+    """The conversation as the service keeps it, and where ours differs."""
+    token = session.newest_token()
+    messages = session.remote_history(token)
+    shown = messages[::-1] if newest_first else messages
+    text = table(["message", "text"], [(m.role, m.text) for m in shown])
+    head = session.tree.by_token(token)
+    differences = _differences(head.line(), messages) if head else []
+    if head is None:
+        return f"{text}\n\nThe newest token is not from a turn of this conversation."
+    return text + "\n\n" + ("\n".join(differences) or "The same as here.")
+
+
+def _differences(line: list[Turn], messages: list[Message]) -> list[str]:
+    """What our line of turns and the service's messages do not agree in.
+
+    The service leaves out the answer of the token that was asked for.
+    """
+    ours: list[tuple[str, str]] = []
+    for turn in line:
+        ours.append(("user", turn.question))
+        if turn.reply is not None and turn is not line[-1]:
+            ours.append(("assistant", turn.reply.text))
+    theirs: list[tuple[str, str]] = [(message.role, message.text) for message in messages]
+    if line[0].started_from is not None:  # it began elsewhere: only the end can be compared
+        theirs = theirs[-len(ours) :]
+    elif theirs[len(ours) :] == [("assistant", line[-1].reply.text if line[-1].reply else "")]:
+        theirs.pop()  # a service that does not leave it out
+    return [
+        f"- message {number}: here {cell(repr(mine), 60)}, at the service {cell(repr(their), 60)}"
+        for number, (mine, their) in enumerate(_longest(ours, theirs), 1)
+        if mine != their
+    ]
+
+
+def _longest(
+    ours: Sequence[tuple[str, str]], theirs: Sequence[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    missing = ("", "nothing")
+    length = max(len(ours), len(theirs))
+    return [
+        (
+            " ".join(ours[i] if i < len(ours) else missing).strip(),
+            " ".join(theirs[i] if i < len(theirs) else missing).strip(),
+        )
+        for i in range(length)
+    ]
+
+
+def fetch(magics: AeronMagics, command: Command) -> None:
+    """The stored reply of a token."""
+    session = magics.session
+    token = command["token"] or session.newest_token()
+    running = Running(session.background, session.reading(token))
+    output = output_for(magics, Options())
+    interrupted = watch_to_end(running, output, "the stored reply")
+    session.last = running.reply
+    session.last_metadata = {"service": running.reply.service, "context_token": token}
+    output.finish(running.draft, running.reply, session.last_metadata)
+    if running.error or interrupted:
+        raise running.error or UsageError("Stopped waiting.", hint=f"`%aeron fetch {token}` again.")
+
+
+def last(magics: AeronMagics, command: Command) -> None:
+    """The last reply again: a page that is loaded anew keeps what it had of a running cell."""
+    session = magics.session
+    if session.last is None:
+        raise UsageError("There is no reply yet.", hint="Ask something with %%aeron first.")
+    data = mimebundle(session.last.text, note=note(session.last))
+    if magics.has_kernel:
+        publish(data=data, metadata={"aeron": session.last_metadata})
+    else:
+        show_markdown(data["text/plain"], magics.shell)
+
+
+def error(magics: AeronMagics, command: Command) -> None:
+    """The last failure in full, without secrets."""
+    failure = magics.session.last_error
+    if failure is None:
+        show_markdown("Nothing has failed.", magics.shell)
+        return
+    lines = failure.lines(partial_limit=None)
+    if failure.__cause__ is not None:
+        lines += ["", *"".join(traceback.format_exception(failure.__cause__)).splitlines()]
+    text = "\n".join(lines)
+    show_markdown(fenced(text, "text"), magics.shell, text)
+
+
+def manual(magics: AeronMagics, command: Command) -> None:
+    """All options and commands."""
+    from aeron_magic.jupyter.table import help_text
+
+    show_markdown(fenced(help_text(), "text"), magics.shell, help_text())
+
+
+COMMANDS: dict[str, Callable[[AeronMagics, Command], None]] = {
+    "status": status,
+    "connect": connect,
+    "login": login,
+    "logout": logout,
+    "history": history,
+    "fetch": fetch,
+    "last": last,
+    "error": error,
+    "help": manual,
+}

@@ -1,0 +1,127 @@
+"""Where a notebook finds credentials: the environment, the system keyring, a hidden prompt."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+from typing import Any
+
+from aeron_magic.errors import CredentialsError
+
+__all__ = ["ask", "find", "forget", "store"]
+
+APPLICATION = "aeron-magic"
+
+FIELDS = {
+    "aeronpay": (
+        ("client_id", "AERON_CLIENT_ID", "AeronPay client-id"),
+        ("client_secret", "AERON_CLIENT_SECRET", "AeronPay client-secret"),
+    ),
+    "chatzy": (("chatbot_id", "CHATZY_CHATBOT_ID", "Chatzy chatbot_id"),),
+}
+
+WAYS = (
+    "`%aeron connect sandbox` works at once and needs no account; or set AERON_CLIENT_ID and "
+    "AERON_CLIENT_SECRET in the environment; or run `%aeron login` and type them hidden."
+)
+
+
+def find(service: str) -> dict[str, str] | None:
+    """The credentials for ``service``: the environment's, else the keyring's, else None."""
+    from_environment = {
+        name: os.environ[variable]
+        for name, variable, _ in FIELDS[service]
+        if variable in os.environ
+    }
+    if len(from_environment) == len(FIELDS[service]):
+        return from_environment
+    return _stored(service)
+
+
+def _stored(service: str) -> dict[str, str] | None:
+    import keyring
+    from keyring.errors import KeyringError
+
+    try:
+        kept = keyring.get_password(APPLICATION, service)
+    except KeyringError:
+        return None  # no keyring on this machine, or it is locked: there are two other ways
+    if kept is None:
+        return None
+    try:
+        values = json.loads(kept)
+    except ValueError:
+        values = None
+    wanted = [name for name, _, _ in FIELDS[service]]
+    if not isinstance(values, dict) or not all(isinstance(values.get(n), str) for n in wanted):
+        raise CredentialsError(
+            f"The system keyring holds something else than credentials for {service}.",
+            hint=f"`%aeron login {service}` writes them anew.",
+        )
+    return {name: values[name] for name in wanted}
+
+
+def ask(service: str) -> dict[str, str]:
+    """Ask for the credentials with hidden input.
+
+    Raises
+    ------
+    CredentialsError
+        Nobody is there to ask, or an answer was empty.
+    """
+    answers: dict[str, str] = {}
+    for name, _, prompt in FIELDS[service]:
+        try:
+            answers[name] = getpass.getpass(f"{prompt}: ").strip()
+        except (EOFError, NotImplementedError, getpass.GetPassWarning):
+            raise CredentialsError(
+                f"There are no credentials for {service}, and nobody can be asked here.", hint=WAYS
+            ) from None
+        if not answers[name]:
+            raise CredentialsError(f"The {prompt} was left empty.", hint=WAYS)
+    return answers
+
+
+def store(service: str, values: dict[str, Any]) -> None:
+    """Keep the credentials in the system keyring.
+
+    Raises
+    ------
+    CredentialsError
+        This machine has no keyring, or it is locked.
+    """
+    import keyring
+    from keyring.errors import KeyringError
+
+    try:
+        keyring.set_password(APPLICATION, service, json.dumps(values))
+    except KeyringError as error:
+        raise _no_keyring(error) from None
+
+
+def forget(service: str) -> bool:
+    """Delete what the keyring holds for ``service``; whether there was something.
+
+    Raises
+    ------
+    CredentialsError
+        This machine has no keyring, or it is locked.
+    """
+    import keyring
+    from keyring.errors import KeyringError, PasswordDeleteError
+
+    try:
+        keyring.delete_password(APPLICATION, service)
+    except PasswordDeleteError:
+        return False
+    except KeyringError as error:
+        raise _no_keyring(error) from None
+    return True
+
+
+def _no_keyring(error: Exception) -> CredentialsError:
+    return CredentialsError(
+        f"The system keyring cannot be used ({type(error).__name__}).",
+        hint="Set AERON_CLIENT_ID and AERON_CLIENT_SECRET in the environment instead.",
+    )

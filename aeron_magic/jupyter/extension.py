@@ -1,0 +1,42 @@
+"""What ``%load_ext aeron_magic`` puts into the shell, and ``%unload_ext`` takes out again."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from aeron_magic.jupyter.magic import AeronMagics
+
+__all__ = ["load", "unload"]
+
+_loaded: dict[int, AeronMagics] = {}
+
+
+def load(shell: Any) -> None:
+    """Register ``%aeron`` and ``%%aeron``, their completion, and ``context_token``."""
+    from aeron_magic.jupyter import asking, completion
+    from aeron_magic.jupyter.namespace import NAME
+
+    magics = AeronMagics(shell)
+    shell.register_magics(magics)
+    shell.user_ns.setdefault(NAME, None)
+    dynamic = {source: partial(magics.names, source) for source in ("turns", "tokens")}
+    matcher = completion.Matcher(dynamic=dynamic, namespace=lambda: shell.user_ns)
+    completion.register(shell, matcher)
+    asking.register(shell)
+    _loaded[id(shell)] = magics
+
+
+def unload(shell: Any) -> None:
+    """Take everything back; ``context_token`` stays, it is the notebook's."""
+    from aeron_magic.jupyter import asking, completion
+
+    magics = _loaded.pop(id(shell), None)
+    if magics is None:
+        return
+    completion.unregister(shell)
+    asking.unregister(shell)
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("aeron", None)
+    shell.magics_manager.registry.pop(AeronMagics.__name__, None)
+    magics.close()

@@ -1,0 +1,141 @@
+"""``%aeron`` and ``%%aeron``: parse, ask, show.
+
+This module is loaded with the extension and imports next to nothing: what a command needs is
+imported when the command runs first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
+from traitlets import Bool, Float, TraitError, validate
+
+from aeron_magic.errors import AeronError
+from aeron_magic.jupyter.frontend import CellKeys, has_kernel
+
+if TYPE_CHECKING:
+    from aeron_magic.jupyter.line import Command, Options
+    from aeron_magic.jupyter.session import Session
+
+__all__ = ["AeronMagics"]
+
+
+@magics_class
+class AeronMagics(Magics):
+    """The magics, and what can be configured of them (``%config AeronMagics``)."""
+
+    shell: Any
+
+    timeout = Float(30.0, help="Seconds of silence after which a connection counts as lost.").tag(
+        config=True
+    )
+    fetch_timeout = Float(
+        120.0, help="Seconds in all to wait for a reply that the service is still working on."
+    ).tag(config=True)
+    live = Bool(
+        None,
+        allow_none=True,
+        help="Update a cell's output while the reply comes in. None: where the front end sends "
+        "cell ids. The variable AERON_LIVE and the options --live and --no-live come first.",
+    ).tag(config=True)
+
+    def __init__(self, shell: Any) -> None:
+        super().__init__(shell)
+        self.cell_keys = CellKeys()
+        self._session: Session | None = None
+        self.observe(self._configure, ["timeout", "fetch_timeout"])
+
+    @validate("timeout", "fetch_timeout")
+    def _positive(self, proposal: Any) -> float:
+        value = float(proposal.value)
+        if not value > 0:
+            raise TraitError(f"{proposal.trait.name} is a number of seconds above 0, not {value}.")
+        return value
+
+    @property
+    def session(self) -> Session:
+        """The kernel's session; made when it is first needed."""
+        if self._session is None:
+            from aeron_magic.jupyter.session import Session
+
+            self._session = Session(self.shell.user_ns)
+            self._configure()
+        return self._session
+
+    def _configure(self, _change: Any = None) -> None:
+        if self._session is not None:
+            self._session.timeout = self.timeout
+            self._session.fetch_timeout = self.fetch_timeout
+
+    @no_var_expand
+    @cell_magic("aeron")  # type: ignore[arg-type]
+    def ask_cell(self, line: str, cell: str) -> None:
+        with self._failing():
+            from aeron_magic.jupyter.line import parse_options
+
+            self._ask(parse_options(line), cell)
+
+    @no_var_expand
+    @line_magic("aeron")  # type: ignore[arg-type]
+    def run_line(self, line: str) -> None:
+        with self._failing():
+            from aeron_magic.jupyter.line import parse_command
+
+            command = parse_command(line)
+            if command.name == "ask":
+                assert command.options is not None
+                self._ask(command.options, command["text"])
+            else:
+                self._command(command)
+
+    def _ask(self, options: Options, text: str) -> None:
+        from aeron_magic.jupyter.ask import ask
+
+        ask(self, options, text)
+
+    def _command(self, command: Command) -> None:
+        from aeron_magic.jupyter.commands import COMMANDS
+
+        COMMANDS[command.name](self, command)
+
+    def _failing(self) -> _Failing:
+        return _Failing(self)
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether there is a front end that takes displays."""
+        return has_kernel(self.shell)
+
+    def names(self, source: str) -> Sequence[str]:
+        """Names for the completion: of turns, of tokens."""
+        if self._session is None:
+            return ()
+        turns = self._session.tree.turns
+        if source == "tokens":
+            return [turn.token for turn in reversed(turns) if turn.token]
+        return [turn.label for turn in reversed(turns)]
+
+    def close(self) -> None:
+        """Stop what runs; for ``%unload_ext``."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+class _Failing:
+    """Remembers an error for ``%aeron error`` on its way to the cell, which it fails."""
+
+    def __init__(self, magics: AeronMagics) -> None:
+        self._magics = magics
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, AeronError):
+            session = self._magics.session
+            error.redact(session.secrets)
+            session.last_error = error
+            error.__suppress_context__ = True

@@ -1,0 +1,96 @@
+"""A question under way: read on the background loop, watched from any thread."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import Future
+
+from aeron_magic.client import AsyncStream
+from aeron_magic.errors import AeronError
+from aeron_magic.jupyter.background import Background
+from aeron_magic.reply import Draft, Reply
+
+__all__ = ["Running"]
+
+CLOSING = 0.5
+"""Seconds that a cancelled question is given to close its connection."""
+
+
+class Running:
+    """A reply that is coming in.
+
+    Parameters
+    ----------
+    background
+        The loop that reads.
+    stream
+        What it reads.
+
+    Attributes
+    ----------
+    changed
+        Set when there is something new to show; whoever shows it clears it.
+    ended
+        Set when the reply has ended, well or not, and its connection is closed.
+    error
+        Why it is not whole, once it has ended.
+    """
+
+    def __init__(self, background: Background, stream: AsyncStream) -> None:
+        self.changed = threading.Event()
+        self.ended = threading.Event()
+        self.error: AeronError | None = None
+        self._stream = stream
+        self._begun = False
+        self._future: Future[None] = background.start(self._read())
+        self._future.add_done_callback(self._never_begun)
+
+    @property
+    def draft(self) -> Draft:
+        """The state of the reply; read it from any thread."""
+        return self._stream.draft
+
+    @property
+    def reply(self) -> Reply:
+        """The reply as it stands."""
+        return self._stream.reply
+
+    async def _read(self) -> None:
+        self._begun = True
+        changed = self.changed
+        try:
+            async with self._stream as stream:
+                async for _ in stream:
+                    if not changed.is_set():
+                        changed.set()
+        except AeronError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 - the cell must end, and say why
+            self.error = AeronError(
+                f"This should not have happened: {type(error).__name__}.",
+                hint="Please report it, with what `%aeron error` shows.",
+                partial=self.draft.text,
+            )
+            self.error.__cause__ = error
+        finally:
+            self._end()
+
+    def _never_begun(self, future: Future[None]) -> None:
+        if not self._begun:
+            self._end()
+
+    def _end(self) -> None:
+        self.ended.set()
+        self.changed.set()
+
+    def cancel(self) -> None:
+        """Stop reading and close the connection; what came is kept."""
+        self._future.cancel()
+        self.ended.wait(CLOSING)
+
+    def wait(self) -> Reply:
+        """Wait for the end; the reply, or the error."""
+        self.ended.wait()
+        if self.error is not None:
+            raise self.error
+        return self.reply
