@@ -8,7 +8,6 @@ from aeron_magic.errors import Interrupted, UsageError
 from aeron_magic.flow import Question
 from aeron_magic.insert import insert
 from aeron_magic.jupyter import frontend
-from aeron_magic.jupyter.running import Running
 from aeron_magic.jupyter.line import Options
 from aeron_magic.jupyter.output import (
     CellOutput,
@@ -18,6 +17,7 @@ from aeron_magic.jupyter.output import (
     TerminalOutput,
     watch,
 )
+from aeron_magic.jupyter.running import Running
 from aeron_magic.jupyter.session import Asked, Session
 from aeron_magic.jupyter.show import fenced, publish, show_markdown
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter import credentials
 from aeron_magic.jupyter.ask import output_for, watch_to_end
-from aeron_magic.jupyter.running import Running
 from aeron_magic.jupyter.line import Command, Options
 from aeron_magic.jupyter.output import note
+from aeron_magic.jupyter.running import Running
 from aeron_magic.jupyter.session import Session
 from aeron_magic.jupyter.show import cell, fenced, publish, show_markdown, table
 from aeron_magic.render import mimebundle

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from aeron_magic.client import AsyncClient, AsyncStream
 from aeron_magic.errors import AeronError, CredentialsError, UsageError
 from aeron_magic.jupyter import credentials
-from aeron_magic.jupyter.running import Running
 from aeron_magic.jupyter.background import Background
 from aeron_magic.jupyter.namespace import TokenVariable
+from aeron_magic.jupyter.running import Running
 from aeron_magic.reply import Message, Reply
 from aeron_magic.settings import Settings, resolve
 from aeron_magic.turns import Place, Tree, Turn
