@@ -7,7 +7,8 @@ own file, and two small loops (one plain, one ``async``) drive it.
 ======================  =====================================================================
 yields                  is sent
 ======================  =====================================================================
-``Send(request)``       the whole :class:`Answer`, or :class:`Lost`
+``Send(request)``       the whole :class:`Answer` (its body may be cut where its status refuses),
+                        or :class:`Lost`
 ``Open(request)``       an :class:`Answer`; its body is empty where the status is 2xx and the
                         bytes are to be had by ``READ``; or :class:`Lost`
 ``READ``                bytes as they arrive, ``b""`` at a clean end, or :class:`Lost`
@@ -113,7 +114,10 @@ class Lost:
 
 @dataclass(frozen=True, slots=True)
 class Send:
+    """``patience`` is the longest silence in seconds, where it is less than the driver's own."""
+
     request: Request
+    patience: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +149,9 @@ Outcome = Answer | Lost | bytes | None
 Flow = Generator[Step, Outcome, T]
 
 
-def send(request: Request) -> Flow[Answer | Lost]:
-    """Yield ``Send(request)``; its outcome, with its type."""
-    outcome = yield Send(request)
+def send(request: Request, patience: float | None = None) -> Flow[Answer | Lost]:
+    """Yield ``Send(request, patience)``; its outcome, with its type."""
+    outcome = yield Send(request, patience)
     assert isinstance(outcome, Answer | Lost)
     return outcome
 

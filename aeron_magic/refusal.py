@@ -16,7 +16,7 @@ from aeron_magic.errors import (
 )
 from aeron_magic.flow import Answer, Lost
 
-__all__ = ["decode", "lost", "perhaps_accepted", "refusal", "unexpected"]
+__all__ = ["decode", "json_object", "lost", "perhaps_accepted", "refusal", "unexpected"]
 
 AUTHENTICATION = (
     "Check the credentials (`%aeron login` asks for them again). AeronPay serves only allow-listed "
@@ -34,15 +34,21 @@ def decode(answer: Answer, url: str) -> dict[str, Any]:
     UnexpectedAnswer
         The body is no JSON object.
     """
-    try:
-        body = json.loads(answer.body)
-    except ValueError:
-        body = None
+    body = json_object(answer.body)
     if not answer.ok:
-        raise refusal(answer.status, body if isinstance(body, dict) else {}, url, answer)
-    if not isinstance(body, dict):
+        raise refusal(answer.status, body or {}, url, answer)
+    if body is None:
         raise unexpected(answer.status, answer.body.decode(errors="replace"), url)
     return body
+
+
+def json_object(data: str | bytes) -> dict[str, Any] | None:
+    """The JSON object that ``data`` is; None where it is none."""
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):  # the latter for brackets nested by the thousand
+        return None
+    return body if isinstance(body, dict) else None
 
 
 def refusal(
@@ -50,6 +56,8 @@ def refusal(
 ) -> ServiceError:
     """The exception for a refusal with this HTTP status (or the status its body claims)."""
     said = str(body.get("message") or body.get("msg") or body.get("error") or "") or None
+    if said is None and answer is not None and not body:
+        said = _plain_text(answer)
     facts: dict[str, Any] = {"status_code": status, "service_message": said}
     if status in (401, 403):
         return AuthenticationError(
@@ -57,7 +65,7 @@ def refusal(
         )
     if status == 429:
         wait = answer.headers.get("retry-after") if answer else None
-        after = f" It asks for a pause of {wait} s." if wait and wait.isdigit() else ""
+        after = f" It asks for a pause of {wait} s." if wait and wait.isdecimal() else ""
         return RateLimited(
             f"Too many requests.{after}", hint="Wait a little, then run the cell again.", **facts
         )
@@ -87,9 +95,17 @@ def refusal(
         )
     return ServiceError(
         "The service refuses the request.",
-        hint="See its message above; `%aeron error` shows the whole failure.",
+        hint="Its own message says why; change the question or its options accordingly."
+        if said
+        else "It does not say why: check the address (--base-url) and the question.",
         **facts,
     )
+
+
+def _plain_text(answer: Answer) -> str | None:
+    """The beginning of an error page that is no JSON, if it is text and not markup."""
+    start = " ".join(answer.body[:800].decode(errors="replace").split())[:200]
+    return None if start[:1] in ("", "<", "{", "[") else start
 
 
 def _about_a_token(said: str | None) -> bool:
@@ -122,10 +138,11 @@ def lost(outcome: Lost, url: str) -> Unreachable:
     )
 
 
-def perhaps_accepted(reason: str) -> IncompleteReply:
+def perhaps_accepted(reason: str, service_message: str | None = None) -> IncompleteReply:
     """The exception for a paid question of which nobody knows whether the service took it up."""
     return IncompleteReply(
-        f"The connection was lost before the service named the reply ({reason}). "
+        f"The answer was cut off before the service named the reply ({reason}). "
         "The question may have been accepted.",
         hint="Run the cell again to ask once more; that may be charged a second time.",
+        service_message=service_message,
     )

@@ -24,6 +24,10 @@ Status = Literal["complete", "recovered", "interrupted", "incomplete", "failed",
 HELD_AT_MOST = 64
 """Chunks held back for a missing number before the stream goes on without it."""
 
+FIRST_NUMBER = 2
+"""The number of the first chunk in the vendor's sample. Nobody says that it is always so: a stream
+that begins with a higher one waits for a second chunk, in case the two came in the wrong order."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reply:
@@ -152,25 +156,26 @@ class Draft:
         if number in self._chunks:
             return
         self._chunks[number] = chunk
-        if self._next is None or number == self._next:
+        if number == self._next:
             self._release(chunk, fresh)
             self._next = number + 1
             self._between = 0.0
-            if self._held:
-                self._release_held(fresh)
-        elif number < self._next:
+        elif self._next is not None and number < self._next:
             self._late = True  # it belongs before text that is on the screen already
         else:
             self._held[number] = chunk
-            if len(self._held) > HELD_AT_MOST:
+            begins = self._next is None and (number <= FIRST_NUMBER or len(self._held) > 1)
+            if begins or len(self._held) > HELD_AT_MOST:
                 self._next = min(self._held)
-                self._release_held(fresh)
+        if self._held and self._next is not None:
+            self._release_held(fresh)
 
     def _release_held(self, fresh: list[str]) -> None:
         assert self._next is not None
         while (chunk := self._held.pop(self._next, None)) is not None:
             self._release(chunk, fresh)
             self._next += 1
+            self._between = 0.0
 
     def _release(self, chunk: Chunk, fresh: list[str]) -> None:
         if chunk.msg_id != self.msg_id:

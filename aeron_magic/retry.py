@@ -33,6 +33,8 @@ LONGEST_RETRY_AFTER = 60.0
 
 FIRST_POLL = 0.4
 LONGEST_POLL = 5.0
+LAST_ATTEMPT = 1.0
+"""Seconds of silence that even the last request of a wait is given."""
 
 PASSING = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -62,7 +64,7 @@ def retry_after(value: str | None, now: str | None = None) -> float | None:
     """
     if not value:
         return None
-    if value.strip().isdigit():
+    if value.strip().isdecimal():
         return float(value)
     until, since = _date(value), _date(now)
     if until is None or since is None:
@@ -75,7 +77,7 @@ def _date(value: str | None) -> datetime | None:
         return None
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
@@ -99,7 +101,11 @@ def delay(attempt: int, outcome: Answer | Lost, chance: float) -> float | None:
     if asked is not None:
         return asked if asked <= LONGEST_RETRY_AFTER else None
     whole = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1))
-    return float(whole * (0.5 + 0.5 * chance))
+    return _spread(whole, chance)
+
+
+def _spread(seconds: float, chance: float) -> float:
+    return seconds * (0.5 + 0.5 * chance)
 
 
 def repeat(
@@ -132,11 +138,19 @@ class Patience:
     ----------
     seconds
         The time for all requests and pauses together.
+    chance
+        Gives random numbers in [0, 1), by which half of each pause is drawn; by default none is.
     """
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, seconds: float, chance: Callable[[], float] = lambda: 1.0) -> None:
         self._left = seconds
+        self._chance = chance
         self._interval = FIRST_POLL
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left for the next request: at least `LAST_ATTEMPT`."""
+        return max(self._left, LAST_ATTEMPT)
 
     @property
     def over(self) -> bool:
@@ -150,7 +164,8 @@ class Patience:
     def rest(self, outcome: Answer | Lost | None = None) -> Flow[None]:
         """Pause, longer than the last time, or as long as ``outcome`` asks, if time is left."""
         asked = 0.0 if outcome is None else wanted_pause(outcome) or 0.0
-        seconds = max(0.0, min(max(asked, self._interval), self._left))
+        interval = _spread(self._interval, self._chance())
+        seconds = max(0.0, min(max(asked, interval), self._left))
         self._left -= seconds
         self._interval = min(LONGEST_POLL, self._interval * 1.5)
         yield from pause(seconds)

@@ -14,11 +14,13 @@ from uuid import UUID
 
 from aeron_magic.errors import CredentialsError, UsageError
 
-__all__ = ["DEFAULTS", "SERVICES", "Settings", "resolve"]
+__all__ = ["DEFAULTS", "SERVICES", "ServiceName", "Settings", "positive", "resolve"]
 
 ServiceName = Literal["aeronpay", "chatzy"]
 
 SERVICES: tuple[ServiceName, ...] = ("aeronpay", "chatzy")
+
+LONGEST_TIME = 1e6
 
 DEFAULTS = {
     # The vendor's reference also shows https://api.aeronpay.in/api/serviceapi-prod/api/ai.
@@ -90,11 +92,8 @@ def resolve(
         AeronPay without credentials, or Chatzy without the id of an agent.
     """
     env = os.environ if environ is None else environ
-    for name, seconds in (("timeout", timeout), ("fetch_timeout", fetch_timeout)):
-        if not seconds > 0:
-            raise UsageError(
-                f"{name} is {seconds!r}.", hint=f"{name} is a number of seconds above 0."
-            )
+    positive("timeout", timeout)
+    positive("fetch_timeout", fetch_timeout)
     if service == "aeronpay":
         identity = client_id or env.get("AERON_CLIENT_ID", "")
         secret = client_secret or env.get("AERON_CLIENT_SECRET", "")
@@ -134,21 +133,38 @@ def resolve(
     )
 
 
+def positive(name: str, seconds: float) -> float:
+    """``seconds``, if a socket can wait for so long.
+
+    Raises
+    ------
+    UsageError
+        It is no number, not above 0, or more than ``LONGEST_TIME``.
+    """
+    if not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_TIME:
+        raise UsageError(
+            f"{name} is {seconds!r}.",
+            hint=f"{name} is a number of seconds above 0, at most {LONGEST_TIME:g}.",
+        )
+    return seconds
+
+
 def _address(url: str) -> str:
+    if "@" in url.partition("//")[2].partition("/")[0]:
+        raise UsageError(
+            "The address holds a user name or a password.",
+            hint="Give the address alone; credentials come from the environment or `%aeron login`.",
+        )
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         good = False
-    if not good:
+    if not good or any(sign in url for sign in "?# \t\r\n"):
         raise UsageError(
             f"{url!r} is not the address of a service.",
-            hint="An address begins with https:// (or http:// for a server on this machine).",
-        )
-    if parts.username or parts.password:
-        raise UsageError(
-            "The address holds a user name or a password.",
-            hint="Give the address alone; credentials come from the environment or `%aeron login`.",
+            hint="An address begins with https:// (or http:// for a server on this machine), "
+            "and has neither a query nor a fragment.",
         )
     return url.rstrip("/")
 

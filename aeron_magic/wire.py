@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from email.utils import formatdate
 from functools import cache
-from typing import Any, assert_never
+from typing import Any, assert_never, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -37,21 +38,22 @@ def _tls(local: bool) -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if local else httpx.create_ssl_context()
 
 
-def _options(base_url: str, timeout: float) -> dict[str, Any]:
-    parts = urlsplit(base_url)
-    local = parts.scheme == "http" and parts.hostname in LOOPBACK
+def _options(addresses: Iterable[str]) -> dict[str, Any]:
+    local = all(
+        parts.scheme == "http" and parts.hostname in LOOPBACK for parts in map(urlsplit, addresses)
+    )
     return {
         "verify": _tls(local),
         "trust_env": not local,  # a proxy has no business between us and this machine
-        "timeout": httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT), pool=None),
         "follow_redirects": False,  # the credentials travel in headers of their own
         "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
         "headers": {"user-agent": "aeron-magic", "accept": "text/event-stream, application/json"},
     }
 
 
-def _arguments(request: Request) -> dict[str, Any]:
+def _arguments(request: Request, timeout: float) -> dict[str, Any]:
     return {
+        "timeout": httpx.Timeout(timeout, connect=min(timeout, CONNECT_TIMEOUT), pool=None),
         "method": request.method,
         "url": request.url,
         "headers": dict(request.headers),
@@ -60,10 +62,27 @@ def _arguments(request: Request) -> dict[str, Any]:
     }
 
 
+def _silence(step: Send | Open, usual: float) -> float:
+    shorter = step.patience if isinstance(step, Send) else None
+    return usual if shorter is None else min(usual, shorter)
+
+
+def _refused(response: httpx.Response | None, began: float) -> Answer | None:
+    """The answer whose body was lost, if its status says enough without one."""
+    if response is None or response.is_success:
+        return None
+    return _answer(response, b"", began)
+
+
 def _lost(error: Exception, began: float, timeout: float) -> Lost:
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         raise UsageError(
             f"This address cannot be used: {error}", hint="Check --base-url and the environment."
+        ) from None
+    if isinstance(error, UnicodeEncodeError):
+        raise UsageError(
+            "The question or its token holds half a character, which no encoding can write.",
+            hint="Look for a surrogate such as \\ud83d, left over where a text was cut.",
         ) from None
     seconds = time.monotonic() - began
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, NOT_SENT):
@@ -75,21 +94,28 @@ def _lost(error: Exception, began: float, timeout: float) -> Lost:
 
 def _answer(response: httpx.Response, body: bytes, began: float) -> Answer:
     headers = {name.lower(): value for name, value in response.headers.items()}
+    # Whoever receives an answer without its date is to write down when it came (RFC 9110, 6.6.1).
+    headers.setdefault("date", formatdate(usegmt=True))
     return Answer(response.status_code, headers, body, time.monotonic() - began)
 
 
-LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError)
+LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeEncodeError)
 
 
 class Wire:
     """Does the steps of flows with blocking calls.
 
-    ``timeout`` is the longest silence in seconds before a connection counts as lost.
+    Parameters
+    ----------
+    addresses
+        All the addresses that requests will go to. If each is on this machine, no proxy is asked.
+    timeout
+        The longest silence in seconds before a connection counts as lost.
     """
 
-    def __init__(self, base_url: str, timeout: float) -> None:
+    def __init__(self, addresses: Iterable[str], timeout: float) -> None:
         self.timeout = timeout
-        self._http = httpx.Client(**_options(base_url, timeout))
+        self._http = httpx.Client(**_options(addresses))
 
     def exchange(self, timeout: float | None = None) -> Exchange:
         """A new exchange: at most one open stream at a time."""
@@ -106,7 +132,7 @@ class Exchange:
         self._http = http
         self._timeout = timeout
         self._response: httpx.Response | None = None
-        self._bytes: Iterator[bytes] = iter(())
+        self._bytes: Iterator[bytes] | None = None
 
     def do(self, step: Send | Open | Read | Close | Pause) -> Outcome:
         """Do ``step``; its outcome."""
@@ -119,6 +145,7 @@ class Exchange:
                 time.sleep(step.seconds)
                 return None
             case Close():
+                # Without looking for the body's end: a blocking read might wait for it in vain.
                 self.close()
                 return None
             case _:
@@ -127,6 +154,8 @@ class Exchange:
     def read(self) -> bytes | Lost:
         """The next bytes of the open stream; ``b""`` at its end."""
         began = time.monotonic()
+        if self._bytes is None:
+            return b""
         try:
             return next(self._bytes, b"")
         except LIBRARY_ERRORS as error:
@@ -135,24 +164,25 @@ class Exchange:
     def _request(self, step: Send | Open) -> Answer | Lost:
         self.close()
         began = time.monotonic()
-        limits = httpx.Timeout(self._timeout, connect=min(self._timeout, CONNECT_TIMEOUT))
+        timeout = _silence(step, self._timeout)
         try:
-            request = self._http.build_request(**_arguments(step.request), timeout=limits)
+            request = self._http.build_request(**_arguments(step.request, timeout))
             response = self._response = self._http.send(request, stream=True)
             if isinstance(step, Open) and response.is_success:
                 self._bytes = response.iter_bytes()
                 return _answer(response, b"", began)
             body = response.read()
         except LIBRARY_ERRORS as error:
-            self.close()
-            return _lost(error, began, self._timeout)
-        self.close()
+            return _refused(self._response, began) or _lost(error, began, timeout)
+        finally:
+            if self._bytes is None:
+                self.close()
         return _answer(response, body, began)
 
     def close(self) -> None:
         """Close the open stream, if there is one; closing twice is fine."""
         response, self._response = self._response, None
-        self._bytes = iter(())
+        self._bytes = None
         if response is not None:
             response.close()
 
@@ -160,9 +190,9 @@ class Exchange:
 class AsyncWire:
     """Does the steps of flows on an event loop; the same as :class:`Wire` with ``await``."""
 
-    def __init__(self, base_url: str, timeout: float) -> None:
+    def __init__(self, addresses: Iterable[str], timeout: float) -> None:
         self.timeout = timeout
-        self._http = httpx.AsyncClient(**_options(base_url, timeout))
+        self._http = httpx.AsyncClient(**_options(addresses))
 
     def exchange(self, timeout: float | None = None) -> AsyncExchange:
         """A new exchange: at most one open stream at a time."""
@@ -179,7 +209,7 @@ class AsyncExchange:
         self._http = http
         self._timeout = timeout
         self._response: httpx.Response | None = None
-        self._bytes: AsyncIterator[bytes] | None = None
+        self._bytes: AsyncGenerator[bytes] | None = None
 
     async def do(self, step: Send | Open | Read | Close | Pause) -> Outcome:
         """Do ``step``; its outcome."""
@@ -212,25 +242,26 @@ class AsyncExchange:
     async def _request(self, step: Send | Open) -> Answer | Lost:
         await self.close()
         began = time.monotonic()
-        limits = httpx.Timeout(self._timeout, connect=min(self._timeout, CONNECT_TIMEOUT))
+        timeout = _silence(step, self._timeout)
         try:
-            request = self._http.build_request(**_arguments(step.request), timeout=limits)
+            request = self._http.build_request(**_arguments(step.request, timeout))
             response = self._response = await self._http.send(request, stream=True)
             if isinstance(step, Open) and response.is_success:
-                self._bytes = response.aiter_bytes()
+                self._bytes = cast("AsyncGenerator[bytes]", response.aiter_bytes())
                 return _answer(response, b"", began)
             body = await response.aread()
         except LIBRARY_ERRORS as error:
-            await self.close()
-            return _lost(error, began, self._timeout)
-        await self.close()
+            return _refused(self._response, began) or _lost(error, began, timeout)
+        finally:
+            if self._bytes is None:
+                await self.close()
         return _answer(response, body, began)
 
     async def _drain(self) -> None:
         """Take the end of a finished body if it is here, so that the connection can be kept."""
         try:
             async with asyncio.timeout(END_OF_BODY):
-                while await self.read() not in (b"", None):
+                while isinstance(data := await self.read(), bytes) and data:
                     pass
         except TimeoutError:
             return
@@ -238,6 +269,8 @@ class AsyncExchange:
     async def close(self) -> None:
         """Close the open stream, if there is one; closing twice is fine."""
         response, self._response = self._response, None
-        self._bytes = None
+        reading, self._bytes = self._bytes, None
+        if reading is not None:
+            await reading.aclose()
         if response is not None:
             await response.aclose()

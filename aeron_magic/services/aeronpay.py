@@ -13,24 +13,32 @@ Where they are silent:
 
 from __future__ import annotations
 
-import json
+import random
 import secrets
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 from aeron_magic.errors import (
     AeronError,
     FailedReply,
     IncompleteReply,
+    ServiceError,
     TokenError,
     UsageError,
 )
 from aeron_magic.events import Chunk, Completed, Event, Recovering, Started, Unknown
-from aeron_magic.flow import READ, Answer, Close, Flow, Lost, Question, Request
+from aeron_magic.flow import READ, Answer, Close, Flow, Lost, Question, Request, send
 from aeron_magic.framing import Frame, Framing
-from aeron_magic.refusal import decode, lost, perhaps_accepted, refusal, unexpected
+from aeron_magic.refusal import (
+    decode,
+    json_object,
+    lost,
+    perhaps_accepted,
+    refusal,
+    unexpected,
+)
 from aeron_magic.reply import Message
-from aeron_magic.retry import Patience, not_accepted, passing, repeat
+from aeron_magic.retry import ATTEMPTS, Patience, not_accepted, passing, repeat
 from aeron_magic.settings import Settings
 
 __all__ = ["Service", "reference_id"]
@@ -52,13 +60,21 @@ class Service:
         The address, the credentials and the time-outs.
     new_id
         Makes the reference id of each request.
+    chance
+        Gives the random numbers in [0, 1) by which retries of many clients are spread.
     """
 
     name = "aeronpay"
 
-    def __init__(self, settings: Settings, new_id: Callable[[], str] = reference_id) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        new_id: Callable[[], str] = reference_id,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self.settings = settings
         self._new_id = new_id
+        self._chance = chance
 
     def introduce(self) -> Flow[None]:
         """AeronPay has no introductory message: there is nothing to ask for."""
@@ -67,48 +83,51 @@ class Service:
     def ask(self, question: Question) -> Flow[None]:
         """create-response; then fetch-response, if its stream is lost."""
         answer = yield from repeat(
-            lambda: self.create(question), not_accepted, stream=question.stream
+            lambda: self.create(question),
+            not_accepted,
+            stream=question.stream,
+            chance=self._chance,
         )
         url = self._url("create-response")
         if isinstance(answer, Lost):
-            if answer.sent:
-                raise perhaps_accepted(answer.reason)
-            raise lost(answer, url)
+            raise perhaps_accepted(answer.reason) if answer.sent else lost(answer, url)
         if not answer.ok:
-            decode(answer, url)
+            _refuse(answer, url)
         framing = Framing(answer.headers.get("content-type", ""))
         reading = _Reading(url)
-        ended: str | None = None
-        if answer.body:  # it was asked for at once
+        ended = "the stream ended early"
+        if not question.stream:
             yield reading.take(framing.feed(answer.body))
-        while ended is None and not reading.done:
+            ended = "the answer ended early"
+        while question.stream and not (reading.done or framing.kind == "other"):
             data = yield READ
             assert isinstance(data, bytes | Lost)
             if isinstance(data, Lost) or not data:
-                ended = data.reason if isinstance(data, Lost) else "the stream ended early"
-                events = reading.take(framing.close())
-            else:
-                events = reading.take(framing.feed(data))
-            if events:
+                ended = data.reason if isinstance(data, Lost) else ended
+                break
+            if events := reading.take(framing.feed(data)):
                 yield events
         yield Close(finished=reading.done and reading.error is None)
         if reading.error is not None:
             raise reading.error
         if reading.done:
-            return
+            if not reading.hole:
+                return
+            ended = "the stream left chunks out"
+        if framing.kind == "other":
+            raise unexpected(answer.status, framing.rest, url)
         if reading.token is None:
-            if reading.frames == 0 and framing.rest.strip():
-                raise unexpected(answer.status, framing.rest, url)
-            raise perhaps_accepted(ended or "the service sent no token")
+            raise perhaps_accepted(ended, reading.message)
         if not reading.processing:
-            yield [Recovering(ended or "the stream ended early")]
+            yield [Recovering(ended)]
         try:
             yield from self._await(reading.token, recovered=not reading.processing, patient=True)
         except FailedReply:
             raise
         except AeronError as error:
+            why = "was not ready" if reading.processing else f"was cut off ({ended})"
             raise IncompleteReply(
-                f"The stream was lost ({ended}), and the reply could not be fetched: {error}",
+                f"The reply {why}, and could not be fetched: {error}",
                 hint=f"`%aeron fetch {reading.token}` asks for it again; it costs nothing.",
                 status_code=error.status_code,
                 service_message=error.service_message,
@@ -162,7 +181,9 @@ class Service:
         )
 
     def _repeated(self, endpoint: str, **body: Any) -> Flow[dict[str, Any]]:
-        answer = yield from repeat(lambda: self._request(endpoint, body), passing)
+        answer = yield from repeat(
+            lambda: self._request(endpoint, body), passing, chance=self._chance
+        )
         if isinstance(answer, Lost):
             raise lost(answer, self._url(endpoint))
         return _accepted(decode(answer, self._url(endpoint)), self._url(endpoint))
@@ -172,25 +193,36 @@ class Service:
     ) -> Flow[None]:
         """Poll until the reply of ``token`` has ended.
 
-        ``patient`` polling goes on through passing failures until ``fetch_timeout``: the network
-        that lost the stream may need a moment to come back.
+        ``patient`` polling follows a question: the network that lost its stream may need a moment
+        to come back, so passing failures are borne for as long as an unfinished reply, and so is
+        for a moment a service that does not know yet what it has just begun.
         """
-        patience = Patience(self.settings.fetch_timeout)
+        patience = Patience(self.settings.fetch_timeout, self._chance)
+        failures = 0
         while True:
-            outcome = yield from repeat(
-                lambda: self._request("fetch-response", {"context_token": token}),
-                (lambda _: False) if patient else passing,
-            )
+            request = self._request("fetch-response", {"context_token": token})
+            outcome = yield from send(request, patience.left)
             patience.spend(outcome)
-            status = "out of reach"
-            if not (patient and passing(outcome)) or patience.over:
+            try:
                 body = self._fetched(outcome, token)
-                status = str(body.get("response_status") or "unfinished")
-                if status == "completed":
-                    yield [_completed(body, recovered=recovered)]
-                    return
-                if not wait:
-                    return
+            except AeronError as error:
+                failures += 1
+                again = passing(outcome) or (patient and isinstance(error, TokenError))
+                enough = failures >= ATTEMPTS and not (patient and passing(outcome))
+                if patience.over or not again or enough:
+                    raise
+                yield from patience.rest(outcome)
+                continue
+            failures = 0
+            status = str(body.get("response_status") or "unfinished")
+            if status == "completed":
+                completed = _completed(body, recovered=recovered)
+                if recovered and completed.text is None:
+                    raise IncompleteReply("The service says that it is completed, but has no text.")
+                yield [completed]
+                return
+            if not wait:
+                return
             if patience.over:
                 raise IncompleteReply(
                     f"The reply is still {status} after {self.settings.fetch_timeout:g} s.",
@@ -213,71 +245,114 @@ class _Reading:
         self._url = url
         self.token: str | None = None
         self.done = False
+        self.hole = False
+        """The service says that the reply is whole, but not what was in the chunks it left out."""
         self.processing = False
         """The service took the question up, and says itself that the reply is not ready."""
-        self.frames = 0
+        self.message: str | None = None
+        """The service's own words, where it said nothing of a reply."""
         self.error: AeronError | None = None
         """Raised after the events before it were handed on, so that their text is kept."""
+        self._numbers: set[int] = set()
 
     def take(self, frames: list[Frame]) -> list[Event]:
+        """The events of ``frames``; none after the end."""
         events: list[Event] = []
         for frame in frames:
             if self.done:
                 break
-            self.frames += 1
-            try:
-                body = json.loads(frame.data)
-            except ValueError:
-                body = None
-            if not isinstance(body, dict):
+            body = json_object(frame.data)
+            if body is None:
                 events.append(Unknown("not a JSON object"))
             elif (event := body.get("event") or frame.event) == "response_output":
                 system = _system(body)
-                events.append(
-                    Chunk(
-                        str(system.get("text_chunk") or ""),
-                        _number(body.get("sequence_no")),
-                        system.get("msg_id") or "",
-                    )
-                )
+                number = _number(body.get("sequence_no"))
+                if number is not None:
+                    self._numbers.add(number)
+                text, msg_id = system.get("text_chunk"), system.get("msg_id")
+                events.append(Chunk(str(text or ""), number, str(msg_id or "")))
             else:
                 self._stage(str(event or ""), body, events)
         return events
 
     def _stage(self, event: str, body: dict[str, Any], events: list[Event]) -> None:
+        begun = self.token is not None
         if token := body.get("context_token"):
             self.token = str(token)
-        status = body.get("response_status")
         try:
-            _accepted(body, self._url, self.token)
+            _accepted(body, self._url, self.token, event=event, begun=begun)
         except AeronError as error:
             self.error, self.done = error, True
             return
-        if event == "response_completed" or (not event and status == "completed"):
-            events.append(_completed(body))
+        event = event or _implied(body)
+        if event == "response_completed":
+            completed = _completed(body)
             self.done = True
-        elif event == "response_initiated" or (not event and self.token and status):
+            self.hole = completed.text is None and self.token is not None and self._skipped()
+            if not self.hole:
+                events.append(completed)
+        elif event == "response_initiated":
             events.append(Started(self.token, _text(body.get("parent_context_token"))))
-            self.processing = event == "" and status == "processing"
+            self.processing = body.get("response_status") == "processing"
         else:
+            self.message = _text(body.get("message"))
             events.append(Unknown(event or "no event"))
 
+    def _skipped(self) -> bool:
+        """Whether a number is missing between the first chunk and the last."""
+        numbers = self._numbers
+        return bool(numbers) and max(numbers) - min(numbers) >= len(numbers)
 
-def _accepted(body: dict[str, Any], url: str, token: str | None = None) -> dict[str, Any]:
-    """``body``, unless it says that the service refuses or that the reply failed."""
-    if body.get("response_status") == "failed" or str(body.get("event", "")).endswith("_failed"):
+
+def _implied(body: dict[str, Any]) -> str:
+    """The event that an object without one stands for: what is not streamed has none."""
+    status = body.get("response_status")
+    if status == "completed" or (status is None and _system(body).get("text")):
+        return "response_completed"
+    return "response_initiated" if body.get("context_token") else ""
+
+
+def _refuse(answer: Answer, url: str) -> NoReturn:
+    """Raise what a refused question's answer says."""
+    try:
+        decode(answer, url)
+    except ServiceError as error:
+        if answer.status >= 500 and not not_accepted(answer):
+            error.hint = (
+                "Run the cell again in a moment. If the question was accepted all the same, "
+                "that may be charged a second time."
+            )
+        raise
+    raise AssertionError("an answer that is not ok is a refusal")
+
+
+def _accepted(
+    body: dict[str, Any],
+    url: str,
+    token: str | None = None,
+    *,
+    event: str = "",
+    begun: bool = False,
+) -> dict[str, Any]:
+    """``body``, unless it says that the service refuses or that the reply failed.
+
+    ``begun`` says that the service has taken the question up: what it refuses now is the reply.
+    """
+    refused = body.get("status") in FAILURES
+    token = _text(body.get("context_token")) or token
+    if body.get("response_status") == "failed" or event.endswith("_failed") or (refused and begun):
         raise FailedReply(
             "The service could not answer.",
             hint="Run the cell again, or put the question another way.",
             status_code=_number(body.get("status_code")),
             service_message=_text(body.get("message")),
-            context_token=_text(body.get("context_token")) or token,
+            context_token=token,
         )
-    if body.get("status") in FAILURES:
+    if refused:
         # Such a body may come under HTTP 200; what it says of itself counts.
         error = refusal(_number(body.get("status_code")) or 400, body, url)
         if not isinstance(error, TokenError):
-            error.context_token = _text(body.get("context_token")) or token
+            error.context_token = token
         raise error
     return body
 
@@ -317,4 +392,4 @@ def _number(value: Any) -> int | None:
     """Numbers come as numbers or as strings."""
     if isinstance(value, int):
         return value
-    return int(value) if isinstance(value, str) and value.isdigit() else None
+    return int(value) if isinstance(value, str) and value.isdecimal() else None

@@ -1,0 +1,217 @@
+"""A reply under way: a flow, the draft that its events make, and the loop that drives both.
+
+Two loops do the steps of a flow, one plain and one with ``await``; all else is in :class:`Run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from aeron_magic.errors import AeronError, FailedReply, Interrupted, ReplyError
+from aeron_magic.flow import Flow, Outcome, Step
+from aeron_magic.reply import Draft, Reply, Status
+from aeron_magic.settings import Settings
+from aeron_magic.wire import AsyncExchange, Exchange
+
+__all__ = ["AsyncStream", "Run", "Stream"]
+
+T = TypeVar("T")
+
+
+class Run(Generic[T]):
+    """One flow under way, and the draft of the reply that its events make."""
+
+    def __init__(self, flow: Flow[T], settings: Settings, sent_token: str | None = None) -> None:
+        self.draft = Draft(settings.service, sent_token)
+        self.value: T | None = None
+        self.ended: Status | None = None
+        self._flow: Generator[Step, Outcome, T] = flow
+        self._secrets = settings.secrets
+        self._began = time.monotonic()
+        self._first: float | None = None
+        self._seconds: float | None = None
+
+    def send(self, outcome: Outcome) -> Step | None:
+        """Tell the flow what came of its last step; its next step, or None at its end."""
+        try:
+            return self._flow.send(outcome)
+        except StopIteration as stop:
+            self.value = stop.value
+            self.end(self.draft.status)
+            return None
+
+    def take(self, step: list[Any]) -> str:
+        """Fold events in; the text that can be shown now."""
+        piece = self.draft.add(step)
+        if piece and self._first is None:
+            self._first = time.monotonic() - self._began
+        return piece
+
+    def end(self, status: Status) -> None:
+        """The run is over; only the first end counts."""
+        if self.ended is None:
+            self.ended = status
+            self._seconds = time.monotonic() - self._began
+            self._flow.close()
+
+    def interrupt(self) -> Interrupted:
+        """The run is over because the user said so."""
+        self.end("interrupted")
+        error = Interrupted(
+            "The question was interrupted; what had come is kept.",
+            hint="Run the cell again to ask once more.",
+        )
+        self.explain(error)
+        return error
+
+    def explain(self, error: AeronError) -> None:
+        """The run is over because of ``error``; add to it what is known of the reply."""
+        partly = isinstance(error, ReplyError) and not isinstance(error, FailedReply)
+        self.end("incomplete" if partly else "failed")
+        error.partial = error.partial or self.draft.text
+        error.context_token = error.context_token or self.draft.context_token
+        error.redact(self._secrets)
+
+    def reply(self) -> Reply:
+        seconds = self._seconds if self._seconds is not None else time.monotonic() - self._began
+        return self.draft.reply(status=self.ended, seconds=seconds, first_chunk_seconds=self._first)
+
+
+class Stream:
+    """A reply that is coming in: iterate to get its pieces, in order, ready to print.
+
+    Use it as a context manager, so that leaving it early closes the connection. ``reply`` is the
+    :class:`~aeron_magic.Reply` at any time, complete or not.
+    """
+
+    def __init__(self, run: Run[Any], exchange: Exchange) -> None:
+        self._run = run
+        self._exchange = exchange
+        self._pieces = self._drive()
+
+    @property
+    def reply(self) -> Reply:
+        return self._run.reply()
+
+    @property
+    def draft(self) -> Draft:
+        """The state behind the reply: notices, the introduction, what is not understood."""
+        return self._run.draft
+
+    def __iter__(self) -> Iterator[str]:
+        return self._pieces
+
+    def _drive(self) -> Generator[str]:
+        run, exchange = self._run, self._exchange
+        outcome: Outcome = None
+        try:
+            while (step := run.send(outcome)) is not None:
+                if isinstance(step, list):
+                    outcome = None
+                    if piece := run.take(step):
+                        yield piece
+                else:
+                    outcome = exchange.do(step)
+        except AeronError as error:
+            run.explain(error)
+            raise
+        except KeyboardInterrupt:
+            raise run.interrupt() from None
+        except GeneratorExit:
+            run.end("interrupted")
+            raise
+        finally:
+            exchange.close()
+            run.end("incomplete")
+
+    def finish(self) -> Reply:
+        """Wait for the end of the reply; the reply."""
+        for _ in self._pieces:
+            pass
+        return self.reply
+
+    def close(self) -> None:
+        """Stop reading and close the connection."""
+        self._pieces.close()
+        self._exchange.close()
+        self._run.end("interrupted")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncStream:
+    """The same as :class:`Stream`, with ``async with`` and ``async for``."""
+
+    def __init__(self, run: Run[Any], exchange: AsyncExchange) -> None:
+        self._run = run
+        self._exchange = exchange
+        self._pieces = self._drive()
+
+    @property
+    def reply(self) -> Reply:
+        return self._run.reply()
+
+    @property
+    def draft(self) -> Draft:
+        """The state behind the reply: notices, the introduction, what is not understood."""
+        return self._run.draft
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self._pieces
+
+    async def _drive(self) -> AsyncGenerator[str]:
+        run, exchange = self._run, self._exchange
+        outcome: Outcome = None
+        try:
+            while (step := run.send(outcome)) is not None:
+                if isinstance(step, list):
+                    outcome = None
+                    if piece := run.take(step):
+                        yield piece
+                else:
+                    outcome = await exchange.do(step)
+        except AeronError as error:
+            run.explain(error)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            run.end("interrupted")
+            raise
+        finally:
+            await exchange.close()
+            run.end("incomplete")
+
+    async def finish(self) -> Reply:
+        """Wait for the end of the reply; the reply."""
+        async for _ in self._pieces:
+            pass
+        return self.reply
+
+    async def close(self) -> None:
+        """Stop reading and close the connection."""
+        await self._pieces.aclose()
+        await self._exchange.close()
+        self._run.end("interrupted")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
