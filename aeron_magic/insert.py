@@ -16,7 +16,6 @@ a known name and go on as a call, a computation or a format.
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
@@ -26,7 +25,7 @@ from typing import Any
 
 from aeron_magic.errors import ValueRefused
 
-__all__ = ["NAME", "STEP", "Reference", "as_text", "insert", "names_in", "resolve"]
+__all__ = ["NAME", "STEP", "Reference", "as_text", "insert", "keys_of", "names_in", "resolve"]
 
 NAME = r"[^\W\d]\w*+"
 """The regular expression of a name."""
@@ -217,7 +216,7 @@ def _follow(value: Any, step: re.Match[str], shown: str) -> object:
 
 
 def _near_part(value: object, part: object, attribute: bool, shown: str) -> str:
-    keys = _keys(value)
+    keys = keys_of(value)
     if not isinstance(part, str):
         return ""
     if attribute and part in keys:
@@ -227,7 +226,7 @@ def _near_part(value: object, part: object, attribute: bool, shown: str) -> str:
     return _nearest(part, [*keys, *public] if attribute else keys)
 
 
-def _keys(value: object) -> list[str]:
+def keys_of(value: object) -> list[str]:
     """Return the text keys of a mapping, or a table's columns."""
     keys: Iterable[object] = ()
     if isinstance(value, Mapping):
@@ -238,7 +237,9 @@ def _keys(value: object) -> list[str]:
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    found = difflib.get_close_matches(name, known, 3)
+    from difflib import get_close_matches  # only errors need it
+
+    found = get_close_matches(name, known, 3)
     return f"Did you mean {' or '.join(f'`{one}`' for one in found)}? " if found else ""
 
 

@@ -17,7 +17,6 @@ options and commands: a secret typed in the wrong place must not come back in an
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -133,9 +132,11 @@ def _refuse_secret(word: Word) -> None:
 
 
 def _nearest(word: str, names: Iterable[str]) -> str:
+    from difflib import get_close_matches  # only errors need it
+
     names = list(names)
     begun = [name for name in names if len(word.strip("-")) > 1 and name.startswith(word)]
-    found = begun or difflib.get_close_matches(word, names, 1)
+    found = begun or get_close_matches(word, names, 1)
     return f"Did you mean `{found[0]}`? " if found else ""
 
 
