@@ -83,7 +83,7 @@ class Piece:
 
 def render_piece(piece: Piece) -> str:
     """Return the HTML of one piece."""
-    return to_html(piece.markdown)
+    return to_html(piece.markdown, growing=piece.is_open)
 
 
 class Pieces:

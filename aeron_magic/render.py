@@ -26,17 +26,20 @@ _outside_code_spans = re.compile(f"{_ESCAPED}|{_CODE_SPAN}|{_AUTOLINK}|{_ACTIVE}
 _anywhere = re.compile(f"{_ESCAPED}|{_AUTOLINK}|{_ACTIVE}", re.DOTALL)
 
 
-def to_html(markdown: str) -> str:
+def to_html(markdown: str, *, growing: bool = False) -> str:
     """Return ``markdown`` as HTML made of an allow-list of elements.
 
     CommonMark with tables and strikethrough; raw HTML is shown, not obeyed. Links lead to http,
     https and mailto addresses only; images become links that name their host. Code is coloured
     with the classes that Jupyter's style sheets know. Math keeps its delimiters, in an element of
     class ``math``; other dollars and backslashes cannot be taken for math.
+
+    With ``growing``, a code block at the end that is not closed is not coloured yet, which would
+    be most of the work of painting it again and again.
     """
     from aeron_magic.safe_html import safe_html
 
-    return safe_html(clean(markdown))
+    return safe_html(clean(markdown), growing=growing)
 
 
 def to_markdown(markdown: str) -> str:

@@ -12,7 +12,9 @@ and Pygments; `aeron_magic.render` imports it when it is first needed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 import nh3
@@ -32,6 +34,7 @@ __all__ = [
     "is_inactive",
     "outside_code_blocks",
     "safe_html",
+    "segments",
     "text_html",
 ]
 
@@ -40,8 +43,15 @@ _TAGS = """
 p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a
 table thead tbody tr th td span div
 """
+KEPT_LENGTH = 8_000
+"""Characters of a segment whose HTML is kept."""
 URL_SHOWN = 80
 """Characters of an address that are shown where it stands for a text."""
+
+_NOTABLE_LINE = re.compile(
+    r"^(?:(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>.*)|(?:\*\*|[^\s\d*+~-]))",
+    re.MULTILINE,
+)
 
 
 class _Renderer(RendererHTML):
@@ -51,8 +61,12 @@ class _Renderer(RendererHTML):
         return inert(tokens[idx].content)
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        language = tokens[idx].info.split(maxsplit=1)
-        return code_html(tokens[idx].content, language[0] if language else "")
+        token = tokens[idx]
+        name = token.info.split(maxsplit=1)
+        # Code that still grows is coloured once, when it ends, and not for every update.
+        if not name or ("growing" in env and _is_unclosed(token, str(env["growing"]))):
+            return code_html(token.content)
+        return code_html(token.content, name[0])
 
     def code_block(
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
@@ -84,9 +98,64 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-def safe_html(markdown: str) -> str:
-    """Return the HTML of ``markdown`` that is allowed."""
-    return _CLEANER.clean(_PARSER.render(markdown))
+def safe_html(markdown: str, *, growing: bool = False) -> str:
+    """Return the HTML of ``markdown`` that is allowed; see `aeron_magic.render.to_html`."""
+    *parts, last = segments(markdown)
+    html = [_kept_html(part) if len(part) <= KEPT_LENGTH else _html(part, False) for part in parts]
+    keep = not growing and len(last) <= KEPT_LENGTH
+    html.append(_kept_html(last) if keep else _html(last, growing))
+    return "".join(html)
+
+
+def segments(markdown: str) -> list[str]:
+    """Cut ``markdown`` where that surely changes nothing, so that results can be kept.
+
+    The HTML of a segment serves when a growing tail is painted again, and in the whole after its
+    pieces. A segment begins after a blank line, at a line without indentation that cannot go on
+    with a list: whatever was open is closed there, unless it is a fence that stands in no other
+    block. An indented fence may stand in an item or not; if what follows does not show that it
+    makes no difference, there are no further cuts. Nor are there any where links are defined,
+    since a definition works everywhere.
+    """
+    if "]:" in markdown:
+        return [markdown]
+    starts = [0]
+    fence, indent, end = "", 0, 0
+    for line in _NOTABLE_LINE.finditer(markdown):
+        marker = line["fence"]
+        if fence:
+            if not marker or marker[0] != fence[0] or len(marker) < len(fence) or line["info"]:
+                continue
+            if indent and not _is_indented(markdown[end : line.start()], indent):
+                break
+            fence = ""
+            continue
+        if marker:
+            if marker[0] == "`" and "`" in line["info"]:
+                continue
+            fence, indent, end = marker, len(line["indent"]), line.end()
+            if indent:
+                continue
+        if markdown.startswith("\n\n", line.start() - 2):
+            starts.append(line.start())
+    return [
+        markdown[begin:end].strip("\n")
+        for begin, end in zip(starts, [*starts[1:], None], strict=True)
+    ]
+
+
+def _is_indented(lines: str, indent: int) -> bool:
+    return all(line.startswith(" " * indent) or not line.strip() for line in lines.split("\n"))
+
+
+@lru_cache(maxsize=2048)
+def _kept_html(markdown: str) -> str:
+    return _html(markdown, False)
+
+
+def _html(markdown: str, growing: bool) -> str:
+    env = {"growing": markdown} if growing else {}
+    return _CLEANER.clean(_PARSER.render(markdown, env))
 
 
 def text_html(text: str) -> str:
@@ -126,15 +195,23 @@ def is_inactive(markdown: str) -> bool:
 
 def close_fence(markdown: str) -> str:
     """Return ``markdown`` so that what is added below it is not taken for code."""
-    lines = markdown.rstrip().split("\n")
     for token in _blocks(markdown):
-        if token.type == "fence" and token.level == 0 and token.map:
-            first, end = token.map
-            last = lines[-1].strip()
-            closed = len(lines) - 1 > first and last.startswith(token.markup)
-            if end >= len(lines) and not (closed and not last.strip(token.markup[0])):
-                return "\n".join([*lines, token.markup])
+        if token.type == "fence" and token.level == 0 and _is_unclosed(token, markdown):
+            return f"{markdown.rstrip()}\n{token.markup}"
     return markdown
+
+
+def _is_unclosed(fence: Token, markdown: str) -> bool:
+    lines = markdown.rstrip().split("\n")
+    first, end = fence.map or (0, 0)
+    if end < len(lines):
+        return False
+    last = lines[-1].lstrip("> \t")
+    return (
+        len(lines) - 1 == first
+        or bool(last.strip(fence.markup[0]))
+        or len(last) < len(fence.markup)
+    )
 
 
 def _blocks(markdown: str) -> list[Token]:
