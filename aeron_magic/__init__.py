@@ -1,6 +1,7 @@
-"""Talk to an AI service from a notebook: ``%load_ext aeron_magic``, or from Python.
+"""Talk to an AI service from a notebook, or from Python.
 
-The names below are imported when they are first used, so that loading the extension stays quick.
+In a notebook: ``%load_ext aeron_magic``. Everything else is imported on first use: loading the
+extension, or importing the package for one of its names, waits for nothing that is not needed.
 """
 
 from __future__ import annotations
@@ -9,62 +10,82 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aeron_magic.client import AsyncClient as AsyncClient
-    from aeron_magic.client import AsyncStream as AsyncStream
-    from aeron_magic.client import Client as Client
-    from aeron_magic.client import Stream as Stream
-    from aeron_magic.conversation import Conversation as Conversation
-    from aeron_magic.errors import AeronError as AeronError
-    from aeron_magic.reply import Message as Message
-    from aeron_magic.reply import Reply as Reply
-
-__version__ = "0.1.0"
-
-_HOMES = {
-    "AsyncClient": "client",
-    "AsyncStream": "client",
-    "Client": "client",
-    "Stream": "client",
-    "Conversation": "conversation",
-    "AeronError": "errors",
-    "Message": "reply",
-    "Reply": "reply",
-}
+    from aeron_magic.client import AsyncClient, Client
+    from aeron_magic.errors import (
+        AeronError,
+        AuthenticationError,
+        CredentialsError,
+        FailedReply,
+        HistoryError,
+        IncompleteReply,
+        Interrupted,
+        RateLimited,
+        RecordingError,
+        ReplyError,
+        ReplyFormatError,
+        ServiceError,
+        TokenError,
+        UnexpectedAnswer,
+        Unreachable,
+        UsageError,
+        ValueRefused,
+    )
+    from aeron_magic.reply import Message, Reply
 
 __all__ = [
     "AeronError",
     "AsyncClient",
-    "AsyncStream",
+    "AuthenticationError",
     "Client",
-    "Conversation",
+    "CredentialsError",
+    "FailedReply",
+    "HistoryError",
+    "IncompleteReply",
+    "Interrupted",
     "Message",
+    "RateLimited",
+    "RecordingError",
     "Reply",
-    "Stream",
+    "ReplyError",
+    "ReplyFormatError",
+    "ServiceError",
+    "TokenError",
+    "UnexpectedAnswer",
+    "Unreachable",
+    "UsageError",
+    "ValueRefused",
     "__version__",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
 
+__version__ = "0.1.0"
+
+_ELSEWHERE = {"AsyncClient": "client", "Client": "client", "Message": "reply", "Reply": "reply"}
+"""Where the names are that are not exceptions."""
+
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"aeron_magic.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'errors')}"), name)
+    globals()[name] = value  # so that the next look finds it at once
+    return value
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return sorted({*globals(), *__all__})
 
 
-def load_ipython_extension(shell: Any) -> None:
-    """Register the magics; called by ``%load_ext aeron_magic``."""
+def load_ipython_extension(ipython: Any) -> None:
+    """What ``%load_ext aeron_magic`` calls."""
     from aeron_magic.jupyter.extension import load
 
-    load(shell)
+    load(ipython)
 
 
-def unload_ipython_extension(shell: Any) -> None:
-    """Take everything back; called by ``%unload_ext aeron_magic``."""
+def unload_ipython_extension(ipython: Any) -> None:
+    """What ``%unload_ext aeron_magic`` calls."""
     from aeron_magic.jupyter.extension import unload
 
-    unload(shell)
+    unload(ipython)
