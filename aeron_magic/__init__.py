@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from aeron_magic.client import AsyncClient, Client
+    from aeron_magic.client import AsyncClient, AsyncStream, Client, Stream
+    from aeron_magic.conversation import Conversation
     from aeron_magic.errors import (
         AeronError,
         AuthenticationError,
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
 __all__ = [
     "AeronError",
     "AsyncClient",
+    "AsyncStream",
     "AuthenticationError",
     "Client",
+    "Conversation",
     "CredentialsError",
     "FailedReply",
     "HistoryError",
@@ -49,6 +52,7 @@ __all__ = [
     "ReplyError",
     "ReplyFormatError",
     "ServiceError",
+    "Stream",
     "TokenError",
     "UnexpectedAnswer",
     "Unreachable",
@@ -61,7 +65,15 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_ELSEWHERE = {"AsyncClient": "client", "Client": "client", "Message": "reply", "Reply": "reply"}
+_ELSEWHERE = {
+    "AsyncClient": "client",
+    "AsyncStream": "client",
+    "Client": "client",
+    "Conversation": "conversation",
+    "Message": "reply",
+    "Reply": "reply",
+    "Stream": "client",
+}
 """Where the names are that are not exceptions."""
 
 
