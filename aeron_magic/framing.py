@@ -131,7 +131,7 @@ class Framing:
         object without its last brace is no object. What was discarded is in `rest`.
         """
         if not self.kind and self._held.strip(_SPACE):
-            self._refuse(self._held)
+            self._refuse(self._held.removeprefix(_BOM))
         return []
 
     @property
@@ -139,10 +139,10 @@ class Framing:
         """The beginning of what could not be read: at most ``REST_LIMIT`` characters.
 
         A web page or other garbage, lines that are no field of an event stream, an unfinished
-        line or object. Empty if all was read.
+        line or object, without leading space. Empty if all was read.
         """
         left = self._held if self._reader is None else self._reader.left()
-        return left[:_REST_BYTES].decode("utf-8", "replace")[:REST_LIMIT]
+        return left.lstrip(_SPACE)[:_REST_BYTES].decode("utf-8", "replace")[:REST_LIMIT]
 
     def _sniff(self, chunk: bytes) -> list[Frame]:
         """Find out what the body is, then read all that has come of it."""
@@ -290,7 +290,7 @@ class _Events:
                 elif line.startswith("retry:"):
                     continue
                 elif line.partition(":")[0] not in _FIELDS and len(self._strange) < _REST_BYTES:
-                    self._strange += f"{line}\n".encode().lstrip(_SPACE)
+                    self._strange += f"{line}\n".encode()
                 self._decode(line)
             elif self._open:
                 event = self._decode("")
