@@ -1,0 +1,96 @@
+"""A real Jupyter server and a real browser, started once for all browser tests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from find_browser import find_browser
+from jupyter_site import Site, running_site
+from notebook_page import NotebookPage
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+NewPage = Callable[[], NotebookPage]
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Chromium from PATH, else the one that Playwright has; without one: skip, or fail in CI."""
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+        path = find_browser() or (own if Path(own).exists() else None)
+        if path is None:
+            message = "no Chromium on PATH, and Playwright has none (python tests/run.py)"
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def site(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A Jupyter server with JupyterLab and Notebook 7; only where there is a browser to use it."""
+    with running_site(tmp_path_factory.mktemp("site")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    """One browser profile for all tests, so that JupyterLab's own files are fetched once."""
+    made = chromium.new_context(
+        viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
+    )
+    made.set_default_timeout(20_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="session")
+def _lab_page(context: BrowserContext, site: Site) -> NotebookPage:
+    return NotebookPage(context.new_page(), site)
+
+
+@pytest.fixture
+def lab(_lab_page: NotebookPage, site: Site) -> Iterator[NotebookPage]:
+    """The one page that most tests share, in which a notebook can be opened.
+
+    JupyterLab stays loaded in it from test to test; notebooks and kernels do not.
+    """
+    _lab_page.forget()
+    yield _lab_page
+    site.close_sessions()
+
+
+@pytest.fixture
+def new_page(context: BrowserContext, site: Site) -> Iterator[NewPage]:
+    """A function that opens one more page; they and their kernels end with the test."""
+    pages: list[NotebookPage] = []
+
+    def make() -> NotebookPage:
+        pages.append(NotebookPage(context.new_page(), site))
+        return pages[-1]
+
+    yield make
+    for page in pages:
+        page.page.close()
+    site.close_sessions()
+
+
+@pytest.fixture
+def screenshots(request: pytest.FixtureRequest) -> Path:
+    """A folder for pictures to look at; it stays after the run."""
+    folder = request.config.rootpath / "test-results"
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,248 @@
+"""A notebook open in a browser: run its cells, read its outputs, look at it.
+
+The page is driven through the application object that JupyterLab and Notebook 7 expose, so that
+a test does not depend on where a button stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from itertools import count
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from jupyter_site import Site
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
+from playwright.sync_api import ConsoleMessage, Page, Request
+
+__all__ = ["NotebookPage", "notebook_of"]
+
+Frontend = Literal["lab", "notebook"]
+Theme = Literal["JupyterLab Light", "JupyterLab Dark"]
+
+_WIDGET = "window.jupyterapp?.shell.currentWidget"
+_READY = f"{_WIDGET}?.sessionContext?.session?.kernel?.status === 'idle'"
+_CELLS = "jupyterapp.shell.currentWidget.content.model.cells"
+_numbers = count(1)
+
+
+def notebook_of(*sources: str) -> NotebookNode:
+    """A notebook of code cells, with cell ids of its own."""
+    notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3 (ipykernel)",
+        "language": "python",
+    }
+    return notebook
+
+
+class NotebookPage:
+    """One browser page and the notebook that is open in it.
+
+    Parameters
+    ----------
+    page
+        A fresh page.
+    site
+        The Jupyter server.
+
+    Attributes
+    ----------
+    requests
+        The addresses that the page asked for, the newest last.
+    console
+        What was written to the browser's console, errors of scripts included.
+    """
+
+    def __init__(self, page: Page, site: Site) -> None:
+        self.page = page
+        self.site = site
+        self.name = ""
+        self._loaded: Frontend | None = None
+        self.requests: list[str] = []
+        self.console: list[str] = []
+        page.on("request", self._requested)
+        page.on("console", self._logged)
+        page.on("pageerror", lambda error: self.console.append(f"error: {error}"))
+
+    def _requested(self, request: Request) -> None:
+        self.requests.append(request.url)
+
+    def _logged(self, message: ConsoleMessage) -> None:
+        self.console.append(f"{message.type}: {message.text}")
+
+    # Opening -------------------------------------------------------------------------------
+
+    def open(self, *cells: str | NotebookNode, frontend: Frontend = "lab") -> NotebookPage:
+        """Open a new notebook and wait for its kernel.
+
+        Parameters
+        ----------
+        cells
+            The sources of its code cells; or one whole notebook.
+        frontend
+            JupyterLab or Notebook 7.
+        """
+        if len(cells) == 1 and isinstance(cells[0], NotebookNode):
+            notebook = cells[0]
+        else:
+            notebook = notebook_of(*cast(Sequence[str], cells))
+        self.name = f"test-{next(_numbers)}.ipynb"
+        self.site.write(self.name, notebook)
+        if frontend == "lab" == self._loaded:
+            self.command("application:close-all")
+            self.command("docmanager:open", path=self.name, factory="Notebook")
+            self.page.wait_for_function(
+                f"name => {_WIDGET}?.context?.path === name", arg=self.name, timeout=30_000
+            )
+            self.page.wait_for_function(_READY, timeout=60_000)
+        else:
+            self.visit(frontend)
+        return self
+
+    def visit(self, frontend: Frontend = "lab") -> None:
+        """Load the page of the notebook, anew if it is open already."""
+        where = f"lab/tree/{self.name}" if frontend == "lab" else f"notebooks/{self.name}"
+        self.page.goto(f"{self.site.url}/{where}?token={self.site.token}&reset", timeout=60_000)
+        self.page.wait_for_function(_READY, timeout=60_000)
+        self._loaded = frontend
+
+    def forget(self) -> None:
+        """Forget what an earlier test asked for and wrote."""
+        self.requests.clear()
+        self.console.clear()
+
+    # Running -------------------------------------------------------------------------------
+
+    def run_all(self) -> None:
+        """Run all cells; comes back when every one has finished or one has failed."""
+        self.command("notebook:run-all-cells")
+
+    def start_all(self) -> None:
+        """Run all cells and come back at once."""
+        self.page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")
+
+    def run(self, index: int) -> None:
+        """Run one cell to its end."""
+        self._activate(index)
+        self.command("notebook:run-cell")
+
+    def start(self, index: int) -> None:
+        """Run one cell and come back at once."""
+        self._activate(index)
+        self.page.evaluate("() => { jupyterapp.commands.execute('notebook:run-cell'); }")
+
+    def interrupt(self) -> None:
+        """Press the stop button."""
+        self.command("notebook:interrupt-kernel")
+
+    def save(self) -> NotebookNode:
+        """Save the notebook; what is on disk then."""
+        self.command("docmanager:save")
+        return self.site.read(self.name)
+
+    def command(self, name: str, **arguments: Any) -> None:
+        """Execute a command of the application and wait for it."""
+        self.page.evaluate(
+            "async ([name, given]) => { await jupyterapp.commands.execute(name, given); }",
+            [name, arguments],
+        )
+
+    def _activate(self, index: int) -> None:
+        self.page.evaluate(
+            "index => { jupyterapp.shell.currentWidget.content.activeCellIndex = index; }", index
+        )
+
+    # Reading -------------------------------------------------------------------------------
+
+    def outputs(self, index: int) -> list[dict[str, Any]]:
+        """A cell's outputs as they would be saved."""
+        found = self.page.evaluate(f"index => {_CELLS}.get(index).outputs?.toJSON() ?? []", index)
+        return cast("list[dict[str, Any]]", found)
+
+    def prompt(self, index: int) -> int | None:
+        """A cell's execution count; None before its end."""
+        found = self.page.evaluate(f"index => {_CELLS}.get(index).executionCount", index)
+        return cast("int | None", found)
+
+    def cell_id(self, index: int) -> str:
+        """A cell's id."""
+        return str(self.page.evaluate(f"index => {_CELLS}.get(index).id", index))
+
+    def shown(self, index: int) -> str:
+        """The text that a reader sees in a cell's output area."""
+        return str(
+            self.page.evaluate(
+                "index => jupyterapp.shell.currentWidget.content.widgets[index]"
+                ".outputArea.node.innerText",
+                index,
+            )
+        )
+
+    def wait_shown(self, index: int, text: str, timeout: float = 20) -> None:
+        """Wait until a cell's output shows a text."""
+        self.page.wait_for_function(
+            "([index, text]) => jupyterapp.shell.currentWidget.content.widgets[index]"
+            ".outputArea.node.innerText.includes(text)",
+            arg=[index, text],
+            timeout=timeout * 1000,
+        )
+
+    def watch(self, index: int) -> None:
+        """Begin to note a cell's output at every frame of the screen; see `watched`."""
+        self.page.evaluate(
+            """index => {
+                const area = jupyterapp.shell.currentWidget.content.widgets[index].outputArea.node;
+                window.watched = [];
+                window.watching = true;
+                const look = () => {
+                    const seen = [area.offsetHeight, area.innerText];
+                    const last = window.watched.at(-1);
+                    if (!last || last[0] !== seen[0] || last[1] !== seen[1])
+                        window.watched.push(seen);
+                    if (window.watching) requestAnimationFrame(look);
+                };
+                look();
+            }""",
+            index,
+        )
+
+    def watched(self) -> list[tuple[int, str]]:
+        """Stop noting; height in pixels and text of each different state that was painted."""
+        found = self.page.evaluate("() => { window.watching = false; return window.watched; }")
+        return [(height, text) for height, text in found]
+
+    # Looking -------------------------------------------------------------------------------
+
+    def theme(self, name: Theme) -> None:
+        """Change the theme; it stays changed on the server."""
+        self.command("apputils:change-theme", theme=name)
+        dark = "false" if name == "JupyterLab Dark" else "true"
+        self.page.wait_for_selector(f"body[data-jp-theme-light='{dark}']", state="attached")
+
+    def screenshot(self, path: Path, index: int | None = None) -> None:
+        """The whole window, or one cell, as PNG."""
+        if index is None:
+            self.page.screenshot(path=path)
+        else:
+            self.page.locator(".jp-Notebook .jp-Cell").nth(index).screenshot(path=path)
+
+    def requests_during(self) -> AbstractContextManager[list[str]]:
+        """A context whose value collects the addresses asked for from its beginning on."""
+        return _Recorded(self.requests)
+
+
+class _Recorded(AbstractContextManager["list[str]"]):
+    def __init__(self, requests: list[str]) -> None:
+        self._requests = requests
+        self._seen: list[str] = []
+
+    def __enter__(self) -> list[str]:
+        self._from = len(self._requests)
+        return self._seen
+
+    def __exit__(self, *_: object) -> None:
+        self._seen[:] = self._requests[self._from :]
