@@ -1,0 +1,315 @@
+"""``Client`` and ``AsyncClient`` ask Chatzy as the sandbox plays it: one test for both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Coroutine, Iterator
+from typing import Any
+
+import pytest
+
+from aeron_magic.client import AsyncClient, AsyncStream, Client, Stream
+from aeron_magic.errors import (
+    AeronError,
+    AuthenticationError,
+    FailedReply,
+    IncompleteReply,
+    TokenError,
+    UsageError,
+)
+from aeron_magic.reply import Draft, Reply
+from aeron_magic.sandbox import Refusal, Sandbox
+
+AGENT = "0f8fad5b-d9cb-469f-a165-70867728950e"
+SAY = ("Hello", " there,", " how are", " you?")
+WHOLE = "".join(SAY)
+FIRST_EVENT = len(f'id: {AGENT}\ndata: {{"content": "Hello"}}\n\n')
+"""Bytes of the first event; each id is as long as the agent's."""
+
+
+class Asker:
+    """Either client behind one face, so that a test is written once."""
+
+    def __init__(self, sandbox: Sandbox, sync: bool, **options: Any) -> None:
+        self.sync = sync
+        self._loop = None if sync else asyncio.new_event_loop()
+        kind = Client if sync else AsyncClient
+        self.client: Any = kind(
+            "chatzy",
+            base_url=sandbox.chatzy_url,
+            stream_url=sandbox.chatzy_stream_url,
+            chatbot_id=AGENT,
+            **{"timeout": 5.0, "fetch_timeout": 5.0, **options},
+        )
+
+    def _wait(self, value: Any) -> Any:
+        return self._loop.run_until_complete(value) if isinstance(value, Coroutine) else value
+
+    def ask(self, text: str = "Well?", **options: Any) -> Reply:
+        reply: Reply = self._wait(self.client.ask(text, **options))
+        return reply
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        return self._wait(getattr(self.client, name)(*arguments))
+
+    def introduction(self) -> Draft:
+        reading: Stream | AsyncStream = self.client.introduction()
+        self._wait(reading.finish())
+        return reading.draft
+
+    def failing(self, text: str = "Well?", **options: Any) -> tuple[AeronError, Reply]:
+        """The error of a question, and the reply as far as it came."""
+        reading = self.client.stream(text, **options)
+        with pytest.raises(AeronError) as caught:
+            self._wait(reading.finish())
+        self._wait(reading.close())
+        return caught.value, reading.reply
+
+    def first_piece(self) -> tuple[str, Reply]:
+        """Leave a reply after its first piece."""
+
+        async def leave() -> str:
+            async with self.client.stream("Well?") as reading:
+                self.left = reading
+                return await anext(aiter(reading))
+
+        if not self.sync:
+            piece: str = self._wait(leave())
+            return piece, self.left.reply
+        with self.client.stream("Well?") as reading:
+            piece = next(iter(reading))
+        return piece, reading.reply
+
+    def close(self) -> None:
+        self._wait(self.client.close())
+        if self._loop is not None:
+            self._loop.close()
+
+
+@pytest.fixture(params=[True, False], ids=["sync", "async"])
+def asker(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Asker]:
+    with contextlib.closing(Asker(sandbox, request.param)) as one:
+        yield one
+
+
+def test_a_conversation_of_two_turns(asker: Asker, sandbox: Sandbox) -> None:
+    """The second question goes to the conversation of the first."""
+    first = asker.ask("How do I continue a conversation?")
+    second = asker.ask("Show an example", context_token=first.context_token)
+    assert (first.status, second.status) == ("complete", "complete")
+    assert first.text
+    assert first.msg_id
+    assert first.service == "chatzy"
+    assert second.context_token == first.context_token
+    assert [seen.endpoint for seen in sandbox.log] == [
+        "init_conversation",
+        "get_inference",
+        "get-response",
+        "get_inference",
+        "get-response",
+    ]
+
+
+def test_an_introduction(asker: Asker, sandbox: Sandbox) -> None:
+    """It begins a conversation, which the first question continues."""
+    draft = asker.introduction()
+    assert draft.introduction is not None
+    assert draft.introduction.text
+    assert draft.introduction.buttons
+    reply = asker.ask(context_token=draft.context_token)
+    assert reply.context_token == draft.context_token
+    assert len(sandbox.log.of("init_conversation")) == 1
+
+
+@pytest.mark.parametrize("spelling", ["json", "bare"])
+@pytest.mark.parametrize("streaming", [True, False])
+@pytest.mark.parametrize("ids", ["each", "first", "none"])
+def test_a_whole_reply(
+    asker: Asker, sandbox: Sandbox, spelling: str, streaming: bool, ids: str
+) -> None:
+    """In chunks or at once, with ids or without, signals in both spellings."""
+    sandbox.misbehave(chunks=SAY, spelling=spelling, streaming=streaming, ids=ids)
+    reply = asker.ask()
+    assert (reply.text, reply.status) == (WHOLE, "complete")
+
+
+def test_a_tool_call_separates_two_messages(asker: Asker) -> None:
+    """What the agent says before its tool call and after it are two messages."""
+    text = asker.ask("Please look it up: how do I record?").text
+    assert "\n\n" in text
+    assert text.startswith("Let me look that up")
+
+
+@pytest.mark.parametrize("spelling", ["json", "bare"])
+@pytest.mark.parametrize(
+    ("signal", "error", "status"),
+    [
+        ("no_message_found", FailedReply, "failed"),
+        ("close_connection_incomplete_content", IncompleteReply, "incomplete"),
+        ("close_connection_incomplete_tool_calls", IncompleteReply, "incomplete"),
+        ("close_connection_incomplete_request", IncompleteReply, "incomplete"),
+        ("__ERROR__: out of order", FailedReply, "failed"),
+        ("[FROZEN]", AuthenticationError, "failed"),
+        ("[BLACKLISTED]", AuthenticationError, "failed"),
+    ],
+)
+def test_signals_that_end_a_reply(
+    asker: Asker,
+    sandbox: Sandbox,
+    signal: str,
+    spelling: str,
+    error: type[AeronError],
+    status: str,
+) -> None:
+    """The text before the signal is kept, in the error and in the reply."""
+    sandbox.misbehave(chunks=SAY, signal=signal, signal_when="middle", spelling=spelling)
+    caught, reply = asker.failing()
+    assert type(caught) is error
+    assert caught.partial == reply.text == "Hello there,"
+    assert reply.status == status
+    assert caught.context_token == reply.context_token
+    assert reply.context_token
+
+
+def test_leaving_a_reply_closes_its_connection(asker: Asker, sandbox: Sandbox) -> None:
+    """The server sees that the reader has gone."""
+    sandbox.misbehave(chunks=SAY, pause=20.0)
+    piece, reply = asker.first_piece()
+    assert (piece, reply.text, reply.status) == ("Hello", "Hello", "interrupted")
+    assert sandbox.log.wait(lambda seen: seen[-1].closed_by_client)
+
+
+@pytest.mark.parametrize("reopen", ["nothing", "repeat", "continue"])
+@pytest.mark.parametrize("how", ["reset", "close", "end"])
+def test_a_stream_cut_anywhere(asker: Asker, sandbox: Sandbox, how: str, reopen: str) -> None:
+    """Whole and right, or incomplete with a beginning of the right text; asked for once only."""
+    sandbox.misbehave(chunks=("Hi", " hi"), generation_time=0.0)
+    asker.ask()
+    size = sandbox.log[-1].bytes_sent
+    token = asker.ask().context_token
+    ended = set()
+    for place in [0, *range(1, size, 23), size - 1]:
+        sandbox.log.clear()
+        sandbox.misbehave(cut_after=place, cut_times=1, cut_how=how, reopen=reopen)
+        try:
+            reply = asker.ask(context_token=token)
+        except IncompleteReply as error:
+            ended.add("incomplete")
+            got = error.partial
+        else:
+            ended.add(reply.status)
+            got = reply.text if reply.text != "Hi hi" else ""
+        assert got in ("", "Hi", "Hi hi"), place
+        assert len(sandbox.log.of("get_inference")) == 1
+    assert {"recovered", "incomplete"} <= ended
+
+
+@pytest.mark.parametrize("where", ["data", "top"])
+def test_a_stream_lost_before_it_began_is_opened_again(
+    asker: Asker, sandbox: Sandbox, where: str
+) -> None:
+    """The reply is whole, and says that it was recovered."""
+    sandbox.misbehave(chunks=SAY, cut_after=0, status_where=where)
+    reply = asker.ask()
+    assert (reply.text, reply.status) == (WHOLE, "recovered")
+    assert [seen.endpoint for seen in sandbox.log][2:] == [
+        "get-response",
+        "get_stream_status",
+        "generate_secret",
+        "get-response",
+    ]
+
+
+def test_a_stream_that_falls_silent_is_lost(sandbox: Sandbox, asker: Asker) -> None:
+    """Silence past the time-out is a loss; the reply is waited for, and then incomplete."""
+    sandbox.misbehave(chunks=SAY, stall_after=FIRST_EVENT, generation_time=0.3)
+    with contextlib.closing(Asker(sandbox, asker.sync, timeout=0.3)) as hasty:
+        caught, reply = hasty.failing()
+    assert isinstance(caught, IncompleteReply)
+    assert "silent for 0.3 s" in str(caught)
+    assert "done on the server" in str(caught)
+    assert caught.partial == reply.text == "Hello"
+
+
+def test_comments_are_a_sign_of_life(sandbox: Sandbox, asker: Asker) -> None:
+    """A stream that sends comments is not silent."""
+    sandbox.misbehave(chunks=SAY, stall_after=FIRST_EVENT, stall_how="comments", stall_seconds=0.8)
+    with contextlib.closing(Asker(sandbox, asker.sync, timeout=0.4)) as hasty:
+        assert hasty.ask().text == WHOLE
+
+
+def test_waiting_for_a_reply_ends_with_fetch_timeout(sandbox: Sandbox, asker: Asker) -> None:
+    """A server that never gets done is given up."""
+    sandbox.misbehave(chunks=SAY, cut_after=FIRST_EVENT, generation_time=3600.0)
+    began = time.monotonic()
+    with contextlib.closing(Asker(sandbox, asker.sync, fetch_timeout=0.5)) as hasty:
+        caught, _ = hasty.failing()
+    assert "still working" in str(caught)
+    assert time.monotonic() - began < 3
+
+
+def test_a_refused_temporary_token_is_replaced(asker: Asker, sandbox: Sandbox) -> None:
+    """401 at the stream: it was too old; the reply has not begun, so a new one is asked for."""
+    sandbox.misbehave(chunks=SAY, refuse=(Refusal("get-response", 401),))
+    assert asker.ask().text == WHOLE
+    assert len(sandbox.log.of("generate_secret")) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "retry_after", "times"),
+    [(429, None, 2), (503, "0", 2), (503, None, 1), (500, "0", 1)],
+)
+def test_a_question_is_repeated_only_where_it_was_not_accepted(
+    asker: Asker, sandbox: Sandbox, status: int, retry_after: str | None, times: int
+) -> None:
+    """It may be charged: 500, and 503 without Retry-After, may have come after its acceptance."""
+    sandbox.misbehave(refuse=(Refusal("get_inference", status, retry_after=retry_after),))
+    with contextlib.suppress(AeronError):
+        asker.ask()
+    assert len(sandbox.log.of("get_inference")) == times
+
+
+def test_an_answer_that_never_came_is_not_asked_for_again(asker: Asker, sandbox: Sandbox) -> None:
+    """The question may have been accepted."""
+    sandbox.misbehave(refuse=(Refusal("get_inference", page="drop", accepted=True),))
+    caught, reply = asker.failing()
+    assert "may have been accepted" in str(caught)
+    assert reply.status == "incomplete"
+    assert len(sandbox.log.of("get_inference")) == 1
+
+
+def test_an_unknown_conversation(asker: Asker) -> None:
+    """It is the token that is wrong."""
+    caught, _ = asker.failing(context_token="7c9e6679-7425-40de-944b-e07fc1f90ae7")
+    assert isinstance(caught, TokenError)
+
+
+def test_images_send_nothing(asker: Asker, sandbox: Sandbox) -> None:
+    """Chatzy takes none."""
+    caught, _ = asker.failing(images=("https://example.test/a.png",))
+    assert isinstance(caught, UsageError)
+    assert len(sandbox.log) == 0
+
+
+@pytest.mark.parametrize("call", ["fetch", "history"])
+def test_nothing_can_be_fetched(asker: Asker, sandbox: Sandbox, call: str) -> None:
+    """Chatzy has no call that returns messages."""
+    with pytest.raises(UsageError, match="has no call"):
+        asker.call(call, "7c9e6679-7425-40de-944b-e07fc1f90ae7")
+    assert len(sandbox.log) == 0
+
+
+def test_temporary_tokens_are_shown_nowhere(
+    asker: Asker, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not in errors, and not in the client's repr."""
+    with caplog.at_level(logging.DEBUG, "aeron_magic"):
+        sandbox.misbehave(chunks=SAY, cut_after=FIRST_EVENT, generation_time=0.0)
+        caught, reply = asker.failing()
+    (opened,) = sandbox.log.of("get-response")
+    assert opened.query is not None
+    shown = "\n".join([*caught.lines(), repr(reply), repr(asker.client), caplog.text])
+    assert opened.query["token"] not in shown
