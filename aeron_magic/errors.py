@@ -113,7 +113,7 @@ class AeronError(Exception):
         """The short block a person reads, line by line.
 
         ``partial_limit`` is the number of characters of the partial text to show; None shows all,
-        and all of the service's own words.
+        and all of the service's own words. What stands on the screen already is not shown twice.
         """
         message_limit = None if partial_limit is None else MESSAGE_SHOWN
         shown = [f"{type(self).__name__}: {self}"]
@@ -123,7 +123,7 @@ class AeronError(Exception):
             shown.append(f"  the service says: {_start(self.service_message, message_limit)}")
         if self.context_token:
             shown.append(f"  context_token: {clean(self.context_token)}")
-        if self.partial:
+        if self.partial and (partial_limit is None or not self.partial_shown):
             shown.append(f"  received so far: {_start(self.partial, partial_limit)}")
         if self.hint:
             shown.append(f"  → {clean(self.hint)}")

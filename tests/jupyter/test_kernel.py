@@ -1,0 +1,305 @@
+"""The magics in a real kernel: what a front end is sent while a reply comes in, and after."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from live_kernel import Kernel, Output, Run, running_kernel
+
+from aeron_magic.sandbox import Faults, Refusal, Sandbox
+
+pytestmark = pytest.mark.jupyter
+
+SECRET = "hush-4f1c-hush"
+
+# Two dozen paragraphs of different words, with a list, a table and code between them.
+PARAGRAPHS = "\n\n".join(
+    f"Paragraph {n} says word{n}a, word{n}b and word{n}c." + " It goes on a little." * 8
+    for n in range(24)
+)
+LONG = f"""# A heading
+
+{PARAGRAPHS}
+
+1. first
+2. second
+
+```python
+def f(x):
+    return x + 1
+```
+
+| a | b |
+|---|---|
+| 1 | 2 |
+"""
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Sandbox]:
+    """The service that the kernel of this module asks."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_kernel(service: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel with the extension loaded, whose first question connects to the service."""
+    home: Path = tmp_path_factory.mktemp("kernel")
+    with running_kernel(
+        home,
+        AERON_CLIENT_ID="tester",
+        AERON_CLIENT_SECRET=SECRET,
+        AERON_BASE_URL=service.aeronpay_url,
+    ) as kernel:
+        loaded = kernel.execute("%load_ext aeron_magic")
+        assert (loaded.status, loaded.outputs) == ("ok", [])
+        yield kernel
+
+
+@pytest.fixture
+def kernel(shared_kernel: Kernel, service: Sandbox) -> Kernel:
+    """The kernel at the beginning of a conversation, with a service at its best."""
+    service.faults = Faults()
+    service.log.clear()
+    shared_kernel.execute("context_token = None", None)
+    return shared_kernel
+
+
+def words(outputs: list[Output]) -> str:
+    """What a reader sees of outputs in HTML, without tags and spaces."""
+    html = "".join(output["data"]["text/html"] for output in outputs)
+    html = re.sub(r"<p><em>waiting for .*?</em></p>", "", html)
+    return "".join(re.sub(r"<[^>]+>", "", html).split())
+
+
+def test_the_reply_grows_in_the_cell_and_ends_as_one_output(
+    kernel: Kernel, service: Sandbox
+) -> None:
+    """Each state is a beginning of the whole, longer than the one before; one output stays."""
+    service.misbehave(say=LONG, pause=0.002)
+    run = kernel.execute("%%aeron -o answer\nTell me a long story")
+    assert run.status == "ok"
+    (last,) = run.outputs
+    assert last["data"]["text/markdown"] == LONG
+    assert list(last["data"]) == ["text/html", "text/markdown", "text/plain"]
+    whole = words([last])
+    seen = [words(state) for state in run.states]
+    assert len(set(seen)) > 10
+    assert [len(one) for one in seen] == sorted(len(one) for one in seen)
+    assert [one for one in seen if not whole.startswith(one)] == []
+    assert kernel.value("answer.text") == LONG
+
+
+def test_what_the_saved_output_says_of_the_reply(kernel: Kernel, service: Sandbox) -> None:
+    """The metadata name service, turn and tokens; a display id is not left in it."""
+    run = kernel.execute("%%aeron\nHello")
+    (last,) = run.outputs
+    about = last["metadata"]["aeron"]
+    assert set(about) == {
+        "service",
+        "conversation",
+        "turn",
+        "context_token",
+        "parent_context_token",
+        "status",
+        "seconds",
+        "replayed",
+    }
+    assert about["context_token"] == kernel.value("context_token")
+    assert (about["service"], about["status"]) == ("aeronpay", "complete")
+    assert "display_id" not in last
+
+
+def test_messages_follow_the_clock_and_not_the_chunks(kernel: Kernel, service: Sandbox) -> None:
+    """Thousands of chunks make some twenty small messages a second, however long the reply is."""
+    service.misbehave(say=LONG, chunk_size=1, pause=0.0005)
+    run = kernel.execute("%%aeron\nTell me slowly")
+    assert run.status == "ok"
+    *growing, whole = run.of("display_data", "update_display_data")
+    assert len(growing) < 25 * run.seconds + 20
+    assert len(growing) < len(LONG) / 10
+    assert max(message.size for message in growing) < 8_000
+    assert whole.size < 4 * len(LONG)
+
+
+def test_without_a_cell_id_there_is_one_display(kernel: Kernel, service: Sandbox) -> None:
+    """Runners such as nbclient keep every update, so nothing is updated for them."""
+    service.misbehave(say=LONG, pause=0.001)
+    run = kernel.execute("%%aeron\nTell me", None)
+    assert [message.kind for message in run.messages] == ["display_data"]
+    assert run.outputs[0]["data"]["text/markdown"] == LONG
+
+
+def test_an_option_makes_it_live_or_not(kernel: Kernel, service: Sandbox) -> None:
+    """--live and --no-live come before what the front end sends."""
+    service.misbehave(say=LONG, pause=0.001)
+    assert kernel.execute("%%aeron --live\nTell me", None).of("update_display_data")
+    run = kernel.execute("%%aeron --no-live\nTell me")
+    assert [message.kind for message in run.messages] == ["display_data"]
+
+
+def test_quiet_shows_nothing(kernel: Kernel) -> None:
+    """With -q the reply is in the variable only."""
+    run = kernel.execute("%%aeron -q -o silent\nHello")
+    assert (run.status, run.messages) == ("ok", [])
+    assert kernel.value("silent.text")
+
+
+def test_other_outputs_of_a_cell_stay(kernel: Kernel, service: Sandbox) -> None:
+    """A question on one line among others does not clear what they have shown."""
+    service.misbehave(say=LONG, pause=0.001)
+    run = kernel.execute("print('before')\n%aeron ask Tell me\nprint('after')")
+    before, reply, after = run.outputs
+    assert (before["text"], after["text"]) == ("before\n", "after\n")
+    assert reply["data"]["text/markdown"] == LONG
+
+
+def test_an_interrupt_keeps_what_came_and_closes_the_connection(
+    kernel: Kernel, service: Sandbox
+) -> None:
+    """The prompt is back within a second, and the next question works."""
+    service.misbehave(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
+    run = kernel.start("%%aeron -o partial\nDrip for a minute")
+    kernel.wait(run, lambda now: any("drip19" in str(one) for one in now.outputs))
+    stopped = time.monotonic()
+    kernel.interrupt()
+    kernel.finish(run)
+    assert run.ended - stopped < 1.0
+    assert run.reply is not None
+    assert (run.status, run.reply["ename"]) == ("error", "Interrupted")
+    assert service.log.wait(lambda seen: seen[-1].closed_by_client and seen[-1].done, 1.0)
+
+    shown, error = run.outputs
+    assert "drip19" in shown["data"]["text/markdown"]
+    assert "drip599" not in shown["data"]["text/markdown"]
+    assert "Interrupted" in shown["data"]["text/html"]
+    assert "drip" not in "".join(error["traceback"])
+    assert kernel.value("partial.status") == "interrupted"
+    assert kernel.value("partial.text").startswith("drip0 drip1 ")
+    assert kernel.value("context_token") is None
+
+    service.faults = Faults(say="Still here.")
+    assert kernel.execute("%%aeron\nAre you there?").outputs[0]["data"]["text/plain"].strip() == (
+        "Still here."
+    )
+
+
+def test_a_service_that_is_silent_can_be_interrupted(kernel: Kernel, service: Sandbox) -> None:
+    """Also before the first byte; the cell says meanwhile what it waits for."""
+    service.misbehave(latency=60.0)
+    run = kernel.start("%%aeron -o nothing\nAre you there?")
+    kernel.wait(run, lambda now: any("waiting for AeronPay" in str(one) for one in now.outputs))
+    stopped = time.monotonic()
+    kernel.interrupt()
+    kernel.finish(run)
+    assert run.ended - stopped < 1.0
+    assert [output["output_type"] for output in run.outputs] == ["error"]
+    assert kernel.value("[nothing.status, nothing.text]") == ["interrupted", ""]
+
+
+@pytest.mark.parametrize("live", [True, False], ids=["live", "not live"])
+def test_a_refused_question_fails_the_cell(kernel: Kernel, service: Sandbox, live: bool) -> None:
+    """A short block with the remedy, no traceback of ours, no secret; the token stays."""
+    service.misbehave(refuse=(Refusal("create-response", 403, message=f"not for {SECRET}"),))
+    run = kernel.execute("%%aeron -o refused\nHello", "cell-1" if live else None)
+    assert run.status == "error"
+    (error,) = run.outputs
+    text = "\n".join(error["traceback"])
+    assert error["ename"] == "AuthenticationError"
+    assert "403" in text
+    assert "→" in text
+    assert "Traceback" not in text
+    assert "File " not in text
+    assert SECRET not in str(run.messages)
+    assert kernel.value("[context_token, refused.status]") == [None, "failed"]
+    assert SECRET not in str(kernel.execute("%aeron error").messages)
+
+
+def test_a_cut_stream_is_made_whole_and_asked_only_once(kernel: Kernel, service: Sandbox) -> None:
+    """The stored reply takes the place of what had come."""
+    service.misbehave(say=LONG, cut_after=3000)
+    run = kernel.execute("%%aeron -o mended\nTell me")
+    (last,) = run.outputs
+    assert last["data"]["text/markdown"].startswith(LONG)
+    assert kernel.value("[mended.status, mended.text]") == ["recovered", LONG]
+    assert len(service.log.of("create-response")) == 1
+
+
+def test_the_variable_carries_the_conversation_on(kernel: Kernel, service: Sandbox) -> None:
+    """Each question starts from the newest token; a token set by hand counts before it."""
+    first = "%%aeron -q -o first\nOne"
+    kernel.execute(first, "a")
+    kernel.execute("%%aeron -q -o second\nTwo", "b")
+    assert kernel.value("second.parent_context_token == first.context_token")
+    assert kernel.value("context_token == second.context_token")
+    kernel.execute("context_token = first.context_token", "c")
+    kernel.execute("%%aeron -q -o third\nThree", "d")
+    assert kernel.value("third.parent_context_token == first.context_token")
+
+
+def test_a_cell_that_runs_again_asks_at_the_same_place(kernel: Kernel, service: Sandbox) -> None:
+    """Its question starts from the token it started from before."""
+    kernel.execute("%%aeron -q\nOne", "again-a")
+    kernel.execute("%%aeron -q\nTwo", "again-b")
+    kernel.execute("%%aeron -q\nTwo, again", "again-b")
+    sent = [seen.body.get("context_token") for seen in service.log.of("create-response")]
+    assert sent[0] is None
+    assert sent[1] == sent[2] is not None
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("%%aeron --nonsense\nHello", "--nonsense"),
+        ("%%aeron -o\nHello", "-o"),
+        ("%%aeron\nHello {{missing_name}}", "missing_name"),
+        ("%%aeron --image file:///etc/passwd\nHello", "http"),
+        ("%%aeron --timeout never\nHello", "--timeout"),
+        ("%%aeron\n   \n", "question"),
+        ("%aeron nonsense", "nonsense"),
+        ("%aeron connect nowhere", "sandbox"),
+        ("context_token = 7\n%aeron ask Hello", "context_token"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_sent(
+    kernel: Kernel, service: Sandbox, source: str, message: str
+) -> None:
+    """The cell fails with a short block that names the thing and the remedy."""
+    run = kernel.execute(source)
+    text = "\n".join(run.outputs[-1]["traceback"])
+    assert run.status == "error"
+    assert message in text
+    assert "→" in text or "needs" in text
+    assert "File " not in text
+    assert list(service.log) == []
+
+
+def test_commands_answer_with_one_display(kernel: Kernel) -> None:
+    """Status, history of both sides, last and help are shown, readable as plain text too."""
+    kernel.execute("%%aeron\nWhat is a token?")
+
+    def plain(line: str) -> str:
+        run: Run = kernel.execute(line)
+        assert run.status == "ok", run.outputs
+        (output,) = run.outputs
+        return str(output["data"]["text/plain"])
+
+    assert "AeronPay" in plain("%aeron")
+    assert SECRET not in plain("%aeron")
+    assert "What is a token?" in plain("%aeron history")
+    assert "The same as here." in plain("%aeron history --remote")
+    assert plain("%aeron last") == kernel.execute("%aeron fetch").outputs[0]["data"]["text/plain"]
+    assert "--no-stream" in plain("%aeron help")
+
+
+def test_a_question_on_one_line_may_end_with_a_question_mark(
+    kernel: Kernel, service: Sandbox
+) -> None:
+    """IPython would take it for a wish for help."""
+    kernel.execute("%aeron ask -q What is a token?")
+    assert service.log[-1].body["user"]["text"] == "What is a token?"
