@@ -173,7 +173,7 @@ class Delivery:
             return
         if self._faults.cut_how == "end" and self._framed is chunked:
             raise _Ended
-        elif self._faults.cut_how == "reset":
+        if self._faults.cut_how == "reset":
             linger = struct.pack("ii", 1, 0)  # closing then sends a reset instead of an end
             self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         raise BrokenOff

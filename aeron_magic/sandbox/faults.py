@@ -44,7 +44,8 @@ def _check(value: Any) -> None:
     TypeError, ValueError
         A field has the wrong type, or is none of the allowed words.
     """
-    hints = _hints(type(value))
+    kind: Any = type(value)
+    hints = _hints(kind)
     for field in fields(value):
         given, hint = getattr(value, field.name), hints[field.name]
         if get_origin(hint) is Literal:
