@@ -1,0 +1,126 @@
+"""The magics where a notebook is run without a page: nbclient, nbconvert, exports."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
+from nbconvert import HTMLExporter, MarkdownExporter
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell, new_notebook
+from private_home import private_environment
+
+from aeron_magic.sandbox import Refusal, Sandbox
+
+pytestmark = pytest.mark.jupyter
+
+REPLY = (
+    "# Title\n\nSome **bold** text.\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n```python\nx = 1\n```\n"
+)
+HOSTILE = (
+    "<script>stolen()</script><img src=x onerror=stolen()>\n\n"
+    "![pixel](http://127.0.0.1:9/leak.png)\n\n[click](javascript:stolen())\n"
+)
+CELLS = (
+    "%load_ext aeron_magic",
+    "%%aeron -o first\nHello",
+    "%%aeron -o second\nAnd now?",
+    "assert second.parent_context_token == first.context_token\ncontext_token == "
+    "second.context_token",
+)
+
+
+@pytest.fixture
+def environment(tmp_path: Path, sandbox: Sandbox) -> dict[str, str]:
+    """Variables with which a kernel's first question goes to the sandbox."""
+    return {
+        **private_environment(tmp_path),
+        "AERON_CLIENT_ID": "tester",
+        "AERON_CLIENT_SECRET": "hush-4f1c-hush",
+        "AERON_BASE_URL": sandbox.aeronpay_url,
+    }
+
+
+def executed(environment: dict[str, str], *sources: str) -> NotebookNode:
+    """The notebook of these cells, run by nbclient."""
+    notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
+    NotebookClient(notebook, timeout=60).execute(env=environment)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def test_each_question_has_one_output_with_three_forms(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
+    """HTML, Markdown and plain text; the conversation goes on from cell to cell."""
+    sandbox.misbehave(say=REPLY, pause=0.005)
+    notebook = executed(environment, *CELLS)
+    for cell in notebook.cells[1:3]:
+        (output,) = cell.outputs
+        assert output.output_type == "display_data"
+        assert output.data["text/markdown"] == REPLY
+        assert "<strong>bold</strong>" in output.data["text/html"]
+        assert "Some" in output.data["text/plain"]
+    assert notebook.cells[3].outputs[0].data["text/plain"] == "True"
+
+
+def test_a_failed_question_stops_the_run(environment: dict[str, str], sandbox: Sandbox) -> None:
+    """The error is named; the secret is nowhere in it."""
+    sandbox.misbehave(refuse=(Refusal("create-response", 401),))
+    with pytest.raises(CellExecutionError, match="AuthenticationError") as caught:
+        executed(environment, "%load_ext aeron_magic", "%%aeron\nHello", "print('never')")
+    assert "hush" not in str(caught.value)
+
+
+def test_the_command_line_runs_the_same_cells(
+    environment: dict[str, str], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """``jupyter nbconvert --execute`` writes the notebook with its replies."""
+    sandbox.misbehave(say=REPLY)
+    nbformat.write(
+        new_notebook(cells=[new_code_cell(source) for source in CELLS]), tmp_path / "in.ipynb"
+    )
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "jupyter", "nbconvert", "--execute", "--to", "notebook"),
+            *("--output", "out.ipynb", "in.ipynb"),
+        ],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    notebook = nbformat.read(tmp_path / "out.ipynb", as_version=4)
+    assert notebook.cells[2].outputs[0].data["text/markdown"] == REPLY
+
+
+def test_exports_show_the_reply(environment: dict[str, str], sandbox: Sandbox) -> None:
+    """As HTML and as Markdown, formatted."""
+    sandbox.misbehave(say=REPLY)
+    notebook = executed(environment, "%load_ext aeron_magic", "%%aeron\nHello")
+    html, _ = HTMLExporter().from_notebook_node(notebook)
+    assert "<strong>bold</strong>" in html
+    assert re.search(r"<td[^>]*>\s*1\s*</td>", html)
+    markdown, _ = MarkdownExporter().from_notebook_node(notebook)
+    assert "bold" in markdown
+
+
+def test_exports_of_a_hostile_reply_hold_no_script_and_load_nothing(
+    environment: dict[str, str], sandbox: Sandbox
+) -> None:
+    """What a reply says cannot become a part of the page."""
+    sandbox.misbehave(say=HOSTILE)
+    notebook = executed(environment, "%load_ext aeron_magic", "%%aeron\nDo your worst")
+    html, _ = HTMLExporter().from_notebook_node(notebook)
+    _, _, body = html.partition("<body")
+    for trap in ("<script>stolen", "<img", 'href="javascript:'):
+        assert trap not in body
+    assert "leak.png" in body

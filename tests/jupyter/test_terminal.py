@@ -1,0 +1,104 @@
+"""The magics in IPython in a terminal, with the plain and with the full prompt."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from terminal_ipython import Terminal, plain, running_terminal
+
+from aeron_magic.sandbox import Refusal, Sandbox
+
+pytestmark = pytest.mark.jupyter
+
+# Title, clipboard, link, clearing, C1, a direction override, backspaces: each does something.
+HOSTILE = "A\x1b]0;title\x07B\x1b]52;c;c3RvbGVu\x07C\x1b]8;;http://host/\x1b\\D\x1b[2JE\x9b2JF\u202eG\b\b\bH"
+
+
+@pytest.fixture(params=["simple prompt", "full prompt"])
+def terminal(
+    request: pytest.FixtureRequest, tmp_path: Path, sandbox: Sandbox
+) -> Iterator[Terminal]:
+    """IPython with the extension loaded; its first question connects to the sandbox."""
+    with running_terminal(
+        tmp_path,
+        simple=request.param == "simple prompt",
+        AERON_CLIENT_ID="tester",
+        AERON_CLIENT_SECRET="hush-4f1c-hush",
+        AERON_BASE_URL=sandbox.aeronpay_url,
+    ) as running:
+        assert running.run("%load_ext aeron_magic").strip() == ""
+        yield running
+
+
+def test_text_is_written_as_it_comes_and_once(terminal: Terminal, sandbox: Sandbox) -> None:
+    """Words appear while the rest is not there yet, and none appears twice."""
+    sandbox.misbehave(chunks=tuple(f"word{n} " for n in range(40)), pause=0.03)
+    terminal.start("%%aeron -o answer\nCount")
+    terminal.expect("word3 ")
+    began = time.monotonic()
+    shown = terminal.finish()
+    assert time.monotonic() - began > 0.5
+    assert re.findall(r"word\d+", shown) == [f"word{n}" for n in range(4, 40)]
+    assert "word39" in terminal.run("print(answer.text)")
+    assert "True" in terminal.run("context_token == answer.context_token")
+
+
+def test_one_line_asks_too_and_may_end_with_a_question_mark(
+    terminal: Terminal, sandbox: Sandbox
+) -> None:
+    """%aeron ask is the same on one line."""
+    sandbox.misbehave(say="Fine.")
+    assert terminal.run("%aeron ask How is it?").split() == ["Fine."]
+    assert sandbox.log[-1].body["user"]["text"] == "How is it?"
+
+
+def test_the_conversation_goes_on(terminal: Terminal, sandbox: Sandbox) -> None:
+    """The second question carries the token of the first reply."""
+    terminal.run("%%aeron -o first\nOne")
+    terminal.run("%%aeron\nTwo")
+    token = terminal.run("print(first.context_token)").strip()
+    assert sandbox.log[-1].body["context_token"] == token
+
+
+def test_control_sequences_do_nothing(terminal: Terminal, sandbox: Sandbox) -> None:
+    """Nothing that acts on a terminal reaches it, also when a chunk ends in the middle."""
+    sandbox.misbehave(say=HOSTILE, chunk_size=1)
+    terminal.run("%%aeron\nDo your worst")
+    ours = terminal.raw
+    assert "\x1b]" not in ours
+    assert "\x1b[2J" not in ours
+    assert "\x9b" not in ours
+    assert "\u202e" not in ours
+    assert "\b\b" not in ours
+    assert re.sub(r"[^A-Z]", "", plain(ours)) == "ABCDEFGH"
+
+
+def test_ctrl_c_brings_the_prompt_back(terminal: Terminal, sandbox: Sandbox) -> None:
+    """Within a second; what came is in the variable, and the connection is closed."""
+    sandbox.misbehave(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
+    terminal.start("%%aeron -o partial\nDrip for a minute")
+    terminal.expect("drip5 ")
+    began = time.monotonic()
+    terminal.interrupt()
+    shown = terminal.finish()
+    assert time.monotonic() - began < 1.0
+    assert "Interrupted" in shown
+    assert "Traceback" not in shown
+    assert sandbox.log.wait(lambda seen: seen[-1].closed_by_client, 1.0)
+    assert "interrupted drip0 drip1" in terminal.run("print(partial.status, partial.text)")
+    sandbox.misbehave(chunks=(), say="Still here.", pause=0.0)
+    assert "Still here." in terminal.run("%%aeron\nAre you there?")
+
+
+def test_a_failure_is_a_short_block(terminal: Terminal, sandbox: Sandbox) -> None:
+    """What, why and what next; no traceback, no secret."""
+    sandbox.misbehave(refuse=(Refusal("create-response", 401),))
+    shown = terminal.run("%%aeron\nHello")
+    assert "AuthenticationError" in shown
+    assert "→" in shown
+    assert "Traceback" not in shown
+    assert "hush" not in shown + terminal.run("%aeron error") + terminal.run("%aeron")
