@@ -1,0 +1,189 @@
+"""Errors: one short block each, a remedy, no secret, and fit to travel between processes."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import traceback
+
+import pytest
+
+from aeron_magic import errors
+from aeron_magic.errors import (
+    MESSAGE_SHOWN,
+    PARTIAL_SHOWN,
+    AeronError,
+    AuthenticationError,
+    CredentialsError,
+    FailedReply,
+    IncompleteReply,
+    Interrupted,
+    RateLimited,
+    ReplyError,
+    ServiceError,
+    TokenError,
+    UnexpectedAnswer,
+    Unreachable,
+    UsageError,
+    ValueRefused,
+)
+
+KINDS = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, AeronError) and kind.__module__ == errors.__name__
+]
+
+every_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+
+
+def full(kind: type[AeronError] = AeronError) -> AeronError:
+    return kind(
+        "It went wrong.",
+        hint="Do this.",
+        status_code=418,
+        service_message="teapot",
+        context_token="apay_1",
+        partial="Half a",
+    )
+
+
+BLOCK = [
+    "  HTTP status: 418",
+    "  the service says: teapot",
+    "  context_token: apay_1",
+    "  received so far: Half a",
+    "  → Do this.",
+]
+
+
+def drawn_tree() -> dict[str, str]:
+    """Each class of the drawing in the module's docstring, and the class it stands under."""
+    above: dict[int, str] = {}
+    found = {}
+    for line in (errors.__doc__ or "").splitlines():
+        mark, _, rest = line.partition("* ")
+        if mark.strip() or not rest:
+            continue
+        depth, name = len(mark) // 4, rest.split()[0]
+        above[depth] = name
+        found[name] = above.get(depth - 1, "Exception")
+    return found
+
+
+def test_the_drawing_of_the_tree_is_the_tree() -> None:
+    """The drawing names each class, under the class it derives from."""
+    assert drawn_tree() == {kind.__name__: kind.__bases__[0].__name__ for kind in KINDS}
+
+
+def test_every_class_is_exported() -> None:
+    """The module's `__all__` is the tree."""
+    assert set(errors.__all__) == {kind.__name__ for kind in KINDS}
+
+
+@every_kind
+def test_the_short_block_has_every_fact_and_the_remedy(kind: type[AeronError]) -> None:
+    """What happened, the status, the service's words, the token, the text, what to do."""
+    assert full(kind).lines() == [f"{kind.__name__}: It went wrong.", *BLOCK]
+
+
+@every_kind
+def test_the_short_block_has_nothing_that_is_not_known(kind: type[AeronError]) -> None:
+    """An error without facts is its sentence."""
+    assert kind("It went wrong.").lines() == [f"{kind.__name__}: It went wrong."]
+
+
+@every_kind
+def test_a_pickled_error_is_the_same(kind: type[AeronError]) -> None:
+    """A batch brings errors home from other processes."""
+    error = full(kind)
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(twin) is kind
+        assert vars(twin) == vars(error)
+        assert twin.lines() == error.lines()
+        assert str(twin) == str(error)
+
+
+@every_kind
+def test_ipython_shows_the_block_and_no_traceback(kind: type[AeronError]) -> None:
+    """IPython asks an exception for its own rendering before it makes one."""
+    assert full(kind)._render_traceback_()[0] == f"{kind.__name__}: It went wrong."
+    assert full(kind)._render_traceback_()[-1] == BLOCK[-1]
+
+
+def test_a_long_partial_text_is_shown_in_part_and_kept_whole() -> None:
+    """The short block stays short; `lines(partial_limit=None)` shows all."""
+    error = IncompleteReply("Cut.", partial="x" * (PARTIAL_SHOWN + 1))
+    assert error.lines()[1] == f"  received so far: {'x' * PARTIAL_SHOWN} […]"
+    assert error.lines(partial_limit=None)[1] == f"  received so far: {error.partial}"
+
+
+def test_a_long_message_of_the_service_is_shown_in_part() -> None:
+    """A service may answer with a page of words."""
+    error = ServiceError("No.", service_message="y" * (MESSAGE_SHOWN + 1))
+    assert error.lines()[1] == f"  the service says: {'y' * MESSAGE_SHOWN} […]"
+    assert error.lines(partial_limit=None)[1] == f"  the service says: {error.service_message}"
+
+
+def test_what_a_service_says_cannot_drive_the_terminal() -> None:
+    """Escape sequences are taken out of every line."""
+    evil = "a\x1b]0;owned\x07b\u202ec"
+    error = AeronError(
+        evil, hint=evil, service_message=evil, context_token=evil, partial=evil, status_code=1
+    )
+    shown = "\n".join([str(error), *error.lines()])
+    assert "\x1b" not in shown
+    assert "\u202e" not in shown
+    assert "abc" in shown
+
+
+@every_kind
+def test_a_redacted_secret_is_nowhere(kind: type[AeronError]) -> None:
+    """Not in the sentence, the hint, the service's words, the token, the text, args or a pickle."""
+    secret = "s3cr3t-0815"
+    said = f"see {secret} twice: {secret}"
+    error = kind(
+        said, hint=said, service_message=said, context_token=said, partial=said, status_code=403
+    )
+    error.redact(["", secret])
+    shown = [
+        str(error),
+        repr(error),
+        repr(vars(error)),
+        repr(error.args),
+        *error.lines(),
+        *error._render_traceback_(),
+        *traceback.format_exception(error),
+        repr(pickle.dumps(error)),
+    ]
+    assert not [text for text in shown if secret in text]
+    assert "[secret]" in str(error)
+
+
+def test_only_interrupted_is_a_keyboard_interrupt() -> None:
+    """It stops Run All as the stop button does; nothing else pretends to."""
+    assert [kind for kind in KINDS if issubclass(kind, KeyboardInterrupt)] == [Interrupted]
+
+
+def test_families() -> None:
+    """What a program catches together stands together."""
+    assert {kind for kind in KINDS if issubclass(kind, UsageError)} == {
+        UsageError,
+        CredentialsError,
+        ValueRefused,
+    }
+    assert {kind for kind in KINDS if issubclass(kind, ServiceError)} == {
+        ServiceError,
+        AuthenticationError,
+        TokenError,
+        RateLimited,
+        UnexpectedAnswer,
+    }
+    assert {kind for kind in KINDS if issubclass(kind, ReplyError)} == {
+        ReplyError,
+        IncompleteReply,
+        FailedReply,
+        Interrupted,
+    }
+    assert Unreachable.__bases__ == (AeronError,)
