@@ -18,7 +18,7 @@ wrong by the standard:
 * a blank line gives an event without any ``data`` as soon as an ``event``, a ``retry`` or, ever
   since the first, an ``id`` came, so that each keep-alive is an empty event: mended in ``_lines``;
 * ``retry: -5`` (also ``+5``, ``1_0`` and non-ASCII digits) is taken for a number: nothing here
-  reconnects by it, so the field is ignored as a whole, and it makes no event.
+  reconnects by it, so a frame does not carry it, and it makes no event.
 """
 
 from __future__ import annotations
@@ -287,8 +287,6 @@ class _Events:
                 self._open = True
                 if line.startswith("data:") or line == "data":
                     self._has_data = True
-                elif line.startswith("retry:"):
-                    continue
                 elif line.partition(":")[0] not in _FIELDS and len(self._strange) < _REST_BYTES:
                     self._strange += f"{line}\n".encode()
                 self._decode(line)

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
@@ -352,6 +353,7 @@ def test_garbage_before_any_object_makes_the_body_other() -> None:
         ("[ {", "json"),
         ("<", "other"),
         ("database error: x", "other"),
+        ("data error: x", "other"),
         ("dat", "other"),
         ("[DONE]", "other"),
         ("[", "other"),
@@ -414,10 +416,28 @@ def test_a_body_without_an_end_is_given_up(start: bytes) -> None:
     assert len(framing.rest) <= REST_LIMIT
 
 
+@pytest.mark.parametrize("start", ["<html>", "{", "data: ", '{"a": 1} oh'])
+def test_what_is_given_up_is_not_kept_in_memory(start: str) -> None:
+    """A megabyte of it leaves some kilobytes."""
+    chunk = b"x" * 1_000
+    framing = Framing(limit=10_000)
+    framing.feed(start.encode())
+    tracemalloc.start()
+    try:
+        for _ in range(1_000):
+            # Bytes of its own for each read, as a socket gives them.
+            framing.feed(bytes(bytearray(chunk)))
+        assert tracemalloc.get_traced_memory()[0] < 50_000
+    finally:
+        tracemalloc.stop()
+
+
 def test_frames_reset_the_limit() -> None:
     """It is silence that is limited, not the length of a reply."""
     framing = Framing(limit=100)
-    assert sum(len(framing.feed(b"data: x\n\n")) for _ in range(1_000)) == 1_000
+    for _ in range(1_000):
+        assert framing.feed(b"data: x") == []
+        assert framing.feed(b"\n\n") == [Frame("x")]
 
 
 TOKENS = [
