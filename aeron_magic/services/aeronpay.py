@@ -43,6 +43,9 @@ from aeron_magic.settings import Settings
 
 __all__ = ["Service", "reference_id"]
 
+MOST_DIGITS = 18
+"""A longer string of digits is no number that this service counts or codes by."""
+
 FAILURES = ("FAILED", "BAD_REQUEST_ERROR")
 
 
@@ -392,4 +395,5 @@ def _number(value: Any) -> int | None:
     """Numbers come as numbers or as strings."""
     if isinstance(value, int):
         return value
-    return int(value) if isinstance(value, str) and value.isdecimal() else None
+    plain = isinstance(value, str) and value.isdecimal() and len(value) <= MOST_DIGITS
+    return int(value) if plain else None

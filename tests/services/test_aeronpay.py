@@ -1,0 +1,816 @@
+"""AeronPay's flows, sent their answers by hand: no server, no waiting."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aeron_magic.errors import (
+    AeronError,
+    AuthenticationError,
+    FailedReply,
+    IncompleteReply,
+    RateLimited,
+    ServiceError,
+    TokenError,
+    UnexpectedAnswer,
+    Unreachable,
+    UsageError,
+)
+from aeron_magic.events import Event, Recovering, Started
+from aeron_magic.flow import Answer, Close, Flow, Lost, Open, Outcome, Pause, Question, Read, Send
+from aeron_magic.reply import Draft, Message
+from aeron_magic.retry import ATTEMPTS
+from aeron_magic.services.aeronpay import Service, reference_id
+from aeron_magic.settings import Settings
+
+WIRE = Path(__file__).parents[1] / "fixtures" / "wire" / "aeronpay"
+SETTINGS = Settings(
+    "aeronpay",
+    "https://api.test/ai",
+    client_id="me",
+    client_secret="s3cr3t-0815",
+    fetch_timeout=30.0,
+)
+TOKEN = "apay_68946f93d7d48192a20ca597945780fd03f17a6a593fca89"
+WHOLE = "one two three four"
+LOST = Lost("the line broke")
+NOT_SENT = Lost("nobody listens", sent=False)
+
+Given = Answer | Lost
+
+
+def event(name: str, **fields: Any) -> bytes:
+    body = {"event": name, **fields} if name else fields
+    return f"data: {json.dumps(body)}\n\n".encode()
+
+
+def chunk(number: Any, text: str, **fields: Any) -> bytes:
+    system = {"msg_id": "m", "text_chunk": text}
+    return event("response_output", sequence_no=number, system=system, **fields)
+
+
+def completed(text: str | None = WHOLE, token: str | None = TOKEN, **fields: Any) -> bytes:
+    system: Any = [] if text is None else {"msg_id": "m", "text": text}
+    body = {"status": "SUCCESS", "response_status": "completed", "context_token": token}
+    return event("response_completed", **{**body, "system": system, **fields})
+
+
+BEGIN = event("response_initiated", status="PENDING", context_token=TOKEN, system=[])
+CHUNKS = [chunk(2, "one "), chunk(3, "two "), chunk(4, "three "), chunk(5, "four")]
+
+
+def answer(status: int = 200, headers: dict[str, str] | None = None, /, **body: Any) -> Answer:
+    return Answer(status, headers or {}, json.dumps(body).encode())
+
+
+def fetched(text: str | None = WHOLE, status: str = "completed", **fields: Any) -> Answer:
+    system = {} if text is None else {"msg_id": "m", "text": text}
+    body = {"status": "SUCCESS", "response_status": status, "context_token": TOKEN}
+    return answer(**{**body, "system": system, **fields})
+
+
+PROCESSING = fetched(None, "processing")
+
+
+@dataclass
+class Server:
+    """Answers a flow's steps: each list is used up from the front, and its last item stays."""
+
+    creates: list[Given] = field(default_factory=lambda: [Answer(200, {})])
+    stream: list[bytes | Lost] = field(default_factory=list)
+    fetches: list[Given] = field(default_factory=lambda: [fetched()])
+    lists: list[Given] = field(default_factory=list)
+    settings: Settings = SETTINGS
+    requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+    patience: list[float | None] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    closed: list[bool] = field(default_factory=list)
+
+    def _answer(self, step: Send | Open) -> Outcome:
+        request = step.request
+        endpoint = request.url.removeprefix("https://api.test/ai/")
+        assert request.method == "POST"
+        assert request.headers == {"client-id": "me", "client-secret": "s3cr3t-0815"}
+        assert request.json is not None
+        self.requests.append((endpoint, dict(request.json)))
+        if isinstance(step, Send):
+            self.patience.append(step.patience)
+        answers = {
+            "create-response": self.creates,
+            "fetch-response": self.fetches,
+            "list-input": self.lists,
+        }[endpoint]
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def run(self, flow: Flow[Any]) -> Draft:
+        """Drive ``flow`` to its end; an error of its carries the draft's text as ``partial``."""
+        self.draft = draft = Draft("aeronpay")
+        outcome: Outcome = None
+        while True:
+            try:
+                step = flow.send(outcome)
+            except StopIteration as stop:
+                self.value = stop.value
+                return draft
+            except AeronError as error:
+                error.partial = draft.text
+                raise
+            outcome = None
+            match step:
+                case list():
+                    draft.add(step)
+                    self.events += step
+                case Read():
+                    outcome = self.stream.pop(0) if self.stream else b""
+                case Pause(seconds):
+                    self.pauses.append(seconds)
+                case Close(finished):
+                    self.closed.append(finished)
+                case Send() | Open():
+                    outcome = self._answer(step)
+
+    @property
+    def service(self) -> Service:
+        return Service(self.settings, chance=lambda: 1.0)
+
+    def ask(self, text: str = "Well?", **options: Any) -> Draft:
+        return self.run(self.service.ask(Question(text, **options)))
+
+    def fetch(self, *, wait: bool = True) -> Draft:
+        return self.run(self.service.fetch(TOKEN, wait=wait))
+
+    def count(self, endpoint: str) -> int:
+        return sum(name == endpoint for name, _ in self.requests)
+
+
+def streaming(*parts: bytes | Lost, **options: Any) -> Server:
+    return Server(stream=list(parts), **options)
+
+
+# What is sent.
+
+
+def test_a_question_is_sent_as_the_page_says() -> None:
+    """Reference id, user.text and stream; nothing that has no value."""
+    server = streaming(BEGIN, completed())
+    server.ask()
+    ((endpoint, body),) = server.requests
+    assert endpoint == "create-response"
+    assert set(body) == {"client_referenceId", "user", "stream"}
+    assert body["user"] == {"text": "Well?"}
+    assert body["stream"] is True
+
+
+def test_images_and_token_are_sent_where_there_are_some() -> None:
+    """In their places."""
+    server = streaming(BEGIN, completed())
+    server.ask(images=("https://a.test/1.png",), context_token="apay_1")
+    body = server.requests[0][1]
+    assert body["user"] == {"text": "Well?", "images": ["https://a.test/1.png"]}
+    assert body["context_token"] == "apay_1"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_null_is_never_sent(stream: bool) -> None:
+    """In no request of any endpoint."""
+    server = streaming(BEGIN, LOST, lists=[answer(data=[])], creates=[fetched()])
+    server.ask(stream=stream)
+    server.run(server.service.history(TOKEN))
+    assert "null" not in json.dumps([body for _, body in server.requests])
+
+
+def test_reference_ids_are_as_long_as_allowed_and_new() -> None:
+    """30 characters; no two are equal."""
+    ids = {reference_id() for _ in range(1000)}
+    assert len(ids) == 1000
+    assert {len(one) for one in ids} == {30}
+
+
+def test_each_attempt_has_a_new_reference_id() -> None:
+    """Repeated, polled or asked anew."""
+    server = streaming(
+        BEGIN, LOST, creates=[answer(429), Answer(200, {})], fetches=[PROCESSING, LOST, fetched()]
+    )
+    server.ask()
+    ids = [body["client_referenceId"] for _, body in server.requests]
+    assert len(ids) == 5
+    assert len(set(ids)) == 5
+
+
+# Decision 1: the framing. (All framings, cut everywhere, are in the wire samples below.)
+
+
+def test_one_object_where_a_stream_was_asked_for_is_a_reply() -> None:
+    """A server may ignore `stream: true`."""
+    draft = streaming(fetched().body).ask()
+    assert (draft.text, draft.status, draft.context_token) == (WHOLE, "complete", TOKEN)
+
+
+def test_a_stream_where_one_object_was_asked_for_is_a_reply() -> None:
+    """A server may ignore `stream: false`."""
+    body = b"".join([BEGIN, *CHUNKS, completed()])
+    draft = Server(creates=[Answer(200, {}, body)]).ask(stream=False)
+    assert (draft.text, draft.status) == (WHOLE, "complete")
+
+
+def test_the_event_may_be_named_by_its_line_alone() -> None:
+    """`event: response_output`, and no such field in the JSON."""
+    lines = b"event: response_output\n" + event("", sequence_no=2, system={"text_chunk": "x"})
+    failed = b"event: response_failed\n" + event("", message="no")
+    server = streaming(BEGIN, lines, failed)
+    with pytest.raises(FailedReply) as caught:
+        server.ask()
+    assert caught.value.partial == "x"
+
+
+# Decision 2: which token continues.
+
+
+def test_the_newest_token_is_kept() -> None:
+    """Each event may name another."""
+    draft = streaming(BEGIN, completed(token="apay_2", parent_context_token="apay_0")).ask()
+    assert (draft.context_token, draft.parent_context_token) == ("apay_2", "apay_0")
+
+
+def test_a_service_that_names_no_token_leaves_the_sent_one() -> None:
+    """The reply is whole all the same."""
+    draft = streaming(event("response_initiated"), *CHUNKS, completed(token=None)).ask()
+    assert draft.context_token is None
+    assert draft.status == "complete"
+
+
+# Decision 3: loose types and unknown things.
+
+
+@pytest.mark.parametrize("empty", [{"system": []}, {"system": {}}, {"system": None}, {}])
+def test_system_may_be_empty_in_every_way(empty: dict[str, Any]) -> None:
+    """List, object, null or absent."""
+    begin = event("response_initiated", context_token=TOKEN, **empty)
+    draft = streaming(begin, event("response_output", sequence_no=2, **empty), completed()).ask()
+    assert draft.text == WHOLE
+
+
+@pytest.mark.parametrize("code", ["400", 400])
+def test_a_status_code_is_a_string_or_a_number(code: Any) -> None:
+    """Both are the same code."""
+    server = Server(creates=[answer(status="FAILED", status_code=code, message="no")])
+    with pytest.raises(ServiceError) as caught:
+        server.ask(stream=False)
+    assert caught.value.status_code == 400
+
+
+def test_numbers_may_come_as_strings() -> None:
+    """The order counts, whatever its type."""
+    draft = streaming(BEGIN, chunk("3", "b"), chunk("2", "a"), completed(None)).ask()
+    assert draft.text == "ab"
+
+
+@pytest.mark.parametrize("strange", ["²", "x", None, 2.5, [], "9" * 5000])
+def test_a_strange_number_is_as_good_as_none(strange: Any) -> None:
+    """The chunk stands where it came."""
+    draft = streaming(BEGIN, chunk(strange, "a"), chunk(strange, "b"), completed(None)).ask()
+    assert draft.text == "ab"
+
+
+def test_what_is_unknown_is_counted_and_never_fatal() -> None:
+    """Unknown events, fields, and data that is no object."""
+    draft = streaming(
+        BEGIN,
+        event("response_usage", words=1),
+        event("response_usage"),
+        b"data: [1]\n\n",
+        b"data: ping\n\n",
+        chunk(2, "x", extra={"a": 1}),
+        completed("x", extra=1),
+    ).ask()
+    assert draft.unknown == {"response_usage": 2, "not a JSON object": 2}
+    assert draft.text == "x"
+
+
+def test_a_reply_without_its_status_is_a_reply() -> None:
+    """Text under SUCCESS, and no response_status."""
+    given = answer(status="SUCCESS", context_token=TOKEN, system={"text": "x"})
+    draft = Server(creates=[given]).ask(stream=False)
+    assert (draft.text, draft.status) == ("x", "complete")
+
+
+# Decision 4: list-input.
+
+
+def history(server: Server, order: Any = "asc") -> list[Message]:
+    server.run(server.service.history(TOKEN, order))
+    return list(server.value)
+
+
+def test_the_sample_list_is_read() -> None:
+    """Questions and answers, with their ids and states."""
+    server = Server(lists=[Answer(200, {}, (WIRE / "list-input.json").read_bytes())])
+    messages = history(server)
+    assert [message.role for message in messages] == ["user", "assistant", "user"]
+    assert messages[0].text == "Laravel Short Description."
+    assert messages[1].text.startswith("**Laravel** is")
+    assert messages[2].msg_id == "msg_6894773571848192b826ed1a4005535603f17a6a593fca89"
+    assert {message.status for message in messages} == {"completed"}
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+def test_the_order_is_always_sent(order: str) -> None:
+    """The service's default is not documented."""
+    server = Server(lists=[answer(data=[])])
+    assert history(server, order) == []
+    assert server.requests[0][1]["data_order"] == order
+
+
+def test_an_unknown_order_is_refused_before_anything_is_sent() -> None:
+    """With the orders that there are."""
+    server = Server()
+    with pytest.raises(UsageError):
+        history(server, "random")
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("data", [None, {}, "x", [None, 1, "x"]])
+def test_a_strange_list_is_an_empty_one(data: Any) -> None:
+    """Rows that are none are passed over."""
+    assert history(Server(lists=[answer(data=data)])) == []
+
+
+def test_an_empty_message_keeps_its_place() -> None:
+    """`system` as an empty list is an answer without text."""
+    rows = [{"msg_id": "a", "user": {}}, {"msg_id": "b", "response_status": "failed", "system": []}]
+    assert history(Server(lists=[answer(data=rows)])) == [
+        Message("user", "", "a"),
+        Message("assistant", "", "b", "failed"),
+    ]
+
+
+# Decision 5: the order of chunks.
+
+
+def test_completed_text_wins() -> None:
+    """Over the joined chunks."""
+    assert streaming(BEGIN, *CHUNKS, completed("All.")).ask().text == "All."
+
+
+def test_a_gap_is_closed_by_the_completed_text() -> None:
+    """And nothing is fetched."""
+    server = streaming(BEGIN, CHUNKS[0], CHUNKS[2], completed())
+    assert server.ask().text == WHOLE
+    assert server.count("fetch-response") == 0
+
+
+def test_a_gap_that_no_text_closes_is_fetched() -> None:
+    """A reply with a hole is no whole reply."""
+    server = streaming(BEGIN, CHUNKS[0], CHUNKS[2], completed(None))
+    draft = server.ask()
+    assert (draft.text, draft.status) == (WHOLE, "recovered")
+    assert server.count("create-response") == 1
+
+
+def test_nothing_after_the_end_counts() -> None:
+    """Nor is it waited for."""
+    server = streaming(BEGIN + completed("x") + chunk(9, "y"), b"never read")
+    assert server.ask().text == "x"
+    assert server.stream == [b"never read"]
+    assert server.closed == [True]
+
+
+# Decision 6: a stream that ends early.
+
+
+@pytest.mark.parametrize("end", [LOST, b""], ids=["lost", "clean"])
+def test_a_cut_stream_is_fetched_and_never_asked_again(end: bytes | Lost) -> None:
+    """The text is whole and says that it was recovered."""
+    server = streaming(BEGIN, CHUNKS[0], end, fetches=[PROCESSING, PROCESSING, fetched()])
+    draft = server.ask()
+    assert (draft.text, draft.status, draft.context_token) == (WHOLE, "recovered", TOKEN)
+    assert server.count("create-response") == 1
+    assert {body["context_token"] for name, body in server.requests[1:]} == {TOKEN}
+    assert server.pauses == [0.4, pytest.approx(0.6)]
+    assert [type(one) for one in server.events].count(Recovering) == 1
+    assert server.closed == [False]
+
+
+@pytest.mark.parametrize("end", [LOST, b""], ids=["lost", "clean"])
+@pytest.mark.parametrize("begin", [b"", b"data: ", b"dat", BEGIN[:-2], b'{"event": "resp', b": hi"])
+def test_a_stream_cut_before_the_token_is_in_doubt(begin: bytes, end: bytes | Lost) -> None:
+    """It is said that the question may have been accepted; nothing is sent again."""
+    server = streaming(begin, end) if begin else streaming(end)
+    with pytest.raises(IncompleteReply, match="may have been accepted") as caught:
+        server.ask()
+    assert server.count("create-response") == 1
+    assert server.count("fetch-response") == 0
+    assert caught.value.context_token is None
+
+
+def test_chunks_before_a_cut_without_token_are_kept() -> None:
+    """They are all that there is."""
+    server = streaming(*CHUNKS[:2], LOST)
+    with pytest.raises(IncompleteReply) as caught:
+        server.ask()
+    assert caught.value.partial == "one two "
+
+
+def test_an_answer_that_takes_the_question_up_is_waited_for() -> None:
+    """Asked for at once, and still processing: polled, and complete, for nothing was lost."""
+    server = Server(creates=[PROCESSING], fetches=[PROCESSING, fetched()])
+    draft = server.ask(stream=False)
+    assert (draft.text, draft.status) == (WHOLE, "complete")
+    assert Started(TOKEN) in server.events
+    assert not [one for one in server.events if isinstance(one, Recovering)]
+
+
+def test_recovery_bears_a_network_that_is_gone_for_a_while() -> None:
+    """What lost the stream may need a moment; more attempts than a plain fetch would make."""
+    gone: list[Given] = [NOT_SENT, LOST, answer(502)] * 2
+    server = streaming(BEGIN, LOST, fetches=[*gone, fetched()])
+    assert server.ask().status == "recovered"
+    assert server.pauses == sorted(server.pauses)
+
+
+def test_recovery_bears_a_service_that_does_not_know_the_token_yet() -> None:
+    """It has just named it itself."""
+    unknown = answer(400, status="FAILED", message="Invalid context token.")
+    server = streaming(BEGIN, LOST, fetches=[unknown, unknown, fetched()])
+    assert server.ask().status == "recovered"
+
+
+def test_recovery_gives_up_a_token_that_stays_unknown() -> None:
+    """After a few attempts, with the token, the text and the service's words."""
+    unknown = answer(400, status="FAILED", message="Expired context token.")
+    server = streaming(BEGIN, CHUNKS[0], LOST, fetches=[unknown])
+    with pytest.raises(IncompleteReply, match="could not be fetched") as caught:
+        server.ask()
+    assert server.count("fetch-response") == ATTEMPTS
+    assert caught.value.partial == "one "
+    assert caught.value.service_message == "Expired context token."
+    assert TOKEN in caught.value.hint
+
+
+def test_recovery_that_is_refused_ends_at_once() -> None:
+    """Credentials do not become right by waiting."""
+    server = streaming(BEGIN, LOST, fetches=[answer(403)])
+    with pytest.raises(IncompleteReply) as caught:
+        server.ask()
+    assert server.count("fetch-response") == 1
+    assert caught.value.status_code == 403
+    assert caught.value.context_token == TOKEN
+
+
+def test_a_reply_that_failed_meanwhile_is_failed() -> None:
+    """Not incomplete: there will be no more of it."""
+    server = streaming(BEGIN, CHUNKS[0], LOST, fetches=[PROCESSING, fetched(None, "failed")])
+    with pytest.raises(FailedReply) as caught:
+        server.ask()
+    assert caught.value.partial == "one "
+
+
+def test_a_recovered_reply_without_text_is_not_whole() -> None:
+    """What was received before the cut must not pass for the whole."""
+    server = streaming(BEGIN, CHUNKS[0], LOST, fetches=[fetched(None)])
+    with pytest.raises(IncompleteReply) as caught:
+        server.ask()
+    assert caught.value.partial == "one "
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        PROCESSING,
+        LOST,
+        Lost("silence", seconds=7.0),
+        answer(503, {"retry-after": "20"}),
+        fetched(None, "processing", status_code="102"),
+    ],
+    ids=["processing", "lost", "silent", "retry-after", "102"],
+)
+@pytest.mark.parametrize("recovering", [True, False])
+def test_waiting_ends_with_fetch_timeout(outcome: Given, recovering: bool) -> None:
+    """All requests and pauses together."""
+    server = streaming(BEGIN, LOST, fetches=[outcome])
+    with pytest.raises(AeronError):
+        server.ask() if recovering else server.fetch()
+    waited = sum(server.pauses) + outcome.seconds * server.count("fetch-response")
+    assert waited <= SETTINGS.fetch_timeout + outcome.seconds
+    if recovering:
+        assert waited >= SETTINGS.fetch_timeout - 1e-6
+
+
+def test_no_request_may_be_silent_for_longer_than_is_left() -> None:
+    """The last one gets a second."""
+    silent = Lost("silence", seconds=20.0)
+    server = streaming(BEGIN, LOST, fetches=[silent])
+    with pytest.raises(IncompleteReply):
+        server.ask()
+    assert server.patience == [30.0, pytest.approx(9.6)]
+
+
+# Decision 7: what is repeated.
+
+
+def test_a_question_is_repeated_where_nothing_was_accepted() -> None:
+    """Not connected, too many requests, busy with a time to come back."""
+    busy = answer(503, {"retry-after": "3"})
+    server = streaming(BEGIN, completed(), creates=[NOT_SENT, answer(429), busy, Answer(200, {})])
+    assert server.ask().status == "complete"
+    assert server.count("create-response") == 4
+    assert server.pauses == [0.5, 1.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [LOST, *(answer(status) for status in (302, 400, 403, 408, 500, 502, 503, 504))],
+    ids=str,
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_question_that_may_have_been_accepted_is_not_repeated(
+    outcome: Given, stream: bool
+) -> None:
+    """It may be charged twice; that is the user's choice."""
+    server = Server(creates=[outcome])
+    with pytest.raises(AeronError):
+        server.ask(stream=stream)
+    assert server.count("create-response") == 1
+    assert server.pauses == []
+
+
+def test_a_lost_question_says_that_it_may_have_been_accepted() -> None:
+    """And what the connection said."""
+    with pytest.raises(IncompleteReply, match=r"the line broke.*may have been accepted"):
+        Server(creates=[LOST]).ask()
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_a_server_error_says_what_asking_again_may_cost(status: int) -> None:
+    """The question may have been accepted all the same."""
+    with pytest.raises(ServiceError) as caught:
+        Server(creates=[answer(status)]).ask()
+    assert "charged" in caught.value.hint
+
+
+def test_a_host_that_cannot_be_reached_has_accepted_nothing() -> None:
+    """After a few attempts."""
+    server = Server(creates=[NOT_SENT])
+    with pytest.raises(Unreachable):
+        server.ask()
+    assert server.count("create-response") == ATTEMPTS
+
+
+@pytest.mark.parametrize(
+    ("refused", "kind"),
+    [
+        (answer(429), RateLimited),
+        (answer(403, status="BAD_REQUEST_ERROR", message="IP"), AuthenticationError),
+        (answer(400, status="FAILED", message="Invalid context token"), TokenError),
+        (answer(status="FAILED", status_code="403", message="IP"), AuthenticationError),
+        (answer(status="FAILED", status_code="400", message="Expired token"), TokenError),
+        (answer(status="FAILED", message="no"), ServiceError),
+        (answer(status="BAD_REQUEST_ERROR", status_code="403"), AuthenticationError),
+    ],
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_refused_question_has_its_exception(
+    refused: Answer, kind: type[ServiceError], stream: bool
+) -> None:
+    """By its status, or by what a body under 200 says of itself."""
+    body = [refused.body] if refused.ok and stream else []
+    server = Server(creates=[refused], stream=list(body))
+    with pytest.raises(ServiceError) as caught:
+        server.ask(stream=stream)
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("outcome", [LOST, NOT_SENT, answer(429), answer(500), answer(504)])
+def test_reading_is_repeated(outcome: Given) -> None:
+    """fetch-response and list-input cost nothing."""
+    server = Server(fetches=[outcome, fetched()], lists=[outcome, answer(data=[])])
+    assert server.fetch().text == WHOLE
+    assert history(server) == []
+    assert (server.count("fetch-response"), server.count("list-input")) == (2, 2)
+
+
+def test_reading_that_fails_for_good_is_given_up() -> None:
+    """After the same number of attempts at either endpoint."""
+    server = Server(fetches=[answer(500)], lists=[answer(500)])
+    with pytest.raises(ServiceError):
+        server.fetch()
+    with pytest.raises(ServiceError):
+        history(server)
+    assert (server.count("fetch-response"), server.count("list-input")) == (ATTEMPTS, ATTEMPTS)
+
+
+def test_retry_after_is_kept_to_while_polling() -> None:
+    """Also where the answer is good."""
+    patient = Answer(200, {"retry-after": "9"}, PROCESSING.body)
+    server = Server(fetches=[patient, fetched()])
+    server.fetch()
+    assert server.pauses == [9.0]
+
+
+# Decision 8: redirects.
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_redirect_is_told_and_not_followed(stream: bool) -> None:
+    """The credentials would travel with it."""
+    server = Server(creates=[Answer(302, {"location": "https://evil.test"})])
+    with pytest.raises(UnexpectedAnswer, match="redirect"):
+        server.ask(stream=stream)
+    assert len(server.requests) == 1
+
+
+# fetch-response.
+
+
+def test_a_fetched_reply_is_complete() -> None:
+    """With its tokens and its id."""
+    draft = Server(fetches=[fetched(parent_context_token="apay_0")]).fetch()
+    assert (draft.text, draft.status, draft.msg_id) == (WHOLE, "complete", "m")
+    assert (draft.context_token, draft.parent_context_token) == (TOKEN, "apay_0")
+
+
+def test_a_fetch_that_does_not_wait_may_find_it_processing() -> None:
+    """One request, no pause."""
+    server = Server(fetches=[PROCESSING])
+    draft = server.fetch(wait=False)
+    assert draft.reply().status == "processing"
+    assert (server.count("fetch-response"), server.pauses) == (1, [])
+
+
+def test_a_fetched_reply_may_have_failed() -> None:
+    """With the service's words and the token."""
+    failed = Answer(200, {}, (WIRE / "fetch-failed.json").read_bytes())
+    with pytest.raises(FailedReply) as caught:
+        Server(fetches=[failed]).fetch()
+    assert caught.value.context_token == json.loads(failed.body)["context_token"]
+    assert caught.value.service_message
+
+
+def test_a_fetched_web_page_is_no_reply() -> None:
+    """A proxy's, mostly."""
+    with pytest.raises(UnexpectedAnswer, match="web page"):
+        Server(fetches=[Answer(200, {}, b"<html>")]).fetch()
+
+
+# Failures in the stream.
+
+
+def test_a_reply_that_fails_keeps_its_text() -> None:
+    """Also where text and failure came in one read."""
+    server = streaming(
+        BEGIN + CHUNKS[0] + event("response_failed", status_code="500", message="overload")
+    )
+    with pytest.raises(FailedReply) as caught:
+        server.ask()
+    assert caught.value.partial == "one "
+    assert caught.value.service_message == "overload"
+    assert caught.value.status_code == 500
+    assert caught.value.context_token == TOKEN
+    assert server.closed == [False]
+
+
+def test_a_refusal_after_the_beginning_is_a_failed_reply() -> None:
+    """The service had taken the question up."""
+    with pytest.raises(FailedReply):
+        streaming(BEGIN, event("", status="FAILED", status_code="400", message="no")).ask()
+
+
+def test_a_web_page_is_not_read_to_its_end() -> None:
+    """It is told, with its beginning."""
+    server = streaming(b"<html>sign in", b"for ever")
+    with pytest.raises(UnexpectedAnswer, match="web page") as caught:
+        server.ask()
+    assert server.stream == [b"for ever"]
+    assert caught.value.service_message == "<html>sign in"
+
+
+def test_what_a_service_says_instead_of_a_reply_is_told() -> None:
+    """A gateway's message, say."""
+    with pytest.raises(IncompleteReply) as caught:
+        streaming(b'{"message": "Endpoint request timed out"}').ask()
+    assert caught.value.service_message == "Endpoint request timed out"
+
+
+# The wire samples.
+
+
+def sample(name: str) -> bytes:
+    return (WIRE / name).read_bytes()
+
+
+def outcome_of(server: Server, **options: Any) -> tuple[str, str, str | None]:
+    """What became of a question: status or error, text, token."""
+    try:
+        draft = server.ask(**options)
+    except AeronError as error:
+        return (
+            type(error).__name__,
+            error.partial,
+            error.context_token or server.draft.context_token,
+        )
+    return draft.status, draft.text, draft.context_token
+
+
+STREAMS = sorted(path.name for path in WIRE.glob("stream*") if "frames" not in path.name)
+UNICODE = ["unicode.sse", "unicode-escaped.ndjson", "unicode-back-to-back.json"]
+OTHERS = ["out-of-order.sse", "repeated.sse", "gap.sse", "loose-types.sse", "unknown-event.sse"]
+PLAIN = ["plain.json", "plain-bom.json", "pretty.json", "array.json", "back-to-back.json"]
+WHOLE_STREAMS = [*STREAMS, *UNICODE, *OTHERS, *PLAIN, "completed-differs.sse"]
+
+
+def test_there_are_samples() -> None:
+    """A list that is empty would pass every test below."""
+    assert len(STREAMS) > 8
+    assert all((WIRE / name).is_file() for name in WHOLE_STREAMS)
+
+
+@pytest.mark.parametrize("name", WHOLE_STREAMS)
+def test_a_whole_sample_is_a_complete_reply(name: str) -> None:
+    """Whole, byte by byte, and where a plain object was asked for."""
+    body = sample(name)
+    whole = outcome_of(streaming(body))
+    assert whole[0] == "complete"
+    assert whole[1]
+    assert str(whole[2]) in body.decode()
+    single = streaming(*(body[i : i + 1] for i in range(len(body))))
+    assert outcome_of(single) == whole
+    assert outcome_of(Server(creates=[Answer(200, {}, body)]), stream=False) == whole
+
+
+@pytest.mark.parametrize("name", WHOLE_STREAMS)
+def test_a_sample_cut_at_every_byte_is_recovered_or_in_doubt(name: str) -> None:
+    """Complete, recovered or in doubt: the text is right, and the question was sent once."""
+    body = sample(name)
+    _, text, token = outcome_of(streaming(body))
+    named = {"context_token": token}
+    found: list[str] = []
+    for cut in range(len(body)):
+        end = b"" if cut % 2 else LOST  # a clean end and a broken line, by turns
+        server = streaming(*([body[:cut]] if cut else []), end, fetches=[fetched(text, **named)])
+        outcome = outcome_of(server)
+        assert server.count("create-response") == 1
+        expected = {
+            "complete": (text, token),
+            "recovered": (text, token),
+            "IncompleteReply": ("", None),
+        }[outcome[0]]
+        assert outcome[1:] == expected, cut
+        assert server.count("fetch-response") == (outcome[0] == "recovered")
+        if not found or found[-1] != outcome[0]:
+            found.append(outcome[0])
+    stages = ["IncompleteReply", "recovered", "complete"]
+    assert found == [stage for stage in stages if stage in found]  # never back
+    assert found[0] == "IncompleteReply"
+
+
+@pytest.mark.parametrize(
+    ("name", "outcome"),
+    [
+        ("cut.sse", "recovered"),
+        ("cut.ndjson", "recovered"),
+        ("cut-between-events.sse", "recovered"),
+        ("cut-before-blank-line.sse", "recovered"),
+        ("broken-after-objects.json", "recovered"),
+        ("cut-before-token.sse", "IncompleteReply"),
+        ("failed-in-stream.sse", "FailedReply"),
+        ("failed-under-200.json", "ServiceError"),
+        ("page.html", "UnexpectedAnswer"),
+        ("garbage.txt", "UnexpectedAnswer"),
+        ("fetch-failed.json", "FailedReply"),
+        ("fetch-processing.json", "complete"),
+    ],
+)
+def test_a_damaged_sample_is_what_it_is(name: str, outcome: str) -> None:
+    """However it was cut into reads."""
+    body = sample(name)
+    whole = outcome_of(streaming(body))
+    assert whole[0] == outcome
+    assert outcome_of(streaming(*(body[i : i + 1] for i in range(len(body))))) == whole
+
+
+def reads(body: bytes, size: int) -> Iterable[bytes]:
+    return (body[start : start + size] for start in range(0, len(body), size))
+
+
+@pytest.mark.parametrize("size", [2, 3, 7, 64, 1000])
+def test_events_do_not_depend_on_the_reads(size: int) -> None:
+    """The same events in the same order, in lists of other lengths."""
+    body = sample("stream.sse")
+    at_once, in_pieces = streaming(body), streaming(*reads(body, size))
+    at_once.ask()
+    in_pieces.ask()
+    assert in_pieces.events == at_once.events
+
+
+def test_an_introduction_costs_no_request() -> None:
+    """AeronPay has none."""
+    server = Server()
+    server.run(server.service.introduce())
+    assert server.requests == []
