@@ -13,6 +13,7 @@ from typing import Generic, Literal, Self, TypeVar
 
 from aeron_magic.errors import UsageError
 from aeron_magic.flow import Flow, Question
+from aeron_magic.recording import Recorder
 from aeron_magic.reply import Message, Reply
 from aeron_magic.services import Service, load
 from aeron_magic.settings import Settings, positive, resolve
@@ -85,6 +86,7 @@ class _Base(ABC, Generic[W]):
         timeout: float = 30.0,
         fetch_timeout: float = 120.0,
         settings: Settings | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.settings = settings or resolve(
             service,
@@ -97,6 +99,7 @@ class _Base(ABC, Generic[W]):
             fetch_timeout=fetch_timeout,
         )
         self.service: Service = load(self.settings)
+        self.recorder = recorder
         addresses = filter(None, (self.settings.base_url, self.settings.stream_url))
         self._wire: W = self._connect(tuple(addresses), self.settings.timeout)
 
@@ -107,7 +110,19 @@ class _Base(ABC, Generic[W]):
         return f"{type(self).__name__}({self.settings.service!r}, {self.settings.base_url!r})"
 
     def _asking(self, asked: Question) -> Run[None]:
-        return Run(self.service.ask(asked), self.settings, asked.context_token)
+        settings, ask = self.settings, self.service.ask
+        if self.recorder is None:
+            flow = ask(asked)
+        else:
+            flow = self.recorder.ask(asked, settings.answerer, ask, settings.secrets)
+        return Run(flow, settings, asked.context_token)
+
+    def _fetching(self, token: str, wait: bool) -> Flow[None]:
+        def fetch(token: str) -> Flow[None]:
+            return self.service.fetch(token, wait=wait)
+
+        known(token)
+        return fetch(token) if self.recorder is None else self.recorder.fetch(token, fetch)
 
 
 class Client(_Base[Wire]):
@@ -130,6 +145,8 @@ class Client(_Base[Wire]):
         Seconds in all to wait for an unfinished reply (120).
     settings
         All of the above at once.
+    recorder
+        Replays and records; see :class:`aeron_magic.recording.Recorder`.
 
     Raises
     ------
@@ -197,7 +214,7 @@ class Client(_Base[Wire]):
 
     def fetching(self, token: str, *, wait: bool = True) -> Stream:
         """The same as :meth:`fetch`, to be watched while it waits."""
-        return self._start(self.service.fetch(known(token), wait=wait))
+        return self._start(self._fetching(token, wait))
 
     def history(self, token: str, order: Order = "asc") -> list[Message]:
         """The messages up to ``token`` (AeronPay: list-input), oldest first unless ``"desc"``."""
@@ -261,7 +278,7 @@ class AsyncClient(_Base[AsyncWire]):
 
     def fetching(self, token: str, *, wait: bool = True) -> AsyncStream:
         """The same as :meth:`fetch`, to be watched while it waits."""
-        return self._start(self.service.fetch(known(token), wait=wait))
+        return self._start(self._fetching(token, wait))
 
     async def history(self, token: str, order: Order = "asc") -> list[Message]:
         """See :meth:`Client.history`."""

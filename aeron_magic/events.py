@@ -26,6 +26,8 @@ class Started:
 
     context_token: str | None
     parent_context_token: str | None = None
+    replayed: bool = False
+    """Whether all this comes from a recording."""
 
 
 class Chunk(NamedTuple):

@@ -103,6 +103,7 @@ class Draft:
         self.msg_id = ""
         self.status: Status = "processing"
         self.notice = ""
+        self.replayed = False
         self.introduction: Introduced | None = None
         self.unknown: dict[str, int] = {}
         self.pieces: list[str] = []
@@ -194,6 +195,7 @@ class Draft:
         match event:
             case Started():
                 self._tokens(event.context_token, event.parent_context_token)
+                self.replayed = self.replayed or event.replayed
             case Introduced():
                 self.introduction = event
             case ToolCalled():
@@ -231,7 +233,6 @@ class Draft:
         status: Status | None = None,
         seconds: float = 0.0,
         first_chunk_seconds: float | None = None,
-        replayed: bool = False,
     ) -> Reply:
         """The reply as it stands; ``status`` where the caller knows better than the events."""
         status = status or self.status
@@ -247,5 +248,5 @@ class Draft:
             service=self.service,
             seconds=seconds,
             first_chunk_seconds=first_chunk_seconds,
-            replayed=replayed,
+            replayed=self.replayed,
         )

@@ -62,6 +62,11 @@ class Settings:
     fetch_timeout: float = 120.0
 
     @property
+    def answerer(self) -> str:
+        """Who answers, as recordings name it: the service and, for Chatzy, the agent."""
+        return f"{self.service}/{self.chatbot_id}" if self.chatbot_id else self.service
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown, recorded or sent inside a prompt."""
         return (self.client_secret,) if self.client_secret else ()
