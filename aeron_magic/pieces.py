@@ -93,10 +93,13 @@ class Pieces:
     ----------
     limit
         Characters from which on the first piece ends at the next block.
+    few
+        Whether the limit grows with the text, so that the pieces stay few; else it stays.
     """
 
-    def __init__(self, limit: int = LIMIT) -> None:
+    def __init__(self, limit: int = LIMIT, *, few: bool = True) -> None:
         self._least = self._limit = limit
+        self._few = few
         self._blocks = _Blocks()
         self._ready: list[Piece] = []
         self._count = 0
@@ -186,6 +189,8 @@ class Pieces:
         self._start = cut
         self._count += 1
         self._frozen += len(source)
+        if not self._few:
+            return
         growth = self._frozen // 10 if self._count < MANY else self._frozen
         self._limit = max(self._least, growth)
 
@@ -251,9 +256,7 @@ class _Blocks:
 
     def _blank_line(self) -> _Cuts:
         self._after_blank = True
-        if self._kind == "fence":
-            return None, self.within_a_line()
-        if self._kind in {"list", "heading"}:
+        if self._kind in {"fence", "list", "heading"}:
             return None, None
         self._kind = ""
         return None, _Cut()
@@ -288,10 +291,12 @@ class _Blocks:
         return None, self.within_a_line()
 
     def _in_fence(self, line: str) -> _Cuts:
+        """Read a line of a fence; neither its first nor its last line stands alone."""
+        opener, self._last = self._last, ""
         if _closes(line, self._end):
             self._kind = ""
             return None, _Cut()
-        return None, self.within_a_line()
+        return None if opener else self.within_a_line(), None
 
     def _in_math(self, line: str) -> _Cuts:
         if self._end in line:
