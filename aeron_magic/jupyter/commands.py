@@ -53,7 +53,7 @@ def connect(magics: AeronMagics, command: Command) -> None:
     """Connect, and show where to."""
     session, target = magics.session, command["target"]
     if target == "sandbox":
-        session.connect_sandbox(command["service"] or "aeronpay")
+        session.connect(command["service"] or "aeronpay", sandbox=True)
     else:
         options = {
             name: command[name]

@@ -66,8 +66,8 @@ class AeronMagics(Magics):
 
     def _configure(self, _change: Any = None) -> None:
         if self._session is not None:
-            self._session.timeout = self.timeout
-            self._session.fetch_timeout = self.fetch_timeout
+            self._session.connector.timeout = self.timeout
+            self._session.connector.fetch_timeout = self.fetch_timeout
 
     @no_var_expand
     @cell_magic("aeron")  # type: ignore[arg-type]

@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from aeron_magic.client import AsyncClient, AsyncStream
-from aeron_magic.errors import AeronError, CredentialsError, UsageError
-from aeron_magic.jupyter import credentials
+from aeron_magic.client import AsyncStream
+from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.jupyter.background import Background
+from aeron_magic.jupyter.connecting import Connection, Connector
 from aeron_magic.jupyter.namespace import TokenVariable
 from aeron_magic.jupyter.running import Running
 from aeron_magic.reply import Message, Reply
-from aeron_magic.settings import Settings, resolve
 from aeron_magic.turns import Place, Tree, Turn
 
-if TYPE_CHECKING:
-    from aeron_magic.sandbox.server import Sandbox
-
-__all__ = ["Asked", "Connection", "Session"]
-
-READING_PACE = 0.012
-"""Seconds between the sandbox's chunks where a person watches: fast, but to be seen."""
-
-
-@dataclass(frozen=True, slots=True)
-class Connection:
-    """A service that questions go to."""
-
-    settings: Settings
-    client: AsyncClient
-    sandbox: bool = False
-
-    @property
-    def label(self) -> str:
-        name = {"aeronpay": "AeronPay", "chatzy": "Chatzy"}[self.settings.service]
-        return f"the sandbox, playing {name}" if self.sandbox else name
+__all__ = ["Asked", "Session"]
 
 
 @dataclass(eq=False, slots=True)
@@ -82,87 +61,42 @@ class Session:
         timeout: float = 30.0,
         fetch_timeout: float = 120.0,
     ) -> None:
-        self.timeout = timeout
-        self.fetch_timeout = fetch_timeout
         self.background = Background()
+        self.connector = Connector(self.background, timeout, fetch_timeout)
         self.token = TokenVariable(namespace)
-        self.connection: Connection | None = None
         self.tree = Tree("main")
         self.last: Reply | None = None
         self.last_metadata: dict[str, Any] = {}
         self.last_error: AeronError | None = None
-        self._sandbox: Sandbox | None = None
 
     # Connecting ----------------------------------------------------------------------------
 
-    def connect_sandbox(self, service: str = "aeronpay") -> Connection:
-        """Start the embedded service if it does not run, and connect to it."""
-        if self._sandbox is None:
-            from aeron_magic.sandbox.faults import Faults
-            from aeron_magic.sandbox.server import Sandbox
+    @property
+    def connection(self) -> Connection | None:
+        """The connection, if there is one."""
+        return self.connector.connection
 
-            self._sandbox = Sandbox(faults=Faults(pause=READING_PACE)).start()
-        sandbox = self._sandbox
-        if service == "chatzy":
-            return self.connect(
-                "chatzy",
-                sandbox=True,
-                base_url=sandbox.chatzy_url,
-                stream_url=sandbox.chatzy_stream_url,
-                chatbot_id="00000000-0000-4000-8000-000000000000",
-            )
-        return self.connect(
-            "aeronpay",
-            sandbox=True,
-            base_url=sandbox.aeronpay_url,
-            client_id="sandbox",
-            client_secret="sandbox-needs-no-secret",  # noqa: S106 - the sandbox takes any
-        )
+    def connected(self) -> Connection:
+        """The connection; the first question makes one if it can."""
+        return self.connector.connected()
 
     def connect(self, service: str, *, sandbox: bool = False, **options: Any) -> Connection:
-        """Connect to ``service``; options as for :func:`aeron_magic.settings.resolve`.
+        """Connect to ``service``, or to the sandbox that plays it.
 
         Connecting again to the same address keeps the conversation; another one begins anew.
         """
-        settings = resolve(
-            service, timeout=self.timeout, fetch_timeout=self.fetch_timeout, **options
-        )
         before = self.connection
-        if before is not None and before.settings == settings:
-            return before
-        self.connection = Connection(settings, AsyncClient(settings=settings), sandbox)
-        if before is not None:
-            self.background.start(before.client.close())
-            if before.settings.base_url != settings.base_url:
-                self.tree = Tree(self.tree.name, settings.service)
-                if not self.token.by_hand:
-                    self.token.write(None)
-        return self.connection
+        if sandbox:
+            connection = self.connector.connect_sandbox(service)
+        else:
+            connection = self.connector.connect(service, **options)
+        if before is not None and before.settings.base_url != connection.settings.base_url:
+            self.tree = Tree(self.tree.name, connection.settings.service)
+            if not self.token.by_hand:
+                self.token.write(None)
+        return connection
 
-    def connected(self) -> Connection:
-        """The connection; the first question connects to AeronPay if credentials are found.
-
-        Raises
-        ------
-        CredentialsError
-            There are none; the hint names the three ways to get going.
-        """
-        if self.connection is None:
-            found = credentials.find("aeronpay")
-            if found is None:
-                raise CredentialsError(
-                    "Not connected, and there are no credentials.", hint=credentials.WAYS
-                )
-            return self.connect("aeronpay", **dict[str, Any](found))
-        settings = self.connection.settings
-        if (settings.timeout, settings.fetch_timeout) != (self.timeout, self.fetch_timeout):
-            settings = replace(settings, timeout=self.timeout, fetch_timeout=self.fetch_timeout)
-            self.background.start(self.connection.client.close())
-            client = AsyncClient(settings=settings)
-            self.connection = replace(self.connection, settings=settings, client=client)
-        return self.connection
-
-    # Running --------------------------------------------------------------------------------
+    # Asking ---------------------------------------------------------------------------------
 
     def place(self, *, cell: str | None, new: bool = False, after: str | None = None) -> Place:
         """Where a question of ``cell`` would be asked now."""
@@ -192,6 +126,10 @@ class Session:
     ) -> Asked:
         """Send the question; its reply comes in on the background loop."""
         connection = self.connected()
+        recorder = self.connector.recorder
+        if recorder is not None and place.token and place.parent is not None:
+            line = [(turn.question, turn.images) for turn in place.parent.line()]
+            recorder.learn(place.token, connection.settings.answerer, line)
         reading = connection.client.stream(
             text, place.token, images, stream=stream, timeout=timeout
         )
@@ -236,10 +174,5 @@ class Session:
 
     def close(self) -> None:
         """Stop what runs, and close the connections and the sandbox."""
-        if self.connection is not None:
-            self.background.run(self.connection.client.close())
-            self.connection = None
+        self.connector.close()
         self.background.stop()
-        if self._sandbox is not None:
-            self._sandbox.stop()
-            self._sandbox = None
