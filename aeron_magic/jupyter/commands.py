@@ -41,6 +41,10 @@ def status(magics: AeronMagics, command: Command) -> None:
         + (f", the newest is {tree.head.label}" if tree.head else ""),
         f"context_token: {session.token.read()}" + (" (set by hand)" * session.token.by_hand),
     ]
+    if session.connector.recorder is not None:
+        from aeron_magic.jupyter.recordings import describe
+
+        lines.append(describe(session.connector.recorder).replace("Recording", "recording", 1))
     parts = [line.partition(": ") for line in lines]
     markdown = "\n".join(
         f"- {name}" + (f": {value if name == 'next' else f'`{value}`'}" if value else "")
@@ -202,6 +206,13 @@ def error(magics: AeronMagics, command: Command) -> None:
     show_markdown(fenced(text, "text"), magics.shell, text)
 
 
+def record(magics: AeronMagics, command: Command) -> None:
+    """Recordings; the module is loaded when they are first used."""
+    from aeron_magic.jupyter import recordings
+
+    recordings.record(magics, command)
+
+
 def manual(magics: AeronMagics, command: Command) -> None:
     """All options and commands."""
     from aeron_magic.jupyter.table import help_text
@@ -217,6 +228,7 @@ COMMANDS: dict[str, Callable[[AeronMagics, Command], None]] = {
     "history": history,
     "fetch": fetch,
     "last": last,
+    "record": record,
     "error": error,
     "help": manual,
 }

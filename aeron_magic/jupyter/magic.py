@@ -34,6 +34,12 @@ class AeronMagics(Magics):
     fetch_timeout = Float(
         120.0, help="Seconds in all to wait for a reply that the service is still working on."
     ).tag(config=True)
+    replay_speed = Float(
+        1.0,
+        min=0.0,
+        help="How fast recorded replies are replayed: 1 as they came, 2 twice as fast, 0 without "
+        "any wait. Under CI (the variable CI is set) it is 0.",
+    ).tag(config=True)
     live = Bool(
         None,
         allow_none=True,

@@ -279,6 +279,28 @@ TABLE = Table(
             "the stored reply of a token, by default of the newest; waits while it is processing",
             arguments=(Argument("TOKEN", source="tokens"),),
         ),
+        Entry(
+            "record",
+            "replay what FILE holds, ask and record the rest",
+            (
+                Option(
+                    ("--mode",),
+                    "mode",
+                    "what to do; `AERON_RECORD_MODE` overrides it",
+                    "MODE",
+                    choices=("auto", "replay", "record", "off", "check"),
+                ),
+                Option(
+                    ("--match",),
+                    "match",
+                    "`check`: when two answers are the same",
+                    "HOW",
+                    choices=("exact", "spaces", "json"),
+                ),
+                Option(("--strict",), "strict", "`check`: fail the cell if an answer differs"),
+            ),
+            (Argument("FILE", required=True),),
+        ),
         Entry("last", "show the last reply again"),
         Entry("error", "the last failure in full"),
         Entry("help", "this text"),
