@@ -236,11 +236,9 @@ class Chatzy:
             if index and chunks[index - 1][0] != name:
                 yield self._signal("call_again", faults)
             yield self._chunk(name, text, faults, lead=index == first)
-            # Only what surely left counts: of the chunk just given that is not known.
-            reply.sent = max(reply.sent, index)
+            reply.sent = max(reply.sent, index + 1)
             if faults.extra and index == first:
                 yield sse(faults, data='{"usage": {"words": 1}}', event="usage")
-        reply.sent = max(reply.sent, last)
         if faults.signal is not None:
             yield self._signal(faults.signal, faults)
             reply.done = True

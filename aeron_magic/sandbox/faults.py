@@ -55,6 +55,9 @@ def _check(value: Any) -> None:
         kinds = tuple(get_origin(one) or one for one in (get_args(hint) or (hint,)))
         if get_origin(hint) is tuple:
             kinds = (tuple,)
+            wrong = [one for one in given if not isinstance(one, get_args(hint)[0])]
+            if wrong:
+                raise TypeError(f"{field.name} must be {hint}, not with {wrong[0]!r}")
         if float in kinds:
             kinds = (*kinds, int)
         if not isinstance(given, kinds) or (isinstance(given, bool) and bool not in kinds):

@@ -162,7 +162,7 @@ class Sandbox:
 
     # Requests ------------------------------------------------------------------------------
 
-    def _serve(self, handler: _Handler) -> None:
+    def serve(self, handler: _Handler) -> None:
         """Answer one request that has been read up to its headers."""
         parts = urlsplit(handler.path)
         first, _, endpoint = parts.path.lstrip("/").partition("/")
@@ -284,14 +284,17 @@ class _Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", port), _Handler)
 
     def begin(self) -> None:
-        # shutdown() waits for the next round of this loop, so rounds are short.
-        threading.Thread(
-            target=self.serve_forever, args=(0.05,), name="aeron-sandbox", daemon=True
-        ).start()
+        self._thread = threading.Thread(target=self._accept, name="aeron-sandbox", daemon=True)
+        self._thread.start()
+
+    def _accept(self) -> None:
+        while not self.stopping.is_set():
+            self.handle_request()
 
     def end(self) -> None:
         self.stopping.set()
-        self.shutdown()
+        with socket.create_connection(("127.0.0.1", self.server_address[1])):
+            self._thread.join()  # it was waiting for a connection, and now has one
         self.server_close()
         with self._open_lock:
             for connection in self._open:
@@ -327,7 +330,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing on stderr: requests are in the sandbox's own log."""
 
     def _serve(self) -> None:
-        self.server.sandbox._serve(self)
+        self.server.sandbox.serve(self)
 
     do_GET = do_POST = do_DELETE = do_PUT = do_HEAD = _serve  # noqa: N815 - the base's names
 
