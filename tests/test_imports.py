@@ -1,0 +1,90 @@
+"""Imports, each seen in a fresh process: nothing comes in that is not used."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {
+    "IPython",
+    "anywidget",
+    "httpx",
+    "httpx_sse",
+    "ipykernel",
+    "ipywidgets",
+    "keyring",
+    "markdown_it",
+    "nh3",
+    "numpy",
+    "pandas",
+    "pygments",
+    "traitlets",
+}
+SERVER = {"aeron_magic.sandbox", "http.server", "socketserver", "sqlite3"}
+
+SCRIPT = """
+import json, sys
+before = set(sys.modules)
+{code}
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def modules_after(code: str) -> set[str]:
+    """The modules that ``code`` brings into a process of its own."""
+    run = subprocess.run(
+        [sys.executable, "-c", SCRIPT.format(code=code)], capture_output=True, check=True, text=True
+    )
+    return set(json.loads(run.stdout.splitlines()[-1]))
+
+
+def test_the_package_brings_in_itself_and_nothing_else() -> None:
+    """Neither IPython, httpx, pandas, widgets nor the sandbox, nor its own modules."""
+    found = modules_after("import aeron_magic")
+    assert not found & (HEAVY | SERVER)
+    assert {name for name in found if name.startswith("aeron_magic")} == {"aeron_magic"}
+    assert len(found) < 40
+
+
+def test_replies_and_errors_need_no_network_library() -> None:
+    """A program that only reads what another one stored."""
+    found = modules_after("from aeron_magic import AeronError, Reply")
+    assert not found & (HEAVY | SERVER)
+    assert "asyncio" not in found
+
+
+def test_a_client_needs_neither_notebook_nor_server() -> None:
+    """The HTTP library comes in with it, and nothing else that is heavy."""
+    found = modules_after(
+        "from aeron_magic import Client; Client(client_id='a', client_secret='b')"
+    )
+    # httpx has a command line of its own, with colours where the package for them is installed.
+    assert found & HEAVY - {"pygments"} == {"httpx"}
+    assert not found & {"aeron_magic.sandbox", "sqlite3"}
+    assert not {name for name in found if name.startswith("aeron_magic.jupyter")}
+
+
+@pytest.mark.parametrize("service", ["aeronpay", "chatzy"])
+def test_a_services_flows_need_no_network_library(service: str) -> None:
+    """They never touch a socket."""
+    found = modules_after(f"import aeron_magic.services.{service}")
+    assert not found & (HEAVY | SERVER)
+    assert not found & {"asyncio", "socket", "ssl", "threading"} - modules_after(
+        "import random, secrets, email.utils"
+    )
+
+
+def test_loading_the_extension_waits_for_nothing() -> None:
+    """In a shell that is up, %load_ext brings in neither network, widgets, pandas nor server."""
+    shell = "from IPython.core.interactiveshell import InteractiveShell as S; s = S.instance()"
+    before = modules_after(shell)
+    code = (
+        f"{shell}; s.run_line_magic('load_ext', 'aeron_magic'); s.find_cell_magic('aeron').__name__"
+    )
+    found = modules_after(code) - before
+    assert not found & (HEAVY | SERVER)
+    assert "aeron_magic.jupyter.extension" in found
+    assert "aeron_magic.client" not in found
