@@ -162,6 +162,7 @@ class _Recorder:
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._last = clock()
+        self._waited = 0.0
         self._messages: dict[str, int] = {}
         self._numbers: list[int] = []
         self._texts: list[str] = []
@@ -171,12 +172,12 @@ class _Recorder:
 
     def take(self, events: Iterable[Event]) -> None:
         now = self._clock()
-        waited, self._last = round((now - self._last) * 1000), now
+        self._waited, self._last = self._waited + now - self._last, now
         for event in events:
             match event:
                 case Chunk():
                     number = self._messages.setdefault(event.msg_id, len(self._messages))
-                    entry: list[Any] = [waited, event.text]
+                    entry: list[Any] = [self._milliseconds(), event.text]
                     if number:
                         entry.append(number)
                     self._texts.append(event.text)
@@ -185,24 +186,27 @@ class _Recorder:
                     self.events.append(entry)
                 case Started():
                     self.token = event.context_token or self.token
-                    continue
                 case Completed():
                     self.token = event.context_token or self.token
-                    self._completed(event, waited)
-                case Unknown():
-                    continue
+                    self._completed(event)
                 case Introduced() | ToolCalled() | Recovering():
-                    self.events.append([waited, _facts(event)])
-            waited = 0
+                    self.events.append([self._milliseconds(), _facts(event)])
+                case Unknown():
+                    pass
 
-    def _completed(self, event: Completed, waited: int) -> None:
+    def _milliseconds(self) -> int:
+        """The time since the event that was kept last."""
+        waited, self._waited = self._waited, 0.0
+        return round(waited * 1000)
+
+    def _completed(self, event: Completed) -> None:
         end: dict[str, Any] = {"event": "completed"}
         in_order = self._numbers == sorted(set(self._numbers))
         if event.text and (event.text != "".join(self._texts) or not in_order):
             end["text"] = event.text
         if event.recovered:
             end["recovered"] = True
-        self.events.append([waited, end])
+        self.events.append([self._milliseconds(), end])
 
 
 def _facts(event: Introduced | ToolCalled | Recovering) -> dict[str, Any]:
