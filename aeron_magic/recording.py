@@ -41,7 +41,10 @@ SHOWN = 300
 class Store(Protocol):
     """Where records are kept; see :class:`aeron_magic.cassette.Cassette`."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What to call it in an error."""
+        ...
 
     def find(self, key: str) -> Record | None:
         """The record of this key."""

@@ -1,4 +1,8 @@
-"""``%aeron record``: recordings in a notebook."""
+"""``%aeron record``: recordings in a notebook.
+
+``AERON_RECORD`` names a file for a notebook that has no such line of its own, and
+``AERON_RECORD_MODE`` overrides the mode: so a notebook that asks a service runs in CI as it is.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from aeron_magic.recording import Mode, Recorder
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magic import AeronMagics
 
-__all__ = ["describe", "record"]
+__all__ = ["describe", "record", "recorder_for"]
 
 VARIABLE = "AERON_RECORD_MODE"
 MODES: tuple[Mode, ...] = ("auto", "replay", "record", "off")
@@ -28,19 +32,30 @@ def record(magics: AeronMagics, command: Command) -> None:
 
         check(magics, command)
         return
-    mode = _mode(command["mode"] or "auto")
-    if mode == "off":
-        connector.recorder = None
-        show_markdown("Recording is off.", magics.shell)
-        return
-    cassette = Cassette(command["file"])
-    if mode == "replay" and not cassette.path.exists():
+    connector.recorder = recorder_for(command["file"], command["mode"], magics.replay_speed)
+    recorder = connector.recorder
+    show_markdown("Recording is off." if recorder is None else describe(recorder), magics.shell)
+
+
+def recorder_for(file: str, mode: str | None = None, speed: float = 1.0) -> Recorder | None:
+    """A recorder on ``file``; None where the mode is ``off``.
+
+    Raises
+    ------
+    RecordingError
+        The mode is ``replay``, and there is no such file.
+    """
+    decided = _mode(mode or "auto")
+    if decided == "off":
+        return None
+    cassette = Cassette(file)
+    if decided == "replay" and not cassette.path.exists():
         raise RecordingError(
             f"There is no recording {cassette.path}.",
             hint="Record it first: `%aeron record FILE` asks and records.",
         )
-    connector.recorder = Recorder(cassette, mode, speed=speed(magics.replay_speed))
-    show_markdown(describe(connector.recorder), magics.shell)
+    # Under CI nobody watches, and there is nothing to wait for.
+    return Recorder(cassette, decided, speed=0.0 if os.environ.get("CI") else speed)
 
 
 def _mode(asked: str) -> Mode:
@@ -51,11 +66,6 @@ def _mode(asked: str) -> Mode:
     raise UsageError(
         f"{VARIABLE} is {wanted!r}, which is no mode.", hint=f"The modes are {', '.join(MODES)}."
     )
-
-
-def speed(configured: float) -> float:
-    """How fast to replay: without any wait under CI, as everywhere where nobody watches."""
-    return 0.0 if os.environ.get("CI") else configured
 
 
 def describe(recorder: Recorder) -> str:
