@@ -90,7 +90,6 @@ def new_page(context: BrowserContext, site: Site) -> Iterator[NewPage]:
 
 @pytest.fixture
 def screenshots(request: pytest.FixtureRequest) -> Path:
-    """A folder for pictures to look at; it stays after the run."""
-    folder = request.config.rootpath / "test-results"
-    folder.mkdir(exist_ok=True)
-    return folder
+    """A folder for pictures to look at (``.pytest_cache/d/screenshots``)."""
+    assert request.config.cache is not None
+    return request.config.cache.mkdir("screenshots")

@@ -93,7 +93,10 @@ class NotebookPage:
         self.name = f"test-{next(_numbers)}.ipynb"
         self.site.write(self.name, notebook)
         if frontend == "lab" == self._loaded:
-            self.command("application:close-all")
+            # Not by the command that closes: it would ask whether to save what has changed.
+            self.page.evaluate(
+                "() => [...jupyterapp.shell.widgets('main')].forEach(one => one.dispose())"
+            )
             self.command("docmanager:open", path=self.name, factory="Notebook")
             self.page.wait_for_function(
                 f"name => {_WIDGET}?.context?.path === name", arg=self.name, timeout=30_000
@@ -192,14 +195,17 @@ class NotebookPage:
         )
 
     def watch(self, index: int) -> None:
-        """Begin to note a cell's output at every frame of the screen; see `watched`."""
+        """Begin to note a cell's output at every frame of the screen; see `watched`.
+
+        The height is that of all that is in it: Notebook 7 puts a long output into a box.
+        """
         self.page.evaluate(
             """index => {
                 const area = jupyterapp.shell.currentWidget.content.widgets[index].outputArea.node;
                 window.watched = [];
                 window.watching = true;
                 const look = () => {
-                    const seen = [area.offsetHeight, area.innerText];
+                    const seen = [area.scrollHeight, area.innerText];
                     const last = window.watched.at(-1);
                     if (!last || last[0] !== seen[0] || last[1] !== seen[1])
                         window.watched.push(seen);
