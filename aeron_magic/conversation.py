@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aeron_magic.client import Client
-from aeron_magic.errors import AeronError
+from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.reply import Reply
-from aeron_magic.turns import Place, Tree, Turn
+from aeron_magic.turns import Tree, Turn
 
 __all__ = ["Conversation"]
 
@@ -65,15 +65,18 @@ class Conversation:
         AeronError
             The reply is not whole. The conversation stays where it was; what came is in the turn.
         """
-        place: Place = self.tree.after(after) if after else self.tree.at_token(self._token)
+        place = self.tree.after(after) if after else self.tree.at_token(self._token)
         images = tuple(images)
-        turn = self.tree.begin(place, text, images, name=name)
+        attempt = self.tree.begin(place, text, images, name=name)
         with self.client.stream(text, place.token, images, stream=stream) as reading:
             try:
                 reply = reading.finish()
-            except AeronError:
-                self.tree.settle(turn, reading.reply)
+            except UsageError:
+                self.tree.drop(attempt)
                 raise
-        self.tree.settle(turn, reply)
+            except AeronError:
+                self.tree.settle(attempt, reading.reply)
+                raise
+        self.tree.settle(attempt, reply)
         self._token = reply.context_token
         return reply

@@ -67,6 +67,11 @@ class Settings:
         return f"{self.service}/{self.chatbot_id}" if self.chatbot_id else self.service
 
     @property
+    def address(self) -> str:
+        """Where conversations are held: the address and, for Chatzy, the agent."""
+        return f"{self.base_url}#{self.chatbot_id}" if self.chatbot_id else self.base_url
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown, recorded or sent inside a prompt."""
         return (self.client_secret,) if self.client_secret else ()

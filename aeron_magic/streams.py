@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
@@ -29,6 +29,8 @@ class Run(Generic[T]):
         self.draft = Draft(settings.service, sent_token)
         self.value: T | None = None
         self.ended: Status | None = None
+        self.on_token: Callable[[str], None] | None = None
+        """Called once, with the reply's token, as soon as the service has said it."""
         self._flow: Generator[Step, Outcome, T] = flow
         self._secrets = settings.secrets
         self._began = time.monotonic()
@@ -47,6 +49,9 @@ class Run(Generic[T]):
     def take(self, step: list[Any]) -> str:
         """Fold events in; the text that can be shown now."""
         piece = self.draft.add(step)
+        if self.on_token is not None and (token := self.draft.context_token) is not None:
+            call, self.on_token = self.on_token, None
+            call(token)
         if piece and self._first is None:
             self._first = time.monotonic() - self._began
         return piece
@@ -168,6 +173,10 @@ class AsyncStream:
     def draft(self) -> Draft:
         """The state behind the reply: notices, the introduction, what is not understood."""
         return self._run.draft
+
+    def when_token(self, call: Callable[[str], None]) -> None:
+        """Call ``call`` once, on the loop, as soon as the reply's token is known."""
+        self._run.on_token = call
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self._pieces

@@ -46,7 +46,13 @@ def ask(magics: AeronMagics, options: Options, text: str) -> None:
     session.connected()
     if not options.raw:
         text = insert(text, shell.user_ns, secrets=session.secrets)
-    place = session.place(cell=key, new=options.new, after=options.after)
+    place = session.place(
+        cell=key,
+        name=options.as_,
+        conversation=options.conversation,
+        new=options.new,
+        after=options.after,
+    )
     if options.dry_run:
         show_dry_run(session, Question(text, options.images, place.token, options.stream), shell)
         return
@@ -58,6 +64,8 @@ def ask(magics: AeronMagics, options: Options, text: str) -> None:
         images=options.images,
         stream=options.stream,
         timeout=options.timeout,
+        name=options.as_,
+        new=options.new,
     )
     finish(session, asked, output, shell, options.out)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from aeron_magic.errors import UsageError
 
-__all__ = ["CellKeys", "cell_id", "has_kernel", "is_live", "whole_cell"]
+__all__ = ["CellKeys", "cell_id", "has_kernel", "is_live", "lasting", "notebook", "whole_cell"]
 
 VARIABLE = "AERON_LIVE"
 
@@ -34,6 +34,21 @@ def cell_id(shell: Any) -> str | None:
     metadata = _message(shell).get("metadata") or {}
     found = metadata.get("cellId")
     return str(found) if found else None
+
+
+def lasting(cell: str | None) -> str | None:
+    """The cell's key, if it will be the same after a restart; VS Code's holds but while open."""
+    return None if cell is None or cell.startswith("vscode-notebook-cell:") else cell
+
+
+def notebook(shell: Any) -> str:
+    """The path of the notebook, as the front end tells it to the kernel; else empty.
+
+    A Jupyter server sets ``JPY_SESSION_NAME``; VS Code puts ``__vsc_ipynb_file__`` into the
+    namespace. Runners and terminals tell nothing.
+    """
+    path = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
+    return os.path.abspath(path) if isinstance(path, str) and path else ""  # noqa: PTH100
 
 
 def whole_cell(shell: Any) -> bool:

@@ -6,16 +6,19 @@ imported when the command runs first.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Bool, Float, TraitError, validate
+from traitlets import Bool, Float, TraitError, Unicode, validate
 
 from aeron_magic.errors import AeronError
-from aeron_magic.jupyter.frontend import CellKeys, has_kernel
+from aeron_magic.jupyter.frontend import CellKeys, has_kernel, notebook
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aeron_magic.jupyter.line import Command, Options
     from aeron_magic.jupyter.session import Session
 
@@ -47,11 +50,22 @@ class AeronMagics(Magics):
         "cell ids. The variable AERON_LIVE and the options --live and --no-live come first.",
     ).tag(config=True)
 
+    history = Unicode(
+        "",
+        help="The file in which conversations are kept for the time after a restart; `off` keeps "
+        "none. Empty: a file in your data folder. The variable AERON_HISTORY comes first.",
+    ).tag(config=True)
+    notebook = Unicode(
+        "",
+        help="What the conversations of this kernel are kept under, where the front end does not "
+        "tell the notebook's path.",
+    ).tag(config=True)
+
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self.cell_keys = CellKeys()
         self._session: Session | None = None
-        self.observe(self._configure, ["timeout", "fetch_timeout"])
+        self.observe(self._configure, ["timeout", "fetch_timeout", "history", "notebook"])
 
     @validate("timeout", "fetch_timeout")
     def _positive(self, proposal: Any) -> float:
@@ -68,12 +82,30 @@ class AeronMagics(Magics):
 
             self._session = Session(self.shell.user_ns)
             self._configure()
+            if file := os.environ.get("AERON_RECORD"):
+                from aeron_magic.jupyter.recordings import recorder_for
+
+                self._session.connector.recorder = recorder_for(file, speed=self.replay_speed)
         return self._session
 
     def _configure(self, _change: Any = None) -> None:
         if self._session is not None:
             self._session.connector.timeout = self.timeout
             self._session.connector.fetch_timeout = self.fetch_timeout
+            self._session.keep_in(self.history_path)
+            self._session.notebook = self.notebook_key
+
+    @property
+    def history_path(self) -> Path | None:
+        """The file of the local history; None where there is none."""
+        from aeron_magic.history_file import chosen
+
+        return chosen(self.history)
+
+    @property
+    def notebook_key(self) -> str:
+        """What the conversations are kept under."""
+        return notebook(self.shell) or self.notebook
 
     @no_var_expand
     @cell_magic("aeron")  # type: ignore[arg-type]

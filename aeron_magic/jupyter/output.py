@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TextIO
 
 from aeron_magic.jupyter.running import Running
@@ -39,9 +39,9 @@ NOTES = {
 }
 
 
-def note(reply: Reply) -> str:
-    """What has to be said of a reply besides its text."""
-    return NOTES[reply.status]
+def note(reply: Reply, metadata: Mapping[str, Any] | None = None) -> str:
+    """What has to be said of a reply besides its text: how it ended, and ``notes``."""
+    return " ".join([NOTES[reply.status], *(metadata or {}).get("notes", ())]).strip()
 
 
 class Output(Protocol):
@@ -108,7 +108,7 @@ class CellOutput:
     def finish(self, draft: Draft, reply: Reply, metadata: dict[str, Any]) -> bool:
         if not reply.text and not reply.whole:
             return False
-        data = mimebundle(reply.text, format=self._form, note=note(reply))
+        data = mimebundle(reply.text, format=self._form, note=note(reply, metadata))
         self._publish(data=data, metadata={"aeron": metadata})
         return True
 
@@ -179,7 +179,7 @@ class LiveOutput(CellOutput):
         if painted and self._clear is not None:
             self._clear()
         elif painted:
-            data = mimebundle(reply.text, format=self._form, note=note(reply))
+            data = mimebundle(reply.text, format=self._form, note=note(reply, metadata))
             self._publish(
                 data=data,
                 metadata={"aeron": metadata},
@@ -229,7 +229,7 @@ class TerminalOutput:
         if reply.text != "".join(draft.pieces):
             self._write(f"[the reply as the service has it:]\n{clean(reply.text)}")
             self._end_line()
-        if remark := note(reply):
+        if remark := note(reply, metadata):
             self._write(f"[{remark}]\n")
         return bool(self._last)
 

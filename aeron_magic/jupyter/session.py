@@ -2,36 +2,56 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
+from aeron_magic.book import Book, ByHand
 from aeron_magic.client import AsyncStream
-from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError
+from aeron_magic.history import History, Owner
 from aeron_magic.jupyter.background import Background
 from aeron_magic.jupyter.connecting import Connection, Connector
+from aeron_magic.jupyter.frontend import lasting
 from aeron_magic.jupyter.namespace import TokenVariable
 from aeron_magic.jupyter.running import Running
+from aeron_magic.keeper import Keeper
 from aeron_magic.reply import Message, Reply
-from aeron_magic.turns import Place, Tree, Turn
+from aeron_magic.turns import Attempt, Place, Tree, Turn
 
 __all__ = ["Asked", "Session"]
+
+NOTHING_SENT = (UsageError, RecordingError, TokenError)
+"""Errors after which the service has not taken the question up: the tree stays as it was."""
 
 
 @dataclass(eq=False, slots=True)
 class Asked:
-    """A question under way, and where it stands."""
+    """A question under way, and where it stands.
+
+    ``turn`` is the turn as it stands in ``tree`` once the question is settled; ``notes`` are
+    sentences that the output has to say besides the reply.
+    """
 
     running: Running
-    tree: Tree
-    turn: Turn
+    attempt: Attempt
     connection: Connection
+    turn: Turn
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def tree(self) -> Tree:
+        """The conversation."""
+        return self.attempt.place.tree
 
     @property
     def metadata(self) -> dict[str, Any]:
         """What the saved output says of the reply; nothing secret."""
         reply = self.running.reply
-        return {
+        known = {
             "service": reply.service,
             "conversation": self.tree.name,
             "turn": self.turn.label,
@@ -41,6 +61,7 @@ class Asked:
             "seconds": round(reply.seconds, 3),
             "replayed": reply.replayed,
         }
+        return {**known, "notes": self.notes} if self.notes else known
 
 
 class Session:
@@ -52,6 +73,10 @@ class Session:
         The notebook's variables.
     timeout, fetch_timeout
         See :class:`~aeron_magic.settings.Settings`.
+    history
+        The file of the local history; None keeps nothing.
+    notebook
+        What the conversations are kept under: the notebook's path, a name, or nothing.
     """
 
     def __init__(
@@ -60,14 +85,35 @@ class Session:
         *,
         timeout: float = 30.0,
         fetch_timeout: float = 120.0,
+        history: Path | None = None,
+        notebook: str = "",
     ) -> None:
         self.background = Background()
         self.connector = Connector(self.background, timeout, fetch_timeout)
         self.token = TokenVariable(namespace)
-        self.tree = Tree("main")
+        self.notebook = notebook
+        self.keeper = Keeper(None)
+        self.keep_in(history)
+        self.book = Book()
+        self._books: dict[str, Book] = {}
         self.last: Reply | None = None
         self.last_metadata: dict[str, Any] = {}
         self.last_error: AeronError | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def tree(self) -> Tree:
+        """The current conversation."""
+        return self.book.current
+
+    def keep_in(self, history: Path | None) -> None:
+        """Keep conversations in this file from now on; None keeps nothing."""
+        before = self.keeper.history
+        if before is not None and before.path == history:
+            return
+        if before is not None:
+            before.close()
+        self.keeper = Keeper(None if history is None else History(history, lasting))
 
     # Connecting ----------------------------------------------------------------------------
 
@@ -78,40 +124,49 @@ class Session:
 
     def connected(self) -> Connection:
         """The connection; the first question makes one if it can."""
-        return self.connector.connected()
+        return self._opened(self.connector.connected())
 
     def connect(self, service: str, *, sandbox: bool = False, **options: Any) -> Connection:
         """Connect to ``service``, or to the sandbox that plays it.
 
-        Connecting again to the same address keeps the conversation; another one begins anew.
+        Each address has conversations of its own: connecting to it again finds them as they were.
         """
-        before = self.connection
         if sandbox:
-            connection = self.connector.connect_sandbox(service)
-        else:
-            connection = self.connector.connect(service, **options)
-        if before is not None and before.settings.base_url != connection.settings.base_url:
-            self.tree = Tree(self.tree.name, connection.settings.service)
-            if not self.token.by_hand:
-                self.token.write(None)
+            return self._opened(self.connector.connect_sandbox(service))
+        return self._opened(self.connector.connect(service, **options))
+
+    def _opened(self, connection: Connection) -> Connection:
+        """Open the book of conversations that belongs to the connection."""
+        with self._lock:
+            address = connection.settings.address
+            if not self._books:  # what was begun before the first connection belongs to it
+                self._books[address] = self.book
+                self.book.service = connection.settings.service
+                for tree in self.book:
+                    tree.service = self.book.service
+            book = self._books.setdefault(address, Book(connection.settings.service))
+            if book is not self.book:
+                self.book = book
+                if not self.token.by_hand:
+                    self._move_token()
         return connection
 
     # Asking ---------------------------------------------------------------------------------
 
-    def place(self, *, cell: str | None, new: bool = False, after: str | None = None) -> Place:
-        """Where a question of ``cell`` would be asked now."""
-        known = self.tree.by_cell(cell)
-        if new:
-            place = self.tree.at_beginning()
-        elif after is not None:
-            place = self.tree.after(after)
-        elif self.token.by_hand:
-            place = self.tree.at_token(self.token.read())
-        elif known is not None:
-            return self.tree.again(known)
-        else:
-            place = self.tree.at_head()
-        return self.tree.replacing(place, known)
+    def place(
+        self,
+        *,
+        cell: str | None = None,
+        name: str | None = None,
+        conversation: str | None = None,
+        new: bool = False,
+        after: str | None = None,
+    ) -> Place:
+        """Where a question would be asked now; see :meth:`aeron_magic.book.Book.place`."""
+        by_hand = ByHand(self.token.read()) if self.token.by_hand else None
+        return self.book.place(
+            cell=cell, name=name, conversation=conversation, new=new, after=after, by_hand=by_hand
+        )
 
     def ask(
         self,
@@ -123,8 +178,17 @@ class Session:
         stream: bool = True,
         timeout: float | None = None,
         name: str | None = None,
+        new: bool = False,
     ) -> Asked:
-        """Send the question; its reply comes in on the background loop."""
+        """Send the question; its reply comes in on the background loop.
+
+        Parameters
+        ----------
+        place
+            Where: from :meth:`place`, or from the tree.
+        cell, name, new
+            As they were given to :meth:`place`.
+        """
         connection = self.connected()
         recorder = self.connector.recorder
         if recorder is not None and place.token and place.parent is not None:
@@ -133,17 +197,63 @@ class Session:
         reading = connection.client.stream(
             text, place.token, images, stream=stream, timeout=timeout
         )
-        turn = self.tree.begin(place, text, images, cell=cell, name=name)
-        return Asked(Running(self.background, reading), self.tree, turn, connection)
+        with self._lock:
+            attempt = self.book.begin(place, text, images, cell=cell, name=name, new=new)
+        self.keeper.asked(attempt, self._owner(connection))
+        reading.when_token(partial(self.keeper.started, attempt))
+        return Asked(Running(self.background, reading), attempt, connection, attempt.turn)
 
     def settle(self, asked: Asked) -> Reply:
         """Take the end of a question in: the conversation, ``context_token``, the last reply."""
-        reply = asked.running.reply
-        asked.turn = asked.tree.settle(asked.turn, reply)
-        if reply.whole:
-            self.token.write(reply.context_token)
+        reply, error = asked.running.reply, asked.running.error
+        attempt = asked.attempt
+        with self._lock:
+            if isinstance(error, NOTHING_SENT):
+                self.book.drop(attempt)
+                self.keeper.dropped(attempt)
+            else:
+                asked.notes += attempt.remarks(reply)
+                asked.turn = self.book.settle(attempt, reply)
+                self.keeper.ended(attempt, asked.turn, self._owner(asked.connection))
+            if reply.whole:
+                self.token.write(reply.context_token)
+        if warning := self.keeper.warning():
+            asked.notes.append(warning)
+        if isinstance(error, TokenError):
+            error.hint = f"Nothing has changed here. {error.hint}"
         self.last, self.last_metadata = reply, asked.metadata
         return reply
+
+    def _owner(self, connection: Connection) -> Owner:
+        return Owner(self.notebook, connection.settings.address, connection.sandbox)
+
+    # Conversations ---------------------------------------------------------------------------
+
+    def new(self, name: str | None = None, by: str | None = None) -> Tree:
+        """Begin a conversation; see :meth:`aeron_magic.book.Book.new`."""
+        return self._switched(self.book.new(name, by))
+
+    def use(self, name: str) -> Tree:
+        """Switch to a conversation of this kernel."""
+        return self._switched(self.book.use(name))
+
+    def take_up(self, tree: Tree) -> Tree:
+        """Go on with a conversation from the history."""
+        return self._switched(self.book.add(tree))
+
+    def forget(self, tree: Tree) -> None:
+        """Drop a conversation of this kernel; if it was the current one, the next begins anew."""
+        if self.book.forget(tree.name):
+            self._move_token()
+
+    def _switched(self, tree: Tree) -> Tree:
+        self._move_token()
+        return tree
+
+    def _move_token(self) -> None:
+        """``context_token`` follows the current conversation."""
+        head = self.book.current.head
+        self.token.write(head.token if head is not None else None)
 
     # The service's memory --------------------------------------------------------------------
 
@@ -176,3 +286,5 @@ class Session:
         """Stop what runs, and close the connections and the sandbox."""
         self.connector.close()
         self.background.stop()
+        if self.keeper.history is not None:
+            self.keeper.history.close()

@@ -1,0 +1,362 @@
+"""The local history: conversations as they were, kept for the time after a restart.
+
+A question is written before it is sent (an *attempt*, without a token), again when its token is
+known, and as a turn when it has ended. So whenever a kernel is killed, the file says what was on
+its way; what the service still has can be fetched by the token, and nothing is asked again.
+
+A conversation is written by one kernel, its ``owner``. Where another one has taken it up, the
+first goes on with a copy; where it was forgotten, the first begins a new one with its next turn.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aeron_magic.history_file import explained, open_file
+from aeron_magic.reply import Reply
+from aeron_magic.turns import Attempt, Place, Tree, Turn
+
+__all__ = ["History", "Owner", "Stored"]
+
+IMPATIENT = 50
+"""Milliseconds to wait for another kernel's write once the history has failed."""
+
+_STORED = (
+    "SELECT id, name, notebook, service, address, sandbox, used, owner,"
+    " (SELECT count(*) FROM turn WHERE conversation = id)"
+    " + (SELECT count(*) FROM attempt a WHERE a.conversation = id AND NOT EXISTS"
+    " (SELECT 1 FROM turn t WHERE t.conversation = id AND t.number = a.number))"
+    " FROM conversation"
+)
+_TURN = (
+    "number, question, images, parent, parent_revision, started_from, tokens, cell, name, asked,"
+    " status, text, context_token, parent_context_token, msg_id, seconds, first_chunk_seconds,"
+    " replayed"
+)
+_ATTEMPT = (
+    "number, question, images, parent, parent_revision, started_from, cell, name, asked, token"
+)
+
+
+class Stored(NamedTuple):
+    """A conversation in the history."""
+
+    id: int
+    name: str
+    notebook: str
+    service: str
+    address: str
+    sandbox: bool
+    used: float
+    """When it was asked something last, in seconds since the epoch."""
+    owner: str
+    turns: int
+
+
+class Owner(NamedTuple):
+    """Who writes, and about what."""
+
+    notebook: str
+    address: str
+    sandbox: bool
+
+
+class History:
+    """The conversations in one file; the connection is opened with the first use.
+
+    Parameters
+    ----------
+    path
+        The file; made where it is missing.
+    lasting
+        Gives the key of a cell as it will be after a restart; None where it will be another.
+
+    Raises
+    ------
+    HistoryError
+        From every method: the file cannot be read or written.
+    """
+
+    def __init__(
+        self, path: Path, lasting: Callable[[str | None], str | None] = lambda cell: cell
+    ) -> None:
+        self.path = path
+        self.kernel = uuid.uuid4().hex
+        self._lasting = lasting
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._behind: set[int] = set()
+        """The conversations of which a write has failed: they are written whole next time."""
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, explained(self.path):
+            if self._connection is None:
+                self._connection = open_file(self.path)
+            yield self._connection
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._open() as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.execute("COMMIT")
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise
+
+    def impatient(self) -> None:
+        """Wait no longer for other kernels."""
+        if self._connection is not None:
+            self._connection.execute(f"PRAGMA busy_timeout = {IMPATIENT}")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    # Writing -------------------------------------------------------------------------------
+
+    def asked(self, attempt: Attempt, owner: Owner) -> None:
+        """Keep a question that is about to be sent."""
+        turn = attempt.turn
+        with self._writing() as connection:
+            stored = self._claim(connection, attempt.place.tree, owner, turn.asked)
+            connection.execute(
+                f"INSERT OR REPLACE INTO attempt (conversation, {_ATTEMPT})"  # noqa: S608
+                f" VALUES ({_marks(11)})",
+                (stored, *self._question(turn), *self._names(turn), turn.asked, None),
+            )
+
+    def started(self, attempt: Attempt, token: str) -> None:
+        """Keep the token by which the reply can be fetched from now on."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE attempt SET token = ? WHERE conversation = ? AND number = ?",
+                (token, attempt.place.tree.stored, attempt.turn.number),
+            )
+
+    def ended(self, attempt: Attempt, turn: Turn, owner: Owner) -> None:
+        """Keep a turn as it stands after an attempt."""
+        tree = attempt.place.tree
+        with self._writing() as connection:
+            stored = self._claim(connection, tree, owner, attempt.turn.asked)
+            self._delete_attempt(connection, stored, turn.number)
+            self._write(connection, stored, [turn])
+            for column, key in zip(("cell", "name"), self._names(turn), strict=True):
+                connection.execute(  # they may have been another turn's before
+                    f"UPDATE turn SET {column} = NULL"  # noqa: S608
+                    f" WHERE conversation = ? AND number != ? AND {column} = ?",
+                    (stored, turn.number, key),
+                )
+
+    def dropped(self, attempt: Attempt) -> None:
+        """Forget an attempt of which nothing was sent; a conversation without turns goes too."""
+        stored = attempt.place.tree.stored
+        if stored is None:
+            return
+        with self._writing() as connection:
+            self._delete_attempt(connection, stored, attempt.turn.number)
+            empty = connection.execute(
+                "DELETE FROM conversation WHERE id = ? AND NOT EXISTS"
+                " (SELECT 1 FROM turn WHERE conversation = ?1) AND NOT EXISTS"
+                " (SELECT 1 FROM attempt WHERE conversation = ?1)",
+                (stored,),
+            ).rowcount
+        if empty:
+            attempt.place.tree.stored = None
+
+    def _claim(self, connection: sqlite3.Connection, tree: Tree, owner: Owner, used: float) -> int:
+        """The id of the row that this kernel may write ``tree`` to."""
+        known = tree.stored
+        if known is not None:
+            found = connection.execute(
+                "UPDATE conversation SET used = ?, name = ?, begun_by = ?"
+                " WHERE id = ? AND owner = ?",
+                (used, tree.name, self._lasting(tree.begun_by), known, self.kernel),
+            )
+            if found.rowcount:
+                if known in self._behind:
+                    self._write(connection, known, tree.turns)
+                    self._behind.discard(known)
+                return known
+        forgotten = known is not None and not self._exists(connection, known)
+        stored = connection.execute(
+            "INSERT INTO conversation (notebook, name, service, address, sandbox, owner,"
+            " begun_by, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            (
+                owner.notebook,
+                tree.name,
+                tree.service,
+                owner.address,
+                owner.sandbox,
+                self.kernel,
+                self._lasting(tree.begun_by),
+                used,
+            ),
+        ).fetchone()[0]
+        if not forgotten:
+            self._write(connection, stored, tree.turns)
+        tree.stored = stored
+        return int(stored)
+
+    @staticmethod
+    def _exists(connection: sqlite3.Connection, stored: int) -> bool:
+        row = connection.execute("SELECT 1 FROM conversation WHERE id = ?", (stored,)).fetchone()
+        return row is not None
+
+    @staticmethod
+    def _delete_attempt(connection: sqlite3.Connection, stored: int, number: int) -> None:
+        connection.execute(
+            "DELETE FROM attempt WHERE conversation = ? AND number = ?", (stored, number)
+        )
+
+    def _names(self, turn: Turn) -> tuple[str | None, str | None]:
+        return self._lasting(turn.cell), turn.name
+
+    @staticmethod
+    def _question(turn: Turn) -> tuple[Any, ...]:
+        return (
+            turn.number,
+            turn.question,
+            json.dumps(turn.images) if turn.images else "",
+            turn.parent.number if turn.parent else None,
+            turn.parent_revision,
+            turn.started_from,
+        )
+
+    def _write(self, connection: sqlite3.Connection, stored: int, turns: list[Turn]) -> None:
+        connection.executemany(
+            f"INSERT OR REPLACE INTO turn (conversation, {_TURN}) VALUES ({_marks(19)})",  # noqa: S608
+            [
+                (
+                    stored,
+                    *self._question(turn),
+                    json.dumps(turn.tokens),
+                    *self._names(turn),
+                    turn.asked,
+                    *_reply_row(turn.reply),
+                )
+                for turn in turns
+            ],
+        )
+
+    # Reading -------------------------------------------------------------------------------
+
+    def conversations(self, notebook: str | None = None) -> list[Stored]:
+        """All conversations, or those of one notebook; the one used last comes first."""
+        with self._open() as connection:
+            where = "" if notebook is None else " WHERE notebook = ?"
+            rows = connection.execute(
+                f"{_STORED}{where} ORDER BY used DESC, id DESC",
+                () if notebook is None else (notebook,),
+            )
+            return [Stored._make(row) for row in rows]
+
+    def load(self, stored: Stored) -> tuple[Tree, list[tuple[Attempt, str | None]]]:
+        """A conversation, and the questions that were on their way when its kernel ended.
+
+        Each of those comes with its token, None where the service had not said it.
+        """
+        with self._open() as connection:
+            turns = connection.execute(
+                f"SELECT {_TURN} FROM turn WHERE conversation = ? ORDER BY number",  # noqa: S608
+                (stored.id,),
+            ).fetchall()
+            attempts = connection.execute(
+                f"SELECT {_ATTEMPT} FROM attempt WHERE conversation = ? ORDER BY number",  # noqa: S608
+                (stored.id,),
+            ).fetchall()
+            begun_by = connection.execute(
+                "SELECT begun_by FROM conversation WHERE id = ?", (stored.id,)
+            ).fetchone()
+        tree = Tree(stored.name, stored.service, stored=stored.id)
+        tree.begun_by = begun_by[0] if begun_by else None
+        by_number = {row[0]: _turn(row, stored.service) for row in turns}
+        for row in turns:
+            by_number[row[0]].parent = by_number.get(row[3])
+        tree.turns = list(by_number.values())
+        tree.given = max((row[0] for row in attempts), default=0)
+        tree.head = tree.newest
+        unfinished = []
+        for number, question, images, parent, revision, sent, cell, name, asked, token in attempts:
+            before = by_number.get(parent)
+            place = Place(tree, sent, before, revision, by_number.get(number))
+            turn = Turn(number, question, _images(images), before, revision, sent)
+            turn.cell, turn.name, turn.asked = cell, name, asked
+            unfinished.append((Attempt(place, turn), token))
+        return tree, unfinished
+
+    def take_up(self, stored: Stored) -> None:
+        """Write to this conversation from now on, whoever did before."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE conversation SET owner = ? WHERE id = ?", (self.kernel, stored.id)
+            )
+
+    def forget(self, stored: int) -> None:
+        """Delete a conversation, from the file and from its log."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM conversation WHERE id = ?", (stored,))
+        with self._open() as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def mark_behind(self, tree: Tree) -> None:
+        """Write the conversation whole next time: a write of it has failed."""
+        if tree.stored is not None:
+            self._behind.add(tree.stored)
+
+
+def _marks(count: int) -> str:
+    return ", ".join("?" * count)
+
+
+def _images(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text)) if text else ()
+
+
+def _reply_row(reply: Reply | None) -> tuple[Any, ...]:
+    if reply is None:
+        return (None,) * 8
+    return (
+        reply.status,
+        reply.text,
+        reply.context_token,
+        reply.parent_context_token,
+        reply.msg_id,
+        reply.seconds,
+        reply.first_chunk_seconds,
+        reply.replayed,
+    )
+
+
+def _turn(row: tuple[Any, ...], service: str) -> Turn:
+    number, question, images, _, revision, sent, tokens, cell, name, asked, status, *answer = row
+    reply = None
+    if status is not None:
+        text, token, parent, msg_id, seconds, first, replayed = answer
+        reply = Reply(text, status, token, parent, msg_id, service, seconds, first, bool(replayed))
+    return Turn(
+        number,
+        question,
+        _images(images),
+        None,
+        revision,
+        sent,
+        json.loads(tokens),
+        reply,
+        cell,
+        name,
+        asked,
+    )

@@ -1,0 +1,220 @@
+"""The file of the local history: where it is, who may read it, its tables and their versions.
+
+SQLite in the user's data folder, readable by the user alone, with a write-ahead log so that
+several kernels can use it at once and a killed one leaves nothing half written. The version of
+the tables is SQLite's ``user_version``: the number of ``SCRIPTS`` that have been run.
+
+This module is loaded with the extension where the file exists, so it imports little.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from aeron_magic.errors import HistoryError
+
+__all__ = ["OFF", "SCRIPTS", "VARIABLE", "Past", "chosen", "explained", "open_file", "past"]
+
+VARIABLE = "AERON_HISTORY"
+
+OFF = ("off", "0", "no", "false")
+"""Values of the setting that switch the history off."""
+
+BUSY = 2.0
+"""Seconds to wait for another kernel's write, which takes milliseconds."""
+
+SCRIPTS = (
+    """
+    CREATE TABLE conversation (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        notebook TEXT NOT NULL,         -- its path, or the name set instead; '' where neither is
+        name TEXT NOT NULL,
+        service TEXT NOT NULL,
+        address TEXT NOT NULL,
+        sandbox INTEGER NOT NULL,       -- whether the service ended with its kernel
+        owner TEXT NOT NULL,            -- the kernel that writes to it
+        begun_by TEXT,                  -- the cell that began it
+        used REAL NOT NULL              -- seconds since the epoch
+    );
+    CREATE INDEX conversation_of_notebook ON conversation (notebook, used);
+    CREATE TABLE turn (
+        conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        question TEXT NOT NULL,
+        images TEXT NOT NULL,           -- a JSON list, or ''
+        parent INTEGER,                 -- the number of the turn it follows
+        parent_revision INTEGER NOT NULL,
+        started_from TEXT,
+        tokens TEXT NOT NULL,           -- a JSON list: of each whole reply
+        cell TEXT,
+        name TEXT,
+        asked REAL NOT NULL,
+        status TEXT,                    -- of the reply; NULL where nothing is known of it
+        text TEXT,
+        context_token TEXT,
+        parent_context_token TEXT,
+        msg_id TEXT,
+        seconds REAL,
+        first_chunk_seconds REAL,
+        replayed INTEGER,
+        PRIMARY KEY (conversation, number)
+    );
+    CREATE TABLE attempt (              -- a question on its way: deleted when it has ended
+        conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+        number INTEGER NOT NULL,
+        question TEXT NOT NULL,
+        images TEXT NOT NULL,
+        parent INTEGER,
+        parent_revision INTEGER NOT NULL,
+        started_from TEXT,
+        cell TEXT,
+        name TEXT,
+        asked REAL NOT NULL,
+        token TEXT,                     -- NULL until the service has said it
+        PRIMARY KEY (conversation, number)
+    );
+    """,
+)
+"""What makes each version of the tables out of the one before; only ever appended to."""
+
+
+class Past(NamedTuple):
+    """The conversation that a notebook had last."""
+
+    name: str
+    turns: int
+    used: float
+
+
+def chosen(configured: str = "", environ: Mapping[str, str] | None = None) -> Path | None:
+    """The file to use; None where the history is switched off.
+
+    The variable ``AERON_HISTORY`` counts first, then ``configured``: each is a path, or one of
+    ``OFF``. Without both it is a file in the user's data folder.
+    """
+    wanted = (os.environ if environ is None else environ).get(VARIABLE) or configured
+    if wanted.lower() in OFF:
+        return None
+    if wanted:
+        return Path(wanted).expanduser()
+    from platformdirs import user_data_path
+
+    return user_data_path("aeron-magic", appauthor=False) / "history.sqlite3"
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what SQLite and the system say into a :class:`HistoryError` with a remedy."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        damaged = not isinstance(error, sqlite3.OperationalError) or "malformed" in str(error)
+        remedy = (
+            f"Move {path} away, and a new one is begun."
+            if damaged
+            else "Another file can be named by AERON_HISTORY; AERON_HISTORY=off switches it off."
+        )
+        raise HistoryError(f"The local history cannot be used: {error}.", hint=remedy) from error
+    except OSError as error:
+        raise HistoryError(
+            f"The local history cannot be used: {error.strerror or error}.",
+            hint="Another file can be named by AERON_HISTORY; AERON_HISTORY=off switches it off.",
+        ) from error
+
+
+def open_file(path: Path, scripts: Sequence[str] = SCRIPTS) -> sqlite3.Connection:
+    """Open the history at ``path``, make it where it is missing, and bring it up to date.
+
+    Raises
+    ------
+    HistoryError
+        It cannot be read or written, is damaged, or was written by a later version.
+    """
+    with explained(path):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives its log the mode of the file, so the file comes first.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+        connection = sqlite3.connect(
+            path, timeout=BUSY, isolation_level=None, check_same_thread=False
+        )
+    try:
+        with explained(path):
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA secure_delete = ON")
+            _migrate(connection, scripts)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
+def _migrate(connection: sqlite3.Connection, scripts: Sequence[str]) -> None:
+    if _version(connection) == len(scripts):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _version(connection)  # another kernel may have been quicker
+        if version > len(scripts):
+            raise HistoryError(
+                "The local history was written by a later version of aeron-magic.",
+                hint="Update aeron-magic, or name another file by AERON_HISTORY.",
+            )
+        for script in scripts[version:]:
+            for statement in _statements(script):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(scripts)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _statements(script: str) -> Iterator[str]:
+    """The statements of a script: ``executescript`` would end the transaction."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+def past(path: Path, notebook: str) -> Past | None:
+    """What ``notebook`` talked about last; None where there is nothing, or no file.
+
+    Raises
+    ------
+    HistoryError
+        The file cannot be read.
+    """
+    if not notebook or not path.exists():
+        return None
+    with explained(path):
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=0.2, uri=True)
+        try:
+            if not _version(connection):
+                return None
+            row = connection.execute(
+                "SELECT c.name, c.used, (SELECT count(*) FROM turn WHERE conversation = c.id)"
+                " + (SELECT count(*) FROM attempt WHERE conversation = c.id AND number NOT IN"
+                " (SELECT number FROM turn WHERE conversation = c.id))"
+                " FROM conversation c WHERE notebook = ? ORDER BY used DESC LIMIT 1",
+                (notebook,),
+            ).fetchone()
+        finally:
+            connection.close()
+    return None if row is None else Past(row[0], row[2], row[1])
