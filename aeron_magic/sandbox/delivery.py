@@ -11,6 +11,7 @@ import contextlib
 import select
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +24,8 @@ from .log import Log
 from .wire import Answer, Stream, chunked, life_sign
 
 __all__ = ["BrokenOff", "Delivery"]
+
+_LONGEST_DRAIN = 2.0  # seconds; a client that does not read would be waited for in vain
 
 
 class BrokenOff(Exception):
@@ -174,9 +177,24 @@ class Delivery:
         if self._faults.cut_how == "end" and self._framed is chunked:
             raise _Ended
         if self._faults.cut_how == "reset":
+            self._drain()
             linger = struct.pack("ii", 1, 0)  # closing then sends a reset instead of an end
             self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         raise BrokenOff
+
+    def _drain(self) -> None:
+        """Wait until the client's side has all that was sent, since a reset drops the rest."""
+        if sys.platform == "win32":
+            return
+        import fcntl
+        import termios
+
+        ends = time.monotonic() + _LONGEST_DRAIN
+        while time.monotonic() < ends:
+            queued = fcntl.ioctl(self._connection, termios.TIOCOUTQ, bytes(4))
+            if not int.from_bytes(queued, sys.byteorder):
+                return
+            time.sleep(0.001)
 
     def _raw(self, data: bytes) -> None:
         try:

@@ -33,6 +33,7 @@ _NEAREST = 3  # questions that speak for a page
 _PAIR_APART = "xx"  # between keywords, so that neighbours of two of them make no pair
 _NO_PAIR = frozenset(("a", "an", "and", "are", "do", "does", "i", "is", "of", "or", "the", "what"))
 _LONGEST_QUERY = 60
+_LONGEST_MENDED = 15
 _NEAR_ENOUGH = 0.83
 
 
@@ -80,7 +81,8 @@ class Index:
             self._database.execute(f"CREATE VIRTUAL TABLE {table}")
         vocabulary: set[str] = set()
         every: defaultdict[str, list[str]] = defaultdict(list)
-        for name, question in asked:
+        titles = ((page.name, page.title) for page in self._pages.values())
+        for name, question in itertools.chain(asked, titles):
             said = words(question)
             every[name] += said
             self._database.execute("INSERT INTO asked VALUES (?, ?)", (name, " ".join(said)))
@@ -120,8 +122,10 @@ class Index:
     def substance(self, question: str) -> list[str]:
         """The words of a question that say something, each once, mistyped ones mended."""
         kept = [word for word in words(question) if word not in STOP_WORDS]
-        kept = [word for word in kept if len(word) > 1 or word.isdigit()]
-        return list(dict.fromkeys(self._mended(word) for word in kept))[:_LONGEST_QUERY]
+        kept = list(dict.fromkeys(word for word in kept if len(word) > 1 or word.isdigit()))
+        if len(kept) > _LONGEST_MENDED:  # a text rather than a question, and mending takes time
+            return kept[:_LONGEST_QUERY]
+        return list(dict.fromkeys(self._mended(word) for word in kept))
 
     def _own(self, query: str) -> dict[str, float]:
         """How well each page fits, the best 1."""

@@ -54,7 +54,7 @@ def labelled(question: str) -> str | None:
     lines = question.strip().split("\n", 1)
     quoted = re.search(r"[\"“”'](.{3,})[\"“”']", question, re.DOTALL)
     if colon and rest.strip() and _TASK.search(head):
-        return rest if not _HOW_TO.match(head) or "sentiment of" in head else None
+        return None if _HOW_TO.match(head) else rest
     if _HOW_TO.match(question):
         return None
     if len(lines) == 2 and _TASK.search(lines[0]):

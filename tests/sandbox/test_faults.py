@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from aeron_magic.sandbox import Faults, Refusal
+
+
+def test_faults_survive_json():
+    """What goes out as JSON comes back equal."""
+    faults = Faults(
+        say="x", chunks=("a", "b"), cut_after=3, expired=("t",), refuse=(Refusal("*", 429),)
+    )
+    assert Faults.from_json(json.loads(json.dumps(faults.as_json()))) == faults
+
+
+def test_unnamed_fields_come_from_the_base():
+    """A change leaves the rest alone."""
+    assert Faults.from_json({"pause": 1}, Faults(say="x")) == Faults(say="x", pause=1)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"framing": "xml"},
+        {"pause": -1},
+        {"pause": "slow"},
+        {"bom": 1},
+        {"chunk_size": 1.5},
+        {"cut_after": True},
+        {"chunks": [1]},
+        {"chunks": "ab"},
+        {"refuse": [{"page": "pdf"}]},
+        {"refuse": ["429"]},
+        {"nonsense": 1},
+    ],
+)
+def test_what_does_not_fit_is_refused(values):
+    """With the field's name in the message."""
+    with pytest.raises((TypeError, ValueError), match=rf"{next(iter(values))}|page"):
+        Faults.from_json(values)
+
+
+def test_taking_counts_down():
+    """A cut is taken by a reply, not by a fetch; a refusal by its endpoint."""
+    faults = Faults(cut_after=5, refuse=(Refusal("list-input", times=1),))
+    now, later, refusal = faults.taken("fetch-response")
+    assert (now.cut_after, later, refusal) == (None, faults, None)
+    now, later, refusal = faults.taken("create-response")
+    assert (now.cut_after, later.cut_times, refusal) == (5, 0, None)
+    assert later.taken("create-response")[0].cut_after is None
+    _, later, refusal = faults.taken("list-input")
+    assert refusal == faults.refuse[0]
+    assert later.taken("list-input")[2] is None

@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+import re
+import shlex
+import signal
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from aeron_magic.sandbox.__main__ import main
+
+
+@pytest.fixture
+def running():
+    """The command in a process of its own, and what it printed."""
+    command = [sys.executable, "-m", "aeron_magic.sandbox", "--port", "0", "--say", "Hello there."]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        lines = []
+        while not lines or "init_conversation" not in lines[-1]:
+            lines.append(process.stdout.readline())
+        yield process, "".join(lines)
+        process.kill()
+
+
+def test_it_prints_addresses_and_examples_that_work(running):
+    """Both curl lines, run by a shell, are answered."""
+    _, text = running
+    examples = re.findall(r"^ +(curl (?:.+\\\n)*.+)", text, re.MULTILINE)
+    assert len(examples) == 2
+    asked, begun = (
+        subprocess.run(["sh", "-c", example], capture_output=True, text=True, check=True).stdout
+        for example in examples
+    )
+    assert '"text": "Hello there."' in asked
+    assert '"conversation_id"' in begun
+
+
+def test_ctrl_c_stops_it_cleanly(running):
+    """Status 0, and nothing but a sentence."""
+    process, text = running
+    url = re.search(r"AeronPay +(\S+)/aeronpay", text)[1]
+    assert httpx.get(f"{url}/control").json()["say"] == "Hello there."
+    process.send_signal(signal.SIGINT)
+    assert process.wait(5) == 0
+    assert "stopped" in process.stdout.read()
+
+
+def test_a_port_that_is_taken(sandbox, capsys):
+    """A sentence and status 1, no traceback."""
+    assert main(["--port", sandbox.url.rpartition(":")[2]]) == 1
+    assert "cannot be used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", ["--latency -1", "--framing xml", "--nonsense"])
+def test_arguments_that_do_not_fit(arguments, capsys):
+    """The usage is shown, status 2."""
+    with pytest.raises(SystemExit) as left:
+        main(shlex.split(arguments))
+    assert left.value.code == 2
+    assert "usage:" in capsys.readouterr().err

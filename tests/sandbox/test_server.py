@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import concurrent.futures
+import http.client
+import socket
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from aeron_magic.sandbox import Faults, Refusal, Sandbox
+
+
+def test_importing_the_package_starts_nothing():
+    """The package's name alone brings in neither the server nor the database."""
+    code = (
+        "import sys, aeron_magic.sandbox\n"
+        "heavy = {'http.server', 'sqlite3', 'aeron_magic.sandbox.server'} & set(sys.modules)\n"
+        "raise SystemExit(bool(heavy))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_it_imports_nothing_of_the_client():
+    """The sandbox is an independent reading of the protocol."""
+    code = (
+        "import sys, aeron_magic.sandbox.__main__\n"
+        "own = {n for n in sys.modules if n.startswith('aeron_magic.')}\n"
+        "raise SystemExit(not all(n.startswith('aeron_magic.sandbox') for n in own))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_addresses(sandbox):
+    """All lie on 127.0.0.1, under the root."""
+    assert sandbox.url.startswith("http://127.0.0.1:")
+    for url in (sandbox.aeronpay_url, sandbox.chatzy_url, sandbox.chatzy_stream_url):
+        assert url.startswith(f"{sandbox.url}/")
+
+
+def test_no_address_before_the_start():
+    """A sandbox that does not run says so instead of giving a wrong address."""
+    with pytest.raises(RuntimeError, match="start"):
+        _ = Sandbox().url
+
+
+def test_stop_closes_the_port_and_open_streams(visit):
+    """A stream under way ends, and nobody listens any more."""
+    sandbox = Sandbox(faults=Faults(say="a b c", pause=30)).start()
+    visitor = visit(sandbox)
+    address = sandbox.url
+    request = {"client_referenceId": "r", "user": {"text": "a"}, "stream": True}
+    url = f"{sandbox.aeronpay_url}/create-response"
+    headers = {"client-id": "a", "client-secret": "b"}
+    with visitor.http.stream("POST", url, json=request, headers=headers) as answer:
+        pieces = answer.iter_bytes()
+        next(pieces)
+        sandbox.stop()
+        with pytest.raises(httpx.TransportError):
+            list(pieces)
+    with pytest.raises(httpx.ConnectError):
+        visitor.http.get(address)
+    assert not sandbox.running
+    assert not sandbox.log[0].closed_by_client
+
+
+def test_starting_and_stopping_twice_is_no_harm():
+    """Both can be called at any time."""
+    sandbox = Sandbox()
+    sandbox.start()
+    url = sandbox.url
+    assert sandbox.start().url == url
+    sandbox.stop()
+    sandbox.stop()
+
+
+def test_a_port_can_be_taken_only_once(sandbox):
+    """The second sandbox on a port is an OSError."""
+    port = int(sandbox.url.rpartition(":")[2])
+    with pytest.raises(OSError, match="use"):
+        Sandbox(port).start()
+
+
+def test_connections_are_kept_alive(sandbox):
+    """Several requests go over one connection, a stream among them."""
+    connection = http.client.HTTPConnection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+    headers = {"client-id": "a", "client-secret": "b", "Content-Type": "application/json"}
+    sockets = set()
+    for number in range(3):
+        body = f'{{"client_referenceId": "r{number}", "user": {{"text": "a"}}, "stream": true}}'
+        connection.request("POST", "/aeronpay/create-response", body, headers)
+        assert b"response_completed" in connection.getresponse().read()
+        sockets.add(connection.sock.getsockname())
+    connection.close()
+    assert len(sockets) == 1
+
+
+def test_hundreds_of_connections_at_once(sandbox):
+    """Each gets its answer."""
+    address = ("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
+
+    def ask(number: int) -> bytes:
+        body = b'{"client_referenceId": "n%d", "user": {"text": "a"}}' % number
+        head = b"POST /aeronpay/create-response HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+        head += b"client-id: a\r\nclient-secret: b\r\nContent-Length: %d\r\n\r\n" % len(body)
+        with socket.create_connection(address) as connection:
+            connection.sendall(head + body)
+            return b"".join(iter(lambda: connection.recv(65536), b""))
+
+    with concurrent.futures.ThreadPoolExecutor(64) as pool:
+        answers = list(pool.map(ask, range(300)))
+    assert all(b"One two three." in answer for answer in answers)
+    assert len(sandbox.log) == 300
+
+
+def test_a_body_that_is_not_json(visitor, sandbox):
+    """400 in the service's own form."""
+    url = f"{sandbox.aeronpay_url}/create-response"
+    answer = visitor.http.post(url, content=b"{no", headers={"client-id": "a"})
+    assert answer.status_code == 400
+    assert answer.json()["status"] == "FAILED"
+
+
+def test_a_body_without_a_length(visitor, sandbox):
+    """A chunked request body is refused, and the connection closed behind it."""
+    url = f"{sandbox.aeronpay_url}/create-response"
+    answer = visitor.http.post(url, content=iter([b"{}"]))
+    assert answer.status_code == 400
+    assert "Content-Length" in answer.json()["message"]
+
+
+def test_unknown_addresses_are_logged(visitor, sandbox):
+    """404, and the log holds the path."""
+    assert visitor.http.get(f"{sandbox.url}/elsewhere").status_code == 404
+    assert sandbox.log[0].service == ""
+    assert sandbox.log[0].endpoint == "/elsewhere"
+
+
+def test_stream_calls_stand_on_the_stream_host_only(visitor, sandbox):
+    """Chatzy's two addresses are told apart."""
+    assert visitor.http.get(f"{sandbox.chatzy_url}/get-response").status_code == 404
+    assert visitor.http.get(f"{sandbox.chatzy_stream_url}/init_conversation").status_code == 404
+
+
+def test_the_log_tells_what_was_asked(visitor, sandbox):
+    """Service, endpoint, method, body, status and bytes; not the secret."""
+    answer = visitor.create("a", headers={"client-id": "me", "client-secret": "s3cr3t"})
+    (seen,) = sandbox.log
+    assert (seen.service, seen.endpoint, seen.method) == ("aeronpay", "create-response", "POST")
+    assert seen.body["user"] == {"text": "a"}
+    assert seen.status == 200
+    assert seen.bytes_sent == len(answer.content)
+    assert not seen.closed_by_client
+    assert "s3cr3t" not in repr(seen)
+
+
+def test_the_log_knows_when_a_client_left(visitor, sandbox):
+    """A stream that is closed early is noticed during its pause."""
+    sandbox.misbehave(pause=30.0)
+    url = f"{sandbox.aeronpay_url}/create-response"
+    request = {"client_referenceId": "r", "user": {"text": "a"}, "stream": True}
+    headers = {"client-id": "a", "client-secret": "b"}
+    with visitor.http.stream("POST", url, json=request, headers=headers) as answer:
+        next(answer.iter_bytes())
+    assert sandbox.log.wait(lambda seen: seen[0].closed_by_client and seen[0].done)
+
+
+# Refusals
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+def test_errors_for_the_next_requests(visitor, sandbox, status):
+    """So many requests are refused, then all is well."""
+    sandbox.misbehave(refuse=[{"endpoint": "create-response", "status": status, "times": 2}])
+    codes = [visitor.create().status_code for _ in range(3)]
+    assert codes == [status, status, 200]
+
+
+def test_refusals_are_for_their_endpoint(visitor, sandbox):
+    """Others are served meanwhile."""
+    token = visitor.create().json()["context_token"]
+    sandbox.faults = Faults(refuse=(Refusal("create-response", 500),))
+    assert visitor.fetch(token).status_code == 200
+    assert visitor.create().status_code == 500
+
+
+def test_refusals_are_used_up_in_their_order(visitor, sandbox):
+    """A 429, then a 503."""
+    sandbox.faults = Faults(refuse=(Refusal(status=429), Refusal(status=503)))
+    assert [visitor.create().status_code for _ in range(3)] == [429, 503, 200]
+
+
+@pytest.mark.parametrize("value", ["2", "Wed, 21 Oct 2026 07:28:00 GMT"])
+def test_retry_after(visitor, sandbox, value):
+    """Seconds or a date, as it was given."""
+    sandbox.faults = Faults(refuse=(Refusal(status=429, retry_after=value),))
+    assert visitor.create().headers["retry-after"] == value
+
+
+def test_failed_under_200(visitor, sandbox):
+    """The body says FAILED although the status is 200."""
+    sandbox.faults = Faults(refuse=(Refusal(status=200, message="No."),))
+    answer = visitor.create()
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "FAILED"
+    assert answer.json()["message"] == "No."
+
+
+def test_a_web_page_instead_of_an_answer(visitor, sandbox):
+    """HTML, as a gateway would send it."""
+    sandbox.faults = Faults(refuse=(Refusal(status=502, page="html"),))
+    answer = visitor.create()
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.text.startswith("<!doctype html>")
+
+
+def test_a_redirect(visitor, sandbox):
+    """It leads to an address of the sandbox; the log would show who followed."""
+    sandbox.faults = Faults(refuse=(Refusal(status=302, page="redirect"),))
+    answer = visitor.create()
+    assert answer.status_code == 302
+    assert answer.headers["location"] == "/elsewhere"
+
+
+def test_no_answer_at_all(visitor, sandbox):
+    """The request is read and the connection closed without a byte."""
+    sandbox.faults = Faults(refuse=(Refusal(page="drop"),))
+    with pytest.raises(httpx.RemoteProtocolError):
+        visitor.create()
+    assert sandbox.log.wait(lambda seen: seen[0].done)
+    assert sandbox.log[0].status is None
+
+
+def test_an_error_may_hide_that_the_question_was_taken(visitor, sandbox):
+    """`accepted` does the work first: the reference id is used up."""
+    sandbox.faults = Faults(refuse=(Refusal(status=500, accepted=True),))
+    assert visitor.create(client_referenceId="once").status_code == 500
+    assert "unique" in visitor.create(client_referenceId="once").json()["message"]
+
+
+# Control
+
+
+def test_faults_over_http(visitor, sandbox):
+    """Another process can set, see and reset them."""
+    control = f"{sandbox.url}/control"
+    assert visitor.http.post(control, json={"say": "Moved.", "chunk_size": 2}).status_code == 200
+    assert visitor.http.get(control).json()["say"] == "Moved."
+    assert sandbox.faults.chunk_size == 2
+    visitor.http.post(control, json={"reset": True, "pause": 0.5})
+    assert sandbox.faults == Faults(pause=0.5)
+
+
+@pytest.mark.parametrize("body", [{"says": "x"}, {"pause": "x"}, {"refuse": [{"no": 1}]}, [1]])
+def test_faults_that_do_not_exist(visitor, sandbox, body):
+    """400 with the reason, and nothing is changed."""
+    before = sandbox.faults
+    answer = visitor.http.post(f"{sandbox.url}/control", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["message"]
+    assert sandbox.faults == before
+
+
+def test_the_log_over_http(visitor, sandbox):
+    """It can be read and cleared, and does not log that."""
+    visitor.create("hello")
+    (seen,) = visitor.http.get(f"{sandbox.url}/log").json()
+    assert seen["body"]["user"]["text"] == "hello"
+    visitor.http.delete(f"{sandbox.url}/log")
+    assert visitor.http.get(f"{sandbox.url}/log").json() == []
+
+
+def test_a_web_page_cannot_take_control(visitor, sandbox):
+    """Neither by a plain form's content type nor by a name that leads here."""
+    control = f"{sandbox.url}/control"
+    assert visitor.http.post(control, content=b'{"say": "x"}').status_code == 415
+    strange = {"Host": "evil.example"}
+    assert visitor.http.post(control, json={"say": "x"}, headers=strange).status_code == 403
+    assert sandbox.faults.say == "One two three."
