@@ -11,6 +11,7 @@ list, and longer code stays plain.
 
 from __future__ import annotations
 
+import re
 from functools import cache, lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -47,6 +48,9 @@ CLASSES = {
 """The kinds of token that get an element, and its class."""
 
 
+_LAST_LINE_END = re.compile(r"\n(</span>)?\Z")
+
+
 @lru_cache(maxsize=256)
 def highlight(code: str, language: str) -> str:
     """Return ``code`` as HTML for the inside of ``<pre>``; plain where ``language`` is unknown.
@@ -56,19 +60,20 @@ def highlight(code: str, language: str) -> str:
     name = language.lower()
     if name not in LANGUAGES or len(code) > CODE_LIMIT:
         return escapeHtml(code)
-    tokens = ((_class(kind), value) for kind, value in _lexer(name).get_tokens(code))
+    # Some lexers need the last line's end too; it is taken off again.
+    tokens = [(_class(kind), value) for kind, value in _lexer(name).get_tokens(f"{code}\n")]
     html = []
-    for name, run in groupby(tokens, key=lambda token: token[0]):
+    for kind, run in groupby(tokens, key=lambda token: token[0]):
         text = escapeHtml("".join(value for _, value in run))
-        html.append(f'<span class="{name}">{text}</span>' if name else text)
-    return "".join(html)
+        html.append(f'<span class="{kind}">{text}</span>' if kind else text)
+    return _LAST_LINE_END.sub(r"\1", "".join(html))
 
 
 @cache
 def _lexer(language: str) -> Lexer:
     from pygments.lexers import get_lexer_by_name
 
-    return get_lexer_by_name(language, stripnl=False, ensurenl=False)
+    return get_lexer_by_name(language, stripnl=False)
 
 
 @cache

@@ -43,11 +43,17 @@ _TAGS = """
 p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a
 table thead tbody tr th td span div
 """
+_ALIGNMENTS = {"text-align:left", "text-align:center", "text-align:right"}
 KEPT_LENGTH = 8_000
 """Characters of a segment whose HTML is kept."""
+MATH_SEEN = 2_000
+"""Characters before a fence in which the beginning of a block of math is sought."""
+PARAGRAPH_LIMIT = 10_000
+"""Characters of a paragraph beyond which it is shown as plain text."""
 URL_SHOWN = 80
 """Characters of an address that are shown where it stands for a text."""
 
+_DEFINITION = re.compile(r"^[ \t>*+\-\d.)]*\[(?:[^\[\]\\]|\\.){1,999}\]:", re.MULTILINE | re.DOTALL)
 _NOTABLE_LINE = re.compile(
     r"^(?:(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>.*)|(?:\*\*|[^\s\d*+~-]))",
     re.MULTILINE,
@@ -90,10 +96,26 @@ class _Renderer(RendererHTML):
         return code_html(tex)
 
 
+def _skip_endless(state: StateCore) -> None:
+    """Take very long paragraphs as they are: some that no person writes take the square of it."""
+    for token in state.tokens:
+        if token.type == "inline" and len(token.content) > PARAGRAPH_LIMIT:
+            token.type = "text"
+
+
+def _align_cells(state: StateCore) -> None:
+    """Say of each cell how it is aligned: in HTML output, Jupyter aligns them all to the right."""
+    for token in state.tokens:
+        if token.type in {"td_open", "th_open"}:
+            token.attrs.setdefault("style", "text-align:left")
+
+
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer)
     parser.enable(["table", "strikethrough"])
+    parser.core.ruler.before("inline", "skip_endless", _skip_endless)
     parser.core.ruler.push("tame_links", _tame_links)
+    parser.core.ruler.push("align_cells", _align_cells)
     use_math(parser)
     return parser
 
@@ -117,7 +139,7 @@ def segments(markdown: str) -> list[str]:
     makes no difference, there are no further cuts. Nor are there any where links are defined,
     since a definition works everywhere.
     """
-    if "]:" in markdown:
+    if _DEFINITION.search(markdown):
         return [markdown]
     starts = [0]
     fence, indent, end = "", 0, 0
@@ -126,22 +148,31 @@ def segments(markdown: str) -> list[str]:
         if fence:
             if not marker or marker[0] != fence[0] or len(marker) < len(fence) or line["info"]:
                 continue
-            if indent and not _is_indented(markdown[end : line.start()], indent):
+            if indent and not _is_indented(markdown[end : line.end()], indent):
                 break
             fence = ""
             continue
         if marker:
             if marker[0] == "`" and "`" in line["info"]:
                 continue
+            if _may_be_math(markdown, line.start()):
+                break
             fence, indent, end = marker, len(line["indent"]), line.end()
             if indent:
                 continue
         if markdown.startswith("\n\n", line.start() - 2):
             starts.append(line.start())
-    return [
-        markdown[begin:end].strip("\n")
-        for begin, end in zip(starts, [*starts[1:], None], strict=True)
-    ]
+    return [markdown[begin:end] for begin, end in zip(starts, [*starts[1:], None], strict=True)]
+
+
+def _may_be_math(markdown: str, end: int) -> bool:
+    """Whether the line that begins at ``end`` may be one of a block of math."""
+    begin = max(0, end - MATH_SEEN)
+    block = markdown.rfind("\n\n", begin, end)
+    if block < 0 < begin:
+        return True
+    before = markdown[max(block, begin) : end]
+    return "$$" in before or "\\[" in before or "\\begin{" in before
 
 
 def _is_indented(lines: str, indent: int) -> bool:
@@ -167,7 +198,7 @@ def code_html(code: str, language: str = "") -> str:
     """Return a code block in the form that Jupyter's own style sheets colour."""
     code = code.removesuffix("\n")
     # A parser of HTML drops a line end that follows <pre>.
-    guard = "\n" if code.startswith("\n") else ""
+    guard = "<span></span>" if code.startswith("\n") else ""
     return f'<div class="highlight"><pre>{guard}{highlight(code, language)}</pre></div>\n'
 
 
@@ -277,7 +308,9 @@ def _scheme(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:  # brackets that are no IPv6 address
         return ""
-    return parts.scheme if parts.hostname or parts.scheme == "mailto" else ""
+    if parts.scheme == "mailto" or (parts.hostname and "%" not in parts.hostname):
+        return parts.scheme
+    return ""
 
 
 def _short(url: str) -> str:
@@ -298,6 +331,7 @@ _TRUSTING_PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _CLEANER = nh3.Cleaner(
     tags=set(_TAGS.split()),
     attributes={"a": {"href"}, "ol": {"start"}},
+    tag_attribute_values={"td": {"style": _ALIGNMENTS}, "th": {"style": _ALIGNMENTS}},
     allowed_classes={
         "div": {"highlight", "math"},
         "span": {"math", "image", *CLASSES.values()},

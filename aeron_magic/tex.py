@@ -26,15 +26,15 @@ __all__ = ["inert", "may_be_typeset", "use_math"]
 BLOCK_LINES = 200
 """Lines a block of math may have; so that an opener without its end costs little."""
 
-# Lengths are bounded for the same reason. No code span can begin within math.
-_INLINE = {
-    "$": re.compile(
-        r"\$\$(?!\$)(?:[^`$\\]|\\.){1,4000}?\$\$"
-        r"|(?<![A-Za-z0-9$\\])\$(?![\s$])(?P<tex>(?:[^`$\\]|\\.){1,1000}?)(?<!\s)\$(?![A-Za-z0-9$])",
-        re.DOTALL,
-    ),
-    "\\": re.compile(r"\\\([^`]{1,2000}?\\\)|\\\[[^`]{1,4000}?\\\]", re.DOTALL),
-}
+INLINE_LENGTH = 4_000
+"""Characters that math within a paragraph may have, for the same reason."""
+
+# Not beyond the next dollar, so that no opener is looked at twice; and no code span within.
+_DOLLARS = re.compile(
+    r"\$\$(?!\$)(?:[^`$\\]|\\.){1,4000}?\$\$"
+    r"|(?<![A-Za-z0-9$\\])\$(?![\s$])(?P<tex>(?:(?!\*\*)[^`$\\]|\\.){1,1000}?)(?<!\s)\$(?![A-Za-z0-9$])",
+    re.DOTALL,
+)
 _MONEY = re.compile(r"\d[^\\^_={}]*\s[A-Za-z]{2,}[^\\^_={}]*")
 _BLOCK = re.compile(r"\$\$|\\\[|\\begin\{[A-Za-z]{1,30}\*?\}")
 _AFTER_BLOCK = re.compile(r"\s*[.,;:]?\s*")
@@ -67,16 +67,32 @@ def inert(text: str) -> str:
 
 
 def _math_inline(state: StateInline, silent: bool) -> bool:
-    pattern = _INLINE.get(state.src[state.pos])
-    if pattern is None:
-        return False
-    match = pattern.match(state.src, state.pos, state.posMax)
-    if match is None or _MONEY.fullmatch(match.groupdict().get("tex") or ""):
+    is_dollar = state.src[state.pos] == "$"
+    end = _end_of_dollars(state) if is_dollar else _end_of_brackets(state)
+    if end is None:
         return False
     if not silent:
-        state.push("math_inline", "", 0).content = match.group()
-    state.pos = match.end()
+        state.push("math_inline", "", 0).content = state.src[state.pos : end]
+    state.pos = end
     return True
+
+
+def _end_of_dollars(state: StateInline) -> int | None:
+    match = _DOLLARS.match(state.src, state.pos, state.posMax)
+    if match is None or _MONEY.fullmatch(match["tex"] or ""):
+        return None
+    return match.end()
+
+
+def _end_of_brackets(state: StateInline) -> int | None:
+    begin = state.pos + 2
+    closer = {"\\(": "\\)", "\\[": "\\]"}.get(state.src[state.pos : begin])
+    if closer is None:
+        return None
+    found = state.src.find(closer, begin, min(state.posMax, begin + INLINE_LENGTH))
+    if found <= begin or "`" in state.src[begin:found]:
+        return None
+    return found + 2
 
 
 def _math_block(state: StateBlock, first: int, end: int, silent: bool) -> bool:
@@ -89,18 +105,13 @@ def _math_block(state: StateBlock, first: int, end: int, silent: bool) -> bool:
     closer = {"$$": "$$", "\\[": "\\]"}.get(
         opener.group(), opener.group().replace("begin", "end", 1)
     )
-    begin = opener.end()
-    for line in range(first, min(end, first + BLOCK_LINES)):
-        if state.isEmpty(line) or state.sCount[line] < state.blkIndent:
-            return False
-        found = state.src.find(closer, begin, state.eMarks[line])
-        if found >= 0:
-            after = found + len(closer)
-            break
-        begin = state.eMarks[line]
-    else:
+    # Up to which line there surely is no end: it need not be sought again.
+    unclosed: dict[str, int] = state.env.setdefault("unclosed_math", {})
+    if first < unclosed.get(closer, 0):
         return False
-    if not _AFTER_BLOCK.fullmatch(state.src, after, state.eMarks[line]):
+    line, after = _find_closer(closer, state, first, opener.end(), end)
+    if after < 0 or not _AFTER_BLOCK.fullmatch(state.src, after, state.eMarks[line]):
+        unclosed[closer] = line
         return False
     if not silent:
         token = state.push("math_block", "", 0)
@@ -108,3 +119,18 @@ def _math_block(state: StateBlock, first: int, end: int, silent: bool) -> bool:
         token.map = [first, line + 1]
         state.line = line + 1
     return True
+
+
+def _find_closer(
+    closer: str, state: StateBlock, first: int, begin: int, end: int
+) -> tuple[int, int]:
+    """Return the line of ``closer`` and the position after it; -1 where the block has none."""
+    line = first
+    for line in range(first, min(end, first + BLOCK_LINES)):
+        if state.isEmpty(line) or state.sCount[line] < state.blkIndent:
+            break
+        found = state.src.find(closer, begin, state.eMarks[line])
+        if found >= 0:
+            return line, found + len(closer)
+        begin = state.eMarks[line]
+    return line, -1

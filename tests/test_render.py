@@ -1,0 +1,251 @@
+"""Replies as HTML that can do no harm, as Markdown and as plain text.
+
+The cases are files: a title, the input and what is expected, with a line of one dot between.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aeron_magic.errors import UsageError
+from aeron_magic.render import FORMATS, mimebundle, to_html, to_markdown, to_plain
+
+FIXTURES = Path(__file__).parent / "fixtures" / "render"
+
+_TAGS = """
+p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a
+table thead tbody tr th td span div
+"""
+TAGS = {*_TAGS.split()}
+CLASSES = {"highlight", "math", "image", "c", "gd", "gi", "k", "m", "o", "s"}
+ALIGNMENTS = {"text-align:left", "text-align:center", "text-align:right"}
+
+HOSTILE = st.lists(
+    st.sampled_from(
+        [
+            *"<>\"'`[]()!&;:/\\ \n\t|$*_~#=-",
+            *("<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</", "<!--", "-->"),
+            *("javascript:alert(1)", "https://e.example/x", "data:text/html,x", "![a](", "[a]: "),
+            *("```", "```html\n", "\n```\n", "\n\n", "\n- ", "\n> ", "    ", "| a |\n|---|\n"),
+            *(' onclick="x"', ' style="x"', "&lt;", "&#106;", "\\(", "\\)", "$$", "\x1b[", "\x00"),
+            *("\\href{x}", "</pre>", "</span>", "<a href=", "<svg ", "<style>", "<b>", "x"),
+        ]
+    ),
+    max_size=25,
+).map("".join)
+
+
+def cases(name: str) -> Iterator[object]:
+    lines = iter((FIXTURES / f"{name}.md").read_bytes().decode().split("\n"))
+    for title in lines:
+        if title:
+            assert next(lines) == "."
+            given_, expected = (
+                "".join(f"{line}\n" for line in iter(lines.__next__, ".")) for _ in "ab"
+            )
+            yield pytest.param(given_, expected, id=title)
+
+
+class Page(HTMLParser):
+    """Collects what a page consists of, as a browser would see it."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[tuple[str, str, str]] = set()
+        self.other: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {(tag, name, value or "") for name, value in attrs}
+        if tag not in {"br", "hr"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_comment(self, data: str) -> None:
+        self.other.append(data)
+
+    def handle_decl(self, decl: str) -> None:
+        self.other.append(decl)
+
+    handle_pi = unknown_decl = handle_decl
+
+
+def assert_harmless(html: str) -> None:
+    page = Page(html)
+    assert page.tags <= TAGS
+    assert not page.other
+    assert not page.open
+    for tag, name, value in page.attributes:
+        match tag, name:
+            case ("a", "href"):
+                assert urlsplit(value).scheme in {"http", "https", "mailto"}
+            case ("a", "rel"):
+                assert value == "noopener noreferrer"
+            case ("ol", "start"):
+                assert value.isdigit()
+            case ("span" | "div", "class"):
+                assert value in CLASSES
+            case ("td" | "th", "style"):
+                assert value in ALIGNMENTS
+            case _:
+                pytest.fail(f"{name}={value!r} on <{tag}>")
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [*cases("markdown"), *cases("math"), *cases("links"), *cases("hostile")],
+)
+def test_html(markdown: str, expected: str) -> None:
+    html = to_html(markdown)
+    assert html == expected
+    assert_harmless(html)
+
+
+@pytest.mark.parametrize(("markdown", "expected"), [*cases("entry")])
+def test_markdown_entry(markdown: str, expected: str) -> None:
+    assert to_markdown(markdown) == expected
+
+
+@given(HOSTILE)
+def test_whatever_the_reply_only_allowed_html_comes_out(markdown: str) -> None:
+    assert_harmless(to_html(markdown))
+    assert_harmless(to_html(markdown, growing=True))
+
+
+@given(HOSTILE)
+def test_whatever_the_reply_the_markdown_entry_has_nothing_active(markdown: str) -> None:
+    from markdown_it import MarkdownIt
+
+    trusting = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    for token in trusting.parse(to_markdown(markdown)):
+        for inner in [token, *(token.children or ())]:
+            assert inner.type not in {"html_block", "html_inline", "image"}
+
+
+@given(HOSTILE, st.sampled_from([*FORMATS]), st.text(max_size=20))
+def test_every_format_is_harmless_with_any_note(text: str, name: str, note: str) -> None:
+    html = mimebundle(text, format=name, note=note)["text/html"]
+    assert_harmless(html.replace("<small>", "").replace("</small>", ""))
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *("a\n", "b *c*\n", "\n", "\n\n", "- x\n", "  y\n", "   z\n", "1. n\n", "2. m\n"),
+                *(
+                    "```\n",
+                    "```py\n",
+                    "  ```\n",
+                    "   ```js\n",
+                    "~~~\n",
+                    "````\n",
+                    "> q\n",
+                    "> ```\n",
+                ),
+                *("    code\n", "# h\n", "| a | b |\n|---|---|\n", "| 1 | 2 |\n", "$$\n", "\\[\n"),
+                *(
+                    "**b**\n",
+                    "---\n",
+                    "===\n",
+                    "\\]\n",
+                    "- ```\n",
+                    "[r]\n",
+                    "[r]: https://r.example\n",
+                ),
+            ]
+        ),
+        max_size=30,
+    ).map("".join)
+)
+def test_segments_give_the_html_of_the_whole(markdown: str) -> None:
+    """Results are kept by segment, and no reader can tell; a definition makes one of all."""
+    assert to_html(markdown) == to_html(f"[zz]: https://z.example\n\n{markdown}")
+
+
+def test_the_same_reply_gives_the_same_bundle() -> None:
+    text = "# Hi\n\n```python\nx = 1\n```\n"
+    assert mimebundle(text) == mimebundle(text)
+    assert sorted(mimebundle(text)) == ["text/html", "text/markdown", "text/plain"]
+
+
+def test_a_note_stands_below_in_all_three() -> None:
+    bundle = mimebundle("Hi", note="Interrupted by *you*, for $5 or $6")
+    assert bundle == {
+        "text/html": "<p>Hi</p>\n<p><small><em>Interrupted by *you*, for <span>$</span>5 or "
+        "<span>$</span>6</em></small></p>\n",
+        "text/markdown": "Hi\n\n*Interrupted by \\*you\\*, for \\$5 or \\$6*",
+        "text/plain": "Hi\n\n[Interrupted by *you*, for $5 or $6]",
+    }
+
+
+@pytest.mark.parametrize("text", ["```py\nx", "```py\nx\n", "```", "````\n```\n", "~~~\n```"])
+def test_a_note_is_not_taken_for_code(text: str) -> None:
+    """A reply that was cut off within a fence does not swallow the note."""
+    markdown = mimebundle(text, note="Cut off")["text/markdown"]
+    assert to_html(markdown).endswith("<p><em>Cut off</em></p>\n")
+
+
+@pytest.mark.parametrize("text", ["```py\nx\n```", "```py\nx\n```\n\n", "````\n```\n````  ", "Hi"])
+def test_a_fence_that_is_closed_is_not_closed_again(text: str) -> None:
+    markdown = mimebundle(text, note="Cut off")["text/markdown"]
+    assert markdown == f"{text}\n\n*Cut off*"
+
+
+def test_the_markdown_entry_can_be_left_out() -> None:
+    assert sorted(mimebundle("x", markdown=False)) == ["text/html", "text/plain"]
+
+
+def test_text_is_shown_letter_for_letter() -> None:
+    bundle = mimebundle("a *b*\n```\n<i> $x$", format="text")
+    assert bundle == {
+        "text/html": '<div class="highlight"><pre>a *b*\n```\n&lt;i&gt; $x$</pre></div>\n',
+        "text/markdown": "````text\na *b*\n```\n<i> $x$\n````",
+        "text/plain": "a *b*\n```\n<i> $x$",
+    }
+
+
+def test_an_unknown_format_is_a_usage_error_that_names_the_known() -> None:
+    with pytest.raises(UsageError, match="'nope'") as caught:
+        mimebundle("x", format="nope")
+    assert "markdown, text" in caught.value.hint
+
+
+def test_plain_text_is_scrubbed() -> None:
+    assert to_plain("a\x1b[2J *b*") == "a *b*"
+
+
+def test_half_a_character_does_not_stop_the_rendering() -> None:
+    assert to_html("a \ud83d b") == "<p>a \ufffd b</p>\n"
+
+
+def test_code_that_still_grows_is_coloured_when_it_ends() -> None:
+    assert "span" not in to_html("```py\nimport x", growing=True)
+    assert "span" in to_html("```py\nimport x\n```", growing=True)
+    assert "span" in to_html("```py\nimport x")
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
+    code = (
+        "import sys, json, aeron_magic.render, aeron_magic.pieces, aeron_magic.scrub;"
+        "aeron_magic.render.to_plain('x'); aeron_magic.render.to_markdown('x');"
+        "print(json.dumps(sorted({name.split('.')[0] for name in sys.modules})))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert not {"markdown_it", "nh3", "pygments", "IPython"} & set(json.loads(run.stdout))
