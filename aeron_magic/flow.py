@@ -86,12 +86,13 @@ class Request:
 class Answer:
     """What the server answered. Header names are in lower case.
 
-    ``seconds`` is how long it took: a flow has no clock of its own.
+    ``seconds`` is how long it took: a flow has no clock of its own. Headers and body may repeat a
+    secret and are left out of the repr.
     """
 
     status: int
-    headers: Mapping[str, str]
-    body: bytes = b""
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes = field(default=b"", repr=False)
     seconds: float = 0.0
 
     @property

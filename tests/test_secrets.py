@@ -1,0 +1,135 @@
+"""No secret is shown: not in a repr, an error, a traceback of any kind, or a log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import pickle
+import pprint
+import traceback
+from collections.abc import Callable
+
+import pytest
+from IPython.core.ultratb import VerboseTB
+
+from aeron_magic import AeronError, AsyncClient, Client
+from aeron_magic.events import Chunk
+from aeron_magic.flow import Open, Question, Send
+from aeron_magic.sandbox import Refusal, Sandbox
+from aeron_magic.services import load
+from aeron_magic.settings import Settings
+from aeron_magic.streams import Run
+
+SECRET = "s3cr3t-0815-do-not-show"
+ECHO = f"your secret {SECRET} is wrong"
+
+
+@pytest.fixture
+def settings(sandbox: Sandbox) -> Settings:
+    return Settings("aeronpay", sandbox.aeronpay_url, client_id="me", client_secret=SECRET)
+
+
+def verbose(error: BaseException) -> str:
+    """What IPython's most talkative mode shows: the values of all variables of all frames."""
+    shown = VerboseTB(theme_name="nocolor", include_vars=True).structured_traceback(
+        type(error), error, error.__traceback__
+    )
+    return "\n".join(shown)
+
+
+def every_way(error: AeronError) -> str:
+    ways: list[Callable[[], object]] = [
+        lambda: str(error),
+        lambda: repr(error),
+        lambda: pprint.pformat(vars(error)),
+        lambda: pickle.dumps(error),
+        lambda: "".join(traceback.format_exception(error)),
+        lambda: error.lines(partial_limit=None),
+        error._render_traceback_,  # what IPython shows in each of its modes
+    ]
+    return "\n".join(str(way()) for way in ways)
+
+
+def test_the_talkative_traceback_shows_variables() -> None:
+    """Else it would mean nothing that a secret is not in it."""
+    marked = [0, 8, 1, 5]
+    with pytest.raises(IndexError) as caught:
+        marked[8]
+    assert "[0, 8, 1, 5]" in verbose(caught.value)
+
+
+def test_no_repr_shows_it(settings: Settings) -> None:
+    """Settings, clients, services and requests, alone and in a container."""
+    with Client(settings=settings) as client:
+        request = client.service.create(Question("Well?"))
+        assert request.headers["client-secret"] == SECRET
+        values = [settings, client, client.service, request, Send(request), Open(request)]
+        shown = [repr(values), str(values), pprint.pformat(values), *map(str, values)]
+        shown += [repr(vars(client)), repr(vars(client.service))]
+        shown.append(repr(client.stream("Well?")))
+        shown.append(repr(vars(client.stream("Well?"))))
+    assert not [text for text in shown if SECRET in text]
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        Refusal(status=403, message=ECHO),
+        Refusal(status=400, message=ECHO),
+        Refusal(status=200, message=ECHO),
+        Refusal(status=500, message=ECHO),
+        Refusal(status=302, page="redirect", location=f"/?{SECRET}"),
+        Refusal(status=200, page="html"),
+        Refusal(page="drop"),
+    ],
+    ids=lambda refusal: f"{refusal.status}-{refusal.page}",
+)
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_no_failure_shows_it(
+    settings: Settings,
+    sandbox: Sandbox,
+    refusal: Refusal,
+    kind: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Also where the service repeats it; nor do the libraries' logs."""
+    caplog.set_level(logging.DEBUG)
+    sandbox.misbehave(refuse=[refusal])
+
+    async def ask_async() -> None:
+        async with AsyncClient(settings=settings) as client:
+            await client.ask("Well?")
+
+    def ask() -> None:
+        with Client(settings=settings) as client:
+            client.ask("Well?")
+
+    with pytest.raises(AeronError) as caught:
+        ask() if kind == "sync" else asyncio.run(ask_async())
+    if refusal.message != ECHO:  # else it is in what came, whatever we do
+        assert SECRET not in verbose(caught.value)
+    assert SECRET not in every_way(caught.value)
+    if refusal.page != "redirect":  # the library logs what the server sent
+        assert SECRET not in caplog.text
+    assert caplog.records
+
+
+def test_a_failed_reply_that_repeats_it_does_not_show_it(
+    settings: Settings, sandbox: Sandbox
+) -> None:
+    """In the text that had come, either."""
+    sandbox.misbehave(say=f"{ECHO} {ECHO} {ECHO}", generation="fails-with-event")
+    with Client(settings=settings) as client, pytest.raises(AeronError) as caught:
+        client.ask("Well?")
+    assert "[secret]" in caught.value.partial
+    assert SECRET not in every_way(caught.value)
+    assert SECRET not in pprint.pformat(sandbox.log.as_json())
+
+
+def test_an_interrupt_does_not_show_it(settings: Settings) -> None:
+    """Neither in the text that had come."""
+    run = Run(load(settings).ask(Question("Well?")), settings)
+    run.take([Chunk(ECHO)])
+    error = run.interrupt()
+    assert "[secret]" in error.partial
+    assert SECRET not in every_way(error)
