@@ -7,20 +7,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from find_browser import find_browser
+from find_browser import FLAGS, find_browser
 from jupyter_site import Site, running_site
 from notebook_page import NotebookPage
 from playwright.sync_api import Browser, BrowserContext, sync_playwright
-
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 NewPage = Callable[[], NotebookPage]
 
@@ -34,7 +24,7 @@ def chromium() -> Iterator[Browser]:
         if path is None:
             message = "no Chromium on PATH, and Playwright has none (python tests/run.py)"
             (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
-        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
         browser.close()
 

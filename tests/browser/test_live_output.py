@@ -71,7 +71,8 @@ def test_text_grows_in_place(
     assert len(set(texts)) > 10
     assert [text for text in texts if not whole.startswith(text)] == []
     heights = [height for height, _ in states]
-    assert heights == sorted(heights)
+    if frontend == "lab":  # Notebook 7 puts a long output into a scrolling box, by itself
+        assert heights == sorted(heights)
     assert [len(text) for text in texts] == sorted(len(text) for text in texts)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from nbformat import NotebookNode
-from notebook_page import NotebookPage
+from notebook_page import NotebookPage, without_outputs
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
@@ -18,15 +18,6 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "01-quickstart.ipynb"
 def committed() -> NotebookNode:
     """The notebook as it is in the repository, with its outputs."""
     return nbformat.read(NOTEBOOK, as_version=4)
-
-
-def without_outputs(notebook: NotebookNode) -> NotebookNode:
-    """A copy as a newcomer would type it."""
-    copy = nbformat.from_dict(notebook)
-    for cell in copy.cells:
-        if cell.cell_type == "code":
-            cell.outputs, cell.execution_count = [], None
-    return copy
 
 
 def test_the_quickstart_runs_from_top_to_bottom(
@@ -45,6 +36,8 @@ def test_the_quickstart_runs_from_top_to_bottom(
         for new, old in zip(fresh, cell.outputs, strict=True):
             if new["output_type"] == "display_data":
                 assert "".join(new["data"]["text/html"]) == "".join(old.data["text/html"])
+    lab.screenshot(screenshots / "quickstart-light-end.png")
+    lab.scroll_to(1)
     lab.screenshot(screenshots / "quickstart-light.png")
     lab.theme("JupyterLab Dark")
     lab.screenshot(screenshots / "quickstart-dark.png")

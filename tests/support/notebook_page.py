@@ -12,12 +12,13 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import nbformat
 from jupyter_site import Site
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
 from playwright.sync_api import ConsoleMessage, Page, Request
 
-__all__ = ["NotebookPage", "notebook_of"]
+__all__ = ["Frontend", "NotebookPage", "Theme", "notebook_of", "without_outputs"]
 
 Frontend = Literal["lab", "notebook"]
 Theme = Literal["JupyterLab Light", "JupyterLab Dark"]
@@ -37,6 +38,15 @@ def notebook_of(*sources: str) -> NotebookNode:
         "language": "python",
     }
     return notebook
+
+
+def without_outputs(notebook: NotebookNode) -> NotebookNode:
+    """A copy of a notebook as it is before it has ever run."""
+    copy = nbformat.from_dict(notebook)
+    for cell in copy.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return copy
 
 
 class NotebookPage:
@@ -76,7 +86,9 @@ class NotebookPage:
 
     # Opening -------------------------------------------------------------------------------
 
-    def open(self, *cells: str | NotebookNode, frontend: Frontend = "lab") -> NotebookPage:
+    def open(
+        self, *cells: str | NotebookNode, frontend: Frontend = "lab", name: str | None = None
+    ) -> NotebookPage:
         """Open a new notebook and wait for its kernel.
 
         Parameters
@@ -85,12 +97,14 @@ class NotebookPage:
             The sources of its code cells; or one whole notebook.
         frontend
             JupyterLab or Notebook 7.
+        name
+            The file's name; by default one that no other test uses.
         """
         if len(cells) == 1 and isinstance(cells[0], NotebookNode):
             notebook = cells[0]
         else:
             notebook = notebook_of(*cast(Sequence[str], cells))
-        self.name = f"test-{next(_numbers)}.ipynb"
+        self.name = name or f"test-{next(_numbers)}.ipynb"
         self.site.write(self.name, notebook)
         if frontend == "lab" == self._loaded:
             # Not by the command that closes: it would ask whether to save what has changed.
@@ -228,6 +242,17 @@ class NotebookPage:
         self.command("apputils:change-theme", theme=name)
         dark = "false" if name == "JupyterLab Dark" else "true"
         self.page.wait_for_selector(f"body[data-jp-theme-light='{dark}']", state="attached")
+
+    def scroll_to(self, index: int) -> None:
+        """Bring a cell to the top; none is selected then but the first."""
+        self._activate(0)
+        self.page.evaluate(
+            "index => { const content = jupyterapp.shell.currentWidget.content;"
+            " content.mode = 'command';"
+            " content.widgets[index].node.scrollIntoView({block: 'start'}); }",
+            index,
+        )
+        self.page.wait_for_timeout(500)  # until the toolbar of the cell before has faded
 
     def screenshot(self, path: Path, index: int | None = None) -> None:
         """The whole window, or one cell, as PNG."""

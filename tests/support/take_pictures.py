@@ -1,0 +1,56 @@
+"""Take the README's pictures anew, from a real JupyterLab: ``python tests/support/take_pictures.py``.
+
+It needs what the browser tests need (``python3 tests/run.py`` sets that up).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import nbformat
+from find_browser import FLAGS, find_browser
+from jupyter_site import Site, running_site
+from notebook_page import NotebookPage, without_outputs
+from playwright.sync_api import Page, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+IMAGES = ROOT / "notebooks" / "images"
+WIDTH, HEIGHT = 1000, 766
+
+
+def quickstart(page: Page, site: Site) -> None:
+    """Two questions of the quickstart and their answers."""
+    opened = NotebookPage(page, site)
+    notebook = without_outputs(
+        nbformat.read(ROOT / "notebooks" / "01-quickstart.ipynb", as_version=4)
+    )
+    opened.open(notebook, name="01-quickstart.ipynb")
+    opened.command("application:toggle-left-area")
+    opened.run_all()
+    opened.save()
+    first = next(i for i, cell in enumerate(notebook.cells) if cell.source.startswith("%%aeron"))
+    opened.scroll_to(first)
+    page.mouse.move(0, 0)
+    # Without the status bar, which says nothing here.
+    clip = {"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT - 26}
+    page.screenshot(path=IMAGES / "quickstart.png", clip=clip)
+
+
+def main() -> None:
+    """Take them all."""
+    with (
+        tempfile.TemporaryDirectory() as home,
+        running_site(Path(home)) as site,
+        sync_playwright() as playwright,
+    ):
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=FLAGS)
+        context = browser.new_context(
+            viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=1.5
+        )
+        quickstart(context.new_page(), site)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()
