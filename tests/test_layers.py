@@ -20,8 +20,8 @@ flow reply framing settings
 retry refusal record recording cassette
 services services.
 wire streams client
-turns book history_file history keeper conversation
-tex highlight safe_html render pieces batch insert jupyter.table jupyter.line
+turns compare book history_file history keeper conversation
+tex highlight safe_html render export pieces batch insert jupyter.table jupyter.line
 jupyter jupyter.
 """
 ORDER = TABLE.split()
