@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         UsageError,
         ValueRefused,
     )
+    from aeron_magic.jupyter.panel import ChatPanel
     from aeron_magic.reply import Message, Reply
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "AsyncClient",
     "AsyncStream",
     "AuthenticationError",
+    "ChatPanel",
     "Client",
     "Conversation",
     "CredentialsError",
@@ -68,6 +70,7 @@ __version__ = "0.1.0"
 _ELSEWHERE = {
     "AsyncClient": "client",
     "AsyncStream": "client",
+    "ChatPanel": "jupyter.panel",
     "Client": "client",
     "Conversation": "conversation",
     "Message": "reply",

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -28,13 +28,20 @@ class Background:
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start ``work`` on the loop; its future, which can be cancelled from any thread."""
+        return asyncio.run_coroutine_threadsafe(work, self._running())
+
+    def call(self, act: Callable[[], object]) -> None:
+        """Have ``act`` called on the loop, after what was handed over before it."""
+        self._running().call_soon_threadsafe(act)
+
+    def _running(self) -> asyncio.AbstractEventLoop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
                 threading.Thread(
                     target=self._loop.run_forever, name="aeron-magic", daemon=True
                 ).start()
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+            return self._loop
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` on the loop and wait for it; an interrupt of the caller cancels it."""

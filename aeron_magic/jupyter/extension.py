@@ -7,7 +7,7 @@ from typing import Any
 
 from aeron_magic.jupyter.magic import AeronMagics
 
-__all__ = ["load", "unload"]
+__all__ = ["load", "loaded", "unload"]
 
 _loaded: dict[int, AeronMagics] = {}
 
@@ -25,6 +25,13 @@ def load(shell: Any) -> None:
     completion.register(shell, matcher)
     asking.register(shell)
     _loaded[id(shell)] = magics
+
+
+def loaded(shell: Any) -> AeronMagics:
+    """The magics of this shell; the extension is loaded if it is not."""
+    if id(shell) not in _loaded:
+        shell.extension_manager.load_extension("aeron_magic")
+    return _loaded[id(shell)]
 
 
 def unload(shell: Any) -> None:

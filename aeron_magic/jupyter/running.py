@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from aeron_magic.client import AsyncStream
@@ -41,6 +42,8 @@ class Running:
         self.ended = threading.Event()
         self.error: AeronError | None = None
         self._stream = stream
+        self._background = background
+        self._followers: list[Callable[[], None]] = []
         self._begun = False
         self._future: Future[None] = background.start(self._read())
         self._future.add_done_callback(self._never_begun)
@@ -63,6 +66,8 @@ class Running:
                 async for _ in stream:
                     if not changed.is_set():
                         changed.set()
+                    for tell in self._followers:
+                        tell()
         except AeronError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - the cell must end, and say why
@@ -74,14 +79,28 @@ class Running:
             self.error.__cause__ = error
         finally:
             self._end()
+            self._tell()
 
     def _never_begun(self, future: Future[None]) -> None:
         if not self._begun:
             self._end()
+            self._background.call(self._tell)
 
     def _end(self) -> None:
         self.ended.set()
         self.changed.set()
+
+    def _tell(self) -> None:
+        for tell in self._followers:
+            tell()
+
+    def follow(self, tell: Callable[[], None]) -> None:
+        """Have ``tell`` called now, after each piece, and at the end; only on the background loop.
+
+        It is called for every chunk: whoever shows something has to pace itself.
+        """
+        self._followers.append(tell)
+        tell()
 
     def cancel(self) -> None:
         """Stop reading and close the connection; what came is kept."""

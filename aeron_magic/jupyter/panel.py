@@ -1,0 +1,102 @@
+"""The chat panel: a widget that shows the kernel's conversation and asks in it.
+
+The widget is only the edge: what pages say is read here and handed to the room, what the room says
+is sent to the pages, and an error on the way is shown in the panel, because nobody would see it
+otherwise. Its state is small and does not grow: turns travel as messages, when a page needs them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from anywidget import AnyWidget
+from IPython import get_ipython
+
+from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.jupyter.panel_protocol import Wish, Word
+from aeron_magic.jupyter.panel_room import Room, trouble, unexpected
+from aeron_magic.jupyter.panel_wishes import WISHES
+from aeron_magic.jupyter.session import Session
+from aeron_magic.jupyter.static_files import script, style
+
+__all__ = ["ChatPanel"]
+
+
+class ChatPanel(AnyWidget):  # type: ignore[misc]
+    """A chat on the notebook's conversation, which cells share.
+
+    Parameters
+    ----------
+    session
+        The kernel's session; by default that of the loaded extension, which is loaded if it is not.
+
+    Raises
+    ------
+    UsageError
+        There is no notebook.
+    """
+
+    _esm: ClassVar[str] = script()
+    _css: ClassVar[str] = style()
+
+    def __init__(self, session: Session | None = None) -> None:
+        session = session or _session()
+        self._room = room_of(session)
+        super().__init__()
+        self.on_msg(self._heard)
+        self._room.join(self._tell, self._turn_ended)
+
+    def open(self) -> None:
+        """Open the channel to the pages."""
+        super().open()
+        # ipykernel 7.4 sends a page's message to the shell that published last, and that is the
+        # one of a running cell: Stop would wait for it. Without this, the subshell handles it.
+        if hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = None
+
+    def close(self) -> None:
+        """Close the panel; the conversation goes on."""
+        self._room.leave(self._tell, self._turn_ended)
+        super().close()
+
+    def _tell(self, word: Word) -> None:
+        if "about" in word:
+            word = {**word, "about": {**word["about"], "model_id": self.model_id}}
+        self.send(word)
+
+    def _heard(self, _widget: object, content: object, _buffers: object) -> None:
+        wish = Wish("")
+        try:
+            wish = Wish.read(content)
+            WISHES[wish.do](self._room, wish)
+            if wish.id:
+                self.send({"type": "heard", "request": wish.id})
+        except AeronError as error:
+            error.redact(self._room.session.secrets)
+            self.send(trouble(error, wish.id))
+        except Exception as error:  # noqa: BLE001 - a widget's errors vanish where nobody looks
+            self.send(trouble(unexpected(error), wish.id))
+
+    def _turn_ended(self) -> None:
+        pass
+
+
+def room_of(session: Session) -> Room:
+    """The room of a session; made with its first panel."""
+    for watcher in session.watchers:
+        if isinstance(watcher, Room):
+            return watcher
+    return Room(session)
+
+
+def _session() -> Session:
+    """The session of the loaded extension."""
+    from aeron_magic.jupyter import extension
+
+    shell: Any = get_ipython()  # type: ignore[no-untyped-call]
+    if shell is None:
+        raise UsageError(
+            "There is no notebook to show the panel in.",
+            hint="Use it in JupyterLab, Notebook or Voilà; in a script, use aeron_magic.Client.",
+        )
+    return extension.loaded(shell).session

@@ -1,0 +1,350 @@
+"""What all panels of a kernel show: the current conversation, and the reply that is coming in.
+
+Cells and panels ask through the same session, which tells the room of every question; the room
+tells the pages. It lives on the background loop: whatever happens elsewhere is handed over to that
+loop, so nothing here needs a lock, and nothing here waits for a cell that computes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aeron_magic.errors import AeronError
+from aeron_magic.jupyter.panel_cards import SERVICES, cards, key_of, leaf_below, problem_of
+from aeron_magic.jupyter.panel_growth import Growth, countable
+from aeron_magic.jupyter.panel_protocol import About, Card, Introduction, Problem, Word
+from aeron_magic.jupyter.running import Running
+from aeron_magic.render import to_html
+
+if TYPE_CHECKING:
+    from aeron_magic.jupyter.session import Asked, Session
+    from aeron_magic.turns import Tree, Turn
+
+__all__ = ["PAGE", "Room"]
+
+PAGE = 20
+"""Turns that a page gets at once; older ones come when the reader goes back to them."""
+
+PACE = 0.05
+"""Seconds between two messages about one reply: 20 a second, which is what a page can paint."""
+
+PATIENCE = 0.5
+"""Seconds of silence after which to look whether there is something else to say."""
+
+WAYS = (
+    "No service is connected. The sandbox is built in and needs no account; "
+    "`%aeron connect aeronpay` or `%aeron connect chatzy` in a cell connects to a service."
+)
+SUGGESTIONS = (
+    "How do I continue a conversation?",
+    "How do I put a value into my question?",
+    "What can you tell me about errors?",
+)
+
+
+class _Live:
+    """A reply that is coming in, and what the pages have of it."""
+
+    def __init__(self, asked: Asked, key: str) -> None:
+        self.asked = asked
+        self.key = key
+        self.growth = Growth()
+        self.timer: asyncio.TimerHandle | None = None
+        self.painted = 0.0
+
+
+class Room:
+    """Follows a session and tells the panels.
+
+    Parameters
+    ----------
+    session
+        What cells and panels ask through.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.draft = ""
+        self.tree: Tree = session.tree
+        self._leaf: Turn | None = None
+        self._tell: list[Callable[[Word], None]] = []
+        self._ended: list[Callable[[], None]] = []
+        self._lives: dict[str, _Live] = {}
+        self._problems: dict[str, Problem | None] = {}
+        self._dropped: dict[str, Asked] = {}
+        self._introductions: dict[Tree, Introduction | None] = {}
+        session.watchers.append(self)
+        self._leaf = self._end_of(self.tree)
+
+    # The session tells, from any thread --------------------------------------------------------
+
+    def began(self, asked: Asked) -> None:
+        """A question is on its way."""
+        self.soon(lambda: self._began(asked))
+
+    def settled(self, asked: Asked) -> None:
+        """A question has ended, and stands where it will stand."""
+        self.soon(lambda: self._settled(asked))
+
+    def changed(self) -> None:
+        """The connection or the current conversation is another one, or has other turns."""
+        self.soon(self._changed)
+
+    def soon(self, act: Callable[[], object]) -> None:
+        """Do something on the loop."""
+        self.session.background.call(lambda: self._guard(act))
+
+    def _guard(self, act: Callable[[], object]) -> None:
+        """Do something; if it fails, the pages say so, since nobody else would."""
+        try:
+            act()
+        except AeronError as error:
+            self.tell(trouble(error))
+        except Exception as error:  # noqa: BLE001 - nobody else would say it
+            self.tell(trouble(unexpected(error)))
+
+    # Panels join, and say what their readers do -------------------------------------------------
+
+    def join(self, tell: Callable[[Word], None], ended: Callable[[], None]) -> None:
+        """Add a panel: ``tell`` sends it a word, ``ended`` is called after each turn."""
+        self.soon(lambda: (self._tell.append(tell), self._ended.append(ended)))
+
+    def leave(self, tell: Callable[[Word], None], ended: Callable[[], None]) -> None:
+        """Take a panel out."""
+        self.soon(lambda: (self._tell.remove(tell), self._ended.remove(ended)))
+
+    @property
+    def live(self) -> Asked | None:
+        """The question whose reply is coming in where the panels look."""
+        found = self._shown_live()
+        return found.asked if found is not None else None
+
+    def find(self, key: str) -> tuple[Tree, Turn] | None:
+        """The turn that pages call by this key."""
+        name, _, number = key.rpartition("#")
+        tree = self.session.book.trees.get(name)
+        if tree is None or not number.isdecimal():
+            return None
+        turn = tree.by_number(int(number))
+        return (tree, turn) if turn is not None else None
+
+    def dropped(self, key: str) -> Asked | None:
+        """The question of this key that was not taken into its conversation."""
+        return self._dropped.get(key)
+
+    def show(self, tree: Tree, turn: Turn | None) -> None:
+        """Show the line to this turn."""
+        self.tree, self._leaf = tree, turn
+        self.tell(self.state())
+
+    # What pages get ---------------------------------------------------------------------------
+
+    def tell(self, word: Word) -> None:
+        """Say a word to all pages."""
+        for tell in self._tell:
+            tell(word)
+
+    def state(self) -> Word:
+        """Everything a page needs that has nothing."""
+        line = self.line
+        first = max(0, len(line) - PAGE)
+        live = self._shown_live()
+        return {
+            "type": "state",
+            "about": self.about(),
+            "turns": self._cards(line[first:]),
+            "first": first,
+            "live": {"key": live.key, **live.growth.state} if live is not None else None,
+            "draft": self.draft,
+        }
+
+    def older(self, end: int) -> Word:
+        """The turns before the place ``end`` of the line."""
+        line = self.line
+        end = max(0, min(end, len(line)))
+        first = max(0, end - PAGE)
+        return {
+            "type": "older",
+            "conversation": self.tree.name,
+            "first": first,
+            "end": end,
+            "turns": self._cards(line[first:end]),
+        }
+
+    def about(self) -> About:
+        """The connection and the conversations."""
+        connection = self.session.connection
+        service = connection.settings.service if connection is not None else ""
+        sandbox = connection is not None and connection.sandbox
+        speaker = SERVICES.get(service, "the service")
+        told = "It is built in, knows the handbook of aeron-magic, and costs nothing."
+        return About(
+            model_id="",
+            connected=connection is not None,
+            label=f"{speaker} (sandbox)" if sandbox else speaker if service else "Not connected",
+            speaker=speaker,
+            title=f"Ask {speaker}" + " in the sandbox" * sandbox if service else "Not connected",
+            welcome=told if sandbox else "" if service else WAYS,
+            suggestions=list(SUGGESTIONS) if sandbox else [],
+            introduction=self._introductions.get(self.tree),
+            conversation=self.tree.name,
+            conversations=[
+                {"name": tree.name, "turns": len(tree.turns)} for tree in self.session.book
+            ],
+        )
+
+    @property
+    def line(self) -> list[Turn]:
+        """The turns that are shown, oldest first."""
+        return self._leaf.line() if self._leaf is not None else []
+
+    def _cards(self, turns: list[Turn]) -> list[Card]:
+        beside = [live.asked.attempt.turn for live in self._lives.values()]
+        return cards(
+            self.tree,
+            turns,
+            problems=self._problems,
+            running=self._lives,
+            beside=[turn for turn in [*beside, *turns] if turn is not None],
+        )
+
+    # What happens, on the loop ----------------------------------------------------------------
+
+    def _shown_live(self) -> _Live | None:
+        shown = {key_of(self.tree, turn) for turn in self.line} if self._lives else set()
+        return next((live for key, live in self._lives.items() if key in shown), None)
+
+    @staticmethod
+    def _end_of(tree: Tree) -> Turn | None:
+        """Where the line that is shown ends: at the head, or at what failed after it."""
+        head = tree.head
+        after = [turn for turn in tree.turns if turn.parent is head and not turn.revision]
+        newest = max(after, key=lambda turn: turn.asked, default=None)
+        if newest is not None and (head is None or newest.asked > head.asked):
+            return newest
+        return head
+
+    def _began(self, asked: Asked) -> None:
+        turn, tree = asked.attempt.turn, asked.tree
+        key = key_of(tree, turn)
+        live = self._lives[key] = _Live(asked, key)
+        self._problems.pop(key, None)
+        self._dropped.pop(key, None)
+        line = self.line if tree is self.tree else []
+        in_place = any(other.number == turn.number for other in line)
+        appended = tree is self.tree and turn.parent is (line[-1] if line else None)
+        if appended or not in_place:
+            self.tree, self._leaf = tree, turn
+        if appended or in_place:
+            shown = next(t for t in self.line if t.number == turn.number)
+            card = self._cards([shown])[0]
+            card["question"] = turn.question
+            self.tell({"type": "begin", "turn": card, "request": asked.origin})
+        else:
+            self.tell(self.state())
+        asked.running.follow(lambda: self._grown(live))
+
+    def _grown(self, live: _Live) -> None:
+        """More has come; called on the loop, for every chunk, so it does next to nothing."""
+        if live.timer is None:
+            loop = asyncio.get_running_loop()
+            live.timer = loop.call_at(live.painted + PACE, self._guard, lambda: self._paint(live))
+
+    def _paint(self, live: _Live) -> None:
+        loop = asyncio.get_running_loop()
+        live.painted = loop.time()
+        self._step(live)
+        if not live.asked.running.ended.is_set():
+            live.timer = None
+            loop.call_later(PATIENCE, self._look, live, live.growth.sequence)
+        elif live.asked.origin:  # a panel has asked, so no cell will settle it
+            self.session.settle(live.asked)
+
+    def _look(self, live: _Live, sequence: int) -> None:
+        """A notice comes without a chunk: look whether there is one."""
+        if live.growth.sequence == sequence and not live.asked.running.ended.is_set():
+            self._grown(live)
+
+    def _step(self, live: _Live) -> None:
+        if self._shown_live() is not live:
+            return
+        word = live.growth.step(live.asked.running.draft)
+        if word is not None:
+            self.tell({"type": "delta", "key": live.key, **word})
+
+    def _settled(self, asked: Asked) -> None:
+        key = key_of(asked.tree, asked.attempt.turn)
+        live = self._lives.get(key)
+        if live is None or live.asked is not asked:
+            return
+        if live.timer is not None:
+            live.timer.cancel()
+        self._step(live)
+        shown = self._shown_live() is live
+        del self._lives[key]
+        reply, turn = asked.running.reply, asked.turn
+        problem = problem_of(asked.running.error, reply, asked.tree.service)
+        if problem is not None:
+            self._problems[key] = problem
+        if asked.tree.by_number(turn.number) is not turn:
+            self._dropped[key] = asked
+        if not shown:
+            return
+        if self._leaf is asked.attempt.turn:
+            self._leaf = turn
+        card = self._cards([turn])[0]
+        patch = None
+        if turn.reply is reply or not turn.revision:
+            patch = {"seq": live.growth.sequence, **live.growth.end(reply)}
+            card["blocks"] = []
+        if asked.notes:
+            card["note"] = " ".join([card["note"], *asked.notes]).strip()
+        self.tell({"type": "end", "turn": card, "patch": patch})
+        self.tell({"type": "about", "about": self.about()})
+        for ended in self._ended:
+            ended()
+
+    def _changed(self) -> None:
+        tree = self.session.tree
+        self._introduce(tree)
+        if tree is not self.tree or not self._lives:
+            self.show(tree, self._end_of(tree))
+        else:
+            self.tell({"type": "about", "about": self.about()})
+
+    def _introduce(self, tree: Tree) -> None:
+        """Ask an agent for what it says before the first question."""
+        connection = self.session.connection
+        if connection is None or connection.settings.service != "chatzy" or not self._tell:
+            return
+        if tree.turns or tree in self._introductions:
+            return
+        self._introductions[tree] = None
+        running = Running(self.session.background, connection.client.introduction())
+
+        def come() -> None:
+            said = running.draft.introduction
+            if running.ended.is_set() and said is not None:
+                html = countable(to_html(said.text))
+                self._introductions[tree] = {"html": html, "buttons": list(said.buttons)}
+                self.tell({"type": "about", "about": self.about()})
+
+        running.follow(come)
+
+
+def trouble(error: AeronError, request: str = "") -> Word:
+    """The word for something that is wrong and concerns no turn."""
+    problem = problem_of(error, None, "")
+    assert problem is not None
+    hint = problem["hint"] or problem["said"]
+    return {"type": "trouble", "title": problem["title"], "hint": hint, "request": request}
+
+
+def unexpected(error: Exception) -> AeronError:
+    """An error that should not have happened, as one that can be shown."""
+    return AeronError(
+        f"This should not have happened: {type(error).__name__}: {error}",
+        hint="Please report it.",
+    )

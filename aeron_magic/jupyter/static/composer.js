@@ -1,0 +1,123 @@
+// Where the question is written. It stays usable while a reply comes in.
+
+import { icon, make, button } from "./dom.js";
+
+const TALLEST = 200;
+
+export class Composer {
+  constructor(view) {
+    this.view = view;
+    this.area = make("textarea", {
+      class: "ap-input",
+      rows: "1",
+      "aria-label": "Your question",
+      oninput: () => this.typed(),
+      onkeydown: (event) => this.key(event),
+    });
+    this.send = make(
+      "button",
+      { type: "submit", class: "ap-send", title: "Send (Enter)", "aria-label": "Send" },
+      icon("send"),
+    );
+    this.stop = make(
+      "button",
+      {
+        type: "button",
+        class: "ap-send ap-stop",
+        title: "Stop",
+        "aria-label": "Stop",
+        hidden: true,
+        onclick: () => this.stopped(),
+      },
+      make("span", { class: "ap-square", "aria-hidden": "true" }),
+    );
+    this.note = make("div", { class: "ap-queued", hidden: true });
+    this.hint = make("div", { class: "ap-keys" });
+    this.element = make(
+      "form",
+      {
+        class: "ap-composer",
+        onsubmit: (event) => {
+          event.preventDefault();
+          this.submit();
+        },
+      },
+      this.note,
+      make("div", { class: "ap-box" }, this.area, this.stop, this.send),
+      this.hint,
+    );
+    this.element.addEventListener("click", (event) => {
+      if (event.target.classList.contains("ap-box")) this.focus();
+    });
+  }
+
+  focus() {
+    this.area.focus();
+  }
+
+  typed() {
+    this.view.store.type(this.area.value);
+    this.grow();
+    this.update();
+  }
+
+  key(event) {
+    if (event.isComposing || event.keyCode === 229) return;
+    if (event.key === "Enter" && !event.shiftKey) {
+      event.preventDefault();
+      this.submit();
+    } else if (event.key === "Escape" && this.view.store.busy) {
+      event.preventDefault();
+      this.stopped();
+    }
+  }
+
+  submit() {
+    this.view.store.ask(this.area.value);
+    this.focus();
+  }
+
+  stopped() {
+    this.view.store.stop();
+    this.focus();
+  }
+
+  /** Show the draft that the store holds, if another view or an older page wrote it. */
+  restore() {
+    const { draft } = this.view.store;
+    if (this.area.value !== draft) {
+      this.area.value = draft;
+      this.grow();
+    }
+  }
+
+  grow() {
+    this.area.style.height = "auto";
+    this.area.style.height = `${Math.min(this.area.scrollHeight, TALLEST)}px`;
+  }
+
+  update() {
+    const { store } = this.view;
+    const { state } = store;
+    const { busy } = store;
+    // Focus must not fall out of the panel when the focused button goes.
+    const focused = [this.send, this.stop].includes(this.area.getRootNode().activeElement);
+    this.stop.hidden = !busy;
+    this.send.hidden = busy;
+    this.send.disabled = !this.area.value.trim();
+    if (focused) this.focus();
+    this.area.placeholder = state ? `Ask ${state.speaker} …` : "Connecting to the kernel …";
+    this.hint.textContent = busy
+      ? "Esc stops · Enter sends when this reply has ended"
+      : "Enter sends · Shift+Enter breaks the line";
+    this.note.hidden = !store.queued;
+    if (store.queued && !this.note.firstChild) {
+      const cancel = () => {
+        store.queued = false;
+        store.show("input");
+        this.focus();
+      };
+      this.note.append("Sends when this reply has ended.", button("Not yet", cancel, "ap-small"));
+    }
+  }
+}

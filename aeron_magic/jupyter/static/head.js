@@ -1,0 +1,72 @@
+// The line at the top: the service, the conversation, and what can be done with it as a whole.
+
+import { icon, make, tool } from "./dom.js";
+
+const FILES = { md: "Markdown", json: "JSON", ipynb: "Notebook" };
+
+export class Head {
+  constructor(view) {
+    this.view = view;
+    this.dot = make("span", { class: "ap-dot", "aria-hidden": "true" });
+    this.label = make("span", { class: "ap-label" });
+    this.picker = make("select", {
+      class: "ap-picker",
+      "aria-label": "Conversation",
+      onchange: () => view.store.tell({ do: "use", name: this.picker.value }),
+    });
+    this.menu = make(
+      "details",
+      { class: "ap-menu" },
+      make("summary", { class: "ap-tool", title: "Export", "aria-label": "Export" }, icon("save")),
+      make(
+        "div",
+        { class: "ap-choices" },
+        Object.entries(FILES).map(([kind, name]) =>
+          make("button", { type: "button", onclick: () => this.export(kind) }, name),
+        ),
+      ),
+    );
+    this.menu.addEventListener("focusout", (event) => {
+      if (!this.menu.contains(event.relatedTarget)) this.menu.open = false;
+    });
+    this.menu.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape") return;
+      this.menu.open = false;
+      this.menu.querySelector("summary").focus();
+    });
+    this.fresh = tool("plus", "New chat", () => view.store.tell({ do: "new" }));
+    this.element = make(
+      "header",
+      { class: "ap-head" },
+      make("div", { class: "ap-service" }, this.dot, this.label),
+      make("div", { class: "ap-room" }, this.picker, this.menu, this.fresh),
+    );
+  }
+
+  export(kind) {
+    this.menu.open = false;
+    this.menu.querySelector("summary").focus();
+    const { store } = this.view;
+    store.exporting = store.tell({ do: "export", kind });
+  }
+
+  update() {
+    const { state, silent } = this.view.store;
+    this.dot.dataset.connected = String(Boolean(state?.connected) && !silent);
+    this.label.textContent = silent
+      ? "waiting for the kernel …"
+      : (state?.label ?? "connecting …");
+    this.label.title = silent
+      ? "The kernel has not answered yet. If it was restarted, run the panel's cell again."
+      : "";
+    const names = state?.conversations ?? [];
+    this.picker.replaceChildren(
+      ...names.map(({ name, turns }) => {
+        const words = `${name} (${turns})`;
+        return make("option", { value: name, selected: name === state.conversation }, words);
+      }),
+    );
+    this.picker.disabled = names.length < 2;
+    this.fresh.disabled = !state?.connected;
+  }
+}

@@ -1,0 +1,18 @@
+// The chat panel in the browser: what anywidget calls, once for a panel and once for each view.
+
+import { Store } from "./store.js";
+import { View } from "./view.js";
+
+export default () => {
+  let store = null;
+  return {
+    initialize({ model }) {
+      store = new Store(model);
+      return () => store.close();
+    },
+    render({ model, el }) {
+      const view = new View(model, store, el);
+      return () => view.close();
+    },
+  };
+};

@@ -1,0 +1,216 @@
+// What this page knows of the conversation: one store for each panel, shared by its views.
+//
+// The kernel tells it what happens; after a page was loaded anew, or a message was missed, it says
+// hello and gets a snapshot. A snapshot goes to every page, so taking it twice must do no harm.
+
+const PATIENCE = 1500;
+
+export class Store {
+  constructor(model) {
+    this.model = model;
+    this.views = new Set();
+    this.state = null;
+    this.turns = [];
+    this.first = 0;
+    this.live = null;
+    this.asked = null;
+    this.draft = "";
+    this.queued = false;
+    this.silent = false;
+    this.trouble = null;
+    this.waiting = new Map();
+    this.count = 0;
+    this.typed = false;
+    this.receive = this.receive.bind(this);
+    model.on("msg:custom", this.receive);
+    this.tell({ do: "hello" });
+  }
+
+  close() {
+    this.model.off("msg:custom", this.receive);
+    clearTimeout(this.timer);
+    clearTimeout(this.saving);
+  }
+
+  /** Send something to the kernel; if it stays silent, the views say so. */
+  tell(message) {
+    this.count += 1;
+    const id = `${Date.now().toString(36)}-${this.count}`;
+    this.model.send({ ...message, id });
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => this.silence(true), PATIENCE);
+    return id;
+  }
+
+  silence(is) {
+    if (this.silent === is) return;
+    this.silent = is;
+    this.show("connection");
+  }
+
+  show(what, detail) {
+    for (const view of this.views) view.show(what, detail);
+  }
+
+  get busy() {
+    return Boolean(this.live || this.asked);
+  }
+
+  find(key) {
+    return this.turns.find((turn) => turn.key === key);
+  }
+
+  // What the kernel says -------------------------------------------------------------------
+
+  receive(message) {
+    if (typeof message?.type !== "string") return;
+    clearTimeout(this.timer);
+    this.silence(false);
+    const take = this[`on_${message.type}`];
+    if (take) take.call(this, message);
+  }
+
+  on_heard() {}
+
+  on_state(message) {
+    this.state = message.about;
+    this.turns = message.turns;
+    this.first = message.first;
+    this.live = message.live && { ...message.live };
+    if (this.live) this.asked = null;
+    if (!this.typed && message.draft) this.draft = message.draft;
+    this.show("all");
+  }
+
+  on_about(message) {
+    this.state = message.about;
+    this.show("about");
+  }
+
+  on_older(message) {
+    if (message.conversation !== this.state?.conversation || message.end !== this.first) return;
+    this.turns.unshift(...message.turns);
+    this.first = message.first;
+    this.show("older", message.turns);
+  }
+
+  on_begin(message) {
+    if (!this.state) return;
+    if (this.asked?.id === message.request) this.asked = null;
+    this.trouble = null;
+    const known = this.turns.findIndex((turn) => turn.key === message.turn.key);
+    if (known >= 0) this.turns[known] = message.turn;
+    else this.turns.push(message.turn);
+    this.live = { key: message.turn.key, seq: 0, blocks: [], tail: "", notice: "" };
+    this.show("begin", { turn: message.turn, fresh: known < 0 });
+  }
+
+  on_delta(message) {
+    const live = this.live;
+    if (!live || live.key !== message.key || message.seq <= live.seq) return;
+    if (message.seq !== live.seq + 1) {
+      if (!live.lost) this.tell({ do: "hello" });
+      live.lost = true;
+      return;
+    }
+    live.seq = message.seq;
+    live.notice = message.notice;
+    const { at, drop, add, cuts } = message;
+    const grown = live.tail.slice(0, at) + add + live.tail.slice(at + drop);
+    const fresh = [];
+    let from = 0;
+    for (const cut of cuts) {
+      fresh.push(grown.slice(from, cut));
+      from = cut;
+    }
+    live.blocks.push(...fresh);
+    live.tail = grown.slice(from);
+    this.show("delta", fresh);
+  }
+
+  on_end(message) {
+    const known = this.turns.findIndex((turn) => turn.key === message.turn.key);
+    const live = this.live?.key === message.turn.key ? this.live : null;
+    if (live && !live.lost && message.patch && live.seq === message.patch.seq) {
+      const shown = live.tail ? [...live.blocks, live.tail] : live.blocks;
+      const { keep, keep_last: last, html } = message.patch;
+      message.turn.blocks = [
+        ...shown.slice(0, keep),
+        ...(html ? [html] : []),
+        ...shown.slice(shown.length - last),
+      ];
+    } else if (message.patch) {
+      this.live = null; // something was missed: the kernel has it whole
+      this.tell({ do: "hello" });
+      return;
+    }
+    this.live = null;
+    if (known >= 0) this.turns[known] = message.turn;
+    this.show("end", { turn: message.turn, patch: live && message.patch });
+    if (this.queued && message.turn.status === "complete") this.ask(this.draft);
+    this.queued = false;
+    this.show("input");
+  }
+
+  on_source(message) {
+    this.waiting.get(message.key)?.(message.text);
+    this.waiting.delete(message.key);
+  }
+
+  on_file(message) {
+    this.show("file", message);
+  }
+
+  on_trouble(message) {
+    if (this.asked && this.asked.id === message.request) {
+      if (this.asked.do === "ask" && !this.draft) this.draft = this.asked.text;
+      this.asked = null;
+    }
+    this.trouble = message;
+    this.queued = false;
+    this.show("trouble");
+    this.show("input");
+  }
+
+  // What the reader does --------------------------------------------------------------------
+
+  type(text) {
+    this.draft = text;
+    this.typed = true;
+    clearTimeout(this.saving);
+    this.saving = setTimeout(() => this.model.send({ do: "draft", text }), 300);
+  }
+
+  ask(text) {
+    if (!text.trim()) return;
+    if (this.busy) {
+      this.queued = true;
+      this.show("input");
+      return;
+    }
+    this.start({ do: "ask", text });
+    this.type("");
+    this.show("input");
+  }
+
+  /** Ask for a reply: what to do is told, and the views show at once that it is under way. */
+  start(message) {
+    if (this.busy) return;
+    this.trouble = null;
+    this.asked = { ...message, id: this.tell(message) };
+    this.show("asked");
+  }
+
+  stop() {
+    this.tell({ do: "stop" });
+    this.queued = false;
+    this.show("stopping");
+  }
+
+  source(key) {
+    return new Promise((resolve) => {
+      this.waiting.set(key, resolve);
+      this.tell({ do: "source", key });
+    });
+  }
+}

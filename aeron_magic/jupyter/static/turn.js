@@ -1,0 +1,294 @@
+// One turn on the page: the question, the reply as it stands, and what can be done with both.
+
+import { fillTail, finished } from "./blocks.js";
+import { button, confirm, copy, icon, make, tool } from "./dom.js";
+import { insertCell, takesCells } from "./notebook.js";
+
+const WORDS = {
+  retry: "Retry",
+  again: "Ask again",
+  fetch: "Fetch the reply",
+};
+
+export class TurnView {
+  constructor(view, turn) {
+    this.view = view;
+    this.element = make("article", { class: "ap-turn" });
+    this.body = make("div", { class: "ap-body" });
+    this.update(turn);
+  }
+
+  /** Show a turn as it is in the store, finished or under way. */
+  update(turn) {
+    this.turn = turn;
+    this.tail = null;
+    this.body = make("div", { class: "ap-body" });
+    this.body.append(...turn.blocks.map((html) => finished(html, this.view)));
+    this.frame();
+  }
+
+  /** Everything but the blocks of the reply. */
+  frame() {
+    const { turn } = this;
+    const live = turn.status === "processing";
+    this.element.dataset.status = turn.status;
+    this.element.dataset.key = turn.key;
+    this.element.setAttribute("aria-label", `Turn ${turn.label}`);
+    this.reply = make(
+      "div",
+      { class: "ap-reply" },
+      this.heading(),
+      this.body,
+      turn.note ? make("p", { class: "ap-note" }, turn.note) : null,
+      turn.problem ? this.problem() : null,
+      live ? null : this.replyTools(),
+    );
+    this.element.replaceChildren(this.question(), this.reply);
+  }
+
+  heading() {
+    const { turn } = this;
+    const said = [turn.speaker];
+    if (turn.replayed) said.push("replayed");
+    if (turn.stale) said.push("stale");
+    const heading = make("div", { class: "ap-who" }, said.join(" · "));
+    if (turn.stale) {
+      heading.title = "A turn before this one has been answered anew since.";
+    }
+    return heading;
+  }
+
+  // The question ----------------------------------------------------------------------------
+
+  question() {
+    const { turn } = this;
+    this.asked = make(
+      "div",
+      { class: "ap-question" },
+      make("div", { class: "ap-bubble" }, turn.question),
+      ...turn.images.map((url) => make("div", { class: "ap-attached" }, icon("image"), url)),
+      this.questionTools(),
+    );
+    return this.asked;
+  }
+
+  questionTools() {
+    const { turn, view } = this;
+    const tools = make("div", { class: "ap-tools" });
+    if (turn.cell) tools.append(make("span", { class: "ap-from" }, "from a cell"));
+    const hidden = make(
+      "span",
+      { class: "ap-onuse" },
+      turn.branches ? tool("edit", "Edit and ask as a branch", () => this.edit()) : null,
+      tool("copy", "Copy the question", (event) => this.copied(event, turn.question)),
+      takesCells(view.model)
+        ? tool("cell", "Insert the question as a new cell", (event) => {
+            const source = `%%aeron\n${turn.question}`;
+            if (insertCell(view.model, view.store.state?.model_id, source)) {
+              confirm(event.currentTarget);
+            }
+          })
+        : null,
+    );
+    tools.append(hidden);
+    if (turn.siblings.keys.length > 1) tools.append(this.branches());
+    return tools;
+  }
+
+  async copied(event, text) {
+    const pressed = event.currentTarget;
+    if (await copy(text)) confirm(pressed);
+  }
+
+  branches() {
+    const { at, keys } = this.turn.siblings;
+    const go = (step) => () =>
+      this.view.store.tell({ do: "choose", key: keys[at + step] });
+    const back = tool("left", "Previous branch", go(-1));
+    const on = tool("right", "Next branch", go(1));
+    back.disabled = at === 0;
+    on.disabled = at === keys.length - 1;
+    const place = `Branch ${at + 1} of ${keys.length}`;
+    return make(
+      "span",
+      { class: "ap-branches", role: "group", "aria-label": place },
+      back,
+      make("span", { title: place }, `${at + 1}/${keys.length}`),
+      on,
+    );
+  }
+
+  edit() {
+    const { turn, view } = this;
+    const area = make("textarea", { class: "ap-edit", "aria-label": "Edit the question" });
+    area.value = turn.question;
+    const close = () => {
+      this.asked.replaceWith(this.question());
+      this.asked.querySelector(".ap-tool")?.focus();
+    };
+    const send = () => {
+      if (!area.value.trim() || view.store.busy) return;
+      view.store.start({ do: "edit", key: turn.key, text: area.value });
+      close();
+    };
+    area.addEventListener("keydown", (event) => {
+      if (event.isComposing) return;
+      if (event.key === "Escape") close();
+      if (event.key === "Enter" && !event.shiftKey) {
+        event.preventDefault();
+        send();
+      }
+    });
+    this.asked.replaceChildren(
+      area,
+      make(
+        "div",
+        { class: "ap-row" },
+        button("Cancel", close),
+        button("Ask as a branch", send, "ap-main"),
+      ),
+    );
+    area.style.height = `${Math.min(area.scrollHeight + 2, 240)}px`;
+    area.focus();
+    area.setSelectionRange(area.value.length, area.value.length);
+  }
+
+  // The reply -------------------------------------------------------------------------------
+
+  /** The reply begins to come in. */
+  begin(live) {
+    this.body.replaceChildren(...live.blocks.map((html) => finished(html, this.view)));
+    this.tail = make("div", { class: "ap-tail" });
+    this.wait = make(
+      "div",
+      { class: "ap-wait" },
+      make("span", { class: "ap-dots", "aria-hidden": "true" }, make("i"), make("i"), make("i")),
+      make("span", { class: "ap-notice" }),
+    );
+    this.body.append(this.tail, this.wait);
+    this.paint(live);
+  }
+
+  /** Blocks that are finished now. */
+  grow(fresh) {
+    for (const html of fresh) this.tail?.before(finished(html, this.view));
+  }
+
+  /** The tail as it is now. */
+  paint(live) {
+    if (!this.tail) return;
+    fillTail(this.tail, live.tail, this.view);
+    const begun = live.blocks.length > 0 || live.tail !== "";
+    this.wait.hidden = begun && !live.notice;
+    this.wait.querySelector(".ap-notice").textContent =
+      live.notice || `waiting for ${this.turn.speaker} …`;
+  }
+
+  /** The reply has ended; blocks that stay are not touched. */
+  finish(turn, patch) {
+    this.turn = turn;
+    if (!patch || !this.tail) {
+      this.update(turn);
+      return;
+    }
+    const shown = [...this.body.querySelectorAll(":scope > .ap-block")];
+    if (this.tail.innerHTML) shown.push(this.tail);
+    const last = shown.slice(shown.length - patch.keep_last);
+    const kept = new Set([...shown.slice(0, patch.keep), ...(patch.keep_last ? last : [])]);
+    const place = patch.keep_last ? last[0] : this.wait;
+    if (patch.html) place.before(finished(patch.html, this.view));
+    if (kept.has(this.tail)) {
+      this.tail.replaceWith(finished(turn.blocks[turn.blocks.length - 1], this.view));
+    }
+    for (const block of shown) if (!kept.has(block)) block.remove();
+    this.tail.remove();
+    this.wait.remove();
+    this.tail = null;
+    this.frame();
+  }
+
+  replyTools() {
+    const { turn, view } = this;
+    const tools = make("div", { class: "ap-tools ap-onuse" });
+    if (turn.blocks.length) {
+      tools.append(
+        tool("copy", "Copy the reply as Markdown", async (event) => {
+          const pressed = event.currentTarget;
+          if (await copy(await view.store.source(turn.key))) confirm(pressed);
+        }),
+      );
+    }
+    if (turn.branches && turn.status !== "lost") {
+      tools.append(
+        tool("again", "Ask again, as a branch", () =>
+          view.store.start({ do: "regenerate", key: turn.key }),
+        ),
+      );
+    }
+    const details = tool("info", "Time and token", (event) => this.details(event.currentTarget));
+    details.setAttribute("aria-expanded", "false");
+    tools.append(details);
+    return tools;
+  }
+
+  details(pressed) {
+    const shown = this.reply.querySelector(".ap-details");
+    pressed.setAttribute("aria-expanded", String(!shown));
+    if (shown) {
+      shown.remove();
+      return;
+    }
+    const { turn } = this;
+    const list = make("dl", { class: "ap-details" });
+    const add = (name, value) => {
+      if (value === null || value === undefined || value === "") return;
+      list.append(make("dt", {}, name), make("dd", {}, value));
+    };
+    add("turn", turn.label);
+    add("asked", turn.asked ? new Date(turn.asked * 1000).toLocaleString() : "");
+    add("took", turn.seconds ? `${turn.seconds.toFixed(1)} s` : "");
+    add("status", turn.status);
+    if (turn.token) {
+      const copying = tool("copy", "Copy the token", (event) => this.copied(event, turn.token));
+      list.append(
+        make("dt", {}, "context_token"),
+        make("dd", {}, make("code", {}, turn.token), copying),
+      );
+    }
+    this.reply.append(list);
+    this.view.keepInSight(list);
+  }
+
+  problem() {
+    const { turn, view } = this;
+    const { problem } = turn;
+    const stopped = problem.kind === "stopped";
+    const line = (words, kind) => (words ? make("p", { class: kind }, words) : null);
+    const act = (action) => () =>
+      view.store.start({ do: action === "again" ? "retry" : action, key: turn.key });
+    const twice = "The service may have taken the question up already, and charge it twice.";
+    return make(
+      "div",
+      {
+        class: stopped ? "ap-stopped" : "ap-error",
+        role: "group",
+        "aria-label": stopped ? "The reply was stopped" : "The reply failed",
+      },
+      line(problem.title, stopped ? "ap-note" : "ap-error-title"),
+      line(problem.said ? `The service says: ${problem.said}` : "", ""),
+      line(problem.hint, "ap-hint"),
+      problem.actions.length
+        ? make(
+            "div",
+            { class: "ap-row" },
+            problem.actions.map((action) => {
+              const made = button(WORDS[action], act(action), "ap-small");
+              if (action === "again") made.title = twice;
+              return made;
+            }),
+          )
+        : null,
+      problem.actions.includes("again") && !stopped ? line(twice, "ap-hint") : null,
+    );
+  }
+}
