@@ -7,7 +7,7 @@ from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from aeron_magic.book import Book, ByHand
 from aeron_magic.client import AsyncStream
@@ -22,7 +22,7 @@ from aeron_magic.keeper import Keeper
 from aeron_magic.reply import Message, Reply
 from aeron_magic.turns import Attempt, Place, Tree, Turn
 
-__all__ = ["Asked", "Session"]
+__all__ = ["Asked", "Session", "Watcher"]
 
 NOTHING_SENT = (UsageError, RecordingError, TokenError)
 """Errors after which the service has not taken the question up: the tree stays as it was."""
@@ -41,6 +41,8 @@ class Asked:
     connection: Connection
     turn: Turn
     notes: list[str] = field(default_factory=list)
+    origin: str = ""
+    """Empty for a cell; else the panel's name for its wish, and the panel settles the question."""
 
     @property
     def tree(self) -> Tree:
@@ -50,18 +52,34 @@ class Asked:
     @property
     def metadata(self) -> dict[str, Any]:
         """What the saved output says of the reply; nothing secret."""
-        reply = self.running.reply
-        known = {
-            "service": reply.service,
-            "conversation": self.tree.name,
-            "turn": self.turn.label,
-            "context_token": reply.context_token,
-            "parent_context_token": reply.parent_context_token,
-            "status": reply.status,
-            "seconds": round(reply.seconds, 3),
-            "replayed": reply.replayed,
-        }
+        known = _metadata(self.tree, self.turn, self.running.reply)
         return {**known, "notes": self.notes} if self.notes else known
+
+
+def _metadata(tree: Tree, turn: Turn, reply: Reply) -> dict[str, Any]:
+    return {
+        "service": reply.service,
+        "conversation": tree.name,
+        "turn": turn.label,
+        "context_token": reply.context_token,
+        "parent_context_token": reply.parent_context_token,
+        "status": reply.status,
+        "seconds": round(reply.seconds, 3),
+        "replayed": reply.replayed,
+    }
+
+
+class Watcher(Protocol):
+    """Wants to know what is asked, whoever asks; it is told in the thread where that happens."""
+
+    def began(self, asked: Asked) -> None:
+        """A question is on its way."""
+
+    def settled(self, asked: Asked) -> None:
+        """A question has ended, and stands in its conversation where it will stand."""
+
+    def changed(self) -> None:
+        """The connection or the current conversation is another one."""
 
 
 class Session:
@@ -99,6 +117,8 @@ class Session:
         self.last: Reply | None = None
         self.last_metadata: dict[str, Any] = {}
         self.last_error: AeronError | None = None
+        self.watchers: list[Watcher] = []
+        self._told: Connection | None = None
         self._lock = threading.RLock()
 
     @property
@@ -149,6 +169,9 @@ class Session:
                 self.book = book
                 if not self.token.by_hand:
                     self._move_token()
+        if connection is not self._told:
+            self._told = connection
+            self._tell_change()
         return connection
 
     # Asking ---------------------------------------------------------------------------------
@@ -179,6 +202,7 @@ class Session:
         timeout: float | None = None,
         name: str | None = None,
         new: bool = False,
+        origin: str = "",
     ) -> Asked:
         """Send the question; its reply comes in on the background loop.
 
@@ -188,6 +212,8 @@ class Session:
             Where: from :meth:`place`, or from the tree.
         cell, name, new
             As they were given to :meth:`place`.
+        origin
+            See :class:`Asked`.
         """
         connection = self.connected()
         recorder = self.connector.recorder
@@ -199,9 +225,44 @@ class Session:
         )
         with self._lock:
             attempt = self.book.begin(place, text, images, cell=cell, name=name, new=new)
-        self.keeper.asked(attempt, self._owner(connection))
+        self.keeper.asked(attempt, self.owner(connection))
         reading.when_token(partial(self.keeper.started, attempt))
-        return Asked(Running(self.background, reading), attempt, connection, attempt.turn)
+        return self._begun(reading, attempt, connection, origin)
+
+    def fetch(self, tree: Tree, turn: Turn, *, origin: str = "") -> Asked:
+        """Ask the service for the reply of a turn that is not whole, by the token it has.
+
+        Raises
+        ------
+        UsageError
+            It has none.
+        """
+        token = turn.reply.context_token if turn.reply is not None else None
+        if token is None:
+            raise UsageError(
+                f"Turn {turn.label} has no token to fetch a reply by.",
+                hint="The service had not said one yet; ask again.",
+            )
+        connection = self.connected()
+        place = Place(tree, turn.started_from, turn.parent, turn.parent_revision, turn)
+        with self._lock:
+            attempt = self.book.begin(
+                place, turn.question, turn.images, cell=turn.cell, name=turn.name
+            )
+        return self._begun(self.reading(token), attempt, connection, origin)
+
+    def _begun(
+        self, reading: AsyncStream, attempt: Attempt, connection: Connection, origin: str
+    ) -> Asked:
+        running = Running(self.background, reading)
+        asked = Asked(running, attempt, connection, attempt.turn, origin=origin)
+        for watcher in self.watchers:
+            watcher.began(asked)
+        return asked
+
+    def _tell_change(self) -> None:
+        for watcher in self.watchers:
+            watcher.changed()
 
     def settle(self, asked: Asked) -> Reply:
         """Take the end of a question in: the conversation, ``context_token``, the last reply."""
@@ -214,7 +275,7 @@ class Session:
             else:
                 asked.notes += attempt.remarks(reply)
                 asked.turn = self.book.settle(attempt, reply)
-                self.keeper.ended(attempt, asked.turn, self._owner(asked.connection))
+                self.keeper.ended(attempt, asked.turn, self.owner(asked.connection))
             if reply.whole:
                 self.token.write(reply.context_token)
         if warning := self.keeper.warning():
@@ -222,9 +283,27 @@ class Session:
         if isinstance(error, TokenError):
             error.hint = f"Nothing has changed here. {error.hint}"
         self.last, self.last_metadata = reply, asked.metadata
+        for watcher in self.watchers:
+            watcher.settled(asked)
         return reply
 
-    def _owner(self, connection: Connection) -> Owner:
+    def settle_fetched(self, attempt: Attempt, reply: Reply) -> dict[str, Any]:
+        """Take in a reply that was fetched after its kernel had ended; its metadata."""
+        with self._lock:
+            turn = self.book.settle(attempt, reply)
+            self.keeper.ended(attempt, turn, self.owner(self.connected()))
+        self.last = reply
+        self.last_metadata = _metadata(attempt.place.tree, turn, reply)
+        return self.last_metadata
+
+    def give_up(self, attempt: Attempt, token: str | None) -> None:
+        """Keep a question whose reply is lost, as a turn without one."""
+        with self._lock:
+            turn = attempt.place.tree.lose(attempt)
+            self.keeper.lost(attempt, turn)
+
+    def owner(self, connection: Connection) -> Owner:
+        """What questions over ``connection`` are kept under."""
         return Owner(self.notebook, connection.settings.address, connection.sandbox)
 
     # Conversations ---------------------------------------------------------------------------
@@ -245,9 +324,18 @@ class Session:
         """Drop a conversation of this kernel; if it was the current one, the next begins anew."""
         if self.book.forget(tree.name):
             self._move_token()
+        self._tell_change()
+
+    def choose(self, tree: Tree, turn: Turn) -> None:
+        """Go on after ``turn``, or after the last whole reply before it: choose a branch."""
+        whole = [other for other in turn.line() if other.revision]
+        tree.head = whole[-1] if whole else None
+        self.book.current = tree
+        self._move_token()
 
     def _switched(self, tree: Tree) -> Tree:
         self._move_token()
+        self._tell_change()
         return tree
 
     def _move_token(self) -> None:
