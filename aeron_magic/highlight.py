@@ -4,14 +4,16 @@ Jupyter's style colours six kinds of token, so only those (and the two of a diff
 neighbours of one kind share it. That makes a third of the HTML of Pygments' own formatter, which
 counts because it is sent while a reply grows.
 
-The code is hostile text like the rest of a reply. Some lexers take a time that grows with the
-square of what they read, and nothing interrupts a regular expression: so the languages are a
-list, and longer code stays plain.
+The code is hostile text like the rest of a reply. With some input most lexers take a time that
+grows with the square of what they read: so the languages are a list, code is lexed in slices, and
+very long code stays plain. A slice ends where code most likely begins anew, at an empty line
+before one without indentation; a string or comment that goes on there may lose its colour.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import cache, lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -26,6 +28,9 @@ __all__ = ["CLASSES", "CODE_LIMIT", "highlight"]
 
 CODE_LIMIT = 20_000
 """Characters of a code block beyond which it is not coloured."""
+
+SLICE = 2_000
+"""Characters from which on a slice may end; it has at most twice as many."""
 
 _NAMES = """
 bash c c# c++ console cpp cs csharp css diff docker dockerfile fortran go golang graphql haskell
@@ -48,6 +53,7 @@ CLASSES = {
 """The kinds of token that get an element, and its class."""
 
 
+_BEGINS_ANEW = re.compile(r"(?<=\n\n)\S")
 _LAST_LINE_END = re.compile(r"\n(</span>)?\Z")
 
 
@@ -60,13 +66,31 @@ def highlight(code: str, language: str) -> str:
     name = language.lower()
     if name not in LANGUAGES or len(code) > CODE_LIMIT:
         return escapeHtml(code)
-    # Some lexers need the last line's end too; it is taken off again.
-    tokens = [(_class(kind), value) for kind, value in _lexer(name).get_tokens(f"{code}\n")]
+    return "".join(_highlight(part, name) for part in _slices(code))
+
+
+def _slices(code: str) -> Iterator[str]:
+    begin = 0
+    while len(code) - begin > 2 * SLICE:
+        least, most = begin + SLICE, begin + 2 * SLICE
+        found = _BEGINS_ANEW.search(code, least, most)
+        end = found.start() if found else code.rfind("\n", least, most) + 1 or most
+        yield code[begin:end]
+        begin = end
+    yield code[begin:]
+
+
+def _highlight(code: str, language: str) -> str:
+    # Some lexers need the end of the last line.
+    whole = code if code.endswith("\n") else f"{code}\n"
+    tokens = [(_class(kind), value) for kind, value in _lexer(language).get_tokens(whole)]
     html = []
     for kind, run in groupby(tokens, key=lambda token: token[0]):
         text = escapeHtml("".join(value for _, value in run))
         html.append(f'<span class="{kind}">{text}</span>' if kind else text)
-    return _LAST_LINE_END.sub(r"\1", "".join(html))
+    if whole is not code:
+        return _LAST_LINE_END.sub(r"\1", "".join(html))
+    return "".join(html)
 
 
 @cache

@@ -144,41 +144,6 @@ def test_every_format_is_harmless_with_any_note(text: str, name: str, note: str)
     assert_harmless(html.replace("<small>", "").replace("</small>", ""))
 
 
-@given(
-    st.lists(
-        st.sampled_from(
-            [
-                *("a\n", "b *c*\n", "\n", "\n\n", "- x\n", "  y\n", "   z\n", "1. n\n", "2. m\n"),
-                *(
-                    "```\n",
-                    "```py\n",
-                    "  ```\n",
-                    "   ```js\n",
-                    "~~~\n",
-                    "````\n",
-                    "> q\n",
-                    "> ```\n",
-                ),
-                *("    code\n", "# h\n", "| a | b |\n|---|---|\n", "| 1 | 2 |\n", "$$\n", "\\[\n"),
-                *(
-                    "**b**\n",
-                    "---\n",
-                    "===\n",
-                    "\\]\n",
-                    "- ```\n",
-                    "[r]\n",
-                    "[r]: https://r.example\n",
-                ),
-            ]
-        ),
-        max_size=30,
-    ).map("".join)
-)
-def test_segments_give_the_html_of_the_whole(markdown: str) -> None:
-    """Results are kept by segment, and no reader can tell; a definition makes one of all."""
-    assert to_html(markdown) == to_html(f"[zz]: https://z.example\n\n{markdown}")
-
-
 def test_the_same_reply_gives_the_same_bundle() -> None:
     text = "# Hi\n\n```python\nx = 1\n```\n"
     assert mimebundle(text) == mimebundle(text)

@@ -1,0 +1,57 @@
+"""Code coloured with the classes of Jupyter's style sheets."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aeron_magic.highlight import CLASSES, CODE_LIMIT, LANGUAGES, SLICE, highlight
+
+FUNCTION = 'def f(x):\n    """Say <x>."""\n    return x + 1  # more\n\n\n'
+
+
+def text_of(html: str) -> str:
+    return unescape(re.sub(r"</?span[^>]*>", "", html))
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_every_language_has_a_lexer_and_keeps_the_code(language: str) -> None:
+    code = "x = '<a>' & \"b\" # c\n\n\tif (y) { z }  \n-- d"
+    html = highlight(code, language)
+    assert text_of(html) == code
+    assert set(re.findall(r'class="(\w+)"', html)) <= {*CLASSES.values()}
+
+
+@given(st.text("ab \n\t\"'#/*<>&(){}[]-=:;\\", max_size=80), st.sampled_from(sorted(LANGUAGES)))
+def test_no_character_is_lost_or_added(code: str, language: str) -> None:
+    assert text_of(highlight(code, language)) == code
+
+
+def test_the_case_of_the_name_does_not_matter() -> None:
+    assert (
+        highlight("pass", "Python") == highlight("pass", "python") == '<span class="k">pass</span>'
+    )
+
+
+def test_long_code_is_lexed_in_slices_that_do_not_show() -> None:
+    code = FUNCTION * 100
+    assert len(code) > 2 * SLICE
+    assert highlight(code, "python") == highlight(FUNCTION, "python") * 100
+
+
+@pytest.mark.parametrize("code", ["x = 1\n" * 1_500, "x" * 9_000, " = 1" * 2_500])
+def test_slices_lose_nothing_where_there_is_no_good_place(code: str) -> None:
+    assert text_of(highlight(code, "python")) == code
+
+
+def test_very_long_code_stays_plain() -> None:
+    assert "span" in highlight("x = 1 "[:CODE_LIMIT], "python")
+    assert "span" not in highlight("x = 1\n" * CODE_LIMIT, "python")
+
+
+def test_a_lexer_of_an_unlisted_language_is_not_used() -> None:
+    assert highlight("<x>", "brainfuck") == "&lt;x&gt;"
