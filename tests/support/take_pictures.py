@@ -1,6 +1,6 @@
-"""Take the README's pictures anew, from a real JupyterLab: ``python tests/support/take_pictures.py``.
+"""Take the README's pictures anew, from a real JupyterLab.
 
-It needs what the browser tests need (``python3 tests/run.py`` sets that up).
+Run it as ``python tests/support/take_pictures.py``. It needs what the browser tests need (``python3 tests/run.py`` sets that up).
 """
 
 from __future__ import annotations
