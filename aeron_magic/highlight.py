@@ -29,7 +29,7 @@ __all__ = ["CLASSES", "CODE_LIMIT", "highlight"]
 CODE_LIMIT = 20_000
 """Characters of a code block beyond which it is not coloured."""
 
-SLICE = 2_000
+SLICE = 1_000
 """Characters from which on a slice may end; it has at most twice as many."""
 
 _NAMES = """
