@@ -74,13 +74,13 @@ def finish(
     session: Session, asked: Asked, output: Output, shell: Any, out: str | None = None
 ) -> None:
     """Watch ``asked`` to its end, show it, bind it to the variable ``out``, raise its error."""
-    interrupted = watch_to_end(asked.running, output, asked.connection.label)
+    watch_to_end(asked.running, output, asked.connection.label)
     reply = session.settle(asked)
     if out:
         shell.user_ns[out] = reply
     seen = output.finish(asked.running.draft, reply, asked.metadata)
     error = asked.running.error
-    if interrupted and reply.status == "interrupted":
+    if reply.status == "interrupted":  # by the kernel's interrupt, or by Stop in the panel
         error = Interrupted(
             "The question was interrupted; what had come is kept.",
             hint="Run the cell again to ask once more.",

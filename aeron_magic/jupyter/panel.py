@@ -7,6 +7,8 @@ otherwise. Its state is small and does not grow: turns travel as messages, when 
 
 from __future__ import annotations
 
+from contextvars import Context, copy_context
+from functools import partial
 from typing import Any, ClassVar
 
 from anywidget import AnyWidget
@@ -15,14 +17,16 @@ from IPython import get_ipython
 from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.jupyter.panel_protocol import Wish, Word
 from aeron_magic.jupyter.panel_room import Room, trouble, unexpected
+from aeron_magic.jupyter.panel_transcript import PANEL, Transcript
 from aeron_magic.jupyter.panel_wishes import WISHES
 from aeron_magic.jupyter.session import Session
+from aeron_magic.jupyter.show import publish
 from aeron_magic.jupyter.static_files import script, style
 
 __all__ = ["ChatPanel"]
 
 
-class ChatPanel(AnyWidget):  # type: ignore[misc]
+class ChatPanel(AnyWidget):
     """A chat on the notebook's conversation, which cells share.
 
     Parameters
@@ -44,7 +48,8 @@ class ChatPanel(AnyWidget):  # type: ignore[misc]
         self._room = room_of(session)
         super().__init__()
         self.on_msg(self._heard)
-        self._room.join(self._tell, self._turn_ended)
+        self._room.join(self._tell, self._moved)
+        self._transcripts: list[tuple[Context, Transcript]] = []
 
     def open(self) -> None:
         """Open the channel to the pages."""
@@ -56,7 +61,7 @@ class ChatPanel(AnyWidget):  # type: ignore[misc]
 
     def close(self) -> None:
         """Close the panel; the conversation goes on."""
-        self._room.leave(self._tell, self._turn_ended)
+        self._room.leave(self._tell, self._moved)
         super().close()
 
     def _tell(self, word: Word) -> None:
@@ -77,8 +82,23 @@ class ChatPanel(AnyWidget):  # type: ignore[misc]
         except Exception as error:  # noqa: BLE001 - a widget's errors vanish where nobody looks
             self.send(trouble(unexpected(error), wish.id))
 
-    def _turn_ended(self) -> None:
-        pass
+    # What is saved ---------------------------------------------------------------------------
+
+    def _repr_mimebundle_(self, **_kwargs: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {**PANEL, "application/vnd.jupyter.widget-view+json": view}, {}
+
+    def _ipython_display_(self) -> None:
+        data, metadata = self._repr_mimebundle_()
+        publish(data=data, metadata=metadata)
+        # A later change of these outputs must find the cell that they stand in.
+        transcript = Transcript(publish, f"{self.model_id}-{len(self._transcripts)}")
+        self._transcripts.append((copy_context(), transcript))
+        transcript.show(self._room.tree, self._room.line)
+
+    def _moved(self) -> None:
+        for context, transcript in self._transcripts:
+            context.run(partial(transcript.show, self._room.tree, self._room.line))
 
 
 def room_of(session: Session) -> Room:
@@ -93,7 +113,7 @@ def _session() -> Session:
     """The session of the loaded extension."""
     from aeron_magic.jupyter import extension
 
-    shell: Any = get_ipython()  # type: ignore[no-untyped-call]
+    shell: Any = get_ipython()
     if shell is None:
         raise UsageError(
             "There is no notebook to show the panel in.",

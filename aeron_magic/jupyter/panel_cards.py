@@ -124,9 +124,7 @@ def cards(
     for turn in turns:
         key = key_of(tree, turn)
         keys = forks.get(turn.parent, [])
-        made.append(
-            _card(tree, turn, key, keys if key in keys else [key], known, key in under_way)
-        )
+        made.append(_card(tree, turn, key, keys if key in keys else [key], known, key in under_way))
         made[-1]["stale"] = turn in stale
     return made
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aeron_magic.errors import AeronError
-from aeron_magic.jupyter.panel_cards import SERVICES, cards, key_of, leaf_below, problem_of
+from aeron_magic.jupyter.panel_cards import SERVICES, cards, key_of, problem_of
 from aeron_magic.jupyter.panel_growth import Growth, countable
 from aeron_magic.jupyter.panel_protocol import About, Card, Introduction, Problem, Word
 from aeron_magic.jupyter.running import Running
@@ -32,6 +32,9 @@ PACE = 0.05
 
 PATIENCE = 0.5
 """Seconds of silence after which to look whether there is something else to say."""
+
+REST = 0.7
+"""Seconds of rest after a turn before the saved transcript is written anew."""
 
 WAYS = (
     "No service is connected. The sandbox is built in and needs no account; "
@@ -70,7 +73,8 @@ class Room:
         self.tree: Tree = session.tree
         self._leaf: Turn | None = None
         self._tell: list[Callable[[Word], None]] = []
-        self._ended: list[Callable[[], None]] = []
+        self._moved: list[Callable[[], None]] = []
+        self._moving: asyncio.TimerHandle | None = None
         self._lives: dict[str, _Live] = {}
         self._problems: dict[str, Problem | None] = {}
         self._dropped: dict[str, Asked] = {}
@@ -107,13 +111,25 @@ class Room:
 
     # Panels join, and say what their readers do -------------------------------------------------
 
-    def join(self, tell: Callable[[Word], None], ended: Callable[[], None]) -> None:
-        """Add a panel: ``tell`` sends it a word, ``ended`` is called after each turn."""
-        self.soon(lambda: (self._tell.append(tell), self._ended.append(ended)))
+    def join(self, tell: Callable[[Word], None], moved: Callable[[], None]) -> None:
+        """Add a panel: ``tell`` sends it a word; ``moved`` is called, on the loop, some time after
+        other turns are to be seen."""
 
-    def leave(self, tell: Callable[[Word], None], ended: Callable[[], None]) -> None:
+        def add() -> None:
+            self._tell.append(tell)
+            self._moved.append(moved)
+            self._introduce(self.tree)
+
+        self.soon(add)
+
+    def leave(self, tell: Callable[[Word], None], moved: Callable[[], None]) -> None:
         """Take a panel out."""
-        self.soon(lambda: (self._tell.remove(tell), self._ended.remove(ended)))
+
+        def remove() -> None:
+            self._tell.remove(tell)
+            self._moved.remove(moved)
+
+        self.soon(remove)
 
     @property
     def live(self) -> Asked | None:
@@ -138,6 +154,7 @@ class Room:
         """Show the line to this turn."""
         self.tree, self._leaf = tree, turn
         self.tell(self.state())
+        self._soon_moved()
 
     # What pages get ---------------------------------------------------------------------------
 
@@ -303,8 +320,18 @@ class Room:
             card["note"] = " ".join([card["note"], *asked.notes]).strip()
         self.tell({"type": "end", "turn": card, "patch": patch})
         self.tell({"type": "about", "about": self.about()})
-        for ended in self._ended:
-            ended()
+        self._soon_moved()
+
+    def _soon_moved(self) -> None:
+        """Call ``moved`` when nothing has happened for a moment."""
+        if self._moving is not None:
+            self._moving.cancel()
+        loop = asyncio.get_running_loop()
+        self._moving = loop.call_later(REST, self._guard, self._tell_moved)
+
+    def _tell_moved(self) -> None:
+        for moved in self._moved:
+            moved()
 
     def _changed(self) -> None:
         tree = self.session.tree

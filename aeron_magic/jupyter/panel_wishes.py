@@ -27,9 +27,7 @@ def _ask(room: Room, wish: Wish) -> None:
     _ask_at(room, wish, wish.text, room.session.place())
 
 
-def _ask_at(
-    room: Room, wish: Wish, text: str, place: Place, images: tuple[str, ...] = ()
-) -> None:
+def _ask_at(room: Room, wish: Wish, text: str, place: Place, images: tuple[str, ...] = ()) -> None:
     if room.live is not None:
         raise UsageError(
             "A reply is still coming in.", hint="Ask when it has ended, or stop it first."
