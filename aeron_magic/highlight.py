@@ -74,7 +74,7 @@ def _slices(code: str) -> Iterator[str]:
     while len(code) - begin > 2 * SLICE:
         least, most = begin + SLICE, begin + 2 * SLICE
         found = _BEGINS_ANEW.search(code, least, most)
-        end = found.start() if found else code.rfind("\n", least, most) + 1 or most
+        end = found.start() if found else code.find("\n", least, most) + 1 or most
         yield code[begin:end]
         begin = end
     yield code[begin:]
