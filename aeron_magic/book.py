@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 from aeron_magic.errors import UsageError
 from aeron_magic.reply import Reply
-from aeron_magic.turns import Attempt, Place, Tree, Turn
+from aeron_magic.turns import ONE_LINE, Attempt, Place, Tree, Turn
 
-__all__ = ["MAIN", "Book", "ByHand"]
+__all__ = ["MAIN", "Book", "ByHand", "remarks"]
 
 MAIN = "main"
 """The name of the conversation that nobody named."""
@@ -244,3 +244,25 @@ class Book:
         tree.drop(attempt)
         if not tree.turns and tree is not self.current and self.trees.get(tree.name) is tree:
             del self.trees[tree.name]
+
+
+def remarks(attempt: Attempt, reply: Reply) -> list[str]:
+    """What has to be said of where the service answered, in sentences; ask before settling."""
+    place, passed, said = attempt.place, attempt.passed, []
+    theirs = reply.parent_context_token
+    if theirs is not None and theirs != place.token:
+        ours = f"continued from {place.token}" if place.token else "began a conversation"
+        said.append(f"The service says that this reply follows {theirs}; the question {ours}.")
+    if reply.whole and passed is not None and reply.context_token == place.token:
+        there = f"after turn {place.parent.label}" if place.parent else "where it was told to"
+        said.append(
+            "The service has one token for the whole conversation: it may have answered after "
+            f"all that was asked so far, up to turn {passed.label}, and not {there}."
+        )
+    again = place.again if place.token is not None else None
+    if again is not None and not again.revision and place.tree.service in ONE_LINE:
+        said.append(
+            "The service keeps one line for each conversation: it may have this question "
+            "twice, because it was asked before without a whole reply."
+        )
+    return said

@@ -161,6 +161,15 @@ class History:
                     (stored, turn.number, key),
                 )
 
+    def lost(self, attempt: Attempt, turn: Turn) -> None:
+        """Keep a turn of this kernel's, and that no end of ``attempt`` will be known."""
+        stored = attempt.place.tree.stored
+        if stored is None:
+            return
+        with self._writing() as connection:
+            self._delete_attempt(connection, stored, turn.number)
+            self._write(connection, stored, [turn])
+
     def dropped(self, attempt: Attempt) -> None:
         """Forget an attempt of which nothing was sent; a conversation without turns goes too."""
         stored = attempt.place.tree.stored
@@ -264,39 +273,46 @@ class History:
             )
             return [Stored._make(row) for row in rows]
 
-    def load(self, stored: Stored) -> tuple[Tree, list[tuple[Attempt, str | None]]]:
-        """A conversation, and the questions that were on their way when its kernel ended.
-
-        Each of those comes with its token, None where the service had not said it.
-        """
+    def load(self, stored: Stored) -> Tree:
+        """A conversation with its turns."""
         with self._open() as connection:
-            turns = connection.execute(
+            rows = connection.execute(
                 f"SELECT {_TURN} FROM turn WHERE conversation = ? ORDER BY number",  # noqa: S608
                 (stored.id,),
             ).fetchall()
-            attempts = connection.execute(
-                f"SELECT {_ATTEMPT} FROM attempt WHERE conversation = ? ORDER BY number",  # noqa: S608
+            other = connection.execute(
+                "SELECT begun_by, (SELECT max(number) FROM attempt WHERE conversation = id)"
+                " FROM conversation WHERE id = ?",
                 (stored.id,),
-            ).fetchall()
-            begun_by = connection.execute(
-                "SELECT begun_by FROM conversation WHERE id = ?", (stored.id,)
             ).fetchone()
         tree = Tree(stored.name, stored.service, stored=stored.id)
-        tree.begun_by = begun_by[0] if begun_by else None
-        by_number = {row[0]: _turn(row, stored.service) for row in turns}
-        for row in turns:
+        by_number = {row[0]: _turn(row, stored.service) for row in rows}
+        for row in rows:
             by_number[row[0]].parent = by_number.get(row[3])
         tree.turns = list(by_number.values())
-        tree.given = max((row[0] for row in attempts), default=0)
         tree.head = tree.newest
-        unfinished = []
-        for number, question, images, parent, revision, sent, cell, name, asked, token in attempts:
-            before = by_number.get(parent)
-            place = Place(tree, sent, before, revision, by_number.get(number))
+        if other is not None:
+            tree.begun_by, tree.given = other[0], other[1] or 0
+        return tree
+
+    def unfinished(self, tree: Tree) -> list[tuple[Attempt, str | None]]:
+        """The questions of ``tree`` of which the file knows no end, oldest first.
+
+        Each comes with the token of its reply, None where the service had not said it.
+        """
+        with self._open() as connection:
+            rows = connection.execute(
+                f"SELECT {_ATTEMPT} FROM attempt WHERE conversation = ? ORDER BY asked",  # noqa: S608
+                (tree.stored,),
+            ).fetchall()
+        found = []
+        for number, question, images, parent, revision, sent, cell, name, asked, token in rows:
+            before = tree.by_number(parent)
+            place = Place(tree, sent, before, revision, tree.by_number(number))
             turn = Turn(number, question, _images(images), before, revision, sent)
             turn.cell, turn.name, turn.asked = cell, name, asked
-            unfinished.append((Attempt(place, turn), token))
-        return tree, unfinished
+            found.append((Attempt(place, turn), token))
+        return found
 
     def take_up(self, stored: Stored) -> None:
         """Write to this conversation from now on, whoever did before."""

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from aeron_magic.errors import HistoryError
 
-__all__ = ["OFF", "SCRIPTS", "VARIABLE", "Past", "chosen", "explained", "open_file", "past"]
+__all__ = ["OFF", "SCRIPTS", "VARIABLE", "announced", "chosen", "explained", "open_file", "when"]
 
 VARIABLE = "AERON_HISTORY"
 
@@ -81,14 +81,6 @@ SCRIPTS = (
     """,
 )
 """What makes each version of the tables out of the one before; only ever appended to."""
-
-
-class Past(NamedTuple):
-    """The conversation that a notebook had last."""
-
-    name: str
-    turns: int
-    used: float
 
 
 def chosen(configured: str = "", environ: Mapping[str, str] | None = None) -> Path | None:
@@ -193,28 +185,39 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def past(path: Path, notebook: str) -> Past | None:
-    """What ``notebook`` talked about last; None where there is nothing, or no file.
+def announced(path: Path, notebook: str) -> str:
+    """One line on what ``notebook`` talked about last; empty if nothing, or without a file.
 
     Raises
     ------
     HistoryError
         The file cannot be read.
     """
-    if not notebook or not path.exists():
-        return None
+    if not path.exists():
+        return ""
     with explained(path):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=0.2, uri=True)
         try:
             if not _version(connection):
-                return None
+                return ""
             row = connection.execute(
-                "SELECT c.name, c.used, (SELECT count(*) FROM turn WHERE conversation = c.id)"
-                " + (SELECT count(*) FROM attempt WHERE conversation = c.id AND number NOT IN"
-                " (SELECT number FROM turn WHERE conversation = c.id))"
+                "SELECT name, used, (SELECT count(*) FROM turn WHERE conversation = c.id)"
+                " + (SELECT count(*) FROM attempt a WHERE conversation = c.id AND NOT EXISTS"
+                " (SELECT 1 FROM turn t WHERE t.conversation = c.id AND t.number = a.number))"
                 " FROM conversation c WHERE notebook = ? ORDER BY used DESC LIMIT 1",
                 (notebook,),
             ).fetchone()
         finally:
             connection.close()
-    return None if row is None else Past(row[0], row[2], row[1])
+    if row is None:
+        return ""
+    name, used, turns = row
+    return (
+        f"This notebook has a conversation of {when(used)} ({name}, {turns} "
+        f"turn{'s' * (turns != 1)}): %aeron resume takes it up."
+    )
+
+
+def when(seconds: float) -> str:
+    """A time as a person reads it, by the clock of this machine."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -11,7 +11,7 @@ that is run twice the same conversation twice:
 A reply is known by its turn and by which of the turn's replies it is (``revision``, from 1), not
 by its token: a service may give each reply a token, or the whole conversation one. One that
 documents the latter (``ONE_LINE``) answers after all that it was asked under that token: a question
-elsewhere is refused before it is sent. Where it only turns out, :meth:`Attempt.remarks` tells.
+elsewhere is refused before it is sent. Where it only turns out, the reply is shown with a remark.
 """
 
 from __future__ import annotations
@@ -141,27 +141,6 @@ class Attempt:
     turn: Turn
     passed: Turn | None = None
 
-    def remarks(self, reply: Reply) -> list[str]:
-        """What has to be said of where the service answered, in sentences; ask before settling."""
-        place, said = self.place, []
-        theirs = reply.parent_context_token
-        if theirs is not None and theirs != place.token:
-            ours = f"continued from {place.token}" if place.token else "began a conversation"
-            said.append(f"The service says that this reply follows {theirs}; the question {ours}.")
-        if reply.whole and self.passed is not None and reply.context_token == place.token:
-            there = f"after turn {place.parent.label}" if place.parent else "where it was told to"
-            said.append(
-                "The service has one token for the whole conversation: it may have answered after "
-                f"all that was asked so far, up to turn {self.passed.label}, and not {there}."
-            )
-        again = place.token is not None and place.again
-        if again and not again.revision and place.tree.service in ONE_LINE:
-            said.append(
-                "The service keeps one line for each conversation: it may have this question "
-                "twice, because it was asked before without a whole reply."
-            )
-        return said
-
 
 @dataclass(eq=False, slots=True)
 class Tree:
@@ -193,7 +172,7 @@ class Tree:
         """The turn of this name."""
         return next((turn for turn in self.turns if name and turn.name == name), None)
 
-    def by_number(self, number: int) -> Turn | None:
+    def by_number(self, number: int | None) -> Turn | None:
         """The turn of this number."""
         return next((turn for turn in self.turns if turn.number == number), None)
 
@@ -384,6 +363,15 @@ class Tree:
         if reply.whole:
             turn.tokens.append(reply.context_token)
             self.head = turn
+        return turn
+
+    def lose(self, attempt: Attempt) -> Turn:
+        """Keep the question of an attempt of which no end will be known."""
+        turn = self.by_number(attempt.turn.number)
+        if turn is None:
+            turn = attempt.turn
+            self.turns.append(turn)
+            self._claim(turn, turn.cell, turn.name)
         return turn
 
     def _claim(self, turn: Turn, cell: str | None, name: str | None) -> None:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aeron_magic.errors import UsageError
-from aeron_magic.jupyter import credentials
+from aeron_magic.jupyter import conversations, credentials
 from aeron_magic.jupyter.ask import output_for, watch_to_end
+from aeron_magic.jupyter.frontend import cell_id
 from aeron_magic.jupyter.line import Command, Options
 from aeron_magic.jupyter.output import note
 from aeron_magic.jupyter.running import Running
-from aeron_magic.jupyter.session import Session
-from aeron_magic.jupyter.show import cell, fenced, publish, show_markdown, table
+from aeron_magic.jupyter.show import fenced, publish, show_markdown
 from aeron_magic.render import mimebundle
-from aeron_magic.reply import Message
-from aeron_magic.turns import Turn
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magic import AeronMagics
 
 __all__ = ["COMMANDS"]
+
+
+CELLS = (
+    "cells: not told apart here, because the front end sends no cell ids, so each run of a cell "
+    "is a new turn; --as NAME makes a question replace its earlier reply"
+)
 
 
 def status(magics: AeronMagics, command: Command) -> None:
@@ -45,6 +49,9 @@ def status(magics: AeronMagics, command: Command) -> None:
         from aeron_magic.jupyter.recordings import describe
 
         lines.append(describe(session.connector.recorder).replace("Recording", "recording", 1))
+    if command.name == "status" and not magics.told_of_cells and cell_id(magics.shell) is None:
+        magics.told_of_cells = True
+        lines.append(CELLS)
     parts = [line.partition(": ") for line in lines]
     markdown = "\n".join(
         f"- {name}" + (f": {value if name == 'next' else f'`{value}`'}" if value else "")
@@ -87,84 +94,6 @@ def logout(magics: AeronMagics, command: Command) -> None:
     service = command["service"] or "aeronpay"
     found = credentials.forget(service)
     show_markdown("Forgotten." if found else "There was nothing to forget.", magics.shell)
-
-
-def history(magics: AeronMagics, command: Command) -> None:
-    """The turns of this conversation, ours or the service's."""
-    session = magics.session
-    newest_first = command["order"] == "desc"
-    if command["remote"]:
-        text = remote_history(session, newest_first)
-    else:
-        turns = list(session.tree)
-        if not turns:
-            text = "No turns yet: ask something with `%%aeron`."
-        else:
-            text = _turn_table(turns[::-1] if newest_first else turns)
-    show_markdown(text, magics.shell)
-
-
-def _turn_table(turns: list[Turn]) -> str:
-    rows = [
-        (
-            turn.label,
-            turn.parent.label if turn.parent else "",
-            turn.question,
-            turn.reply.text if turn.reply else "",
-            (turn.reply.status if turn.reply else "") + (", stale" if turn.stale else ""),
-        )
-        for turn in turns
-    ]
-    return table(["turn", "after", "question", "reply", "status"], rows)
-
-
-def remote_history(session: Session, newest_first: bool) -> str:
-    """The conversation as the service keeps it, and where ours differs."""
-    token = session.newest_token()
-    messages = session.remote_history(token)
-    shown = messages[::-1] if newest_first else messages
-    text = table(["message", "text"], [(m.role, m.text) for m in shown])
-    head = session.tree.by_token(token)
-    differences = _differences(head.line(), messages) if head else []
-    if head is None:
-        return f"{text}\n\nThe newest token is not from a turn of this conversation."
-    return text + "\n\n" + ("\n".join(differences) or "The same as here.")
-
-
-def _differences(line: list[Turn], messages: list[Message]) -> list[str]:
-    """What our line of turns and the service's messages do not agree in.
-
-    The service leaves out the answer of the token that was asked for.
-    """
-    ours: list[tuple[str, str]] = []
-    for turn in line:
-        ours.append(("user", turn.question))
-        if turn.reply is not None and turn is not line[-1]:
-            ours.append(("assistant", turn.reply.text))
-    theirs: list[tuple[str, str]] = [(message.role, message.text) for message in messages]
-    if line[0].started_from is not None:  # it began elsewhere: only the end can be compared
-        theirs = theirs[-len(ours) :]
-    elif theirs[len(ours) :] == [("assistant", line[-1].reply.text if line[-1].reply else "")]:
-        theirs.pop()  # a service that does not leave it out
-    return [
-        f"- message {number}: here {cell(repr(mine), 60)}, at the service {cell(repr(their), 60)}"
-        for number, (mine, their) in enumerate(_longest(ours, theirs), 1)
-        if mine != their
-    ]
-
-
-def _longest(
-    ours: Sequence[tuple[str, str]], theirs: Sequence[tuple[str, str]]
-) -> list[tuple[str, str]]:
-    missing = ("", "nothing")
-    length = max(len(ours), len(theirs))
-    return [
-        (
-            " ".join(ours[i] if i < len(ours) else missing).strip(),
-            " ".join(theirs[i] if i < len(theirs) else missing).strip(),
-        )
-        for i in range(length)
-    ]
 
 
 def fetch(magics: AeronMagics, command: Command) -> None:
@@ -213,6 +142,19 @@ def record(magics: AeronMagics, command: Command) -> None:
     recordings.record(magics, command)
 
 
+def panel(magics: AeronMagics, command: Command) -> None:
+    """The chat panel; the module is loaded when it is first shown."""
+    from IPython.display import display
+
+    from aeron_magic.jupyter.panel import ChatPanel
+
+    if not magics.has_kernel:
+        raise UsageError(
+            "A terminal cannot show the chat panel.", hint="Ask with %%aeron, or use JupyterLab."
+        )
+    display(ChatPanel(magics.session))  # type: ignore[no-untyped-call]
+
+
 def manual(magics: AeronMagics, command: Command) -> None:
     """All options and commands."""
     from aeron_magic.jupyter.table import help_text
@@ -225,10 +167,11 @@ COMMANDS: dict[str, Callable[[AeronMagics, Command], None]] = {
     "connect": connect,
     "login": login,
     "logout": logout,
-    "history": history,
+    **conversations.COMMANDS,
     "fetch": fetch,
     "last": last,
     "record": record,
+    "panel": panel,
     "error": error,
     "help": manual,
 }

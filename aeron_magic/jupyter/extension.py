@@ -9,6 +9,9 @@ from aeron_magic.jupyter.magic import AeronMagics
 
 __all__ = ["load", "loaded", "unload"]
 
+SOURCES = ("turns", "tokens", "conversations", "stored")
+"""What completion asks the magics for, see :meth:`AeronMagics.names`."""
+
 _loaded: dict[int, AeronMagics] = {}
 
 
@@ -20,11 +23,25 @@ def load(shell: Any) -> None:
     magics = AeronMagics(shell)
     shell.register_magics(magics)
     shell.user_ns.setdefault(NAME, None)
-    dynamic = {source: partial(magics.names, source) for source in ("turns", "tokens")}
+    dynamic = {source: partial(magics.names, source) for source in SOURCES}
     matcher = completion.Matcher(dynamic=dynamic, namespace=lambda: shell.user_ns)
     completion.register(shell, matcher)
     asking.register(shell)
     _loaded[id(shell)] = magics
+    if magics.notebook_key and (past := _past(magics)):
+        print(past)  # noqa: T201 - one line, and no display that would have to be loaded
+
+
+def _past(magics: AeronMagics) -> str:
+    """One line for a notebook that has a past; else nothing."""
+    from aeron_magic.errors import HistoryError
+    from aeron_magic.history_file import announced
+
+    path = magics.history_path
+    try:
+        return "" if path is None else announced(path, magics.notebook_key)
+    except HistoryError:
+        return ""  # the first question says what is wrong, with the cell that it belongs to
 
 
 def loaded(shell: Any) -> AeronMagics:

@@ -64,6 +64,8 @@ class AeronMagics(Magics):
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self.cell_keys = CellKeys()
+        self.told_of_cells = False
+        """Whether the user knows that cells cannot be told apart here."""
         self._session: Session | None = None
         self.observe(self._configure, ["timeout", "fetch_timeout", "history", "notebook"])
 
@@ -147,9 +149,15 @@ class AeronMagics(Magics):
         return has_kernel(self.shell)
 
     def names(self, source: str) -> Sequence[str]:
-        """Names for the completion: of turns, of tokens."""
+        """Names for the completion: of turns, tokens, conversations; ``stored``: earlier ones."""
+        if source == "stored":
+            from aeron_magic.jupyter.resuming import names
+
+            return names(self.session)
         if self._session is None:
             return ()
+        if source == "conversations":
+            return list(self._session.book.trees)
         turns = self._session.tree.turns
         if source == "tokens":
             return [turn.token for turn in reversed(turns) if turn.token]

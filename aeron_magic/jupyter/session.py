@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from aeron_magic.book import Book, ByHand
+from aeron_magic.book import Book, ByHand, remarks
 from aeron_magic.client import AsyncStream
 from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError
 from aeron_magic.history import History, Owner
@@ -273,7 +273,7 @@ class Session:
                 self.book.drop(attempt)
                 self.keeper.dropped(attempt)
             else:
-                asked.notes += attempt.remarks(reply)
+                asked.notes += remarks(attempt, reply)
                 asked.turn = self.book.settle(attempt, reply)
                 self.keeper.ended(attempt, asked.turn, self.owner(asked.connection))
             if reply.whole:

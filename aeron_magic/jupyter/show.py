@@ -9,7 +9,16 @@ from aeron_magic.jupyter.frontend import has_kernel
 from aeron_magic.render import mimebundle
 from aeron_magic.scrub import clean
 
-__all__ = ["cell", "fenced", "publish", "show_markdown", "table"]
+__all__ = [
+    "aligned",
+    "cell",
+    "fenced",
+    "publish",
+    "show_markdown",
+    "show_said",
+    "show_table",
+    "table",
+]
 
 
 def publish(
@@ -36,6 +45,40 @@ def show_markdown(text: str, shell: Any, plain: str | None = None) -> None:
         publish(data=bundle, metadata={})
     else:
         print(clean(text if plain is None else plain))  # noqa: T201 - a terminal is for that
+
+
+def show_said(text: str, shell: Any) -> None:
+    """Show a sentence of ours; a terminal needs no marks around what is to be typed."""
+    show_markdown(text, shell, text.replace("`", ""))
+
+
+def show_table(
+    head: Sequence[str], rows: Sequence[Sequence[object]], shell: Any, *, below: str = ""
+) -> None:
+    """Show a table of untrusted texts, and Markdown of ours below it.
+
+    In plain text its columns are aligned, and each text is cut so that a row fits a line.
+    """
+    markdown = "\n\n".join(filter(None, [table(head, rows), below]))
+    plain = "\n\n".join(filter(None, [aligned(head, rows), below.replace("`", "")]))
+    show_markdown(markdown, shell, plain)
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[object]], width: int = 100) -> str:
+    """A table in plain text, at most ``width`` wide: the wide columns share what is left."""
+    lines = [[" ".join(clean(str(value)).split()) for value in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    room = width - 2 * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > 8:
+        widths[widths.index(max(widths))] -= 1
+    lines.insert(1, ["-" * one for one in widths])
+    return "\n".join(
+        "  ".join(
+            (text if len(text) <= one else text[: one - 1] + "…").ljust(one)
+            for text, one in zip(line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )
 
 
 def fenced(text: str, language: str = "") -> str:

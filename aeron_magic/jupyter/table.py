@@ -166,6 +166,12 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise ValueError("a number of turns, such as 20")
+    return int(text)
+
+
 _ASKING = (
     Option(
         ("-o", "--out"),
@@ -176,6 +182,13 @@ _ASKING = (
         source="variables",
     ),
     Option(("-f", "--format"), "format", "how to show the reply", "FORMAT", choices=FORMATS),
+    Option(
+        ("-c", "--conversation"),
+        "conversation",
+        "use (or begin) the conversation of that name",
+        "NAME",
+        source="conversations",
+    ),
     Option(("-n", "--new"), "new", "begin a new conversation"),
     Option(
         ("--after",),
@@ -184,6 +197,7 @@ _ASKING = (
         "TURN",
         source="turns",
     ),
+    Option(("--as",), "as_", "name this turn", "NAME", source="turns"),
     Option(
         ("--image",),
         "images",
@@ -261,8 +275,19 @@ TABLE = Table(
             asks=True,
         ),
         Entry(
+            "new",
+            "begin a conversation; the one of that NAME, if there is one, is begun anew",
+            arguments=(Argument("NAME"),),
+        ),
+        Entry(
+            "use",
+            "switch to the conversation of that name",
+            arguments=(Argument("NAME", required=True, source="conversations"),),
+        ),
+        Entry("conversations", "the conversations of this kernel, and earlier ones"),
+        Entry(
             "history",
-            "the turns of this conversation",
+            "the turns of this conversation, or of that name",
             (
                 Option(("--remote",), "remote", "ask the service, and say where the two differ"),
                 Option(
@@ -272,7 +297,26 @@ TABLE = Table(
                     "ORDER",
                     choices=("asc", "desc"),
                 ),
+                Option(("--last",), "last", "so many turns at most (50)", "COUNT", _count),
             ),
+            (Argument("NAME", source="conversations"),),
+        ),
+        Entry("tree", "the turns as a tree: branches, names, stale turns"),
+        Entry(
+            "resume",
+            "after a restart: take up this notebook's conversation, or the one of that name",
+            (Option(("--check",), "check", "compare it with what the service has"),),
+            (Argument("NAME", source="stored"),),
+        ),
+        Entry(
+            "export",
+            "write this conversation to FILE: `.md`, `.json` or `.ipynb` by its ending",
+            arguments=(Argument("FILE", required=True),),
+        ),
+        Entry(
+            "forget",
+            "delete this conversation, or the one of that name, from the local history",
+            arguments=(Argument("NAME", source="stored"),),
         ),
         Entry(
             "fetch",
@@ -302,6 +346,7 @@ TABLE = Table(
             (Argument("FILE", required=True),),
         ),
         Entry("last", "show the last reply again"),
+        Entry("panel", "the chat panel on this conversation"),
         Entry("error", "the last failure in full"),
         Entry("help", "this text"),
     ),

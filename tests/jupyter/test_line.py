@@ -117,8 +117,10 @@ GOOD_COMMANDS = {
     ),
     "login": Command("login", {"service": None}),
     "logout chatzy": Command("logout", {"service": "chatzy"}),
-    "history": Command("history", {"remote": False, "order": None}),
-    "history --remote --order desc": Command("history", {"remote": True, "order": "desc"}),
+    "history": Command("history", {"remote": False, "order": None, "last": None, "name": None}),
+    "history --remote --order desc": Command(
+        "history", {"remote": True, "order": "desc", "last": None, "name": None}
+    ),
     "fetch": Command("fetch", {"token": None}),
     "fetch 9f-3a": Command("fetch", {"token": "9f-3a"}),
     "last": Command("last", {}),
@@ -202,23 +204,23 @@ def test_the_text_of_a_question_is_verbatim_after_its_options(line: str) -> None
 
 
 def test_one_entry_in_the_table_is_a_command() -> None:
-    export = Entry("export", "write a file", arguments=(Argument("FILE", required=True),))
-    table = replace(TABLE, commands=(*TABLE.commands, export))
+    write = Entry("write", "write a file", arguments=(Argument("FILE", required=True),))
+    table = replace(TABLE, commands=(*TABLE.commands, write))
     for path in ('"C:\\My Notes\\new.md"', "C:\\notes\\new.md", "'it \"is\".md'"):
-        assert parse_command(f"export {path}", table)["file"] == path.strip("\"'")
-    with pytest.raises(UsageError, match="no command export"):
-        parse_command("export x.md")
+        assert parse_command(f"write {path}", table)["file"] == path.strip("\"'")
+    with pytest.raises(UsageError, match="no command write"):
+        parse_command("write x.md")
 
 
 def test_one_entry_in_the_table_is_an_option_of_cell_and_line() -> None:
-    name = Option(("--as",), "as_", "name this turn", "NAME")
+    name = Option(("--label",), "as_", "name this turn", "NAME")
     ask = replace(TABLE.by_name["ask"], options=(name,))
     table = replace(TABLE, question=replace(TABLE.question, options=(name,)), commands=(ask,))
-    assert parse_options('--as "two words"', table).as_ == "two words"
-    asked = parse_command("ask --as=x why?", table)
+    assert parse_options('--label "two words"', table).as_ == "two words"
+    asked = parse_command("ask --label=x why?", table)
     assert asked.options == Options(as_="x")
-    with pytest.raises(UsageError, match="no option --as"):
-        parse_options("--as x")
+    with pytest.raises(UsageError, match="no option --label"):
+        parse_options("--label x")
 
 
 def test_every_field_of_the_table_is_a_field_of_options() -> None:
