@@ -93,6 +93,8 @@ def mimebundle(
     ------
     UsageError
         There is no such format.
+    ReplyFormatError
+        The text holds no JSON, table or code, as the format of that name wants.
     """
     if format not in FORMATS:
         known = ", ".join(FORMATS)
@@ -117,15 +119,60 @@ def _as_text(text: str) -> Bundle:
     from aeron_magic.safe_html import code_html
 
     plain = to_plain(text)
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", plain)), default=0))
     return {
         "text/html": code_html(plain),
-        "text/markdown": f"{fence}text\n{plain}\n{fence}",
+        "text/markdown": _fenced(plain, "text"),
         "text/plain": plain,
     }
 
 
-FORMATS: dict[str, Callable[[str], Bundle]] = {"markdown": _as_markdown, "text": _as_text}
+def _as_json(text: str) -> Bundle:
+    import json
+
+    from aeron_magic.extract import json_in
+
+    return _as_code([(json.dumps(json_in(text), indent=2, ensure_ascii=False), "json")])
+
+
+def _as_table(text: str) -> Bundle:
+    from aeron_magic.extract import table_in, tables
+
+    table_in(text)  # which says what is wrong, if there is none
+    source = "\n\n".join(table.source for table in tables(text))
+    return _as_markdown(source)
+
+
+def _as_blocks(text: str) -> Bundle:
+    from aeron_magic.extract import code_in, fences
+
+    code_in(text)  # which says what is wrong, if there is none
+    return _as_code([(block.code, block.language) for block in fences(text)])
+
+
+def _as_code(blocks: list[tuple[str, str]]) -> Bundle:
+    from aeron_magic.safe_html import code_html
+
+    harmless = [(to_plain(code), language) for code, language in blocks]
+    return {
+        "text/html": "".join(code_html(code, language) for code, language in harmless),
+        "text/markdown": "\n\n".join(_fenced(code, language) for code, language in harmless),
+        "text/plain": "\n\n".join(code for code, _ in harmless),
+    }
+
+
+def _fenced(code: str, language: str) -> str:
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+    named = language if re.fullmatch(r"[\w+#.-]*", language) else ""
+    return f"{fence}{named}\n{code}\n{fence}"
+
+
+FORMATS: dict[str, Callable[[str], Bundle]] = {
+    "markdown": _as_markdown,
+    "text": _as_text,
+    "json": _as_json,
+    "table": _as_table,
+    "code": _as_blocks,
+}
 """The ways to show a reply, by the name that the option ``--format`` takes."""
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, assert_never
+from typing import Any, Literal, assert_never
 
+from aeron_magic import extract
+from aeron_magic.errors import ReplyFormatError
 from aeron_magic.events import (
     Chunk,
     Completed,
@@ -75,6 +78,53 @@ class Reply:
         """Whether the service said that the text is all there is."""
         return self.status in ("complete", "recovered")
 
+    def json(self) -> Any:
+        """The JSON in the text: in a fenced block, bare, or in the midst of prose.
+
+        Raises
+        ------
+        ReplyFormatError
+            There is none, or it is broken; the message says where.
+        """
+        with self._said():
+            return extract.json_in(self.text)
+
+    def table(self, number: int = 1) -> Any:
+        """Markdown table number ``number`` (from 1) as a DataFrame.
+
+        Numbers, ISO dates and truth values have their types; what has a unit or a percent sign
+        stays text. Without pandas it is a list of dictionaries.
+
+        Raises
+        ------
+        ReplyFormatError
+            There is no such table.
+        """
+        with self._said():
+            return extract.frame(self.text, number)
+
+    def code(self, language: str | None = None, number: int = 1) -> str:
+        """The code of block number ``number`` (from 1), of those in ``language`` if it is given.
+
+        Raises
+        ------
+        ReplyFormatError
+            There is no such block.
+        """
+        with self._said():
+            return extract.code_in(self.text, language, number)
+
+    @contextmanager
+    def _said(self) -> Iterator[None]:
+        """Have an error say which reply it is about, and that it is not whole where it is not."""
+        try:
+            yield
+        except ReplyFormatError as error:
+            error.context_token = self.context_token
+            if not self.whole:
+                error.hint = f"The reply is {self.status}: what is missing may hold it."
+            raise
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -99,6 +149,8 @@ class Draft:
         self.sent_token = sent_token
         self.context_token: str | None = None
         """The reply's own token: None until the service has said it."""
+        self.on_token: Callable[[str], None] | None = None
+        """Called at once with the reply's own token, by who must not lose it."""
         self.parent_context_token: str | None = None
         self.msg_id = ""
         self.status: Status = "processing"
@@ -212,6 +264,8 @@ class Draft:
                 assert_never(event)
 
     def _tokens(self, token: str | None, parent: str | None) -> None:
+        if token and token != self.context_token and self.on_token is not None:
+            self.on_token(token)
         self.context_token = token or self.context_token
         self.parent_context_token = parent or self.parent_context_token
 

@@ -9,6 +9,7 @@ from aeron_magic.flow import Question
 from aeron_magic.insert import insert
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.line import Options
+from aeron_magic.jupyter.next_cell import missing, offer
 from aeron_magic.jupyter.output import (
     CellOutput,
     LiveOutput,
@@ -68,6 +69,10 @@ def ask(magics: AeronMagics, options: Options, text: str) -> None:
         new=options.new,
     )
     finish(session, asked, output, shell, options.out)
+    if problem := missing(asked.running.reply, options.format):
+        raise problem
+    if options.format == "code":
+        offer(shell, magics.offered_code, key, asked.running.reply.text)
 
 
 def finish(

@@ -64,6 +64,8 @@ class AeronMagics(Magics):
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         self.cell_keys = CellKeys()
+        self.offered_code: dict[str | None, str] = {}
+        """Code of replies that was offered as the next cell, by cell."""
         self.told_of_cells = False
         """Whether the user knows that cells cannot be told apart here."""
         self._session: Session | None = None

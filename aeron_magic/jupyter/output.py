@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TextIO
 
+from aeron_magic.errors import ReplyFormatError
 from aeron_magic.jupyter.running import Running
 from aeron_magic.pieces import Piece, Pieces, render_piece
 from aeron_magic.render import mimebundle
@@ -108,9 +109,16 @@ class CellOutput:
     def finish(self, draft: Draft, reply: Reply, metadata: dict[str, Any]) -> bool:
         if not reply.text and not reply.whole:
             return False
-        data = mimebundle(reply.text, format=self._form, note=note(reply, metadata))
-        self._publish(data=data, metadata={"aeron": metadata})
+        self._publish(data=self._bundle(reply, metadata), metadata={"aeron": metadata})
         return True
+
+    def _bundle(self, reply: Reply, metadata: dict[str, Any]) -> dict[str, str]:
+        """The reply in its format; as Markdown where it does not hold what the format shows."""
+        remark = note(reply, metadata)
+        try:
+            return mimebundle(reply.text, format=self._form, note=remark)
+        except ReplyFormatError:
+            return mimebundle(reply.text, note=remark)
 
 
 class LiveOutput(CellOutput):
@@ -179,9 +187,8 @@ class LiveOutput(CellOutput):
         if painted and self._clear is not None:
             self._clear()
         elif painted:
-            data = mimebundle(reply.text, format=self._form, note=note(reply, metadata))
             self._publish(
-                data=data,
+                data=self._bundle(reply, metadata),
                 metadata={"aeron": metadata},
                 transient={"display_id": self._display_id},
                 update=True,

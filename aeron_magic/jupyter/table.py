@@ -23,7 +23,7 @@ __all__ = [
 ]
 
 SERVICES = ("aeronpay", "chatzy")
-FORMATS = ("markdown", "text")
+FORMATS = ("markdown", "text", "json", "table", "code")
 
 _URL = re.compile(r"https?://[^\s/@?#]+(?:[/?#]\S*)?", re.IGNORECASE)
 

@@ -1,0 +1,98 @@
+"""Replies shown as JSON, as a table and as code, in a real kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from live_kernel import Kernel, Run, running_kernel
+
+from aeron_magic.jupyter.next_cell import code_for_cell
+from aeron_magic.sandbox import Faults, Sandbox
+
+pytestmark = pytest.mark.jupyter
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Sandbox]:
+    """The service that the kernel of this module asks."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def kernel(service: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel with the extension loaded."""
+    home: Path = tmp_path_factory.mktemp("kernel")
+    given = {"AERON_CLIENT_ID": "me", "AERON_CLIENT_SECRET": "hush-4f1c-hush"}
+    with running_kernel(home, **given, AERON_BASE_URL=service.aeronpay_url) as running:
+        running.execute("%load_ext aeron_magic")
+        yield running
+
+
+def shown(run: Run) -> dict[str, Any]:
+    """The data of the one display."""
+    (output,) = (one for one in run.outputs if one["output_type"] == "display_data")
+    data: dict[str, Any] = output["data"]
+    return data
+
+
+def next_cells(run: Run) -> list[str]:
+    """The code that the cell's end offers as the next cell."""
+    assert run.reply is not None
+    return [one["text"] for one in run.reply["payload"] if one["source"] == "set_next_input"]
+
+
+def test_json_is_laid_out(kernel: Kernel, service: Sandbox) -> None:
+    """The JSON alone is shown, coloured."""
+    service.faults = Faults(say='Sure: {"a": [1]} it is.')
+    run = kernel.execute("%%aeron -f json -o r\nGo.")
+    assert run.status == "ok"
+    assert shown(run)["text/plain"] == '{\n  "a": [\n    1\n  ]\n}'
+    assert kernel.value("r.json()") == {"a": [1]}
+
+
+def test_a_table_is_shown_without_harm(kernel: Kernel, service: Sandbox) -> None:
+    """The table alone is shown, and HTML in it is text."""
+    service.faults = Faults(say="Here:\n\n| a | b |\n|---|---|\n| 1 | <script>x</script> |\n\nBye.")
+    run = kernel.execute("%%aeron -f table -o r\nGo.")
+    assert "<td" in shown(run)["text/html"]
+    assert "<script" not in shown(run)["text/html"]
+    assert "Bye" not in shown(run)["text/html"]
+    assert kernel.value("r.table().a.tolist()") == [1]
+
+
+def test_code_is_offered_as_the_next_cell_once(kernel: Kernel, service: Sandbox) -> None:
+    """Running the cell again adds no second cell, unless the code is another."""
+    service.faults = Faults(say="So:\n\n```python\nx = 1\n```\n\nThat is all.")
+    runs = [kernel.execute("%%aeron -f code\nGo.", "asks") for _ in range(2)]
+    assert shown(runs[1])["text/plain"] == "x = 1"
+    assert [next_cells(run) for run in runs] == [["x = 1"], []]
+    service.faults = Faults(say="```python\nx = 2\n```")
+    assert next_cells(kernel.execute("%%aeron -f code\nGo.", "asks")) == ["x = 2"]
+
+
+@pytest.mark.parametrize("form", ["json", "table", "code"])
+def test_what_is_not_there_fails_the_cell_and_loses_nothing(
+    kernel: Kernel, service: Sandbox, form: str
+) -> None:
+    """The reply is shown as Markdown and bound; the cell fails and says what is missing."""
+    service.faults = Faults(say="Only *prose*.")
+    run = kernel.execute(f"%%aeron -f {form} -o r{form}\nGo.")
+    assert run.status == "error"
+    assert "Only <em>prose</em>." in shown(run)["text/html"]
+    (error,) = run.of("error")
+    assert error.content["ename"] == "ReplyFormatError"
+    assert "Only *prose*." in "".join(error.content["traceback"])
+    assert kernel.value(f"r{form}.text") == "Only *prose*."
+    assert next_cells(run) == []
+
+
+def test_python_is_what_a_cell_can_run() -> None:
+    """Blocks in Python are joined; other languages, and output beside them, are left out."""
+    text = "```python\na\n```\n```\nits output\n```\n```bash\nls\n```\n```py\nb\n```"
+    assert code_for_cell(text) == "a\n\nb"
+    assert code_for_cell("```\nx\n```") == "x"
+    assert code_for_cell("```bash\nls\n```") == ""
