@@ -1,6 +1,7 @@
 """Take the README's pictures anew, from a real JupyterLab.
 
-Run it as ``python tests/support/take_pictures.py``. It needs what the browser tests need (``python3 tests/run.py`` sets that up).
+Run it as ``python tests/support/take_pictures.py``. It needs what the browser tests need
+(``python3 tests/run.py`` sets that up).
 """
 
 from __future__ import annotations
