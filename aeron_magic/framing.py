@@ -244,6 +244,15 @@ class _Events:
         if _CR in chunk:  # a number is found in bytes four times as fast as bytes are
             self._after_cr = chunk.endswith(b"\r")
             chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        elif (
+            # One event in one read, which is one line of data: what most services write.
+            chunk.startswith(b"data: ")
+            and chunk.find(b"\n") == len(chunk) - 2
+            and chunk.endswith(b"\n\n")
+            and not self._open
+            and not self._pieces
+        ):
+            return [Frame(chunk[6:-2].decode("utf-8", "replace"), self._id)]
         cut = chunk.rfind(b"\n") + 1
         if not cut:
             self._pieces.append(chunk)

@@ -104,10 +104,10 @@ class Service:
             ended = "the answer ended early"
         while question.stream and not (reading.done or framing.kind == "other"):
             data = yield READ
-            assert isinstance(data, bytes | Lost)
             if isinstance(data, Lost) or not data:
                 ended = data.reason if isinstance(data, Lost) else ended
                 break
+            assert isinstance(data, bytes)
             if events := reading.take(framing.feed(data)):
                 yield events
         yield Close(finished=reading.done and reading.error is None)
