@@ -44,7 +44,7 @@ from aeron_magic.errors import UsageError
 from aeron_magic.render import mimebundle, to_markdown
 from aeron_magic.turns import Tree, Turn
 
-__all__ = ["FORMAT", "VERSION", "as_json", "as_markdown", "as_notebook", "write"]
+__all__ = ["FORMAT", "VERSION", "as_json", "as_markdown", "as_notebook", "exported", "write"]
 
 FORMAT = "aeron-magic conversation"
 VERSION = 1
@@ -63,22 +63,27 @@ def write(tree: Tree, path: Path, *, sandbox: bool = False) -> None:
     UsageError
         Another ending, or the file cannot be written.
     """
-    match path.suffix.lower():
-        case ".md":
-            text = as_markdown(tree)
-        case ".json":
-            text = _dumped(as_json(tree))
-        case ".ipynb":
-            text = _dumped(as_notebook(tree, sandbox=sandbox))
-        case _:
-            raise UsageError(
-                f"{path.name[:60]!r} has no ending that is known.",
-                hint="The ending chooses the kind: .md, .json or .ipynb.",
-            )
+    text = exported(tree, path.suffix.lower(), sandbox=sandbox)
     try:
         _replace(path, text)
     except OSError as error:
         raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from error
+
+
+def exported(tree: Tree, ending: str, *, sandbox: bool = False) -> str:
+    """The text of a file with this ending; see :func:`write`."""
+    match ending:
+        case ".md":
+            return as_markdown(tree)
+        case ".json":
+            return _dumped(as_json(tree))
+        case ".ipynb":
+            return _dumped(as_notebook(tree, sandbox=sandbox))
+        case _:
+            raise UsageError(
+                f"{ending[:60]!r} is no ending that is known.",
+                hint="The ending chooses the kind: .md, .json or .ipynb.",
+            )
 
 
 def _dumped(value: dict[str, Any]) -> str:

@@ -103,7 +103,7 @@ class About(TypedDict):
 _WISHES: dict[str, dict[str, type]] = {
     "hello": {},
     "ask": {"text": str},
-    "stop": {},
+    "stop": {"request": str},
     "regenerate": {"key": str},
     "edit": {"key": str, "text": str},
     "retry": {"key": str},
@@ -129,6 +129,7 @@ class Wish(NamedTuple):
     text: str = ""
     name: str = ""
     kind: str = ""
+    request: str = ""
     end: int = 0
 
     @classmethod

@@ -78,6 +78,7 @@ class Room:
         self._lives: dict[str, _Live] = {}
         self._problems: dict[str, Problem | None] = {}
         self._dropped: dict[str, Asked] = {}
+        self._unwanted = ""
         self._introductions: dict[Tree, Introduction | None] = {}
         session.watchers.append(self)
         self._leaf = self._end_of(self.tree)
@@ -136,6 +137,16 @@ class Room:
         """The question whose reply is coming in where the panels look."""
         found = self._shown_live()
         return found.asked if found is not None else None
+
+    def stop(self, request: str) -> None:
+        """Stop the reply that is coming in, or the question of the wish ``request``.
+
+        Wishes are handled in more than one thread: the question may come after its stop.
+        """
+        if self.live is not None:
+            self.live.running.stop()
+        elif request:
+            self._unwanted = request
 
     def find(self, key: str) -> tuple[Tree, Turn] | None:
         """The turn that pages call by this key."""
@@ -262,6 +273,8 @@ class Room:
         else:
             self.tell(self.state())
         asked.running.follow(lambda: self._grown(live))
+        if asked.origin and asked.origin == self._unwanted:
+            asked.running.stop()
 
     def _grown(self, live: _Live) -> None:
         """More has come; called on the loop, for every chunk, so it does next to nothing."""

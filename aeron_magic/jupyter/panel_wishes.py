@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from aeron_magic.errors import UsageError
+from aeron_magic.export import exported
 from aeron_magic.jupyter.panel_cards import leaf_below
 from aeron_magic.jupyter.panel_protocol import Wish, Word
 from aeron_magic.jupyter.panel_room import Room
@@ -39,8 +40,7 @@ def _ask_at(room: Room, wish: Wish, text: str, place: Place, images: tuple[str, 
 
 
 def _stop(room: Room, wish: Wish) -> None:
-    if room.live is not None:
-        room.live.running.cancel()
+    room.soon(lambda: room.stop(wish.request))
 
 
 def _regenerate(room: Room, wish: Wish) -> None:
@@ -93,6 +93,23 @@ def _source(room: Room, wish: Wish) -> None:
     _say(room, {"type": "source", "key": wish.key, "text": text})
 
 
+FILES = {
+    "md": "text/markdown",
+    "json": "application/json",
+    "ipynb": "application/x-ipynb+json",
+}
+"""The kinds of files that a page can save, and what they are to a browser."""
+
+
+def _export(room: Room, wish: Wish) -> None:
+    connection, tree = room.session.connection, room.tree
+    sandbox = connection is not None and connection.sandbox
+    text = exported(tree, f".{wish.kind}", sandbox=sandbox)
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in tree.name)
+    word: Word = {"type": "file", "name": f"{name}.{wish.kind}", "mime": FILES[wish.kind]}
+    _say(room, {**word, "text": text, "request": wish.id})
+
+
 def _draft(room: Room, wish: Wish) -> None:
     room.draft = wish.text
 
@@ -125,6 +142,7 @@ WISHES: dict[str, Callable[[Room, Wish], None]] = {
     "use": _use,
     "older": _older,
     "source": _source,
+    "export": _export,
     "draft": _draft,
     "connect": _connect,
 }

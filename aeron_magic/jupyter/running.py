@@ -102,9 +102,13 @@ class Running:
         self._followers.append(tell)
         tell()
 
-    def cancel(self) -> None:
-        """Stop reading and close the connection; what came is kept."""
+    def stop(self) -> None:
+        """Stop reading and close the connection, soon; what came is kept."""
         self._future.cancel()
+
+    def cancel(self) -> None:
+        """Stop reading and close the connection, now; what came is kept."""
+        self.stop()
         self.ended.wait(CLOSING)
 
     def wait(self) -> Reply:

@@ -202,7 +202,7 @@ export class Store {
   }
 
   stop() {
-    this.tell({ do: "stop" });
+    this.tell({ do: "stop", request: this.asked?.id ?? "" });
     this.queued = false;
     this.show("stopping");
   }

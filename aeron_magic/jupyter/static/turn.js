@@ -83,7 +83,8 @@ export class TurnView {
       tool("copy", "Copy the question", (event) => this.copied(event, turn.question)),
       takesCells(view.model)
         ? tool("cell", "Insert the question as a new cell", (event) => {
-            const source = `%%aeron\n${turn.question}`;
+            const raw = turn.question.includes("{{") ? " --raw" : "";
+            const source = `%%aeron${raw}\n${turn.question}`;
             if (insertCell(view.model, view.store.state?.model_id, source)) {
               confirm(event.currentTarget);
             }

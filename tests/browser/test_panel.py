@@ -1,0 +1,282 @@
+"""The chat panel in a real page: asking, stopping, failing, branching, and what cells share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from notebook_page import Frontend, NotebookPage
+from panel_page import PanelPage, connecting
+
+from aeron_magic.sandbox import Refusal, Sandbox
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+LONG = "".join(f"Sentence number {n} of a reply that takes its time. " for n in range(400))
+
+
+@pytest.mark.parametrize("frontend", ["lab", "notebook"])
+def test_ask_and_stream(
+    lab: NotebookPage, sandbox: Sandbox, screenshots: Path, frontend: Frontend
+) -> None:
+    """A reply grows while it comes in, and cell and panel continue one conversation."""
+    sandbox.misbehave(pause=0.02)
+    lab.open(
+        connecting(sandbox),
+        "%aeron panel",
+        "print(context_token)",
+        "%%aeron\nShow me an example",
+        frontend=frontend,
+    )
+    lab.run(0)
+    lab.run(1)
+    panel = PanelPage.opened(lab)
+    panel.ask("How do I continue a conversation?", wait=False)
+    lengths = set()
+    panel.turns.first.locator(".ap-tail > *").first.wait_for()
+    while panel.root.get_attribute("data-state") == "busy":
+        lengths.add(len(panel.reply()))
+    assert len(lengths) > 5
+    assert "context_token" in panel.reply()
+    lab.run(2)
+    token = lab.outputs(2)[0]["text"].strip()
+    panel.press("Time and token", panel.turns.first)
+    assert panel.turns.first.locator("dd code").inner_text() == token
+
+    lab.start(3)
+    panel.state("busy")
+    panel.ready()
+    assert panel.questions() == ["How do I continue a conversation?", "Show me an example"]
+    assert "from a cell" in panel.turns.nth(1).inner_text()
+    panel.root.scroll_into_view_if_needed()
+    lab.screenshot(screenshots / f"panel-{frontend}.png")
+    panel.ask("Why?")
+    assert len(panel.questions()) == 3
+
+
+def test_shift_enter_breaks_the_line(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """Shift+Enter neither sends nor runs the cell; what is typed stays."""
+    lab.open(connecting(sandbox), "%aeron panel", frontend="notebook")
+    lab.run(0)
+    lab.run(1)
+    panel = PanelPage.opened(lab)
+    panel.input.click()
+    panel.input.press_sequentially("one")
+    panel.input.press("Shift+Enter")
+    panel.input.press_sequentially("two")
+    assert panel.input.input_value() == "one\ntwo"
+    assert lab.prompt(1) == 2
+    panel.input.press("Enter")
+    panel.turns.first.wait_for()
+    assert panel.questions() == ["one\ntwo"]
+
+
+@pytest.mark.parametrize("frontend", ["lab", "notebook"])
+def test_stop_and_ask_while_a_cell_computes(
+    lab: NotebookPage, sandbox: Sandbox, frontend: Frontend
+) -> None:
+    """Beside a running cell a question is sent, its reply comes in, and Stop ends it, at once."""
+    sandbox.misbehave(say=LONG, pause=0.02)
+    lab.open(
+        connecting(sandbox),
+        "%aeron panel",
+        "import time\nend = time.time() + 8\nwhile time.time() < end: time.sleep(.01)",
+        frontend=frontend,
+    )
+    lab.run(0)
+    lab.run(1)
+    panel = PanelPage.opened(lab)
+    lab.start(2)
+    lab.page.wait_for_timeout(300)  # the cell shall have begun; nothing on the page says so
+    panel.ask("Tell me", wait=False)
+    panel.coming("Sentence number 20")
+    panel.evaluate("root => { window.pressed = performance.now(); }")
+    panel.stop()
+    panel.ready()
+    assert panel.evaluate("root => performance.now() - window.pressed") < 1_000
+    assert lab.prompt(2) is None, "the cell has ended: nothing was shown beside it"
+    assert "Stopped." in panel.turns.first.inner_text()
+    sandbox.misbehave(say="Short.", pause=0)
+    panel.ask("And now?")
+    assert panel.reply() == "Short."
+    assert lab.prompt(2) is None
+
+
+def test_stop_from_the_first_moment(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """A question can be stopped before anything came, and the next one works."""
+    sandbox.misbehave(first_chunk=20)
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("Hello?", wait=False)
+    panel.stop()
+    panel.ready()
+    sandbox.misbehave(first_chunk=0)
+    panel.press("Ask again")
+    panel.ready()
+    assert panel.questions() == ["Hello?"]
+    assert "sandbox" in panel.reply()
+
+
+def test_an_error_stands_where_the_reply_would(
+    lab: NotebookPage, sandbox: Sandbox, screenshots: Path
+) -> None:
+    """Where nothing was accepted there is Retry; where a token is known, the reply is fetched."""
+    sandbox.misbehave(refuse=(Refusal("create-response", 400, message="No such luck."),))
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("What is a turn?", wait=False)
+    panel.coming("No such luck.")
+    panel.ready()
+    lab.screenshot(screenshots / "panel-error.png", 1)
+    panel.press("Retry")
+    panel.coming("turn")
+    panel.ready()
+    assert panel.root.locator(".ap-error").count() == 0
+    assert panel.questions() == ["What is a turn?"]
+
+    sandbox.misbehave(cut_after=700, refuse=(Refusal("fetch-response", 400, times=1),))
+    panel.ask("How do I continue a conversation?", wait=False)
+    panel.root.locator(".ap-error").wait_for()
+    panel.ready()
+    panel.press("Fetch the reply")
+    panel.root.locator(".ap-error").wait_for(state="detached")
+    panel.ready()
+    assert len(panel.reply()) > 300
+
+
+def test_edit_and_regenerate_make_branches(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """An edited question stands beside the first; each can be chosen, and is continued."""
+    lab.open(connecting(sandbox), "%aeron panel", "print(context_token)")
+    lab.run(0)
+    lab.run(1)
+    panel = PanelPage.opened(lab)
+    panel.ask("How do I continue a conversation?")
+    panel.ask("Why?")
+    first = panel.turns.first
+    first.hover()
+    panel.press("Edit and ask as a branch", first)
+    box = panel.root.get_by_label("Edit the question")
+    box.fill("How do I record?")
+    box.press("Enter")
+    panel.root.get_by_text("2/2").wait_for()
+    panel.ready()
+    assert panel.questions() == ["How do I record?"]
+    panel.press("Previous branch")
+    panel.root.get_by_text("1/2").wait_for()
+    assert panel.questions() == ["How do I continue a conversation?", "Why?"]
+    lab.run(2)
+    token = lab.outputs(2)[0]["text"].strip()
+    panel.press("Time and token", panel.turns.last)
+    assert panel.turns.last.locator("dd code").inner_text() == token
+    panel.press("Ask again, as a branch", panel.turns.last)
+    panel.root.get_by_text("2/2").wait_for()
+    panel.ready()
+    assert panel.questions() == ["How do I continue a conversation?", "Why?"]
+
+
+def test_what_can_be_taken_out(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """Code, question and reply are copied and put into cells; the conversation is saved."""
+    reply = "Some *text*:\n\n```python\nprint(6 * 7)\n```\n"
+    sandbox.misbehave(say=reply)
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("Show code")
+    turn = panel.turns.first
+    clipboard = "() => navigator.clipboard.readText()"
+    panel.press("Copy this code", turn)
+    turn.locator(".ap-done").first.wait_for()
+    assert lab.page.evaluate(clipboard) == "print(6 * 7)"
+    panel.press("Copy the reply as Markdown", turn)
+    lab.page.wait_for_function("async () => (await navigator.clipboard.readText()).includes('Some')")
+    assert lab.page.evaluate(clipboard) == reply
+    panel.press("Insert as a new cell", turn)
+    cells = "() => jupyterapp.shell.currentWidget.content.model.sharedModel.cells.map(c => c.source)"
+    assert lab.page.evaluate(cells)[2] == "print(6 * 7)"
+    turn.hover()
+    panel.press("Insert the question as a new cell", turn)
+    assert lab.page.evaluate(cells)[2] == "%%aeron\nShow code"
+    panel.root.get_by_label("Export").click()
+    with lab.page.expect_download() as download:
+        panel.press("Markdown")
+    assert "Show code" in Path(download.value.path()).read_text(encoding="utf-8")
+
+
+def test_conversations(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """A new chat begins empty, and the one before can be chosen again."""
+    lab.open(connecting(sandbox), "%aeron panel", "%aeron use main")
+    lab.run(0)
+    lab.run(1)
+    panel = PanelPage.opened(lab)
+    panel.ask("How do I record?")
+    panel.press("New chat")
+    panel.turns.first.wait_for(state="detached")
+    panel.ask("What is a turn?")
+    picker = panel.root.get_by_label("Conversation", exact=True).and_(lab.page.locator("select"))
+    picker.select_option("main")
+    panel.coming("How do I record?")
+    assert panel.questions() == ["How do I record?"]
+
+
+def test_a_question_typed_meanwhile_is_sent_afterwards(
+    lab: NotebookPage, sandbox: Sandbox
+) -> None:
+    """The input stays usable while a reply streams."""
+    sandbox.misbehave(say=LONG[:4_000], pause=0.01)
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("First", wait=False)
+    panel.coming("Sentence number 2")
+    panel.input.fill("Second")
+    panel.input.press("Enter")
+    panel.root.get_by_text("Sends when this reply has ended.").wait_for()
+    panel.turns.nth(1).wait_for()
+    assert panel.input.input_value() == ""
+    panel.ready()
+    assert panel.questions() == ["First", "Second"]
+
+
+def test_chatzy_introduces_itself(
+    lab: NotebookPage, sandbox: Sandbox, screenshots: Path
+) -> None:
+    """An agent's introduction is shown with its buttons, and a button asks its text."""
+    lab.open(connecting(sandbox, "chatzy"), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    chip = panel.root.locator(".ap-chip").first
+    chip.wait_for()
+    lab.screenshot(screenshots / "panel-chatzy.png", 1)
+    text = chip.inner_text()
+    chip.click()
+    panel.turns.first.wait_for()
+    panel.ready()
+    assert panel.questions() == [text]
+    panel.ask("Anything else?")
+    assert len(panel.questions()) == 2
+
+
+def test_the_reader_keeps_the_place(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """The page follows a growing reply, but not once the reader has scrolled up."""
+    sandbox.misbehave(say=LONG.replace(". ", ".\n\n"), pause=0.005)
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("Tell me", wait=False)
+    panel.coming("Sentence number 40")
+    left = "root => { const l = root.querySelector('.ap-log');"
+    left += " return l.scrollHeight - l.scrollTop - l.clientHeight; }"
+    assert panel.evaluate(left) < 40
+    panel.root.locator(".ap-log").hover()
+    lab.page.mouse.wheel(0, -400)
+    panel.root.get_by_role("button", name="Newest").wait_for()
+    top = panel.evaluate("root => root.querySelector('.ap-log').scrollTop")
+    panel.coming("Sentence number 120")
+    assert panel.evaluate("root => root.querySelector('.ap-log').scrollTop") == top
+    panel.press("Newest")
+    panel.coming("Sentence number 140")
+    assert panel.evaluate(left) < 40
+    panel.stop()
+    panel.ready()

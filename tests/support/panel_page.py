@@ -1,0 +1,94 @@
+"""The chat panel in a browser, used as a reader uses it."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+from notebook_page import NotebookPage
+from playwright.sync_api import Locator, Page
+
+from aeron_magic.sandbox import Sandbox
+
+__all__ = ["PanelPage", "connecting"]
+
+
+def connecting(sandbox: Sandbox, service: str = "aeronpay") -> str:
+    """The source of a cell that loads the extension and connects it to a sandbox elsewhere."""
+    if service == "chatzy":
+        return (
+            "%load_ext aeron_magic\n"
+            "%aeron connect chatzy --chatbot-id 00000000-0000-4000-8000-000000000000"
+            f" --base-url {sandbox.chatzy_url} --stream-url {sandbox.chatzy_stream_url}"
+        )
+    return (
+        "%load_ext aeron_magic\n"
+        "%env AERON_CLIENT_ID=tester\n"
+        "%env AERON_CLIENT_SECRET=hush-4f1c-hush\n"
+        f"%aeron connect aeronpay --base-url {sandbox.aeronpay_url}"
+    )
+
+
+class PanelPage:
+    """One view of a panel.
+
+    Parameters
+    ----------
+    page
+        The browser's page.
+    index
+        Which of the panels on the page, from 0.
+    """
+
+    def __init__(self, page: Page, index: int = 0) -> None:
+        self.page = page
+        self.root = page.locator(".aeron-panel").nth(index)
+        self.input = self.root.get_by_label("Your question")
+        self.turns = self.root.locator(".ap-turns > .ap-turn")
+
+    @classmethod
+    def opened(cls, notebook: NotebookPage, index: int = 0) -> PanelPage:
+        """The panel of a notebook whose cells have run."""
+        panel = cls(notebook.page, index)
+        panel.ready()
+        return panel
+
+    def state(self, state: str) -> None:
+        """Wait for a state: ``ready``, ``busy`` or ``silent``."""
+        self.root.and_(self.page.locator(f"[data-state={state}]")).wait_for()
+
+    def ready(self) -> None:
+        """Wait until nothing is under way."""
+        self.state("ready")
+
+    def ask(self, text: str, *, wait: bool = True) -> None:
+        """Type a question and press Enter."""
+        self.input.fill(text)
+        self.input.press("Enter")
+        if wait:
+            self.turns.last.locator(".ap-body > *").first.wait_for(state="attached")
+            self.ready()
+
+    def coming(self, text: str) -> None:
+        """Wait until a text is to be seen in the conversation."""
+        self.root.locator(".ap-log", has_text=text).wait_for()
+
+    def press(self, name: str, within: Locator | None = None) -> None:
+        """Press a button by its name."""
+        (within or self.root).get_by_role("button", name=name, exact=True).first.click()
+
+    def stop(self) -> None:
+        """Press Stop."""
+        self.press("Stop")
+
+    def reply(self, index: int = -1) -> str:
+        """The text of a reply."""
+        place = self.turns.last if index < 0 else self.turns.nth(index)
+        return place.locator(".ap-body").inner_text()
+
+    def questions(self) -> list[str]:
+        """The questions that are shown, from the top."""
+        return self.root.locator(".ap-turns .ap-bubble").all_inner_texts()
+
+    def evaluate(self, script: str) -> Any:
+        """Evaluate a function of the panel's root element."""
+        return cast(Any, self.root.evaluate(script))
