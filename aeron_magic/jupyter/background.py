@@ -24,6 +24,7 @@ class Background:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
     def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
@@ -38,9 +39,10 @@ class Background:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=self._loop.run_forever, name="aeron-magic", daemon=True
-                ).start()
+                self._thread = threading.Thread(
+                    target=_serve, args=[self._loop], name="aeron-magic", daemon=True
+                )
+                self._thread.start()
             return self._loop
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -56,10 +58,20 @@ class Background:
         """Cancel what runs and end the thread."""
         with self._lock:
             loop, self._loop = self._loop, None
-        if loop is None:
+            thread, self._thread = self._thread, None
+        if loop is None or thread is None:
             return
         asyncio.run_coroutine_threadsafe(_cancel_all(), loop).result(timeout=5)
         loop.call_soon_threadsafe(loop.stop)
+        thread.join(timeout=5)
+
+
+def _serve(loop: asyncio.AbstractEventLoop) -> None:
+    try:
+        loop.run_forever()
+    finally:
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.close()
 
 
 async def _cancel_all() -> None:
