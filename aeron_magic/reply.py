@@ -190,7 +190,16 @@ class Draft:
         fresh: list[str] = []
         for event in events:
             if type(event) is Chunk:
-                self._chunk(event, fresh)
+                text, number, msg_id = event
+                if number is None or number != self._next or self._held or msg_id != self.msg_id:
+                    self._chunk(event, fresh)
+                    continue
+                # The next one of the message that is coming in: nearly all of them.
+                self._chunks[number] = event
+                self._next = number + 1
+                self._between = 0.0
+                self.notice = ""
+                fresh.append(text)
             else:
                 self._other(event, fresh)
         piece = "".join(fresh)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from aeron_magic.errors import AeronError, FailedReply, Interrupted, ReplyError
-from aeron_magic.flow import Flow, Outcome, Step
+from aeron_magic.flow import READ, Flow, Outcome, Step
 from aeron_magic.reply import Draft, Reply, Status
 from aeron_magic.settings import Settings
 from aeron_magic.wire import AsyncExchange, Exchange
@@ -115,7 +115,9 @@ class Stream:
         outcome: Outcome = None
         try:
             while (step := run.send(outcome)) is not None:
-                if isinstance(step, list):
+                if step is READ:
+                    outcome = exchange.read()
+                elif isinstance(step, list):
                     outcome = None
                     if piece := run.take(step):
                         yield piece
@@ -186,7 +188,9 @@ class AsyncStream:
         outcome: Outcome = None
         try:
             while (step := run.send(outcome)) is not None:
-                if isinstance(step, list):
+                if step is READ:
+                    outcome = await exchange.read()
+                elif isinstance(step, list):
                     outcome = None
                     if piece := run.take(step):
                         yield piece

@@ -268,8 +268,11 @@ class _Reading:
             if body is None:
                 events.append(Unknown("not a JSON object"))
             elif (event := body.get("event") or frame.event) == "response_output":
-                system = _system(body)
-                number = _number(body.get("sequence_no"))
+                system, number = body.get("system"), body.get("sequence_no")
+                if type(system) is not dict:
+                    system = {}
+                if type(number) is not int:
+                    number = _number(number)
                 if number is not None:
                     self._numbers.add(number)
                 text, msg_id = system.get("text_chunk"), system.get("msg_id")
