@@ -98,6 +98,9 @@ class History:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with self._lock, explained(self.path):
+            if self._connection is not None and not self.path.exists():
+                self._connection.close()  # it was deleted: what is written to it now is lost
+                self._connection = None
             if self._connection is None:
                 self._connection = open_file(self.path)
             yield self._connection

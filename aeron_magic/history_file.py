@@ -131,6 +131,8 @@ def open_file(path: Path, scripts: Sequence[str] = SCRIPTS) -> sqlite3.Connectio
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its log the mode of the file, so the file comes first.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        if not path.is_file():
+            raise OSError(f"{path} is no file")
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
         connection = sqlite3.connect(
