@@ -292,7 +292,7 @@ def test_commands_answer_with_one_display(kernel: Kernel) -> None:
     assert "AeronPay" in plain("%aeron")
     assert SECRET not in plain("%aeron")
     assert "What is a token?" in plain("%aeron history")
-    assert "The same as here." in plain("%aeron history --remote")
+    assert "The service has the same" in plain("%aeron history --remote")
     assert plain("%aeron last") == kernel.execute("%aeron fetch").outputs[0]["data"]["text/plain"]
     assert "--no-stream" in plain("%aeron help")
 
