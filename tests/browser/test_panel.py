@@ -190,10 +190,14 @@ def test_what_can_be_taken_out(lab: NotebookPage, sandbox: Sandbox) -> None:
     turn.locator(".ap-done").first.wait_for()
     assert lab.page.evaluate(clipboard) == "print(6 * 7)"
     panel.press("Copy the reply as Markdown", turn)
-    lab.page.wait_for_function("async () => (await navigator.clipboard.readText()).includes('Some')")
+    lab.page.wait_for_function(
+        "async () => (await navigator.clipboard.readText()).includes('Some')"
+    )
     assert lab.page.evaluate(clipboard) == reply
     panel.press("Insert as a new cell", turn)
-    cells = "() => jupyterapp.shell.currentWidget.content.model.sharedModel.cells.map(c => c.source)"
+    cells = (
+        "() => jupyterapp.shell.currentWidget.content.model.sharedModel.cells.map(c => c.source)"
+    )
     assert lab.page.evaluate(cells)[2] == "print(6 * 7)"
     turn.hover()
     panel.press("Insert the question as a new cell", turn)
@@ -220,9 +224,7 @@ def test_conversations(lab: NotebookPage, sandbox: Sandbox) -> None:
     assert panel.questions() == ["How do I record?"]
 
 
-def test_a_question_typed_meanwhile_is_sent_afterwards(
-    lab: NotebookPage, sandbox: Sandbox
-) -> None:
+def test_a_question_typed_meanwhile_is_sent_afterwards(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The input stays usable while a reply streams."""
     sandbox.misbehave(say=LONG[:4_000], pause=0.01)
     lab.open(connecting(sandbox), "%aeron panel")
@@ -239,9 +241,7 @@ def test_a_question_typed_meanwhile_is_sent_afterwards(
     assert panel.questions() == ["First", "Second"]
 
 
-def test_chatzy_introduces_itself(
-    lab: NotebookPage, sandbox: Sandbox, screenshots: Path
-) -> None:
+def test_chatzy_introduces_itself(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
     """An agent's introduction is shown with its buttons, and a button asks its text."""
     lab.open(connecting(sandbox, "chatzy"), "%aeron panel")
     lab.run_all()

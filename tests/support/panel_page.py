@@ -81,13 +81,13 @@ class PanelPage:
         self.press("Stop")
 
     def reply(self, index: int = -1) -> str:
-        """The text of a reply."""
+        """The text of a reply, which may be out of sight."""
         place = self.turns.last if index < 0 else self.turns.nth(index)
-        return place.locator(".ap-body").inner_text()
+        return place.locator(".ap-body").text_content() or ""
 
     def questions(self) -> list[str]:
         """The questions that are shown, from the top."""
-        return self.root.locator(".ap-turns .ap-bubble").all_inner_texts()
+        return self.root.locator(".ap-turns .ap-bubble").all_text_contents()
 
     def evaluate(self, script: str) -> Any:
         """Evaluate a function of the panel's root element."""

@@ -1,0 +1,162 @@
+"""The chat panel over time and in numbers: reloads, several views, long conversations, files."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from notebook_page import Frontend, NotebookPage, notebook_of
+from panel_page import PanelPage, connecting
+
+from aeron_magic.sandbox import Sandbox
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+LONG = "".join(f"Sentence number {n} of a reply that takes its time.\n\n" for n in range(300))
+
+THOUSAND = """
+from aeron_magic.jupyter.extension import loaded
+from aeron_magic.reply import Reply
+session = loaded(get_ipython()).session
+tree = session.tree
+text = "Some **words** and a list:\\n\\n- one\\n- two\\n\\n```python\\nx = 1\\n```\\n" * 3
+for n in range(1000):
+    attempt = tree.begin(tree.at_head(), f"Question {n}")
+    tree.settle(attempt, Reply(f"Answer {n}. " + text, context_token=context_token))
+"""
+
+
+@pytest.mark.parametrize("frontend", ["lab", "notebook"])
+def test_reload_in_the_middle_of_a_reply(
+    lab: NotebookPage, sandbox: Sandbox, frontend: Frontend
+) -> None:
+    """A page that is loaded anew has all turns, the whole half-streamed reply and the draft."""
+    lab.open(connecting(sandbox), "%aeron panel", frontend=frontend)
+    lab.run(0)
+    lab.run(1)
+    panel = PanelPage.opened(lab)
+    panel.ask("How do I continue a conversation?")
+    lab.save()
+    sandbox.misbehave(say=LONG, pause=0.01)
+    panel.ask("Tell me", wait=False)
+    panel.coming("Sentence number 20 ")
+    panel.input.fill("a thought of mine")
+    lab.page.wait_for_timeout(600)  # the draft is sent when the typing rests
+    lab.visit(frontend)
+    panel = PanelPage(lab.page)
+    panel.state("busy")
+    panel.coming("Sentence number 60 ")
+    assert panel.reply().startswith("Sentence number 0 ")
+    assert panel.input.input_value() == "a thought of mine"
+    assert panel.questions() == ["How do I continue a conversation?", "Tell me"]
+    sandbox.misbehave(pause=0)
+    panel.ready()
+    assert panel.reply().split("\n") == LONG.replace("\n\n", "\n").split("\n")
+
+
+def test_two_views_and_two_panels_agree(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """Views of one panel, and another panel, show the same turns while they come in."""
+    sandbox.misbehave(say=LONG[:2_000], pause=0.005)
+    lab.open(
+        connecting(sandbox),
+        "from aeron_magic import ChatPanel\npanel = ChatPanel()\npanel",
+        "panel",
+        "%aeron panel",
+    )
+    lab.run_all()
+    views = [PanelPage.opened(lab, index) for index in range(3)]
+    views[0].ask("Tell me", wait=False)
+    for view in views:
+        view.coming("Sentence number 3 ")
+    views[1].stop()
+    for view in views:
+        view.ready()
+    texts = {view.reply() for view in views}
+    assert len(texts) == 1
+    views[2].ask("And then?")
+    assert views[0].questions() == ["Tell me", "And then?"]
+
+
+def test_a_thousand_turns_stay_smooth(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """A chunk in a conversation of a thousand turns costs the page no long task, and few bytes."""
+    sandbox.misbehave(say=LONG[:6_000], pause=0.004)
+    lab.open(connecting(sandbox), "%aeron ask Hello", THOUSAND, "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    assert panel.turns.count() == 20
+    assert "Question 999" in panel.questions()[-1]
+    panel.root.scroll_into_view_if_needed()
+    lab.page.evaluate(
+        """() => {
+            window.tasks = [];
+            new PerformanceObserver((list) => {
+                for (const entry of list.getEntries()) window.tasks.push(entry.duration);
+            }).observe({ type: "longtask" });
+        }"""
+    )
+    panel.ask("Tell me", wait=False)
+    panel.coming("Sentence number 5 ")
+    lab.page.evaluate("() => { window.tasks.length = 0; }")
+    panel.coming("Sentence number 80 ")
+    assert lab.page.evaluate("() => window.tasks") == []
+    panel.ready()
+    log = panel.root.locator(".ap-log")
+    while panel.root.get_by_text("Question 900").count() == 0:
+        log.evaluate("log => { log.scrollTop = 0; }")
+        lab.page.wait_for_timeout(50)
+    assert panel.turns.count() < 200
+
+
+def test_saved_and_opened_without_a_kernel(
+    lab: NotebookPage, sandbox: Sandbox, new_page: Callable[[], NotebookPage], tmp_path: Path
+) -> None:
+    """The conversation can be read in the saved notebook, in Lab and in nbconvert's HTML."""
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("How do I continue a conversation?")
+    lab.wait_shown(1, "Transcript: turn 1")
+    saved = lab.save()
+    lab.site.close_sessions()
+    transcript = saved.cells[1].outputs[1].data
+    for kind in ("text/html", "text/markdown", "text/plain"):
+        assert "How do I continue a conversation?" in transcript[kind]
+        assert "context_token" in transcript[kind]
+    assert "object at" not in saved.cells[1].outputs[0].data["text/plain"]
+
+    again = new_page()
+    again.name = lab.name
+    again.visit()
+    summary = again.page.get_by_text("Transcript: turn 1")
+    summary.click()
+    again.page.locator(".jp-OutputArea details", has_text="context_token").wait_for()
+    again.page.locator(".jp-OutputArea details code").first.wait_for()
+
+    path = lab.site.folder / lab.name
+    command = [sys.executable, "-m", "nbconvert", "--to", "html", "--output-dir", str(tmp_path)]
+    subprocess.run([*command, str(path)], check=True, capture_output=True, timeout=60)
+    html = next(tmp_path.glob("*.html")).read_text(encoding="utf-8")
+    assert "<summary>Transcript: turn 1</summary>" in html
+    assert "How do I continue a conversation?" in html
+
+
+def test_voila(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
+    """The panel works as a page of its own, without cells."""
+    notebook = notebook_of(connecting(sandbox), "%aeron panel")
+    lab.name = "voila-panel.ipynb"
+    lab.site.write(lab.name, notebook)
+    page = lab.page.context.new_page()
+    page.goto(f"{lab.site.url}/voila/render/{lab.name}?token={lab.site.token}", timeout=60_000)
+    panel = PanelPage(page)
+    panel.ready()
+    panel.ask("How do I continue a conversation?")
+    assert "context_token" in panel.reply()
+    panel.ask("Why?", wait=False)
+    panel.turns.nth(1).wait_for()
+    panel.ready()
+    assert page.get_by_role("button", name="Insert as a new cell").count() == 0
+    page.screenshot(path=screenshots / "panel-voila.png")
+    page.close()

@@ -1,0 +1,189 @@
+"""The chat panel for every reader: hostile text, dark theme, keyboard only, assistive technology."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from notebook_page import NotebookPage
+from panel_page import PanelPage, connecting
+
+from aeron_magic.sandbox import Refusal, Sandbox
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+RICH = """## A heading
+
+Some *emphasis*, `code`, a [link](https://example.org) and math: $e^{i\\pi} + 1 = 0$.
+
+| name | value |
+|---|---:|
+| one | 1 |
+| two | 2 |
+
+```python
+def double(x: int) -> int:
+    # a comment
+    return 2 * x + len("text")
+```
+
+> A quotation.
+
+1. first
+2. second
+
+$$\\int_0^1 x^2 \\, dx = \\tfrac13$$
+"""
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[tuple[str, list[str]]]:
+    """A server of somebody else, and what was asked of it."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            body = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+            self.send_response(200)
+            self.send_header("Content-Type", "image/svg+xml")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Stay quiet."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", asked
+    server.shutdown()
+    server.server_close()
+
+
+def test_hostile_text_does_nothing(
+    lab: NotebookPage, sandbox: Sandbox, elsewhere: tuple[str, list[str]]
+) -> None:
+    """Nothing of a reply or a question runs or loads; a blocked image loads when it is asked for."""
+    address, asked = elsewhere
+    hostile = (
+        "<script>window.stolen = 1</script><img src=x onerror='window.stolen = 2'>\n\n"
+        f"![cat]({address}/cat.svg?secret=1)\n\n"
+        f"[click](javascript:window.stolen=3) <form action='{address}/form'><button>go</button>"
+        "</form>\n\n"
+        f"<div style='position:fixed;inset:0;background:url({address}/css)'>over</div>\n\n"
+        f"<iframe src='{address}/frame'></iframe> <svg onload='window.stolen=4'></svg>\n\n"
+        "$\\href{javascript:window.stolen=5}{x}$ <a data-commandlinker-command='x'>y</a>\n\n"
+        "```html\n<script>window.stolen = 6</script>\n```\n"
+    )
+    sandbox.misbehave(say=hostile, chunk_size=3)
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("<img src=x onerror='window.stolen = 7'>" + hostile)
+    body = panel.turns.first
+    assert lab.page.evaluate("window.stolen") is None
+    assert (
+        body.locator("script, img, iframe, form, svg[onload], [style*=fixed], object").count() == 0
+    )
+    hrefs = body.locator("a").evaluate_all("links => links.map(link => link.href)")
+    assert all(href.startswith("http") for href in hrefs)
+    assert asked == []
+    host = address.removeprefix("http://")
+    button = panel.root.get_by_role("button", name=f"Load image from {host}")
+    button.click()
+    body.locator("img").wait_for()
+    lab.page.wait_for_function("document.querySelector('.ap-picture').complete")
+    assert asked == ["/cat.svg?secret=1"]
+
+
+def test_rich_text_in_both_themes(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
+    """Tables, code and math are shown, and axe finds nothing serious, light and dark."""
+    sandbox.misbehave(say=RICH, chunk_size=4)
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("Show me all that you can")
+    panel.root.locator("mjx-container").nth(1).wait_for()
+    assert panel.root.locator("td").all_inner_texts() == ["one", "1", "two", "2"]
+    panel.press("Time and token", panel.turns.first)
+    sandbox.misbehave(refuse=(Refusal("create-response", 400, message="No such luck."),))
+    panel.ask("And now?", wait=False)
+    panel.coming("No such luck.")
+    panel.ready()
+    colours = []
+    try:
+        for theme in ("JupyterLab Light", "JupyterLab Dark"):
+            lab.theme(theme)
+            lab.page.wait_for_timeout(300)  # colours change softly
+            colours.append(panel.evaluate("root => getComputedStyle(root).backgroundColor"))
+            panel.root.locator(".ap-log").evaluate("log => { log.scrollTop = 0; }")
+            lab.screenshot(screenshots / f"panel-{theme.split()[-1].lower()}.png", 1)
+            _assert_accessible(panel)
+    finally:
+        lab.theme("JupyterLab Light")
+    assert colours[0] != colours[1]
+
+
+def _assert_accessible(panel: PanelPage) -> None:
+    found = Axe().run(panel.page, context=".aeron-panel").response["violations"]
+    serious = [
+        (one["id"], [(node["target"], node.get("failureSummary")) for node in one["nodes"]])
+        for one in found
+        if one["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+def test_keyboard_only(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """Everything can be reached and done without a mouse, and focus never gets lost."""
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.input.focus()
+    keys = lab.page.keyboard
+    keys.type("How do I continue a conversation?")
+    keys.press("Enter")
+    panel.turns.first.wait_for()
+    panel.ready()
+    focused = "() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText"
+    assert lab.page.evaluate(focused) == "Your question"
+    seen = set()
+    for _ in range(40):
+        keys.press("Shift+Tab")
+        name = lab.page.evaluate(focused)
+        seen.add(name)
+        if name == "Export":
+            break
+    wanted = {"Time and token", "Ask again, as a branch", "Copy the reply as Markdown"}
+    wanted |= {
+        "Conversation",
+        "Edit and ask as a branch",
+        "Copy the question",
+        "New chat",
+        "Export",
+    }
+    assert wanted <= seen
+    keys.press("Enter")
+    keys.press("Tab")
+    assert lab.page.evaluate(focused) == "Markdown"
+    keys.press("Escape")
+    assert lab.page.evaluate(focused) == "Export"
+    grip = panel.root.get_by_role("separator")
+    before = panel.evaluate("root => root.getBoundingClientRect().height")
+    grip.focus()
+    keys.press("ArrowUp")
+    assert panel.evaluate("root => root.getBoundingClientRect().height") < before
+    sandbox.misbehave(say="word " * 2_000, pause=0.01)
+    panel.input.focus()
+    keys.type("Tell me")
+    keys.press("Enter")
+    panel.coming("word word")
+    keys.press("Escape")
+    panel.ready()
+    assert panel.root.get_by_role("status").inner_text() == "Stopped."
+    assert lab.page.evaluate(focused) == "Your question"
