@@ -23,6 +23,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     )
 
 
+@pytest.fixture(autouse=True, scope="session")
+def private_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What is asked in this process is never kept in the reader's own history."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AERON_HISTORY", str(tmp_path_factory.mktemp("history") / "history.sqlite3"))
+        yield
+
+
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
     """Both services in this process, behaving well; other processes reach it by its ``url``."""
