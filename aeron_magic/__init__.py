@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from aeron_magic.batch import ask_many
     from aeron_magic.client import AsyncClient, AsyncStream, Client, Stream
     from aeron_magic.conversation import Conversation
     from aeron_magic.errors import (
@@ -61,6 +62,7 @@ __all__ = [
     "UsageError",
     "ValueRefused",
     "__version__",
+    "ask_many",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
@@ -76,6 +78,7 @@ _ELSEWHERE = {
     "Message": "reply",
     "Reply": "reply",
     "Stream": "client",
+    "ask_many": "batch",
 }
 """Where the names are that are not exceptions."""
 

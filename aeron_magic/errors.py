@@ -24,6 +24,7 @@ Facts are attributes; the sentence a person reads is made from them in one place
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from aeron_magic.scrub import clean
 
@@ -194,7 +195,12 @@ class FailedReply(ReplyError):
 
 
 class Interrupted(ReplyError, KeyboardInterrupt):
-    """The user stopped the question; it stops *Run All* like any KeyboardInterrupt."""
+    """The user stopped the question; it stops *Run All* like any KeyboardInterrupt.
+
+    ``result`` is what a batch had done by then; None for a single question.
+    """
+
+    result: Any = None
 
 
 class ReplyFormatError(AeronError):

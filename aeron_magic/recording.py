@@ -20,6 +20,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Literal, Protocol, get_args
 
 from aeron_magic.errors import RecordingError, UsageError
@@ -169,6 +170,12 @@ class Recorder:
                 hint="Run the cell that asked for it again.",
             )
         yield from replay(found, speed=0, parent=None)
+
+    def adopt(self, made: Record, question: Question) -> None:
+        """Keep what was recorded of ``question`` elsewhere, without knowing what is before it."""
+        after = self._after(question)
+        key = key_of(made.service, question.text, question.images, after)
+        self.store.keep(replace(made, key=key, after=after))
 
     def _keep(self, made: Record, token: str | None) -> None:
         self.store.keep(made)

@@ -15,13 +15,13 @@ PACKAGE = ROOT / "aeron_magic"
 # From the bottom up, left to right; each may import those before it. A trailing dot stands for all
 # the modules of a package that are not named by themselves; among each other those are free.
 TABLE = """
-scrub errors events
+scrub errors events extract
 flow reply framing settings
 retry refusal record recording cassette
 services services.
 wire streams client
 turns compare book history_file history keeper conversation
-tex highlight safe_html render export pieces batch insert jupyter.table jupyter.line
+tex highlight safe_html render export pieces insert batch. batch jupyter.table jupyter.line
 jupyter jupyter.
 """
 ORDER = TABLE.split()
@@ -35,7 +35,10 @@ HEAVY = {
     "ipywidgets": "jupyter. / jupyter.",
     "anywidget": "jupyter. / jupyter.",
     "keyring": "/ jupyter.credentials",
-    "pandas": "/ insert batch jupyter. reply",
+    "pandas": "/ extract batch. jupyter.",
+    "narwhals": "/ batch.",
+    "tqdm": "/ batch.",
+    "distributed": "/",
     "nh3": "safe_html /",
     "markdown_it": "tex highlight safe_html /",
     "pygments": "/ highlight",

@@ -1,0 +1,191 @@
+"""A lane: one connection to the service, and one question after the other on it.
+
+The HTTP library's pool looks at all its connections for every request that waits, so that one
+client for all costs the more the more there are. A client for each lane costs the same for each.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from aeron_magic.batch.board import Outcome, Task, Work
+from aeron_magic.errors import AeronError, Interrupted
+from aeron_magic.flow import Answer, Close, Flow, Open, Pause, Question, Read, Send
+from aeron_magic.flow import Outcome as StepOutcome
+from aeron_magic.record import Record, key_of_token
+from aeron_magic.recording import Recorder
+from aeron_magic.reply import Reply
+from aeron_magic.retry import LONGEST_RETRY_AFTER, wanted_pause
+from aeron_magic.services import Service, load
+from aeron_magic.settings import Settings
+from aeron_magic.streams import AsyncStream, Run
+from aeron_magic.wire import AsyncExchange, AsyncWire
+
+__all__ = ["Lane", "Manner", "MemoryStore", "interrupted", "run_lanes"]
+
+KEEPS_REPLIES = ("aeronpay",)
+"""Services from which the reply of a token can be fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How all rows are asked: after which token, with which images, streamed or not."""
+
+    after: str | None = None
+    images: tuple[str, ...] = ()
+    stream: bool = True
+
+    def question(self, text: str) -> Question:
+        return Question(text, self.images, self.after, self.stream)
+
+
+class MemoryStore:
+    """Takes up the one record of a question that is asked far from the recording's file."""
+
+    name = "this batch"
+
+    def __init__(self) -> None:
+        self.made: Record | None = None
+
+    def find(self, key: str) -> Record | None:
+        return None
+
+    def keep(self, made: Record) -> None:
+        self.made = made
+
+    def questions(self) -> Iterable[tuple[str, str]]:
+        return ()
+
+
+class _PacedWire(AsyncWire):
+    """Asks the board before each request, and tells it when the service wants a pause."""
+
+    def __init__(self, settings: Settings, work: Work) -> None:
+        addresses = filter(None, (settings.base_url, settings.stream_url))
+        super().__init__(tuple(addresses), settings.timeout)
+        self._work = work
+
+    def exchange(self, timeout: float | None = None) -> AsyncExchange:
+        return _PacedExchange(self._http, timeout or self.timeout, self._work)
+
+
+class _PacedExchange(AsyncExchange):
+    def __init__(self, http: object, timeout: float, work: Work) -> None:
+        super().__init__(http, timeout)  # type: ignore[arg-type]
+        self._work = work
+
+    async def do(self, step: Send | Open | Read | Close | Pause) -> StepOutcome:
+        if not isinstance(step, Send | Open):
+            return await super().do(step)
+        await self._work.turn()
+        outcome = await super().do(step)
+        if isinstance(outcome, Answer) and outcome.status in (429, 503):
+            wanted = wanted_pause(outcome)
+            if wanted is not None and wanted <= LONGEST_RETRY_AFTER:
+                self._work.hold(wanted)
+        return outcome
+
+
+class Lane:
+    """Asks for one task at a time.
+
+    Parameters
+    ----------
+    work
+        Gives the tasks and takes their outcomes.
+    settings, manner
+        Whom to ask, and how.
+    recorder
+        Replays and records; None: neither.
+    store
+        The recorder's, where records are to go with the outcomes.
+    """
+
+    def __init__(
+        self,
+        work: Work,
+        settings: Settings,
+        manner: Manner,
+        recorder: Recorder | None = None,
+        store: MemoryStore | None = None,
+    ) -> None:
+        self._work = work
+        self._settings = settings
+        self._manner = manner
+        self._recorder = recorder
+        self._store = store
+        self._service: Service = load(settings)
+        self._wire = _PacedWire(settings, work)
+
+    async def run(self) -> None:
+        """Take tasks until there are no more."""
+        try:
+            while (task := await self._work.take()) is not None:
+                await self._do(task)
+        finally:
+            await self._wire.close()
+
+    async def _do(self, task: Task) -> None:
+        question = self._manner.question(task.text)
+        run = Run(self._flow(task, question), self._settings, question.context_token)
+        if self._settings.service in KEEPS_REPLIES:
+            run.draft.on_token = lambda token: self._known(task, token)
+        stream = AsyncStream(run, self._wire.exchange())
+        error: AeronError | None = None
+        try:
+            async with stream:
+                await stream.finish()
+        except AeronError as failure:
+            error = failure
+        except asyncio.CancelledError:
+            self._end(task, stream, interrupted(stream.reply))
+            raise
+        except Exception as failure:  # noqa: BLE001 - one row must not end the others
+            error = AeronError(
+                f"This should not have happened: {type(failure).__name__}: {failure}",
+                hint="Please report it.",
+            )
+        self._end(task, stream, error)
+
+    def _flow(self, task: Task, question: Question) -> Flow[None]:
+        def ask(question: Question) -> Flow[None]:
+            if task.token is not None:
+                return self._service.fetch(task.token)
+            return self._service.ask(question)
+
+        if self._recorder is None:
+            return ask(question)
+        settings = self._settings
+        return self._recorder.ask(question, settings.answerer, ask, settings.secrets)
+
+    def _known(self, task: Task, token: str) -> None:
+        if key_of_token(token) is None:  # a recorded reply has none that the service knows
+            self._work.known(task, token)
+
+    def _end(self, task: Task, stream: AsyncStream, error: AeronError | None) -> None:
+        if error is not None:
+            # Its frames would keep all that was read alive.
+            error.__traceback__ = error.__context__ = error.__cause__ = None
+        record = None
+        if self._store is not None:
+            record, self._store.made = self._store.made, None
+        self._work.done(task, Outcome(stream.reply, error, record))
+
+
+def interrupted(reply: Reply) -> Interrupted:
+    """The error of a row that was under way when the user stopped the batch."""
+    return Interrupted(
+        "The batch was interrupted while this row was under way.",
+        hint="Run it again: it asks only for what is missing.",
+        context_token=reply.context_token,
+        partial=reply.text,
+    )
+
+
+async def run_lanes(lanes: Iterable[Lane]) -> None:
+    """Run ``lanes`` side by side until all have ended; a cancellation ends them all."""
+    async with asyncio.TaskGroup() as group:
+        for lane in lanes:
+            group.create_task(lane.run())
