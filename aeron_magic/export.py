@@ -67,7 +67,10 @@ def write(tree: Tree, path: Path, *, sandbox: bool = False) -> None:
     try:
         _replace(path, text)
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {error.strerror or error}.") from error
+        raise UsageError(
+            f"{path} cannot be written: {error.strerror or error}.",
+            hint="Name a file in a folder that is there.",
+        ) from error
 
 
 def exported(tree: Tree, ending: str, *, sandbox: bool = False) -> str:

@@ -57,7 +57,7 @@ def _remarks(turn: Turn, stale: set[Turn]) -> list[str]:
     if turn in stale:
         found.append("stale")
     if turn.elsewhere:
-        found.append("the service says that it follows another reply")
+        found.append("answered elsewhere")
     return found
 
 

@@ -110,7 +110,7 @@ def resume(magics: AeronMagics, command: Command) -> None:
 def _held(session: Session, name: str | None) -> Tree:
     """A conversation that this kernel holds already: it may have something unfinished."""
     tree = session.book.trees.get(name) if name else session.tree
-    if tree is not None and (name or session.keeper.unfinished(tree)):
+    if tree is not None and tree.stored and (name or session.keeper.unfinished(tree)):
         return tree
     if name is None and not session.notebook:
         recent = handles(past(session, None)[:5])
