@@ -9,8 +9,8 @@ Started as a script it prints its port. The address says what is sent::
 
 ``kind`` is the text (`words_of`): ``words`` or ``markdown``. ``how`` is ``one``, each event in an
 HTTP chunk of its own, as fast as they are taken; ``hundred``, a hundred events in each; or a number
-such as ``500``: one write a piece, at that rate per second. Times are those of the monotonic clock,
-which all processes of a machine share.
+such as ``500``: one write a piece, at that rate per second; or ``bursts``: twenty at once, then
+nothing for 0.8 s. Times are those of the monotonic clock, which all processes of a machine share.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def words_of(kind: str, count: int) -> list[str]:
             *(f"w{n}" + ("\n" if n % 8 == 7 else " + ") for n in range(1, count)),
         ]
     if kind == "table":
-        head = "|a|b|c|d|\n|---|---|---|---|\n"
-        return [head, *(f"| w{n} " + ("|\n" if n % 4 == 0 else "") for n in range(1, count))]
+        cells = [f"| w{n} " + ("|\n" if n % 4 == 3 else "") for n in range(count)]
+        return ["|a|b|c|d|\n|---|---|---|---|\n" + cells[0], *cells[1:]]
     return [_before(n) + f"w{n}" + _after(n) for n in range(count)]
 
 
@@ -192,17 +192,21 @@ class _Server:
             b"transfer-encoding: chunked\r\n\r\n" + first
         )
         if how.isdecimal():
-            await self._paced(middle, float(how), writer)
+            await self._paced(middle, lambda number: number / int(how), writer)
+        elif how == "bursts":
+            await self._paced(middle, lambda number: number // 20 * 0.8, writer)
         else:
             await self._at_once(middle, together, writer)
         writer.write(last + b"0\r\n\r\n")
         self._times.append(time.monotonic())
         await writer.drain()
 
-    async def _paced(self, parts: list[bytes], rate: float, writer: asyncio.StreamWriter) -> None:
+    async def _paced(
+        self, parts: list[bytes], due: Callable[[int], float], writer: asyncio.StreamWriter
+    ) -> None:
         began = time.monotonic()
         for number, part in enumerate(parts):
-            if (wait := began + number / rate - time.monotonic()) > 0:
+            if (wait := began + due(number) - time.monotonic()) > 0:
                 await asyncio.sleep(wait)
             self._times.append(time.monotonic())
             writer.write(part)

@@ -1,0 +1,114 @@
+"""What the extension costs before it has done anything: to load it, and to ask the first question.
+
+In kernels that are up, each measured once, with the byte code of every module at hand, as a
+kernel finds it on any day but the first. A question is watched from outside: the service it goes
+to stands in this process, and looks at the kernel's CPU time when the request has come.
+"""
+
+from __future__ import annotations
+
+import socket
+import statistics
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from live_kernel import Kernel, running_kernel
+from measure import Measure, cpu_of
+
+TITLE = "Loading the extension, and the first question"
+
+LOAD = """
+import sys as _sys, time as _time
+_before = set(_sys.modules)
+_began = _time.process_time()
+get_ipython().run_line_magic("load_ext", {name!r})
+_cpu = _time.process_time() - _began
+_fresh = sorted(set(_sys.modules) - _before)
+"""
+PEERS = {"jupysql": "sql", "jupyter-ai-magics": "jupyter_ai_magics"}
+SHUNNED = ("httpx", "ipywidgets", "anywidget", "pandas", "markdown_it", "pygments.lexers")
+
+
+def run(quick: bool) -> list[Measure]:
+    """Rows of both."""
+    kernels = 2 if quick else 7
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        with _kernel(home) as kernel:  # writes the byte code
+            _load(kernel, "aeron_magic")
+            _first_question(kernel, "http")
+        found = []
+        for _ in range(kernels):
+            with _kernel(home) as kernel:
+                cpu, fresh = _load(kernel, "aeron_magic")
+                found.append((cpu, len(fresh), [name for name in SHUNNED if name in fresh]))
+        measures = [
+            Measure("%load_ext", "CPU", statistics.median(row[0] for row in found), "ms", 10),
+            Measure("%load_ext", "modules", max(row[1] for row in found), "", 15),
+            Measure("%load_ext", "of them for HTTP, widgets, HTML", len(found[0][2]), "", 0),
+        ]
+        for peer, module in PEERS.items():
+            with _kernel(home) as kernel:
+                measures.append(_peer(kernel, peer, module))
+        for scheme in ("http", "https"):
+            times = []
+            for _ in range(kernels):
+                with _kernel(home) as kernel:
+                    _load(kernel, "aeron_magic")
+                    times.append(_first_question(kernel, scheme))
+            work = "first %%aeron until its request has come"
+            measures.append(Measure(work, scheme, statistics.median(times), "ms CPU", 150))
+    return measures
+
+
+@contextmanager
+def _kernel(home: Path) -> Iterator[Kernel]:
+    byte_code = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(home / "byte-code")}
+    credentials = {"AERON_CLIENT_ID": "bench", "AERON_CLIENT_SECRET": "none-at-all"}
+    with running_kernel(home, **byte_code, **credentials) as kernel:
+        yield kernel
+
+
+def _load(kernel: Kernel, name: str) -> tuple[float, list[str]]:
+    """Milliseconds of CPU, and the modules that came with it."""
+    run = kernel.execute(LOAD.format(name=name))
+    assert run.status == "ok", run.reply
+    cpu, fresh = kernel.value("[_cpu, _fresh]")
+    return cpu * 1e3, fresh
+
+
+def _peer(kernel: Kernel, peer: str, module: str) -> Measure:
+    if not kernel.value(f"__import__('importlib.util').util.find_spec({module!r}) is not None"):
+        return Measure("%load_ext", peer, None, note="not installed here")
+    return Measure("%load_ext", peer, _load(kernel, module)[0], "ms", note="once")
+
+
+def _first_question(kernel: Kernel, scheme: str) -> float:
+    """Milliseconds of CPU from the cell to its request; of https, to the client's hello."""
+    process = kernel.value("__import__('os').getpid()")
+    came = threading.Event()
+    seen: list[float] = []
+
+    def answer() -> None:
+        connection, _ = service.accept()
+        with connection:
+            connection.recv(65536)
+            seen.append(cpu_of(process))
+            came.set()
+            connection.sendall(b"HTTP/1.1 400 No\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as service:
+        thread = threading.Thread(target=answer)
+        thread.start()
+        address = f"{scheme}://127.0.0.1:{service.getsockname()[1]}"
+        kernel.execute(f"import os; os.environ['AERON_BASE_URL'] = {address!r}")
+        before = cpu_of(process)
+        run = kernel.start("%%aeron\nWhat is AeronPay?")
+        assert came.wait(20), "no request came"
+        thread.join()
+        kernel.interrupt()
+        kernel.finish(run)
+    return (seen[0] - before) * 1e3
