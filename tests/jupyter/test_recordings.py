@@ -1,0 +1,164 @@
+"""Recordings in real kernels: recorded once, a notebook replays without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from live_kernel import Kernel, running_kernel
+from nbclient import NotebookClient
+from private_home import private_environment
+
+from aeron_magic.sandbox import Sandbox
+
+pytestmark = pytest.mark.jupyter
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+REPLAYS = int(os.environ.get("AERON_TEST_REPLAYS", "2"))
+"""How often each shipped notebook is replayed; ten were run before each release."""
+
+NO_NETWORK = """
+import socket
+
+def refuse(self, address, *rest):
+    raise OSError("there is no network in this test")
+
+socket.socket.connect = socket.socket.connect_ex = refuse
+"""
+
+
+@pytest.fixture
+def connected(tmp_path: Path, sandbox: Sandbox) -> Iterator[Kernel]:
+    """A kernel whose first question goes to the sandbox, as to AeronPay."""
+    variables = {
+        "AERON_CLIENT_ID": "tester",
+        "AERON_CLIENT_SECRET": "hush-4f1c-hush",
+        "AERON_BASE_URL": sandbox.aeronpay_url,
+    }
+    with running_kernel(tmp_path, **variables) as kernel:
+        assert kernel.execute("%load_ext aeron_magic").status == "ok"
+        yield kernel
+
+
+def created(sandbox: Sandbox) -> int:
+    return len(sandbox.log.of("create-response"))
+
+
+def test_a_recorded_question_streams_again_and_is_not_asked_again(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.jsonl"
+    sandbox.misbehave(pause=0.005)
+    connected.execute(f"%aeron record {file}", "c0")
+    first = connected.execute("%%aeron\nHow do I ask?", "c1")
+    assert created(sandbox) == 1
+    line = file.read_bytes()
+    assert b"hush" not in line
+    assert b"apay_" not in line
+    connected.execute(f"%aeron record {file} --mode replay", "c0")
+    again = connected.execute("%%aeron\nHow do I ask?", "c1")
+    assert again.outputs[-1]["data"] == first.outputs[-1]["data"]
+    assert again.outputs[-1]["metadata"]["aeron"]["replayed"] is True
+    assert len(again.of("update_display_data")) > 2, "it streams as it did"
+    assert created(sandbox) == 1
+    assert file.read_bytes() == line
+
+
+def test_a_question_that_is_not_recorded_fails_its_cell_and_shows_the_nearest(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.jsonl"
+    connected.execute(f"%aeron record {file}", "c0")
+    connected.execute("%%aeron\nHow do I ask?", "c1")
+    connected.execute(f"%aeron record {file} --mode replay", "c0")
+    run = connected.execute("%%aeron\nHow do I ask twice?", "c2")
+    assert run.status == "error"
+    shown = "\n".join(run.of("error")[0].content["traceback"])
+    assert "- How do I ask?" in shown
+    assert "+ How do I ask twice?" in shown
+    assert created(sandbox) == 1
+
+
+def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Kernel) -> None:
+    file = tmp_path / "talk.jsonl"
+    connected.execute(f"%aeron record {file}", "c0")
+    connected.execute("%%aeron\nHow do I ask?", "c1")
+    with running_kernel(
+        tmp_path / "other", AERON_RECORD=str(file), AERON_RECORD_MODE="replay"
+    ) as k:
+        run = k.execute("%load_ext aeron_magic", "c0")
+        run = k.execute("%%aeron -o r\nHow do I ask?", "c1")
+        assert run.status == "ok"
+        assert k.value("r.replayed") is True
+
+
+def test_the_check_tells_which_answers_have_changed(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.jsonl"
+    connected.execute(f"%aeron record {file}", "c0")
+    sandbox.misbehave(say='{"a": 1}')
+    connected.execute("%%aeron\nfirst", "c1")
+    connected.execute("%%aeron\nsecond", "c2")
+    for say, match, same in [
+        ('{"a": 1}', "exact", 2),
+        ('{"a":  1}', "exact", 0),
+        ('{"a":  1}', "spaces", 2),
+        ('{ "a":1 }', "json", 2),
+        ('{"a": 2}', "json", 0),
+    ]:
+        sandbox.misbehave(say=say)
+        run = connected.execute(f"%aeron record {file} --mode check --match {match}", "c3")
+        assert run.status == "ok"
+        assert f"{same} of 2 answers are the same" in run.text
+    run = connected.execute(f"%aeron record {file} --mode check --strict", "c4")
+    assert run.status == "error"
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: str(path.stem)
+)
+@pytest.mark.timeout(600)
+def test_a_shipped_notebook_recorded_once_replays_without_a_network(
+    notebook: Path, tmp_path: Path
+) -> None:
+    """All outputs are the same, strictly, each time."""
+    recording = tmp_path / "recording.jsonl"
+    environment = private_environment(tmp_path)
+    node = nbformat.read(notebook, as_version=4)
+    recording_variables = {"AERON_RECORD": str(recording), "AERON_RECORD_MODE": "record"}
+    NotebookClient(node, timeout=300).execute(
+        env={**environment, **recording_variables}, cwd=str(notebook.parent)
+    )
+    if not recording.exists():
+        pytest.fail("the notebook asked nothing")
+    for number in range(REPLAYS):
+        nbformat.write(node, tmp_path / f"copy{number}.ipynb")
+    for helper in notebook.parent.glob("*.json*"):
+        (tmp_path / helper.name).write_bytes(helper.read_bytes())
+    (tmp_path / "offline").mkdir()
+    (tmp_path / "offline" / "sitecustomize.py").write_text(NO_NETWORK, encoding="utf-8")
+    before = recording.read_bytes()
+    variables = {
+        **environment,
+        "AERON_RECORD": str(recording),
+        "AERON_RECORD_MODE": "replay",
+        "CI": "true",
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, [str(tmp_path / "offline"), environment.get("PYTHONPATH")])
+        ),
+    }
+    copies = [str(tmp_path / f"copy{number}.ipynb") for number in range(REPLAYS)]
+    command = [sys.executable, "-m", "pytest", "--nbval", "-q", "-p", "no:cacheprovider", *copies]
+    result = subprocess.run(
+        command, env=variables, cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stdout[-4000:]
+    assert recording.read_bytes() == before
+    assert all(json.loads(line)["key"] for line in before.splitlines())
