@@ -15,13 +15,13 @@ from aeron_magic.errors import (
 )
 from aeron_magic.jupyter.output import note
 from aeron_magic.jupyter.panel_growth import countable
-from aeron_magic.jupyter.panel_protocol import Card, Problem
+from aeron_magic.jupyter.panel_protocol import Card, Problem, Siblings
 from aeron_magic.render import to_html
 from aeron_magic.reply import Reply
 from aeron_magic.scrub import clean
 from aeron_magic.turns import ONE_LINE, Tree, Turn
 
-__all__ = ["SERVICES", "cards", "key_of", "leaf_below", "problem_of"]
+__all__ = ["SERVICES", "cards", "key_of", "leaf_below", "line_to", "problem_of"]
 
 SERVICES = {"aeronpay": "AeronPay", "chatzy": "Chatzy"}
 """What the services are called."""
@@ -44,6 +44,26 @@ def leaf_below(tree: Tree, turn: Turn) -> Turn:
     while turn in newest:
         turn = newest[turn]
     return turn
+
+
+def line_to(tree: Tree, leaf: Turn | None) -> list[Turn]:
+    """The turns to show for the line that ends at ``leaf``, oldest first.
+
+    A question without a whole reply moves nothing, so the next one stands beside it and not behind
+    it. A reader has seen it happen, though: such dead ends stay where they were asked.
+    """
+    line = leaf.line() if leaf is not None else []
+    on_line = set(line)
+    parents = {turn.parent for turn in tree.turns}
+    dead: dict[Turn | None, list[Turn]] = {}
+    for turn in tree.turns:
+        if not turn.revision and turn not in parents and turn not in on_line:
+            dead.setdefault(turn.parent, []).append(turn)
+    shown: list[Turn] = []
+    for turn in line:
+        shown += [other for other in dead.get(turn.parent, ()) if other.asked < turn.asked]
+        shown.append(turn)
+    return shown + dead.get(leaf, [])
 
 
 def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> Problem | None:
@@ -115,17 +135,24 @@ def cards(
     """
     stale = tree.stale()
     under_way = set(running)
-    forks: dict[Turn | None, list[str]] = {}
-    numbers = {turn.number for turn in tree.turns}
-    for turn in [*tree.turns, *(turn for turn in beside if turn.number not in numbers)]:
-        forks.setdefault(turn.parent, []).append(key_of(tree, turn))
+    parents = {turn.parent for turn in tree.turns}
+    forks: dict[Turn | None, set[int]] = {}
+    for turn in tree.turns:
+        if turn.revision or turn in parents:
+            forks.setdefault(turn.parent, set()).add(turn.number)
+    for turn in beside:
+        forks.setdefault(turn.parent, set()).add(turn.number)
     known = problems or {}
     made = []
     for turn in turns:
+        numbers = sorted(forks.get(turn.parent, set()) | {turn.number})
+        siblings = Siblings(
+            at=numbers.index(turn.number), keys=[f"{tree.name}#{number}" for number in numbers]
+        )
         key = key_of(tree, turn)
-        keys = forks.get(turn.parent, [])
-        made.append(_card(tree, turn, key, keys if key in keys else [key], known, key in under_way))
-        made[-1]["stale"] = turn in stale
+        card = _card(tree, turn, key, siblings, known, key in under_way)
+        card["stale"] = turn in stale
+        made.append(card)
     return made
 
 
@@ -133,7 +160,7 @@ def _card(
     tree: Tree,
     turn: Turn,
     key: str,
-    keys: list[str],
+    siblings: Siblings,
     problems: Mapping[str, Problem | None],
     live: bool,
 ) -> Card:
@@ -159,5 +186,5 @@ def _card(
         replayed=reply.replayed if reply is not None else False,
         cell=turn.cell is not None,
         branches=tree.service not in ONE_LINE,
-        siblings={"at": keys.index(key), "keys": keys},
+        siblings=siblings,
     )

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aeron_magic.errors import AeronError
-from aeron_magic.jupyter.panel_cards import SERVICES, cards, key_of, problem_of
+from aeron_magic.jupyter.panel_cards import SERVICES, cards, key_of, line_to, problem_of
 from aeron_magic.jupyter.panel_growth import Growth, countable
 from aeron_magic.jupyter.panel_protocol import About, Card, Introduction, Problem, Word
 from aeron_magic.jupyter.running import Running
@@ -71,7 +71,9 @@ class Room:
         self.session = session
         self.draft = ""
         self.tree: Tree = session.tree
-        self._leaf: Turn | None = None
+        self._leaf: Turn | None = self.tree.head
+        self._live: _Live | None = None
+        """The reply that is coming in where the pages look."""
         self._tell: list[Callable[[Word], None]] = []
         self._moved: list[Callable[[], None]] = []
         self._moving: asyncio.TimerHandle | None = None
@@ -79,9 +81,10 @@ class Room:
         self._problems: dict[str, Problem | None] = {}
         self._dropped: dict[str, Asked] = {}
         self._unwanted = ""
+        self._ghost: Turn | None = None
+        """The newest question that was not taken into its conversation, until the next one."""
         self._introductions: dict[Tree, Introduction | None] = {}
         session.watchers.append(self)
-        self._leaf = self._end_of(self.tree)
 
     # The session tells, from any thread --------------------------------------------------------
 
@@ -135,8 +138,7 @@ class Room:
     @property
     def live(self) -> Asked | None:
         """The question whose reply is coming in where the panels look."""
-        found = self._shown_live()
-        return found.asked if found is not None else None
+        return self._live.asked if self._live is not None else None
 
     def stop(self, request: str) -> None:
         """Stop the reply that is coming in, or the question of the wish ``request``.
@@ -164,6 +166,8 @@ class Room:
     def show(self, tree: Tree, turn: Turn | None) -> None:
         """Show the line to this turn."""
         self.tree, self._leaf = tree, turn
+        shown = {key_of(tree, turn) for turn in self.line}
+        self._live = next((live for key, live in self._lives.items() if key in shown), None)
         self.tell(self.state())
         self._soon_moved()
 
@@ -178,7 +182,7 @@ class Room:
         """Everything a page needs that has nothing."""
         line = self.line
         first = max(0, len(line) - PAGE)
-        live = self._shown_live()
+        live = self._live
         return {
             "type": "state",
             "about": self.about(),
@@ -226,55 +230,40 @@ class Room:
     @property
     def line(self) -> list[Turn]:
         """The turns that are shown, oldest first."""
-        return self._leaf.line() if self._leaf is not None else []
+        line = line_to(self.tree, self._leaf)
+        dropped = self._ghost
+        return [*line, dropped] if dropped is not None and dropped.parent is self._leaf else line
 
     def _cards(self, turns: list[Turn]) -> list[Card]:
-        beside = [live.asked.attempt.turn for live in self._lives.values()]
-        return cards(
-            self.tree,
-            turns,
-            problems=self._problems,
-            running=self._lives,
-            beside=[turn for turn in [*beside, *turns] if turn is not None],
-        )
+        lives = [live.asked for live in self._lives.values() if live.asked.tree is self.tree]
+        beside = [asked.attempt.turn for asked in lives]
+        return cards(self.tree, turns, problems=self._problems, running=self._lives, beside=beside)
 
     # What happens, on the loop ----------------------------------------------------------------
-
-    def _shown_live(self) -> _Live | None:
-        shown = {key_of(self.tree, turn) for turn in self.line} if self._lives else set()
-        return next((live for key, live in self._lives.items() if key in shown), None)
-
-    @staticmethod
-    def _end_of(tree: Tree) -> Turn | None:
-        """Where the line that is shown ends: at the head, or at what failed after it."""
-        head = tree.head
-        after = [turn for turn in tree.turns if turn.parent is head and not turn.revision]
-        newest = max(after, key=lambda turn: turn.asked, default=None)
-        if newest is not None and (head is None or newest.asked > head.asked):
-            return newest
-        return head
 
     def _began(self, asked: Asked) -> None:
         turn, tree = asked.attempt.turn, asked.tree
         key = key_of(tree, turn)
-        live = self._lives[key] = _Live(asked, key)
+        self._live = live = self._lives[key] = _Live(asked, key)
         self._problems.pop(key, None)
         self._dropped.pop(key, None)
-        line = self.line if tree is self.tree else []
-        in_place = any(other.number == turn.number for other in line)
-        appended = tree is self.tree and turn.parent is (line[-1] if line else None)
-        if appended or not in_place:
-            self.tree, self._leaf = tree, turn
-        if appended or in_place:
-            shown = next(t for t in self.line if t.number == turn.number)
-            card = self._cards([shown])[0]
-            card["question"] = turn.question
-            self.tell({"type": "begin", "turn": card, "request": asked.origin})
+        ghost, self._ghost = self._ghost, None
+        shown = next((other for other in self.line if other.number == turn.number), None)
+        if tree is self.tree and shown is not None and shown.revision:
+            self._tell_begin(asked, shown)  # in its place
+        elif tree is self.tree and turn.parent is self._leaf and shown is None and ghost is None:
+            self._leaf = turn
+            self._tell_begin(asked, turn)  # at the end
         else:
-            self.tell(self.state())
+            self.show(tree, turn)
         asked.running.follow(lambda: self._grown(live))
         if asked.origin and asked.origin == self._unwanted:
             asked.running.stop()
+
+    def _tell_begin(self, asked: Asked, shown: Turn) -> None:
+        card = self._cards([shown])[0]
+        card["question"] = asked.attempt.turn.question
+        self.tell({"type": "begin", "turn": card, "request": asked.origin})
 
     def _grown(self, live: _Live) -> None:
         """More has come; called on the loop, for every chunk, so it does next to nothing."""
@@ -298,7 +287,7 @@ class Room:
             self._grown(live)
 
     def _step(self, live: _Live) -> None:
-        if self._shown_live() is not live:
+        if self._live is not live:
             return
         word = live.growth.step(live.asked.running.draft)
         if word is not None:
@@ -312,7 +301,7 @@ class Room:
         if live.timer is not None:
             live.timer.cancel()
         self._step(live)
-        shown = self._shown_live() is live
+        shown = self._live is live
         del self._lives[key]
         reply, turn = asked.running.reply, asked.turn
         problem = problem_of(asked.running.error, reply, asked.tree.service)
@@ -320,10 +309,12 @@ class Room:
             self._problems[key] = problem
         if asked.tree.by_number(turn.number) is not turn:
             self._dropped[key] = asked
+            self._ghost = turn
         if not shown:
             return
+        self._live = None
         if self._leaf is asked.attempt.turn:
-            self._leaf = turn
+            self._leaf = turn if turn.revision else turn.parent
         card = self._cards([turn])[0]
         patch = None
         if turn.reply is reply or not turn.revision:
@@ -350,7 +341,7 @@ class Room:
         tree = self.session.tree
         self._introduce(tree)
         if tree is not self.tree or not self._lives:
-            self.show(tree, self._end_of(tree))
+            self.show(tree, tree.head)
         else:
             self.tell({"type": "about", "about": self.about()})
 

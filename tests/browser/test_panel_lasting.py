@@ -40,7 +40,7 @@ def test_reload_in_the_middle_of_a_reply(
     panel = PanelPage.opened(lab)
     panel.ask("How do I continue a conversation?")
     lab.save()
-    sandbox.misbehave(say=LONG, pause=0.01)
+    sandbox.misbehave(say=LONG[:9_000], pause=0.008)
     panel.ask("Tell me", wait=False)
     panel.coming("Sentence number 20 ")
     panel.input.fill("a thought of mine")
@@ -52,9 +52,8 @@ def test_reload_in_the_middle_of_a_reply(
     assert panel.reply().startswith("Sentence number 0 ")
     assert panel.input.input_value() == "a thought of mine"
     assert panel.questions() == ["How do I continue a conversation?", "Tell me"]
-    sandbox.misbehave(pause=0)
     panel.ready()
-    assert panel.reply().split("\n") == LONG.replace("\n\n", "\n").split("\n")
+    assert panel.reply().split() == LONG[:9_000].split()
 
 
 def test_two_views_and_two_panels_agree(lab: NotebookPage, sandbox: Sandbox) -> None:

@@ -1,4 +1,4 @@
-"""The chat panel for every reader: hostile text, dark theme, keyboard only, assistive technology."""
+"""The chat panel for every reader: hostile text, dark theme, keyboard, assistive technology."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def elsewhere() -> Iterator[tuple[str, list[str]]]:
 def test_hostile_text_does_nothing(
     lab: NotebookPage, sandbox: Sandbox, elsewhere: tuple[str, list[str]]
 ) -> None:
-    """Nothing of a reply or a question runs or loads; a blocked image loads when it is asked for."""
+    """Nothing of a reply or question runs or loads; an image loads when that is asked for."""
     address, asked = elsewhere
     hostile = (
         "<script>window.stolen = 1</script><img src=x onerror='window.stolen = 2'>\n\n"
@@ -150,7 +150,8 @@ def test_keyboard_only(lab: NotebookPage, sandbox: Sandbox) -> None:
     keys.press("Enter")
     panel.turns.first.wait_for()
     panel.ready()
-    focused = "() => document.activeElement.getAttribute('aria-label') ?? document.activeElement.innerText"
+    focused = """() => document.activeElement.getAttribute('aria-label')
+        ?? document.activeElement.innerText"""
     assert lab.page.evaluate(focused) == "Your question"
     seen = set()
     for _ in range(40):
