@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
@@ -149,8 +149,6 @@ class Draft:
         self.sent_token = sent_token
         self.context_token: str | None = None
         """The reply's own token: None until the service has said it."""
-        self.on_token: Callable[[str], None] | None = None
-        """Called at once with the reply's own token, by who must not lose it."""
         self.parent_context_token: str | None = None
         self.msg_id = ""
         self.status: Status = "processing"
@@ -273,8 +271,6 @@ class Draft:
                 assert_never(event)
 
     def _tokens(self, token: str | None, parent: str | None) -> None:
-        if token and token != self.context_token and self.on_token is not None:
-            self.on_token(token)
         self.context_token = token or self.context_token
         self.parent_context_token = parent or self.parent_context_token
 

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "aeron_magic"
 # the modules of a package that are not named by themselves; among each other those are free.
 TABLE = """
 scrub errors events extract
-flow reply framing settings
+flow reply framing settings surroundings
 retry refusal record recording cassette
 services services.
 wire streams client

@@ -131,7 +131,7 @@ class Lane:
         question = self._manner.question(task.text)
         run = Run(self._flow(task, question), self._settings, question.context_token)
         if self._settings.service in KEEPS_REPLIES:
-            run.draft.on_token = lambda token: self._known(task, token)
+            run.on_token = lambda token: self._known(task, token)
         stream = AsyncStream(run, self._wire.exchange())
         error: AeronError | None = None
         try:

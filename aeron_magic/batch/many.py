@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.board import Outcome
 from aeron_magic.batch.engine import Batch, Memory, Plan
 from aeron_magic.batch.lane import Manner
-from aeron_magic.batch.progress import progress_bar, somebody_watches
+from aeron_magic.batch.progress import progress_bar
 from aeron_magic.batch.row import NOT_ASKED, Items, Row, items_of, result_of
 from aeron_magic.client import question
 from aeron_magic.errors import AeronError, Interrupted, UsageError
@@ -20,31 +19,12 @@ from aeron_magic.insert import insert
 from aeron_magic.record import key_of_token
 from aeron_magic.recording import Recorder
 from aeron_magic.settings import Settings, resolve
+from aeron_magic.surroundings import surroundings
 
 if TYPE_CHECKING:
     from aeron_magic.client import AsyncClient, Client
 
-__all__ = ["Surroundings", "ask_many", "run_batch", "surroundings", "texts_of"]
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What holds where ``ask_many`` is called without saying whom to ask.
-
-    Attributes
-    ----------
-    connection
-        Gives the settings of a notebook's connection and its recorder, or None.
-    watched
-        Whether somebody watches, as a notebook knows.
-    """
-
-    connection: Callable[[], tuple[Settings, Recorder | None] | None] = lambda: None
-    watched: Callable[[], bool] = somebody_watches
-
-
-surroundings = Surroundings()
-"""A notebook's session puts itself here, so that its batches ask where its cells ask."""
+__all__ = ["ask_many", "run_batch", "texts_of"]
 
 
 def ask_many(
@@ -121,12 +101,12 @@ def ask_many(
     UsageError
         Something of this is wrong; nothing was sent.
     """
+    _check(concurrency, rate, workers)
     own, recorder = _whom(client, settings)
     if checkpoint is not None:
         from aeron_magic.cassette import Cassette
 
         recorder = Recorder(Cassette(checkpoint), "auto", speed=0)
-    _check(concurrency, rate, workers)
     items = items_of(prompts)
     plan = Plan(
         own,
@@ -155,7 +135,9 @@ def _whom(
         return client.settings, client.recorder
     if settings is not None:
         return settings, None
-    return surroundings.connection() or (resolve(), None)
+    if surroundings.connection is not None:
+        return surroundings.connection()
+    return resolve(), None
 
 
 def _check(concurrency: int, rate: float | None, workers: int | None) -> None:

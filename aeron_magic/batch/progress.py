@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["progress_bar", "somebody_watches"]
-
-
-def somebody_watches() -> bool:
-    """Whether there is a terminal for a bar; notebooks decide for themselves."""
-    return bool(sys.stderr is not None and sys.stderr.isatty())
+__all__ = ["progress_bar"]
 
 
 @contextmanager

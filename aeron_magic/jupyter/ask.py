@@ -44,6 +44,11 @@ def ask(magics: AeronMagics, options: Options, text: str) -> None:
             "There is no question.",
             hint="Write it on the lines below %%aeron, or on one line with `%aeron ask`.",
         )
+    if options.each is not None:
+        from aeron_magic.jupyter.each import ask_each
+
+        ask_each(magics, options, text, key)
+        return
     session.connected()
     if not options.raw:
         text = insert(text, shell.user_ns, secrets=session.secrets)

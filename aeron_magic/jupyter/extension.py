@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from aeron_magic.jupyter.magic import AeronMagics
+from aeron_magic.surroundings import surroundings
 
 __all__ = ["load", "loaded", "unload"]
 
@@ -27,6 +28,8 @@ def load(shell: Any) -> None:
     matcher = completion.Matcher(dynamic=dynamic, namespace=lambda: shell.user_ns)
     completion.register(shell, matcher)
     asking.register(shell)
+    surroundings.connection = partial(_connection, magics)
+    surroundings.watched = partial(_watched, magics)
     _loaded[id(shell)] = magics
     if magics.notebook_key and (past := _past(magics)):
         print(past)  # noqa: T201 - one line, and no display that would have to be loaded
@@ -63,4 +66,17 @@ def unload(shell: Any) -> None:
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("aeron", None)
     shell.magics_manager.registry.pop(AeronMagics.__name__, None)
+    surroundings.leave()
     magics.close()
+
+
+def _connection(magics: AeronMagics) -> Any:
+    from aeron_magic.jupyter.each import connection
+
+    return connection(magics.session)
+
+
+def _watched(magics: AeronMagics) -> bool:
+    from aeron_magic.jupyter.each import watched
+
+    return watched(magics)

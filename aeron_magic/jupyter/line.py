@@ -69,6 +69,7 @@ class Options:
     live: bool | None = None
     each: str | None = None
     concurrency: int | None = None
+    rate: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +270,17 @@ def _options(given: Mapping[str, Any]) -> Options:
             "--new and --after contradict each other.",
             hint="--new begins a conversation, --after continues one: leave one of them out.",
         )
+    if options.each is None:
+        for field, flag in (("concurrency", "--concurrency"), ("rate", "--rate")):
+            if field in given:
+                raise UsageError(f"{flag} belongs to --each.", hint="Write `--each EXPR` too.")
+        return options
+    for field, flag in (("format", "-f"), ("conversation", "-c"), ("as_", "--as")):
+        if field in given:
+            raise UsageError(
+                f"{flag} is for one question, and --each asks many.",
+                hint="Leave it out; the rows come back as a table, with -o as a DataFrame.",
+            )
     return options
 
 

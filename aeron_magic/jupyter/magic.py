@@ -66,6 +66,8 @@ class AeronMagics(Magics):
         self.cell_keys = CellKeys()
         self.offered_code: dict[str | None, str] = {}
         """Code of replies that was offered as the next cell, by cell."""
+        self.batches: dict[tuple[object, ...], object] = {}
+        """What the rows of each cell's batch have come to; see :mod:`aeron_magic.jupyter.each`."""
         self.told_of_cells = False
         """Whether the user knows that cells cannot be told apart here."""
         self._session: Session | None = None

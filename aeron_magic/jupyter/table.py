@@ -25,6 +25,8 @@ __all__ = [
 SERVICES = ("aeronpay", "chatzy")
 FORMATS = ("markdown", "text", "json", "table", "code")
 
+MOST_AT_ONCE = 1_000
+
 _URL = re.compile(r"https?://[^\s/@?#]+(?:[/?#]\S*)?", re.IGNORECASE)
 
 
@@ -166,6 +168,19 @@ def _seconds(text: str) -> float:
     return seconds
 
 
+def _at_once(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text[:6]) <= MOST_AT_ONCE:
+        raise ValueError(f"a whole number from 1 to {MOST_AT_ONCE:,}")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    try:
+        return _seconds(text)
+    except ValueError:
+        raise ValueError("a number of requests per second above 0, such as 5 or 0.5") from None
+
+
 def _count(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise ValueError("a number of turns, such as 20")
@@ -216,6 +231,21 @@ _ASKING = (
         "SECONDS",
         _seconds,
     ),
+    Option(
+        ("--each",),
+        "each",
+        "ask once for each item of a list, Series or DataFrame, as `{{row}}` or `{{row.column}}`",
+        "EXPR",
+        source="variables",
+    ),
+    Option(
+        ("--concurrency",),
+        "concurrency",
+        "with `--each`: questions under way at once (8)",
+        "NUMBER",
+        _at_once,
+    ),
+    Option(("--rate",), "rate", "with `--each`: most requests per second", "NUMBER", _rate),
     Option(("-q", "--quiet"), "quiet", "show nothing (with `-o`)"),
     Option(("--live",), "live", "update the output in place, whatever the front end"),
     Option(("--no-live",), "live", "one display, at the end", sets=False),

@@ -29,7 +29,7 @@ def completed(ip: InteractiveShell, cell: str) -> list[str]:
 
 IN_IPYTHON = {
     "%%aeron --fo": ["--format"],
-    "%%aeron -f ": ["markdown", "text"],
+    "%%aeron -f ": ["markdown", "text", "json", "table", "code"],
     "%aeron connect s": ["sandbox"],
     '%%aeron --after "tw': ["two words"],
     "%%aeron\nWhat does pri": [],

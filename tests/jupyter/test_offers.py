@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from aeron_magic.jupyter.offers import Found, Offers
-from aeron_magic.jupyter.table import TABLE, Argument, Entry
+from aeron_magic.jupyter.table import FORMATS, TABLE, Argument, Entry
 
 SOURCES = {"turns": lambda: ["first", "two words"], "tokens": lambda: ["9f-3a"]}
 SPACE: dict[str, object] = {
@@ -49,10 +49,10 @@ OFFERED = {
     "%%aeron --li| -q\ntext": ["%%aeron --live"],
     "\n%%aeron --fo|": ["%%aeron --format"],
     # values
-    "%%aeron -f |": ["%%aeron -f markdown", "%%aeron -f text"],
+    "%%aeron -f |": [f"%%aeron -f {form}" for form in FORMATS],
     "%%aeron -f m|": ["%%aeron -f markdown"],
-    "%%aeron --format=t|": ["%%aeron --format=text"],
-    "%%aeron --format=|": ["%%aeron --format=markdown", "%%aeron --format=text"],
+    "%%aeron --format=t|": ["%%aeron --format=text", "%%aeron --format=table"],
+    "%%aeron --format=|": [f"%%aeron --format={form}" for form in FORMATS],
     "%%aeron --after |": ["%%aeron --after first", '%%aeron --after "two words"'],
     "%%aeron --after tw|": ['%%aeron --after "two words"'],
     '%%aeron --after "tw|': ['%%aeron --after "two words'],

@@ -1,0 +1,186 @@
+"""``%%aeron --each``: the same question for each item, bound as a DataFrame.
+
+What the rows of a cell have come to is kept: run again, the cell asks only for what is missing,
+and for a reply that was begun it fetches that. Another question, another service or another turn
+to continue from begins from nothing, and so does ``-n``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from aeron_magic.batch.engine import Memory, Plan
+from aeron_magic.batch.lane import Manner
+from aeron_magic.batch.many import run_batch, texts_of
+from aeron_magic.batch.row import NOT_ASKED, Items, Row, items_of, result_of
+from aeron_magic.errors import Interrupted, UsageError
+from aeron_magic.flow import Question
+from aeron_magic.jupyter import frontend
+from aeron_magic.jupyter.line import Options
+from aeron_magic.jupyter.show import show_markdown, table
+from aeron_magic.recording import Recorder
+from aeron_magic.settings import Settings
+
+if TYPE_CHECKING:
+    from aeron_magic.jupyter.magic import AeronMagics
+    from aeron_magic.jupyter.session import Session
+
+__all__ = ["ask_each", "connection", "watched"]
+
+CONCURRENCY = 8
+SHOWN = 5
+"""Rows that the cell shows; all are in the variable."""
+
+
+def connection(session: Session) -> tuple[Settings, Recorder | None]:
+    """Whom to ask, and who replays: at once, since nobody can watch so many replies."""
+    settings = session.connected().settings
+    recorder = session.connector.recorder
+    if recorder is not None:
+        recorder = copy.copy(recorder)
+        recorder.speed = 0
+    return settings, recorder
+
+
+def watched(magics: AeronMagics) -> bool:
+    """Whether to show how far it is: a bar that stays behind is of no use to a runner."""
+    shell = magics.shell
+    return frontend.is_live(shell, None, magics.live) if frontend.has_kernel(shell) else True
+
+
+def ask_each(magics: AeronMagics, options: Options, text: str, key: str | None) -> None:
+    """Ask ``text`` for each item, show what became of them, and bind it.
+
+    Raises
+    ------
+    AeronError
+        Something was wrong with the question, or not one row was answered.
+    """
+    session, shell = magics.session, magics.shell
+    settings, recorder = connection(session)
+    if options.timeout is not None:
+        settings = replace(settings, timeout=options.timeout)
+    items = _items(shell, options.each or "")
+    namespace = {} if options.raw else shell.user_ns
+    template = _raw(text) if options.raw else text
+    texts = texts_of(items.values, template, namespace, session.secrets)
+    manner = Manner(_after(session, options, recorder), options.images, options.stream)
+    if options.dry_run:
+        _dry_run(session, manner, [one for one in texts if isinstance(one, str)], shell)
+        return
+    plan = Plan(
+        settings, manner, options.concurrency or CONCURRENCY, options.rate, recorder=recorder
+    )
+    memory = _memory(magics, plan, (key or options.each, text), options.new)
+    quiet = options.quiet
+    interrupted: Interrupted | None = None
+    try:
+        rows = run_batch(plan, items, texts, memory=memory, watched=not quiet and watched(magics))
+    except Interrupted as stopped:
+        rows, interrupted = stopped.result, stopped
+    result = result_of(rows, items.index)
+    if options.out:
+        shell.user_ns[options.out] = result
+    if not quiet:
+        _show(magics, options, rows)
+    if interrupted is not None:
+        interrupted.result = result
+        raise interrupted
+    errors = [row.error for row in rows if row.error is not None]
+    if errors and not any(row.reply is not None and row.reply.whole for row in rows):
+        raise errors[0]
+
+
+def _items(shell: Any, expression: str) -> Items:
+    try:
+        value = shell.ev(expression)
+    except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
+        raise UsageError(
+            f"--each {expression}: {type(error).__name__}: {error}.",
+            hint="Give the name of a list, a Series or a DataFrame, or a Python expression that is "
+            "one (in quotes, if it has blanks).",
+        ) from None
+    return items_of(value)
+
+
+def _raw(text: str) -> str:
+    return text.replace("{{", r"\{{")
+
+
+def _after(session: Session, options: Options, recorder: Recorder | None) -> str | None:
+    if options.after is None:
+        return None
+    place = session.place(after=options.after)
+    if recorder is not None and place.token and place.parent is not None:
+        line = [(turn.question, turn.images) for turn in place.parent.line()]
+        recorder.learn(place.token, session.connected().settings.answerer, line)
+    return place.token
+
+
+def _memory(
+    magics: AeronMagics, plan: Plan, cell: tuple[str | None, str], anew: bool
+) -> Memory | None:
+    """What is known of this cell's rows; of what it asked otherwise, nothing is kept."""
+    if plan.recorder is not None and plan.recorder.mode == "record":
+        return None
+    told = (plan.settings.address, plan.manner)
+    before = magics.batches.get(cell)
+    if anew or not isinstance(before, tuple) or before[0] != told:
+        before = magics.batches[cell] = (told, {})
+    return cast("Memory", before[1])
+
+
+def _dry_run(session: Session, manner: Manner, texts: Sequence[str], shell: Any) -> None:
+    from aeron_magic.jupyter.ask import show_dry_run
+
+    question: Question = manner.question(texts[0] if texts else "")
+    if texts:
+        show_dry_run(session, question, shell)
+    show_markdown(f"The first of {len(texts):,} questions.", shell)
+
+
+def _show(magics: AeronMagics, options: Options, rows: Sequence[Row]) -> None:
+    """One display: how it went, what failed, and the first rows."""
+    shell = magics.shell
+    if frontend.has_kernel(shell) and watched(magics) and frontend.whole_cell(shell):
+        from IPython.display import clear_output
+
+        clear_output(wait=True)  # type: ignore[no-untyped-call]  # the bar has done its work
+    parts = [_summary(rows, options.out), *_failures(rows)]
+    if rows:
+        shown = [(_short(row.item), _short(row.reply or ""), row.status) for row in rows[:SHOWN]]
+        more = f"\n\n(first {SHOWN} of {len(rows):,} rows)" if len(rows) > SHOWN else ""
+        parts.append(table(("item", "reply", "status"), shown) + more)
+    show_markdown("\n\n".join(parts), shell)
+
+
+def _summary(rows: Sequence[Row], out: str | None) -> str:
+    whole = sum(row.reply is not None and row.reply.whole for row in rows)
+    missing = sum(row.status == NOT_ASKED for row in rows)
+    failed = len(rows) - whole - missing
+    said = [f"{whole:,} of {len(rows):,} rows answered"]
+    said += [f"**{failed:,} not whole**"] if failed else []
+    said += [f"**{missing:,} not asked**"] if missing else []
+    again = " Run the cell again to ask for what is missing." if failed or missing else ""
+    where = f" The result is in `{out}`." if out else ""
+    return f"{', '.join(said)}.{where}{again}"
+
+
+def _failures(rows: Sequence[Row]) -> list[str]:
+    """A table of what went wrong, each kind once."""
+    kinds: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        if row.error is not None:
+            kinds.setdefault(f"{type(row.error).__name__}: {row.error}", []).append(number)
+    lines = [
+        (error, f"{len(numbers):,}", ", ".join(map(str, numbers[:SHOWN])))
+        for error, numbers in list(kinds.items())[:SHOWN]
+    ]
+    return [table(("error", "rows", "the first of them, from 0"), lines, 200)] if lines else []
+
+
+def _short(value: object) -> str:
+    return str(value)[:1000]
