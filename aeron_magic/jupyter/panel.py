@@ -7,6 +7,7 @@ otherwise. Its state is small and does not grow: turns travel as messages, when 
 
 from __future__ import annotations
 
+import os
 from contextvars import Context, copy_context
 from functools import partial
 from typing import Any, ClassVar
@@ -24,6 +25,9 @@ from aeron_magic.jupyter.show import publish
 from aeron_magic.jupyter.static_files import script, style
 
 __all__ = ["ChatPanel"]
+
+VOILA = "VOILA_REQUEST_URL"
+"""Is set in the kernels that Voilà starts."""
 
 
 class ChatPanel(AnyWidget):
@@ -91,6 +95,8 @@ class ChatPanel(AnyWidget):
     def _ipython_display_(self) -> None:
         data, metadata = self._repr_mimebundle_()
         publish(data=data, metadata=metadata)
+        if VOILA in os.environ:
+            return  # a page of its own, which nobody saves
         # A later change of these outputs must find the cell that they stand in.
         transcript = Transcript(publish, f"{self.model_id}-{len(self._transcripts)}")
         self._transcripts.append((copy_context(), transcript))

@@ -42,9 +42,13 @@ export class Composer {
           this.submit();
         },
       },
-      this.note,
-      make("div", { class: "ap-box" }, this.area, this.stop, this.send),
-      this.hint,
+      make(
+        "div",
+        { class: "ap-inner" },
+        this.note,
+        make("div", { class: "ap-box" }, this.area, this.stop, this.send),
+        this.hint,
+      ),
     );
     this.element.addEventListener("click", (event) => {
       if (event.target.classList.contains("ap-box")) this.focus();

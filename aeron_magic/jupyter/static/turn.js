@@ -219,7 +219,7 @@ export class TurnView {
         }),
       );
     }
-    if (turn.branches && turn.status !== "lost") {
+    if (turn.branches && !turn.problem) {
       tools.append(
         tool("again", "Ask again, as a branch", () =>
           view.store.start({ do: "regenerate", key: turn.key }),

@@ -102,8 +102,7 @@ export class View {
     this.show_asked();
     this.show_trouble();
     this.composer.restore();
-    this.follows = true;
-    this.follow();
+    this.toEnd();
   }
 
   show_about() {
