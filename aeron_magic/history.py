@@ -14,7 +14,7 @@ import json
 import sqlite3
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -39,6 +39,9 @@ _TURN = (
     "number, question, images, parent, parent_revision, started_from, tokens, cell, name, asked,"
     " status, text, context_token, parent_context_token, msg_id, seconds, first_chunk_seconds,"
     " replayed"
+)
+_OUTLINE = (
+    "number, '', '', parent, parent_revision, NULL, tokens, NULL, name, asked, NULL"  # as _TURN
 )
 _ATTEMPT = (
     "number, question, images, parent, parent_revision, started_from, cell, name, asked, token"
@@ -158,11 +161,12 @@ class History:
             self._delete_attempt(connection, stored, turn.number)
             self._write(connection, stored, [turn])
             for column, key in zip(("cell", "name"), self._names(turn), strict=True):
-                connection.execute(  # they may have been another turn's before
-                    f"UPDATE turn SET {column} = NULL"  # noqa: S608
-                    f" WHERE conversation = ? AND number != ? AND {column} = ?",
-                    (stored, turn.number, key),
-                )
+                if key is not None:  # it may have been another turn's before
+                    connection.execute(
+                        f"UPDATE turn SET {column} = NULL"  # noqa: S608
+                        f" WHERE conversation = ? AND number != ? AND {column} = ?",
+                        (stored, turn.number, key),
+                    )
 
     def lost(self, attempt: Attempt, turn: Turn) -> None:
         """Keep a turn of this kernel's, and that no end of ``attempt`` will be known."""
@@ -203,7 +207,8 @@ class History:
                     self._write(connection, known, tree.turns)
                     self._behind.discard(known)
                 return known
-        forgotten = known is not None and not self._exists(connection, known)
+        look = "SELECT 1 FROM conversation WHERE id = ?"
+        forgotten = known is not None and not connection.execute(look, (known,)).fetchone()
         stored = connection.execute(
             "INSERT INTO conversation (notebook, name, service, address, sandbox, owner,"
             " begun_by, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
@@ -222,11 +227,6 @@ class History:
             self._write(connection, stored, tree.turns)
         tree.stored = stored
         return int(stored)
-
-    @staticmethod
-    def _exists(connection: sqlite3.Connection, stored: int) -> bool:
-        row = connection.execute("SELECT 1 FROM conversation WHERE id = ?", (stored,)).fetchone()
-        return row is not None
 
     @staticmethod
     def _delete_attempt(connection: sqlite3.Connection, stored: int, number: int) -> None:
@@ -255,7 +255,7 @@ class History:
                 (
                     stored,
                     *self._question(turn),
-                    json.dumps(turn.tokens),
+                    "".join(f"{token or ''}\n" for token in turn.tokens),
                     *self._names(turn),
                     turn.asked,
                     *_reply_row(turn.reply),
@@ -276,12 +276,20 @@ class History:
             )
             return [Stored._make(row) for row in rows]
 
-    def load(self, stored: Stored) -> Tree:
-        """A conversation with its turns."""
+    def load(self, stored: Stored, last: int | None = None) -> Tree:
+        """A conversation with its turns; with texts only the ``last`` so many, to look at them."""
         with self._open() as connection:
-            rows = connection.execute(
-                f"SELECT {_TURN} FROM turn WHERE conversation = ? ORDER BY number",  # noqa: S608
-                (stored.id,),
+            rows: list[tuple[Any, ...]] = []
+            if last is not None:
+                rows = connection.execute(
+                    f"SELECT {_OUTLINE} FROM turn WHERE conversation = ? ORDER BY number",  # noqa: S608
+                    (stored.id,),
+                ).fetchall()
+            since = rows[-last][0] if last is not None and len(rows) > last else 0
+            rows[max(len(rows) - (last or 0), 0) :] = connection.execute(
+                f"SELECT {_TURN} FROM turn WHERE conversation = ? AND number >= ?"  # noqa: S608
+                " ORDER BY number",
+                (stored.id, since),
             ).fetchall()
             other = connection.execute(
                 "SELECT begun_by, (SELECT max(number) FROM attempt WHERE conversation = id)"
@@ -289,10 +297,7 @@ class History:
                 (stored.id,),
             ).fetchone()
         tree = Tree(stored.name, stored.service, stored=stored.id)
-        by_number = {row[0]: _turn(row, stored.service) for row in rows}
-        for row in rows:
-            by_number[row[0]].parent = by_number.get(row[3])
-        tree.turns = list(by_number.values())
+        tree.turns = list(_turns(rows, stored.service).values())
         tree.head = tree.newest
         if other is not None:
             tree.begun_by, tree.given = other[0], other[1] or 0
@@ -360,22 +365,36 @@ def _reply_row(reply: Reply | None) -> tuple[Any, ...]:
     )
 
 
-def _turn(row: tuple[Any, ...], service: str) -> Turn:
-    number, question, images, _, revision, sent, tokens, cell, name, asked, status, *answer = row
-    reply = None
-    if status is not None:
-        text, token, parent, msg_id, seconds, first, replayed = answer
-        reply = Reply(text, status, token, parent, msg_id, service, seconds, first, bool(replayed))
-    return Turn(
-        number,
-        question,
-        _images(images),
-        None,
-        revision,
-        sent,
-        json.loads(tokens),
-        reply,
-        cell,
-        name,
-        asked,
-    )
+def _turns(rows: Iterable[tuple[Any, ...]], service: str) -> dict[int, Turn]:
+    """The turns of rows with the columns ``_TURN``, by number.
+
+    One loop that calls little, since there may be ten thousand.
+    """
+    turns: dict[int, Turn] = {}
+    later: list[tuple[Turn, int]] = []
+    for row in rows:
+        (number, question, images, parent, revision, sent, tokens, cell, name, asked) = row[:10]
+        before = turns.get(parent)
+        turn = turns[number] = Turn(
+            number,
+            question,
+            tuple(json.loads(images)) if images else (),
+            before,
+            revision,
+            sent,
+            [token or None for token in tokens.split("\n")[:-1]],
+            None if row[10] is None else _reply(row, service),
+            cell,
+            name,
+            asked,
+        )
+        if before is None and parent is not None:
+            later.append((turn, parent))
+    for turn, parent in later:  # asked again elsewhere, it may follow one with a higher number
+        turn.parent = turns.get(parent)
+    return turns
+
+
+def _reply(row: tuple[Any, ...], service: str) -> Reply:
+    (status, text, token, parent, msg_id, seconds, first, replayed) = row[10:]
+    return Reply(text, status, token, parent, msg_id, service, seconds, first, bool(replayed))

@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from aeron_magic.errors import UsageError
 from aeron_magic.reply import Reply
@@ -203,7 +204,7 @@ class Tree:
     @property
     def newest(self) -> Turn | None:
         """The turn whose whole reply was asked for last."""
-        return max((t for t in self.turns if t.revision), key=lambda t: t.asked, default=None)
+        return max([t for t in self.turns if t.tokens], key=attrgetter("asked"), default=None)
 
     def stale(self) -> set[Turn]:
         """All turns that are stale: the same as asking each one, in one pass."""

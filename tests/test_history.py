@@ -108,6 +108,20 @@ def _facts(turn: Turn) -> tuple[Any, ...]:
     )
 
 
+def test_only_the_last_turns_come_with_their_texts_where_that_is_enough(
+    history: History, again: History
+) -> None:
+    """The others with what stands where, so that stale turns are known."""
+    book = Book("aeronpay")
+    for cell in "abcda":
+        ask(history, book, f"question {cell}", cell=cell)
+    for last, texts in ((2, ["", "", "question c", "question d"]), (9, None), (4, None)):
+        tree = again.load(only(again), last)
+        known = [turn.question for turn in tree]
+        assert known == (texts or [f"question {cell}" for cell in "abcd"])
+        assert [turn.number for turn in tree if turn.stale] == [2, 3, 4]
+
+
 def test_images_are_kept(history: History, again: History) -> None:
     """As they were given."""
     book = Book("aeronpay")

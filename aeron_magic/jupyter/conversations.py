@@ -71,7 +71,8 @@ def history(magics: AeronMagics, command: Command) -> None:
     session, name = magics.session, command["name"]
     tree = session.tree if name is None else session.book.trees.get(name)
     if tree is None:
-        tree = history_of(session).load(_earlier(session, name))
+        last = None if command["remote"] else command["last"] or MOST
+        tree = history_of(session).load(_earlier(session, name), last)
     newest_first = command["order"] == "desc"
     if command["remote"]:
         _remote(magics, tree, newest_first)

@@ -62,7 +62,10 @@ class Service:
     def misbehave(self, **faults: Any) -> None:
         """Change its faults."""
         body = json.dumps(faults).encode()
-        urllib.request.urlopen(f"{self.url}/control", body).close()
+        request = urllib.request.Request(
+            f"{self.url}/control", body, {"Content-Type": "application/json"}
+        )
+        urllib.request.urlopen(request).close()
 
     def close(self) -> None:
         self._process.kill()
