@@ -206,6 +206,10 @@ class AsyncStream:
             await exchange.close()
             run.end("incomplete")
 
+    def give_up(self) -> None:
+        """End it before its beginning: nothing was sent, and nothing will be."""
+        self._run.end("interrupted")
+
     async def finish(self) -> Reply:
         """Wait for the end of the reply; the reply."""
         async for _ in self._pieces:

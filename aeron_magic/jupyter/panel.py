@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from contextvars import Context, copy_context
-from functools import partial
 from typing import Any, ClassVar
 
 from anywidget import AnyWidget
@@ -47,12 +46,13 @@ class ChatPanel(AnyWidget):
     _esm: ClassVar[str] = script()
     _css: ClassVar[str] = style()
 
+    _room: Room | None = None
+
     def __init__(self, session: Session | None = None) -> None:
-        session = session or _session()
-        self._room = room_of(session)
+        self._room = room = room_of(session or _session())
         super().__init__()
         self.on_msg(self._heard)
-        self._room.join(self._tell, self._moved)
+        room.join(self._tell, self._moved)
         self._transcripts: list[tuple[Context, Transcript]] = []
 
     def open(self) -> None:
@@ -65,7 +65,9 @@ class ChatPanel(AnyWidget):
 
     def close(self) -> None:
         """Close the panel; the conversation goes on."""
-        self._room.leave(self._tell, self._moved)
+        if self._room is not None:
+            self._room.leave(self._tell, self._moved)
+            self._room = None
         super().close()
 
     def _tell(self, word: Word) -> None:
@@ -74,14 +76,16 @@ class ChatPanel(AnyWidget):
         self.send(word)
 
     def _heard(self, _widget: object, content: object, _buffers: object) -> None:
-        wish = Wish("")
+        room, wish = self._room, Wish("")
+        if room is None:
+            return
         try:
             wish = Wish.read(content)
-            WISHES[wish.do](self._room, wish)
+            WISHES[wish.do](room, wish)
             if wish.id:
                 self.send({"type": "heard", "request": wish.id})
         except AeronError as error:
-            error.redact(self._room.session.secrets)
+            error.redact(room.session.secrets)
             self.send(trouble(error, wish.id))
         except Exception as error:  # noqa: BLE001 - a widget's errors vanish where nobody looks
             self.send(trouble(unexpected(error), wish.id))
@@ -100,11 +104,13 @@ class ChatPanel(AnyWidget):
         # A later change of these outputs must find the cell that they stand in.
         transcript = Transcript(publish, f"{self.model_id}-{len(self._transcripts)}")
         self._transcripts.append((copy_context(), transcript))
-        transcript.show(self._room.tree, self._room.line)
+        if self._room is not None:
+            transcript.show(self._room.tree, self._room.line)
 
     def _moved(self) -> None:
         for context, transcript in self._transcripts:
-            context.run(partial(transcript.show, self._room.tree, self._room.line))
+            if self._room is not None:
+                context.run(transcript.show, self._room.tree, self._room.line)
 
 
 def room_of(session: Session) -> Room:

@@ -317,12 +317,14 @@ class Room:
             self._leaf = turn if turn.revision else turn.parent
         card = self._cards([turn])[0]
         patch = None
-        if turn.reply is reply or not turn.revision:
+        if turn.reply == reply:
             patch = {"seq": live.growth.sequence, **live.growth.end(reply)}
             card["blocks"] = []
         if asked.notes:
             card["note"] = " ".join([card["note"], *asked.notes]).strip()
         self.tell({"type": "end", "turn": card, "patch": patch})
+        if self.line[-1].number != turn.number:
+            self.tell(self.state())  # what follows it is stale now
         self.tell({"type": "about", "about": self.about()})
         self._soon_moved()
 

@@ -83,6 +83,7 @@ class Running:
 
     def _never_begun(self, future: Future[None]) -> None:
         if not self._begun:
+            self._stream.give_up()
             self._end()
             self._background.call(self._tell)
 
