@@ -1,15 +1,13 @@
-"""Search over the handbook: which page answers this question?
+"""Full-text search over the handbook: which page answers this question?
 
-Of every word it is known how often it is said about each page: in the questions that people ask
-of it (``questions.md``), in its title, keywords and lead, and, for little, in its text. A word that
-is said of a page five times as often as of pages in general speaks for that page, with the
-logarithm of that lift; what all words of a question have to say is added up. It is the rule of
-naive Bayes, smoothed, and can be checked by hand: `Index.reasons` shows the sum.
+SQLite's FTS5 does the matching (words are stemmed) and the ranking (bm25), over two tables: the
+pages, where a hit in the title counts most, then keywords, then the lead; and the questions that
+people ask (``questions.md``), where the ones nearest to this question speak for their page.
 
-Neighbouring words count besides single ones ("start over", "run twice"), and so do the pieces of
-four letters that a word is made of, so that other forms of a word and mistyped ones are
-not lost. Before that, notation is turned into words and words that mean the same here become one,
-see `vocabulary`.
+What is done to a question before: notation is turned into words (``--no-stream``, ``{{``,
+``%%aeron``, ``AsyncClient``), words that mean the same here become one ("answer" and "reply"),
+words that say nothing are left out, and a word that is in no page is taken for the one it is
+nearest to, since people mistype.
 """
 
 from __future__ import annotations
@@ -18,26 +16,25 @@ import difflib
 import functools
 import itertools
 import math
-from collections import Counter, defaultdict
+import sqlite3
+import threading
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .pages import Page, handbook, questions
-from .vocabulary import STOP_WORDS, stem, words
+from .vocabulary import STOP_WORDS, words
 
 __all__ = ["Found", "Index", "index"]
 
-_TITLE, _KEYWORDS, _LEAD, _BODY = 3.0, 2.0, 1.0, 0.4  # one question of somebody's counts 1
-_SMALL_WORD, _PAIR, _LETTERS = 0.5, 0.5, 0.25  # a word that says something counts 1
-_LIFT = 0.25  # how much a lift counts against "it is said of every page alike"
-_PIECE = 4  # letters
-_APART = "xx"  # stands between texts, and so marks where one begins and ends
+_TITLE, _KEYWORDS, _LEAD = 8.0, 6.0, 3.0
+_QUESTION_SHARE = 0.6  # of the score; the rest is the page's own
+_NEAREST = 3  # questions that speak for a page
+_PAIR_APART = "xx"  # between keywords, so that neighbours of two of them make no pair
+_NO_PAIR = frozenset(("a", "an", "and", "are", "do", "does", "i", "is", "of", "or", "the", "what"))
 _LONGEST_QUERY = 60
-_LONGEST_MENDED = 25
+_LONGEST_MENDED = 15
 _NEAR_ENOUGH = 0.83
-
-# A word is "w…", a piece of a word "~…", and a pair is a pair.
-_Sign = str | tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ class Found:
 
 
 class Index:
-    """An index in memory, which does not change; may be used from many threads.
+    """An index in memory; may be used from many threads.
 
     Parameters
     ----------
@@ -72,135 +69,121 @@ class Index:
 
     def __init__(self, pages: Iterable[Page], asked: Iterable[tuple[str, str]] = ()) -> None:
         self._pages: Mapping[str, Page] = {page.name: page for page in pages}
-        spoken: defaultdict[str, list[str]] = defaultdict(list)
-        for name, question in asked:
-            spoken[name].append(question)
-        self._known: defaultdict[str, set[str]] = defaultdict(set)
-        self._vocabulary: set[str] = set()
-        self._said = {
-            page.name: self._read(page, spoken[page.name]) for page in self._pages.values()
-        }
-        self._size = {name: sum(signs.values()) for name, signs in self._said.items()}
+        self._lock = threading.Lock()
+        self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        # Every word of a page is in `everything`, for coverage; it takes no part in the ranking,
+        # where the many words of a text would drown the few of a title.
+        for table in (
+            "pages USING fts5(name UNINDEXED, title, keywords, lead, tokenize='porter')",
+            "everything USING fts5(name UNINDEXED, body, tokenize='porter')",
+            "asked USING fts5(name UNINDEXED, question, tokenize='porter')",
+        ):
+            self._database.execute(f"CREATE VIRTUAL TABLE {table}")
+        vocabulary: set[str] = set()
+        every: defaultdict[str, list[str]] = defaultdict(list)
+        titles = ((page.name, page.title) for page in self._pages.values())
+        for name, question in itertools.chain(asked, titles):
+            said = words(question)
+            every[name] += said
+            self._database.execute("INSERT INTO asked VALUES (?, ?)", (name, " ".join(said)))
+        for page in self._pages.values():
+            keywords = page.keywords.replace(",", f" {_PAIR_APART} ")
+            columns = [words(text) for text in (page.title, keywords, page.lead)]
+            said = [*every[page.name], *words(page.body), *(w for col in columns for w in col)]
+            vocabulary.update(said)
+            self._database.execute(
+                "INSERT INTO pages VALUES (?, ?, ?, ?)",
+                (page.name, *(" ".join(column) for column in columns)),
+            )
+            self._database.execute(
+                "INSERT INTO everything VALUES (?, ?)", (page.name, " ".join(said))
+            )
+        self._vocabulary = sorted(vocabulary)
 
     def search(self, question: str) -> list[Found]:
         """The pages that fit, best first; empty where no word of substance is known."""
-        known = {word: self._known.get(stem(word), set()) for word in self.substance(question)}
-        if not any(known.values()):
-            return []
-        sums = dict.fromkeys(self._pages, 0.0)
-        most = 0.0
-        for spoken in self.reasons(question).values():
-            most += max(spoken.values())
-            for name, weight in spoken.items():
-                sums[name] += weight
-        found = [
-            Found(self._pages[name], round(fit / most, 4), _coverage(name, known, len(sums)))
-            for name, fit in sums.items()
-            if fit
-        ]
-        return sorted(found, key=lambda one: (-one.score, one.page.name))
-
-    def reasons(self, question: str) -> dict[_Sign, dict[str, float]]:
-        """What each sign in the question says for each page, which `search` adds up.
-
-        Parameters
-        ----------
-        question
-            In anyone's words.
-        """
-        asked = self._asked(question)
-        if len(asked) > _LONGEST_MENDED:  # what comes with a question has unknown words in plenty
-            asked = [word for word in asked if stem(word) in self._known]
-        asked = [_APART, *asked, _APART]
-        signs = _signs(Counter(asked), Counter(itertools.pairwise(map(stem, asked))))
-        count = len(self._pages)
-        reasons = {}
-        for sign, weight in signs.items():
-            said = {
-                name: said[sign] / self._size[name]
-                for name, said in self._said.items()
-                if sign in said
-            }
-            if said:
-                usual = sum(said.values()) / count
-                reasons[sign] = {
-                    name: weight * math.log1p(_LIFT * often / usual) for name, often in said.items()
-                }
-        return reasons
+        asked = self.substance(question)
+        all_ = words(question)[:_LONGEST_QUERY]
+        with self._lock:
+            matches = {word: self._matches(word) for word in asked}
+            known = [f'"{word}"' for word in asked if matches[word]]
+            if not known:
+                return []
+            own = self._own(" OR ".join([*known, *_pairs(question)]))
+            # Here also the small words count: "who" is rare among questions, and telling.
+            spoken = self._spoken(" OR ".join(dict.fromkeys(f'"{w}"' for w in [*asked, *all_])))
+        found = []
+        for name in sorted({*own, *spoken}.union(*matches.values())):
+            fit = _mix(own.get(name, 0.0), spoken.get(name, 0.0))
+            coverage = self._coverage(name, matches)
+            found.append(Found(self._pages[name], round(fit * (1 + coverage) / 2, 3), coverage))
+        return sorted(found, key=lambda one: -one.score)
 
     def substance(self, question: str) -> list[str]:
         """The words of a question that say something, each once, mistyped ones mended."""
-        kept = [word for word in self._asked(question) if word not in STOP_WORDS]
-        return list(dict.fromkeys(word for word in kept if len(word) > 1 or word.isdigit()))
+        kept = [word for word in words(question) if word not in STOP_WORDS]
+        kept = list(dict.fromkeys(word for word in kept if len(word) > 1 or word.isdigit()))
+        if len(kept) > _LONGEST_MENDED:  # a text rather than a question, and mending takes time
+            return kept[:_LONGEST_QUERY]
+        return list(dict.fromkeys(self._mended(word) for word in kept))
 
-    def _asked(self, question: str) -> list[str]:
-        """The words of a question, mistyped ones mended."""
-        asked = words(question)[:_LONGEST_QUERY]
-        if len(asked) <= _LONGEST_MENDED:
-            return [self._mended(word) for word in asked]
-        # A text rather than a question: mending takes time, and would mend what is right.
-        return asked
+    def _own(self, query: str) -> dict[str, float]:
+        """How well each page fits, the best 1."""
+        rows = self._database.execute(
+            f"SELECT name, -bm25(pages, 0, {_TITLE}, {_KEYWORDS}, {_LEAD}) FROM pages"  # noqa: S608
+            " WHERE pages MATCH ?",
+            (query,),
+        ).fetchall()
+        best = max((fit for _, fit in rows), default=1.0)
+        return {name: fit / best for name, fit in rows}
 
-    def _read(self, page: Page, spoken: Iterable[str]) -> dict[_Sign, float]:
-        """How much is said of a page, by sign."""
-        said: defaultdict[str, float] = defaultdict(float)
-        paired: defaultdict[tuple[str, str], float] = defaultdict(float)
-        for weight, texts in (
-            (1.0, spoken),
-            (_TITLE, [page.title]),
-            (_KEYWORDS, page.keywords.split(", ")),
-            (_LEAD, [page.lead]),
-            (_BODY, [page.body]),
-        ):
-            # Read as one text, which is much quicker than one by one.
-            text = words(f"\n{_APART}\n".join(["", *texts, ""]))
-            for word, often in Counter(text).items():
-                said[word] += weight * often
-            for pair, often in Counter(itertools.pairwise(map(stem, text))).items():
-                paired[pair] += weight * often
-        self._vocabulary.update(said)
-        for word in said:
-            self._known[stem(word)].add(page.name)
-        return _signs(said, paired)
+    def _spoken(self, query: str) -> dict[str, float]:
+        """How well the questions asked of each page fit, the best 1."""
+        rows = self._database.execute(
+            "SELECT name, -bm25(asked) AS fit FROM asked WHERE asked MATCH ? ORDER BY fit DESC",
+            (query,),
+        )
+        nearest: defaultdict[str, list[float]] = defaultdict(list)
+        for name, fit in rows:
+            nearest[name].append(fit)
+        sums = {
+            name: sum(fit / 2**rank for rank, fit in enumerate(fits[:_NEAREST]))
+            for name, fits in nearest.items()
+        }
+        best = max(sums.values(), default=1.0)
+        return {name: fit / best for name, fit in sums.items()}
+
+    def _coverage(self, name: str, matches: Mapping[str, set[str]]) -> float:
+        count = len(self._pages)
+        weight = {word: math.log(1 + count / (0.5 + len(some))) for word, some in matches.items()}
+        hit = sum(weight[word] for word, pages in matches.items() if name in pages)
+        return round(hit / sum(weight.values()), 3)
 
     def _mended(self, word: str) -> str:
-        if len(word) < 5 or stem(word) in self._known:
+        if len(word) < 5:
             return word
-        like = sorted(one for one in self._vocabulary if abs(len(one) - len(word)) <= 2)
-        near = difflib.get_close_matches(word, like, 1, _NEAR_ENOUGH)
+        with self._lock:
+            if self._matches(word):
+                return word
+        near = difflib.get_close_matches(word, self._vocabulary, 1, _NEAR_ENOUGH)
         return near[0] if near else word
 
-
-def _signs(
-    said: Mapping[str, float], paired: Mapping[tuple[str, str], float]
-) -> dict[_Sign, float]:
-    """What to go by in a text, and how much each counts in it, from its words and stemmed pairs."""
-    signs: defaultdict[_Sign, float] = defaultdict(float)
-    for word, often in said.items():
-        if word == _APART:
-            continue
-        if word in STOP_WORDS:
-            signs["w" + stem(word)] += _SMALL_WORD * often
-            continue
-        signs["w" + stem(word)] += often
-        letters = _LETTERS * often
-        for piece in _pieces(word):
-            signs[piece] += letters
-    for pair, often in paired.items():
-        signs[pair] = _PAIR * often
-    return signs
+    def _matches(self, word: str) -> set[str]:
+        rows = self._database.execute(
+            "SELECT name FROM everything WHERE everything MATCH ?", (f'"{word}"',)
+        )
+        return {name for (name,) in rows}
 
 
-@functools.lru_cache(maxsize=8192)
-def _pieces(word: str) -> list[str]:
-    whole = f"_{word}_"
-    return [f"~{whole[i : i + _PIECE]}" for i in range(len(whole) - _PIECE + 1)]
+def _pairs(question: str) -> list[str]:
+    """Neighbouring words, which say more together ("set up", "start over", "context token")."""
+    every = words(question)[:_LONGEST_QUERY]
+    pairs = dict.fromkeys(itertools.pairwise(every))
+    return [f'keywords : "{one} {two}"' for one, two in pairs if not {one, two} & _NO_PAIR]
 
 
-def _coverage(name: str, known: Mapping[str, set[str]], count: int) -> float:
-    weight = {word: math.log(1 + count / (0.5 + len(some))) for word, some in known.items()}
-    hit = sum(weight[word] for word, pages in known.items() if name in pages)
-    return round(hit / sum(weight.values()), 3)
+def _mix(own: float, spoken: float) -> float:
+    return (1 - _QUESTION_SHARE) * own + _QUESTION_SHARE * spoken
 
 
 @functools.cache

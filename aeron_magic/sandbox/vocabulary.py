@@ -1,22 +1,21 @@
-"""The words of a question: notation spelt out, synonyms made one, stems, empty words known."""
+"""The words of a question: notation spelt out, synonyms made one, empty words known."""
 
 from __future__ import annotations
 
-import functools
 import re
 
-__all__ = ["STOP_WORDS", "stem", "words"]
+__all__ = ["STOP_WORDS", "words"]
 
 _SAY_NOTHING = """
     a about actually aeron aeronmagic all also am an and another any anything are as at be been
-    being but by ca came can cannot could did do does doing done dont else ever explain for from get
+    being but by came can cannot could did do does doing done dont else ever explain for from get
     gets getting give go goes going got had happen happened happens has have having he help her
     here him his how i if im in into is isnt it its just kind know let lets like made make makes
     making may maybe me mean means might more most much must my need needs no not now of off on
     once only or other our out own please possible really say seem shall she should show so some
     something still such tell than thank thanks that the their them then there these they thing
     things this those through to too up us use used uses using very want was way ways we well
-    were what when where which who why will with wo work works would yes you your
+    were what when where which who why will with work works would yes you your
 """
 STOP_WORDS = frozenset(_SAY_NOTHING.split())
 
@@ -35,22 +34,31 @@ _SYNONYMS = """
     variable var variables
     many several multiple lots bulk hundreds thousands dozens
     delete remove erase wipe discard
+    restart reboot restarted restarting
     password credentials credential passwords key keys
     computer machine machines computers laptop
     network internet wifi online
     show display print see view displayed shown
     begin start starts started starting beginning begins
+    new fresh anew
     address url addresses urls host
     option flag flags options switch switches parameter parameters argument arguments
     setting settings configuration config configure configured configurable preference preferences
     same identical
     fetch retrieve
+    script scripts program programs application app
     name named naming names label labels
     piece pieces chunk chunks
+    quick fast
+    parallel concurrent concurrently simultaneous simultaneously simultaneous
+    graphical ui gui interface
     export exported convert
     retry retries repeat repeated resend
+    document documents
+    cost costs charged charge pay paid billed price expensive money
     turn turns
     continue continuing carry proceed
+    twice again
 """
 _ONE = {
     word: group[0]
@@ -62,15 +70,14 @@ _NOTATION = (
     (re.compile(r"%%\s*aeron"), " cellmagicsign "),
     (re.compile(r"\{\{|\}\}"), " doublebraces "),
     (re.compile(r"(?<![\w-])--?([a-z][a-z-]*)"), r" option\1 \1 "),
-    (re.compile(r"f(?<!\wf)[- ]strings?\b"), " fstring "),
-    (re.compile(r"time[- ]?outs?\b"), " timeout "),
-    (re.compile(r"re-(?=run|exec|start|send|sent|open|record)"), "re"),
-    (re.compile(r"(?:switch|turn)(?:ed|ing)?((?: \w+){0,2}) off\b"), r" disable \1 "),
+    (re.compile(r"\bf[- ]strings?\b"), " fstring "),
+    (re.compile(r"\btime[- ]?outs?\b", re.IGNORECASE), " timeout "),
+    (re.compile(r"\bre-(?=run|exec|start|send|sent|open)", re.IGNORECASE), "re"),
+    (re.compile(r"\b(?:switch|turn)(?:ed|ing)?((?: \w+){0,2}) off\b"), r" disable \1 "),
     (re.compile(r"\b(?:switch|change|move)(?=(?: \w+)? (?:between|to|from)\b)"), " change "),
-    (re.compile(r"data[- ]frames?\b"), " dataframe "),
-    (re.compile(r"(?:n't|'(?:s|re|ve|ll|d|m))\b"), " "),
+    (re.compile(r"\bdata[- ]frames?\b"), " dataframe "),
+    (re.compile(r"\b(?:what|how|that|it|there|who|where|let)'s\b|n't\b|'(?:re|ve|ll|d|m)\b"), " "),
 )
-_WORD = re.compile("[a-z0-9]+")
 _CAMEL = re.compile(r"\b(?:[A-Z][a-z]+){2,}\b")
 
 
@@ -83,30 +90,7 @@ def words(text: str) -> list[str]:
         Prose with the notation of the product in it.
     """
     text = _CAMEL.sub(lambda m: " ".join([m[0], *re.findall("[A-Z][a-z]+", m[0])]), text)
-    text = text.lower()
     for pattern, word in _NOTATION:
         text = pattern.sub(word, text)
-    found = _WORD.findall(text)
+    found = re.findall(r"[a-z0-9]+", text.lower().replace("_", " "))
     return [_ONE.get(word, word) for word in found]
-
-
-_ENDINGS = ("ingly", "ings", "ing", "edly", "ed", "ies", "es", "ly", "ers", "er", "s")
-_SHORTEST_STEM = 3
-
-
-@functools.lru_cache(maxsize=8192)
-def stem(word: str) -> str:
-    """A word without the ending of its form: "stopped", "stopping" and "stops" are "stop".
-
-    Parameters
-    ----------
-    word
-        One of `words`.
-    """
-    for ending in _ENDINGS:
-        if word.endswith(ending) and len(word) - len(ending) >= _SHORTEST_STEM:
-            word = word.removesuffix(ending)
-            break
-    if len(word) > _SHORTEST_STEM + 1 and word[-1] == word[-2]:
-        return word[:-1]
-    return word.removesuffix("e") if len(word) > _SHORTEST_STEM else word

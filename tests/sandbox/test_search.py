@@ -7,7 +7,6 @@ import pytest
 
 from aeron_magic.sandbox.pages import handbook, questions
 from aeron_magic.sandbox.search import Index, index
-from aeron_magic.sandbox.vocabulary import stem
 
 ROUTING = Path(__file__).parent.parent / "fixtures" / "routing.jsonl"
 CASES = [json.loads(line) for line in ROUTING.read_text("utf-8").splitlines()]
@@ -74,27 +73,3 @@ def test_a_very_long_question():
     """A prompt with a long text in it is searched for its first words."""
     text = " ".join(f"lorem{number}" for number in range(5000))
     assert best(f"How do I export the conversation? {text}") == "exporting"
-
-
-def test_the_score_is_the_sum_of_the_reasons():
-    """What each word says for each page can be looked up, and nothing else counts."""
-    question = "How do I draw the tree of turns?"
-    reasons = index().reasons(question)
-    first = index().search(question)[0]
-    total = sum(spoken.get(first.page.name, 0.0) for spoken in reasons.values())
-    most = sum(max(spoken.values()) for spoken in reasons.values())
-    assert first.score == pytest.approx(total / most, abs=1e-4)
-    tree = reasons["w" + stem("tree")]
-    assert max(tree, key=tree.get) == first.page.name == "branches"
-
-
-def test_other_forms_of_a_word_are_found():
-    """The question need not use the form the handbook uses."""
-    assert best("interruptions of replies") == best("replies interrupted") == "interrupting"
-
-
-def test_a_common_word_decides_less_than_a_rare_one():
-    """What is said of every page alike speaks for none."""
-    reasons = index().reasons("reply keyring")
-    keyring, reply = ("w" + stem(word) for word in ("keyring", "reply"))
-    assert max(reasons[keyring].values()) > max(reasons[reply].values())
