@@ -325,9 +325,8 @@ class History:
     def take_up(self, stored: Stored) -> None:
         """Write to this conversation from now on, whoever did before."""
         with self._writing() as connection:
-            connection.execute(
-                "UPDATE conversation SET owner = ? WHERE id = ?", (self.kernel, stored.id)
-            )
+            take = "UPDATE conversation SET owner = ? WHERE id = ?"
+            connection.execute(take, (self.kernel, stored.id))
 
     def forget(self, stored: int) -> None:
         """Delete a conversation, from the file and from its log."""

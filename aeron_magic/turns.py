@@ -192,14 +192,11 @@ class Tree:
         return turn or self.by_token(label)
 
     def known(self, cell: str | None, name: str | None = None) -> Turn | None:
-        """The turn that a question of this cell, or under this name, replaces.
+        """The turn that a question of this cell replaces; else the one that has its name.
 
-        A name tells turns apart only where cells do not.
+        So a notebook with names is the same conversation where cells have no ids.
         """
-        turn = self.by_cell(cell)
-        if turn is None and (named := self.by_name(name)) is not None and named.cell is None:
-            return named
-        return turn
+        return self.by_cell(cell) or self.by_name(name)
 
     @property
     def newest(self) -> Turn | None:

@@ -183,13 +183,12 @@ def test_a_name_names_one_turn(tree: Tree, line: list[Turn]) -> None:
     assert line[0].name is None
 
 
-def test_a_name_replaces_only_where_cells_are_not_told_apart(tree: Tree, line: list[Turn]) -> None:
-    """A turn that a cell asked is that cell's."""
+def test_a_question_replaces_the_turn_that_has_its_name(tree: Tree, line: list[Turn]) -> None:
+    """Whether or not cells are told apart; but a cell that has a turn keeps to that."""
     settle(tree, tree.again(line[0]), cell="a", name="plan")
-    assert tree.known(None, "plan") is None
-    turn = settle(tree, tree.at_head(), name="sketch")
-    assert tree.known(None, "sketch") is turn
-    assert tree.known("a", "sketch") is line[0]
+    assert tree.known(None, "plan") is line[0]
+    assert tree.known("d", "plan") is line[0]
+    assert tree.known("b", "plan") is line[1]
 
 
 def test_a_turn_cannot_follow_itself(tree: Tree, line: list[Turn]) -> None:
