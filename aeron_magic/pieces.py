@@ -10,8 +10,8 @@ needs, a fence that is opened again or the head of the table. A line that is lon
 cut at a sentence or a space.
 
 The limit grows with the text, because JupyterLab hides the outputs of a cell after the fiftieth:
-it is a tenth of what is already finished, so that 40 pieces hold some 200 kB, and after these
-each piece may double the whole.
+past the length of most replies it is an eighth of what came since, so that 40 pieces hold
+100 to 200 kB, and after these each piece may double the whole.
 
 A line is looked at once, when it is complete, so the work is linear in the text however it comes
 in. The pieces need only look nearly like the whole, which is rendered from one text at the end:
@@ -30,8 +30,11 @@ __all__ = ["LIMIT", "Piece", "Pieces", "render_piece"]
 LIMIT = 1_000
 """Characters from which on a piece ends at the next block."""
 
+SHORT = 8_000
+"""Characters of a reply up to which the limit stays."""
+
 MANY = 40
-"""Pieces after which the limit grows faster."""
+"""Outputs after which the limit grows faster."""
 
 CONTEXT_LIMIT = 500
 """Characters of context that are worth repeating; a longer head of a table is not."""
@@ -118,8 +121,9 @@ class Pieces:
             self._add(text[begin : begin + self._least])
 
     def take(self) -> list[Piece]:
-        """Return the pieces that were finished since the last call."""
+        """Return the pieces that were finished since the last call: to be shown as one."""
         ready, self._ready = self._ready, []
+        self._count += bool(ready)
         return ready
 
     @property
@@ -187,11 +191,10 @@ class Pieces:
     def _freeze(self, source: str, cut: _Cut) -> None:
         self._ready.append(Piece(source, self._start.context, self._start.number))
         self._start = cut
-        self._count += 1
         self._frozen += len(source)
         if not self._few:
             return
-        growth = self._frozen // 10 if self._count < MANY else self._frozen
+        growth = (self._frozen - SHORT) // 8 if self._count < MANY else self._frozen
         self._limit = max(self._least, growth)
 
 

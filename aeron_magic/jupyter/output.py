@@ -8,6 +8,7 @@ and only the open tail is updated. When the reply has ended, one output takes th
 from __future__ import annotations
 
 import sys
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TextIO
@@ -24,8 +25,18 @@ __all__ = ["CellOutput", "LiveOutput", "NoOutput", "Output", "TerminalOutput", "
 Publish = Callable[..., None]
 """Publishes ``data``, ``metadata`` and, for what will be updated, ``transient``, ``update``."""
 
-PACE = 0.05
-"""Seconds between two paintings."""
+PACE = 0.095
+"""Seconds from one painting to the next: text waits half of that, and each costs a message."""
+
+REST = 0.02
+"""Seconds after a painting, however long it took, in which others have the processor."""
+
+LARGE = 10e-6
+"""Seconds for each character painted, where so many are that the page needs the time: JupyterLab
+draws some 200 in a millisecond, and has other things to do."""
+
+PIECE = 600
+"""Characters from which on a piece is frozen: half of them are sent again by each painting."""
 
 PATIENCE = 1.0
 """Seconds without any text after which the output says that it is waiting."""
@@ -51,8 +62,9 @@ class Output(Protocol):
     def waiting(self, label: str) -> None:
         """Nothing has come for a while."""
 
-    def paint(self, draft: Draft) -> None:
-        """Show what has come since the last time."""
+    def paint(self, draft: Draft) -> float:
+        """Show what has come since the last time; in how many seconds to do so again."""
+        ...
 
     def finish(self, draft: Draft, reply: Reply, metadata: dict[str, Any]) -> bool:
         """Show the reply as it ended; whether its text is to be seen now."""
@@ -68,8 +80,9 @@ def watch(running: Running, output: Output, label: str) -> None:
             continue
         running.changed.clear()
         if not running.ended.is_set():
-            output.paint(running.draft)
-            running.ended.wait(PACE)
+            began = time.monotonic()
+            pace = output.paint(running.draft)
+            running.ended.wait(max(REST, pace - (time.monotonic() - began)))
 
 
 class NoOutput:
@@ -78,8 +91,9 @@ class NoOutput:
     def waiting(self, label: str) -> None:
         """Stay quiet."""
 
-    def paint(self, draft: Draft) -> None:
+    def paint(self, draft: Draft) -> float:
         """Stay quiet."""
+        return PACE
 
     def finish(self, draft: Draft, reply: Reply, metadata: dict[str, Any]) -> bool:
         return False
@@ -103,8 +117,9 @@ class CellOutput:
     def waiting(self, label: str) -> None:
         """Nothing is shown before the end."""
 
-    def paint(self, draft: Draft) -> None:
+    def paint(self, draft: Draft) -> float:
         """Nothing is shown before the end."""
+        return PACE
 
     def finish(self, draft: Draft, reply: Reply, metadata: dict[str, Any]) -> bool:
         if not reply.text and not reply.whole:
@@ -138,7 +153,7 @@ class LiveOutput(CellOutput):
     ) -> None:
         super().__init__(publish, form)
         self._clear = clear
-        self._pieces = Pieces()
+        self._pieces = Pieces(PIECE)
         self._taken = 0
         self._display_id: str | None = None
         self._shown = ""
@@ -147,15 +162,18 @@ class LiveOutput(CellOutput):
     def waiting(self, label: str) -> None:
         self._show(f"<p><em>waiting for {label} …</em></p>")
 
-    def paint(self, draft: Draft) -> None:
+    def paint(self, draft: Draft) -> float:
         fresh = draft.pieces[self._taken :]
         self._taken += len(fresh)
         self._pieces.add("".join(fresh))
-        for piece in self._pieces.take():
+        painted = 0
+        if ready := self._pieces.take():
             if self._clear is not None:
-                self._show(self._html(piece))
+                html = "".join(map(self._html, ready))
+                self._show(html)
+                painted = len(html)
                 self._display_id = None  # what is frozen is never sent again
-            self._frozen += 1
+            self._frozen += len(ready)
         html = self._html(self._pieces.tail)
         if self._frozen and self._clear is None:
             html = f"<p><em>…</em></p>{html}"
@@ -163,6 +181,7 @@ class LiveOutput(CellOutput):
             html += f"<p><em>{clean(draft.notice)}</em></p>"
         if html:
             self._show(html)
+        return max(PACE, LARGE * (painted + len(html)))
 
     def _html(self, piece: Piece) -> str:
         if self._form == "text":
@@ -173,7 +192,7 @@ class LiveOutput(CellOutput):
         update = self._display_id is not None
         if update and html == self._shown:
             return
-        self._display_id = self._display_id or uuid.uuid4().hex
+        self._display_id = self._display_id or uuid.uuid4().hex[:12]
         self._shown = html
         self._publish(
             data={"text/html": html, "text/plain": "…"},
@@ -214,7 +233,7 @@ class TerminalOutput:
     def waiting(self, label: str) -> None:
         """A terminal shows by its cursor that it waits."""
 
-    def paint(self, draft: Draft) -> None:
+    def paint(self, draft: Draft) -> float:
         fresh = draft.pieces[self._taken :]
         self._taken += len(fresh)
         self._write(self._scrubber.feed("".join(fresh)))
@@ -222,6 +241,7 @@ class TerminalOutput:
             self._end_line()
             self._write(f"[{clean(draft.notice)}]\n")
         self._notice = draft.notice
+        return PACE
 
     def _write(self, text: str) -> None:
         if text:

@@ -42,10 +42,8 @@ def words_of(kind: str, count: int) -> list[str]:
     if kind == "words":
         return [f"w{n} " for n in range(count)]
     if kind == "code":
-        return [
-            "```python\n",
-            *(f"w{n}" + ("\n" if n % 8 == 7 else " + ") for n in range(1, count)),
-        ]
+        lines = [f"w{n}" + ("\n" if n % 8 == 7 else " + ") for n in range(count)]
+        return ["```python\n" + lines[0], *lines[1:]]
     if kind == "table":
         cells = [f"| w{n} " + ("|\n" if n % 4 == 3 else "") for n in range(count)]
         return ["|a|b|c|d|\n|---|---|---|---|\n" + cells[0], *cells[1:]]

@@ -81,7 +81,7 @@ def test_the_reply_grows_in_the_cell_and_ends_as_one_output(
     kernel: Kernel, service: Sandbox
 ) -> None:
     """Each state is a beginning of the whole, longer than the one before; one output stays."""
-    service.misbehave(say=LONG, pause=0.002)
+    service.misbehave(say=LONG, pause=0.004)
     run = kernel.execute("%%aeron -o answer\nTell me a long story")
     assert run.status == "ok"
     (last,) = run.outputs
