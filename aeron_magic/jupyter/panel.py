@@ -15,6 +15,8 @@ from anywidget import AnyWidget
 from IPython import get_ipython
 
 from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.jupyter.frontend import cell_id
+from aeron_magic.jupyter.panel_cards import line_to
 from aeron_magic.jupyter.panel_protocol import Wish, Word
 from aeron_magic.jupyter.panel_room import Room, trouble, unexpected
 from aeron_magic.jupyter.panel_transcript import PANEL, Transcript
@@ -53,6 +55,7 @@ class ChatPanel(AnyWidget):
         super().__init__()
         self.on_msg(self._heard)
         room.join(self._tell, self._moved)
+        room.cell_ended.append(self._cell_ended)
         self._transcripts: list[tuple[Context, Transcript]] = []
 
     def open(self) -> None:
@@ -67,6 +70,7 @@ class ChatPanel(AnyWidget):
         """Close the panel; the conversation goes on."""
         if self._room is not None:
             self._room.leave(self._tell, self._moved)
+            self._room.cell_ended.remove(self._cell_ended)
             self._room = None
         super().close()
 
@@ -106,6 +110,15 @@ class ChatPanel(AnyWidget):
         self._transcripts.append((copy_context(), transcript))
         if self._room is not None:
             transcript.show(self._room.tree, self._room.line)
+
+    def _cell_ended(self) -> None:
+        """A runner that does not tell its cells apart hears a cell only while that runs."""
+        shell: Any = get_ipython()
+        if self._room is None or not self._transcripts or cell_id(shell) is not None:
+            return
+        tree = self._room.session.tree
+        for _, transcript in self._transcripts:
+            transcript.show(tree, line_to(tree, tree.head))
 
     def _moved(self) -> None:
         for context, transcript in self._transcripts:

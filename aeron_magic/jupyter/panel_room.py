@@ -76,6 +76,8 @@ class Room:
         """The reply that is coming in where the pages look."""
         self._tell: list[Callable[[Word], None]] = []
         self._moved: list[Callable[[], None]] = []
+        self.cell_ended: list[Callable[[], None]] = []
+        """Called when a cell's question has ended, in that cell."""
         self._moving: asyncio.TimerHandle | None = None
         self._lives: dict[str, _Live] = {}
         self._problems: dict[str, Problem | None] = {}
@@ -95,6 +97,9 @@ class Room:
     def settled(self, asked: Asked) -> None:
         """A question has ended, and stands where it will stand."""
         self.soon(lambda: self._settled(asked))
+        if not asked.origin:
+            for ended in self.cell_ended:
+                ended()
 
     def changed(self) -> None:
         """The connection or the current conversation is another one, or has other turns."""

@@ -8,6 +8,7 @@ a tenth of all before them, since JupyterLab hides the outputs of a cell after t
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -96,14 +97,16 @@ class Transcript:
         self._publish = publish
         self._name = name
         self._shown: list[tuple[Any, ...]] = []
+        self._lock = threading.Lock()
 
     def show(self, tree: Tree, turns: Sequence[Turn]) -> None:
         """Show these turns; outputs that would stay as they are, are left alone."""
         wanted = pages(turns)
-        for place, page in enumerate(wanted):
-            self._show(place, _signature(tree, page), partial(bundle, tree, page))
-        for place in range(len(wanted), len(self._shown)):
-            self._show(place, (), lambda: {"text/html": "", "text/plain": ""})
+        with self._lock:
+            for place, page in enumerate(wanted):
+                self._show(place, _signature(tree, page), partial(bundle, tree, page))
+            for place in range(len(wanted), len(self._shown)):
+                self._show(place, (), lambda: {"text/html": "", "text/plain": ""})
 
     def _show(
         self, place: int, signature: tuple[Any, ...], data: Callable[[], dict[str, str]]

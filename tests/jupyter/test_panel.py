@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from live_kernel import Kernel
+from nbformat import NotebookNode
 from panel_ground import Ground, panel_ground
 
 import aeron_magic
@@ -108,3 +109,16 @@ def test_loading_the_extension_does_not_load_widgets(kernel: Kernel) -> None:
     kernel.execute("%load_ext aeron_magic")
     code = "[n for n in __import__('sys').modules if n.startswith(('anywidget', 'ipywidgets'))]"
     assert kernel.value(code) == []
+
+
+@pytest.mark.jupyter
+def test_a_runner_keeps_the_transcript(executed: Callable[..., NotebookNode]) -> None:
+    """Under nbclient the panel's cell holds what later cells asked; the widget is not needed."""
+    notebook = executed(
+        "%load_ext aeron_magic\n%aeron connect sandbox",
+        "%aeron panel",
+        "%%aeron\nHow do I continue a conversation?",
+    )
+    transcript = notebook.cells[1].outputs[1].data
+    assert "How do I continue a conversation?" in transcript["text/plain"]
+    assert "<details>" in transcript["text/html"]
