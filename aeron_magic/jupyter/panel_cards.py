@@ -53,11 +53,11 @@ def line_to(tree: Tree, leaf: Turn | None) -> list[Turn]:
     it. A reader has seen it happen, though: such dead ends stay where they were asked.
     """
     line = leaf.line() if leaf is not None else []
-    on_line = set(line)
+    on_line = {turn.number for turn in line}  # an attempt may stand for the turn it replaces
     parents = {turn.parent for turn in tree.turns}
     dead: dict[Turn | None, list[Turn]] = {}
     for turn in tree.turns:
-        if not turn.revision and turn not in parents and turn not in on_line:
+        if not turn.revision and turn not in parents and turn.number not in on_line:
             dead.setdefault(turn.parent, []).append(turn)
     shown: list[Turn] = []
     for turn in line:

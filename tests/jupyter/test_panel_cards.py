@@ -119,3 +119,11 @@ def test_texts_cannot_act() -> None:
     card = cards(tree, [turn])[0]
     assert card["question"] == "ab"
     assert "<script" not in "".join(card["blocks"])
+
+
+def test_an_attempt_stands_for_the_turn_that_it_replaces() -> None:
+    """A question that is tried again is shown once."""
+    tree = Tree("main")
+    cut = ask(tree, "one", reply=CUT)
+    attempt = tree.begin(tree.again(cut), "one")
+    assert line_to(tree, attempt.turn) == [attempt.turn]

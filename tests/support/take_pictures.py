@@ -12,7 +12,8 @@ from pathlib import Path
 import nbformat
 from find_browser import FLAGS, find_browser
 from jupyter_site import Site, running_site
-from notebook_page import NotebookPage, without_outputs
+from notebook_page import NotebookPage, Theme, without_outputs
+from panel_page import PanelPage
 from playwright.sync_api import Page, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,6 +39,27 @@ def quickstart(page: Page, site: Site) -> None:
     page.screenshot(path=IMAGES / "quickstart.png", clip=clip)
 
 
+def panel(page: Page, site: Site) -> None:
+    """The chat panel after a cell's question and one of its own, light and dark."""
+    opened = NotebookPage(page, site)
+    notebook = nbformat.read(ROOT / "notebooks" / "03-chat-panel.ipynb", as_version=4)
+    opened.open(without_outputs(notebook), name="03-chat-panel.ipynb")
+    opened.command("application:toggle-left-area")
+    opened.run_all()
+    chat = PanelPage.opened(opened)
+    chat.ask("How do I put a value into my question?")
+    opened.save()
+    themes: tuple[tuple[Theme, str], ...] = (
+        ("JupyterLab Dark", "dark"),
+        ("JupyterLab Light", "light"),
+    )
+    for theme, name in themes:
+        opened.theme(theme)
+        chat.input.click()
+        page.wait_for_timeout(400)  # colours change softly
+        chat.root.screenshot(path=IMAGES / f"panel-{name}.png")
+
+
 def main() -> None:
     """Take them all."""
     with (
@@ -50,6 +72,7 @@ def main() -> None:
             viewport={"width": WIDTH, "height": HEIGHT}, device_scale_factor=1.5
         )
         quickstart(context.new_page(), site)
+        panel(context.new_page(), site)
         browser.close()
 
 

@@ -146,7 +146,7 @@ export class Store {
     }
     this.live = null;
     if (known >= 0) this.turns[known] = message.turn;
-    this.show("end", { turn: message.turn, patch: live && message.patch });
+    this.show("end", { turn: message.turn, patch: live && message.patch, live });
     if (this.queued && message.turn.status === "complete") this.ask(this.draft);
     this.queued = false;
     this.show("input");

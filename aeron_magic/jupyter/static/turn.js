@@ -186,14 +186,14 @@ export class TurnView {
   }
 
   /** The reply has ended; blocks that stay are not touched. */
-  finish(turn, patch) {
+  finish(turn, patch, live) {
     this.turn = turn;
     if (!patch || !this.tail) {
       this.update(turn);
       return;
     }
     const shown = [...this.body.querySelectorAll(":scope > .ap-block")];
-    if (this.tail.innerHTML) shown.push(this.tail);
+    if (live.tail) shown.push(this.tail); // though the last of it may not be painted yet
     const last = shown.slice(shown.length - patch.keep_last);
     const kept = new Set([...shown.slice(0, patch.keep), ...(patch.keep_last ? last : [])]);
     const place = patch.keep_last ? last[0] : this.wait;

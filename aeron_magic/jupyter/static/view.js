@@ -167,10 +167,10 @@ export class View {
     });
   }
 
-  show_end({ turn, patch }) {
+  show_end({ turn, patch, live }) {
     cancelAnimationFrame(this.frame);
     this.frame = null;
-    this.turns.get(turn.key)?.finish(turn, patch);
+    this.turns.get(turn.key)?.finish(turn, patch, live);
     this.composer.update();
     this.say(turn.problem?.title ?? "The reply is complete.");
     this.follow();
