@@ -49,7 +49,7 @@ def answer(question: str, turns: Turns = ()) -> str:
         The turns before it in this branch, oldest first: pairs of question and answer.
     """
     asked = read_question(question)
-    text = labelled(question)
+    text = None if asked.to_route else labelled(question)
     if text is not None:
         label = sentiment(text)
         return _json({"sentiment": label}, asked) if "json" in asked.form else label
@@ -68,7 +68,8 @@ def answer(question: str, turns: Turns = ()) -> str:
             {"page": one.page.name, "title": one.page.title, "score": round(one.score, 2)}
             for one in found[:_LISTED]
         ]
-        return _json({"question": question, "pages": pages}, asked)
+        about = asked.text if asked.to_route else question
+        return _json({"question": about, "pages": pages}, asked)
     if asked.form == "table":
         return _table(found[:_LISTED])
     if not found:
@@ -101,13 +102,17 @@ def _found(asked: Asked, turns: Turns) -> tuple[list[Found], bool]:
 
 def _without_topic(asked: Asked) -> bool:
     """Whether a question names nothing but what it wants of the topic under way."""
+    if asked.to_route:
+        return False
     wants = asked.follow or asked.form != "prose"
     return not index().substance(without_follow_words(asked.text) if wants else asked.text)
 
 
 def _about(asked: Asked) -> list[Found]:
     found = [one for one in index().search(asked.text) if one.coverage > 0]
-    return found if found and found[0].coverage >= _KNOWN_ENOUGH else []
+    # Who asks for the page of a question judges by the score; who asks a question cannot.
+    known = found and (asked.to_route or found[0].coverage >= _KNOWN_ENOUGH)
+    return found if known else []
 
 
 def _with_topic_first(topic: Page) -> list[Found]:

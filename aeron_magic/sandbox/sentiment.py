@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from .wishes import text_for
+
 __all__ = ["labelled", "sentiment"]
 
 _GOOD = """
@@ -50,18 +52,8 @@ def labelled(question: str) -> str | None:
         Such as ``Classify the sentiment: I love it``; the text stands behind a colon, on lines
         of its own, or in quotation marks.
     """
-    head, colon, rest = question.partition(":")
-    lines = question.strip().split("\n", 1)
-    quoted = re.search(r"[\"“”'](.{3,})[\"“”']", question, re.DOTALL)
-    if colon and rest.strip() and _TASK.search(head):
-        return None if _HOW_TO.match(head) else rest
-    if _HOW_TO.match(question):
-        return None
-    if len(lines) == 2 and _TASK.search(lines[0]):
-        return lines[1]
-    if quoted and _TASK.search(question):
-        return quoted[1]
-    return None
+    given = None if _HOW_TO.match(question) else text_for(_TASK, question)
+    return given and given[1]
 
 
 def sentiment(text: str) -> str:

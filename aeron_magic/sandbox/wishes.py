@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Asked", "read_question", "without_follow_words"]
+__all__ = ["Asked", "read_question", "text_for", "without_follow_words"]
 
 Form = Literal["prose", "json", "bare-json", "table", "code"]
 Follow = Literal["", "example", "python", "why", "more"]
@@ -55,6 +55,10 @@ _FOLLOW_WORDS = re.compile(
     r"library|api|script|first|second|last|reply|answer|look|same|topic|and|then|ok|okay)\b",
     re.IGNORECASE,
 )
+_WHICH_PAGE = re.compile(
+    r"\bpages?\b[^\n]*\b(?:this|the following|a user'?s?|the user'?s?) question\b", re.IGNORECASE
+)
+_QUOTED = re.compile(r"[\"“”'](.{3,})[\"“”']", re.DOTALL)
 _TABLE = re.compile(r"(?:^[ \t]*\|.*\|[ \t]*(?:\n|$))+", re.MULTILINE)
 _FENCE = re.compile(r"```.*?(?:```|\Z)", re.DOTALL)
 _JSON = re.compile(r"^[ \t]*[\[{].*[\]}][ \t]*$", re.MULTILINE | re.DOTALL)
@@ -74,12 +78,16 @@ class Asked:
         What is wanted of the topic under way, if the question is a follow-up like "why?".
     table
         Rows and column names of a table in the question, if there is one.
+    to_route
+        Whether `text` is a question of somebody else's, and what is wanted is the page for it:
+        then no word of it is a wish.
     """
 
     text: str
     form: Form = "prose"
     follow: Follow = ""
     table: tuple[int, list[str]] | None = field(default=None)
+    to_route: bool = False
 
 
 def read_question(question: str) -> Asked:
@@ -90,6 +98,10 @@ def read_question(question: str) -> Asked:
     question
         The whole prompt, as it was sent.
     """
+    given = text_for(_WHICH_PAGE, question)
+    if given is not None:
+        task, text = given
+        return Asked(" ".join(text.split()), _form_of(task)[0], to_route=True)
     table = _table_of(question)
     words = _TABLE.sub("\n", _FENCE.sub("\n", question))
     words = _JSON.sub(lambda found: "\n" if _is_json(found[0]) else found[0], words)
@@ -100,6 +112,27 @@ def read_question(question: str) -> Asked:
             follow = kind
             break
     return Asked(" ".join(words.split()), form, follow, table)
+
+
+def text_for(task: re.Pattern[str], question: str) -> tuple[str, str] | None:
+    """A task and the text it is to be done with, which are one question; None if it is no such.
+
+    Parameters
+    ----------
+    task
+        Is found in what sets the task.
+    question
+        The text stands behind a colon, on lines of its own, or in quotation marks.
+    """
+    first, _, lines = question.strip().partition("\n")
+    head, _, behind = first.partition(":")
+    early, _, later = question.partition(":")
+    for said, text in ((head, behind + "\n" + lines), (first, lines), (early, later)):
+        if text.strip() and task.search(said):
+            return said, text.strip()
+    quoted = _QUOTED.search(question)
+    said = question.replace(quoted[0], "") if quoted else ""
+    return (said, quoted[1]) if quoted and task.search(said) else None
 
 
 def without_follow_words(text: str) -> str:

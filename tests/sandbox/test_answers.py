@@ -7,6 +7,7 @@ import pytest
 
 from aeron_magic.sandbox.answers import answer, topic_of
 from aeron_magic.sandbox.pages import handbook
+from aeron_magic.sandbox.search import index
 
 
 def chat(*asked):
@@ -150,6 +151,33 @@ def test_bare_json(wish):
     """Nothing stands around it."""
     value = json.loads(answer(f"How do I export a conversation? {wish}."))
     assert value["pages"][0]["page"] == "exporting"
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "my first question, how",
+        "show the answer as a table",
+        "only show me the code block",
+        "classify each row of my dataframe",
+        "shorthand for --out",
+        "why does run all stop after a failed question",
+    ],
+)
+@pytest.mark.parametrize(
+    "task",
+    [
+        "Which page of the handbook answers this question? Answer in JSON only: {}",
+        "Name the pages for the following question, JSON only.\n\n{}",
+        'Which page answers this question, "{}"? Just JSON.',
+    ],
+)
+def test_which_page_answers_somebody_elses_question(task, question):
+    """Its words are no wishes, and those of the task do not take part in the search."""
+    value = json.loads(answer(task.format(question), [("How do I export?", "…")]))
+    found = [one.page.name for one in index().search(question) if one.coverage > 0]
+    assert value["question"] == question
+    assert [page["page"] for page in value["pages"]] == found[:8]
 
 
 def test_json_as_a_follow_up():
