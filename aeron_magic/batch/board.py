@@ -87,6 +87,8 @@ class Board:
         When their requests may leave.
     settled
         Called with each task that has ended for good, and its outcome.
+    begun
+        Called with each task whose reply was begun, and the reply's token.
     """
 
     def __init__(
@@ -96,6 +98,7 @@ class Board:
         concurrency: int,
         pace: Pace,
         settled: Callable[[Task, Outcome], None],
+        begun: Callable[[Task, str], None] = lambda task, token: None,
     ) -> None:
         self.tokens: dict[int, str] = {}
         """Tokens of replies that were begun, by the number of their task."""
@@ -106,6 +109,7 @@ class Board:
         self._free = concurrency
         self._pace = pace
         self._settled = settled
+        self._begun = begun
         self._first: deque[Task] = deque()
         self._last: deque[Task] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -137,6 +141,7 @@ class Board:
 
     def known(self, task: Task, token: str) -> None:
         self.tokens[task.number] = token
+        self._begun(task, token)
 
     def done(self, task: Task, outcome: Outcome) -> None:
         self._free += 1

@@ -19,10 +19,12 @@ from a worker                                 from the board
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import secrets
 import socket
+from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from typing import Any
 
@@ -31,7 +33,15 @@ from aeron_magic.errors import AeronError
 from aeron_magic.record import Record
 from aeron_magic.reply import Reply
 
-__all__ = ["Channel", "error_from", "error_to", "record_from", "reply_from"]
+__all__ = [
+    "Channel",
+    "error_from",
+    "error_to",
+    "listen",
+    "record_from",
+    "reply_from",
+    "reply_to",
+]
 
 LIMIT = 64 * 2**20
 """Bytes of the longest line: a row's question, or its reply."""
@@ -54,19 +64,22 @@ class Channel:
         try:
             async with asyncio.timeout(PATIENCE):
                 reader, writer = await asyncio.open_connection(address, port, limit=LIMIT)
-                channel = cls(reader, writer)
-                if await channel._prove(key, b"worker", b"board"):
-                    return channel
-        except (OSError, ValueError):  # among them TimeoutError
+        except OSError:  # among them TimeoutError
             return None
-        channel.close()
+        channel = cls(reader, writer)
+        if await channel._proved(key, b"worker", b"board"):
+            return channel
+        await channel.close()
         return None
 
     async def welcome(self, key: bytes) -> bool:
         """The board's end: whether the other knows the key."""
+        return await self._proved(key, b"board", b"worker")
+
+    async def _proved(self, key: bytes, own: bytes, other: bytes) -> bool:
         try:
             async with asyncio.timeout(PATIENCE):
-                return await self._prove(key, b"board", b"worker")
+                return await self._prove(key, own, other)
         except (OSError, ValueError):
             return False
 
@@ -87,26 +100,33 @@ class Channel:
             self._writer.write(json.dumps(message).encode() + b"\n")
 
     async def receive(self) -> list[Any] | None:
-        """The next message; None at the end.
-
-        Raises
-        ------
-        ValueError
-            It is none.
-        """
+        """The next message; None at the end, and where what comes is no message."""
         try:
             line = await self._reader.readline()
-        except ConnectionError:
+            message = json.loads(line) if line.endswith(b"\n") else None
+        except (ConnectionError, ValueError):
             return None
-        if not line.endswith(b"\n"):
-            return None
-        message = json.loads(line)
-        if not isinstance(message, list):
-            raise ValueError("not a message")
-        return message
+        return message if isinstance(message, list) else None
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Close the connection, if it is not closed."""
         self._writer.close()
+        with contextlib.suppress(OSError):  # what was still on its way is of no use any more
+            await self._writer.wait_closed()
+
+
+async def listen(
+    serve: Callable[[Channel], Coroutine[Any, Any, None]], interface: str | None
+) -> tuple[asyncio.Server, int]:
+    """A server whose connections ``serve`` takes care of, and its port; None: all interfaces."""
+    server = await asyncio.start_server(
+        lambda reader, writer: serve(Channel(reader, writer)),
+        interface,
+        0,
+        family=socket.AF_INET,
+        limit=LIMIT,
+    )
+    return server, server.sockets[0].getsockname()[1]
 
 
 def _sign(key: bytes, role: bytes, text: bytes) -> bytes:

@@ -10,6 +10,7 @@ worker is left, the rest is asked from here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import socket
 import warnings
@@ -23,7 +24,7 @@ from concurrent.futures import (
 from typing import Any
 
 from aeron_magic.batch.board import Board, Outcome, Task
-from aeron_magic.batch.channel import Channel, error_from, record_from, reply_from
+from aeron_magic.batch.channel import Channel, error_from, listen, record_from, reply_from
 from aeron_magic.batch.engine import Plan, run_here
 from aeron_magic.batch.worker import Ticket, work
 from aeron_magic.errors import AeronError
@@ -60,7 +61,7 @@ class Cluster:
         self._interface = "127.0.0.1" if self._addresses == ("127.0.0.1",) else None
         self._key = secrets.token_bytes(32)
         self._came = False
-        self._connections: set[asyncio.Task[None]] = set()
+        self._connections: dict[asyncio.Task[None], Channel] = {}
 
     async def run(self, board: Board, plan: Plan) -> None:
         """Return when the board is over.
@@ -72,16 +73,12 @@ class Cluster:
         """
         loop = asyncio.get_running_loop()
         gone = asyncio.Event()
-        server = await asyncio.start_server(
-            lambda reader, writer: self._connected(board, Channel(reader, writer)),
-            self._interface,
-            0,
-            family=socket.AF_INET,
-            limit=64 * 2**20,
+        server, port = await listen(
+            lambda channel: self._connected(board, channel), self._interface
         )
         ticket = Ticket(
             self._addresses,
-            server.sockets[0].getsockname()[1],
+            port,
             self._key,
             plan.settings,
             plan.manner,
@@ -92,7 +89,8 @@ class Cluster:
 
         def ended(_job: Future[bool]) -> None:
             if all(job.done() for job in jobs):
-                loop.call_soon_threadsafe(gone.set)
+                with contextlib.suppress(RuntimeError):  # a late job, after this loop's end
+                    loop.call_soon_threadsafe(gone.set)
 
         try:
             # Some executors take their time to answer, and this loop has to go on meanwhile.
@@ -104,12 +102,13 @@ class Cluster:
             await self._until_over(board, plan, jobs, gone)
         finally:
             server.close()
-            if self._connections and board.over.is_set():
-                await asyncio.wait(self._connections, timeout=GOODBYE)
+            if board.over.is_set():
+                await self._left(GOODBYE)
             for job in jobs:
                 job.cancel()
-            for connection in self._connections:
-                connection.cancel()
+            for channel in [*self._connections.values()]:
+                await channel.close()
+            await self._left(GOODBYE)
 
     async def _until_over(
         self, board: Board, plan: Plan, jobs: list[Future[bool]], gone: asyncio.Event
@@ -131,8 +130,7 @@ class Cluster:
                 "`host=` says its address.",
             )
         # A connection may end a moment after its job; only then its rows are back.
-        if self._connections:
-            await asyncio.wait(self._connections)
+        await self._left(None)
         warnings.warn(
             f"The executor's workers are gone ({problem}); the rest is asked from here.",
             stacklevel=2,
@@ -142,14 +140,19 @@ class Cluster:
     async def _connected(self, board: Board, channel: Channel) -> None:
         connection = asyncio.current_task()
         assert connection is not None
-        self._connections.add(connection)
+        self._connections[connection] = channel
         try:
             if await channel.welcome(self._key):
                 self._came = True
                 await _Guest(board, channel).serve()
         finally:
-            self._connections.discard(connection)
-            channel.close()
+            await channel.close()
+            del self._connections[connection]
+
+    async def _left(self, seconds: float | None) -> None:
+        """Wait until all workers have left, or so long."""
+        if self._connections:
+            await asyncio.wait([*self._connections], timeout=seconds)
 
 
 class _Guest:

@@ -143,6 +143,9 @@ class Batch:
             known = self._memory.get(self._keys[number])
             yield Task(number, text, known.token if known else None)
 
+    def _begun(self, task: Task, token: str) -> None:
+        self._memory[self._keys[task.number]] = Known(token=token)
+
     def _settled(self, board: Board, task: Task, outcome: Outcome) -> None:
         if isinstance(outcome.error, TokenError | FailedReply):
             board.tokens.pop(task.number, None)  # there is nothing to be had by it
@@ -186,9 +189,10 @@ class Batch:
             if self._loop is not None and self._main is not None and not ended.is_set():
                 self._loop.call_soon_threadsafe(self._main.cancel)
             ended.wait(CLOSING)
+            whole = sum(one is not None and one.whole for one in self.outcomes)
             raise Interrupted(
-                f"The batch was interrupted; {self.finished:,} of {len(self.outcomes):,} rows "
-                "had ended.",
+                f"The batch was interrupted; {whole:,} of {len(self.outcomes):,} rows have "
+                "their answer.",
                 hint="What is done is kept. Run it again: it asks only for what is missing.",
             ) from None
         watch(self.finished)
@@ -208,6 +212,7 @@ class Batch:
             plan.concurrency,
             Pace(plan.rate),
             lambda task, outcome: self._settled(board, task, outcome),
+            self._begun,
         )
         try:
             if self._spread is not None:
@@ -216,12 +221,10 @@ class Batch:
                 await run_here(board, plan, min(plan.concurrency, len(self._to_ask)))
         finally:
             for number, token in board.tokens.items():
-                outcome = self.outcomes[number]
-                if outcome is None:  # a worker elsewhere had it when the user stopped the batch
+                if self.outcomes[number] is None:
+                    # A worker elsewhere had it when the user stopped the batch.
                     reply = Reply("", "interrupted", token, service=plan.settings.service)
                     self._settle(number, Outcome(reply, interrupted(reply)))
-                if outcome is None or not outcome.whole:
-                    self._memory[self._keys[number]] = Known(token=token)
 
 
 async def run_here(board: Board, plan: Plan, lanes: int) -> None:

@@ -107,7 +107,7 @@ async def _work(ticket: Ticket) -> bool:
         for task in (lanes, listening):
             task.cancel()
         await asyncio.gather(lanes, listening, return_exceptions=True)
-        channel.close()
+        await channel.close()
 
 
 def _lane(board: _FarBoard, ticket: Ticket) -> Lane:
