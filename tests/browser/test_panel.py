@@ -76,18 +76,21 @@ def test_stop_and_ask_while_a_cell_computes(
     lab: NotebookPage, sandbox: Sandbox, frontend: Frontend
 ) -> None:
     """Beside a running cell a question is sent, its reply comes in, and Stop ends it, at once."""
-    sandbox.misbehave(say=LONG, pause=0.02)
     lab.open(
         connecting(sandbox),
         "%aeron panel",
         "import time\nend = time.time() + 8\nwhile time.time() < end: time.sleep(.01)",
+        "%aeron ask Hello",
         frontend=frontend,
     )
     lab.run(0)
     lab.run(1)
     panel = PanelPage.opened(lab)
+    lab.run(3)  # the panel's channel was used last by a cell, and not by the panel
+    panel.coming("sandbox")
     lab.start(2)
     lab.page.wait_for_timeout(300)  # the cell shall have begun; nothing on the page says so
+    sandbox.misbehave(say=LONG, pause=0.02)
     panel.ask("Tell me", wait=False)
     panel.coming("Sentence number 20")
     panel.evaluate("root => { window.pressed = performance.now(); }")
@@ -95,7 +98,7 @@ def test_stop_and_ask_while_a_cell_computes(
     panel.ready()
     assert panel.evaluate("root => performance.now() - window.pressed") < 1_000
     assert lab.prompt(2) is None, "the cell has ended: nothing was shown beside it"
-    assert "Stopped." in panel.turns.first.inner_text()
+    assert "Stopped." in panel.turns.last.inner_text()
     sandbox.misbehave(say="Short.", pause=0)
     panel.ask("And now?")
     assert panel.reply().strip() == "Short."
