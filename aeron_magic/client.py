@@ -9,16 +9,18 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
 
 from aeron_magic.errors import UsageError
 from aeron_magic.flow import Flow, Question
-from aeron_magic.recording import Recorder
 from aeron_magic.reply import Message, Reply
 from aeron_magic.services import Service, load
 from aeron_magic.settings import Settings, positive, resolve
 from aeron_magic.streams import AsyncStream, Run, Stream
 from aeron_magic.wire import AsyncWire, Wire
+
+if TYPE_CHECKING:
+    from aeron_magic.recording import Recorder
 
 __all__ = ["AsyncClient", "AsyncStream", "Client", "Stream"]
 
