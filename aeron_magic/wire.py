@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from email.utils import formatdate
 from functools import cache
-from typing import Any, assert_never, cast
+from typing import Any, ClassVar, assert_never, cast
 from urllib.parse import urlsplit
 
 import httpx
@@ -20,7 +21,15 @@ import httpx
 from aeron_magic.errors import UsageError
 from aeron_magic.flow import Answer, Close, Lost, Open, Outcome, Pause, Read, Request, Send
 
-__all__ = ["AsyncWire", "Wire"]
+__all__ = [
+    "AsyncExchange",
+    "AsyncWire",
+    "Terms",
+    "Wire",
+    "dated",
+    "half_a_character",
+    "patience_of",
+]
 
 CONNECT_TIMEOUT = 10.0
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
@@ -38,16 +47,39 @@ def _tls(local: bool) -> ssl.SSLContext:
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if local else httpx.create_ssl_context()
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On what terms servers are talked to, whatever library does it."""
+
+    tls: ssl.SSLContext
+    trust_env: bool
+    """Whether proxies and the like are taken from the environment."""
+
+    headers: ClassVar[Mapping[str, str]] = {
+        "user-agent": "aeron-magic",
+        "accept": "text/event-stream, application/json",
+    }
+    connect_timeout: ClassVar[float] = CONNECT_TIMEOUT
+
+    @classmethod
+    def of(cls, addresses: Iterable[str]) -> Terms:
+        """Those for servers at ``addresses``."""
+        local = all(
+            parts.scheme == "http" and parts.hostname in LOOPBACK
+            for parts in map(urlsplit, addresses)
+        )
+        # A proxy has no business between us and this machine.
+        return cls(_tls(local), trust_env=not local)
+
+
 def _options(addresses: Iterable[str]) -> dict[str, Any]:
-    local = all(
-        parts.scheme == "http" and parts.hostname in LOOPBACK for parts in map(urlsplit, addresses)
-    )
+    terms = Terms.of(addresses)
     return {
-        "verify": _tls(local),
-        "trust_env": not local,  # a proxy has no business between us and this machine
+        "verify": terms.tls,
+        "trust_env": terms.trust_env,
         "follow_redirects": False,  # the credentials travel in headers of their own
         "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
-        "headers": {"user-agent": "aeron-magic", "accept": "text/event-stream, application/json"},
+        "headers": terms.headers,
     }
 
 
@@ -62,7 +94,8 @@ def _arguments(request: Request, timeout: float) -> dict[str, Any]:
     }
 
 
-def _silence(step: Send | Open, usual: float) -> float:
+def patience_of(step: Send | Open, usual: float) -> float:
+    """Seconds of silence that ``step`` is given."""
     shorter = step.patience if isinstance(step, Send) else None
     return usual if shorter is None else min(usual, shorter)
 
@@ -74,16 +107,30 @@ def _refused(response: httpx.Response | None, began: float) -> Answer | None:
     return _answer(response, b"", began)
 
 
+def half_a_character() -> UsageError:
+    """The error for a text that UTF-8 cannot write."""
+    return UsageError(
+        "The question or its token holds half a character, which no encoding can write.",
+        hint="Look for a surrogate such as \\ud83d, left over where a text was cut.",
+    )
+
+
+def dated(headers: dict[str, str]) -> dict[str, str]:
+    """``headers``, with the present time as their date where they have none.
+
+    Whoever receives an answer without its date is to write down when it came (RFC 9110, 6.6.1).
+    """
+    headers.setdefault("date", formatdate(usegmt=True))
+    return headers
+
+
 def _lost(error: Exception, began: float, timeout: float) -> Lost:
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         raise UsageError(
             f"This address cannot be used: {error}", hint="Check --base-url and the environment."
         ) from None
     if isinstance(error, UnicodeEncodeError):
-        raise UsageError(
-            "The question or its token holds half a character, which no encoding can write.",
-            hint="Look for a surrogate such as \\ud83d, left over where a text was cut.",
-        ) from None
+        raise half_a_character() from None
     seconds = time.monotonic() - began
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, NOT_SENT):
         reason = f"the service was silent for {timeout:g} s"
@@ -93,9 +140,7 @@ def _lost(error: Exception, began: float, timeout: float) -> Lost:
 
 
 def _answer(response: httpx.Response, body: bytes, began: float) -> Answer:
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    # Whoever receives an answer without its date is to write down when it came (RFC 9110, 6.6.1).
-    headers.setdefault("date", formatdate(usegmt=True))
+    headers = dated({name.lower(): value for name, value in response.headers.items()})
     return Answer(response.status_code, headers, body, time.monotonic() - began)
 
 
@@ -186,7 +231,7 @@ class Exchange:
     def _request(self, step: Send | Open) -> Answer | Lost:
         self.close()
         began = time.monotonic()
-        timeout = _silence(step, self._timeout)
+        timeout = patience_of(step, self._timeout)
         try:
             request = self._http.build_request(**_arguments(step.request, timeout))
             response = self._response = self._http.send(request, stream=True)
@@ -267,7 +312,7 @@ class AsyncExchange:
     async def _request(self, step: Send | Open) -> Answer | Lost:
         await self.close()
         began = time.monotonic()
-        timeout = _silence(step, self._timeout)
+        timeout = patience_of(step, self._timeout)
         try:
             request = self._http.build_request(**_arguments(step.request, timeout))
             response = self._response = await self._http.send(request, stream=True)

@@ -36,6 +36,7 @@ HEAVY = {
     "anywidget": "jupyter. / jupyter.",
     "keyring": "/ jupyter.credentials",
     "pandas": "/ extract batch. jupyter.",
+    "aiohttp": "batch.wire /",
     "narwhals": "/ batch.",
     "tqdm": "/ batch.",
     "distributed": "/",

@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
+from aeron_magic.batch.wire import ManyWire
 from aeron_magic.errors import UsageError
 from aeron_magic.flow import READ, Answer, Close, Lost, Open, Outcome, Pause, Read, Request, Send
 from aeron_magic.sandbox import Refusal, Sandbox
@@ -20,7 +21,7 @@ Step = Send | Open | Read | Close | Pause
 Do = Callable[[Step], Outcome]
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture(params=["sync", "async", "many"])
 def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Do]]:
     """Makes exchanges: a function that does a step, whichever of the two loops it belongs to."""
     with asyncio.Runner() as runner:
@@ -34,7 +35,8 @@ def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Do]]:
                 exchange = wire.exchange()
                 used.append(exchange.close)
                 return exchange.do
-            awire = AsyncWire((address,), timeout)
+            kind = AsyncWire if request.param == "async" else ManyWire
+            awire = kind((address,), timeout)
             wires.append(awire)
             aexchange = awire.exchange()
             used.append(lambda: runner.run(aexchange.close()))

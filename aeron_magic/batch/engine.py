@@ -15,6 +15,7 @@ from typing import Protocol
 from aeron_magic.batch.board import Board, Outcome, Task
 from aeron_magic.batch.lane import Lane, Manner, interrupted, run_lanes
 from aeron_magic.batch.pace import Pace
+from aeron_magic.batch.wire import ManyWire
 from aeron_magic.errors import AeronError, FailedReply, Interrupted, TokenError
 from aeron_magic.recording import Recorder
 from aeron_magic.reply import Reply
@@ -229,6 +230,8 @@ class Batch:
 
 async def run_here(board: Board, plan: Plan, lanes: int) -> None:
     """Run the board in this process."""
-    await run_lanes(
-        Lane(board, plan.settings, plan.manner, plan.recorder) for _ in range(max(lanes, 1))
-    )
+
+    def make(wire: ManyWire) -> Lane:
+        return Lane(board, wire, plan.settings, plan.manner, plan.recorder)
+
+    await run_lanes(plan.settings, make, max(lanes, 1))

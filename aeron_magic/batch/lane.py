@@ -1,16 +1,13 @@
-"""A lane: one connection to the service, and one question after the other on it.
-
-The HTTP library's pool looks at all its connections for every request that waits, so that one
-client for all costs the more the more there are. A client for each lane costs the same for each.
-"""
+"""A lane: one question after the other."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aeron_magic.batch.board import Outcome, Task, Work
+from aeron_magic.batch.wire import ManyExchange, ManyWire
 from aeron_magic.errors import AeronError, Interrupted
 from aeron_magic.flow import Answer, Close, Flow, Open, Pause, Question, Read, Send
 from aeron_magic.flow import Outcome as StepOutcome
@@ -21,7 +18,6 @@ from aeron_magic.retry import LONGEST_RETRY_AFTER, wanted_pause
 from aeron_magic.services import Service, load
 from aeron_magic.settings import Settings
 from aeron_magic.streams import AsyncStream, Run
-from aeron_magic.wire import AsyncExchange, AsyncWire
 
 __all__ = ["Lane", "Manner", "MemoryStore", "interrupted", "run_lanes"]
 
@@ -59,21 +55,11 @@ class MemoryStore:
         return ()
 
 
-class _PacedWire(AsyncWire):
+class _PacedExchange(ManyExchange):
     """Asks the board before each request, and tells it when the service wants a pause."""
 
-    def __init__(self, settings: Settings, work: Work) -> None:
-        addresses = filter(None, (settings.base_url, settings.stream_url))
-        super().__init__(tuple(addresses), settings.timeout)
-        self._work = work
-
-    def exchange(self, timeout: float | None = None) -> AsyncExchange:
-        return _PacedExchange(self._http, timeout or self.timeout, self._work)
-
-
-class _PacedExchange(AsyncExchange):
-    def __init__(self, http: object, timeout: float, work: Work) -> None:
-        super().__init__(http, timeout)  # type: ignore[arg-type]
+    def __init__(self, wire: ManyWire, work: Work) -> None:
+        super().__init__(wire, wire.timeout)
         self._work = work
 
     async def do(self, step: Send | Open | Read | Close | Pause) -> StepOutcome:
@@ -95,6 +81,8 @@ class Lane:
     ----------
     work
         Gives the tasks and takes their outcomes.
+    wire
+        Does the requests; all lanes share it.
     settings, manner
         Whom to ask, and how.
     recorder
@@ -106,6 +94,7 @@ class Lane:
     def __init__(
         self,
         work: Work,
+        wire: ManyWire,
         settings: Settings,
         manner: Manner,
         recorder: Recorder | None = None,
@@ -117,22 +106,19 @@ class Lane:
         self._recorder = recorder
         self._store = store
         self._service: Service = load(settings)
-        self._wire = _PacedWire(settings, work)
+        self._wire = wire
 
     async def run(self) -> None:
         """Take tasks until there are no more."""
-        try:
-            while (task := await self._work.take()) is not None:
-                await self._do(task)
-        finally:
-            await self._wire.close()
+        while (task := await self._work.take()) is not None:
+            await self._do(task)
 
     async def _do(self, task: Task) -> None:
         question = self._manner.question(task.text)
         run = Run(self._flow(task, question), self._settings, question.context_token)
         if self._settings.service in KEEPS_REPLIES:
             run.on_token = lambda token: self._known(task, token)
-        stream = AsyncStream(run, self._wire.exchange())
+        stream = AsyncStream(run, _PacedExchange(self._wire, self._work))
         error: AeronError | None = None
         try:
             async with stream:
@@ -184,8 +170,13 @@ def interrupted(reply: Reply) -> Interrupted:
     )
 
 
-async def run_lanes(lanes: Iterable[Lane]) -> None:
-    """Run ``lanes`` side by side until all have ended; a cancellation ends them all."""
-    async with asyncio.TaskGroup() as group:
-        for lane in lanes:
-            group.create_task(lane.run())
+async def run_lanes(settings: Settings, make: Callable[[ManyWire], Lane], count: int) -> None:
+    """Run so many lanes side by side until all have ended; a cancellation ends them all."""
+    addresses = filter(None, (settings.base_url, settings.stream_url))
+    wire = ManyWire(tuple(addresses), settings.timeout)
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(count):
+                group.create_task(make(wire).run())
+    finally:
+        await wire.close()

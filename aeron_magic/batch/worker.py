@@ -9,7 +9,8 @@ from typing import TypeVar
 
 from aeron_magic.batch.board import Outcome, Task
 from aeron_magic.batch.channel import Channel, error_to, reply_to
-from aeron_magic.batch.lane import Lane, Manner, MemoryStore
+from aeron_magic.batch.lane import Lane, Manner, MemoryStore, run_lanes
+from aeron_magic.batch.wire import ManyWire
 from aeron_magic.recording import Recorder
 from aeron_magic.settings import Settings
 
@@ -96,7 +97,9 @@ async def _work(ticket: Ticket) -> bool:
     else:
         return False
     board = _FarBoard(channel)
-    lanes = asyncio.gather(*(_lane(board, ticket).run() for _ in range(ticket.lanes)))
+    lanes = asyncio.ensure_future(
+        run_lanes(ticket.settings, lambda wire: _lane(board, wire, ticket), ticket.lanes)
+    )
     listening = asyncio.ensure_future(board.listen())
     try:
         await asyncio.wait((lanes, listening), return_when=asyncio.FIRST_COMPLETED)
@@ -110,8 +113,8 @@ async def _work(ticket: Ticket) -> bool:
         await channel.close()
 
 
-def _lane(board: _FarBoard, ticket: Ticket) -> Lane:
+def _lane(board: _FarBoard, wire: ManyWire, ticket: Ticket) -> Lane:
     if not ticket.records:
-        return Lane(board, ticket.settings, ticket.manner)
+        return Lane(board, wire, ticket.settings, ticket.manner)
     store = MemoryStore()
-    return Lane(board, ticket.settings, ticket.manner, Recorder(store, "record"), store)
+    return Lane(board, wire, ticket.settings, ticket.manner, Recorder(store, "record"), store)
