@@ -68,12 +68,11 @@ def test_pieces_cost_little_more_than_their_text(ground: Ground, sandbox: Sandbo
 
 
 def test_pieces_cost_the_same_after_a_thousand_turns(ground: Ground, sandbox: Sandbox) -> None:
-    """Neither their number nor their size nor their time depends on what was said before."""
+    """What a message holds does not depend on what was said before."""
     sandbox.misbehave(say=TEXT[:2_000])
     ground.ask("Begin")
     few = ground.words("delta")
     grow(ground, 1_000)
-    ground.forget()
     ground.wait("state")
     ground.forget()
     ground.ask("Go on")
