@@ -128,7 +128,9 @@ class Offers:
                 places.pop(0)
             at = word.end
         if places and not places[0].verbatim:
-            return self._values(places[0], None)
+            found = self._values(places[0], None)
+            if found.choices or places[0].required:
+                return found
         long = [flag for flag in _free_flags(entry, given, taken) if flag.startswith("--")]
         return _begins("", long, "option")
 

@@ -61,7 +61,7 @@ OFFERED = {
     "%%aeron --timeout |": [],
     "%%aeron --image |": [],
     # lines
-    "%aeron co|": ["%aeron connect"],
+    "%aeron co|": ["%aeron connect", "%aeron conversations"],
     "x = 1\n%aeron hi|": ["%aeron history"],
     "x = %aeron la|": ["x = %aeron last"],
     "%aeron connect s|": ["%aeron connect sandbox"],
@@ -72,7 +72,10 @@ OFFERED = {
     "%aeron connect aeronpay --|": ["%aeron connect aeronpay --base-url"],
     "%aeron connect --b|": ["%aeron connect --base-url"],
     "%aeron history --order |": ["%aeron history --order asc", "%aeron history --order desc"],
-    "%aeron history --order asc |": ["%aeron history --order asc --remote"],
+    "%aeron history --order asc |": [
+        "%aeron history --order asc --remote",
+        "%aeron history --order asc --last",
+    ],
     "%aeron fetch |": ["%aeron fetch 9f-3a"],
     "%aeron login a|": ["%aeron login aeronpay"],
     "%aeron login aeronpay |": [],
@@ -140,11 +143,11 @@ def test_after_the_magics_name_everything_that_can_be_typed_is_offered() -> None
 
 
 def test_an_entry_added_to_the_table_is_offered_with_its_values() -> None:
-    use = Entry("use", "switch", arguments=(Argument("NAME", source="conversations"),))
-    table = replace(TABLE, commands=(*TABLE.commands, use))
+    go = Entry("go", "switch", arguments=(Argument("NAME", source="conversations"),))
+    table = replace(TABLE, commands=(*TABLE.commands, go))
     offers = Offers(table, {"conversations": lambda: ["mine"]})
-    assert texts("%aeron us|", offers) == ["%aeron use"]
-    assert texts("%aeron use |", offers) == ["%aeron use mine"]
+    assert texts("%aeron g|", offers) == ["%aeron go"]
+    assert texts("%aeron go |", offers) == ["%aeron go mine"]
 
 
 def test_at_every_place_of_every_cell_the_fragment_ends_at_the_cursor() -> None:
