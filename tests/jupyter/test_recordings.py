@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -121,6 +122,29 @@ def test_the_check_tells_which_answers_have_changed(
     assert run.status == "error"
 
 
+def replayed(folder: Path, recording: Path, *notebooks: str) -> subprocess.CompletedProcess[str]:
+    """nbval on notebooks in ``folder``, with a recording and without a network."""
+    (folder / "offline").mkdir()
+    (folder / "offline" / "sitecustomize.py").write_text(NO_NETWORK, encoding="utf-8")
+    variables = {
+        **private_environment(folder),
+        "AERON_RECORD": str(recording),
+        "AERON_RECORD_MODE": "replay",
+        "CI": "true",
+    }
+    path = [str(folder / "offline"), variables.get("PYTHONPATH")]
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    command = [sys.executable, "-m", "pytest", "--nbval", "-q", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [*command, *notebooks],
+        env=variables,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     "notebook", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: str(path.stem)
 )
@@ -129,36 +153,39 @@ def test_a_shipped_notebook_recorded_once_replays_without_a_network(
     notebook: Path, tmp_path: Path
 ) -> None:
     """All outputs are the same, strictly, each time."""
-    recording = tmp_path / "recording.jsonl"
-    environment = private_environment(tmp_path)
+    folder = shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
+    recording = folder / f"{notebook.stem}.jsonl"  # as those call theirs that have their own
+    recording.unlink(missing_ok=True)
     node = nbformat.read(notebook, as_version=4)
     recording_variables = {"AERON_RECORD": str(recording), "AERON_RECORD_MODE": "record"}
     NotebookClient(node, timeout=300).execute(
-        env={**environment, **recording_variables}, cwd=str(notebook.parent)
+        env={**private_environment(tmp_path), **recording_variables}, cwd=str(folder)
     )
     if not recording.exists():
         pytest.fail("the notebook asked nothing")
-    for number in range(REPLAYS):
-        nbformat.write(node, tmp_path / f"copy{number}.ipynb")
-    for helper in notebook.parent.glob("*.json*"):
-        (tmp_path / helper.name).write_bytes(helper.read_bytes())
-    (tmp_path / "offline").mkdir()
-    (tmp_path / "offline" / "sitecustomize.py").write_text(NO_NETWORK, encoding="utf-8")
+    copies = [f"copy{number}.ipynb" for number in range(REPLAYS)]
+    for copy in copies:
+        nbformat.write(node, folder / copy)
     before = recording.read_bytes()
-    variables = {
-        **environment,
-        "AERON_RECORD": str(recording),
-        "AERON_RECORD_MODE": "replay",
-        "CI": "true",
-        "PYTHONPATH": os.pathsep.join(
-            filter(None, [str(tmp_path / "offline"), environment.get("PYTHONPATH")])
-        ),
-    }
-    copies = [str(tmp_path / f"copy{number}.ipynb") for number in range(REPLAYS)]
-    command = [sys.executable, "-m", "pytest", "--nbval", "-q", "-p", "no:cacheprovider", *copies]
-    result = subprocess.run(
-        command, env=variables, cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    result = replayed(folder, recording, *copies)
     assert result.returncode == 0, result.stdout[-4000:]
     assert recording.read_bytes() == before
     assert all(json.loads(line)["key"] for line in before.splitlines())
+
+
+@pytest.mark.parametrize(
+    "notebook",
+    [path for path in sorted(NOTEBOOKS.glob("*.ipynb")) if path.with_suffix(".jsonl").exists()],
+    ids=lambda path: str(path.stem),
+)
+@pytest.mark.timeout(300)
+def test_a_notebook_shipped_with_its_recording_replays_as_it_is(
+    notebook: Path, tmp_path: Path
+) -> None:
+    """What is committed is what comes out."""
+    folder = shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
+    recording = folder / f"{notebook.stem}.jsonl"
+    committed = recording.read_bytes()
+    result = replayed(folder, recording, notebook.name)
+    assert result.returncode == 0, result.stdout[-4000:]
+    assert recording.read_bytes() == committed
