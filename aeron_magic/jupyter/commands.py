@@ -157,7 +157,7 @@ def panel(magics: AeronMagics, command: Command) -> None:
 
 def manual(magics: AeronMagics, command: Command) -> None:
     """All options and commands."""
-    from aeron_magic.jupyter.table import help_text
+    from aeron_magic.jupyter.manual import help_text
 
     show_markdown(fenced(help_text(), "text"), magics.shell, help_text())
 

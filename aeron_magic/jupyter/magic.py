@@ -7,7 +7,7 @@ imported when the command runs first.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -63,6 +63,8 @@ class AeronMagics(Magics):
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
+        for kind in ("line", "cell"):
+            self.magics[kind]["aeron"] = _Magic(self.magics[kind]["aeron"])
         self.cell_keys = CellKeys()
         self.offered_code: dict[str | None, str] = {}
         """Code of replies that was offered as the next cell, by cell."""
@@ -172,6 +174,25 @@ class AeronMagics(Magics):
         if self._session is not None:
             self._session.close()
             self._session = None
+
+
+class _Magic:
+    """A magic whose help is the manual: IPython asks ``getdoc`` before it reads a docstring."""
+
+    def __init__(self, run: Callable[..., None]) -> None:
+        self._run = run
+
+    def __call__(self, *arguments: str) -> None:
+        self._run(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._run, name)
+
+    def getdoc(self) -> str:
+        """What `%aeron?` and `%%aeron?` show."""
+        from aeron_magic.jupyter.manual import help_text
+
+        return help_text()
 
 
 class _Failing:

@@ -1,4 +1,4 @@
-"""Everything that can be typed after ``%aeron`` and ``%%aeron``, as one table, and its manual.
+"""Everything that can be typed after ``%aeron`` and ``%%aeron``, as one table.
 
 The parser, the help, the reference in the README and the completion all read ``TABLE``, so that a
 new command or option is one entry more and cannot be missing from one of them.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 __all__ = [
@@ -18,8 +18,7 @@ __all__ = [
     "Entry",
     "Option",
     "Table",
-    "help_text",
-    "reference_markdown",
+    "as_typed",
 ]
 
 SERVICES = ("aeronpay", "chatzy")
@@ -126,7 +125,7 @@ class Entry:
         elif len(self.options) > 2:
             parts.append("[options]")
         else:
-            parts += [f"[{_shown(option)}]" for option in self.options]
+            parts += [f"[{as_typed(option)}]" for option in self.options]
         return " ".join(parts)
 
 
@@ -384,45 +383,6 @@ TABLE = Table(
 """Everything that can be typed."""
 
 
-def _shown(option: Option) -> str:
+def as_typed(option: Option) -> str:
+    """How the option is typed, with what stands for its value."""
     return f"{option.flags[-1]} {'|'.join(option.choices) or option.value}".strip()
-
-
-def _explained(option: Option) -> str:
-    return f"{option.help}: {', '.join(option.choices)}" if option.choices else option.help
-
-
-def _all_flags(option: Option) -> list[str]:
-    return [f"{flag} {option.value}".strip() for flag in option.flags]
-
-
-def help_text(table: Table = TABLE) -> str:
-    """Return the manual as plain text: for ``%aeron help``, ``%aeron?`` and ``%%aeron?``."""
-    lines = [f"{table.question.usage}    {table.question.help}", ""]
-    lines += [f"  {', '.join(_all_flags(o)):<24} {_explained(o)}" for o in table.question.options]
-    lines += ["", "%aeron    one line, one command", ""]
-    for entry in table.commands:
-        lines += [f"  {entry.usage}", f"      {entry.help}"]
-        if not entry.asks:
-            lines += [f"      {', '.join(_all_flags(o))}: {_explained(o)}" for o in entry.options]
-    return "\n".join(lines).replace("`", "") + "\n"
-
-
-def reference_markdown(table: Table = TABLE) -> str:
-    """Return the manual as the two Markdown tables of the README."""
-
-    def row(first: str, second: str) -> str:
-        cells = (cell.replace("|", "\\|") for cell in (first, second))
-        return "| " + " | ".join(cells) + " |"
-
-    def code(texts: Iterable[str]) -> str:
-        return ", ".join(f"`{text}`" for text in texts)
-
-    lines = [row("option of `%%aeron`", "meaning"), "|---|---|"]
-    lines += [row(code(_all_flags(o)), _explained(o)) for o in table.question.options]
-    lines += ["", row("line", "does"), "|---|---|"]
-    for entry in table.commands:
-        options = () if entry.asks else entry.options
-        explained = [f"{code([_shown(o)])}: {o.help}" for o in options]
-        lines.append(row(code([entry.usage]), "; ".join([entry.help, *explained])))
-    return "\n".join(lines) + "\n"

@@ -1,16 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from IPython.core.interactiveshell import InteractiveShell
 
-from aeron_magic.jupyter.table import TABLE, Entry, Option, help_text, reference_markdown
+from aeron_magic.jupyter.manual import help_text, reference_markdown
+from aeron_magic.jupyter.table import TABLE, Entry, Option
 
 EVERY = [option for entry in (TABLE.question, *TABLE.commands) for option in entry.options]
 
 
 def test_the_help_names_every_command_option_and_choice() -> None:
-    text = help_text()
+    text = " ".join(help_text().split())  # it is wrapped
     for option in EVERY:
         for word in (*option.flags, *option.choices, option.help.replace("`", "")):
             assert word in text
@@ -64,3 +67,21 @@ def test_an_option_that_is_not_given_has_the_default_of_its_kind(
     option: Option, default: object
 ) -> None:
     assert option.default == default
+
+
+def test_the_readme_shows_the_reference() -> None:
+    """It is made from the table, and pasted; a new option must not be missing there."""
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert reference_markdown().strip() in readme
+
+
+def test_a_question_mark_after_the_magics_shows_the_manual() -> None:
+    shell = InteractiveShell.instance()
+    shell.run_line_magic("load_ext", "aeron_magic")
+    try:
+        for kind in ("line", "cell"):
+            found = shell.object_inspect(f"{'%' * (1 + (kind == 'cell'))}aeron")
+            assert found["docstring"].strip() == help_text().strip()
+    finally:
+        shell.run_line_magic("unload_ext", "aeron_magic")
+        InteractiveShell.clear_instance()
