@@ -306,3 +306,16 @@ def test_progress_goes_to_the_error_stream_and_only_if_wanted(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "2/2" in captured.err
+
+
+def test_chatzy_is_asked_the_same_way(sandbox: Sandbox) -> None:
+    """Each row in a conversation of its own."""
+    settings = Settings(
+        "chatzy",
+        sandbox.chatzy_url,
+        sandbox.chatzy_stream_url,
+        chatbot_id="725e1f05-6142-467e-bdec-47862d50da79",
+    )
+    result = ask_many(["What is a token?", "What is a turn?"], settings=settings)
+    assert list(result.status) == ["complete"] * 2
+    assert len({reply.context_token for reply in result.reply}) == 2

@@ -212,3 +212,18 @@ def test_options_that_do_not_fit_are_refused(line: str, said: str) -> None:
     """The line says so before anything is evaluated."""
     with pytest.raises(UsageError, match=said):
         parse_options(line)
+
+
+def test_a_recording_holds_for_rows_too(kernel: Kernel, service: Sandbox, tmp_path: Path) -> None:
+    """What was recorded is replayed in another session of the cell, without the service."""
+    file = tmp_path / "rows.jsonl"
+    kernel.execute(f"%aeron record {file}", None)
+    first = kernel.execute(ASK, "each-8")
+    assert len(asked(service)) == len(file.read_text().splitlines()) == 3
+    service.faults = Faults(refuse=(Refusal("*", 500, times=99),))
+    kernel.execute(f"%aeron record {file} --mode replay", None)
+    again = kernel.execute(ASK, "each-9")
+    kernel.execute(f"%aeron record {file} --mode off", None)
+    assert again.status == "ok"
+    assert again.outputs[0]["data"] == first.outputs[0]["data"]
+    assert len(asked(service)) == 3
