@@ -41,7 +41,7 @@ __all__ = [
 LINK_SCHEMES = {"http", "https", "mailto"}
 _TAGS = """
 p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a
-table thead tbody tr th td span div
+table thead tbody tr th td span div figure
 """
 _ALIGNMENTS = {"text-align:left", "text-align:center", "text-align:right"}
 KEPT_LENGTH = 8_000
@@ -195,11 +195,16 @@ def text_html(text: str) -> str:
 
 
 def code_html(code: str, language: str = "") -> str:
-    """Return a code block in the form that Jupyter's own style sheets colour."""
+    """Return a code block in the form that Jupyter's own style sheets colour and space.
+
+    They colour what is in an element of the class ``highlight``, but space code differently in
+    a list, in JupyterLab and in nbconvert's page; a ``<figure>`` has the browser's own margins.
+    nbconvert's page gives its font for code to ``<code>`` alone. That element also keeps a line
+    end at the beginning, which a parser of HTML drops right after ``<pre>``.
+    """
     code = code.removesuffix("\n")
-    # A parser of HTML drops a line end that follows <pre>.
-    guard = "<span></span>" if code.startswith("\n") else ""
-    return f'<div class="highlight"><pre>{guard}{highlight(code, language)}</pre></div>\n'
+    coloured = highlight(code, language)
+    return f'<figure class="highlight"><pre><code>{coloured}</code></pre></figure>\n'
 
 
 def outside_code_blocks(markdown: str, change: Callable[[str], str]) -> str:
@@ -333,7 +338,8 @@ _CLEANER = nh3.Cleaner(
     attributes={"a": {"href"}, "ol": {"start"}},
     tag_attribute_values={"td": {"style": _ALIGNMENTS}, "th": {"style": _ALIGNMENTS}},
     allowed_classes={
-        "div": {"highlight", "math"},
+        "div": {"math"},
+        "figure": {"highlight"},
         "span": {"math", "image", *CLASSES.values()},
     },
     url_schemes=LINK_SCHEMES,

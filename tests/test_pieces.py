@@ -141,7 +141,7 @@ def test_code_in_an_item_goes_on_in_the_item() -> None:
     ready, tail, _ = cut(NESTED, 9)
     assert {piece.context for piece in ready[1:]} <= {"1.\n   ```js\n", ""}
     for piece in ready[1:-1]:
-        assert render_piece(piece).startswith('<ol>\n<li><div class="highlight">')
+        assert render_piece(piece).startswith('<ol>\n<li><figure class="highlight">')
     assert tail.source.endswith("2. step\n")
 
 

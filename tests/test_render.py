@@ -24,10 +24,10 @@ FIXTURES = Path(__file__).parent / "fixtures" / "render"
 
 _TAGS = """
 p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a
-table thead tbody tr th td span div
+table thead tbody tr th td span div figure
 """
 TAGS = {*_TAGS.split()}
-CLASSES = {"highlight", "math", "image", "c", "gd", "gi", "k", "m", "o", "s"}
+CLASSES = {"math", "image", "c", "gd", "gi", "k", "m", "o", "s"}
 ALIGNMENTS = {"text-align:left", "text-align:center", "text-align:right"}
 
 HOSTILE = st.lists(
@@ -101,6 +101,8 @@ def assert_harmless(html: str) -> None:
                 assert value.isdigit()
             case ("span" | "div", "class"):
                 assert value in CLASSES
+            case ("figure", "class"):
+                assert value == "highlight"
             case ("td" | "th", "style"):
                 assert value in ALIGNMENTS
             case _:
@@ -185,7 +187,7 @@ def test_the_markdown_entry_can_be_left_out() -> None:
 def test_text_is_shown_letter_for_letter() -> None:
     bundle = mimebundle("a *b*\n```\n<i> $x$", format="text")
     assert bundle == {
-        "text/html": '<div class="highlight"><pre>a *b*\n```\n&lt;i&gt; $x$</pre></div>\n',
+        "text/html": '<figure class="highlight"><pre><code>a *b*\n```\n&lt;i&gt; $x$</code></pre></figure>\n',
         "text/markdown": "````text\na *b*\n```\n<i> $x$\n````",
         "text/plain": "a *b*\n```\n<i> $x$",
     }

@@ -20,7 +20,7 @@ export function fillTail(tail, html, view) {
 }
 
 function dress(element, view, growing) {
-  for (const code of element.querySelectorAll("div.highlight")) dressCode(code, view, growing);
+  for (const code of element.querySelectorAll("figure.highlight")) dressCode(code, view, growing);
   for (const table of element.querySelectorAll("table")) {
     const name = { role: "region", "aria-label": "table", tabindex: "0" };
     const frame = make("div", { class: "ap-table", ...name });
