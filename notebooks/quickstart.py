@@ -73,6 +73,7 @@ def play(notebook: Path) -> int:
     with tempfile.TemporaryDirectory() as profile:
         # Not the reader's own profile: its start-up files and history are none of our business.
         os.environ["IPYTHONDIR"] = profile
+        os.environ["AERON_HISTORY"] = "off"
         config = Config()
         config.HistoryManager.enabled = False
         config.TerminalInteractiveShell.colors = "linux" if coloured else "nocolor"
