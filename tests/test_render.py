@@ -187,7 +187,8 @@ def test_the_markdown_entry_can_be_left_out() -> None:
 def test_text_is_shown_letter_for_letter() -> None:
     bundle = mimebundle("a *b*\n```\n<i> $x$", format="text")
     assert bundle == {
-        "text/html": '<figure class="highlight"><pre><code>a *b*\n```\n&lt;i&gt; $x$</code></pre></figure>\n',
+        "text/html": '<figure class="highlight"><pre><code>a *b*\n```\n'
+        "&lt;i&gt; $x$</code></pre></figure>\n",
         "text/markdown": "````text\na *b*\n```\n<i> $x$\n````",
         "text/plain": "a *b*\n```\n<i> $x$",
     }
