@@ -261,6 +261,23 @@ def test_chatzy_introduces_itself(lab: NotebookPage, sandbox: Sandbox, screensho
     assert len(panel.questions()) == 2
 
 
+def test_chatzy_uses_a_tool(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
+    """While an agent uses a tool the panel says so below what has come; afterwards it does not."""
+    # The reply comes as one event after the tool's; in the middle of it the service falls silent.
+    sandbox.misbehave(say=LONG, chunk_size=len(LONG), stall_after=4_000, stall_seconds=4)
+    lab.open(connecting(sandbox, "chatzy"), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("Please look up the opening hours", wait=False)
+    notice = panel.turns.last.locator(".ap-wait .ap-notice")
+    notice.get_by_text("using a tool …").wait_for()
+    lab.screenshot(screenshots / "panel-tool.png", 1)
+    panel.ready()
+    assert panel.turns.last.locator(".ap-notice").count() == 0
+    assert "using a tool" not in panel.turns.last.inner_text()
+    assert "Sentence number 399" in panel.reply()
+
+
 def test_the_reader_keeps_the_place(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The page follows a growing reply, but not once the reader has scrolled up."""
     sandbox.misbehave(say=LONG.replace(". ", ".\n\n"), pause=0.005)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import nbformat
 import pytest
 from notebook_page import Frontend, NotebookPage, notebook_of
 from panel_page import PanelPage, connecting
@@ -14,6 +15,8 @@ from panel_page import PanelPage, connecting
 from aeron_magic.sandbox import Sandbox
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03-chat-panel.ipynb"
 
 LONG = "".join(f"Sentence number {n} of a reply that takes its time.\n\n" for n in range(300))
 
@@ -161,4 +164,19 @@ def test_voila(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
     panel.ready()
     assert page.get_by_role("button", name="Insert as a new cell").count() == 0
     page.screenshot(path=screenshots / "panel-voila.png")
+    page.close()
+
+
+def test_voila_on_the_notebook_about_the_panel(lab: NotebookPage, screenshots: Path) -> None:
+    """The notebook as it is committed is a page with the panel, in which a question is answered."""
+    lab.site.write(NOTEBOOK.name, nbformat.read(NOTEBOOK, as_version=4))
+    page = lab.page.context.new_page()
+    page.goto(f"{lab.site.url}/voila/render/{NOTEBOOK.name}?token={lab.site.token}", timeout=90_000)
+    panel = PanelPage(page)
+    panel.ready()
+    assert panel.questions() == ["How do I continue a conversation?"]  # asked by a cell
+    panel.ask("How do I put a value into my question?")
+    assert len(panel.questions()) == 2
+    assert "{{name}}" in panel.reply()
+    page.screenshot(path=screenshots / "panel-voila-notebook.png")
     page.close()
