@@ -72,7 +72,8 @@ def fences(text: str) -> list[Fence]:
     for number, line in enumerate(text.splitlines(), 1):
         match = FENCE.match(line)
         if opening is None:
-            if match and "`" not in match["info"]:
+            # Only a fence of backticks may have none in its info.
+            if match and not (match["fence"][0] == "`" and "`" in match["info"]):
                 opening, first, body = match, number + 1, []
         elif match and not match["info"].strip() and match["fence"].startswith(opening["fence"]):
             found.append(_fence(opening, body, first))

@@ -14,10 +14,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from aeron_magic.errors import UsageError
+from aeron_magic.errors import ReplyFormatError, UsageError
 from aeron_magic.render import FORMATS, mimebundle, to_html, to_markdown, to_plain
 
 FIXTURES = Path(__file__).parent / "fixtures" / "render"
@@ -147,7 +147,10 @@ def test_every_format_is_harmless_with_any_note(text: str, name: str, note: str)
         "table": f"| {' '.join(text.split())} |\n|---|\n| {' '.join(text.split())} |",
         "code": f"~~~~{text.partition(chr(10))[0]}\n{text}",
     }
-    html = mimebundle(held.get(name, text), format=name, note=note)["text/html"]
+    try:
+        html = mimebundle(held.get(name, text), format=name, note=note)["text/html"]
+    except ReplyFormatError:
+        reject()  # a bar or a back-tick in the text: there is no table, or no block, to show
     assert_harmless(html.replace("<small>", "").replace("</small>", ""))
 
 
