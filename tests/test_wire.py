@@ -232,7 +232,7 @@ def test_a_body_that_is_not_what_it_says_is_lost(make: Callable[..., Do]) -> Non
 def test_an_answer_without_a_date_gets_one(make: Callable[..., Do]) -> None:
     """A Retry-After that is a date counts from it; a date that was sent is kept."""
     dated = head("200 OK", "Date: Sun, 22 Nov 2026 10:00:00 GMT", "Content-Length: 0")
-    with Scripted(head("200 OK", "Content-Length: 0"), dated) as server:
+    with Scripted(head("200 OK", "Content-Length: 0"), dated, keep=True) as server:
         do = make()
         first, second = do(Send(get(server.url))), do(Send(get(server.url)))
     assert isinstance(first, Answer)
