@@ -146,6 +146,7 @@ def test_stream_calls_stand_on_the_stream_host_only(visitor, sandbox):
 def test_the_log_tells_what_was_asked(visitor, sandbox):
     """Service, endpoint, method, body, status and bytes; not the secret."""
     answer = visitor.create("a", headers={"client-id": "me", "client-secret": "s3cr3t"})
+    assert sandbox.log.wait(lambda log: log[0].done)  # the answer is here before it is logged
     (seen,) = sandbox.log
     assert (seen.service, seen.endpoint, seen.method) == ("aeronpay", "create-response", "POST")
     assert seen.body["user"] == {"text": "a"}
