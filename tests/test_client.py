@@ -262,6 +262,7 @@ def test_a_reply_cut_at_every_byte_is_recovered_or_in_doubt(face: Face, sandbox:
     """
     sandbox.misbehave(say="Cut", chunk_size=4)
     face.ask("Well?")
+    assert sandbox.log.wait(lambda log: log[-1].done)
     length = sandbox.log[-1].bytes_sent
     found = []
     for cut in range(isinstance(face.client, AsyncClient), length, 2):

@@ -188,6 +188,7 @@ def test_a_stream_cut_anywhere(asker: Asker, sandbox: Sandbox, how: str, reopen:
     """Whole and right, or incomplete with a beginning of the right text; asked for once only."""
     sandbox.misbehave(chunks=("Hi", " hi"), generation_time=0.0)
     asker.ask()
+    assert sandbox.log.wait(lambda log: log[-1].done)
     size = sandbox.log[-1].bytes_sent
     token = asker.ask().context_token
     ended = set()
