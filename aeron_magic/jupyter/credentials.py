@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 import os
+import warnings
 from typing import Any
 
 from aeron_magic.errors import CredentialsError
@@ -73,7 +74,10 @@ def ask(service: str) -> dict[str, str]:
     answers: dict[str, str] = {}
     for name, _, prompt in FIELDS[service]:
         try:
-            answers[name] = getpass.getpass(f"{prompt}: ").strip()
+            with warnings.catch_warnings():
+                # Where getpass cannot hide what is typed, it warns and shows it: do not ask there.
+                warnings.simplefilter("error", getpass.GetPassWarning)
+                answers[name] = getpass.getpass(f"{prompt}: ").strip()
         except (EOFError, NotImplementedError, getpass.GetPassWarning):
             raise CredentialsError(
                 f"There are no credentials for {service}, and nobody can be asked here.", hint=WAYS
