@@ -186,7 +186,15 @@ def _mix(own: float, spoken: float) -> float:
     return (1 - _QUESTION_SHARE) * own + _QUESTION_SHARE * spoken
 
 
-@functools.cache
+_building = threading.Lock()
+
+
 def index() -> Index:
-    """The index over the handbook, built on first use."""
+    """The index over the handbook, built on first use; those who ask meanwhile wait for it."""
+    with _building:
+        return _index()
+
+
+@functools.cache
+def _index() -> Index:
     return Index(handbook().values(), questions())

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,3 +91,19 @@ def test_a_very_long_question():
     """A prompt with a long text in it is searched for its first words."""
     text = " ".join(f"lorem{number}" for number in range(5000))
     assert best(f"How do I export the conversation? {text}") == "exporting"
+
+
+def test_the_index_is_built_once_however_many_ask_at_the_same_time():
+    """Sixteen first questions at once wait for one index, and do not build sixteen."""
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from aeron_magic.sandbox.search import index
+together = Barrier(16)
+def ask(_):
+    together.wait()
+    return index()
+with ThreadPoolExecutor(16) as pool:
+    assert len(set(pool.map(ask, range(16)))) == 1
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
