@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pygments.lexer import Lexer
     from pygments.token import _TokenType
 
-__all__ = ["CLASSES", "CODE_LIMIT", "highlight"]
+__all__ = ["CLASSES", "CODE_LIMIT", "highlight", "highlight_ahead"]
 
 CODE_LIMIT = 20_000
 """Characters of a code block beyond which it is not coloured."""
@@ -57,16 +57,20 @@ _BEGINS_ANEW = re.compile(r"(?<=\n\n)\S")
 _LAST_LINE_END = re.compile(r"\n(</span>)?\Z")
 
 
-@lru_cache(maxsize=256)
 def highlight(code: str, language: str) -> str:
-    """Return ``code`` as HTML for the inside of ``<pre>``; plain where ``language`` is unknown.
-
-    The last results are kept, since a piece of a growing reply is shown again in the whole.
-    """
+    """Return ``code`` as HTML for the inside of ``<pre>``; plain where ``language`` is unknown."""
     name = language.lower()
     if name not in LANGUAGES or len(code) > CODE_LIMIT:
         return escapeHtml(code)
     return "".join(_highlight(part, name) for part in _slices(code))
+
+
+def highlight_ahead(code: str, language: str) -> None:
+    """Colour and keep the slices of ``code`` that stay the same however it goes on."""
+    name = language.lower()
+    if name in LANGUAGES and len(code) <= CODE_LIMIT:
+        for part in list(_slices(code))[:-1]:
+            _highlight(part, name)
 
 
 def _slices(code: str) -> Iterator[str]:
@@ -80,6 +84,7 @@ def _slices(code: str) -> Iterator[str]:
     yield code[begin:]
 
 
+@lru_cache(maxsize=512)
 def _highlight(code: str, language: str) -> str:
     # Some lexers need the end of the last line.
     whole = code if code.endswith("\n") else f"{code}\n"

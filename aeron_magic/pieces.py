@@ -4,10 +4,11 @@ Repainting a whole reply for every update costs the square of its length. So its
 shown once, in pieces that no longer change, and only the tail is painted again.
 
 A piece ends where a block of Markdown ends, once the open part is longer than a *limit*. What
-does not end by itself within twice the limit is cut inside: a fence at a line, a table at a row,
-a list at an item, other text at a line; and goes on in the next piece within the context that it
-needs, a fence that is opened again or the head of the table. A line that is longer than that is
-cut at a sentence or a space.
+does not end by itself within twice the limit is cut inside: a fence at a line, a list at an item,
+other text at a line; and goes on in the next piece within the context that it needs, a fence that
+is opened again. A table, whose HTML is several times as long as its text, is cut at a row from the
+limit on, and goes on below its head; and so is, from the limit on, the rest of whatever was cut. A
+line that is longer than twice the limit is cut at a sentence or a space.
 
 The limit grows with the text, because JupyterLab hides the outputs of a cell after the fiftieth:
 past the length of most replies it is an eighth of what came since, so that 40 pieces hold
@@ -84,9 +85,9 @@ class Piece:
         return self.context + source
 
 
-def render_piece(piece: Piece) -> str:
-    """Return the HTML of one piece."""
-    return to_html(piece.markdown, growing=piece.is_open)
+def render_piece(piece: Piece, *, plain: bool = False) -> str:
+    """Return the HTML of one piece; with ``plain``, without colours in code."""
+    return to_html(piece.markdown, growing=piece.is_open, plain=plain)
 
 
 class Pieces:
@@ -155,8 +156,9 @@ class Pieces:
         if cut is None or not self._lines:
             return
         self._cuts[cut.rank] = (len(self._lines), cut)
-        if cut.rank == 0 and self._lines_length >= self._limit:
-            self._freeze_lines(*self._cuts.pop(0))
+        is_good = cut.rank == 0 or cut.is_row or self._start.rank > 0
+        if is_good and self._lines_length >= self._limit:
+            self._freeze_lines(*self._cuts.pop(min(self._cuts)))
 
     def _cut_what_is_too_long(self) -> None:
         while self._lines_length + self._unfinished_length >= 2 * self._limit:
@@ -208,6 +210,7 @@ class _Cut:
     rank: int = 0
     context: str = ""
     number: int | None = None
+    is_row: bool = False
 
 
 _Cuts = tuple[_Cut | None, _Cut | None]
@@ -255,7 +258,9 @@ class _Blocks:
         if self._kind in {"", "heading"}:
             self._kind = "text"
         context = self._context if self._kind in {"fence", "table"} else ""
-        return _Cut(1, context if len(context) <= CONTEXT_LIMIT else "")
+        if len(context) > CONTEXT_LIMIT:
+            context = ""
+        return _Cut(1, context, is_row=self._kind == "table")
 
     def _blank_line(self) -> _Cuts:
         self._after_blank = True

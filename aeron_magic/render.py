@@ -13,7 +13,7 @@ from collections.abc import Callable
 from aeron_magic.errors import UsageError
 from aeron_magic.scrub import clean
 
-__all__ = ["FORMATS", "mimebundle", "to_html", "to_markdown", "to_plain"]
+__all__ = ["FORMATS", "mimebundle", "prepare", "to_html", "to_markdown", "to_plain"]
 
 Bundle = dict[str, str]
 
@@ -26,7 +26,7 @@ _outside_code_spans = re.compile(f"{_ESCAPED}|{_CODE_SPAN}|{_AUTOLINK}|{_ACTIVE}
 _anywhere = re.compile(f"{_ESCAPED}|{_AUTOLINK}|{_ACTIVE}", re.DOTALL)
 
 
-def to_html(markdown: str, *, growing: bool = False) -> str:
+def to_html(markdown: str, *, growing: bool = False, plain: bool = False) -> str:
     """Return ``markdown`` as HTML made of an allow-list of elements.
 
     CommonMark with tables and strikethrough; raw HTML is shown, not obeyed. Links lead to http,
@@ -35,11 +35,21 @@ def to_html(markdown: str, *, growing: bool = False) -> str:
     class ``math``; other dollars and backslashes cannot be taken for math.
 
     With ``growing``, a code block at the end that is not closed is not coloured yet, which would
-    be most of the work of painting it again and again.
+    be most of the work of painting it again and again. With ``plain`` no code is.
     """
     from aeron_magic.safe_html import safe_html
 
-    return safe_html(clean(markdown), growing=growing)
+    return safe_html(clean(markdown), growing=growing, plain=plain)
+
+
+def prepare(markdown: str) -> str:
+    """Render ahead what `to_html` will need of a text that begins with ``markdown``, and keep it.
+
+    Returns the end that may yet change: to be given again, with what follows it.
+    """
+    from aeron_magic.safe_html import prepare
+
+    return prepare(clean(markdown))
 
 
 def to_markdown(markdown: str) -> str:

@@ -25,7 +25,7 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from aeron_magic.highlight import CLASSES, highlight
+from aeron_magic.highlight import CLASSES, highlight, highlight_ahead
 from aeron_magic.tex import inert, may_be_typeset, use_math
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "code_html",
     "is_inactive",
     "outside_code_blocks",
+    "prepare",
     "safe_html",
     "segments",
     "text_html",
@@ -48,6 +49,8 @@ KEPT_LENGTH = 8_000
 """Characters of a segment whose HTML is kept."""
 MATH_SEEN = 2_000
 """Characters before a fence in which the beginning of a block of math is sought."""
+TABLE_CELLS = 60_000
+"""Cells of a table that may be rendered group by group: the parser has a limit for the whole."""
 PARAGRAPH_LIMIT = 10_000
 """Characters of a paragraph beyond which it is shown as plain text."""
 URL_SHOWN = 80
@@ -58,6 +61,10 @@ _NOTABLE_LINE = re.compile(
     r"^(?:(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>.*)|(?:\*\*|[^\s\d*+~-]))",
     re.MULTILINE,
 )
+_TABLE = re.compile(r"(?P<head>\|.*\n\|[ \t|:-]*\n)(?P<rows>(?:\|.*\n)*(?:\|.*)?)\n*")
+_GROUP = re.compile(r"(?:\|.*\n){40}")
+_BODY, _BODY_END = "<tbody>\n", "</tbody>\n</table>\n"
+_OPEN_FENCE = re.compile(r"(?:\S.*\n)*?(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[^\s`]+).*\n")
 
 
 class _Renderer(RendererHTML):
@@ -70,7 +77,8 @@ class _Renderer(RendererHTML):
         token = tokens[idx]
         name = token.info.split(maxsplit=1)
         # Code that still grows is coloured once, when it ends, and not for every update.
-        if not name or ("growing" in env and _is_unclosed(token, str(env["growing"]))):
+        is_plain = "plain" in env or not name
+        if is_plain or ("growing" in env and _is_unclosed(token, str(env["growing"]))):
             return code_html(token.content)
         return code_html(token.content, name[0])
 
@@ -120,13 +128,34 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-def safe_html(markdown: str, *, growing: bool = False) -> str:
+def safe_html(markdown: str, *, growing: bool = False, plain: bool = False) -> str:
     """Return the HTML of ``markdown`` that is allowed; see `aeron_magic.render.to_html`."""
-    *parts, last = segments(markdown)
-    html = [_kept_html(part) if len(part) <= KEPT_LENGTH else _html(part, False) for part in parts]
-    keep = not growing and len(last) <= KEPT_LENGTH
-    html.append(_kept_html(last) if keep else _html(last, growing))
+    parts = segments(markdown)
+    html = []
+    for number, part in enumerate(parts, 1):
+        is_growing = growing and number == len(parts)
+        is_plain = plain and ("```" in part or "~~~" in part)
+        if is_growing or is_plain:
+            html.append(_html(part, growing=is_growing, plain=is_plain))
+        else:
+            html.append(_segment_html(part))
     return "".join(html)
+
+
+def prepare(markdown: str) -> str:
+    """Render and keep what `safe_html` will need of a text that begins with ``markdown``.
+
+    Returns the end that may yet change: to be given again, with what follows it.
+    """
+    *parts, last = segments(markdown)
+    for part in parts:
+        _segment_html(part)
+    if table := _TABLE.fullmatch(last):
+        for group in _GROUP.findall(table["rows"]):
+            _kept_html(table["head"] + group)
+    elif fence := _OPEN_FENCE.match(last):
+        highlight_ahead(last[fence.end() :], fence["language"])
+    return last
 
 
 def segments(markdown: str) -> list[str]:
@@ -179,13 +208,33 @@ def _is_indented(lines: str, indent: int) -> bool:
     return all(line.startswith(" " * indent) or not line.strip() for line in lines.split("\n"))
 
 
+def _segment_html(markdown: str) -> str:
+    table = _TABLE.fullmatch(markdown)
+    if table and table["head"].count("|") * table["rows"].count("\n") <= TABLE_CELLS:
+        return _table_html(table["head"], table["rows"])
+    return _kept_html(markdown) if len(markdown) <= KEPT_LENGTH else _html(markdown)
+
+
+def _table_html(head: str, rows: str) -> str:
+    """The HTML of a table whose rows begin with a bar, so that none of them ends it."""
+    groups = [*_GROUP.findall(rows), _GROUP.sub("", rows)]
+    html = [_kept_html(head + group) for group in groups if group or len(groups) == 1]
+    begin = html[0].find(_BODY) + len(_BODY)
+    if begin < len(_BODY):  # no table, or one without rows
+        return _html(head + rows)
+    inner = "".join(part[begin:].removesuffix(_BODY_END) for part in html)
+    return f"{html[0][:begin]}{inner}{_BODY_END}"
+
+
 @lru_cache(maxsize=2048)
 def _kept_html(markdown: str) -> str:
-    return _html(markdown, False)
+    return _html(markdown)
 
 
-def _html(markdown: str, growing: bool) -> str:
-    env = {"growing": markdown} if growing else {}
+def _html(markdown: str, *, growing: bool = False, plain: bool = False) -> str:
+    env: dict[str, object] = {"growing": markdown} if growing else {}
+    if plain:
+        env["plain"] = True
     return _CLEANER.clean(_PARSER.render(markdown, env))
 
 

@@ -92,8 +92,8 @@ def test_a_piece_ends_between_two_blocks() -> None:
 
 @pytest.mark.parametrize(
     "block",
-    [CODE[:1_500] + "\n```\n", TABLE[:1_400], LIST[:1_500], NESTED[:1_400] + "   ```\n"],
-    ids=["code", "table", "list", "nested"],
+    [CODE[:1_500] + "\n```\n", LIST[:1_500], NESTED[:1_400] + "   ```\n"],
+    ids=["code", "list", "nested"],
 )
 def test_a_block_is_not_cut_before_twice_the_limit(block: str) -> None:
     ready, _, _ = cut(PARAGRAPH + block + "\n\n" + PARAGRAPH * 8, 3)
@@ -105,16 +105,35 @@ def test_a_block_is_not_cut_before_twice_the_limit(block: str) -> None:
 
 def test_code_goes_on_in_a_fence_of_the_same_language() -> None:
     ready, tail, _ = cut(CODE, 9)
-    assert tail.source == ""
-    assert all(piece.context == "```python\n" for piece in ready[1:])
+    assert all(piece.context == "```python\n" for piece in [*ready[1:], tail])
     assert all(piece.source.endswith("\n") for piece in ready)
-    assert all('<span class="c"># more</span>' in render_piece(piece) for piece in ready)
+    assert all('<span class="c"># more</span>' in render_piece(piece) for piece in [*ready, tail])
+
+
+def test_code_that_was_cut_is_cut_again_at_the_limit() -> None:
+    """It cannot be kept together any more, and a short tail costs less."""
+    ready, _, _ = cut(CODE, 9)
+    assert len(ready[0].source) > 2 * LIMIT - 50
+    assert {len(piece.source) for piece in ready[1:]} <= set(range(LIMIT, LIMIT + 50))
 
 
 def test_a_table_goes_on_under_its_head() -> None:
     ready, _, _ = cut(TABLE, 9)
     assert {piece.context for piece in ready[1:]} == {"| a | b |\n|---|--:|\n"}
     assert all(render_piece(piece).count("<thead>") == 1 for piece in ready)
+
+
+def test_a_table_begins_a_piece_and_is_cut_once_it_is_over_the_limit() -> None:
+    """Not at twice that: its HTML is several times as long as its text."""
+    prose = PARAGRAPH * 2
+    short, _, _ = cut(prose + TABLE[:900] + "\n\n" + PARAGRAPH, 3)
+    assert short[0].source == prose
+    assert short[1].source.startswith("| a | b |\n")
+    assert "\n\n" in short[1].source
+    long, _, longest = cut(prose + TABLE, 3)
+    assert long[0].source == prose
+    assert {len(piece.source) for piece in long[1:9]} <= set(range(LIMIT, LIMIT + 20))
+    assert longest < LIMIT + 20
 
 
 def test_a_head_that_is_long_is_not_repeated() -> None:

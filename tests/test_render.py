@@ -6,6 +6,7 @@ The cases are files: a title, the input and what is expected, with a line of one
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -215,6 +216,12 @@ def test_code_that_still_grows_is_coloured_when_it_ends() -> None:
     assert "span" not in to_html("```py\nimport x", growing=True)
     assert "span" in to_html("```py\nimport x\n```", growing=True)
     assert "span" in to_html("```py\nimport x")
+
+
+def test_plain_code_has_no_colours_and_the_rest_is_as_ever() -> None:
+    text = "```py\nimport x\n```\n\n*a* <b>\n\n~~~js\nlet y\n~~~\n\n- `c`\n"
+    assert to_html(text, plain=True) == re.sub(r"</?span[^>]*>", "", to_html(text))
+    assert "span" in to_html(text)
 
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:

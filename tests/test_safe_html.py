@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import pytest
+from cpu_time import least_cpu
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeron_magic.safe_html import close_fence, is_inactive, outside_code_blocks, segments
+from aeron_magic.safe_html import (
+    close_fence,
+    is_inactive,
+    outside_code_blocks,
+    prepare,
+    segments,
+)
 from aeron_magic.safe_html import safe_html as to_html
 
 BLOCKS = [
@@ -22,6 +31,58 @@ BLOCKS = [
 def test_segments_give_the_html_of_the_whole(markdown: str) -> None:
     """Results are kept by segment, and no reader can tell; a definition makes one of all."""
     assert to_html(markdown) == to_html(f"[zz]: https://z.example\n\n{markdown}")
+
+
+ROWS = ["| 1 | 2 |\n", "|**b**|\n", "| `c` | $5 | x |\n", "|\n", "| \\| | ~~a |\n", "|~~ b||\n"]
+
+
+@given(
+    st.sampled_from(["| a | b |\n|--:|---|\n", "| a |\n|---|---|\n", "|a|\n|-|\n"]),
+    st.lists(st.sampled_from(ROWS), max_size=5).map("".join),
+    st.integers(0, 45),
+    st.sampled_from(["", "| last", "\n\n", "text\n", "\n- after\n", "```\n"]),
+)
+def test_groups_of_rows_give_the_html_of_the_whole_table(
+    head: str, rows: str, times: int, end: str
+) -> None:
+    """A long table is rendered group by group, and no reader can tell."""
+    table = head + rows * times + end
+    assert to_html(table) == to_html(f"[zz]: https://z.example\n\n{table}")
+
+
+@given(st.lists(st.sampled_from([*BLOCKS, *ROWS]), max_size=30), st.integers(1, 9))
+def test_what_was_prepared_is_what_would_be_rendered(blocks: list[str], size: int) -> None:
+    markdown, rest = "".join(blocks), ""
+    for begin in range(0, len(markdown), size):
+        rest = prepare(rest + markdown[begin : begin + size])
+    assert markdown.endswith(rest)
+    assert to_html(markdown) == to_html(f"[zz]: https://z.example\n\n{markdown}")
+
+
+@pytest.mark.parametrize(
+    ("opening", "line"),
+    [
+        ("```python\n", "value_{0} = compute({0}, 'two')  # a comment\n"),
+        ("Like this:\n~~~js\n", "let value_{0} = compute({0}, 'two') // a comment\n"),
+        ("| a | b | c |\n|---|---|---|\n", "| {0} | **two** | and `three` |\n"),
+    ],
+    ids=["code", "code below text", "table"],
+)
+def test_a_block_that_never_closes_is_rendered_while_it_grows(opening: str, line: str) -> None:
+    """At its end little is left to be done; each text is a new one, so that none is known yet."""
+    number = count(1_000)
+
+    def text() -> str:
+        return opening + "".join(line.format(next(number)) for _ in range(300))
+
+    def ahead(markdown: str) -> str:
+        rest = ""
+        for begin in range(0, len(markdown), 300):
+            rest = prepare(rest + markdown[begin : begin + 300])
+        return markdown
+
+    cold, warm = iter([text() for _ in range(3)]), iter([ahead(text()) for _ in range(3)])
+    assert least_cpu(lambda: to_html(next(warm))) < 0.4 * least_cpu(lambda: to_html(next(cold)))
 
 
 @given(st.lists(st.sampled_from(BLOCKS), max_size=30).map("".join))

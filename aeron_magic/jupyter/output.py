@@ -7,6 +7,7 @@ and only the open tail is updated. When the reply has ended, one output takes th
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 import uuid
@@ -16,7 +17,7 @@ from typing import Any, Protocol, TextIO
 from aeron_magic.errors import ReplyFormatError
 from aeron_magic.jupyter.running import Running
 from aeron_magic.pieces import Piece, Pieces, render_piece
-from aeron_magic.render import mimebundle
+from aeron_magic.render import mimebundle, prepare
 from aeron_magic.reply import Draft, Reply
 from aeron_magic.scrub import Scrubber, clean
 
@@ -35,8 +36,16 @@ LARGE = 10e-6
 """Seconds for each character painted, where so many are that the page needs the time: JupyterLab
 draws some 200 in a millisecond, and has other things to do."""
 
-PIECE = 600
+PIECE = 500
 """Characters from which on a piece is frozen: half of them are sent again by each painting."""
+
+FLOOD = 2_000
+"""Characters that come between two paintings beyond which code is coloured at the end only: nobody
+reads that fast, and colours make it two or three times as long."""
+
+_END_TAG = re.compile(r"</t[dhr]>\n")
+_QUOTED = re.compile(r'="([a-z:-]+)">')
+"""What HTML does without, and each cell of a table has. Text has no ``>`` as such."""
 
 PATIENCE = 1.0
 """Seconds without any text after which the output says that it is waiting."""
@@ -158,35 +167,41 @@ class LiveOutput(CellOutput):
         self._display_id: str | None = None
         self._shown = ""
         self._frozen = 0
+        self._unprepared = ""
 
     def waiting(self, label: str) -> None:
         self._show(f"<p><em>waiting for {label} …</em></p>")
 
     def paint(self, draft: Draft) -> float:
-        fresh = draft.pieces[self._taken :]
-        self._taken += len(fresh)
-        self._pieces.add("".join(fresh))
+        pieces = draft.pieces[self._taken :]
+        self._taken += len(pieces)
+        fresh = "".join(pieces)
+        self._pieces.add(fresh)
+        plain = len(fresh) > FLOOD
         painted = 0
         if ready := self._pieces.take():
             if self._clear is not None:
-                html = "".join(map(self._html, ready))
+                html = "".join(self._html(piece, plain) for piece in ready)
                 self._show(html)
                 painted = len(html)
                 self._display_id = None  # what is frozen is never sent again
             self._frozen += len(ready)
-        html = self._html(self._pieces.tail)
+        html = self._html(self._pieces.tail, plain)
         if self._frozen and self._clear is None:
             html = f"<p><em>…</em></p>{html}"
         if draft.notice:
             html += f"<p><em>{clean(draft.notice)}</em></p>"
         if html:
             self._show(html)
+        if self._form == "markdown":
+            self._unprepared = prepare(self._unprepared + fresh)
         return max(PACE, LARGE * (painted + len(html)))
 
-    def _html(self, piece: Piece) -> str:
+    def _html(self, piece: Piece, plain: bool) -> str:
         if self._form == "text":
             return mimebundle(piece.source, format="text")["text/html"]
-        return render_piece(piece)
+        html = _END_TAG.sub("", render_piece(piece, plain=plain))
+        return _QUOTED.sub(r"=\1>", html)
 
     def _show(self, html: str) -> None:
         update = self._display_id is not None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -28,72 +29,102 @@ KINDS = {
     "one paragraph": "words without an end ",
     "one code block": "value = compute(1, 'two')\n",
     "one list": "- an item of a list\n",
+    "one table": "| one | two words | 3 |\n",
 }
-BEGINNINGS = {"one code block": "```python\n"}
+BEGINNINGS = {"one code block": "```python\n", "one table": "| a | b | c |\n|---|---|--:|\n"}
+CHUNK = 6
+"""Characters, as most have."""
+
+ENVELOPE = 640
+"""Bytes that a kernel sends with each painting besides its HTML."""
 
 
-class Front:
-    """Counts what is published."""
+@dataclass
+class Shown:
+    """What was published of a reply before its end."""
 
-    def __init__(self) -> None:
-        self.messages = 0
-        self.outputs = 0
-        self.html = 0
+    size: int
+    """Of the reply's text, in bytes."""
+    seconds: float
+    messages: int = 0
+    outputs: int = 0
+    sent: int = 0
 
     def publish(self, *, data: dict[str, str], update: bool = False, **_: Any) -> None:
         self.messages += 1
         self.outputs += not update
-        self.html += len(data["text/html"])
+        html = json.dumps(data["text/html"], ensure_ascii=False)
+        self.sent += ENVELOPE + len(html.encode())
+
+    @property
+    def ratio(self) -> float:
+        """Bytes sent for each byte of text."""
+        return self.sent / self.size
 
 
-def shown(text: str, each: int) -> tuple[Front, list[float]]:
-    """What is published of ``text`` before its end, if it is painted after each ``each`` chunks."""
-    front, draft, paces = Front(), Draft(), []
-    live = LiveOutput(front.publish, clear=lambda: None)
-    chunks = [text[at : at + 5] for at in range(0, len(text), 5)]
-    for number, chunk in enumerate(chunks, 2):
-        draft.add([Chunk(chunk, number, "m")])
-        if number % each == 0:
+def shown(kind: str, count: int, rate: float) -> tuple[Shown, list[float]]:
+    """Show ``count`` chunks that come at ``rate`` a second, by a clock that no machine slows.
+
+    Painting takes no time by that clock; the paces that `LiveOutput` asked for are returned too.
+    """
+    part, size = KINDS[kind], count * CHUNK
+    text = (BEGINNINGS.get(kind, "") + part * (size // len(part) + 1))[:size]
+    found = Shown(len(text.encode()), count / rate)
+    live, draft = LiveOutput(found.publish, clear=lambda: None), Draft()
+    paces: list[float] = []
+    due = 0.0
+    for number in range(count):
+        draft.add([Chunk(text[number * CHUNK :][:CHUNK], number + 2, "m")])
+        if number / rate >= due:
             paces.append(live.paint(draft))
-    return front, paces
-
-
-def text_of(kind: str, size: int) -> str:
-    part = KINDS[kind]
-    return (BEGINNINGS.get(kind, "") + part * (size // len(part) + 1))[:size]
+            due = number / rate + paces[-1]
+    return found, paces
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("size", [2_000, 10_000, 50_000])
-def test_what_a_growing_reply_sends_is_linear_in_its_length(kind: str, size: int) -> None:
-    """500 chunks a second; a tail that never closes included. Whole texts would be 20 to 400 x."""
-    front, _ = shown(text_of(kind, size), each=48)
-    most = 7 if size <= 10_000 else 14  # the pieces of a long reply are longer, to be few
-    assert front.html <= most * size
+@pytest.mark.parametrize(
+    ("count", "rate"), [(200, 8_000), (2_000, 8_000), (10_000, 25_000), (50_000, 25_000)]
+)
+def test_a_reply_that_comes_at_once_is_sent_about_once(kind: str, count: int, rate: float) -> None:
+    """A tail that never closes included; whole texts would be sent up to ten times."""
+    found, _ = shown(kind, count, rate)
+    assert found.messages > 0
+    assert found.ratio <= 2.0
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_reply_that_comes_at_once_is_sent_little_more_than_once(kind: str) -> None:
-    front, _ = shown(text_of(kind, 50_000), each=2_500)
-    assert front.html <= 4 * 50_000
-    assert front.messages <= 2 * 4
+def test_a_fast_reply_is_sent_a_few_times(kind: str) -> None:
+    """Whole texts would be sent 30 times in this time, and 1,000 times without a pace."""
+    found, _ = shown(kind, 2_000, 500)
+    assert found.ratio <= 12
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_slow_reply_costs_little_more_than_its_envelopes(kind: str) -> None:
+    """Those of ten messages a second are 11 times its text; a table's HTML is five times that."""
+    found, _ = shown(kind, 3_000, 100)
+    assert found.ratio <= (40 if kind == "one table" else 25)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rate", [25_000, 500, 100, 20])
+def test_there_are_few_messages_a_second_and_one_for_each_piece(kind: str, rate: float) -> None:
+    """However fast the chunks come."""
+    found, paces = shown(kind, 600, rate)
+    assert found.messages <= 22 * found.seconds + found.outputs + 1
+    assert found.messages <= len(paces) + found.outputs
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_reply_makes_more_outputs_than_jupyterlab_shows(kind: str) -> None:
     """It hides those after the fiftieth."""
-    front, _ = shown(text_of(kind, 150_000), each=480)
-    assert front.outputs <= 48
-
-
-def test_each_painting_is_one_message_and_each_frozen_piece_one_more() -> None:
-    front, paces = shown(text_of("sections", 20_000), each=48)
-    assert front.messages <= len(paces) + front.outputs
+    found, _ = shown(kind, 25_000, 4_000)
+    assert found.outputs <= 48
 
 
 def test_a_large_painting_gives_the_page_time() -> None:
-    _, slow = shown(text_of("sections", 5_000), each=48)
-    _, fast = shown(text_of("sections", 100_000), each=10_000)
+    _, slow = shown("sections", 1_000, 500)
+    _, fast = shown("sections", 20_000, 100_000)
     assert set(slow) == {PACE}
     assert max(fast) > 0.4
 
