@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from aeron_magic.errors import UsageError
 from aeron_magic.reply import Reply
@@ -25,8 +25,7 @@ MAIN = "main"
 LONGEST_NAME = 60
 
 
-@dataclass(frozen=True, slots=True)
-class ByHand:
+class ByHand(NamedTuple):
     """The token that the user assigned; None begins anew."""
 
     token: str | None

@@ -26,8 +26,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from aeron_magic.scrub import clean
-
 __all__ = [
     "AeronError",
     "AuthenticationError",
@@ -95,7 +93,7 @@ class AeronError(Exception):
         """Whether the partial text stands on the screen already; the short block then omits it."""
 
     def __str__(self) -> str:
-        return clean(self.message)
+        return _clean(self.message)
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process borders when a batch runs on a cluster.
@@ -123,11 +121,11 @@ class AeronError(Exception):
         if self.service_message:
             shown.append(f"  the service says: {_start(self.service_message, message_limit)}")
         if self.context_token:
-            shown.append(f"  context_token: {clean(self.context_token)}")
+            shown.append(f"  context_token: {_clean(self.context_token)}")
         if self.partial and (partial_limit is None or not self.partial_shown):
             shown.append(f"  received so far: {_start(self.partial, partial_limit)}")
         if self.hint:
-            shown.append(f"  → {clean(self.hint)}")
+            shown.append(f"  → {_clean(self.hint)}")
         return shown
 
     def _render_traceback_(self) -> list[str]:
@@ -135,8 +133,14 @@ class AeronError(Exception):
         return self.lines()
 
 
+def _clean(text: str) -> str:
+    from aeron_magic.scrub import clean  # 4 ms, and this module is loaded with the extension
+
+    return clean(text)
+
+
 def _start(text: str, limit: int | None) -> str:
-    text = clean(text)
+    text = _clean(text)
     return text if limit is None or len(text) <= limit else text[:limit] + " […]"
 
 

@@ -1,6 +1,8 @@
 """What can happen while a reply comes in: frozen values, the same for every service.
 
 A service's flow yields them in lists; a :class:`~aeron_magic.reply.Draft` is the fold over them.
+They are named tuples, as most values are that the first question needs: a dataclass is made by
+compiling its methods, and costs five times as much at import.
 """
 
 from __future__ import annotations
@@ -20,8 +22,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Started:
+class Started(NamedTuple):
     """The service has taken the question up; the reply can be fetched by its token from now on."""
 
     context_token: str | None
@@ -31,7 +32,7 @@ class Started:
 
 
 class Chunk(NamedTuple):
-    """A piece of the reply. (A named tuple: there are thousands of these in a reply.)"""
+    """A piece of the reply; there are thousands of these."""
 
     text: str
     sequence: int | None = None
@@ -39,8 +40,7 @@ class Chunk(NamedTuple):
     msg_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Introduced:
+class Introduced(NamedTuple):
     """An agent's introductory message and the buttons that it offers."""
 
     text: str
@@ -49,18 +49,16 @@ class Introduced:
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """The agent ran a tool; more chunks follow."""
+    """The agent ran a tool; more chunks follow. (A tuple without fields would count as false.)"""
 
 
-@dataclass(frozen=True, slots=True)
-class Recovering:
+class Recovering(NamedTuple):
     """The stream was lost; the service is asked for the reply by its token."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Completed:
+class Completed(NamedTuple):
     """The service says that the reply is whole.
 
     ``text`` is the whole text where the service repeats it; None where the chunks are all there is.
@@ -73,8 +71,7 @@ class Completed:
     recovered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Unknown:
+class Unknown(NamedTuple):
     """Something this version does not know: counted for diagnosis, never fatal."""
 
     name: str

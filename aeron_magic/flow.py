@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from aeron_magic.events import Event
 
@@ -49,8 +49,7 @@ __all__ = [
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """What the user asks.
 
     Parameters
@@ -113,16 +112,14 @@ class Lost:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """``patience`` is the longest silence in seconds, where it is less than the driver's own."""
 
     request: Request
     patience: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Open:
+class Open(NamedTuple):
     request: Request
 
 
@@ -131,15 +128,13 @@ class Read:
     pass
 
 
-@dataclass(frozen=True, slots=True)
-class Close:
+class Close(NamedTuple):
     """``finished`` says that the reply is whole, so that nothing but the body's end may follow."""
 
     finished: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(NamedTuple):
     seconds: float
 
 

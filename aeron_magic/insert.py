@@ -19,9 +19,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from aeron_magic.errors import ValueRefused
 
@@ -52,8 +51,7 @@ _PICTURES = {"PIL", "altair", "bokeh", "matplotlib", "plotly"}
 _SHORT = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """One ``{{path}}`` of a text.
 
     Parameters

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, assert_never
 
-from aeron_magic import extract
 from aeron_magic.errors import ReplyFormatError
 from aeron_magic.events import (
     Chunk,
@@ -86,8 +85,10 @@ class Reply:
         ReplyFormatError
             There is none, or it is broken; the message says where.
         """
+        from aeron_magic.extract import json_in  # only a whole reply is searched
+
         with self._said():
-            return extract.json_in(self.text)
+            return json_in(self.text)
 
     def table(self, number: int = 1) -> Any:
         """Markdown table number ``number`` (from 1) as a DataFrame.
@@ -100,8 +101,10 @@ class Reply:
         ReplyFormatError
             There is no such table.
         """
+        from aeron_magic.extract import frame
+
         with self._said():
-            return extract.frame(self.text, number)
+            return frame(self.text, number)
 
     def code(self, language: str | None = None, number: int = 1) -> str:
         """The code of block number ``number`` (from 1), of those in ``language`` if it is given.
@@ -111,8 +114,10 @@ class Reply:
         ReplyFormatError
             There is no such block.
         """
+        from aeron_magic.extract import code_in
+
         with self._said():
-            return extract.code_in(self.text, language, number)
+            return code_in(self.text, language, number)
 
     @contextmanager
     def _said(self) -> Iterator[None]:

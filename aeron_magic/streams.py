@@ -180,6 +180,10 @@ class AsyncStream:
         """Call ``call`` once, on the loop, as soon as the reply's token is known."""
         self._run.on_token = call
 
+    def when_sent(self, call: Callable[[], None]) -> None:
+        """Call ``call`` on the loop whenever a request has left this machine."""
+        self._exchange.on_sent = call
+
     def __aiter__(self) -> AsyncIterator[str]:
         return self._pieces
 

@@ -20,6 +20,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from operator import attrgetter
+from typing import NamedTuple
 
 from aeron_magic.errors import UsageError
 from aeron_magic.reply import Reply
@@ -115,8 +116,7 @@ class Turn:
         return back[::-1]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a question is about to be asked.
 
     ``token`` is what goes over the wire; ``revision`` says which reply of ``parent`` that is;
@@ -130,8 +130,7 @@ class Place:
     again: Turn | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(NamedTuple):
     """A question on its way: ``turn`` is in the tree once the attempt is settled.
 
     ``passed`` is the newest turn that the service was asked under the same token, where that is

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import cache
@@ -270,7 +270,15 @@ class AsyncWire:
 
 
 class AsyncExchange:
-    """The steps of one flow."""
+    """The steps of one flow.
+
+    Attributes
+    ----------
+    on_sent
+        Called when a request has left this machine; batches do without.
+    """
+
+    on_sent: Callable[[], None] | None = None
 
     def __init__(self, http: httpx.AsyncClient, timeout: float) -> None:
         self._http = http
@@ -315,6 +323,8 @@ class AsyncExchange:
         timeout = patience_of(step, self._timeout)
         try:
             request = self._http.build_request(**_arguments(step.request, timeout))
+            if self.on_sent is not None:
+                request.extensions["trace"] = self._trace
             response = self._response = await self._http.send(request, stream=True)
             if isinstance(step, Open) and response.is_success:
                 self._bytes = _async_body(response)
@@ -326,6 +336,10 @@ class AsyncExchange:
             if self._bytes is None:
                 await self.close()
         return _answer(response, body, began)
+
+    async def _trace(self, event: str, _: object) -> None:
+        if self.on_sent is not None and event.endswith("send_request_body.complete"):
+            self.on_sent()
 
     async def _drain(self) -> None:
         """Take the end of a finished body if it is here, so that the connection can be kept."""

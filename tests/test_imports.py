@@ -77,6 +77,16 @@ def test_a_services_flows_need_no_network_library(service: str) -> None:
     )
 
 
+def test_a_question_leaves_before_what_shows_its_reply_is_imported() -> None:
+    """That is a third of what is ours until then; and errors are few."""
+    found = modules_after(
+        "import aeron_magic.jupyter.ask, aeron_magic.jupyter.session, aeron_magic.services.aeronpay"
+    )
+    shows = {"extract", "jupyter.output", "jupyter.show", "pieces", "render", "safe_html", "scrub"}
+    assert "aeron_magic.wire" in found
+    assert not found & {f"aeron_magic.{name}" for name in shows}
+
+
 def test_loading_the_extension_waits_for_nothing() -> None:
     """In a shell that is up, %load_ext brings in neither network, widgets, pandas nor server."""
     shell = "from IPython.core.interactiveshell import InteractiveShell as S; s = S.instance()"

@@ -339,6 +339,35 @@ def test_one_tls_context_serves_all(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(made) <= 1
 
 
+def test_it_is_told_when_a_request_has_left() -> None:
+    """Before there is an answer: this one comes only when it was told."""
+    told = threading.Event()
+
+    def serve() -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(65536)
+            if told.wait(10):
+                connection.sendall(head("204 No Content"))
+
+    async def ask() -> Outcome:
+        wire = AsyncWire(("http://127.0.0.1",), 20.0)
+        exchange = wire.exchange()
+        exchange.on_sent = told.set
+        outcome = await exchange.do(Send(get(f"http://127.0.0.1:{port}/")))
+        await wire.close()
+        return outcome
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        server = threading.Thread(target=serve)
+        server.start()
+        outcome = asyncio.run(ask())
+        server.join()
+    assert isinstance(outcome, Answer)
+    assert outcome.status == 204
+
+
 def test_pauses_pass(make: Callable[..., Do]) -> None:
     """Nothing comes of them."""
     assert make()(Pause(0.0)) is None

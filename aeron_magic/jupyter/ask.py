@@ -1,7 +1,11 @@
-"""One question from a cell: values in, place found, asked, shown, bound."""
+"""One question from a cell: values in, place found, asked, shown, bound.
+
+What shows a reply is imported when the question is on its way: the service has it so much sooner.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.errors import Interrupted, UsageError
@@ -9,23 +13,17 @@ from aeron_magic.flow import Question
 from aeron_magic.insert import insert
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.line import Options
-from aeron_magic.jupyter.next_cell import missing, offer
-from aeron_magic.jupyter.output import (
-    CellOutput,
-    LiveOutput,
-    NoOutput,
-    Output,
-    TerminalOutput,
-    watch,
-)
 from aeron_magic.jupyter.running import Running
 from aeron_magic.jupyter.session import Asked, Session
-from aeron_magic.jupyter.show import fenced, publish, show_markdown
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magic import AeronMagics
+    from aeron_magic.jupyter.output import Output
 
 __all__ = ["ask", "output_for", "watch_to_end"]
+
+SENDING = 0.5
+"""Seconds that a question has the processor to itself, until it is sent."""
 
 
 def ask(magics: AeronMagics, options: Options, text: str) -> None:
@@ -62,7 +60,7 @@ def ask(magics: AeronMagics, options: Options, text: str) -> None:
     if options.dry_run:
         show_dry_run(session, Question(text, options.images, place.token, options.stream), shell)
         return
-    output = output_for(magics, options)
+    make_output = output_for(magics, options)
     asked = session.ask(
         text,
         place,
@@ -73,7 +71,10 @@ def ask(magics: AeronMagics, options: Options, text: str) -> None:
         name=options.as_,
         new=options.new,
     )
-    finish(session, asked, output, shell, options.out)
+    finish(session, asked, make_output, shell, options.out)
+
+    from aeron_magic.jupyter.next_cell import missing, offer
+
     if problem := missing(asked.running.reply, options.format):
         raise problem
     if options.format == "code":
@@ -81,15 +82,26 @@ def ask(magics: AeronMagics, options: Options, text: str) -> None:
 
 
 def finish(
-    session: Session, asked: Asked, output: Output, shell: Any, out: str | None = None
+    session: Session,
+    asked: Asked,
+    make_output: Callable[[], Output],
+    shell: Any,
+    out: str | None = None,
 ) -> None:
     """Watch ``asked`` to its end, show it, bind it to the variable ``out``, raise its error."""
-    watch_to_end(asked.running, output, asked.connection.label)
+    running = asked.running
+    try:
+        running.sent.wait(SENDING)
+        output = make_output()
+    except KeyboardInterrupt:
+        running.cancel()
+        output = make_output()
+    watch_to_end(running, output, asked.connection.label)
     reply = session.settle(asked)
     if out:
         shell.user_ns[out] = reply
-    seen = output.finish(asked.running.draft, reply, asked.metadata)
-    error = asked.running.error
+    seen = output.finish(running.draft, reply, asked.metadata)
+    error = running.error
     if reply.status == "interrupted":  # by the kernel's interrupt, or by Stop in the panel
         error = Interrupted(
             "The question was interrupted; what had come is kept.",
@@ -104,6 +116,8 @@ def finish(
 
 def watch_to_end(running: Running, output: Output, label: str) -> bool:
     """Watch ``running`` until it has ended; whether that was because the user stopped it."""
+    from aeron_magic.jupyter.output import watch
+
     try:
         watch(running, output, label)
     except KeyboardInterrupt:
@@ -112,17 +126,30 @@ def watch_to_end(running: Running, output: Output, label: str) -> bool:
     return False
 
 
-def output_for(magics: AeronMagics, options: Options) -> Output:
-    """The place where a reply appears, by what the front end can do."""
+def output_for(magics: AeronMagics, options: Options) -> Callable[[], Output]:
+    """What makes the place where a reply appears, by what the front end can do.
+
+    Raises
+    ------
+    UsageError
+        A setting is wrong.
+    """
     shell = magics.shell
-    if options.quiet:
-        return NoOutput()
-    if not frontend.has_kernel(shell):
-        return TerminalOutput()
-    if not frontend.is_live(shell, options.live, magics.live):
-        return CellOutput(publish, options.format)
-    clear = _clear if frontend.whole_cell(shell) else None
-    return LiveOutput(publish, options.format, clear=clear)
+    seen = not options.quiet and frontend.has_kernel(shell)
+    live = seen and frontend.is_live(shell, options.live, magics.live)
+
+    def make() -> Output:
+        from aeron_magic.jupyter.output import CellOutput, LiveOutput, NoOutput, TerminalOutput
+        from aeron_magic.jupyter.show import publish
+
+        if live:
+            clear = _clear if frontend.whole_cell(shell) else None
+            return LiveOutput(publish, options.format, clear=clear)
+        if seen:
+            return CellOutput(publish, options.format)
+        return NoOutput() if options.quiet else TerminalOutput()
+
+    return make
 
 
 def _clear() -> None:
@@ -134,6 +161,8 @@ def _clear() -> None:
 def show_dry_run(session: Session, question: Question, shell: Any) -> None:
     """Show the request that ``question`` would make; send nothing."""
     import json
+
+    from aeron_magic.jupyter.show import fenced, show_markdown
 
     connection = session.connected()
     request = connection.client.service.create(question)

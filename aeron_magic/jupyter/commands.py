@@ -101,7 +101,7 @@ def fetch(magics: AeronMagics, command: Command) -> None:
     session = magics.session
     token = command["token"] or session.newest_token()
     running = Running(session.background, session.reading(token))
-    output = output_for(magics, Options())
+    output = output_for(magics, Options())()
     interrupted = watch_to_end(running, output, "the stored reply")
     session.last = running.reply
     session.last_metadata = {"service": running.reply.service, "context_token": token}

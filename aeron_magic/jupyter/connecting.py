@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.client import AsyncClient
 from aeron_magic.errors import CredentialsError
@@ -23,8 +23,7 @@ READING_PACE = 0.012
 SANDBOX_AGENT = "00000000-0000-4000-8000-000000000000"
 
 
-@dataclass(frozen=True, slots=True)
-class Connection:
+class Connection(NamedTuple):
     """A service that questions go to."""
 
     settings: Settings

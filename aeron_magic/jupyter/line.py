@@ -20,7 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.table import TABLE, Argument, Entry, Option, Table
@@ -46,8 +46,7 @@ _SECRET = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class Options(NamedTuple):
     """What a question was asked with; each field is an option of ``%%aeron``.
 
     ``live`` says whether the output is updated in place; None leaves it to the front end.
@@ -87,8 +86,7 @@ class Command:
         return self.values[name]
 
 
-@dataclass(frozen=True, slots=True)
-class Word:
+class Word(NamedTuple):
     """One word of a line.
 
     ``flag`` is the option's name, or empty; ``text`` the value (after ``=``, of a flag);

@@ -7,7 +7,6 @@ comes in on the background loop.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from aeron_magic.errors import UsageError
 from aeron_magic.export import exported
@@ -45,12 +44,12 @@ def _stop(room: Room, wish: Wish) -> None:
 
 def _regenerate(room: Room, wish: Wish) -> None:
     tree, turn = _found(room, wish.key)
-    _ask_at(room, wish, turn.question, replace(tree.again(turn), again=None), turn.images)
+    _ask_at(room, wish, turn.question, tree.again(turn)._replace(again=None), turn.images)
 
 
 def _edit(room: Room, wish: Wish) -> None:
     tree, turn = _found(room, wish.key)
-    _ask_at(room, wish, wish.text, replace(tree.again(turn), again=None), turn.images)
+    _ask_at(room, wish, wish.text, tree.again(turn)._replace(again=None), turn.images)
 
 
 def _retry(room: Room, wish: Wish) -> None:

@@ -172,7 +172,7 @@ def _end(magics: AeronMagics, attempt: Attempt, token: str | None) -> list[str]:
         session.give_up(attempt, token)
         return [f"{label} is lost: {why}. It was not sent again."]
     running = Running(session.background, session.reading(token))
-    output = output_for(magics, Options())
+    output = output_for(magics, Options())()
     interrupted = watch_to_end(running, output, "the reply that was unfinished")
     reply, error = running.reply, running.error
     if interrupted or not (error is None or isinstance(error, FailedReply | TokenError)):

@@ -31,6 +31,8 @@ class Running:
     ----------
     changed
         Set when there is something new to show; whoever shows it clears it.
+    sent
+        Set when the service has been asked; at the latest, when there is something to show.
     ended
         Set when the reply has ended, well or not, and its connection is closed.
     error
@@ -39,9 +41,11 @@ class Running:
 
     def __init__(self, background: Background, stream: AsyncStream) -> None:
         self.changed = threading.Event()
+        self.sent = threading.Event()
         self.ended = threading.Event()
         self.error: AeronError | None = None
         self._stream = stream
+        stream.when_sent(self.sent.set)
         self._background = background
         self._followers: list[Callable[[], None]] = []
         self._begun = False
@@ -65,6 +69,7 @@ class Running:
             async with self._stream as stream:
                 async for _ in stream:
                     if not changed.is_set():
+                        self.sent.set()  # a recorded reply is never asked for
                         changed.set()
                     for tell in self._followers:
                         tell()
@@ -89,6 +94,7 @@ class Running:
 
     def _end(self) -> None:
         self.ended.set()
+        self.sent.set()
         self.changed.set()
 
     def _tell(self) -> None:

@@ -10,7 +10,7 @@ import keyword
 import math
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = [
     "TABLE",
@@ -29,8 +29,7 @@ MOST_AT_ONCE = 1_000
 _URL = re.compile(r"https?://[^\s/@?#]+(?:[/?#]\S*)?", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
+class Option(NamedTuple):
     """One option.
 
     Parameters
@@ -76,8 +75,7 @@ class Option:
         return None if self.value else not self.sets
 
 
-@dataclass(frozen=True, slots=True)
-class Argument:
+class Argument(NamedTuple):
     """A value told by its place: NAME in the help, in Python its lower-case form.
 
     ``verbatim``: the rest of the line, with quotes, braces and backslashes as they are.
@@ -90,8 +88,7 @@ class Argument:
     verbatim: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A command of ``%aeron``, or ``%%aeron`` itself, whose ``name`` is empty.
 
     ``asks`` marks a question: its options become an :class:`Options`.
@@ -129,8 +126,7 @@ class Entry:
         return " ".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """All that can be typed: ``question`` for ``%%aeron``, ``commands`` for ``%aeron``."""
 
     question: Entry

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -205,7 +204,7 @@ def test_the_text_of_a_question_is_verbatim_after_its_options(line: str) -> None
 
 def test_one_entry_in_the_table_is_a_command() -> None:
     write = Entry("write", "write a file", arguments=(Argument("FILE", required=True),))
-    table = replace(TABLE, commands=(*TABLE.commands, write))
+    table = TABLE._replace(commands=(*TABLE.commands, write))
     for path in ('"C:\\My Notes\\new.md"', "C:\\notes\\new.md", "'it \"is\".md'"):
         assert parse_command(f"write {path}", table)["file"] == path.strip("\"'")
     with pytest.raises(UsageError, match="no command write"):
@@ -214,8 +213,8 @@ def test_one_entry_in_the_table_is_a_command() -> None:
 
 def test_one_entry_in_the_table_is_an_option_of_cell_and_line() -> None:
     name = Option(("--label",), "as_", "name this turn", "NAME")
-    ask = replace(TABLE.by_name["ask"], options=(name,))
-    table = replace(TABLE, question=replace(TABLE.question, options=(name,)), commands=(ask,))
+    ask = TABLE.by_name["ask"]._replace(options=(name,))
+    table = TABLE._replace(question=TABLE.question._replace(options=(name,)), commands=(ask,))
     assert parse_options('--label "two words"', table).as_ == "two words"
     asked = parse_command("ask --label=x why?", table)
     assert asked.options == Options(as_="x")

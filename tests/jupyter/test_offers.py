@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from types import SimpleNamespace
 
 import pandas as pd
@@ -144,7 +143,7 @@ def test_after_the_magics_name_everything_that_can_be_typed_is_offered() -> None
 
 def test_an_entry_added_to_the_table_is_offered_with_its_values() -> None:
     go = Entry("go", "switch", arguments=(Argument("NAME", source="conversations"),))
-    table = replace(TABLE, commands=(*TABLE.commands, go))
+    table = TABLE._replace(commands=(*TABLE.commands, go))
     offers = Offers(table, {"conversations": lambda: ["mine"]})
     assert texts("%aeron g|", offers) == ["%aeron go"]
     assert texts("%aeron go |", offers) == ["%aeron go mine"]

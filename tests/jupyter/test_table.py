@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,7 +40,7 @@ def test_the_reference_is_made_of_rows_with_two_cells() -> None:
 
 def test_a_new_entry_is_in_the_help_and_in_the_reference() -> None:
     new = Entry("tree", "turns as a tree", (Option(("--deep",), "deep", "all of them"),))
-    table = replace(TABLE, commands=(*TABLE.commands, new))
+    table = TABLE._replace(commands=(*TABLE.commands, new))
     for text in (help_text(table), reference_markdown(table)):
         assert "%aeron tree [--deep]" in text
         assert "all of them" in text
