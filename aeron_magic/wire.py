@@ -7,12 +7,14 @@ into :class:`~aeron_magic.flow.Lost`. A successor of httpx would be put in here,
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import cache
+from pathlib import Path
 from typing import Any, ClassVar, assert_never, cast
 from urllib.parse import urlsplit
 
@@ -29,6 +31,7 @@ __all__ = [
     "dated",
     "half_a_character",
     "patience_of",
+    "trusting",
 ]
 
 CONNECT_TIMEOUT = 10.0
@@ -38,13 +41,32 @@ END_OF_BODY = 0.01
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
+AUTHORITY = "[0-9a-f]" * 8 + ".0"
+"""The names of the files in a folder where OpenSSL can look authorities up."""
+
+
 @cache
 def _tls(local: bool) -> ssl.SSLContext:
-    """One TLS context for all clients: loading the authorities takes some 40 ms.
+    """One TLS context for all clients.
 
     For servers on this machine it is left empty, and trusts nobody.
     """
-    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT) if local else httpx.create_ssl_context()
+    if local:
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return trusting(Path(ssl.get_default_verify_paths().openssl_capath))
+
+
+def trusting(folder: Path) -> ssl.SSLContext:
+    """A context that trusts the authorities in ``folder``, which is the system's.
+
+    In a folder OpenSSL looks up the one that it needs. A file of them it reads whole, which takes
+    some 40 ms: so the file that httpx brings along is for systems without such a folder. What the
+    user names in ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` comes before both.
+    """
+    named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
+    if named or not any(folder.glob(AUTHORITY)):
+        return httpx.create_ssl_context()
+    return ssl.create_default_context(capath=folder)
 
 
 @dataclass(frozen=True, slots=True)
