@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from aeron_magic.batch.board import Outcome, Task, Work
+from aeron_magic.batch.collector import in_step
 from aeron_magic.batch.wire import ManyExchange, ManyWire
 from aeron_magic.errors import AeronError, Interrupted
 from aeron_magic.flow import Answer, Close, Flow, Open, Pause, Question, Read, Send
@@ -175,8 +176,9 @@ async def run_lanes(settings: Settings, make: Callable[[ManyWire], Lane], count:
     addresses = filter(None, (settings.base_url, settings.stream_url))
     wire = ManyWire(tuple(addresses), settings.timeout)
     try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(count):
-                group.create_task(make(wire).run())
+        with in_step(count):
+            async with asyncio.TaskGroup() as group:
+                for _ in range(count):
+                    group.create_task(make(wire).run())
     finally:
         await wire.close()

@@ -123,6 +123,11 @@ class ManyExchange(AsyncExchange):
                 await self.close()
         return _answer(response, body, began)
 
+    async def _drain(self) -> None:
+        # Nearly always the end has come with the last chunk, and the connection is given back.
+        if self._answering is not None and not self._answering.content.is_eof():
+            await super()._drain()
+
     async def close(self) -> None:
         response, self._answering = self._answering, None
         self._open, self._loss = False, None
