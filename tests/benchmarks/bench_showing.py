@@ -8,16 +8,21 @@ holds the reply three times (HTML, Markdown, plain text), is counted by itself.
 
 The kernel's CPU time is compared with what the same kernel needs to read the same stream with an
 ``AsyncClient`` in a thread of its own and to show nothing.
+
+A peer that streams into a cell is chatlab, from OpenAI's events of the same text. It wants older
+packages than ours, so it has a virtual environment of its own (``pip install chatlab ipykernel``),
+and ``AERON_BENCH_CHATLAB`` names that one's Python.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import statistics
 import tempfile
 import urllib.request
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fast_server import running_server, text_of
@@ -49,6 +54,11 @@ WORKS = (
     Work("one code block, 2,000 chunks, 500/s", "code/2000/500", 12, has_lag=True),
     Work("one table, 2,000 chunks, 500/s", "table/2000/500", None, has_lag=True),
     Work("bursts of 20 chunks, pauses of 0.8 s", "markdown/200/bursts", None, has_lag=True),
+)
+CHATLAB = "AERON_BENCH_CHATLAB"
+CHATLAB_WORKS = (
+    ("chatlab: 2,000 chunks at once", "markdown/2000/one"),
+    ("chatlab: 2,000 chunks, 500/s", "markdown/2000/500"),
 )
 QUICK = ("markdown/200/one", "markdown/10000/one", "markdown/2000/500", "markdown/200/bursts")
 
@@ -86,6 +96,8 @@ def run(quick: bool) -> list[Measure]:
         for work in WORKS:
             if not quick or work.path in QUICK:
                 measures += _work(work, kernel, server, 1 if quick else 3)
+        if not quick:
+            measures += _chatlab(server, Path(folder) / "chatlab")
     return measures
 
 
@@ -97,6 +109,30 @@ def _ask(kernel: Kernel, server: str, path: str) -> tuple[Run, float]:
     cpu = _cpu(kernel) - before
     assert run.status == "ok", run.reply
     return run, cpu
+
+
+def _chatlab(server: str, home: Path) -> list[Measure]:
+    """What it costs chatlab, which has no final output: its last update is the whole."""
+    python = os.environ.get(CHATLAB)
+    if not python:
+        return [Measure("chatlab", "live bytes ÷ text", None, note="not installed here")]
+    home.mkdir()
+    measures = []
+    with running_kernel(home, python) as kernel:
+        kernel.execute("from chatlab import Chat", timeout=60)
+        for work, path in CHATLAB_WORKS:
+            ask = f"await Chat(base_url='{server}/{path}', api_key='none')('Tell me.')"
+            run = kernel.execute(ask, timeout=300)
+            live = run.of("display_data", "update_display_data")
+            text = text_of("markdown", 2_000)
+            assert live[-1].content["data"]["text/markdown"] == text, "the reply is another one"
+            size = sum(one.size for one in live) / len(text.encode())
+            found = [Measure(work, "live bytes ÷ text", size, "x")]
+            found += [Measure(work, "messages", len(live))]
+            if not path.endswith("one"):
+                found += _lags(work, run, _times(server), live, live[-1].at)
+            measures += [replace(one, most=None) for one in found]
+    return measures
 
 
 def _cpu(kernel: Kernel) -> float:
@@ -162,7 +198,9 @@ def _lags(
     *sent, last = times
     lags: list[float] = []
     for message in live:
-        words = [int(word) for word in re.findall(r"w(\d+)", message.content["data"]["text/html"])]
+        data = message.content["data"]
+        shown = data.get("text/html") or data.get("text/markdown", "")
+        words = [int(word) for word in re.findall(r"w(\d+)", shown)]
         came = run.began + message.at
         while len(lags) <= max(words, default=-1):
             lags.append(came - sent[len(lags)])

@@ -233,17 +233,22 @@ class Kernel:
 
 
 @contextmanager
-def running_kernel(home: Path, **extra: str) -> Iterator[Kernel]:
+def running_kernel(home: Path, python: str = "", **extra: str) -> Iterator[Kernel]:
     """A Python kernel of its own that keeps its files in `home`.
 
     Parameters
     ----------
     home
         A folder for its settings and history; also its working directory.
+    python
+        The interpreter, where it is another one than this.
     extra
         More environment variables.
     """
     manager = KernelManager(kernel_name="python3")
+    if python:
+        assert manager.kernel_spec is not None
+        manager.kernel_spec.argv[0] = python
     manager.start_kernel(env={**private_environment(home), **extra}, cwd=str(home))
     kernel = Kernel(manager)
     try:
