@@ -22,16 +22,16 @@ if TYPE_CHECKING:
     from aeron_magic.jupyter.session import Asked, Session
     from aeron_magic.turns import Tree, Turn
 
-__all__ = ["PAGE", "Room"]
+__all__ = ["PACE", "PAGE", "Room"]
 
 PAGE = 20
 """Turns that a page gets at once; older ones come when the reader goes back to them."""
 
-PACE = 0.05
-"""Seconds between two messages about one reply: 20 a second, which is what a page can paint."""
+PACE = 0.08
+"""Seconds between two messages about one reply; each costs kernel and page a millisecond."""
 
-PATIENCE = 0.5
-"""Seconds of silence after which to look whether there is something else to say."""
+PATIENCE = 0.25
+"""Seconds after which to look whether there is something else to say than text."""
 
 REST = 0.7
 """Seconds of rest after a turn before the saved transcript is written anew."""
@@ -56,6 +56,7 @@ class _Live:
         self.growth = Growth()
         self.timer: asyncio.TimerHandle | None = None
         self.painted = 0.0
+        self.ended = False
 
 
 class Room:
@@ -262,6 +263,7 @@ class Room:
         else:
             self.show(tree, turn)
         asked.running.follow(lambda: self._grown(live))
+        self._look(live)
         if asked.origin and asked.origin == self._unwanted:
             asked.running.stop()
 
@@ -272,31 +274,40 @@ class Room:
 
     def _grown(self, live: _Live) -> None:
         """More has come; called on the loop, for every chunk, so it does next to nothing."""
-        if live.timer is None:
+        if live.asked.running.ended.is_set():
+            self._end(live)
+        elif live.timer is None:
             loop = asyncio.get_running_loop()
             live.timer = loop.call_at(live.painted + PACE, self._guard, lambda: self._paint(live))
 
     def _paint(self, live: _Live) -> None:
-        loop = asyncio.get_running_loop()
-        live.painted = loop.time()
+        live.timer = None
         self._step(live)
-        if not live.asked.running.ended.is_set():
-            live.timer = None
-            loop.call_later(PATIENCE, self._look, live, live.growth.sequence)
-        elif live.asked.origin:  # a panel has asked, so no cell will settle it
-            self.session.settle(live.asked)
 
-    def _look(self, live: _Live, sequence: int) -> None:
-        """A notice comes without a chunk: look whether there is one."""
-        if live.growth.sequence == sequence and not live.asked.running.ended.is_set():
+    def _look(self, live: _Live, sequence: int = 0) -> None:
+        """A notice comes without a chunk: look now and then whether there is one."""
+        if live.asked.running.ended.is_set():
+            return
+        if live.growth.sequence == sequence:
             self._grown(live)
+        asyncio.get_running_loop().call_later(PATIENCE, self._look, live, live.growth.sequence)
+
+    def _end(self, live: _Live) -> None:
+        """The reply has ended: nothing is left to wait for."""
+        first, live.ended = not live.ended, True
+        if live.timer is not None:
+            live.timer.cancel()
+        self._guard(lambda: self._step(live))
+        if first and live.asked.origin:  # a panel has asked, so no cell will settle it
+            self._guard(lambda: self.session.settle(live.asked))
 
     def _step(self, live: _Live) -> None:
-        if self._live is not live:
-            return
-        word = live.growth.step(live.asked.running.draft)
-        if word is not None:
+        if self._live is live:
+            word = live.growth.step(live.asked.running.draft)
+            if word is None:  # so what comes next does not wait
+                return
             self.tell({"type": "delta", "key": live.key, **word})
+        live.painted = asyncio.get_running_loop().time()
 
     def _settled(self, asked: Asked) -> None:
         key = key_of(asked.tree, asked.attempt.turn)

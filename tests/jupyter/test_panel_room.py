@@ -11,7 +11,7 @@ from panel_ground import Ground, panel_ground, rebuilt
 
 from aeron_magic.jupyter.panel import ChatPanel
 from aeron_magic.jupyter.panel_growth import countable
-from aeron_magic.jupyter.panel_room import PAGE
+from aeron_magic.jupyter.panel_room import PACE, PAGE
 from aeron_magic.render import to_html
 from aeron_magic.reply import Reply
 from aeron_magic.sandbox import Refusal, Sandbox
@@ -84,11 +84,22 @@ def test_pieces_cost_the_same_after_a_thousand_turns(ground: Ground, sandbox: Sa
 
 
 def test_messages_are_paced(ground: Ground, sandbox: Sandbox) -> None:
-    """However many chunks come, there are about 20 messages a second."""
+    """However many chunks come, there are about a dozen messages a second."""
     sandbox.misbehave(say=TEXT, chunk_size=1)
     began = time.monotonic()
     ground.ask("Tell me")
-    assert len(ground.words("delta")) <= 2 + 20 * (time.monotonic() - began)
+    assert len(ground.words("delta")) <= 2 + (time.monotonic() - began) / PACE
+
+
+def test_the_end_waits_for_no_clock(
+    ground: Ground, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came since the last message is told as soon as the reply has ended."""
+    monkeypatch.setattr("aeron_magic.jupyter.panel_room.PACE", 3_600)
+    sandbox.misbehave(say=TEXT, pause=0.001)
+    ground.ask("Tell me")
+    assert "".join(rebuilt(ground.words("begin", "delta", "end"))) == countable(to_html(TEXT))
+    assert len(ground.words("delta")) <= 2
 
 
 def test_a_cell_and_a_panel_share_the_conversation(ground: Ground) -> None:

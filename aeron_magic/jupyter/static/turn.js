@@ -34,16 +34,22 @@ export class TurnView {
     this.element.dataset.status = turn.status;
     this.element.dataset.key = turn.key;
     this.element.setAttribute("aria-label", `Turn ${turn.label}`);
-    this.reply = make(
-      "div",
-      { class: "ap-reply" },
-      this.heading(),
-      this.body,
+    const heading = this.heading();
+    const below = [
       turn.note ? make("p", { class: "ap-note" }, turn.note) : null,
       turn.problem ? this.problem() : null,
       live ? null : this.replyTools(),
-    );
-    this.element.replaceChildren(this.question(), this.reply);
+    ];
+    if (this.body.parentNode) {
+      // A reply stays where it is: a browser lays out anew what is moved, and it may be long.
+      this.asked.replaceWith(this.question());
+      this.reply.replaceChild(heading, this.reply.firstChild);
+      while (this.body.nextSibling) this.body.nextSibling.remove();
+      this.body.after(...below.filter((part) => part));
+    } else {
+      this.reply = make("div", { class: "ap-reply" }, heading, this.body, below);
+      this.element.replaceChildren(this.question(), this.reply);
+    }
   }
 
   heading() {
