@@ -58,7 +58,11 @@ def main() -> int:
 def open_lab(python: Path) -> int:
     """Start JupyterLab on the notebook; it prints its address where it finds no browser."""
     as_root = hasattr(os, "geteuid") and os.geteuid() == 0
-    return run(python, "-m", "jupyterlab", NOTEBOOK, *(["--allow-root"] if as_root else []))
+    # The file alone would open in a browser that JupyterLab starts; the address that it prints
+    # would lead to an empty Lab.
+    address = f"--LabApp.default_url=/lab/tree/{NOTEBOOK.name}"
+    options = [NOTEBOOK, address, *(["--allow-root"] if as_root else [])]
+    return run(python, "-m", "jupyterlab", *options)
 
 
 def play(notebook: Path) -> int:

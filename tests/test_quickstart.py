@@ -1,0 +1,36 @@
+"""The quickstart's script, as somebody starts it who has nothing yet."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from private_home import private_environment
+
+NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
+
+
+@pytest.mark.jupyter
+def test_the_address_that_lab_prints_leads_to_the_notebook(tmp_path: Path) -> None:
+    """Where there is no browser, the printed address is the only way to the notebook."""
+    start = "import sys; from pathlib import Path; from quickstart import open_lab\n"
+    server = subprocess.Popen(
+        [sys.executable, "-c", f"{start}open_lab(Path(sys.executable))"],
+        env={**private_environment(tmp_path), "PYTHONPATH": str(NOTEBOOKS), "BROWSER": "/nowhere"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        assert server.stdout is not None
+        printed = next(line for line in server.stdout if "http://127.0.0.1:" in line)
+        assert "/lab/tree/01-quickstart.ipynb?token=" in printed
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.communicate(timeout=30)
