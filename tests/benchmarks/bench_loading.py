@@ -2,11 +2,17 @@
 
 In kernels that are up, each measured once, with the byte code of every module at hand, as a
 kernel finds it on any day but the first. A question is watched from outside: the service it goes
-to stands in this process, and looks at the kernel's CPU time when the request has come.
+to stands in this process, and looks at the kernel's CPU time when the request has come. Kernels
+are not told of a file of authorities (``SSL_CERT_FILE``), so that each client takes its own.
+
+The peers want other packages than ours, so each has a virtual environment of its own
+(``pip install jupysql ipykernel``; ``pip install jupyter-ai-magics ipykernel``), and a variable
+names that one's Python: ``AERON_BENCH_JUPYSQL``, ``AERON_BENCH_JUPYTER_AI``.
 """
 
 from __future__ import annotations
 
+import os
 import socket
 import statistics
 import tempfile
@@ -29,7 +35,11 @@ get_ipython().run_line_magic("load_ext", {name!r})
 _cpu = _time.process_time() - _began
 _fresh = sorted(set(_sys.modules) - _before)
 """
-PEERS = {"jupysql": "sql", "jupyter-ai-magics": "jupyter_ai_magics"}
+PEERS = {
+    "jupysql": ("AERON_BENCH_JUPYSQL", "sql"),
+    "jupyter-ai-magics": ("AERON_BENCH_JUPYTER_AI", "jupyter_ai_magics"),
+}
+"""The variable that names the Python which has the peer, and the extension to load."""
 SHUNNED = ("httpx", "ipywidgets", "anywidget", "pandas", "markdown_it", "pygments.lexers")
 
 
@@ -73,9 +83,7 @@ def run(quick: bool) -> list[Measure]:
             Measure("%load_ext", "modules", max(row[1] for row in found), "", 15),
             Measure("%load_ext", "of them for HTTP, widgets, HTML", len(found[0][2]), "", 0),
         ]
-        for peer, module in PEERS.items():
-            with _kernel(home) as kernel:
-                measures.append(_peer(kernel, peer, module))
+        measures += [_peer(home, peer, kernels) for peer in PEERS]
         for scheme in ("http", "https"):
             found_by = interleaved(
                 {way: partial(_first_in_a_kernel, home, scheme, way) for way in WAYS}, kernels
@@ -88,25 +96,32 @@ def run(quick: bool) -> list[Measure]:
 
 
 @contextmanager
-def _kernel(home: Path) -> Iterator[Kernel]:
+def _kernel(home: Path, python: str = "") -> Iterator[Kernel]:
     byte_code = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(home / "byte-code")}
     credentials = {"AERON_CLIENT_ID": "bench", "AERON_CLIENT_SECRET": "none-at-all"}
-    with running_kernel(home, **byte_code, **credentials) as kernel:
+    system = {"SSL_CERT_FILE": "", "SSL_CERT_DIR": ""}
+    with running_kernel(home, python, **byte_code, **credentials, **system) as kernel:
         yield kernel
 
 
 def _load(kernel: Kernel, name: str) -> tuple[float, list[str]]:
     """Milliseconds of CPU, and the modules that came with it."""
-    run = kernel.execute(LOAD.format(name=name))
+    run = kernel.execute(LOAD.format(name=name), timeout=120)
     assert run.status == "ok", run.reply
     cpu, fresh = kernel.value("[_cpu, _fresh]")
     return cpu * 1e3, fresh
 
 
-def _peer(kernel: Kernel, peer: str, module: str) -> Measure:
-    if not kernel.value(f"__import__('importlib.util').util.find_spec({module!r}) is not None"):
-        return Measure("%load_ext", peer, None, note="not installed here")
-    return Measure("%load_ext", peer, _load(kernel, module)[0], "ms", note="once")
+def _peer(home: Path, peer: str, kernels: int) -> Measure:
+    variable, extension = PEERS[peer]
+    python = os.environ.get(variable)
+    if not python:
+        return Measure("%load_ext", peer, None, note=f"{variable} names no Python that has it")
+    times = []
+    for _ in range(1 + kernels):
+        with _kernel(home, python) as kernel:
+            times.append(_load(kernel, extension)[0])
+    return Measure("%load_ext", peer, statistics.median(times[1:]), "ms")  # the first: byte code
 
 
 def _first_in_a_kernel(home: Path, scheme: str, way: str) -> float:
@@ -139,6 +154,6 @@ def _first_question(kernel: Kernel, scheme: str, way: str) -> float:
         run = kernel.start(cell.format(address=address))
         assert came.wait(20), "no request came"
         thread.join()
-        kernel.interrupt()
-        kernel.finish(run)
+        if scheme == "http":  # else it asks again, for as long as its kernel is there
+            kernel.finish(run)
     return (seen[0] - before) * 1e3

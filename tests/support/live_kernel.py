@@ -249,7 +249,12 @@ def running_kernel(home: Path, python: str = "", **extra: str) -> Iterator[Kerne
     if python:
         assert manager.kernel_spec is not None
         manager.kernel_spec.argv[0] = python
-    manager.start_kernel(env={**private_environment(home), **extra}, cwd=str(home))
+    manager.start_kernel(
+        # Each kernel would warn that it talks to this machine without encryption.
+        extra_arguments=["--log-level=ERROR"],
+        env={**private_environment(home), **extra},
+        cwd=str(home),
+    )
     kernel = Kernel(manager)
     try:
         yield kernel
