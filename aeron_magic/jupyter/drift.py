@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aeron_magic.cassette import Cassette
 from aeron_magic.errors import AeronError, RecordingError, ReplyFormatError
 from aeron_magic.jupyter.line import Command
+from aeron_magic.jupyter.recordings import damage, present
 from aeron_magic.jupyter.show import show_markdown, table
 from aeron_magic.record import ELSEWHERE, Record
 from aeron_magic.reply import Reply
@@ -49,21 +50,31 @@ def check(magics: AeronMagics, command: Command) -> None:
     Raises
     ------
     RecordingError
-        With ``--strict``: an answer differs, or could not be had.
+        There is no such file, or nothing in it; with ``--strict`` also: an answer differs, could
+        not be had, or cannot be read.
     """
     session = magics.session
     how = command["match"] or "exact"
-    compared = _ask_again(magics, Cassette(command["file"]), how)
+    cassette = Cassette(command["file"])
+    present(cassette)
+    compared = _ask_again(magics, cassette, how)
+    damaged = damage(cassette)
+    if not compared:
+        raise RecordingError(
+            f"{cassette.name} holds nothing to compare{damaged}.",
+            hint="`%aeron record FILE` asks and records.",
+        )
     different = [row for row in compared if row.result != "same"]
-    text = f"{len(compared) - len(different)} of {len(compared)} answers are the same ({how})."
+    text = f"{len(compared) - len(different)} of {len(compared)} answers are the same ({how})"
+    text += f"{damaged}."
     if different:
         rows = [(row.made.question, row.result, row.made.text, row.now) for row in different]
         text += "\n\n" + table(["question", "result", "recorded", "now"], rows)
     show_markdown(text, magics.shell)
     session.last_error = None
-    if different and command["strict"]:
+    if (different or damaged) and command["strict"]:
         raise RecordingError(
-            f"{len(different)} of {len(compared)} answers differ from the recording.",
+            f"{len(different)} of {len(compared)} answers differ from the recording{damaged}.",
             hint="Look at the table above; `--mode record` records the new answers.",
         )
 
@@ -76,7 +87,8 @@ def _ask_again(magics: AeronMagics, cassette: Cassette, how: str) -> list[Compar
     compared: list[Compared] = []
     try:
         for made in cassette:
-            if made.after == ELSEWHERE or made.after not in tokens or not made.whole:
+            elsewhere = made.after == ELSEWHERE or made.service != client.settings.service
+            if elsewhere or made.after not in tokens or not made.whole:
                 compared.append(Compared(made, "", "not asked"))
                 continue
             try:

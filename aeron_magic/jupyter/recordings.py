@@ -18,7 +18,7 @@ from aeron_magic.recording import Mode, Recorder
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magic import AeronMagics
 
-__all__ = ["describe", "record", "recorder_for"]
+__all__ = ["damage", "describe", "present", "record", "recorder_for"]
 
 VARIABLE = "AERON_RECORD_MODE"
 MODES: tuple[Mode, ...] = ("auto", "replay", "record", "off")
@@ -49,11 +49,8 @@ def recorder_for(file: str, mode: str | None = None, speed: float = 1.0) -> Reco
     if decided == "off":
         return None
     cassette = Cassette(file)
-    if decided == "replay" and not cassette.path.exists():
-        raise RecordingError(
-            f"There is no recording {cassette.path}.",
-            hint="Record it first: `%aeron record FILE` asks and records.",
-        )
+    if decided == "replay":
+        present(cassette)
     # Under CI nobody watches, and there is nothing to wait for.
     return Recorder(cassette, decided, speed=0.0 if os.environ.get("CI") else speed)
 
@@ -74,7 +71,27 @@ def describe(recorder: Recorder) -> str:
     assert isinstance(cassette, Cassette)
     count = len(cassette)
     text = f"Recording: {cassette.name}, mode {recorder.mode}, {count} turn{'s' * (count != 1)}"
-    if cassette.damaged:
-        lines = ", ".join(str(number) for number in cassette.damaged)
-        text += f"; damaged and left out: line{'s' * (len(cassette.damaged) != 1)} {lines}"
-    return text
+    return text + damage(cassette)
+
+
+def damage(cassette: Cassette) -> str:
+    """Which lines of a recording cannot be read; empty where all can."""
+    if not cassette.damaged:
+        return ""
+    lines = ", ".join(str(number) for number in cassette.damaged)
+    return f"; damaged and left out: line{'s' * (len(cassette.damaged) != 1)} {lines}"
+
+
+def present(cassette: Cassette) -> None:
+    """Make sure that there is a recording.
+
+    Raises
+    ------
+    RecordingError
+        There is no such file.
+    """
+    if not cassette.path.exists():
+        raise RecordingError(
+            f"There is no recording {cassette.path}.",
+            hint="Record it first: `%aeron record FILE` asks and records.",
+        )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from live_kernel import Kernel, running_kernel
+from live_kernel import Kernel, Run, running_kernel
 from nbclient import NotebookClient
 from private_home import private_environment
 
@@ -46,6 +46,11 @@ def connected(tmp_path: Path, sandbox: Sandbox) -> Iterator[Kernel]:
     with running_kernel(tmp_path, **variables) as kernel:
         assert kernel.execute("%load_ext aeron_magic").status == "ok"
         yield kernel
+
+
+def said(run: Run) -> str:
+    """What the error of a cell says."""
+    return "\n".join(run.of("error")[0].content["traceback"])
 
 
 def created(sandbox: Sandbox) -> int:
@@ -121,6 +126,41 @@ def test_the_check_tells_which_answers_have_changed(
         assert f"{same} of 2 answers are the same" in run.text
     run = connected.execute(f"%aeron record {file} --mode check --strict", "c4")
     assert run.status == "error"
+
+
+def test_a_check_of_nothing_is_no_success(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A misspelt name, an empty file and damaged lines do not pass as unchanged."""
+    file = tmp_path / "talk.jsonl"
+    run = connected.execute(f"%aeron record {file} --mode check", "c0")
+    assert run.status == "error"
+    assert "There is no recording" in said(run)
+    file.write_text("not a turn\n", encoding="utf-8")
+    run = connected.execute(f"%aeron record {file} --mode check", "c0")
+    assert run.status == "error"
+    assert "holds nothing to compare; damaged and left out: line 1" in said(run)
+
+    connected.execute(f"%aeron record {file}", "c1")
+    connected.execute("%%aeron\nfirst", "c2")
+    run = connected.execute(f"%aeron record {file} --mode check", "c3")
+    assert run.status == "ok"
+    assert "1 of 1 answers are the same (exact); damaged and left out: line 1." in run.text
+    assert connected.execute(f"%aeron record {file} --mode check --strict", "c4").status == "error"
+
+
+def test_a_check_asks_nobody_what_another_service_was_asked(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.jsonl"
+    connected.execute(f"%aeron record {file}", "c0")
+    connected.execute("%%aeron\nfirst", "c1")
+    chatzy = f"--base-url {sandbox.chatzy_url} --stream-url {sandbox.chatzy_stream_url}"
+    agent = "00000000-0000-4000-8000-000000000000"
+    connected.execute(f"%aeron connect chatzy --chatbot-id {agent} {chatzy}", "c2")
+    run = connected.execute(f"%aeron record {file} --mode check", "c3")
+    assert "0 of 1 answers are the same" in run.text
+    assert "not asked" in run.text
 
 
 def replayed(folder: Path, recording: Path, *notebooks: str) -> subprocess.CompletedProcess[str]:
