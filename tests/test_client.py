@@ -160,10 +160,10 @@ def test_a_question_is_answered(face: Face, sandbox: Sandbox, stream: bool) -> N
 
 
 def test_pieces_come_as_they_are_made(face: Face, sandbox: Sandbox) -> None:
-    """In order, and together they are the reply."""
+    """In order, and together they are the reply; those that wait for a busy reader come as one."""
     sandbox.misbehave(say=WORDS, pause=0.005)
     pieces, reply = face.pieces("Well?")
-    assert len(pieces) == 10
+    assert 1 < len(pieces) <= 10
     assert "".join(pieces) == reply.text == WORDS
 
 

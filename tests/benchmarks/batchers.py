@@ -102,6 +102,18 @@ def _aiohttp(runner: asyncio.Runner, url: str, concurrency: int) -> tuple[Ask, C
     return ask, lambda: runner.run(session.close())
 
 
+def _aiohttp_afresh(url: str, count: int, concurrency: int) -> dict[str, float]:
+    """The same with a session for each batch, as ours has: with each, all connections are made."""
+
+    def ask(count: int) -> None:
+        with asyncio.Runner() as runner:
+            one, close = _aiohttp(runner, url, concurrency)
+            runner.run(lanes(one, count, concurrency))
+            close()
+
+    return measured(ask, count, concurrency)
+
+
 def _httpx(many: bool) -> Callable[[str, int, int], dict[str, float]]:
     def make(runner: asyncio.Runner, url: str, concurrency: int) -> tuple[Ask, Callable[[], Any]]:
         import httpx
@@ -164,6 +176,7 @@ def _ours(stream: bool) -> Callable[[str, int, int], dict[str, float]]:
 BATCHERS: dict[str, Callable[[str, int, int], dict[str, float]]] = {
     "raw asyncio streams": with_loop(_raw),
     "aiohttp alone": with_loop(_aiohttp),
+    "aiohttp, connecting anew": _aiohttp_afresh,
     "ask_many": _ours(True),
     "ask_many, not streamed": _ours(False),
     "an httpx.AsyncClient for each lane": _httpx(True),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from batch_server import LATENCY, running_batch_server
 from batchers import BATCHERS
-from measure import Measure, interleaved
+from measure import Measure, interleaved, ratio
 
 TITLE = "Many prompts: requests of 50 ms each, CPU of the client's process"
 
@@ -24,7 +24,8 @@ MOST = {16: (1.3, 1.6), 64: (2.2, 1.6), 512: (None, None)}
 
 
 def run(quick: bool) -> list[Measure]:
-    """All contenders at 64, ours at 16 and 512 too; and whether more rows cost more each."""
+    """All contenders at 64, the fast ones at 16 and 512 too; and whether more rows, or more at
+    once, cost more each."""
     count, rounds = (300, 1) if quick else (1000, 3)
     measures = []
     with running_batch_server() as url:
@@ -35,6 +36,7 @@ def run(quick: bool) -> list[Measure]:
             slow = {name: fast.pop(name) for name in SLOW if name in fast}
             found = interleaved(fast, rounds) | (interleaved(slow, 1) if slow else {})
             measures += _rows(work, found, count, concurrency)
+        measures += _at_512(url, count, rounds)
         measures += _growth(url, quick)
     return measures
 
@@ -68,6 +70,33 @@ def _rows(work: str, found: dict, count: int, concurrency: int) -> list[Measure]
         most_wall, most_cpu = MOST[concurrency] if name == "ask_many" else (None, None)
         measures.append(Measure(work, f"{name}: time", wall, "x the ideal", most_wall))
         measures.append(Measure(work, f"{name}: CPU", cpu, "ms a request", most_cpu))
+    return measures
+
+
+def _at_512(url: str, count: int, rounds: int) -> list[Measure]:
+    """CPU for a request with 512 at once, as a multiple of that with 64 at once.
+
+    Each connection has as many requests in both: of 1,000 requests with 512 at once, a good half is
+    the first of its connection, and making that is what costs.
+    """
+    counts = {64: count, 512: 8 * count}
+    found = interleaved(
+        {
+            (name, concurrency): _call(name, url, counts[concurrency], concurrency)
+            for name in ("ask_many", "aiohttp, connecting anew")
+            for concurrency in counts
+        },
+        rounds,
+    )
+    cpu = {
+        key: [one["cpu"] / counts[key[1]] * 1000 for one in values] for key, values in found.items()
+    }
+    work = f"{counts[512]:,} requests, 512 at once, against {count:,}, 64 at once"
+    measures = []
+    for name, most in (("ask_many", 1.0), ("aiohttp, connecting anew", None)):
+        value = ratio(cpu[name, 512], cpu[name, 64])
+        note = f"{statistics.median(cpu[name, 512]):.2f} ms a request"
+        measures.append(Measure(work, f"{name}: CPU a request", value, "x", most, note))
     return measures
 
 
