@@ -27,6 +27,12 @@ WAYS = (
     "AERON_CLIENT_SECRET in the environment; or run `%aeron login` and type them hidden."
 )
 
+_WAYS = {
+    "aeronpay": WAYS,
+    "chatzy": "Name the agent: `%aeron connect chatzy --chatbot-id UUID`, or set "
+    "CHATZY_CHATBOT_ID; `%aeron connect sandbox --service chatzy` needs none.",
+}
+
 
 def find(service: str) -> dict[str, str] | None:
     """The credentials for ``service``: the environment's, else the keyring's, else None."""
@@ -80,10 +86,10 @@ def ask(service: str) -> dict[str, str]:
                 answers[name] = getpass.getpass(f"{prompt}: ").strip()
         except (EOFError, NotImplementedError, getpass.GetPassWarning):
             raise CredentialsError(
-                f"There are no credentials for {service}, and nobody can be asked here.", hint=WAYS
+                f"There is no {prompt}, and nobody can be asked for it here.", hint=_WAYS[service]
             ) from None
         if not answers[name]:
-            raise CredentialsError(f"The {prompt} was left empty.", hint=WAYS)
+            raise CredentialsError(f"The {prompt} was left empty.", hint=_WAYS[service])
     return answers
 
 
@@ -93,15 +99,19 @@ def store(service: str, values: dict[str, Any]) -> None:
     Raises
     ------
     CredentialsError
-        This machine has no keyring, or it is locked.
+        This machine has no keyring, or it is locked, or it does not keep what it is given.
     """
     import keyring
     from keyring.errors import KeyringError
 
+    written = json.dumps(values)
     try:
-        keyring.set_password(APPLICATION, service, json.dumps(values))
+        keyring.set_password(APPLICATION, service, written)
+        kept = keyring.get_password(APPLICATION, service)
     except KeyringError as error:
-        raise _no_keyring(error) from None
+        raise _no_keyring(service, type(error).__name__) from None
+    if kept != written:  # a keyring that was switched off takes everything and keeps nothing
+        raise _no_keyring(service, "it keeps nothing")
 
 
 def forget(service: str) -> bool:
@@ -120,12 +130,13 @@ def forget(service: str) -> bool:
     except PasswordDeleteError:
         return False
     except KeyringError as error:
-        raise _no_keyring(error) from None
+        raise _no_keyring(service, type(error).__name__) from None
     return True
 
 
-def _no_keyring(error: Exception) -> CredentialsError:
+def _no_keyring(service: str, reason: str) -> CredentialsError:
+    variables = " and ".join(variable for _, variable, _ in FIELDS[service])
     return CredentialsError(
-        f"The system keyring cannot be used ({type(error).__name__}).",
-        hint="Set AERON_CLIENT_ID and AERON_CLIENT_SECRET in the environment instead.",
+        f"The system keyring cannot be used ({reason}).",
+        hint=f"Set {variables} in the environment instead.",
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Bool, Float, TraitError, Unicode, validate
 
-from aeron_magic.errors import AeronError
+from aeron_magic.errors import AeronError, Interrupted
 from aeron_magic.jupyter.frontend import CellKeys, has_kernel, notebook
 
 if TYPE_CHECKING:
@@ -196,7 +196,11 @@ class _Magic:
 
 
 class _Failing:
-    """Remembers an error for ``%aeron error`` on its way to the cell, which it fails."""
+    """Remembers an error for ``%aeron error`` on its way to the cell, which it fails.
+
+    The stop button, where a command does not take it up itself, fails the cell as shortly: while
+    credentials are typed, or the service is waited for.
+    """
 
     def __init__(self, magics: AeronMagics) -> None:
         self._magics = magics
@@ -210,3 +214,5 @@ class _Failing:
             error.redact(session.secrets)
             session.last_error = error
             error.__suppress_context__ = True
+        elif isinstance(error, KeyboardInterrupt):
+            raise Interrupted("Stopped.", hint="Run the cell again when you like.") from None
