@@ -9,8 +9,12 @@ from aeron_magic.jupyter.table import TABLE, Option, Table, as_typed
 
 __all__ = ["help_text", "reference_markdown"]
 
-WIDTH = 100
-"""Characters of the longest line of the help."""
+WIDTH = 84
+"""Characters of the longest line of the help: JupyterLab breaks lines that its cell has no room
+for, and beside its file browser that is little more."""
+
+_MARGIN = 26
+"""Where the help of an option begins."""
 
 
 def _explained(option: Option) -> str:
@@ -25,7 +29,11 @@ def help_text(table: Table = TABLE) -> str:
     """Return the manual as plain text: for ``%aeron help``, ``%aeron?`` and ``%%aeron?``."""
     lines = [f"{table.question.usage}    {table.question.help}", ""]
     for option in table.question.options:
-        lines += _wrapped(f"  {', '.join(_all_flags(option)):<24} {_explained(option)}", 27)
+        flags = f"  {', '.join(_all_flags(option))}"
+        if len(flags) >= _MARGIN:  # on a line of its own
+            lines.append(flags)
+            flags = ""
+        lines += _wrapped(f"{flags:<{_MARGIN}}{_explained(option)}", _MARGIN)
     lines += ["", "%aeron    one line, one command", ""]
     for entry in table.commands:
         lines += [f"  {entry.usage}", *_wrapped(f"      {entry.help}", 6)]

@@ -65,7 +65,8 @@ def comparison(line: Sequence[Turn], messages: Sequence[Message]) -> str:
     """Where our line of turns and the service's messages differ, as Markdown."""
     different = differences(line, messages)
     if not different:
-        return f"The service has the same {len(messages)} messages."
+        count = len(messages)
+        return f"The service has the same {count} message{'s' * (count != 1)}."
     return "The service has it otherwise:\n\n" + "\n".join(
         f"- message {number}: here {cell(repr(here), 60)}, at the service {cell(repr(there), 60)}"
         for number, here, there in different

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -18,7 +19,13 @@ __all__ = [
     "show_said",
     "show_table",
     "table",
+    "unmarked",
 ]
+
+_SPECIAL = r"\`*_[]<>|~$#&!"
+"""Characters that may mean something in Markdown."""
+
+_MARKS = re.compile(rf"\\([{re.escape(_SPECIAL)}])|`|\*\*")
 
 
 def publish(
@@ -49,7 +56,12 @@ def show_markdown(text: str, shell: Any, plain: str | None = None) -> None:
 
 def show_said(text: str, shell: Any) -> None:
     """Show a sentence of ours; a terminal needs no marks around what is to be typed."""
-    show_markdown(text, shell, text.replace("`", ""))
+    show_markdown(text, shell, unmarked(text))
+
+
+def unmarked(text: str) -> str:
+    """Our own Markdown as plain text: without back-ticks, and without what :func:`cell` adds."""
+    return _MARKS.sub(r"\1", text)
 
 
 def show_table(
@@ -60,7 +72,7 @@ def show_table(
     In plain text its columns are aligned, and each text is cut so that a row fits a line.
     """
     markdown = "\n\n".join(filter(None, [table(head, rows), below]))
-    plain = "\n\n".join(filter(None, [aligned(head, rows), below.replace("`", "")]))
+    plain = "\n\n".join(filter(None, [aligned(head, rows), unmarked(below)]))
     show_markdown(markdown, shell, plain)
 
 
@@ -95,7 +107,7 @@ def cell(text: object, width: int = 0) -> str:
     line = " ".join(clean(str(text)).split())
     if width and len(line) > width:
         line = line[: width - 1] + "…"
-    return "".join(f"\\{c}" if c in r"\`*_[]<>|~$#&!" else c for c in line)
+    return "".join(f"\\{c}" if c in _SPECIAL else c for c in line)
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]], width: int = 80) -> str:

@@ -7,7 +7,7 @@ import pytest
 from aeron_magic.book import Book
 from aeron_magic.history import Stored
 from aeron_magic.jupyter.overview import conversation_rows, handles, tree_text, turn_rows
-from aeron_magic.jupyter.show import aligned
+from aeron_magic.jupyter.show import aligned, cell, unmarked
 from aeron_magic.reply import Reply
 from aeron_magic.turns import Tree
 
@@ -94,3 +94,10 @@ def test_a_plain_table_is_as_wide_as_its_texts_and_no_wider_than_a_line() -> Non
     assert all(len(line) <= 80 for line in wide.splitlines())
     assert "y" * 20 in wide
     assert "\x1b" not in wide
+
+
+def test_what_is_escaped_for_markdown_is_not_in_plain_text() -> None:
+    """Nor are back-ticks around what is to be typed."""
+    assert unmarked(f"`%aeron tree` has **2** of {cell('[a_b] * `c`')}") == (
+        "%aeron tree has 2 of [a_b] * `c`"
+    )

@@ -21,8 +21,17 @@ def test_the_help_names_every_command_option_and_choice() -> None:
         assert entry.help.replace("`", "") in text
 
 
+def test_what_an_option_does_stands_in_a_column() -> None:
+    """Also where the option itself takes more room than there is before it."""
+    lines = help_text().splitlines()
+    options = lines[2 : lines.index("", 2)]
+    assert {line[24:26].strip() for line in options if len(line) > 30} == {""}
+    assert {line[26:27] == " " for line in options if len(line) > 30} == {False}
+
+
 def test_the_help_fits_a_terminal() -> None:
-    assert max(map(len, help_text().splitlines())) <= 100
+    lines = help_text().splitlines()
+    assert max(map(len, lines)) <= 84
 
 
 def test_the_reference_names_every_command_and_option() -> None:
