@@ -52,7 +52,7 @@ WORKS = (
     Work("3,000 chunks, 100/s", "markdown/3000/100", 25, has_lag=True),
     Work("one code block, 10,000 chunks at once", "code/10000/one", 2.0),
     Work("one code block, 2,000 chunks, 500/s", "code/2000/500", 12, has_lag=True),
-    Work("one table, 2,000 chunks, 500/s", "table/2000/500", None, has_lag=True),
+    Work("one table, 2,000 chunks, 500/s", "table/2000/500", 12, has_lag=True),
     Work("bursts of 20 chunks, pauses of 0.8 s", "markdown/200/bursts", None, has_lag=True),
 )
 CHATLAB = "AERON_BENCH_CHATLAB"
