@@ -77,7 +77,7 @@ def refusal(
         wait = answer.headers.get("retry-after") if answer else None
         after = f" It asks for a pause of {wait} s." if wait and wait.isdecimal() else ""
         return RateLimited(
-            f"Too many requests.{after}", hint="Wait a little, then run the cell again.", **facts
+            f"Too many requests.{after}", hint="Wait a little, then ask again.", **facts
         )
     if 300 <= status < 400:
         return UnexpectedAnswer(
@@ -96,7 +96,7 @@ def refusal(
     if status >= 500:
         return ServiceError(
             "The service failed.",
-            hint="It is not your question's fault: run the cell again in a moment.",
+            hint="It is not your question's fault: ask again in a moment.",
             **facts,
         )
     if status == 404 and said is None:
@@ -153,6 +153,6 @@ def perhaps_accepted(reason: str, service_message: str | None = None) -> Incompl
     return IncompleteReply(
         f"The answer was cut off before the service named the reply ({reason}). "
         "The question may have been accepted.",
-        hint="Run the cell again to ask once more; that may be charged a second time.",
+        hint="Ask again if you want to; that may be charged a second time.",
         service_message=service_message,
     )

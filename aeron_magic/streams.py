@@ -68,7 +68,7 @@ class Run(Generic[T]):
         self.end("interrupted")
         error = Interrupted(
             "The question was interrupted; what had come is kept.",
-            hint="Run the cell again to ask once more.",
+            hint="Ask again if you want the whole reply.",
         )
         self.explain(error)
         return error

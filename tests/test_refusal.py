@@ -131,3 +131,10 @@ def test_doubt_is_told_with_its_price() -> None:
     assert "reset" in str(error)
     assert "charged" in error.hint
     assert error.service_message == "words"
+
+
+@pytest.mark.parametrize("status", [400, 404, 429, 500, 503])
+def test_hints_fit_cells_panels_and_scripts(status: int) -> None:
+    """Who asks in the panel or from Python has no cell to run again."""
+    for error in (refusal(status, {"message": "no"}, URL), perhaps_accepted("cut")):
+        assert "cell" not in error.hint

@@ -19,6 +19,7 @@ from aeron_magic.jupyter.session import Asked, Session
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magic import AeronMagics
     from aeron_magic.jupyter.output import Output
+    from aeron_magic.reply import Reply
 
 __all__ = ["ask", "output_for", "watch_to_end"]
 
@@ -105,13 +106,21 @@ def finish(
     if reply.status == "interrupted":  # by the kernel's interrupt, or by Stop in the panel
         error = Interrupted(
             "The question was interrupted; what had come is kept.",
-            hint="Run the cell again to ask once more.",
+            hint=_after_a_stop(reply),
             context_token=reply.context_token,
             partial=reply.text,
         )
     if error is not None:
         error.partial_shown = seen
         raise error
+
+
+def _after_a_stop(reply: Reply) -> str:
+    """What can be done for a reply that was stopped: the service may have gone on with it."""
+    again = "Ask again if you want the whole reply; that may be charged a second time."
+    if reply.service != "aeronpay" or reply.context_token is None:
+        return again
+    return f"`%aeron fetch {reply.context_token}` shows what the service has made of it. {again}"
 
 
 def watch_to_end(running: Running, output: Output, label: str) -> bool:
@@ -165,8 +174,10 @@ def show_dry_run(session: Session, question: Question, shell: Any) -> None:
     from aeron_magic.jupyter.show import fenced, show_markdown
 
     connection = session.connected()
+    connection.settings.refuse_secret(question.text)
     request = connection.client.service.create(question)
     headers = "".join(f"{name}: [hidden]\n" for name in request.headers)
     body = json.dumps(request.json, indent=2, ensure_ascii=False)
     text = f"{request.method} {request.url}\n{headers}\n{body}"
-    show_markdown(f"Nothing was sent. This would be:\n\n{fenced(text)}", shell)
+    said = "Nothing was sent. This would be:"
+    show_markdown(f"{said}\n\n{fenced(text)}", shell, f"{said}\n\n{text}")

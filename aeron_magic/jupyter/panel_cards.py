@@ -21,7 +21,7 @@ from aeron_magic.reply import Reply
 from aeron_magic.scrub import clean
 from aeron_magic.turns import ONE_LINE, Tree, Turn
 
-__all__ = ["SERVICES", "cards", "key_of", "leaf_below", "line_to", "problem_of"]
+__all__ = ["SERVICES", "TWICE", "cards", "key_of", "leaf_below", "line_to", "problem_of"]
 
 SERVICES = {"aeronpay": "AeronPay", "chatzy": "Chatzy"}
 """What the services are called."""
@@ -93,23 +93,36 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
             hint="",
             actions=[*actions, "again"],
         )
-    if isinstance(error, TokenError | UsageError):
+    hint = clean(error.hint)
+    if isinstance(error, TokenError):
+        actions, hint = [], "Begin a new chat, or edit a question further up."
+    elif isinstance(error, UsageError):
         actions = []
-    elif isinstance(error, UnexpectedAnswer) or not isinstance(error, _NOT_TAKEN):
-        actions.append("again")
-    else:
+    elif _surely_not_taken(error):
         actions = ["retry"]
+    else:
+        actions.append("again")
+        if "charged" not in hint:
+            hint = f"{hint} {TWICE}".lstrip()
     return Problem(
         kind="error",
         title=clean(error.message),
         said=clean(error.service_message or ""),
-        hint=clean(error.hint),
+        hint=hint,
         actions=actions,
     )
 
 
-_NOT_TAKEN = (Unreachable, ServiceError, FailedReply)
-"""After these the service surely owes no reply, and asking again is safe."""
+TWICE = "If the service has taken the question up already, asking again may be charged twice."
+"""Is said where asking again is the reader's choice, unless the error says it already."""
+
+
+def _surely_not_taken(error: AeronError) -> bool:
+    """Whether the service surely owes no reply, so that asking again is safe."""
+    if isinstance(error, ServiceError):
+        broken = isinstance(error, UnexpectedAnswer) or (error.status_code or 0) >= 500
+        return not broken
+    return isinstance(error, Unreachable | FailedReply)
 
 
 def cards(

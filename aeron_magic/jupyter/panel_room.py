@@ -17,6 +17,7 @@ from aeron_magic.jupyter.panel_growth import Growth, countable
 from aeron_magic.jupyter.panel_protocol import About, Card, Introduction, Problem, Word
 from aeron_magic.jupyter.running import Running
 from aeron_magic.render import to_html
+from aeron_magic.scrub import clean
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.session import Asked, Session
@@ -385,10 +386,8 @@ class Room:
 
 def trouble(error: AeronError, request: str = "") -> Word:
     """The word for something that is wrong and concerns no turn."""
-    problem = problem_of(error, None, "")
-    assert problem is not None
-    hint = problem["hint"] or problem["said"]
-    return {"type": "trouble", "title": problem["title"], "hint": hint, "request": request}
+    title, hint = clean(error.message), clean(error.hint or error.service_message or "")
+    return {"type": "trouble", "title": title, "hint": hint, "request": request}
 
 
 def unexpected(error: Exception) -> AeronError:

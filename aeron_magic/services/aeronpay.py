@@ -325,7 +325,7 @@ def _refuse(answer: Answer, url: str) -> NoReturn:
     except ServiceError as error:
         if answer.status >= 500 and not not_accepted(answer):
             error.hint = (
-                "Run the cell again in a moment. If the question was accepted all the same, "
+                "Ask again in a moment. If the question was accepted all the same, "
                 "that may be charged a second time."
             )
         raise
@@ -349,7 +349,7 @@ def _accepted(
     if body.get("response_status") == "failed" or event.endswith("_failed") or (refused and begun):
         raise FailedReply(
             "The service could not answer.",
-            hint="Run the cell again, or put the question another way.",
+            hint="Ask again, or put the question another way.",
             status_code=_number(body.get("status_code")),
             service_message=_text(body.get("message")),
             context_token=token,

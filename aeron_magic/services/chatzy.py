@@ -327,13 +327,13 @@ class _Reading:
             text = signal.removeprefix(ERROR).removeprefix(":").strip()
             return FailedReply(
                 "The agent could not answer.",
-                hint="Run the cell again, or put the question another way.",
+                hint="Ask again, or put the question another way.",
                 service_message=text or _text(said.get("message")),
             )
         if signal in OVERFLOWS:
             return IncompleteReply(
                 f"The reply was cut short: the model's context became full {OVERFLOWS[signal]}.",
-                hint="Ask for less at once, or begin a new conversation with -n.",
+                hint="Ask for less at once, or begin a new conversation.",
                 service_message=signal,
             )
         if signal in RESTRICTIONS:
@@ -348,7 +348,7 @@ class _Reading:
             return _incomplete("it gave nothing", "the server has no more of the reply")
         return FailedReply(
             "The agent found no message to answer.",
-            hint="Run the cell again; if it stays so, begin a new conversation with -n.",
+            hint="Ask again; if it stays so, begin a new conversation.",
             service_message=signal,
         )
 

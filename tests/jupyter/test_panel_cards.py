@@ -9,12 +9,14 @@ from aeron_magic.errors import (
     AuthenticationError,
     FailedReply,
     IncompleteReply,
+    ServiceError,
     TokenError,
     UnexpectedAnswer,
     Unreachable,
     UsageError,
 )
-from aeron_magic.jupyter.panel_cards import cards, leaf_below, line_to, problem_of
+from aeron_magic.jupyter.panel_cards import TWICE, cards, leaf_below, line_to, problem_of
+from aeron_magic.refusal import perhaps_accepted
 from aeron_magic.reply import Reply
 from aeron_magic.turns import Place, Tree, Turn
 
@@ -92,6 +94,8 @@ def test_one_line_services_have_no_branches() -> None:
         (FailedReply("no"), ["retry"]),
         (IncompleteReply("no"), ["fetch", "again"]),
         (UnexpectedAnswer("no"), ["again"]),
+        (ServiceError("no", status_code=400), ["retry"]),
+        (ServiceError("no", status_code=502), ["again"]),
         (TokenError("no"), []),
         (UsageError("no"), []),
         (None, ["fetch", "again"]),
@@ -104,6 +108,24 @@ def test_what_can_be_done(error: AeronError | None, actions: list[str]) -> None:
     problem = problem_of(error, reply, "aeronpay")
     assert problem is not None
     assert problem["actions"] == actions
+
+
+def test_that_it_may_be_charged_twice_is_said_once() -> None:
+    """What the service may have taken up is asked again by somebody who knows the price."""
+    said = problem_of(perhaps_accepted("cut"), None, "aeronpay")
+    assert said is not None
+    assert said["hint"] == "Ask again if you want to; that may be charged a second time."
+    silent = problem_of(UnexpectedAnswer("no", hint="Check the address."), None, "aeronpay")
+    assert silent is not None
+    assert silent["hint"] == f"Check the address. {TWICE}"
+
+
+def test_an_expired_token_has_a_way_on_in_the_panel() -> None:
+    """The options that a cell would take are nothing that a panel has."""
+    problem = problem_of(TokenError("expired", hint="Begin anew with -n."), None, "aeronpay")
+    assert problem is not None
+    assert "-n" not in problem["hint"]
+    assert "new chat" in problem["hint"]
 
 
 def test_a_whole_reply_is_no_problem() -> None:

@@ -295,7 +295,6 @@ export class TurnView {
             }),
           )
         : null,
-      problem.actions.includes("again") && !stopped ? line(twice, "ap-hint") : null,
     );
   }
 }
