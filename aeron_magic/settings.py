@@ -12,7 +12,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from aeron_magic.errors import CredentialsError, UsageError
+from aeron_magic.errors import CredentialsError, UsageError, ValueRefused
 
 __all__ = ["DEFAULTS", "SERVICES", "ServiceName", "Settings", "positive", "resolve"]
 
@@ -21,6 +21,9 @@ ServiceName = Literal["aeronpay", "chatzy"]
 SERVICES: tuple[ServiceName, ...] = ("aeronpay", "chatzy")
 
 LONGEST_TIME = 1e6
+
+LONG = 12
+"""Characters from which on a secret is no word that a question may hold by chance."""
 
 DEFAULTS = {
     # The vendor's reference also shows https://api.aeronpay.in/api/serviceapi-prod/api/ai.
@@ -75,6 +78,20 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown, recorded or sent inside a prompt."""
         return (self.client_secret,) if self.client_secret else ()
+
+    def refuse_secret(self, question: str) -> None:
+        """Refuse a question that holds a secret, wherever in it that stands.
+
+        Raises
+        ------
+        ValueRefused
+            It does. A secret shorter than ``LONG`` does not count.
+        """
+        if any(len(secret) >= LONG and secret in question for secret in self.secrets):
+            raise ValueRefused(
+                "The question contains a configured secret, which is never sent as text.",
+                hint="Take it out: what is saved with it gives it away.",
+            )
 
 
 def resolve(

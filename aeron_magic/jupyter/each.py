@@ -20,7 +20,7 @@ from aeron_magic.errors import Interrupted, UsageError
 from aeron_magic.flow import Question
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.line import Options
-from aeron_magic.jupyter.show import show_markdown, table
+from aeron_magic.jupyter.show import aligned, show_markdown, table, unmarked
 from aeron_magic.recording import Recorder
 from aeron_magic.settings import Settings
 
@@ -33,6 +33,9 @@ __all__ = ["ask_each", "connection", "watched"]
 CONCURRENCY = 8
 SHOWN = 5
 """Rows that the cell shows; all are in the variable."""
+
+ANSWERS = ("item", "reply", "status")
+FAILURES = ("error", "rows", "the first of them, from 0")
 
 
 def connection(session: Session) -> tuple[Settings, Recorder | None]:
@@ -63,6 +66,7 @@ def ask_each(magics: AeronMagics, options: Options, text: str, key: str | None) 
     settings, recorder = connection(session)
     if options.timeout is not None:
         settings = replace(settings, timeout=options.timeout)
+    settings.refuse_secret(text)
     items = _items(shell, options.each or "")
     namespace = {} if options.raw else shell.user_ns
     template = _raw(text) if options.raw else text
@@ -149,12 +153,17 @@ def _show(magics: AeronMagics, options: Options, rows: Sequence[Row]) -> None:
         from IPython.display import clear_output
 
         clear_output(wait=True)  # type: ignore[no-untyped-call]  # the bar has done its work
-    parts = [_summary(rows, options.out), *_failures(rows)]
+    summary, failures = _summary(rows, options.out), _failures(rows)
+    parts, plain = [summary], [unmarked(summary)]
+    if failures:
+        parts.append(table(FAILURES, failures, 200))
+        plain.append(aligned(FAILURES, failures))
     if rows:
         shown = [(_short(row.item), _short(row.reply or ""), row.status) for row in rows[:SHOWN]]
         more = f"\n\n(first {SHOWN} of {len(rows):,} rows)" if len(rows) > SHOWN else ""
-        parts.append(table(("item", "reply", "status"), shown) + more)
-    show_markdown("\n\n".join(parts), shell)
+        parts.append(table(ANSWERS, shown) + more)
+        plain.append(aligned(ANSWERS, shown) + more)
+    show_markdown("\n\n".join(parts), shell, "\n\n".join(plain))
 
 
 def _summary(rows: Sequence[Row], out: str | None) -> str:
@@ -169,17 +178,16 @@ def _summary(rows: Sequence[Row], out: str | None) -> str:
     return f"{', '.join(said)}.{where}{again}"
 
 
-def _failures(rows: Sequence[Row]) -> list[str]:
-    """A table of what went wrong, each kind once."""
+def _failures(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """What went wrong, each kind once, with the columns ``FAILURES``."""
     kinds: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         if row.error is not None:
             kinds.setdefault(f"{type(row.error).__name__}: {row.error}", []).append(number)
-    lines = [
+    return [
         (error, f"{len(numbers):,}", ", ".join(map(str, numbers[:SHOWN])))
         for error, numbers in list(kinds.items())[:SHOWN]
     ]
-    return [table(("error", "rows", "the first of them, from 0"), lines, 200)] if lines else []
 
 
 def _short(value: object) -> str:

@@ -59,10 +59,16 @@ NOTES = {
     "complete": "",
 }
 
+EMPTY = {"complete": "The reply is empty.", "failed": "", "interrupted": "", "incomplete": ""}
+"""In place of those, where there is no text; the error says how it ended."""
+
 
 def note(reply: Reply, metadata: Mapping[str, Any] | None = None) -> str:
     """What has to be said of a reply besides its text: how it ended, and ``notes``."""
-    return " ".join([NOTES[reply.status], *(metadata or {}).get("notes", ())]).strip()
+    ended = NOTES[reply.status]
+    if not reply.text.strip():
+        ended = EMPTY.get(reply.status, ended)
+    return " ".join([ended, *(metadata or {}).get("notes", ())]).strip()
 
 
 class Output(Protocol):

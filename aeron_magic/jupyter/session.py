@@ -214,8 +214,14 @@ class Session:
             As they were given to :meth:`place`.
         origin
             See :class:`Asked`.
+
+        Raises
+        ------
+        ValueRefused
+            The question holds a secret that is in use.
         """
         connection = self.connected()
+        connection.settings.refuse_secret(text)
         recorder = self.connector.recorder
         if recorder is not None and place.token and place.parent is not None:
             line = [(turn.question, turn.images) for turn in place.parent.line()]

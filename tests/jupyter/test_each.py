@@ -74,8 +74,11 @@ def test_the_cell_ends_as_one_output(kernel: Kernel) -> None:
     """No bar is left behind, and the summary says where the result is."""
     run = kernel.execute(ASK, "each-2")
     (output,) = run.outputs
-    assert "3 of 3 rows answered. The result is in `labels`." in output["data"]["text/plain"]
+    assert "3 of 3 rows answered. The result is in labels." in output["data"]["text/plain"]
     assert "<table" in output["data"]["text/html"]
+    plain = output["data"]["text/plain"].splitlines()
+    assert any(line.split() == ["item", "reply", "status"] for line in plain)
+    assert not any(line.startswith("|") or "\\" in line for line in plain)
 
 
 def test_again_asks_nothing_and_new_asks_all(kernel: Kernel, service: Sandbox) -> None:
@@ -92,7 +95,7 @@ def test_a_failed_row_fails_alone_and_is_asked_again(kernel: Kernel, service: Sa
     service.faults = Faults(refuse=(Refusal("create-response", 400, message="too rude"),))
     run = kernel.execute(ASK, "each-4")
     assert run.status == "ok"
-    assert "2 of 3 rows answered, **1 not whole**" in run.text
+    assert "2 of 3 rows answered, 1 not whole" in run.text
     assert "ServiceError" in run.text
     assert kernel.value("sorted(labels.status)") == ["complete", "complete", "failed"]
     assert kernel.value("labels.error.notna().sum().item()") == 1

@@ -307,3 +307,44 @@ def test_a_question_on_one_line_may_end_with_a_question_mark(
     """IPython would take it for a wish for help."""
     kernel.execute("%aeron ask -q What is a token?")
     assert service.log[-1].body["user"]["text"] == "What is a token?"
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        f"%%aeron\nMy key is {SECRET}, is that good?",
+        f"%%aeron --raw\n{SECRET}",
+        f"%%aeron --dry-run\n{SECRET}",
+        f"%%aeron --each [1]\n{SECRET}",
+        f"%aeron ask Is {SECRET} good?",
+    ],
+)
+def test_a_secret_typed_into_a_question_stays_here(
+    kernel: Kernel, service: Sandbox, cell: str
+) -> None:
+    """It is neither sent nor repeated."""
+    run = kernel.execute(cell)
+    assert run.of("error")[0].content["ename"] == "ValueRefused"
+    assert SECRET not in str(run.outputs)
+    assert not service.log.of("create-response")
+
+
+def test_a_stopped_reply_can_be_fetched_where_its_token_is_known(
+    kernel: Kernel, service: Sandbox
+) -> None:
+    """The service goes on with it; the error says how to see it."""
+    service.misbehave(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
+    run = kernel.start("%%aeron -o partial\nDrip")
+    kernel.wait(run, lambda now: "drip3" in str(now.outputs))
+    kernel.interrupt()
+    kernel.finish(run)
+    token = kernel.value("partial.context_token")
+    assert f"`%aeron fetch {token}`" in "\n".join(run.of("error")[0].content["traceback"])
+
+
+def test_an_empty_reply_is_said_to_be_one(kernel: Kernel, service: Sandbox) -> None:
+    """A blank cell would look like a fault."""
+    service.misbehave(say="")
+    (output,) = kernel.execute("%%aeron\nSay nothing").outputs
+    assert "The reply is empty." in output["data"]["text/plain"]
+    assert "The reply is empty." in output["data"]["text/html"]

@@ -102,3 +102,20 @@ def test_a_failure_is_a_short_block(terminal: Terminal, sandbox: Sandbox) -> Non
     assert "→" in shown
     assert "Traceback" not in shown
     assert "hush" not in shown + terminal.run("%aeron error") + terminal.run("%aeron")
+
+
+def test_ctrl_c_where_a_secret_is_typed_is_a_short_block(terminal: Terminal) -> None:
+    """It takes the question back, and no more."""
+    terminal.start("%aeron login")
+    terminal.expect("client-id: ")
+    terminal.interrupt()
+    shown = terminal.finish()
+    assert "Interrupted: Stopped." in shown
+    assert "Traceback" not in shown
+    assert "getpass" not in shown
+
+
+def test_nothing_is_said_of_text_that_never_came(terminal: Terminal, sandbox: Sandbox) -> None:
+    """A refusal is the error alone."""
+    sandbox.misbehave(refuse=(Refusal("create-response", 401),))
+    assert "what had come" not in terminal.run("%%aeron\nHello")
