@@ -94,10 +94,14 @@ def _nothing(tree: Tree) -> str:
 def _remote(magics: AeronMagics, tree: Tree, newest_first: bool) -> None:
     """The conversation as the service keeps it, and where ours differs."""
     session = magics.session
-    newest = tree.head.token if tree.head is not None else None
-    token = session.newest_token() if tree is session.tree else newest
+    newest = tree.head or tree.newest  # a conversation that is begun anew has no head as yet
+    known = newest.token if newest is not None else None
+    token = session.newest_token() if tree is session.tree else known
     if token is None:
-        raise UsageError("No turn of this conversation has a whole reply.")
+        raise UsageError(
+            "No turn of this conversation has a whole reply.",
+            hint="`%aeron history` (without --remote) shows what is kept here.",
+        )
     messages = session.remote_history(token)
     head = tree.by_token(token)
     below = "The newest token is not from a turn of this conversation."
@@ -127,6 +131,11 @@ def export(magics: AeronMagics, command: Command) -> None:
     if running and path.resolve() == Path(running).resolve():
         raise UsageError(
             "That file is the notebook that is running.", hint="Export to another name."
+        )
+    if not session.tree.turns:  # or it would replace an export of before
+        raise UsageError(
+            f"There is nothing to export: the conversation {session.tree.name!r} has no turns.",
+            hint="`%aeron use NAME` switches to another one; `%aeron conversations` lists them.",
         )
     connection = session.connection
     sandbox = connection is not None and connection.sandbox

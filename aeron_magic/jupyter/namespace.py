@@ -44,7 +44,7 @@ class TokenVariable:
             return None
         if not isinstance(value, str):
             raise UsageError(
-                f"context_token is a {type(value).__name__}, and no token.",
+                f"context_token holds no token, but something of type {type(value).__name__}.",
                 hint="Assign a token (`reply.context_token`), or None to begin anew.",
             )
         return value.strip()

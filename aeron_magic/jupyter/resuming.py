@@ -51,10 +51,16 @@ def past(session: Session, notebook: str | None) -> list[Stored]:
 
 
 def found(session: Session, name: str | None) -> Stored | None:
-    """The conversation of an earlier kernel that is meant: this notebook's newest, or by name."""
+    """The conversation of an earlier kernel that is meant, by name or this notebook's newest.
+
+    Where there is a connection, the newest is one that can be taken up over it, if there is one.
+    """
     own = past(session, session.notebook)
     if name is None:
-        return own[0] if own and session.notebook else None
+        if not session.notebook:
+            return None
+        here = [stored for stored in own if _at_hand(session, stored)]
+        return next(iter(here or own), None)
     for some in (own, past(session, None)):
         for stored in some:
             if name in (stored.name, f"{stored.name}#{stored.id}"):
@@ -127,6 +133,14 @@ def _held(session: Session, name: str | None) -> Tree:
     )
 
 
+def _at_hand(session: Session, stored: Stored) -> bool:
+    """Whether the conversation can be taken up without connecting elsewhere."""
+    connection = session.connection
+    return connection is None or (
+        connection.sandbox if stored.sandbox else connection.settings.address == stored.address
+    )
+
+
 def _connect(session: Session, stored: Stored) -> bool:
     """Connect to where the conversation was held; whether that is still there.
 
@@ -142,9 +156,10 @@ def _connect(session: Session, stored: Stored) -> bool:
         if connection is not None and not connection.sandbox:
             raise _elsewhere(stored, "connect sandbox")
         return False
-    if connection is not None:
-        raise _elsewhere(stored, f"connect {stored.service}")
     address, _, agent = stored.address.partition("#")
+    if connection is not None:
+        named = f" --chatbot-id {agent}" if agent else ""
+        raise _elsewhere(stored, f"connect {stored.service}{named} --base-url {address}")
     options: dict[str, Any] = {**(credentials.find(stored.service) or {}), "base_url": address}
     if agent:
         options["chatbot_id"] = agent

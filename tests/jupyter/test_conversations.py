@@ -189,8 +189,7 @@ def test_new_use_and_conversations(lab: Kernel) -> None:
         ("%aeron history nope", "no conversation 'nope'"),
         ("%aeron forget nope", "no conversation 'nope'"),
         ("%aeron resume nope", "no conversation 'nope'"),
-        ("%aeron export nope.txt", "no ending that is known"),
-        ("%aeron export no/such/folder.md", "cannot be written"),
+        ("%aeron export empty.md", "nothing to export"),
         ("%aeron ask --after nope why?", "no turn 'nope'"),
         ("%aeron ask --as 3 why?", "not a number"),
     ],
@@ -291,3 +290,36 @@ def test_an_exported_json_has_its_format_and_version(lab: Kernel, tmp_path: Path
     data = json.loads((tmp_path / "talk.json").read_text())
     assert (data["format"], data["version"]) == ("aeron-magic conversation", 1)
     assert [(turn["number"], turn["parent"]) for turn in data["turns"]] == [(1, None), (2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("%aeron export nope.txt", "no ending that is known"),
+        ("%aeron export no/such/folder.md", "cannot be written"),
+    ],
+)
+def test_an_export_that_cannot_be_written_fails_the_cell(
+    lab: Kernel, line: str, error: str
+) -> None:
+    """With what is wrong with the file."""
+    lab.execute(NOTEBOOK["one"], "one")
+    (failed,) = lab.execute(line, "x").of("error")
+    assert any(error in line for line in failed.content["traceback"])
+
+
+def test_an_empty_conversation_does_not_replace_an_export(lab: Kernel, tmp_path: Path) -> None:
+    """What an earlier kernel wrote stays."""
+    (tmp_path / "talk.md").write_text("worth keeping")
+    assert lab.execute("%aeron export talk.md", "x").status == "error"
+    assert (tmp_path / "talk.md").read_text() == "worth keeping"
+
+
+def test_a_conversation_that_is_begun_anew_is_still_at_the_service(lab: Kernel) -> None:
+    """By the token of its newest turn; one message is not several."""
+    lab.execute("%%aeron -c plots\nWhat is a branch?", "one")
+    lab.execute("%aeron new plots", "new")
+    lab.execute("%aeron use main", "use")
+    shown = lab.execute("%aeron history plots --remote", "x").text
+    assert "What is a branch?" in shown
+    assert "The service has the same 1 message." in shown

@@ -61,7 +61,7 @@ BAD_OPTIONS = {
     "--image cat.png": ("--image needs an address that begins with http", ""),
     "--image file:///etc/passwd": ("--image needs an address that begins with http", ""),
     "--image data:image/png;base64,AAAA": ("--image needs an address that begins with http", ""),
-    "--image http://me:pw@host/a": ("--image needs an address that begins with http", ""),
+    "--image http://me:pw@host/a": ("--image needs an address without a user name", ""),
     "-n --after 3": ("--new and --after contradict", "leave one of them out"),
     "-q -q": ("-q is given twice", ""),
     "-q --quiet": ("--quiet is given twice", ""),

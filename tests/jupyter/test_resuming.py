@@ -215,13 +215,31 @@ def test_a_reply_that_is_not_ready_is_fetched_later(notebook: Notebook, service:
     assert service.asked().count("late one") == 1
 
 
-def test_a_conversation_of_another_service_is_not_taken_up_here(notebook: Notebook) -> None:
+def test_the_conversation_that_goes_on_here_is_meant_and_not_a_newer_one_elsewhere(
+    notebook: Notebook,
+) -> None:
+    """A question to the sandbox in between does not stand in the way."""
+    notebook.ask("one", "a")
+    notebook.restart()
+    notebook.kernel.execute("%aeron connect sandbox", "c")
+    notebook.ask("in between", "b")
+    notebook.restart()
+    notebook.kernel.execute("%aeron connect aeronpay", "c")
+    assert "Resumed the conversation main" in notebook.kernel.execute("%aeron resume", "r").text
+    assert [turn["question"] for turn in notebook.turns] == ["one"]
+
+
+def test_a_conversation_of_another_service_is_not_taken_up_here(
+    notebook: Notebook, service: Service
+) -> None:
     """The error says where to connect."""
     notebook.ask("one", "a")
     notebook.restart()
     notebook.kernel.execute("%aeron connect sandbox", "c")
     run = notebook.kernel.execute("%aeron resume", "r")
-    assert "this kernel is connected elsewhere" in str(run.of("error"))
+    shown = "\n".join(run.of("error")[0].content["traceback"])
+    assert "this kernel is connected elsewhere" in shown
+    assert f"`%aeron connect aeronpay --base-url {service.url}/aeronpay`" in shown
     assert "%aeron connect aeronpay" in str(run.of("error"))
 
 
