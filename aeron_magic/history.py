@@ -33,7 +33,8 @@ _STORED = (
     " (SELECT count(*) FROM turn WHERE conversation = id)"
     " + (SELECT count(*) FROM attempt a WHERE a.conversation = id AND NOT EXISTS"
     " (SELECT 1 FROM turn t WHERE t.conversation = id AND t.number = a.number))"
-    " FROM conversation"
+    ", coalesce((SELECT substr(question, 1, 200) FROM turn WHERE conversation = id"
+    " ORDER BY number DESC LIMIT 1), '') FROM conversation"
 )
 _TURN = (
     "number, question, images, parent, parent_revision, started_from, tokens, cell, name, asked,"
@@ -57,10 +58,10 @@ class Stored(NamedTuple):
     service: str
     address: str
     sandbox: bool
-    used: float
-    """When it was asked something last, in seconds since the epoch."""
+    used: float  # when it was asked something last, in seconds since the epoch
     owner: str
     turns: int
+    question: str = ""  # of the newest turn, its beginning
 
 
 class Owner(NamedTuple):

@@ -124,7 +124,8 @@ def conversation_rows(book: Book, past: Sequence[Stored]) -> list[tuple[str, ...
         state = "current" if tree is book.current else ""
         rows.append((tree.name, str(len(tree.turns)), newest.question if newest else "", state))
     for stored, handle in zip(past, handles(past, book.trees), strict=True):
-        rows.append((handle, str(stored.turns), "", f"earlier: {when(stored.used)}"))
+        used = f"earlier: {when(stored.used)}"
+        rows.append((handle, str(stored.turns), stored.question, used))
     return rows
 
 

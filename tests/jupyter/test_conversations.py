@@ -323,3 +323,11 @@ def test_a_conversation_that_is_begun_anew_is_still_at_the_service(lab: Kernel) 
     shown = lab.execute("%aeron history plots --remote", "x").text
     assert "What is a branch?" in shown
     assert "The service has the same 1 message." in shown
+
+
+def test_an_earlier_conversation_is_listed_with_its_question(lab: Kernel) -> None:
+    """Else one could not tell it from the others."""
+    lab.execute("%%aeron -c plots\nWhat is a branch?", "one")
+    lab.execute("%reload_ext aeron_magic", "again")
+    listed = lab.execute("%aeron conversations", "x").text
+    assert re.search(r"plots +1 +What is a branch\? +earlier", listed)
