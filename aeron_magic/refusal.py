@@ -143,7 +143,7 @@ def unexpected(status: int, text: str, url: str) -> UnexpectedAnswer:
 def lost(outcome: Lost, url: str) -> Unreachable:
     """The exception for a request that is safe to repeat and could not be made."""
     return Unreachable(
-        f"{url} cannot be reached: {outcome.reason}.",
+        f"{url} cannot be reached: {outcome.reason.rstrip('.')}.",
         hint="Check the network and the address; `%aeron connect sandbox` works without either.",
     )
 
@@ -151,7 +151,7 @@ def lost(outcome: Lost, url: str) -> Unreachable:
 def perhaps_accepted(reason: str, service_message: str | None = None) -> IncompleteReply:
     """The exception for a paid question of which nobody knows whether the service took it up."""
     return IncompleteReply(
-        f"The answer was cut off before the service named the reply ({reason}). "
+        f"The answer was cut off before the service named the reply ({reason.rstrip('.')}). "
         "The question may have been accepted.",
         hint="Ask again if you want to; that may be charged a second time.",
         service_message=service_message,

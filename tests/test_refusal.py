@@ -138,3 +138,9 @@ def test_hints_fit_cells_panels_and_scripts(status: int) -> None:
     """Who asks in the panel or from Python has no cell to run again."""
     for error in (refusal(status, {"message": "no"}, URL), perhaps_accepted("cut")):
         assert "cell" not in error.hint
+
+
+def test_a_reason_that_is_a_sentence_ends_within_ours() -> None:
+    """With one full stop."""
+    assert "(It hung up). The" in str(perhaps_accepted("It hung up."))
+    assert str(lost(Lost("It hung up."), URL)).endswith("It hung up.")
