@@ -135,14 +135,17 @@ def test_an_interrupt_keeps_what_is_done(kernel: Kernel, service: Sandbox) -> No
     done = kernel.value("int((squares.status == 'complete').sum())")
     assert 8 <= done < 30
     assert kernel.value("set(squares.status) == {'complete', 'interrupted', 'not asked'}")
+    # What was sent may not have been read yet: then the token of that row is not known.
+    known = kernel.value("sum(bool(getattr(e, 'context_token', None)) for e in squares.error)")
     before = asked(service)
     service.faults = Faults(say=text)
     assert kernel.execute(cell, "each-6").status == "ok"
     assert kernel.value("list(squares.status)") == ["complete"] * 30
-    # Not one question was asked twice: the two under way were fetched by their tokens.
-    assert len(set(asked(service))) == len(asked(service)) == 30
+    # No question whose reply has a token was asked twice: it was fetched.
     assert len(before) == done + 2
-    assert len(service.log.of("fetch-response")) >= 2
+    assert len(set(asked(service))) == 30
+    assert len(asked(service)) == 30 + 2 - known
+    assert len(service.log.of("fetch-response")) >= known
 
 
 def test_after_a_turn_each_row_continues_from_it(kernel: Kernel, service: Sandbox) -> None:
