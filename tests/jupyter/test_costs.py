@@ -142,8 +142,8 @@ print(json.dumps(sorted(set(sys.modules) - before)))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     fresh = json.loads(done.stdout.splitlines()[-1])
     ours = [name for name in fresh if name.startswith("aeron_magic")]
-    assert len(ours) <= 13, ours
-    assert len(fresh) <= 20, fresh
+    assert len(ours) <= 11, ours
+    assert len(fresh) <= 15, fresh
     for name in ("httpx", "ipywidgets", "anywidget", "markdown_it", "nh3", "keyring", "pandas"):
         assert name not in fresh
 
