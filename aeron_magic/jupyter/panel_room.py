@@ -360,7 +360,9 @@ class Room:
         tree = self.session.tree
         self._introduce(tree)
         if tree is not self.tree or not self._lives:
-            self.show(tree, tree.head)
+            # Who comes back in the middle of a reply finds it, though it is no turn yet.
+            coming = [one.asked for one in self._lives.values() if one.asked.tree is tree]
+            self.show(tree, coming[-1].attempt.turn if coming else tree.head)
         else:
             self.tell({"type": "about", "about": self.about()})
 

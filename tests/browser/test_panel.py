@@ -179,6 +179,79 @@ def test_edit_and_regenerate_make_branches(lab: NotebookPage, sandbox: Sandbox) 
     assert panel.questions() == ["How do I continue a conversation?", "Why?"]
 
 
+def test_an_older_question_stays_in_sight_while_it_is_edited(
+    lab: NotebookPage, sandbox: Sandbox
+) -> None:
+    """The box needs more room than the question had, and the panel follows its end otherwise."""
+    sandbox.misbehave(say="Yes.")
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    for text in ("One?", "Two?", "Three?", "Four?"):
+        panel.ask(text)
+    edge = "root => root.querySelector('.ap-log').getBoundingClientRect().top"
+    tops = [
+        panel.turns.nth(index).evaluate("turn => turn.getBoundingClientRect().top")
+        for index in range(4)
+    ]
+    first = next(i for i, top in enumerate(tops) if top >= panel.evaluate(edge))
+    assert first < 3, "the turn that is edited is not the last"
+    panel.turns.nth(first).hover()
+    panel.press("Edit and ask as a branch", panel.turns.nth(first))
+    # Two frames: sizes are watched after the first.
+    panel.evaluate("root => new Promise(end => requestAnimationFrame(() => setTimeout(end, 50)))")
+    box = panel.root.get_by_label("Edit the question")
+    assert box.evaluate("box => box.getBoundingClientRect().top") >= panel.evaluate(edge)
+
+
+def test_what_cannot_be_asked_now_is_said(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """Asking again while a reply comes in does nothing, and says why until it has ended."""
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("One?")
+    sandbox.misbehave(say=LONG, pause=0.02)
+    panel.ask("Two?", wait=False)
+    panel.coming("Sentence number 2")
+    panel.turns.first.hover()
+    panel.press("Ask again, as a branch", panel.turns.first)
+    panel.root.get_by_role("alert").get_by_text("A reply is still coming in.").wait_for()
+    panel.stop()
+    panel.ready()
+    assert not panel.root.get_by_role("alert").is_visible()
+    assert panel.questions() == ["One?", "Two?"]
+
+
+def test_code_can_be_read_in_a_narrow_panel(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """The buttons of a code block do not stand on its first line."""
+    sandbox.misbehave(say=f"```python\n{'x' * 200}\n```\n")
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("Show code")
+    end = """root => {
+        const pre = root.querySelector('pre');
+        pre.scrollLeft = pre.scrollWidth;
+        const text = document.createRange();
+        text.selectNodeContents(pre);
+        const [words, head] = [text, root.querySelector('.ap-code-head')]
+            .map(one => one.getBoundingClientRect());
+        return words.right <= head.left || head.bottom <= words.top;
+    }"""
+    assert panel.evaluate(end)
+    panel.evaluate("root => { root.style.width = '360px'; }")
+    assert panel.evaluate(end)
+
+
+def test_what_can_be_typed_looks_so(lab: NotebookPage) -> None:
+    """Where nothing is connected, the commands that connect are code and no back-ticks."""
+    lab.open("%load_ext aeron_magic", "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    codes = panel.root.locator(".ap-empty code").all_text_contents()
+    assert codes == ["%aeron connect aeronpay", "%aeron connect chatzy"]
+
+
 def test_what_can_be_taken_out(lab: NotebookPage, sandbox: Sandbox) -> None:
     """Code, question and reply are copied and put into cells; the conversation is saved."""
     reply = "Some *text*:\n\n```python\nprint(6 * 7)\n```\n"

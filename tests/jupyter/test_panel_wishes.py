@@ -130,6 +130,24 @@ def test_conversations(ground: Ground) -> None:
     assert [turn["question"] for turn in ground.wait("state")["turns"]] == ["One"]
 
 
+def test_who_comes_back_in_the_middle_of_a_reply_finds_it(ground: Ground, sandbox: Sandbox) -> None:
+    """Another conversation was looked at meanwhile; the reply goes on, can be stopped, and ends."""
+    ground.ask("One")
+    sandbox.misbehave(say="word " * 500, pause=0.01)
+    ground.say("ask", text="Two")
+    ground.wait("delta", count=2)
+    ground.forget()
+    ground.say("new")
+    assert ground.wait("state")["live"] is None
+    ground.forget()
+    ground.say("use", name="main")
+    state = ground.wait("state")
+    assert [turn["question"] for turn in state["turns"]] == ["One", "Two"]
+    assert state["live"]["key"] == "main#2"
+    ground.say("stop", request="")
+    assert ground.wait("end")["turn"]["status"] == "interrupted"
+
+
 @pytest.mark.parametrize("kind", ["md", "json", "ipynb"])
 def test_export(ground: Ground, kind: str) -> None:
     """The text of the file goes to the page, which saves it."""

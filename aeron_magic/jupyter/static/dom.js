@@ -52,6 +52,13 @@ export function button(words, act, kind = "") {
   return make("button", { type: "button", class: `ap-button ${kind}`, onclick: act }, words);
 }
 
+/** A sentence of ours, in which `…` is what can be typed. */
+export function words(text) {
+  const parts = text.split("`");
+  if (parts.length % 2 === 0) return [text]; // somebody else's lonely back-tick
+  return parts.map((part, i) => (i % 2 ? make("code", {}, part) : part));
+}
+
 /** Put text on the clipboard; whether that was allowed. */
 export async function copy(text) {
   try {

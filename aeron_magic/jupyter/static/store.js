@@ -4,6 +4,10 @@
 // hello and gets a snapshot. A snapshot goes to every page, so taking it twice must do no harm.
 
 const PATIENCE = 1500;
+const BUSY = {
+  title: "A reply is still coming in.",
+  hint: "Stop it first, or wait until it has ended.",
+};
 
 export class Store {
   constructor(model) {
@@ -147,6 +151,10 @@ export class Store {
     this.live = null;
     if (known >= 0) this.turns[known] = message.turn;
     this.show("end", { turn: message.turn, patch: live && message.patch, live });
+    if (this.trouble === BUSY) {
+      this.trouble = null;
+      this.show("trouble");
+    }
     if (this.queued && message.turn.status === "complete") this.ask(this.draft);
     this.queued = false;
     this.show("input");
@@ -184,7 +192,7 @@ export class Store {
   ask(text) {
     if (!text.trim()) return;
     if (this.busy) {
-      this.queued = true;
+      this.queued = Boolean(this.draft.trim()); // a suggestion that was pressed twice is no draft
       this.show("input");
       return;
     }
@@ -193,12 +201,17 @@ export class Store {
     this.show("input");
   }
 
-  /** Ask for a reply: what to do is told, and the views show at once that it is under way. */
+  /** Ask for a reply, and show at once that it is under way; whether that is possible now. */
   start(message) {
-    if (this.busy) return;
+    if (this.busy) {
+      this.trouble = BUSY;
+      this.show("trouble");
+      return false;
+    }
     this.trouble = null;
     this.asked = { ...message, id: this.tell(message) };
     this.show("asked");
+    return true;
   }
 
   stop() {

@@ -1,7 +1,7 @@
 // One turn on the page: the question, the reply as it stands, and what can be done with both.
 
 import { fillTail, finished } from "./blocks.js";
-import { button, confirm, copy, icon, make, tool } from "./dom.js";
+import { button, confirm, copy, icon, make, tool, words } from "./dom.js";
 import { insertCell, takesCells } from "./notebook.js";
 
 const WORDS = {
@@ -134,9 +134,8 @@ export class TurnView {
       this.asked.querySelector(".ap-tool")?.focus();
     };
     const send = () => {
-      if (!area.value.trim() || view.store.busy) return;
-      view.store.start({ do: "edit", key: turn.key, text: area.value });
-      close();
+      if (!area.value.trim()) return;
+      if (view.store.start({ do: "edit", key: turn.key, text: area.value })) close();
     };
     area.addEventListener("keydown", (event) => {
       if (event.isComposing) return;
@@ -156,6 +155,7 @@ export class TurnView {
       ),
     );
     area.style.height = `${Math.min(area.scrollHeight + 2, 240)}px`;
+    view.keepInSight(this.asked);
     area.focus();
     area.setSelectionRange(area.value.length, area.value.length);
   }
@@ -270,7 +270,7 @@ export class TurnView {
     const { turn, view } = this;
     const { problem } = turn;
     const stopped = problem.kind === "stopped";
-    const line = (words, kind) => (words ? make("p", { class: kind }, words) : null);
+    const line = (said, kind) => (said.length ? make("p", { class: kind }, said) : null);
     const act = (action) => () =>
       view.store.start({ do: action === "again" ? "retry" : action, key: turn.key });
     const twice = "The service may have taken the question up already, and charge it twice.";
@@ -281,9 +281,9 @@ export class TurnView {
         role: "group",
         "aria-label": stopped ? "The reply was stopped" : "The reply failed",
       },
-      line(problem.title, stopped ? "ap-note" : "ap-error-title"),
+      line(words(problem.title), stopped ? "ap-note" : "ap-error-title"),
       line(problem.said ? `The service says: ${problem.said}` : "", ""),
-      line(problem.hint, "ap-hint"),
+      line(problem.hint ? words(problem.hint) : "", "ap-hint"),
       problem.actions.length
         ? make(
             "div",

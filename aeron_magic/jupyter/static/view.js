@@ -1,7 +1,7 @@
 // One view of the panel: its parts, and what of them changes when the store tells of something.
 
 import { Composer } from "./composer.js";
-import { button, icon, make, tool } from "./dom.js";
+import { button, icon, make, tool, words } from "./dom.js";
 import { finished } from "./blocks.js";
 import { Head } from "./head.js";
 import { grip } from "./grip.js";
@@ -207,8 +207,8 @@ export class View {
       make(
         "div",
         {},
-        make("p", { class: "ap-error-title" }, trouble.title),
-        trouble.hint ? make("p", { class: "ap-hint" }, trouble.hint) : null,
+        make("p", { class: "ap-error-title" }, words(trouble.title)),
+        trouble.hint ? make("p", { class: "ap-hint" }, words(trouble.hint)) : null,
       ),
       close,
     );
@@ -265,7 +265,7 @@ export class View {
         "div",
         { class: "ap-empty" },
         make("p", { class: "ap-empty-title" }, state.title),
-        make("p", {}, state.welcome),
+        make("p", {}, words(state.welcome)),
         state.connected
           ? this.chips(state.suggestions)
           : button("Try the sandbox", () => this.store.tell({ do: "connect" }), "ap-main"),
@@ -300,7 +300,9 @@ export class View {
     this.follow();
   }
 
+  /** Show what has opened in an older turn, though that pushes the end out of sight. */
   keepInSight(element) {
+    this.follows = false;
     element.scrollIntoView({ block: "nearest" });
   }
 
