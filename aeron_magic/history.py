@@ -12,10 +12,12 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,8 +43,12 @@ _TURN = (
     " status, text, context_token, parent_context_token, msg_id, seconds, first_chunk_seconds,"
     " replayed"
 )
-_OUTLINE = (
-    "number, '', '', parent, parent_revision, NULL, tokens, NULL, name, asked, NULL"  # as _TURN
+_OUTLINE = (  # as _TURN
+    "number, '', '', parent, parent_revision, NULL, tokens, NULL, name, asked" + 8 * ", NULL"
+)
+_SELECT = (
+    "SELECT {} FROM turn WHERE conversation = ?1 AND number {} ifnull((SELECT number FROM turn"
+    " WHERE conversation = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2), 0) ORDER BY number"
 )
 _ATTEMPT = (
     "number, question, images, parent, parent_revision, started_from, cell, name, asked, token"
@@ -280,25 +286,17 @@ class History:
     def load(self, stored: Stored, last: int | None = None) -> Tree:
         """A conversation with its turns; with texts only the ``last`` so many, to look at them."""
         with self._open() as connection:
-            rows: list[tuple[Any, ...]] = []
-            if last is not None:
-                rows = connection.execute(
-                    f"SELECT {_OUTLINE} FROM turn WHERE conversation = ? ORDER BY number",  # noqa: S608
-                    (stored.id,),
-                ).fetchall()
-            since = rows[-last][0] if last is not None and len(rows) > last else 0
-            rows[max(len(rows) - (last or 0), 0) :] = connection.execute(
-                f"SELECT {_TURN} FROM turn WHERE conversation = ? AND number >= ?"  # noqa: S608
-                " ORDER BY number",
-                (stored.id, since),
-            ).fetchall()
+            place = (stored.id, sys.maxsize if last is None else last)
+            outlines = connection.execute(_SELECT.format(_OUTLINE, "<="), place)
+            rows = connection.execute(_SELECT.format(_TURN, ">"), place)
+            turns = _turns(chain(outlines, rows), stored.service)
             other = connection.execute(
                 "SELECT begun_by, (SELECT max(number) FROM attempt WHERE conversation = id)"
                 " FROM conversation WHERE id = ?",
                 (stored.id,),
             ).fetchone()
         tree = Tree(stored.name, stored.service, stored=stored.id)
-        tree.turns = list(_turns(rows, stored.service).values())
+        tree.turns = list(turns.values())
         tree.head = tree.newest
         if other is not None:
             tree.begun_by, tree.given = other[0], other[1] or 0
@@ -368,33 +366,23 @@ def _reply_row(reply: Reply | None) -> tuple[Any, ...]:
 def _turns(rows: Iterable[tuple[Any, ...]], service: str) -> dict[int, Turn]:
     """The turns of rows with the columns ``_TURN``, by number.
 
-    One loop that calls little, since there may be ten thousand.
+    One loop that calls little and keeps no rows, since there may be ten thousand.
     """
     turns: dict[int, Turn] = {}
     later: list[tuple[Turn, int]] = []
     for row in rows:
         (number, question, images, parent, revision, sent, tokens, cell, name, asked) = row[:10]
-        before = turns.get(parent)
-        turn = turns[number] = Turn(
-            number,
-            question,
-            tuple(json.loads(images)) if images else (),
-            before,
-            revision,
-            sent,
-            [token or None for token in tokens.split("\n")[:-1]],
-            None if row[10] is None else _reply(row, service),
-            cell,
-            name,
-            asked,
-        )
-        if before is None and parent is not None:
+        (status, text, token, told, msg_id, seconds, first, replayed) = row[10:]
+        turn = Turn(number, question, _images(images), turns.get(parent), revision, sent)
+        turn.tokens = [one or None for one in tokens.split("\n")[:-1]]
+        turn.cell, turn.name, turn.asked = cell, name, asked
+        if status is not None:
+            turn.reply = Reply(
+                text, status, token, told, msg_id, service, seconds, first, bool(replayed)
+            )
+        turns[number] = turn
+        if turn.parent is None and parent is not None:
             later.append((turn, parent))
     for turn, parent in later:  # asked again elsewhere, it may follow one with a higher number
         turn.parent = turns.get(parent)
     return turns
-
-
-def _reply(row: tuple[Any, ...], service: str) -> Reply:
-    (status, text, token, parent, msg_id, seconds, first, replayed) = row[10:]
-    return Reply(text, status, token, parent, msg_id, service, seconds, first, bool(replayed))

@@ -132,6 +132,16 @@ def test_a_folder_in_the_place_of_the_file_is_a_clear_error(tmp_path: Path) -> N
         Cassette(tmp_path).keep(turn("a"))
 
 
+def test_the_questions_are_told_without_their_answers(path: Path) -> None:
+    """In the order of the file; a damaged line has none."""
+    assert Cassette(path).questions() == []
+    first, last = turn('say "hi" \u2028 \u00e4'), turn("b", ',"question":"c"')
+    begun = turn("lost").line().partition(":")[0] + ':"' + "0" * 24 + '","question":"lo}'
+    path.write_text(f"{first.line()}\n{begun}\n{last.line()}\n", encoding="utf-8")
+    expected = [(made.key, made.question) for made in (first, last)]
+    assert Cassette(path).questions() == expected
+
+
 def test_ten_thousand_turns_are_not_held_in_memory(path: Path) -> None:
     answer = "some words of an answer " * 40
     with path.open("w", encoding="utf-8") as file:

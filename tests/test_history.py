@@ -6,6 +6,7 @@ import itertools
 import shutil
 import sqlite3
 import stat
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -120,6 +121,22 @@ def test_only_the_last_turns_come_with_their_texts_where_that_is_enough(
         known = [turn.question for turn in tree]
         assert known == (texts or [f"question {cell}" for cell in "abcd"])
         assert [turn.number for turn in tree if turn.stale] == [2, 3, 4]
+
+
+def test_texts_that_are_not_shown_are_not_read(history: History, again: History) -> None:
+    """To list the end of a long conversation takes no memory for the texts before it."""
+    book = Book("aeronpay")
+    long = "a long question " * 10_000
+    for number in range(20):
+        ask(history, book, long if number < 15 else "short")
+    stored = only(again)
+    tracemalloc.start()
+    try:
+        assert [turn.question for turn in again.load(stored, 5)][-6:] == ["", *5 * ["short"]]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(long)
 
 
 def test_images_are_kept(history: History, again: History) -> None:

@@ -1,7 +1,9 @@
-"""A local history of 10,000 turns: to open it, to list it, to take its conversation up.
+"""A local history of 10,000 turns: to open it, to list it, to take its conversation up; and a
+recording of as many: to open it, to find one.
 
-Once as one conversation of 10,000 turns, which is the worst that a notebook can be, and once as
-200 conversations. Questions and replies have lengths as people and services write them.
+The history once as one conversation of 10,000 turns, which is the worst that a notebook can be, and
+once as 200 conversations. Questions and replies have lengths as people and services write them.
+Memory is the most that Python's objects took meanwhile.
 """
 
 from __future__ import annotations
@@ -9,26 +11,33 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
 from measure import Measure
 
 from aeron_magic.book import Book
+from aeron_magic.cassette import Cassette
 from aeron_magic.history import History, Owner
 from aeron_magic.history_file import announced
 from aeron_magic.jupyter.overview import MOST, TURNS, tree_text, turn_rows
 from aeron_magic.jupyter.show import aligned, table
+from aeron_magic.record import Record, key_of
 from aeron_magic.render import mimebundle
 from aeron_magic.reply import Reply
 from aeron_magic.turns import Tree
 
-TITLE = "History: 10,000 turns"
+TITLE = "History and recordings: 10,000 turns"
 
 TURNS_IN_ALL = 10_000
 OWNER = Owner("/home/me/work.ipynb", "https://example.org/ai", False)
 QUESTION = "What does the seventh column of the table mean, and how does it change over the year?"
 ANSWER = "It is the mean of the quarter, and it rises with the number of visitors. " * 12
+
+
+Work = dict[str, tuple[Callable[[], object], float | None]]
+"""What to do, and the most it should take, by name."""
 
 
 def run(quick: bool) -> list[Measure]:
@@ -44,6 +53,7 @@ def run(quick: bool) -> list[Measure]:
             found.append(
                 Measure(f"as {shape}", "keep a question: its three writes", writing, "ms CPU", 5)
             )
+        found += _recording(Path(folder) / "recording.jsonl", rounds)
     return found
 
 
@@ -91,18 +101,67 @@ def _reading(path: Path, shape: str, rounds: int) -> list[Measure]:
     tree = taken_up()
     rows = turn_rows(tree.turns[-MOST:], tree.stale())
     mimebundle(table(TURNS, rows))  # what it imports is not its own cost
-    work: dict[str, tuple[Callable[[], object], float | None]] = {
+    work: Work = {
         "say on loading that there is a past": (lambda: announced(path, OWNER.notebook), 5),
         "open and list the conversations": (listed, 100),
         "open, and list the newest one's turns": (shown, 100),
-        "open, and take the newest one up": (taken_up, 250),
+        "open, and take the newest one up": (taken_up, 150),
         "the list as HTML": (lambda: mimebundle(table(TURNS, rows)), None),
         "its tree": (lambda: tree_text(tree), 100),
     }
+    memory: Work = {
+        "memory: open and list the conversations": (listed, 1),
+        "memory: open, and list the newest one's turns": (shown, 6),
+        "memory: open, and take the newest one up": (taken_up, None),
+    }
+    return [*_times(f"as {shape}", work, rounds), *_peaks(f"as {shape}", memory)]
+
+
+def _recording(path: Path, rounds: int) -> list[Measure]:
+    """A conversation whose replies came in some hundred chunks each."""
+    events: list[list[object]] = [[20, f"{word} "] for word in ANSWER.split()]
+    keys = [""]
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(TURNS_IN_ALL):
+            question = f"{QUESTION} ({number})"
+            keys.append(key_of("aeronpay", question, (), keys[-1]))
+            file.write(Record(keys[-1], keys[-2], "aeronpay", question, events=events).line())
+            file.write("\n")
+    cassette = Cassette(path)
+
+    def found() -> None:
+        assert Cassette(path).find(keys[7_777]) is not None
+
+    work: Work = {
+        "open, and find one": (found, 100),
+        "find another": (lambda: cassette.find(keys[5_555]), 5),
+        "the questions, where one is missed": (cassette.questions, 200),
+    }
+    name = f"a recording of {path.stat().st_size / 1e6:.0f} MB"
     return [
-        Measure(f"as {shape}", name, _median(act, rounds), "ms CPU", most)
+        *_times(name, work, rounds),
+        *_peaks(name, {"memory: open, and find one": (found, 6)}),
+    ]
+
+
+def _times(what: str, work: Work, rounds: int) -> list[Measure]:
+    return [
+        Measure(what, name, _median(act, rounds), "ms CPU", most)
         for name, (act, most) in work.items()
     ]
+
+
+def _peaks(what: str, work: Work) -> list[Measure]:
+    return [Measure(what, name, _peak(act), "MB", most) for name, (act, most) in work.items()]
+
+
+def _peak(act: Callable[[], object]) -> float:
+    tracemalloc.start()
+    try:
+        act()
+        return tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
 
 
 def _median(act: Callable[[], object], rounds: int) -> float:
