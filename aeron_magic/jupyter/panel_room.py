@@ -349,8 +349,7 @@ class Room:
         """Call ``moved`` when nothing has happened for a moment."""
         if self._moving is not None:
             self._moving.cancel()
-        loop = asyncio.get_running_loop()
-        self._moving = loop.call_later(REST, self._guard, self._tell_moved)
+        self._moving = asyncio.get_running_loop().call_later(REST, self._guard, self._tell_moved)
 
     def _tell_moved(self) -> None:
         for moved in self._moved:
@@ -360,9 +359,9 @@ class Room:
         tree = self.session.tree
         self._introduce(tree)
         if tree is not self.tree or not self._lives:
-            # Who comes back in the middle of a reply finds it, though it is no turn yet.
-            coming = [one.asked for one in self._lives.values() if one.asked.tree is tree]
-            self.show(tree, coming[-1].attempt.turn if coming else tree.head)
+            # A reply that is coming in is no turn yet, and is to be seen all the same.
+            asked = [one.asked.attempt for one in self._lives.values() if one.asked.tree is tree]
+            self.show(tree, asked[-1].turn if asked else tree.head)
         else:
             self.tell({"type": "about", "about": self.about()})
 

@@ -189,19 +189,27 @@ def test_an_older_question_stays_in_sight_while_it_is_edited(
     panel = PanelPage.opened(lab)
     for text in ("One?", "Two?", "Three?", "Four?"):
         panel.ask(text)
-    edge = "root => root.querySelector('.ap-log').getBoundingClientRect().top"
-    tops = [
-        panel.turns.nth(index).evaluate("turn => turn.getBoundingClientRect().top")
-        for index in range(4)
-    ]
-    first = next(i for i, top in enumerate(tops) if top >= panel.evaluate(edge))
+    above = """root => {
+        const top = root.querySelector('.ap-log').getBoundingClientRect().top;
+        return [...root.querySelectorAll('.ap-turns > .ap-turn')]
+            .map(turn => turn.getBoundingClientRect().top - top);
+    }"""
+    first, room = next((i, top) for i, top in enumerate(panel.evaluate(above)) if top >= 0)
     assert first < 3, "the turn that is edited is not the last"
+    # Its question shall be the first thing to be seen.
+    panel.evaluate(
+        f"root => root.style.setProperty('--ap-height', `${{root.offsetHeight - {room}}}px`)"
+    )
+    lab.page.wait_for_function(
+        f"root => ({above})(root)[{first}] < 5", arg=panel.root.element_handle()
+    )
     panel.turns.nth(first).hover()
     panel.press("Edit and ask as a branch", panel.turns.nth(first))
     # Two frames: sizes are watched after the first.
     panel.evaluate("root => new Promise(end => requestAnimationFrame(() => setTimeout(end, 50)))")
     box = panel.root.get_by_label("Edit the question")
-    assert box.evaluate("box => box.getBoundingClientRect().top") >= panel.evaluate(edge)
+    edge = panel.evaluate("root => root.querySelector('.ap-log').getBoundingClientRect().top")
+    assert box.evaluate("box => box.getBoundingClientRect().top") > edge - 5
 
 
 def test_what_cannot_be_asked_now_is_said(lab: NotebookPage, sandbox: Sandbox) -> None:
