@@ -29,7 +29,7 @@ CELLS = (
 
 
 def status(magics: AeronMagics, command: Command) -> None:
-    """One block: service, address, conversation, token, turns."""
+    """One block: service, address, conversation, token, turns, recording."""
     session = magics.session
     connection = session.connection
     tree = session.tree
@@ -49,6 +49,8 @@ def status(magics: AeronMagics, command: Command) -> None:
         from aeron_magic.jupyter.recordings import describe
 
         lines.append(describe(session.connector.recorder).replace("Recording", "recording", 1))
+    elif command.name == "status":
+        lines.append("recording: off")
     if command.name == "status" and not magics.told_of_cells and cell_id(magics.shell) is None:
         magics.told_of_cells = True
         lines.append(CELLS)

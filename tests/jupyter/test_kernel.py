@@ -294,6 +294,7 @@ def test_commands_answer_with_one_display(kernel: Kernel) -> None:
         return str(output["data"]["text/plain"])
 
     assert "AeronPay" in plain("%aeron")
+    assert "recording: off" in plain("%aeron")
     assert SECRET not in plain("%aeron")
     assert "What is a token?" in plain("%aeron history")
     assert "The service has the same" in plain("%aeron history --remote")
