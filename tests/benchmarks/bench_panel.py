@@ -115,7 +115,7 @@ def _in_the_kernel(server: str, quick: bool) -> list[Measure]:
         for name, path in STREAMS.items():
             kernel.execute(f"%aeron connect aeronpay --base-url {server}/{path}")
             kernel.execute(ALONE.format(url=f"{server}/{path}"))
-            found += _stream(kernel, name, path, rounds=1 if quick else 5)
+            found += _stream(kernel, name, path, rounds=3 if quick else 5)
     return found
 
 
