@@ -21,7 +21,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aeron_magic.history_file import explained, open_file
+from aeron_magic.history_file import NEWEST, explained, open_file
 from aeron_magic.reply import Reply
 from aeron_magic.turns import Attempt, Place, Tree, Turn
 
@@ -36,7 +36,7 @@ _STORED = (
     " + (SELECT count(*) FROM attempt a WHERE a.conversation = id AND NOT EXISTS"
     " (SELECT 1 FROM turn t WHERE t.conversation = id AND t.number = a.number))"
     ", coalesce((SELECT substr(question, 1, 200) FROM turn WHERE conversation = id"
-    " ORDER BY number DESC LIMIT 1), '') FROM conversation"
+    " ORDER BY number DESC LIMIT 1), '') FROM conversation c"
 )
 _TURN = (
     "number, question, images, parent, parent_revision, started_from, tokens, cell, name, asked,"
@@ -274,11 +274,11 @@ class History:
     # Reading -------------------------------------------------------------------------------
 
     def conversations(self, notebook: str | None = None) -> list[Stored]:
-        """All conversations, or those of one notebook; the one used last comes first."""
+        """All conversations, or those of one notebook: the last first, but unanswered ones last."""
         with self._open() as connection:
             where = "" if notebook is None else " WHERE notebook = ?"
             rows = connection.execute(
-                f"{_STORED}{where} ORDER BY used DESC, id DESC",
+                f"{_STORED}{where} ORDER BY {NEWEST}",
                 () if notebook is None else (notebook,),
             )
             return [Stored._make(row) for row in rows]

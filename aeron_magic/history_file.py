@@ -18,7 +18,17 @@ from pathlib import Path
 
 from aeron_magic.errors import HistoryError
 
-__all__ = ["OFF", "SCRIPTS", "VARIABLE", "announced", "chosen", "explained", "open_file", "when"]
+__all__ = [
+    "NEWEST",
+    "OFF",
+    "SCRIPTS",
+    "VARIABLE",
+    "announced",
+    "chosen",
+    "explained",
+    "open_file",
+    "when",
+]
 
 VARIABLE = "AERON_HISTORY"
 
@@ -83,6 +93,13 @@ SCRIPTS = (
     """,
 )
 """What makes each version of the tables out of the one before; only ever appended to."""
+
+NEWEST = (
+    "(EXISTS (SELECT 1 FROM turn WHERE conversation = c.id AND tokens != '')"
+    " OR EXISTS (SELECT 1 FROM attempt WHERE conversation = c.id)) DESC, used DESC, id DESC"
+)
+"""The order in which the conversations ``c`` are offered: those in which nothing was ever answered
+come last, since a question that failed at once is not what anybody wants to go on from."""
 
 
 def chosen(configured: str = "", environ: Mapping[str, str] | None = None) -> Path | None:
@@ -209,10 +226,10 @@ def announced(path: Path, notebook: str) -> str:
             if not _version(connection):
                 return ""
             row = connection.execute(
-                "SELECT name, used, (SELECT count(*) FROM turn WHERE conversation = c.id)"
+                "SELECT name, used, (SELECT count(*) FROM turn WHERE conversation = c.id)"  # noqa: S608
                 " + (SELECT count(*) FROM attempt a WHERE conversation = c.id AND NOT EXISTS"
                 " (SELECT 1 FROM turn t WHERE t.conversation = c.id AND t.number = a.number))"
-                " FROM conversation c WHERE notebook = ? ORDER BY used DESC LIMIT 1",
+                f" FROM conversation c WHERE notebook = ? ORDER BY {NEWEST} LIMIT 1",
                 (notebook,),
             ).fetchone()
         finally:

@@ -16,6 +16,7 @@ import pytest
 from aeron_magic.book import Book
 from aeron_magic.errors import HistoryError
 from aeron_magic.history import History, Owner, Stored
+from aeron_magic.history_file import announced
 from aeron_magic.reply import Reply, Status
 from aeron_magic.turns import Attempt, Tree, Turn
 
@@ -262,6 +263,23 @@ def test_conversations_are_a_notebooks(history: History) -> None:
         ask(history, book, conversation=name, owner=owner)
     assert [one.name for one in history.conversations(OWNER.notebook)] == ["two", "one"]
     assert [one.name for one in history.conversations()] == ["three", "two", "one"]
+
+
+def test_a_conversation_without_an_answer_comes_last(history: History, path: Path) -> None:
+    """However lately it failed; one that may yet get its answer does not count as such."""
+
+    def names() -> list[str]:
+        return [stored.name for stored in history.conversations(OWNER.notebook)]
+
+    ask(history, Book("aeronpay"), conversation="answered")
+    refused = begin(book := Book("aeronpay"), conversation="refused")
+    history.asked(refused, OWNER)
+    history.ended(refused, book.settle(refused, Reply("", "failed")), OWNER)
+    assert names() == ["answered", "refused"]
+    assert "(answered, 1 turn)" in announced(path, OWNER.notebook)
+    history.asked(begin(Book("aeronpay"), conversation="on its way"), OWNER)
+    assert names() == ["on its way", "answered", "refused"]
+    assert "(on its way, 1 turn)" in announced(path, OWNER.notebook)
 
 
 def test_two_kernels_of_a_notebook_do_not_mix(history: History, again: History) -> None:
