@@ -357,6 +357,26 @@ def test_chatzy_uses_a_tool(lab: NotebookPage, sandbox: Sandbox, screenshots: Pa
     assert "Sentence number 399" in panel.reply()
 
 
+def test_what_grows_late_does_not_end_the_following(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """Math, which is set after the panel has scrolled, looks like a reader who scrolled up."""
+    sandbox.misbehave(say="A line.\n\n" * 40)
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("Tell me")
+    left = panel.evaluate(
+        """root => new Promise(end => {
+            const log = root.querySelector('.ap-log');
+            root.querySelector('.ap-body').style.paddingBottom = '300px';
+            log.dispatchEvent(new Event('scroll'));
+            const rest = () => log.scrollHeight - log.scrollTop - log.clientHeight;
+            requestAnimationFrame(() => setTimeout(() => end(rest()), 50));
+        })"""
+    )
+    assert left < 40
+    assert not panel.root.get_by_role("button", name="Newest").is_visible()
+
+
 def test_the_reader_keeps_the_place(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The page follows a growing reply, but not once the reader has scrolled up."""
     sandbox.misbehave(say=LONG.replace(". ", ".\n\n"), pause=0.005)

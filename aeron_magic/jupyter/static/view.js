@@ -15,6 +15,7 @@ export class View {
     this.store = store;
     this.turns = new Map();
     this.follows = true;
+    this.place = 0;
     this.head = new Head(this);
     this.composer = new Composer(this);
     this.older = button("Show earlier turns", () => this.fetchOlder(), "ap-small");
@@ -285,13 +286,19 @@ export class View {
   // Scrolling -------------------------------------------------------------------------------
 
   scrolled() {
-    const left = this.log.scrollHeight - this.log.scrollTop - this.log.clientHeight;
-    this.follows = left < NEAR_END;
+    const { scrollTop } = this.log;
+    const left = this.log.scrollHeight - scrollTop - this.log.clientHeight;
+    if (left < NEAR_END) this.follows = true;
+    // What has grown since the panel scrolled to the end is no reader who scrolls up.
+    else if (scrollTop < this.place) this.follows = false;
+    this.place = scrollTop;
     this.newest.hidden = this.follows;
   }
 
   follow() {
-    if (this.follows) this.log.scrollTop = this.log.scrollHeight;
+    if (!this.follows) return;
+    this.log.scrollTop = this.log.scrollHeight;
+    this.place = this.log.scrollTop;
   }
 
   toEnd() {
