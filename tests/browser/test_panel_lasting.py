@@ -60,6 +60,25 @@ def test_reload_in_the_middle_of_a_reply(
     assert panel.reply().split() == LONG[:9_000].split()
 
 
+def test_a_restarted_kernel_is_said_and_the_question_kept(
+    lab: NotebookPage, sandbox: Sandbox
+) -> None:
+    """The panel of a kernel that is gone cannot send; it says what to do, and loses no word."""
+    lab.open(connecting(sandbox), "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.opened(lab)
+    panel.ask("Hello")
+    lab.page.evaluate(
+        "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+    )
+    panel.input.fill("Are you there?")
+    panel.input.press("Enter")
+    panel.root.get_by_role("alert").get_by_text("Run the panel's cell again.").wait_for()
+    panel.state("silent")
+    assert panel.input.input_value() == "Are you there?"
+    assert panel.questions() == ["Hello"]
+
+
 def test_two_views_and_two_panels_agree(lab: NotebookPage, sandbox: Sandbox) -> None:
     """Views of one panel, and another panel, show the same turns while they come in."""
     sandbox.misbehave(say=LONG[:2_000], pause=0.005)

@@ -8,6 +8,10 @@ const BUSY = {
   title: "A reply is still coming in.",
   hint: "Stop it first, or wait until it has ended.",
 };
+const GONE = {
+  title: "No kernel has this panel: it was restarted, or has ended.",
+  hint: "Run the panel's cell again.",
+};
 
 export class Store {
   constructor(model) {
@@ -36,14 +40,30 @@ export class Store {
     clearTimeout(this.saving);
   }
 
-  /** Send something to the kernel; if it stays silent, the views say so. */
+  /** Send something to the kernel; if it stays silent, the views say so.
+   *  Its name, which is empty where no kernel can hear it. */
   tell(message) {
     this.count += 1;
     const id = `${Date.now().toString(36)}-${this.count}`;
-    this.model.send({ ...message, id });
     clearTimeout(this.timer);
+    if (!this.sent({ ...message, id })) {
+      this.trouble = GONE;
+      this.silence(true);
+      this.show("trouble");
+      return "";
+    }
     this.timer = setTimeout(() => this.silence(true), PATIENCE);
     return id;
+  }
+
+  /** Send; whether there was a channel left to do so. */
+  sent(message) {
+    try {
+      this.model.send(message);
+    } catch {
+      return false;
+    }
+    return true;
   }
 
   silence(is) {
@@ -186,7 +206,7 @@ export class Store {
     this.draft = text;
     this.typed = true;
     clearTimeout(this.saving);
-    this.saving = setTimeout(() => this.model.send({ do: "draft", text }), 300);
+    this.saving = setTimeout(() => this.sent({ do: "draft", text }), 300);
   }
 
   ask(text) {
@@ -196,7 +216,7 @@ export class Store {
       this.show("input");
       return;
     }
-    this.start({ do: "ask", text });
+    if (!this.start({ do: "ask", text })) return;
     this.type("");
     this.show("input");
   }
@@ -209,7 +229,9 @@ export class Store {
       return false;
     }
     this.trouble = null;
-    this.asked = { ...message, id: this.tell(message) };
+    const id = this.tell(message);
+    if (!id) return false;
+    this.asked = { ...message, id };
     this.show("asked");
     return true;
   }
