@@ -149,14 +149,18 @@ def output_for(magics: AeronMagics, options: Options) -> Callable[[], Output]:
 
     def make() -> Output:
         from aeron_magic.jupyter.output import CellOutput, LiveOutput, NoOutput, TerminalOutput
-        from aeron_magic.jupyter.show import publish
+        from aeron_magic.jupyter.show import publish, write
 
         if live:
             clear = _clear if frontend.whole_cell(shell) else None
             return LiveOutput(publish, options.format, clear=clear)
         if seen:
             return CellOutput(publish, options.format)
-        return NoOutput() if options.quiet else TerminalOutput()
+        if options.quiet:
+            return NoOutput()
+        if options.format in ("json", "table", "code"):
+            return CellOutput(write, options.format)  # what that is, is known at the end
+        return TerminalOutput()
 
     return make
 

@@ -20,6 +20,7 @@ __all__ = [
     "show_table",
     "table",
     "unmarked",
+    "write",
 ]
 
 _SPECIAL = r"\`*_[]<>|~$#&!"
@@ -41,6 +42,11 @@ def publish(
     publish_display_data(  # type: ignore[no-untyped-call]
         data=data, metadata=metadata, transient=transient, update=update
     )
+
+
+def write(*, data: dict[str, str], **_rest: object) -> None:
+    """Show a display in a terminal."""
+    print(clean(data["text/plain"]))  # noqa: T201 - a terminal is for that
 
 
 def show_markdown(text: str, shell: Any, plain: str | None = None) -> None:

@@ -47,6 +47,28 @@ def test_text_is_written_as_it_comes_and_once(terminal: Terminal, sandbox: Sandb
     assert "True" in terminal.run("context_token == answer.context_token")
 
 
+@pytest.mark.parametrize(
+    ("form", "shown"),
+    [
+        ("code", ["x = 1"]),
+        ("json", ["{", '"a": 2', "}"]),
+        ("table", ["| b |", "| --- |", "| 3 |"]),
+    ],
+)
+def test_a_format_shows_its_part_alone(
+    terminal: Terminal, sandbox: Sandbox, form: str, shown: list[str]
+) -> None:
+    """As in a notebook; a reply without that part is shown whole, and fails."""
+    blocks = "```python\nx = 1\n```\n\n| b |\n| --- |\n| 3 |\n"
+    sandbox.misbehave(say=f'Here it is.\n\n{blocks if form != "json" else ""}\n{{"a": 2}}\n')
+    lines = [line.strip() for line in terminal.run(f"%%aeron -f {form}\nGo").splitlines()]
+    assert [line for line in lines if line] == shown
+    sandbox.misbehave(say="Nothing of the kind.")
+    said = terminal.run(f"%%aeron -f {form}\nGo")
+    assert "Nothing of the kind." in said
+    assert "ReplyFormatError" in said
+
+
 def test_one_line_asks_too_and_may_end_with_a_question_mark(
     terminal: Terminal, sandbox: Sandbox
 ) -> None:
