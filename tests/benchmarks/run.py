@@ -1,6 +1,6 @@
 """Measure how fast it is, print a table, and write the numbers to a file.
 
-    python tests/benchmarks/run.py                       everything: about ten minutes
+    python tests/benchmarks/run.py                       everything: about twenty minutes
     python tests/benchmarks/run.py --quick               the same with less of it, to try it out
     python tests/benchmarks/run.py --only reading        one group (may be repeated)
     python tests/benchmarks/run.py --json numbers.json   where to write (benchmarks.json)
