@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from aeron_magic.decoding import json_object
 from aeron_magic.errors import (
     AuthenticationError,
     IncompleteReply,
@@ -16,9 +16,7 @@ from aeron_magic.errors import (
 )
 from aeron_magic.flow import Answer, Lost
 
-__all__ = ["decode", "json_object", "lost", "perhaps_accepted", "refusal", "unexpected"]
-
-_decode = json.JSONDecoder().raw_decode
+__all__ = ["decode", "lost", "perhaps_accepted", "refusal", "unexpected"]
 
 AUTHENTICATION = (
     "Check the credentials (`%aeron login` asks for them again). AeronPay serves only allow-listed "
@@ -42,23 +40,6 @@ def decode(answer: Answer, url: str) -> dict[str, Any]:
     if body is None:
         raise unexpected(answer.status, answer.body.decode(errors="replace"), url)
     return body
-
-
-def json_object(data: str | bytes) -> dict[str, Any] | None:
-    """The JSON object that ``data`` is; None where it is none."""
-    if isinstance(data, str):
-        # Without the searches for space around it, which cost a quarter of a chunk's decoding.
-        try:
-            body, end = _decode(data)
-        except (ValueError, RecursionError):
-            end = -1
-        if end == len(data) and isinstance(body, dict):
-            return body
-    try:
-        body = json.loads(data)
-    except (ValueError, RecursionError):  # the latter for brackets nested by the thousand
-        return None
-    return body if isinstance(body, dict) else None
 
 
 def refusal(

@@ -164,7 +164,10 @@ class Draft:
         self.pieces: list[str] = []
         """What has been handed out for display, in order; only ever appended to."""
         self._final: str | None = None
-        self._chunks: dict[float, Chunk] = {}
+        # Texts and message ids apart: thousands of tuples that stay would have the garbage
+        # collector make its rounds again and again while a reply comes in.
+        self._texts: dict[float, str] = {}
+        self._messages: dict[float, str] = {}
         self._held: dict[int, Chunk] = {}
         self._next: int | None = None
         self._between = 0.0
@@ -182,10 +185,10 @@ class Draft:
     def _in_order(self) -> str:
         last = ""
         parts = []
-        for place in sorted(self._chunks):
-            chunk = self._chunks[place]
-            parts.append(self._separated(chunk, last))
-            last = chunk.msg_id or last
+        for place in sorted(self._texts):
+            msg_id = self._messages[place]
+            parts.append(self._separated(self._texts[place], msg_id, last))
+            last = msg_id or last
         return "".join(parts)
 
     def add(self, events: Iterable[Event]) -> str:
@@ -198,7 +201,8 @@ class Draft:
                     self._chunk(event, fresh)
                     continue
                 # The next one of the message that is coming in: nearly all of them.
-                self._chunks[number] = event
+                self._texts[number] = text
+                self._messages[number] = self.msg_id
                 self._next = number + 1
                 self._between = 0.0
                 self.notice = ""
@@ -215,12 +219,12 @@ class Draft:
         if number is None:
             # A chunk without a number stands where it came: right after the last one shown.
             self._between += 1e-6
-            self._chunks[(self._next or 0) - 1 + self._between] = chunk
+            self._keep((self._next or 0) - 1 + self._between, chunk)
             self._release(chunk, fresh)
             return
-        if number in self._chunks:
+        if number in self._texts:
             return
-        self._chunks[number] = chunk
+        self._keep(number, chunk)
         if number == self._next:
             self._release(chunk, fresh)
             self._next = number + 1
@@ -235,6 +239,10 @@ class Draft:
         if self._held and self._next is not None:
             self._release_held(fresh)
 
+    def _keep(self, place: float, chunk: Chunk) -> None:
+        self._texts[place] = chunk.text
+        self._messages[place] = chunk.msg_id
+
     def _release_held(self, fresh: list[str]) -> None:
         assert self._next is not None
         while (chunk := self._held.pop(self._next, None)) is not None:
@@ -244,16 +252,16 @@ class Draft:
 
     def _release(self, chunk: Chunk, fresh: list[str]) -> None:
         if chunk.msg_id != self.msg_id:
-            fresh.append(self._separated(chunk, self.msg_id))
+            fresh.append(self._separated(chunk.text, chunk.msg_id, self.msg_id))
             self.msg_id = chunk.msg_id or self.msg_id
         else:
             fresh.append(chunk.text)
         self.notice = ""
 
     @staticmethod
-    def _separated(chunk: Chunk, last: str) -> str:
-        """The chunk's text, a new paragraph where it begins another message."""
-        return f"\n\n{chunk.text}" if last and chunk.msg_id and chunk.msg_id != last else chunk.text
+    def _separated(text: str, msg_id: str, last: str) -> str:
+        """A chunk's text, a new paragraph where it begins another message."""
+        return f"\n\n{text}" if last and msg_id and msg_id != last else text
 
     def _other(self, event: Event, fresh: list[str]) -> None:
         match event:

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "aeron_magic"
 # From the bottom up, left to right; each may import those before it. A trailing dot stands for all
 # the modules of a package that are not named by themselves; among each other those are free.
 TABLE = """
-scrub errors events extract
+scrub decoding errors events extract
 flow reply framing settings surroundings
 retry refusal record recording cassette
 services services.
@@ -31,6 +31,7 @@ ORDER = TABLE.split()
 HEAVY = {
     "httpx": "wire /",
     "httpx_sse": "/ framing",
+    "orjson": "decoding /",
     "IPython": "jupyter. / jupyter.",
     "traitlets": "jupyter. /",
     "ipywidgets": "jupyter. / jupyter.",

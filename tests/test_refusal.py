@@ -17,7 +17,7 @@ from aeron_magic.errors import (
     Unreachable,
 )
 from aeron_magic.flow import Answer, Lost
-from aeron_magic.refusal import decode, json_object, lost, perhaps_accepted, refusal, unexpected
+from aeron_magic.refusal import decode, lost, perhaps_accepted, refusal, unexpected
 
 URL = "https://api.test/ai/fetch-response"
 HTML = b"<!doctype html>\n<title>Sign in</title>"
@@ -69,20 +69,6 @@ def test_each_refusal_has_its_exception(
 def test_an_object_is_no_refusal() -> None:
     """Whatever it says: that is the service's file to judge."""
     assert decode(answer(200, {"status": "FAILED"}), URL) == {"status": "FAILED"}
-
-
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-def test_json_comes_in_every_encoding_of_unicode(encoding: str) -> None:
-    """A byte-order mark does no harm."""
-    assert json_object('{"a": "é"}'.encode(encoding)) == {"a": "é"}
-
-
-@pytest.mark.parametrize(
-    "data", ["", "x", "[]", "1", '{"a":', "[" * 100_000, '{"a":' * 100_000, "9" * 5000, b"\xff"]
-)
-def test_what_is_no_object_is_none(data: str | bytes) -> None:
-    """Also what would break a parser."""
-    assert json_object(data) is None
 
 
 def test_a_redirect_does_not_say_where_to() -> None:

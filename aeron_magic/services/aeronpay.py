@@ -18,6 +18,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
+from aeron_magic.decoding import json_object
 from aeron_magic.errors import (
     AeronError,
     FailedReply,
@@ -29,7 +30,7 @@ from aeron_magic.errors import (
 from aeron_magic.events import Chunk, Completed, Event, Recovering, Started, Unknown
 from aeron_magic.flow import READ, Answer, Close, Flow, Lost, Question, Request, send
 from aeron_magic.framing import Frame, Framing
-from aeron_magic.refusal import decode, json_object, lost, perhaps_accepted, refusal, unexpected
+from aeron_magic.refusal import decode, lost, perhaps_accepted, refusal, unexpected
 from aeron_magic.reply import Message
 from aeron_magic.retry import ATTEMPTS, Patience, not_accepted, passing, repeat
 from aeron_magic.settings import Settings

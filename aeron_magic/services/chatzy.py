@@ -29,10 +29,10 @@ either             ``processing``               ask for the status again, with g
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Literal
 
+from aeron_magic.decoding import json_value
 from aeron_magic.errors import (
     AeronError,
     AuthenticationError,
@@ -295,8 +295,8 @@ class _Reading:
             if self.done:
                 break
             try:
-                said = json.loads(frame.data)
-            except (ValueError, RecursionError):
+                said = json_value(frame.data)
+            except ValueError:
                 said = frame.data
             if not isinstance(said, dict):
                 self._signal(str(said).strip(), {}, events)
