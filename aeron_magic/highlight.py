@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache, lru_cache
+from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from pygments.lexer import Lexer
     from pygments.token import _TokenType
 
-__all__ = ["CLASSES", "CODE_LIMIT", "highlight", "highlight_ahead"]
+__all__ = ["CLASSES", "CODE_LIMIT", "highlight", "highlight_slice", "slices"]
 
 CODE_LIMIT = 20_000
 """Characters of a code block beyond which it is not coloured."""
 
-SLICE = 1_000
+SLICE = 750
 """Characters from which on a slice may end; it has at most twice as many."""
 
 _NAMES = """
@@ -59,36 +59,39 @@ _LAST_LINE_END = re.compile(r"\n(</span>)?\Z")
 
 def highlight(code: str, language: str) -> str:
     """Return ``code`` as HTML for the inside of ``<pre>``; plain where ``language`` is unknown."""
-    name = language.lower()
-    if name not in LANGUAGES or len(code) > CODE_LIMIT:
-        return escapeHtml(code)
-    return "".join(_highlight(part, name) for part in _slices(code))
+    return "".join(highlight_slice(part, language) for part in slices(code, language))
 
 
-def highlight_ahead(code: str, language: str) -> None:
-    """Colour and keep the slices of ``code`` that stay the same however it goes on."""
-    name = language.lower()
-    if name in LANGUAGES and len(code) <= CODE_LIMIT:
-        for part in list(_slices(code))[:-1]:
-            _highlight(part, name)
+def slices(code: str, language: str) -> Iterator[str]:
+    """The parts that ``code`` is coloured in, each by itself.
 
-
-def _slices(code: str) -> Iterator[str]:
+    All but the last stay the same however the code goes on, up to the limit.
+    """
+    if language.lower() not in LANGUAGES or len(code) > CODE_LIMIT:
+        yield code
+        return
     begin = 0
-    while len(code) - begin > 2 * SLICE:
+    while len(code) - begin > SLICE:
         least, most = begin + SLICE, begin + 2 * SLICE
-        found = _BEGINS_ANEW.search(code, least, most)
-        end = found.start() if found else code.find("\n", least, most) + 1 or most
+        if found := _BEGINS_ANEW.search(code, least, most):
+            end = found.start()
+        elif len(code) > most:
+            end = code.find("\n", least, most) + 1 or most
+        else:
+            break
         yield code[begin:end]
         begin = end
     yield code[begin:]
 
 
-@lru_cache(maxsize=512)
-def _highlight(code: str, language: str) -> str:
+def highlight_slice(code: str, language: str) -> str:
+    """The HTML of one of the `slices`."""
+    name = language.lower()
+    if name not in LANGUAGES or len(code) > 2 * SLICE:
+        return escapeHtml(code)
     # Some lexers need the end of the last line.
     whole = code if code.endswith("\n") else f"{code}\n"
-    tokens = [(_class(kind), value) for kind, value in _lexer(language).get_tokens(whole)]
+    tokens = [(_class(kind), value) for kind, value in _lexer(name).get_tokens(whole)]
     html = []
     for kind, run in groupby(tokens, key=lambda token: token[0]):
         text = escapeHtml("".join(value for _, value in run))

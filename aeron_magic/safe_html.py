@@ -25,7 +25,8 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from aeron_magic.highlight import CLASSES, highlight, highlight_ahead
+from aeron_magic.highlight import CLASSES, highlight, highlight_slice, slices
+from aeron_magic.segments import segments
 from aeron_magic.tex import inert, may_be_typeset, use_math
 
 __all__ = [
@@ -35,7 +36,6 @@ __all__ = [
     "outside_code_blocks",
     "prepare",
     "safe_html",
-    "segments",
     "text_html",
 ]
 
@@ -47,8 +47,6 @@ table thead tbody tr th td span div figure
 _ALIGNMENTS = {"text-align:left", "text-align:center", "text-align:right"}
 KEPT_LENGTH = 8_000
 """Characters of a segment whose HTML is kept."""
-MATH_SEEN = 2_000
-"""Characters before a fence in which the beginning of a block of math is sought."""
 TABLE_CELLS = 60_000
 """Cells of a table that may be rendered group by group: the parser has a limit for the whole."""
 PARAGRAPH_LIMIT = 10_000
@@ -56,15 +54,11 @@ PARAGRAPH_LIMIT = 10_000
 URL_SHOWN = 80
 """Characters of an address that are shown where it stands for a text."""
 
-_DEFINITION = re.compile(r"^[ \t>*+\-\d.)]*\[(?:[^\[\]\\]|\\.){1,999}\]:", re.MULTILINE | re.DOTALL)
-_NOTABLE_LINE = re.compile(
-    r"^(?:(?P<indent> {0,3})(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>.*)|(?:\*\*|[^\s\d*+~-]))",
-    re.MULTILINE,
-)
 _TABLE = re.compile(r"(?P<head>\|.*\n\|[ \t|:-]*\n)(?P<rows>(?:\|.*\n)*(?:\|.*)?)\n*")
 _GROUP = re.compile(r"(?:\|.*\n){40}")
 _BODY, _BODY_END = "<tbody>\n", "</tbody>\n</table>\n"
-_OPEN_FENCE = re.compile(r"(?:\S.*\n)*?(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[^\s`]+).*\n")
+_ABOVE: tuple[list[str], ...] = ([], ["paragraph_open", "inline", "paragraph_close"])
+_FENCED = re.compile(r"(?:\S.*\n)*?(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[^\s`]*).*\n")
 
 
 class _Renderer(RendererHTML):
@@ -75,12 +69,10 @@ class _Renderer(RendererHTML):
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[idx]
-        name = token.info.split(maxsplit=1)
         # Code that still grows is coloured once, when it ends, and not for every update.
-        is_plain = "plain" in env or not name
-        if is_plain or ("growing" in env and _is_unclosed(token, str(env["growing"]))):
+        if "plain" in env or ("growing" in env and _is_unclosed(token, str(env["growing"]))):
             return code_html(token.content)
-        return code_html(token.content, name[0])
+        return code_html(token.content, _language(token))
 
     def code_block(
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
@@ -153,65 +145,18 @@ def prepare(markdown: str) -> str:
     if table := _TABLE.fullmatch(last):
         for group in _GROUP.findall(table["rows"]):
             _kept_html(table["head"] + group)
-    elif fence := _OPEN_FENCE.match(last):
-        highlight_ahead(last[fence.end() :], fence["language"])
+    elif fence := _FENCED.match(last):
+        for part in list(slices(last[fence.end() :], fence["language"]))[:-1]:
+            _code_slice_html(part, fence["language"])
     return last
-
-
-def segments(markdown: str) -> list[str]:
-    """Cut ``markdown`` where that surely changes nothing, so that results can be kept.
-
-    The HTML of a segment serves when a growing tail is painted again, and in the whole after its
-    pieces. A segment begins after a blank line, at a line without indentation that cannot go on
-    with a list: whatever was open is closed there, unless it is a fence that stands in no other
-    block. An indented fence may stand in an item or not; if what follows does not show that it
-    makes no difference, there are no further cuts. Nor are there any where links are defined,
-    since a definition works everywhere.
-    """
-    if _DEFINITION.search(markdown):
-        return [markdown]
-    starts = [0]
-    fence, indent, end = "", 0, 0
-    for line in _NOTABLE_LINE.finditer(markdown):
-        marker = line["fence"]
-        if fence:
-            if not marker or marker[0] != fence[0] or len(marker) < len(fence) or line["info"]:
-                continue
-            if indent and not _is_indented(markdown[end : line.end()], indent):
-                break
-            fence = ""
-            continue
-        if marker:
-            if marker[0] == "`" and "`" in line["info"]:
-                continue
-            if _may_be_math(markdown, line.start()):
-                break
-            fence, indent, end = marker, len(line["indent"]), line.end()
-            if indent:
-                continue
-        if markdown.startswith("\n\n", line.start() - 2):
-            starts.append(line.start())
-    return [markdown[begin:end] for begin, end in zip(starts, [*starts[1:], None], strict=True)]
-
-
-def _may_be_math(markdown: str, end: int) -> bool:
-    """Whether the line that begins at ``end`` may be one of a block of math."""
-    begin = max(0, end - MATH_SEEN)
-    block = markdown.rfind("\n\n", begin, end)
-    if block < 0 < begin:
-        return True
-    before = markdown[max(block, begin) : end]
-    return "$$" in before or "\\[" in before or "\\begin{" in before
-
-
-def _is_indented(lines: str, indent: int) -> bool:
-    return all(line.startswith(" " * indent) or not line.strip() for line in lines.split("\n"))
 
 
 def _segment_html(markdown: str) -> str:
     table = _TABLE.fullmatch(markdown)
     if table and table["head"].count("|") * table["rows"].count("\n") <= TABLE_CELLS:
         return _table_html(table["head"], table["rows"])
+    if html := _fenced_html(markdown):
+        return html
     return _kept_html(markdown) if len(markdown) <= KEPT_LENGTH else _html(markdown)
 
 
@@ -224,6 +169,28 @@ def _table_html(head: str, rows: str) -> str:
         return _html(head + rows)
     inner = "".join(part[begin:].removesuffix(_BODY_END) for part in html)
     return f"{html[0][:begin]}{inner}{_BODY_END}"
+
+
+def _fenced_html(markdown: str) -> str:
+    """The HTML of a code block, and of a paragraph right above it; empty if it is not just that.
+
+    The code's is put together of slices, which may have been made while it grew.
+    """
+    if not _FENCED.match(markdown):
+        return ""
+    *before, fence = _blocks(markdown)
+    if fence.type != "fence" or fence.map is None or [one.type for one in before] not in _ABOVE:
+        return ""
+    above = "\n".join(markdown.split("\n")[: fence.map[0]])
+    language = _language(fence)
+    code = slices(fence.content.removesuffix("\n"), language)
+    block = _code_block("".join(_code_slice_html(part, language) for part in code))
+    return _kept_html(above) + block
+
+
+@lru_cache(maxsize=512)
+def _code_slice_html(code: str, language: str) -> str:
+    return _CLEANER.clean(highlight_slice(code, language))
 
 
 @lru_cache(maxsize=2048)
@@ -251,9 +218,15 @@ def code_html(code: str, language: str = "") -> str:
     nbconvert's page gives its font for code to ``<code>`` alone. That element also keeps a line
     end at the beginning, which a parser of HTML drops right after ``<pre>``.
     """
-    code = code.removesuffix("\n")
-    coloured = highlight(code, language)
-    return f'<figure class="highlight"><pre><code>{coloured}</code></pre></figure>\n'
+    return _code_block(highlight(code.removesuffix("\n"), language))
+
+
+def _code_block(html: str) -> str:
+    return f'<figure class="highlight"><pre><code>{html}</code></pre></figure>\n'
+
+
+def _language(fence: Token) -> str:
+    return next(iter(fence.info.split(maxsplit=1)), "")
 
 
 def outside_code_blocks(markdown: str, change: Callable[[str], str]) -> str:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeron_magic.highlight import CLASSES, CODE_LIMIT, LANGUAGES, SLICE, highlight
+from aeron_magic.highlight import CLASSES, CODE_LIMIT, LANGUAGES, SLICE, highlight, slices
 
 FUNCTION = 'def f(x):\n    """Say <x>."""\n    return x + 1  # more\n\n\n'
 
@@ -46,6 +46,15 @@ def test_long_code_is_lexed_in_slices_that_do_not_show() -> None:
 @pytest.mark.parametrize("code", ["x = 1\n" * 1_500, "x" * 9_000, " = 1" * 2_500])
 def test_slices_lose_nothing_where_there_is_no_good_place(code: str) -> None:
     assert text_of(highlight(code, "python")) == code
+
+
+def test_slices_stay_however_the_code_goes_on() -> None:
+    """So they can be coloured while it comes in, and little is left for its end."""
+    code = FUNCTION * 40 + "x = 1\n" * 400
+    for end in range(0, len(code), 97):
+        *done, last = slices(code[:end], "python")
+        assert list(slices(code, "python"))[: len(done)] == done
+        assert len(last) <= 2 * SLICE
 
 
 def test_very_long_code_stays_plain() -> None:

@@ -21,7 +21,7 @@ retry refusal record recording cassette
 services services.
 wire streams client
 turns compare book history_file history keeper conversation
-tex highlight safe_html render export pieces insert batch. batch
+tex highlight segments safe_html render export pieces insert batch. batch
 jupyter.table jupyter.manual jupyter.line
 jupyter jupyter.
 """

@@ -14,9 +14,9 @@ from aeron_magic.safe_html import (
     is_inactive,
     outside_code_blocks,
     prepare,
-    segments,
 )
 from aeron_magic.safe_html import safe_html as to_html
+from aeron_magic.segments import segments
 
 BLOCKS = [
     *("a\n", "b *c*\n", "**b**\n", "\n", "\n\n", "# h\n", "---\n", "===\n", "    code\n"),
@@ -48,6 +48,32 @@ def test_groups_of_rows_give_the_html_of_the_whole_table(
     """A long table is rendered group by group, and no reader can tell."""
     table = head + rows * times + end
     assert to_html(table) == to_html(f"[zz]: https://z.example\n\n{table}")
+
+
+LINES = [
+    "x = '<b>' & \"c\"\n",
+    "\n",
+    "def f(y):\n",
+    '    """é <script>\n',
+    "\t# d\n",
+    "~~~\n",
+    "``\n",
+]
+
+
+@given(
+    st.sampled_from(["", "text\n", "*a*\nb\n", "1. n\n", "$$\n", "a\n===\n", "> q\n"]),
+    st.sampled_from(["```\n", "```python\n", "~~~ js x\n", "````html\n"]),
+    st.lists(st.sampled_from(LINES), max_size=6).map("".join),
+    st.integers(0, 60),
+    st.sampled_from(["", "x", "```\n", "````\n\n", "~~~\nmore\n", "```\n- after\n"]),
+)
+def test_slices_of_code_give_the_html_of_the_whole_block(
+    above: str, opening: str, lines: str, times: int, end: str
+) -> None:
+    """Code is coloured and made safe slice by slice, and no reader can tell."""
+    block = above + opening + lines * times + end
+    assert to_html(block) == to_html(f"[zz]: https://z.example\n\n{block}")
 
 
 @given(st.lists(st.sampled_from([*BLOCKS, *ROWS]), max_size=30), st.integers(1, 9))

@@ -169,6 +169,7 @@ class LiveOutput(CellOutput):
         super().__init__(publish, form)
         self._clear = clear
         self._pieces = Pieces(PIECE)
+        self._ready: list[Piece] = []
         self._taken = 0
         self._display_id: str | None = None
         self._shown = ""
@@ -183,16 +184,21 @@ class LiveOutput(CellOutput):
         self._taken += len(pieces)
         fresh = "".join(pieces)
         self._pieces.add(fresh)
-        plain = len(fresh) > FLOOD
+        flood = len(fresh) > FLOOD
+        # A short text that is there at once goes in one message: the envelope is most of it.
+        whole = not self._shown and not flood
         painted = 0
-        if ready := self._pieces.take():
+        self._ready += self._pieces.take()
+        html = "".join(self._html(piece, plain=flood or whole) for piece in self._ready)
+        if self._ready and not whole:
             if self._clear is not None:
-                html = "".join(self._html(piece, plain) for piece in ready)
                 self._show(html)
                 painted = len(html)
                 self._display_id = None  # what is frozen is never sent again
-            self._frozen += len(ready)
-        html = self._html(self._pieces.tail, plain)
+            self._frozen += len(self._ready)
+            self._ready.clear()
+            html = ""
+        html += self._html(self._pieces.tail, plain=flood)
         if self._frozen and self._clear is None:
             html = f"<p><em>…</em></p>{html}"
         if draft.notice:
@@ -203,7 +209,7 @@ class LiveOutput(CellOutput):
             self._unprepared = prepare(self._unprepared + fresh)
         return max(PACE, LARGE * (painted + len(html)))
 
-    def _html(self, piece: Piece, plain: bool) -> str:
+    def _html(self, piece: Piece, *, plain: bool) -> str:
         if self._form == "text":
             return mimebundle(piece.source, format="text")["text/html"]
         html = _END_TAG.sub("", render_piece(piece, plain=plain))

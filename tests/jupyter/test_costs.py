@@ -93,6 +93,21 @@ def test_a_reply_that_comes_at_once_is_sent_about_once(kind: str, count: int, ra
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_a_short_reply_that_is_there_at_once_is_one_message(kind: str) -> None:
+    """However many pieces it has: its parts are frozen if it goes on."""
+    text = (BEGINNINGS.get(kind, "") + KINDS[kind] * 60)[:1_200]
+    found = Shown(len(text), 1.0)
+    live, draft = LiveOutput(found.publish, clear=lambda: None), Draft()
+    draft.add([Chunk(text, 2, "m")])
+    live.paint(draft)
+    assert found.messages == 1
+    assert found.ratio <= (5 if kind == "one table" else 2.0)
+    draft.add([Chunk(text[600:], 3, "m")])
+    live.paint(draft)
+    assert (found.messages, found.outputs) == (3, 2)
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_fast_reply_is_sent_a_few_times(kind: str) -> None:
     """Whole texts would be sent 30 times in this time, and 1,000 times without a pace."""
     found, _ = shown(kind, 2_000, 500)
