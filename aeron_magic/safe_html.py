@@ -155,9 +155,7 @@ def _segment_html(markdown: str) -> str:
     table = _TABLE.fullmatch(markdown)
     if table and table["head"].count("|") * table["rows"].count("\n") <= TABLE_CELLS:
         return _table_html(table["head"], table["rows"])
-    if html := _fenced_html(markdown):
-        return html
-    return _kept_html(markdown) if len(markdown) <= KEPT_LENGTH else _html(markdown)
+    return _kept_html(markdown) if len(markdown) <= KEPT_LENGTH else _part_html(markdown)
 
 
 def _table_html(head: str, rows: str) -> str:
@@ -195,7 +193,11 @@ def _code_slice_html(code: str, language: str) -> str:
 
 @lru_cache(maxsize=2048)
 def _kept_html(markdown: str) -> str:
-    return _html(markdown)
+    return _part_html(markdown)
+
+
+def _part_html(markdown: str) -> str:
+    return _fenced_html(markdown) or _html(markdown)
 
 
 def _html(markdown: str, *, growing: bool = False, plain: bool = False) -> str:
