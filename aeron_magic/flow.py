@@ -21,7 +21,7 @@ a list of events        None; what has become known of the reply
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from aeron_magic.events import Event
@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Question(NamedTuple):
@@ -70,19 +71,20 @@ class Question(NamedTuple):
     stream: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One HTTP request. ``headers`` may hold a secret and are left out of the repr."""
 
     method: Literal["GET", "POST"]
     url: str
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    params: Mapping[str, str] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = _NONE
+    params: Mapping[str, str] | None = None
     json: Mapping[str, Any] | None = None
 
+    def __repr__(self) -> str:
+        return f"Request({self.method!r}, {self.url!r}, json={self.json!r})"
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+
+class Answer(NamedTuple):
     """What the server answered. Header names are in lower case.
 
     ``seconds`` is how long it took: a flow has no clock of its own. Headers and body may repeat a
@@ -90,17 +92,19 @@ class Answer:
     """
 
     status: int
-    headers: Mapping[str, str] = field(repr=False)
-    body: bytes = field(default=b"", repr=False)
+    headers: Mapping[str, str]
+    body: bytes = b""
     seconds: float = 0.0
 
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
+    def __repr__(self) -> str:
+        return f"Answer({self.status}, seconds={self.seconds})"
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+
+class Lost(NamedTuple):
     """The connection failed.
 
     ``sent`` is False only where no connection was made, so that the server surely saw nothing;
@@ -123,9 +127,8 @@ class Open(NamedTuple):
     request: Request
 
 
-@dataclass(frozen=True, slots=True)
 class Read:
-    pass
+    __slots__ = ()
 
 
 class Close(NamedTuple):

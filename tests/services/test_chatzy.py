@@ -103,7 +103,7 @@ class Server:
             "get_stream_status": self.statuses,
         }
         given = self._next(answers[endpoint])
-        if isinstance(given, tuple):
+        if not isinstance(given, Answer | Lost):
             return ok(stream_status=given[0], response_processing_status=given[1])
         return given  # type: ignore[no-any-return]
 
