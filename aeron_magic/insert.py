@@ -180,7 +180,12 @@ def resolve(reference: Reference, namespace: Mapping[str, object]) -> object:
     if name.startswith("__"):
         raise ValueRefused("names that begin with two underscores do not enter", hint=_PRIVATE)
     if name not in namespace:
-        public = [known for known in namespace if not known.startswith("_")]
+        # What can be called does not enter: IPython's `open` and `exit` among them.
+        public = [
+            known
+            for known, value in namespace.items()
+            if not (known.startswith("_") or callable(value) or isinstance(value, ModuleType))
+        ]
         raise ValueRefused(f"there is no variable {name}", hint=_hint(_nearest(name, public)))
     value: Any = namespace[name]
     shown = name

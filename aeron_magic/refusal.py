@@ -85,7 +85,7 @@ def refusal(
             f"There is nothing at {url}.", hint="Check the address (--base-url).", **facts
         )
     return ServiceError(
-        "The service refuses the request.",
+        f"There is nothing at {url}." if status == 404 else "The service refuses the request.",
         hint="Its own message says why; change the question or its options accordingly."
         if said
         else "It does not say why: check the address (--base-url) and the question.",

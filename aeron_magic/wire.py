@@ -30,6 +30,7 @@ __all__ = [
     "Wire",
     "dated",
     "half_a_character",
+    "in_words",
     "patience_of",
     "trusting",
 ]
@@ -146,6 +147,11 @@ def dated(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
+def in_words(error: Exception) -> str:
+    """What ``error`` says; some, as those of a reset connection, say nothing."""
+    return str(error).strip() or "the connection broke"
+
+
 def _lost(error: Exception, began: float, timeout: float) -> Lost:
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         raise UsageError(
@@ -157,7 +163,7 @@ def _lost(error: Exception, began: float, timeout: float) -> Lost:
     if isinstance(error, httpx.TimeoutException) and not isinstance(error, NOT_SENT):
         reason = f"the service was silent for {timeout:g} s"
     else:
-        reason = str(error).strip() or type(error).__name__
+        reason = in_words(error)
     return Lost(reason, sent=not isinstance(error, NOT_SENT), seconds=seconds)
 
 

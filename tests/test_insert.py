@@ -154,6 +154,14 @@ REFUSED = {
 }
 
 
+def test_what_cannot_enter_is_not_suggested() -> None:
+    """IPython puts ``open`` into every namespace, and it is near to many names."""
+    with pytest.raises(ValueRefused) as caught:
+        insert("{{opne}}", {"open": open, "opened": 3})
+    assert "`opened`" in caught.value.hint
+    assert "`open`" not in caught.value.hint
+
+
 @pytest.mark.parametrize("text", PLACES)
 def test_a_path_is_replaced_by_its_value(text: str) -> None:
     assert insert(text, VALUES) == PLACES[text]

@@ -11,7 +11,7 @@ from aeron_magic.cassette import Cassette
 from aeron_magic.errors import FailedReply, RecordingError, UsageError
 from aeron_magic.events import Chunk, Completed, Started
 from aeron_magic.flow import Flow, Pause, Question
-from aeron_magic.recording import Mode, Recorder
+from aeron_magic.recording import COMPARED, Mode, Recorder
 from aeron_magic.reply import Draft, Reply
 
 
@@ -127,6 +127,17 @@ def test_a_miss_says_what_there_is(
         asker(service, path)(recorded)
     with pytest.raises(RecordingError, match=said):
         asker(service, path, "replay")(asked)
+
+
+def test_the_nearest_is_found_among_many(service: Service, path: Path) -> None:
+    """Only those that share most words are compared letter by letter."""
+    ask = asker(service, path)
+    for number in range(2 * COMPARED):
+        ask(f"How many turns of {number} are there?")
+    ask("What is a turn?")
+    with pytest.raises(RecordingError) as caught:
+        asker(service, path, "replay")("What is the turn?")
+    assert "- What is a turn?" in caught.value.message
 
 
 def test_a_miss_in_another_place_says_so(service: Service, path: Path) -> None:

@@ -91,6 +91,12 @@ def test_a_hint_points_to_a_message_only_where_there_is_one() -> None:
     assert "does not say why" in refusal(400, {}, URL).hint
 
 
+def test_a_404_names_the_address() -> None:
+    """Whether the server says something of its own or not: mostly it is another server."""
+    assert URL in str(refusal(404, {"message": "Route not found"}, URL))
+    assert URL in str(refusal(404, {}, URL))
+
+
 @pytest.mark.parametrize(
     ("text", "what"),
     [("<html>", "a web page"), ("", "an empty answer"), ("hi", "something else")],

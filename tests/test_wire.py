@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import re
 import socket
 import ssl
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
@@ -123,6 +125,27 @@ def test_a_connection_that_breaks_without_an_answer_may_have_been_heard(
     outcome = make()(Send(Request("POST", f"{sandbox.aeronpay_url}/fetch-response", json={})))
     assert isinstance(outcome, Lost)
     assert outcome.sent
+
+
+def test_a_reset_has_a_reason_in_words(make: Callable[..., Do]) -> None:
+    """Some libraries have none for it but the name of their exception."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def reset() -> None:
+            connection, _ = server.accept()
+            connection.recv(1)
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            connection.close()
+
+        thread = threading.Thread(target=reset)
+        thread.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/"
+        outcome = make()(Send(Request("POST", address, json={})))
+        thread.join()
+    assert isinstance(outcome, Lost)
+    assert outcome.sent
+    assert re.search("connection (broke|reset)|disconnected", outcome.reason, re.IGNORECASE)
+    assert "ReadError" not in outcome.reason
 
 
 def test_silence_is_a_loss_and_says_how_long_it_was(

@@ -107,7 +107,7 @@ def items_of(source: Any) -> Items:
         ) from None
     if not isinstance(source, Iterable):
         raise UsageError(
-            f"A {type(source).__name__} holds no items.",
+            f"There are no items in what is of type {type(source).__name__}.",
             hint="Give a list, a Series or a DataFrame; of a LazyFrame, its `.collect()`.",
         )
     return Items(list(source))

@@ -17,7 +17,15 @@ import aiohttp
 
 from aeron_magic.errors import UsageError
 from aeron_magic.flow import Answer, Lost, Open, Request, Send
-from aeron_magic.wire import AsyncExchange, AsyncWire, Terms, dated, half_a_character, patience_of
+from aeron_magic.wire import (
+    AsyncExchange,
+    AsyncWire,
+    Terms,
+    dated,
+    half_a_character,
+    in_words,
+    patience_of,
+)
 
 __all__ = ["ManyWire"]
 
@@ -157,7 +165,7 @@ def _lost(error: BaseException, began: float, timeout: float) -> Lost:
     if isinstance(error, TimeoutError) and sent:
         reason = f"the service was silent for {timeout:g} s"
     else:
-        reason = str(error).strip() or type(error).__name__
+        reason = in_words(error)
     return Lost(reason, sent=sent, seconds=time.monotonic() - began)
 
 

@@ -18,6 +18,7 @@ from aeron_magic.batch.many import run_batch, texts_of
 from aeron_magic.batch.row import NOT_ASKED, Items, Row, items_of, result_of
 from aeron_magic.errors import Interrupted, UsageError
 from aeron_magic.flow import Question
+from aeron_magic.insert import names_in
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.line import Options
 from aeron_magic.jupyter.show import aligned, show_markdown, table, unmarked
@@ -68,9 +69,16 @@ def ask_each(magics: AeronMagics, options: Options, text: str, key: str | None) 
         settings = replace(settings, timeout=options.timeout)
     settings.refuse_secret(text)
     items = _items(shell, options.each or "")
-    namespace = {} if options.raw else shell.user_ns
-    template = _raw(text) if options.raw else text
-    texts = texts_of(items.values, template, namespace, session.secrets)
+    if options.raw or (len(items.values) > 1 and not _mentions_row(text)):
+        why = (
+            "--raw leaves {{row}} alone" if options.raw else "The question does not mention {{row}}"
+        )
+        raise UsageError(
+            f"{why}: each item would be asked the same.",
+            hint="Write {{row}}, or {{row.column}}, where the item belongs, and `\\{{` for two "
+            "literal braces.",
+        )
+    texts = texts_of(items.values, text, shell.user_ns, session.secrets)
     manner = Manner(_after(session, options, recorder), options.images, options.stream)
     if options.dry_run:
         _dry_run(session, manner, [one for one in texts if isinstance(one, str)], shell)
@@ -110,8 +118,8 @@ def _items(shell: Any, expression: str) -> Items:
     return items_of(value)
 
 
-def _raw(text: str) -> str:
-    return text.replace("{{", r"\{{")
+def _mentions_row(text: str) -> bool:
+    return any(reference.name == "row" for reference in names_in(text))
 
 
 def _after(session: Session, options: Options, recorder: Recorder | None) -> str | None:

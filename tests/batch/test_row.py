@@ -50,8 +50,8 @@ def test_rows_of_a_frame_have_columns(library: Any) -> None:
     [
         ("one text", "One str is no list"),
         ({"a": 1}, "One dict is no list"),
-        (5, "A int holds no items"),
-        (pl.LazyFrame({"a": [1]}), r"A LazyFrame holds no items"),
+        (5, "what is of type int"),
+        (pl.LazyFrame({"a": [1]}), r"what is of type LazyFrame"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "cannot be read"),
     ],
 )
