@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 from aeron_magic.errors import UsageError
 from aeron_magic.reply import Reply
-from aeron_magic.turns import ONE_LINE, Attempt, Place, Tree, Turn
+from aeron_magic.turns import Attempt, Place, Tree, Turn
+from aeron_magic.vendors import ONE_LINE
 
 __all__ = ["MAIN", "Book", "ByHand", "remarks"]
 

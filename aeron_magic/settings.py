@@ -13,12 +13,11 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from aeron_magic.errors import CredentialsError, UsageError, ValueRefused
+from aeron_magic.vendors import NAMES
 
-__all__ = ["DEFAULTS", "SERVICES", "ServiceName", "Settings", "positive", "resolve"]
+__all__ = ["DEFAULTS", "ServiceName", "Settings", "positive", "resolve"]
 
 ServiceName = Literal["aeronpay", "chatzy"]
-
-SERVICES: tuple[ServiceName, ...] = ("aeronpay", "chatzy")
 
 LONGEST_TIME = 1e6
 
@@ -156,7 +155,7 @@ def resolve(
             fetch_timeout=fetch_timeout,
         )
     raise UsageError(
-        f"There is no service {service!r}.", hint=f"The services are {' and '.join(SERVICES)}."
+        f"There is no service {service!r}.", hint=f"The services are {' and '.join(NAMES)}."
     )
 
 

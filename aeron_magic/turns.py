@@ -24,11 +24,9 @@ from typing import NamedTuple
 
 from aeron_magic.errors import UsageError
 from aeron_magic.reply import Reply
+from aeron_magic.vendors import ONE_LINE
 
-__all__ = ["ONE_LINE", "Attempt", "Place", "Tree", "Turn"]
-
-ONE_LINE = ("chatzy",)
-"""The services that keep one line for each conversation, and cannot go back in it."""
+__all__ = ["Attempt", "Place", "Tree", "Turn"]
 
 SHORTEST_TOKEN = 20
 """Characters; a shorter text after ``--after`` is a name or a number."""

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "aeron_magic"
 # From the bottom up, left to right; each may import those before it. A trailing dot stands for all
 # the modules of a package that are not named by themselves; among each other those are free.
 TABLE = """
-scrub decoding errors events extract
+scrub decoding errors events extract vendors
 flow reply framing settings surroundings
 retry refusal record recording cassette
 services services.

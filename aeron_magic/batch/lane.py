@@ -19,11 +19,9 @@ from aeron_magic.retry import LONGEST_RETRY_AFTER, wanted_pause
 from aeron_magic.services import Service, load
 from aeron_magic.settings import Settings
 from aeron_magic.streams import AsyncStream, Run
+from aeron_magic.vendors import KEEPING
 
 __all__ = ["Lane", "Manner", "MemoryStore", "interrupted", "run_lanes"]
-
-KEEPS_REPLIES = ("aeronpay",)
-"""Services from which the reply of a token can be fetched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +115,7 @@ class Lane:
     async def _do(self, task: Task) -> None:
         question = self._manner.question(task.text)
         run = Run(self._flow(task, question), self._settings, question.context_token)
-        if self._settings.service in KEEPS_REPLIES:
+        if self._settings.service in KEEPING:
             run.on_token = lambda token: self._known(task, token)
         stream = AsyncStream(run, _PacedExchange(self._wire, self._work))
         error: AeronError | None = None

@@ -15,6 +15,7 @@ from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.line import Options
 from aeron_magic.jupyter.running import Running
 from aeron_magic.jupyter.session import Asked, Session
+from aeron_magic.vendors import KEEPING
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magic import AeronMagics
@@ -118,7 +119,7 @@ def finish(
 def _after_a_stop(reply: Reply) -> str:
     """What can be done for a reply that was stopped: the service may have gone on with it."""
     again = "Ask again if you want the whole reply; that may be charged a second time."
-    if reply.service != "aeronpay" or reply.context_token is None:
+    if reply.service not in KEEPING or reply.context_token is None:
         return again
     return f"`%aeron fetch {reply.context_token}` shows what the service has made of it. {again}"
 

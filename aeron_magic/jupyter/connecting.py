@@ -10,6 +10,7 @@ from aeron_magic.errors import CredentialsError
 from aeron_magic.jupyter import credentials
 from aeron_magic.jupyter.background import Background
 from aeron_magic.settings import Settings, resolve
+from aeron_magic.vendors import NAMES
 
 if TYPE_CHECKING:
     from aeron_magic.recording import Recorder
@@ -32,7 +33,7 @@ class Connection(NamedTuple):
 
     @property
     def label(self) -> str:
-        name = {"aeronpay": "AeronPay", "chatzy": "Chatzy"}[self.settings.service]
+        name = NAMES[self.settings.service]
         return f"the sandbox, playing {name}" if self.sandbox else name
 
 

@@ -19,15 +19,10 @@ from aeron_magic.jupyter.panel_protocol import Card, Problem, Siblings
 from aeron_magic.render import to_html
 from aeron_magic.reply import Reply
 from aeron_magic.scrub import clean
-from aeron_magic.turns import ONE_LINE, Tree, Turn
+from aeron_magic.turns import Tree, Turn
+from aeron_magic.vendors import KEEPING, NAMES, ONE_LINE
 
-__all__ = ["SERVICES", "TWICE", "cards", "key_of", "leaf_below", "line_to", "problem_of"]
-
-SERVICES = {"aeronpay": "AeronPay", "chatzy": "Chatzy"}
-"""What the services are called."""
-
-FETCHING = ("aeronpay",)
-"""The services that give a reply by its token."""
+__all__ = ["TWICE", "cards", "key_of", "leaf_below", "line_to", "problem_of"]
 
 
 def key_of(tree: Tree, turn: Turn) -> str:
@@ -81,7 +76,7 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
     if error is None and (reply is None or reply.whole):
         return None
     token = reply.context_token if reply is not None else None
-    actions = ["fetch"] if token and service in FETCHING else []
+    actions = ["fetch"] if token and service in KEEPING else []
     if error is None:
         assert reply is not None
         stopped = reply.status == "interrupted"
@@ -191,7 +186,7 @@ def _card(
         status="processing" if live else turn.status,
         note=note(reply) if reply is not None and reply.status == "recovered" else "",
         problem=problem,
-        speaker=SERVICES.get(tree.service, tree.service),
+        speaker=NAMES.get(tree.service, tree.service),
         token=turn.token or (reply.context_token if reply is not None else None),
         seconds=round(reply.seconds, 3) if reply is not None else 0.0,
         asked=turn.asked,

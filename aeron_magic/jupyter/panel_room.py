@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aeron_magic.errors import AeronError
-from aeron_magic.jupyter.panel_cards import SERVICES, cards, key_of, line_to, problem_of
+from aeron_magic.jupyter.panel_cards import cards, key_of, line_to, problem_of
 from aeron_magic.jupyter.panel_growth import Growth, countable
 from aeron_magic.jupyter.panel_protocol import About, Card, Introduction, Problem, Word
 from aeron_magic.jupyter.running import Running
 from aeron_magic.render import to_html
 from aeron_magic.scrub import clean
+from aeron_magic.vendors import INTRODUCING, NAMES
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.session import Asked, Session
@@ -217,7 +218,7 @@ class Room:
         connection = self.session.connection
         service = connection.settings.service if connection is not None else ""
         sandbox = connection is not None and connection.sandbox
-        speaker = SERVICES.get(service, "the service")
+        speaker = NAMES.get(service, "the service")
         told = "It is built in, knows the handbook of aeron-magic, and costs nothing."
         return About(
             model_id="",
@@ -368,7 +369,9 @@ class Room:
     def _introduce(self, tree: Tree) -> None:
         """Ask an agent for what it says before the first question."""
         connection = self.session.connection
-        if connection is None or connection.settings.service != "chatzy" or not self._tell:
+        if connection is None or not self._tell:
+            return
+        if connection.settings.service not in INTRODUCING:
             return
         if tree.turns or tree in self._introductions:
             return

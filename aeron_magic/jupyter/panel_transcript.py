@@ -14,9 +14,9 @@ from functools import partial
 from typing import Any
 
 from aeron_magic.jupyter.output import note
-from aeron_magic.jupyter.panel_cards import SERVICES
 from aeron_magic.render import to_html, to_markdown, to_plain
 from aeron_magic.turns import Tree, Turn
+from aeron_magic.vendors import NAMES
 
 __all__ = ["PANEL", "Transcript", "bundle", "pages"]
 
@@ -49,7 +49,7 @@ def pages(turns: Sequence[Turn]) -> list[list[Turn]]:
 
 def bundle(tree: Tree, turns: Sequence[Turn]) -> dict[str, str]:
     """One output's data: its turns, folded where that is possible."""
-    speaker = SERVICES.get(tree.service, tree.service)
+    speaker = NAMES.get(tree.service, tree.service)
     title = _title(turns)
     html = [f"<details><summary>{title}</summary>\n"]
     markdown, plain = [f"*{title}*"], [title]

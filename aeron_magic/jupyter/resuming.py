@@ -14,7 +14,8 @@ from aeron_magic.jupyter.overview import comparison, handles
 from aeron_magic.jupyter.running import Running
 from aeron_magic.jupyter.session import Session
 from aeron_magic.jupyter.show import cell, show_said
-from aeron_magic.turns import ONE_LINE, Attempt, Tree
+from aeron_magic.turns import Attempt, Tree
+from aeron_magic.vendors import ONE_LINE
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magic import AeronMagics

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
+from aeron_magic.vendors import NAMES
+
 __all__ = [
     "TABLE",
     "Argument",
@@ -21,7 +23,7 @@ __all__ = [
     "as_typed",
 ]
 
-SERVICES = ("aeronpay", "chatzy")
+SERVICES = tuple(NAMES)
 FORMATS = ("markdown", "text", "json", "table", "code")
 
 MOST_AT_ONCE = 1_000
