@@ -14,11 +14,11 @@ from typing import Any, ClassVar
 from anywidget import AnyWidget
 from IPython import get_ipython
 
-from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.frontend import cell_id
 from aeron_magic.jupyter.panel_cards import line_to
-from aeron_magic.jupyter.panel_protocol import Wish, Word
-from aeron_magic.jupyter.panel_room import Room, trouble, unexpected
+from aeron_magic.jupyter.panel_protocol import Wish, Word, trouble
+from aeron_magic.jupyter.panel_room import Room
 from aeron_magic.jupyter.panel_transcript import PANEL, Transcript
 from aeron_magic.jupyter.panel_wishes import WISHES
 from aeron_magic.jupyter.session import Session
@@ -88,11 +88,8 @@ class ChatPanel(AnyWidget):
             WISHES[wish.do](room, wish)
             if wish.id:
                 self.send({"type": "heard", "request": wish.id})
-        except AeronError as error:
-            error.redact(room.session.secrets)
-            self.send(trouble(error, wish.id))
         except Exception as error:  # noqa: BLE001 - a widget's errors vanish where nobody looks
-            self.send(trouble(unexpected(error), wish.id))
+            self.send(trouble(error, room.session.secrets, wish.id))
 
     # What is saved ---------------------------------------------------------------------------
 

@@ -7,12 +7,23 @@ says everything that a page needs, and a ``delta`` is numbered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypedDict
 
-from aeron_magic.errors import UsageError
+from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.scrub import clean
 
-__all__ = ["About", "Card", "Conversation", "Introduction", "Problem", "Siblings", "Wish", "Word"]
+__all__ = [
+    "About",
+    "Card",
+    "Conversation",
+    "Introduction",
+    "Problem",
+    "Siblings",
+    "Wish",
+    "Word",
+    "trouble",
+]
 
 Word = dict[str, Any]
 """``type`` is one of
@@ -27,6 +38,21 @@ Word = dict[str, Any]
 * ``source``: the Markdown ``text`` of a reply; ``file``: an exported conversation;
 * ``trouble``: something that concerns no turn is wrong; ``heard``: a wish has arrived.
 """
+
+
+def trouble(error: Exception, secrets: Iterable[str], request: str = "") -> Word:
+    """The word for an error that concerns no turn, without ``secrets``.
+
+    Whoever handles a wish or a piece of news catches everything: nobody else would say it.
+    """
+    if not isinstance(error, AeronError):
+        error = AeronError(
+            f"This should not have happened: {type(error).__name__}: {error}",
+            hint="Please report it.",
+        )
+    error.redact(secrets)
+    title, hint = clean(error.message), clean(error.hint or error.service_message or "")
+    return {"type": "trouble", "title": title, "hint": hint, "request": request}
 
 
 class Problem(TypedDict):

@@ -11,13 +11,11 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from aeron_magic.errors import AeronError
 from aeron_magic.jupyter.panel_cards import cards, key_of, line_to, problem_of
 from aeron_magic.jupyter.panel_growth import Growth, countable
-from aeron_magic.jupyter.panel_protocol import About, Card, Introduction, Problem, Word
+from aeron_magic.jupyter.panel_protocol import About, Card, Introduction, Problem, Word, trouble
 from aeron_magic.jupyter.running import Running
 from aeron_magic.render import to_html
-from aeron_magic.scrub import clean
 from aeron_magic.vendors import INTRODUCING, NAMES
 
 if TYPE_CHECKING:
@@ -116,10 +114,8 @@ class Room:
         """Do something; if it fails, the pages say so, since nobody else would."""
         try:
             act()
-        except AeronError as error:
-            self.tell(trouble(error))
         except Exception as error:  # noqa: BLE001 - nobody else would say it
-            self.tell(trouble(unexpected(error)))
+            self.tell(trouble(error, self.session.secrets))
 
     # Panels join, and say what their readers do -------------------------------------------------
 
@@ -386,17 +382,3 @@ class Room:
                 self.tell({"type": "about", "about": self.about()})
 
         running.follow(come)
-
-
-def trouble(error: AeronError, request: str = "") -> Word:
-    """The word for something that is wrong and concerns no turn."""
-    title, hint = clean(error.message), clean(error.hint or error.service_message or "")
-    return {"type": "trouble", "title": title, "hint": hint, "request": request}
-
-
-def unexpected(error: Exception) -> AeronError:
-    """An error that should not have happened, as one that can be shown."""
-    return AeronError(
-        f"This should not have happened: {type(error).__name__}: {error}",
-        hint="Please report it.",
-    )

@@ -1,11 +1,11 @@
-"""Wishes are read strictly: a page may be of another version, or not ours at all."""
+"""Wishes are read strictly, since a page may be of another version; what is wrong is said."""
 
 from __future__ import annotations
 
 import pytest
 
 from aeron_magic.errors import UsageError
-from aeron_magic.jupyter.panel_protocol import Wish
+from aeron_magic.jupyter.panel_protocol import Wish, trouble
 from aeron_magic.jupyter.panel_wishes import WISHES
 
 
@@ -28,3 +28,11 @@ def test_every_wish_can_be_said(name: str) -> None:
     """The two tables hold the same names."""
     said = {"text": "", "key": "", "name": "", "kind": "", "request": "", "end": 0}
     assert Wish.read({"do": name, **said}).do == name
+
+
+@pytest.mark.parametrize("kind", [UsageError, ValueError])
+def test_no_trouble_shows_a_secret(kind: type[Exception]) -> None:
+    """Neither an error of ours nor one that nobody thought of."""
+    word = trouble(kind("It was 'hush'."), ["hush"], "a-1")
+    assert word["title"].endswith("It was '[secret]'.")
+    assert word["request"] == "a-1"
