@@ -1,7 +1,7 @@
 """``Client`` and ``AsyncClient``: ask a service from Python.
 
-Both drive the same flows, with the two loops of :mod:`aeron_magic.streams`; they differ by their
-awaits.
+Both drive the same flows, with the two loops of :mod:`aeron_magic.streams`; what needs no ``await``
+they have in common.
 """
 
 from __future__ import annotations
@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Generic, Literal, Self, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
 from aeron_magic.errors import UsageError
-from aeron_magic.flow import Flow, Question
+from aeron_magic.flow import Question
 from aeron_magic.reply import Message, Reply
 from aeron_magic.services import Service, load
 from aeron_magic.settings import Settings, positive, resolve
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["AsyncClient", "AsyncStream", "Client", "Stream"]
 
 W = TypeVar("W", Wire, AsyncWire)
+S = TypeVar("S", Stream, AsyncStream)
 Order = Literal["asc", "desc"]
 
 IMAGE = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
@@ -69,12 +71,8 @@ def known(token: str) -> str:
     return token
 
 
-def _silence(timeout: float | None) -> float | None:
-    return None if timeout is None else positive("timeout", timeout)
-
-
-class _Base(ABC, Generic[W]):
-    """What both clients do before anything is sent."""
+class _Client(ABC, Generic[W, S]):
+    """What both clients do before anything is sent: that waits for nothing."""
 
     def __init__(
         self,
@@ -108,26 +106,79 @@ class _Base(ABC, Generic[W]):
     @abstractmethod
     def _connect(self, addresses: tuple[str, ...], timeout: float) -> W: ...
 
+    @abstractmethod
+    def _reading(self, run: Run[Any], timeout: float | None = None) -> S: ...
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.settings.service!r}, {self.settings.base_url!r})"
 
-    def _asking(self, asked: Question) -> Run[None]:
+    def stream(
+        self,
+        text: str,
+        context_token: str | None = None,
+        images: Iterable[str] = (),
+        *,
+        stream: bool = True,
+        timeout: float | None = None,
+    ) -> S:
+        """Ask, and read the reply as it comes.
+
+        Nothing is sent before the first piece is asked for. What goes wrong then is raised by the
+        iteration, as by :meth:`ask`.
+
+        Parameters
+        ----------
+        text, context_token, images, stream
+            As for :meth:`ask`.
+        timeout
+            Seconds of silence before this question's connection counts as lost; by default the
+            client's.
+
+        Returns
+        -------
+        Stream or AsyncStream
+            Its pieces in order; close it, or use it as a context manager.
+
+        Raises
+        ------
+        UsageError
+            There is no question, an image is no address, the token or the time is none.
+        """
+        asked = question(text, context_token, images, stream)
         settings, ask = self.settings, self.service.ask
         if self.recorder is None:
             flow = ask(asked)
         else:
             flow = self.recorder.ask(asked, settings.answerer, ask, settings.secrets)
-        return Run(flow, settings, asked.context_token)
+        patience = None if timeout is None else positive("timeout", timeout)
+        return self._reading(Run(flow, settings, asked.context_token), patience)
 
-    def _fetching(self, token: str, wait: bool) -> Flow[None]:
-        def fetch(token: str) -> Flow[None]:
-            return self.service.fetch(token, wait=wait)
+    def introduction(self) -> S:
+        """Begin a conversation without a question: the agent's introductory message.
 
+        Chatzy only (*init_conversation*): it is ``draft.introduction`` of what is returned, once
+        that has been read, and ``reply.context_token`` continues after it. AeronPay has none, and
+        is not asked.
+        """
+        return self._reading(Run(self.service.introduce(), self.settings))
+
+    def fetching(self, token: str, *, wait: bool = True) -> S:
+        """The same as :meth:`fetch`, to be watched while it waits.
+
+        Its one piece comes at the end; errors are raised by the iteration.
+        """
         known(token)
-        return fetch(token) if self.recorder is None else self.recorder.fetch(token, fetch)
+        if self.recorder is None:
+            flow = self.service.fetch(token, wait=wait)
+        else:
+            flow = self.recorder.fetch(token, partial(self.service.fetch, wait=wait))
+        return self._reading(Run(flow, self.settings))
+
+    def _listing(self, token: str, order: Order) -> Run[list[Message]]:
+        return Run(self.service.history(known(token), order), self.settings)
 
 
-class Client(_Base[Wire]):
+class Client(_Client[Wire, Stream]):
     """Asks a service; every call blocks until it has its answer.
 
     Parameters
@@ -166,7 +217,10 @@ class Client(_Base[Wire]):
         images: Iterable[str] = (),
         stream: bool = True,
     ) -> Reply:
-        """Ask, and wait for the whole reply (AeronPay: create-response).
+        """Ask, and wait for the whole reply.
+
+        AeronPay's *Create Response*; if its stream is lost, *Fetch Response* until the reply is
+        whole. Chatzy's get_inference, and its *Stream Conversation AI Agent Response*.
 
         Parameters
         ----------
@@ -175,58 +229,82 @@ class Client(_Base[Wire]):
         context_token
             The token of the reply to continue from; None begins a conversation.
         images
-            http(s) addresses of images.
+            http(s) addresses of images; AeronPay only.
         stream
             Whether to read the reply chunk by chunk: it can then be recovered if the connection
-            is lost.
+            is lost. With Chatzy the agent decides.
 
         Raises
         ------
-        AeronError
+        UsageError
+            There is no question, an image is no address, or the token is none; nothing was sent.
+        ServiceError
+            The service refuses: :class:`~aeron_magic.AuthenticationError`,
+            :class:`~aeron_magic.TokenError`, :class:`~aeron_magic.RateLimited` and others.
+        Unreachable
+            The connection was never made.
+        ReplyError
             The reply is not whole; ``partial`` and ``context_token`` say what there is.
+        RecordingError
+            With a recorder that only replays: it does not hold the question.
         """
         with self.stream(text, context_token, images, stream=stream) as reading:
             return reading.finish()
 
-    def stream(
-        self,
-        text: str,
-        context_token: str | None = None,
-        images: Iterable[str] = (),
-        *,
-        stream: bool = True,
-        timeout: float | None = None,
-    ) -> Stream:
-        """Ask, and read the reply as it comes; see :meth:`ask` and :class:`Stream`."""
-        asked = question(text, context_token, images, stream)
-        return Stream(self._asking(asked), self._wire.exchange(_silence(timeout)))
-
-    def introduction(self) -> Stream:
-        """Begin a conversation without a question: Chatzy's introductory message."""
-        return self._start(self.service.introduce())
-
     def fetch(self, token: str, *, wait: bool = True) -> Reply:
-        """The stored reply of ``token`` (AeronPay: fetch-response).
+        """The stored reply of a token (AeronPay's *Fetch Response*).
 
-        With ``wait`` it polls, for at most ``fetch_timeout`` seconds, while the service is still
-        processing; without, the reply's status may be ``processing``.
+        Parameters
+        ----------
+        token
+            The ``context_token`` of the reply.
+        wait
+            Whether to ask again, for at most ``fetch_timeout`` seconds in all, while the service
+            is still working on it; if not, the reply's status may be ``processing``.
+
+        Raises
+        ------
+        UsageError
+            It is no token; or the service is Chatzy, which has no call for that.
+        TokenError
+            The service does not know the token, or no longer.
+        FailedReply
+            The service says that it could not answer.
+        IncompleteReply
+            It was not ready in time.
+        ServiceError, Unreachable
+            As for :meth:`ask`.
         """
         with self.fetching(token, wait=wait) as reading:
             return reading.finish()
 
-    def fetching(self, token: str, *, wait: bool = True) -> Stream:
-        """The same as :meth:`fetch`, to be watched while it waits."""
-        return self._start(self._fetching(token, wait))
-
     def history(self, token: str, order: Order = "asc") -> list[Message]:
-        """The messages up to ``token`` (AeronPay: list-input), oldest first unless ``"desc"``."""
-        run = Run(self.service.history(known(token), order), self.settings)
-        with Stream(run, self._wire.exchange()) as reading:
+        """The messages of a conversation as the service keeps them (AeronPay's *List Input*).
+
+        Parameters
+        ----------
+        token
+            The ``context_token`` up to which: its question is the last message, without the
+            answer to it.
+        order
+            ``"asc"``, oldest first (default), or ``"desc"``.
+
+        Raises
+        ------
+        UsageError
+            It is no token; or the service is Chatzy, which has no call for that.
+        TokenError
+            The service does not know the token, or no longer.
+        ServiceError, Unreachable
+            As for :meth:`ask`.
+        """
+        run = self._listing(token, order)
+        with self._reading(run) as reading:
             reading.finish()
         return run.value or []
 
-    def _start(self, flow: Flow[None]) -> Stream:
-        return Stream(Run(flow, self.settings), self._wire.exchange())
+    def _reading(self, run: Run[Any], timeout: float | None = None) -> Stream:
+        return Stream(run, self._wire.exchange(timeout))
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -239,7 +317,7 @@ class Client(_Base[Wire]):
         self.close()
 
 
-class AsyncClient(_Base[AsyncWire]):
+class AsyncClient(_Client[AsyncWire, AsyncStream]):
     """The same as :class:`Client`, with ``await`` and ``async for``; for one event loop."""
 
     def _connect(self, addresses: tuple[str, ...], timeout: float) -> AsyncWire:
@@ -256,41 +334,20 @@ class AsyncClient(_Base[AsyncWire]):
         async with self.stream(text, context_token, images, stream=stream) as reading:
             return await reading.finish()
 
-    def stream(
-        self,
-        text: str,
-        context_token: str | None = None,
-        images: Iterable[str] = (),
-        *,
-        stream: bool = True,
-        timeout: float | None = None,
-    ) -> AsyncStream:
-        """See :meth:`Client.stream`."""
-        asked = question(text, context_token, images, stream)
-        return AsyncStream(self._asking(asked), self._wire.exchange(_silence(timeout)))
-
-    def introduction(self) -> AsyncStream:
-        """See :meth:`Client.introduction`."""
-        return self._start(self.service.introduce())
-
     async def fetch(self, token: str, *, wait: bool = True) -> Reply:
         """See :meth:`Client.fetch`."""
         async with self.fetching(token, wait=wait) as reading:
             return await reading.finish()
 
-    def fetching(self, token: str, *, wait: bool = True) -> AsyncStream:
-        """The same as :meth:`fetch`, to be watched while it waits."""
-        return self._start(self._fetching(token, wait))
-
     async def history(self, token: str, order: Order = "asc") -> list[Message]:
         """See :meth:`Client.history`."""
-        run = Run(self.service.history(known(token), order), self.settings)
-        async with AsyncStream(run, self._wire.exchange()) as reading:
+        run = self._listing(token, order)
+        async with self._reading(run) as reading:
             await reading.finish()
         return run.value or []
 
-    def _start(self, flow: Flow[None]) -> AsyncStream:
-        return AsyncStream(Run(flow, self.settings), self._wire.exchange())
+    def _reading(self, run: Run[Any], timeout: float | None = None) -> AsyncStream:
+        return AsyncStream(run, self._wire.exchange(timeout))
 
     async def close(self) -> None:
         """Close the kept connections."""
