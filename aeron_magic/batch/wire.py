@@ -156,7 +156,7 @@ def _content(request: Request) -> dict[str, Any]:
     return content
 
 
-def _lost(error: BaseException, began: float, timeout: float) -> Lost:
+def _lost(error: Exception, began: float, timeout: float) -> Lost:
     if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
         raise UsageError(
             f"This address cannot be used: {error}", hint="Check --base-url and the environment."
