@@ -20,7 +20,14 @@ class Conversation:
     client
         Asks the service.
     context_token
-        Where to continue from; None begins anew.
+        Where to continue from: the token of any reply; None (default) begins anew.
+
+    Attributes
+    ----------
+    client
+        As given.
+    tree
+        The turns and what each continues from.
     """
 
     def __init__(self, client: Client, context_token: str | None = None) -> None:
@@ -51,19 +58,26 @@ class Conversation:
         images: Iterable[str] = (),
         stream: bool = True,
     ) -> Reply:
-        """Ask, and wait for the whole reply; see :meth:`aeron_magic.Client.ask`.
+        """Ask, and wait for the whole reply.
 
         Parameters
         ----------
+        text, images, stream
+            As for :meth:`aeron_magic.Client.ask`.
         after
             Continue from this turn (its name, its number or its token), and not from the newest.
         name
-            Name this turn.
+            Name this turn, for a later ``after``; a turn that had the name loses it.
 
         Raises
         ------
+        UsageError
+            There is no such turn to continue from, or it has no whole reply; or the service keeps
+            one line for each conversation (Chatzy), and the place is not its end. Nothing was
+            sent. Also as for :meth:`aeron_magic.Client.ask`.
         AeronError
-            The reply is not whole. The conversation stays where it was; what came is in the turn.
+            As for :meth:`aeron_magic.Client.ask`. The conversation stays where it was; what came
+            is in the turn.
         """
         place = self.tree.after(after) if after else self.tree.at_token(self._token)
         images = tuple(images)

@@ -175,7 +175,7 @@ class TokenError(ServiceError):
 
 
 class RateLimited(ServiceError):
-    """Too many requests."""
+    """Too many requests (HTTP 429)."""
 
 
 class UnexpectedAnswer(ServiceError):
@@ -187,7 +187,10 @@ class Unreachable(AeronError):
 
 
 class ReplyError(AeronError):
-    """A reply was begun and is not whole; ``partial`` holds what came."""
+    """A reply was begun and is not whole.
+
+    ``partial`` holds what came; by ``context_token``, where it is known, the reply can be fetched.
+    """
 
 
 class IncompleteReply(ReplyError):

@@ -52,9 +52,9 @@ class Reply:
     service
         ``aeronpay``, ``chatzy`` or whatever service answered.
     seconds
-        From the question to the end of the reply.
+        Seconds from the question to the end of the reply.
     first_chunk_seconds
-        From the question to the first text; None where none came.
+        Seconds from the question to the first text; None where none came.
     replayed
         Whether it came from a recording.
     """
@@ -91,10 +91,20 @@ class Reply:
             return json_in(self.text)
 
     def table(self, number: int = 1) -> Any:
-        """Markdown table number ``number`` (from 1) as a DataFrame.
+        """A Markdown table in the text.
 
         Numbers, ISO dates and truth values have their types; what has a unit or a percent sign
-        stays text. Without pandas it is a list of dictionaries.
+        stays text.
+
+        Parameters
+        ----------
+        number
+            Which of the tables, from 1 (default).
+
+        Returns
+        -------
+        pandas.DataFrame or list of dict
+            The table; where pandas is not installed, its rows.
 
         Raises
         ------
@@ -107,7 +117,14 @@ class Reply:
             return frame(self.text, number)
 
     def code(self, language: str | None = None, number: int = 1) -> str:
-        """The code of block number ``number`` (from 1), of those in ``language`` if it is given.
+        """The code in a fenced block of the text.
+
+        Parameters
+        ----------
+        language
+            Only blocks in this language count, by any of its usual names; None: all do.
+        number
+            Which of them, from 1 (default).
 
         Raises
         ------
@@ -133,7 +150,19 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation as the service keeps it (AeronPay's list-input)."""
+    """One message of a conversation as the service keeps it (AeronPay's *List Input*).
+
+    Attributes
+    ----------
+    role
+        Who says it: ``user`` or ``assistant``.
+    text
+        What is said.
+    msg_id
+        The service's name for the message.
+    status
+        What the service says of it, such as ``completed``; empty where it says nothing.
+    """
 
     role: Literal["user", "assistant"]
     text: str

@@ -20,6 +20,7 @@ from aeron_magic.wire import AsyncExchange, Exchange
 __all__ = ["AsyncStream", "Run", "Stream"]
 
 T = TypeVar("T")
+E = TypeVar("E", Exchange, AsyncExchange)
 
 
 class Run(Generic[T]):
@@ -82,30 +83,40 @@ class Run(Generic[T]):
         error.redact(self._secrets)
 
     def reply(self) -> Reply:
+        """The reply as it is now."""
         seconds = self._seconds if self._seconds is not None else time.monotonic() - self._began
         return self.draft.reply(status=self.ended, seconds=seconds, first_chunk_seconds=self._first)
 
 
-class Stream:
-    """A reply that is coming in: iterate to get its pieces, in order, ready to print.
+class _Stream(Generic[E]):
+    """What can be seen of a reply that is coming in, whoever waits for it."""
 
-    Use it as a context manager, so that leaving it early closes the connection. ``reply`` is the
-    :class:`~aeron_magic.Reply` at any time, complete or not.
-    """
-
-    def __init__(self, run: Run[Any], exchange: Exchange) -> None:
+    def __init__(self, run: Run[Any], exchange: E) -> None:
         self._run = run
-        self._exchange = exchange
-        self._pieces = self._drive()
+        self._exchange: E = exchange
 
     @property
     def reply(self) -> Reply:
+        """The reply at any time, whole or not; its ``status`` says which."""
         return self._run.reply()
 
     @property
     def draft(self) -> Draft:
         """The state behind the reply: notices, the introduction, what is not understood."""
         return self._run.draft
+
+
+class Stream(_Stream[Exchange]):
+    """A reply that is coming in: iterate to get its pieces, in order, ready to print.
+
+    Made by :meth:`aeron_magic.Client.stream`. Use it as a context manager, so that leaving it early
+    closes the connection; the reply is then ``interrupted``. An iteration that cannot go on raises
+    what :meth:`aeron_magic.Client.ask` raises.
+    """
+
+    def __init__(self, run: Run[Any], exchange: Exchange) -> None:
+        super().__init__(run, exchange)
+        self._pieces = self._drive()
 
     def __iter__(self) -> Iterator[str]:
         return self._pieces
@@ -136,7 +147,13 @@ class Stream:
             run.end("incomplete")
 
     def finish(self) -> Reply:
-        """Wait for the end of the reply; the reply."""
+        """Wait for the end of the reply, and return it.
+
+        Raises
+        ------
+        AeronError
+            As for :meth:`aeron_magic.Client.ask`.
+        """
         for _ in self._pieces:
             pass
         return self.reply
@@ -159,22 +176,12 @@ class Stream:
         self.close()
 
 
-class AsyncStream:
+class AsyncStream(_Stream[AsyncExchange]):
     """The same as :class:`Stream`, with ``async with`` and ``async for``."""
 
     def __init__(self, run: Run[Any], exchange: AsyncExchange) -> None:
-        self._run = run
-        self._exchange = exchange
+        super().__init__(run, exchange)
         self._pieces = self._drive()
-
-    @property
-    def reply(self) -> Reply:
-        return self._run.reply()
-
-    @property
-    def draft(self) -> Draft:
-        """The state behind the reply: notices, the introduction, what is not understood."""
-        return self._run.draft
 
     def when_token(self, call: Callable[[str], None]) -> None:
         """Call ``call`` once, on the loop, as soon as the reply's token is known."""
@@ -215,7 +222,7 @@ class AsyncStream:
         self._run.end("interrupted")
 
     async def finish(self) -> Reply:
-        """Wait for the end of the reply; the reply."""
+        """See :meth:`Stream.finish`."""
         async for _ in self._pieces:
             pass
         return self.reply

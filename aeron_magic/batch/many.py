@@ -46,9 +46,10 @@ def ask_many(
 ) -> Any:
     """Ask once for each item, many at a time.
 
-    Each item is a question of its own that begins a conversation. One failed row fails that row
-    only. Rows for which the service is too busy (429) wait and come again after the others; where
-    two dozen rows in a row are not let in or find nobody, the rest is not tried.
+    Each item is a question of its own that begins a conversation: with AeronPay one *Create
+    Response*, and *Fetch Response* where its stream is lost. One failed row fails that row only.
+    Rows for which the service is too busy (429) wait and come again after the others; where two
+    dozen rows in a row are not let in or find nobody, the rest is not tried.
 
     Parameters
     ----------
@@ -74,7 +75,8 @@ def ask_many(
         limit but the one that the service itself sets with ``Retry-After``, which holds for all.
     checkpoint
         A recording's file: rows that it holds are replayed, without cost, and the others are added
-        as they end. Rows with the same question share one answer then.
+        as they end. Rows with the same question share one answer then. Where the file
+        cannot be read or written, the row's error says so.
     executor
         Any :class:`concurrent.futures.Executor`: the questions are asked by its workers. They are
         given the credentials in memory, by the executor's own way.
@@ -99,7 +101,7 @@ def ask_many(
         The user stopped it; its ``result`` is what would have been returned, with the rows that
         were not asked.
     UsageError
-        Something of this is wrong; nothing was sent.
+        Something of this is wrong, or no item makes a question; nothing was sent.
     """
     _check(concurrency, rate, workers)
     own, recorder = _whom(client, settings)

@@ -34,6 +34,9 @@ VOILA = "VOILA_REQUEST_URL"
 class ChatPanel(AnyWidget):
     """A chat on the notebook's conversation, which cells share.
 
+    Show it as the last value of a cell. What goes wrong with a question is said in the panel and
+    raised nowhere.
+
     Parameters
     ----------
     session
@@ -42,7 +45,7 @@ class ChatPanel(AnyWidget):
     Raises
     ------
     UsageError
-        There is no notebook.
+        There is no notebook: this Python is not run by IPython.
     """
 
     _esm: ClassVar[str] = script()
