@@ -69,7 +69,7 @@ def conversations(magics: AeronMagics, command: Command) -> None:
 def history(magics: AeronMagics, command: Command) -> None:
     """The turns of a conversation, ours or the service's."""
     session, name = magics.session, command["name"]
-    tree = session.tree if name is None else session.book.trees.get(name)
+    tree = _here(session, name)
     if tree is None:
         last = None if command["remote"] else command["last"] or MOST
         tree = history_of(session).load(_earlier(session, name), last)
@@ -85,6 +85,11 @@ def history(magics: AeronMagics, command: Command) -> None:
     below = f"{left} earlier turns are left out; `--last {len(tree.turns)}` shows all."
     rows = turn_rows(shown[::-1] if newest_first else shown, tree.stale())
     show_table(TURNS, rows, magics.shell, below=below if left else "")
+
+
+def _here(session: Session, name: str | None) -> Tree | None:
+    """The conversation of this name, or the current one; None where this kernel has none."""
+    return session.tree if name is None else session.book.trees.get(name)
 
 
 def _nothing(tree: Tree) -> str:
@@ -146,7 +151,7 @@ def export(magics: AeronMagics, command: Command) -> None:
 def forget(magics: AeronMagics, command: Command) -> None:
     """Delete a conversation from the local history, and from this kernel."""
     session, name = magics.session, command["name"]
-    tree = session.tree if name is None else session.book.trees.get(name)
+    tree = _here(session, name)
     if tree is not None:
         stored, label = tree.stored, tree.name
         session.forget(tree)

@@ -126,9 +126,7 @@ def _after(session: Session, options: Options, recorder: Recorder | None) -> str
     if options.after is None:
         return None
     place = session.place(after=options.after)
-    if recorder is not None and place.token and place.parent is not None:
-        line = [(turn.question, turn.images) for turn in place.parent.line()]
-        recorder.learn(place.token, session.connected().settings.answerer, line)
+    session.tell_line(recorder, place)
     return place.token
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aeron_magic.book import Book, ByHand, remarks
 from aeron_magic.client import AsyncStream
@@ -21,6 +21,9 @@ from aeron_magic.jupyter.running import Running
 from aeron_magic.keeper import Keeper
 from aeron_magic.reply import Message, Reply
 from aeron_magic.turns import Attempt, Place, Tree, Turn
+
+if TYPE_CHECKING:
+    from aeron_magic.recording import Recorder
 
 __all__ = ["Asked", "Session", "Watcher"]
 
@@ -222,10 +225,7 @@ class Session:
         """
         connection = self.connected()
         connection.settings.refuse_secret(text)
-        recorder = self.connector.recorder
-        if recorder is not None and place.token and place.parent is not None:
-            line = [(turn.question, turn.images) for turn in place.parent.line()]
-            recorder.learn(place.token, connection.settings.answerer, line)
+        self.tell_line(self.connector.recorder, place)
         reading = connection.client.stream(
             text, place.token, images, stream=stream, timeout=timeout
         )
@@ -234,6 +234,12 @@ class Session:
         self.keeper.asked(attempt, self.owner(connection))
         reading.when_token(partial(self.keeper.started, attempt))
         return self._begun(reading, attempt, connection, origin)
+
+    def tell_line(self, recorder: Recorder | None, place: Place) -> None:
+        """Tell a recorder which questions ``place`` stands after: it may have seen none of them."""
+        if recorder is not None and place.token and place.parent is not None:
+            line = [(turn.question, turn.images) for turn in place.parent.line()]
+            recorder.learn(place.token, self.connected().settings.answerer, line)
 
     def fetch(self, tree: Tree, turn: Turn, *, origin: str = "") -> Asked:
         """Ask the service for the reply of a turn that is not whole, by the token it has.
