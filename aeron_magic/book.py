@@ -56,6 +56,7 @@ class Book:
         self.service = service
         self.trees: dict[str, Tree] = {MAIN: Tree(MAIN, service)}
         self.current = self.trees[MAIN]
+        self._taken_up: dict[str | None, tuple[Tree, bool]] = {}
         self._clock = clock
         self._taking_in = False
 
@@ -121,6 +122,19 @@ class Book:
             tree.name = self.free_name(tree.name)
         self.trees[tree.name] = tree
         return self.use(tree.name)
+
+    def took_up(self, wanted: str | None, tree: Tree, reachable: bool) -> None:
+        """Remember that ``wanted`` (None: no name) has come to mean ``tree``."""
+        self._taken_up[wanted] = (tree, reachable)
+
+    def taken_up(self, wanted: str | None) -> tuple[Tree, bool] | None:
+        """What ``wanted`` has come to mean, and whether its service is still there.
+
+        A cell that takes a conversation up means the same one when it is run again, and not the
+        next older one.
+        """
+        found = self._taken_up.get(wanted)
+        return found if found and self.trees.get(found[0].name) is found[0] else None
 
     def forget(self, name: str) -> bool:
         """Drop the conversation of this name; whether it was the current one."""

@@ -83,8 +83,12 @@ def names(session: Session) -> list[str]:
 def resume(magics: AeronMagics, command: Command) -> None:
     """Take up a conversation, fetch what is unfinished, and go on from its newest reply."""
     session, name = magics.session, command["name"]
-    stored = found(session, name)
-    if stored is not None:
+    before = session.book.taken_up(name)
+    stored = None if before else found(session, name)
+    if before is not None:
+        tree, reachable = before
+        session.use(tree.name)
+    elif stored is not None:
         reachable = _connect(session, stored)
         history = history_of(session)
         tree = history.load(stored)
@@ -94,6 +98,7 @@ def resume(magics: AeronMagics, command: Command) -> None:
         tree = _held(session, name)
         session.use(tree.name)
         reachable = True
+    session.book.took_up(name, tree, reachable)
     lines = [] if reachable else [SANDBOX_GONE]
     for attempt, token in session.keeper.unfinished(tree):
         lines += _end(magics, attempt, token if reachable else None)
@@ -119,18 +124,21 @@ def _held(session: Session, name: str | None) -> Tree:
     tree = session.book.trees.get(name) if name else session.tree
     if tree is not None and tree.stored and (name or session.keeper.unfinished(tree)):
         return tree
-    if name is None and not session.notebook:
+    if name is None:
         recent = handles(past(session, None)[:5])
+        newest = f"the newest: {', '.join(recent)}." if recent else "the local history is empty."
+        if not session.notebook:
+            raise UsageError(
+                "This front end does not tell the notebook's path: name the conversation.",
+                hint=f"`%aeron resume NAME`; {newest}",
+            )
         raise UsageError(
-            "This front end does not tell the notebook's path: name the conversation.",
-            hint="`%aeron resume NAME`; "
-            + (f"the newest: {', '.join(recent)}." if recent else "the local history is empty."),
+            "This notebook has no earlier conversation.",
+            hint=f"If it had another name, `%aeron resume NAME` takes one up; {newest}",
         )
     raise UsageError(
-        "This notebook has no earlier conversation."
-        if name is None
-        else f"There is no conversation {name[:60]!r} in the local history.",
-        hint="`%aeron conversations` lists what there is.",
+        f"There is no conversation {name[:60]!r} in the local history.",
+        hint="`%aeron conversations` lists this notebook's.",
     )
 
 

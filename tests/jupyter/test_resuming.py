@@ -115,6 +115,11 @@ class Notebook:
         self.kill()
         self.start()
 
+    def rename(self, path: Path) -> None:
+        """What a kernel finds that is started after the notebook was renamed."""
+        self._environment["JPY_SESSION_NAME"] = str(path)
+        self.restart()
+
     def ask(self, question: str, cell: str) -> Run:
         return self.kernel.execute(f"%%aeron\n{question}", cell)
 
@@ -213,6 +218,30 @@ def test_a_reply_that_is_not_ready_is_fetched_later(notebook: Notebook, service:
     (turn,) = notebook.turns
     assert turn["reply"]["text"] == TEXT
     assert service.asked().count("late one") == 1
+
+
+def test_a_cell_that_resumes_takes_up_the_same_conversation_when_it_is_run_again(
+    notebook: Notebook,
+) -> None:
+    """And not the one before that; it is so for a name with a number, too."""
+    notebook.ask("older", "a")
+    notebook.kernel.execute("%aeron new plots", "n")
+    notebook.ask("newer", "b")
+    notebook.restart()
+    for wanted, name in (("", "plots"), ("main#1", "main"), ("", "plots"), ("main#1", "main")):
+        run = notebook.kernel.execute(f"%aeron resume {wanted}", "r")
+        assert f"Resumed the conversation {name}:" in run.text
+
+
+def test_a_notebook_that_was_renamed_is_told_what_can_be_taken_up(
+    notebook: Notebook, tmp_path: Path
+) -> None:
+    """Its conversations are kept under the name that it had."""
+    notebook.ask("one", "a")
+    notebook.rename(tmp_path / "renamed.ipynb")
+    run = notebook.kernel.execute("%aeron resume", "r")
+    assert "`%aeron resume NAME` takes one up; the newest: main." in str(run.of("error"))
+    assert notebook.kernel.execute("%aeron resume main", "r").status == "ok"
 
 
 def test_the_conversation_that_goes_on_here_is_meant_and_not_a_newer_one_elsewhere(
