@@ -7,12 +7,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from account import account
 from live_kernel import Kernel, running_kernel
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
+from panel_ground import Ground, panel_ground
 from private_home import private_environment
 from terminal_ipython import Terminal, running_terminal
+
+from aeron_magic.sandbox import Sandbox
 
 Executed = Callable[..., NotebookNode]
 
@@ -22,6 +26,30 @@ def kernel(tmp_path: Path) -> Iterator[Kernel]:
     """A fresh kernel, to which cells are sent as JupyterLab sends them."""
     with running_kernel(tmp_path) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Sandbox]:
+    """The service that the kernel of a module asks."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shared_kernel(service: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """A kernel for a module, with the extension loaded; its first question asks the service."""
+    home = tmp_path_factory.mktemp("kernel")
+    with running_kernel(home, **account(service.aeronpay_url)) as running:
+        loaded = running.execute("%load_ext aeron_magic")
+        assert (loaded.status, loaded.outputs) == ("ok", [])
+        yield running
+
+
+@pytest.fixture
+def ground(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+    """A panel without a browser."""
+    with panel_ground(sandbox, monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture(params=["simple prompt", "full prompt"])

@@ -10,6 +10,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from account import account
 from live_kernel import Kernel, Run, running_kernel
 from nbclient import NotebookClient
 from private_home import private_environment
@@ -28,19 +29,10 @@ def shape():
 """
 
 
-def environment(sandbox: Sandbox) -> dict[str, str]:
-    """AeronPay by its variables, at a sandbox that outlives the kernel."""
-    return {
-        "AERON_BASE_URL": sandbox.aeronpay_url,
-        "AERON_CLIENT_ID": "me",
-        "AERON_CLIENT_SECRET": "mine",
-    }
-
-
 @pytest.fixture
 def lab(tmp_path: Path, sandbox: Sandbox) -> Iterator[Kernel]:
     """A kernel with the extension loaded; `sandbox` logs what it sends."""
-    with running_kernel(tmp_path, **environment(sandbox)) as kernel:
+    with running_kernel(tmp_path, **account(sandbox.aeronpay_url)) as kernel:
         assert kernel.execute("%load_ext aeron_magic", "load").status == "ok"
         kernel.execute(SHAPE, "shape")
         yield kernel
@@ -259,7 +251,7 @@ def test_an_exported_notebook_is_valid_and_executes(
     shown = [cell.outputs[0].data["text/plain"] for cell in notebook.cells if cell.get("outputs")]
     sandbox.log.clear()
     NotebookClient(notebook, timeout=60).execute(
-        env={**private_environment(tmp_path / "elsewhere"), **environment(sandbox)},
+        env={**private_environment(tmp_path / "elsewhere"), **account(sandbox.aeronpay_url)},
         cwd=str(tmp_path),
     )
     again = [
@@ -278,7 +270,9 @@ def test_the_exported_notebook_is_not_written_over_the_running_one(
     """An error, and the file is as it was."""
     path = tmp_path / "work.ipynb"
     path.write_text("mine")
-    with running_kernel(tmp_path, JPY_SESSION_NAME=str(path), **environment(sandbox)) as kernel:
+    with running_kernel(
+        tmp_path, JPY_SESSION_NAME=str(path), **account(sandbox.aeronpay_url)
+    ) as kernel:
         kernel.execute("%load_ext aeron_magic", "load")
         assert kernel.execute("%aeron export work.ipynb", "x").status == "error"
     assert path.read_text() == "mine"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from live_kernel import Kernel, Run, running_kernel
+from account import SECRET
+from live_kernel import Kernel, Run
 from nbformat import NotebookNode
 
 from aeron_magic.errors import UsageError
@@ -15,7 +16,6 @@ from aeron_magic.sandbox import Faults, Refusal, Sandbox, Seen
 
 pytestmark = pytest.mark.jupyter
 
-SECRET = "hush-4f1c-hush"
 REVIEWS = """
 import pandas
 reviews = pandas.DataFrame(
@@ -25,29 +25,18 @@ ASK = "%%aeron --each reviews -o labels\nClassify the sentiment: {{row.text}}"
 
 
 @pytest.fixture(scope="module")
-def service() -> Iterator[Sandbox]:
-    """The service that the kernel of this module asks."""
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared_kernel(service: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    """A kernel with the extension loaded and a DataFrame of reviews."""
-    home: Path = tmp_path_factory.mktemp("kernel")
-    given = {"AERON_CLIENT_ID": "me", "AERON_CLIENT_SECRET": SECRET}
-    with running_kernel(home, **given, AERON_BASE_URL=service.aeronpay_url) as kernel:
-        kernel.execute("%load_ext aeron_magic")
-        assert kernel.execute(REVIEWS).status == "ok"
-        yield kernel
+def reviewing(shared_kernel: Kernel) -> Kernel:
+    """The kernel, with a DataFrame of reviews."""
+    assert shared_kernel.execute(REVIEWS).status == "ok"
+    return shared_kernel
 
 
 @pytest.fixture
-def kernel(shared_kernel: Kernel, service: Sandbox) -> Kernel:
+def kernel(reviewing: Kernel, service: Sandbox) -> Kernel:
     """The kernel, with a service at its best that has seen nothing."""
     service.faults = Faults()
     service.log.clear()
-    return shared_kernel
+    return reviewing
 
 
 def asked(service: Sandbox) -> list[str]:

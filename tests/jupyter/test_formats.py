@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from live_kernel import Kernel, Run, running_kernel
+from live_kernel import Kernel, Run
 
 from aeron_magic.jupyter.next_cell import code_for_cell
 from aeron_magic.sandbox import Faults, Sandbox
@@ -15,21 +13,10 @@ from aeron_magic.sandbox import Faults, Sandbox
 pytestmark = pytest.mark.jupyter
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Sandbox]:
-    """The service that the kernel of this module asks."""
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def kernel(service: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    """A kernel with the extension loaded."""
-    home: Path = tmp_path_factory.mktemp("kernel")
-    given = {"AERON_CLIENT_ID": "me", "AERON_CLIENT_SECRET": "hush-4f1c-hush"}
-    with running_kernel(home, **given, AERON_BASE_URL=service.aeronpay_url) as running:
-        running.execute("%load_ext aeron_magic")
-        yield running
+@pytest.fixture
+def kernel(shared_kernel: Kernel) -> Kernel:
+    """What has been asked before does not matter here."""
+    return shared_kernel
 
 
 def shown(run: Run) -> dict[str, Any]:

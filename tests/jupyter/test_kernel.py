@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from live_kernel import Kernel, Output, Run, running_kernel
+from account import SECRET
+from live_kernel import Kernel, Output, Run
 
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
 
 pytestmark = pytest.mark.jupyter
-
-SECRET = "hush-4f1c-hush"
 
 # Two dozen paragraphs of different words, with a list, a table and code between them.
 PARAGRAPHS = "\n\n".join(
@@ -37,28 +34,6 @@ def f(x):
 |---|---|
 | 1 | 2 |
 """
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Sandbox]:
-    """The service that the kernel of this module asks."""
-    with Sandbox() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def shared_kernel(service: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    """A kernel with the extension loaded, whose first question connects to the service."""
-    home: Path = tmp_path_factory.mktemp("kernel")
-    with running_kernel(
-        home,
-        AERON_CLIENT_ID="tester",
-        AERON_CLIENT_SECRET=SECRET,
-        AERON_BASE_URL=service.aeronpay_url,
-    ) as kernel:
-        loaded = kernel.execute("%load_ext aeron_magic")
-        assert (loaded.status, loaded.outputs) == ("ok", [])
-        yield kernel
 
 
 @pytest.fixture

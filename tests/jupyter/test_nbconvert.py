@@ -9,6 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from account import account
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter, MarkdownExporter
@@ -41,9 +42,7 @@ def environment(tmp_path: Path, sandbox: Sandbox) -> dict[str, str]:
     """Variables with which a kernel's first question goes to the sandbox."""
     return {
         **private_environment(tmp_path),
-        "AERON_CLIENT_ID": "tester",
-        "AERON_CLIENT_SECRET": "hush-4f1c-hush",
-        "AERON_BASE_URL": sandbox.aeronpay_url,
+        **account(sandbox.aeronpay_url),
     }
 
 

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
+from account import SECRET
 from live_kernel import Kernel
 from nbformat import NotebookNode
-from panel_ground import Ground, panel_ground
+from panel_ground import Ground
 
 import aeron_magic
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.panel import ChatPanel
 from aeron_magic.sandbox import Sandbox
-
-
-@pytest.fixture
-def ground(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
-    """A panel without a browser."""
-    with panel_ground(sandbox, monkeypatch) as made:
-        yield made
 
 
 def test_the_package_offers_it() -> None:
@@ -72,9 +66,9 @@ def test_no_secret_is_shown(ground: Ground, sandbox: Sandbox) -> None:
     """What the service says back may hold the secret; the panel's page does not get it."""
     from aeron_magic.sandbox import Refusal
 
-    sandbox.misbehave(refuse=(Refusal("create-response", 400, message="no: hush-4f1c-hush"),))
+    sandbox.misbehave(refuse=(Refusal("create-response", 400, message=f"no: {SECRET}"),))
     ground.ask("Hello")
-    assert "hush-4f1c-hush" not in str(ground.wire)
+    assert SECRET not in str(ground.wire)
     assert "[secret]" in ground.wait("end")["turn"]["problem"]["said"]
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
 
 import pytest
-from panel_ground import Ground, panel_ground, rebuilt
+from panel_ground import Ground, rebuilt
 
 from aeron_magic.jupyter.panel import ChatPanel
 from aeron_magic.jupyter.panel_growth import countable
@@ -20,13 +19,6 @@ TEXT = "".join(
     f"Paragraph {n} says *something* about `code` and 😀, in a sentence of usual length.\n\n"
     for n in range(60)
 )
-
-
-@pytest.fixture
-def ground(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
-    """A panel without a browser."""
-    with panel_ground(sandbox, monkeypatch) as made:
-        yield made
 
 
 def size(words: list[dict[str, object]]) -> int:

@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
 import pytest
-from panel_ground import Ground, panel_ground
+from panel_ground import Ground
 
 from aeron_magic.sandbox import Refusal, Sandbox
-
-
-@pytest.fixture
-def ground(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
-    """A panel without a browser."""
-    with panel_ground(sandbox, monkeypatch) as made:
-        yield made
 
 
 def test_ask_names_the_wish_that_began_it(ground: Ground) -> None:

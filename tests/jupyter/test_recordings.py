@@ -12,6 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from account import account
 from live_kernel import Kernel, Run, running_kernel
 from nbclient import NotebookClient
 from private_home import private_environment
@@ -38,9 +39,7 @@ socket.socket.connect = socket.socket.connect_ex = refuse
 def connected(tmp_path: Path, sandbox: Sandbox) -> Iterator[Kernel]:
     """A kernel whose first question goes to the sandbox, as to AeronPay."""
     variables = {
-        "AERON_CLIENT_ID": "tester",
-        "AERON_CLIENT_SECRET": "hush-4f1c-hush",
-        "AERON_BASE_URL": sandbox.aeronpay_url,
+        **account(sandbox.aeronpay_url),
         "CI": "",  # there, replays do not wait, and one test looks at the waiting
     }
     with running_kernel(tmp_path, **variables) as kernel:
@@ -86,7 +85,7 @@ def test_a_question_that_is_not_recorded_fails_its_cell_and_shows_the_nearest(
     connected.execute(f"%aeron record {file} --mode replay", "c0")
     run = connected.execute("%%aeron\nHow do I ask twice?", "c2")
     assert run.status == "error"
-    shown = "\n".join(run.of("error")[0].content["traceback"])
+    shown = said(run)
     assert "- How do I ask?" in shown
     assert "+ How do I ask twice?" in shown
     assert created(sandbox) == 1

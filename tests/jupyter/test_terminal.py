@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from account import account
 from terminal_ipython import Terminal, plain, running_terminal
 
 from aeron_magic.sandbox import Refusal, Sandbox
@@ -26,9 +27,7 @@ def terminal(
     with running_terminal(
         tmp_path,
         simple=request.param == "simple prompt",
-        AERON_CLIENT_ID="tester",
-        AERON_CLIENT_SECRET="hush-4f1c-hush",
-        AERON_BASE_URL=sandbox.aeronpay_url,
+        **account(sandbox.aeronpay_url),
     ) as running:
         assert running.run("%load_ext aeron_magic").strip() == ""
         yield running

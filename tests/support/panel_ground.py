@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from account import SECRET
 from comm.base_comm import BaseComm
 
 from aeron_magic.jupyter.panel import ChatPanel
@@ -139,12 +140,11 @@ def panel_ground(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Iterator[Ground
         "aeronpay",
         base_url=sandbox.aeronpay_url,
         client_id="tester",
-        client_secret="hush-4f1c-hush",
+        client_secret=SECRET,
     )
     panel = ChatPanel(session)
-    made: Callable[[], None] = panel.close
     try:
         yield Ground(session, panel, wire, changed)
     finally:
-        made()
+        panel.close()
         session.close()
