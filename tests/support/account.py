@@ -1,0 +1,35 @@
+"""An account at a sandbox: what a test gives a kernel, a terminal or a notebook to ask with."""
+
+from __future__ import annotations
+
+from aeron_magic.sandbox import Sandbox
+
+__all__ = ["SECRET", "account", "connecting"]
+
+SECRET = "hush-4f1c-hush"
+"""Is to be seen nowhere but in the headers of a request."""
+
+
+def account(address: str) -> dict[str, str]:
+    """The variables with which a process's first question goes to AeronPay at this address."""
+    return {
+        "AERON_CLIENT_ID": "tester",
+        "AERON_CLIENT_SECRET": SECRET,
+        "AERON_BASE_URL": address,
+    }
+
+
+def connecting(sandbox: Sandbox, service: str = "aeronpay") -> str:
+    """The source of a cell that loads the extension and connects it to a sandbox elsewhere."""
+    if service == "chatzy":
+        return (
+            "%load_ext aeron_magic\n"
+            "%aeron connect chatzy --chatbot-id 00000000-0000-4000-8000-000000000000"
+            f" --base-url {sandbox.chatzy_url} --stream-url {sandbox.chatzy_stream_url}"
+        )
+    return (
+        "%load_ext aeron_magic\n"
+        "%env AERON_CLIENT_ID=tester\n"
+        f"%env AERON_CLIENT_SECRET={SECRET}\n"
+        f"%aeron connect aeronpay --base-url {sandbox.aeronpay_url}"
+    )
