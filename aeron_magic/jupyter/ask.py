@@ -179,7 +179,7 @@ def show_dry_run(session: Session, question: Question, shell: Any) -> None:
     from aeron_magic.jupyter.show import fenced, show_markdown
 
     connection = session.connected()
-    connection.settings.refuse_secret(question.text)
+    connection.refuse(question.text, question.context_token or "", *question.images)
     request = connection.client.service.create(question)
     headers = "".join(f"{name}: [hidden]\n" for name in request.headers)
     body = json.dumps(request.json, indent=2, ensure_ascii=False)

@@ -105,9 +105,10 @@ def fetch(magics: AeronMagics, command: Command) -> None:
     running = Running(session.background, session.reading(token))
     output = output_for(magics, Options())()
     interrupted = watch_to_end(running, output, "the stored reply")
-    session.last = running.reply
-    session.last_metadata = {"service": running.reply.service, "context_token": token}
-    output.finish(running.draft, running.reply, session.last_metadata)
+    metadata = {"service": running.reply.service, "context_token": token}
+    if running.reply.whole or running.reply.text:
+        session.last, session.last_metadata = running.reply, metadata
+    output.finish(running.draft, running.reply, metadata)
     if running.error or interrupted:
         raise running.error or UsageError("Stopped waiting.", hint=f"`%aeron fetch {token}` again.")
 

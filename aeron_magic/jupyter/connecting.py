@@ -36,6 +36,24 @@ class Connection(NamedTuple):
         name = NAMES[self.settings.service]
         return f"the sandbox, playing {name}" if self.sandbox else name
 
+    def refuse(self, question: str, *more: str) -> None:
+        """Refuse a question before anything is kept of it.
+
+        Raises
+        ------
+        ValueRefused
+            It holds a secret.
+        UsageError
+            It, or what goes with it (``more``), holds half a character.
+        """
+        self.settings.refuse_secret(question)
+        try:
+            "".join((question, *more)).encode()
+        except UnicodeEncodeError:
+            from aeron_magic.wire import half_a_character
+
+            raise half_a_character() from None
+
 
 class Connector:
     """Makes connections, and keeps the one that is in use.

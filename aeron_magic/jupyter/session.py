@@ -222,9 +222,11 @@ class Session:
         ------
         ValueRefused
             The question holds a secret that is in use.
+        UsageError
+            The question, or its token, holds half a character: it can be neither sent nor kept.
         """
         connection = self.connected()
-        connection.settings.refuse_secret(text)
+        connection.refuse(text, place.token or "", *images)
         self.tell_line(self.connector.recorder, place)
         reading = connection.client.stream(
             text, place.token, images, stream=stream, timeout=timeout
@@ -294,7 +296,8 @@ class Session:
             asked.notes.append(warning)
         if isinstance(error, TokenError):
             error.hint = f"Nothing has changed here. {error.hint}"
-        self.last, self.last_metadata = reply, asked.metadata
+        if reply.whole or reply.text:  # else it would take the place of one that can be shown
+            self.last, self.last_metadata = reply, asked.metadata
         for watcher in self.watchers:
             watcher.settled(asked)
         return reply

@@ -6,6 +6,7 @@ Each under both readings of the vendor's page: a token for each reply, or one fo
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from notebook_like import Cell, NotebookLike, shape
@@ -54,6 +55,32 @@ def test_each_question_continues_from_the_newest_reply(paper: NotebookLike) -> N
     assert paper.tokens == [None, paper.received(0), paper.received(1)]
     assert paper.context_token == paper.received(2)
     assert paper.remote == questions(*"abc")
+
+
+@pytest.mark.parametrize("where", ["question", "token"])
+def test_half_a_character_is_refused_before_anything_is_kept_of_it(
+    sandbox: Sandbox, tmp_path: Path, where: str
+) -> None:
+    """The local history could not write it either."""
+    notebook = NotebookLike(sandbox, history=tmp_path / "history.sqlite")
+    if where == "token":
+        notebook.namespace["context_token"] = "cut \ud83d"
+    error = notebook.fails(Cell("a", "cut \ud83d" if where == "question" else "whole"))
+    assert isinstance(error, UsageError)
+    assert "half a character" in str(error)
+    notebook.namespace["context_token"] = None
+    notebook.run("b")
+    assert shape(notebook.tree) == ["1*"]
+    notebook.close()
+
+
+def test_what_brought_no_text_is_not_the_last_reply(paper: NotebookLike) -> None:
+    """``%aeron last`` has something to show."""
+    paper.run("a")
+    last = paper.session.last
+    paper.namespace["context_token"] = "unknown"
+    paper.fails("b")
+    assert paper.session.last is last
 
 
 # Running cells again -------------------------------------------------------------------------
