@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from datetime import date
 from typing import Any
 
 import pytest
+from fresh_process import printed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -132,8 +131,7 @@ def test_without_pandas_a_table_is_a_list() -> None:
         "from aeron_magic.extract import frame\n"
         "print(frame('|a|b|\\n|-|-|\\n|1|x|\\n||y|'))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[{'a': 1, 'b': 'x'}, {'a': None, 'b': 'y'}]\n"
+    assert printed(code) == "[{'a': 1, 'b': 'x'}, {'a': None, 'b': 'y'}]\n"
 
 
 BLOCKS = "```py\nx = 1\n\ny\n```\nthen\n~~~{.bash}\nls\n~~~\n```\nplain\n```"

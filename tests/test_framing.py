@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tracemalloc
 from collections.abc import Iterable
 from itertools import pairwise
@@ -12,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from cpu_time import least_cpu
+from fresh_process import modules_after
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -507,11 +506,8 @@ def test_a_long_frame_costs_in_proportion_to_its_length(start: str, unit: str, e
 
 def test_importing_framing_brings_in_no_http_library() -> None:
     """Nor does reading JSON, or events as plain as nearly all are."""
-    code = """
-import sys
-from aeron_magic.framing import Framing
-assert Framing().feed(b'data: {}\\n\\n') and Framing().feed(b'{}')
-found = {'httpx', 'httpx_sse', 'anyio', 'asyncio', 'threading'} & set(sys.modules)
-assert not found, found
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[1])
+    found = modules_after(
+        "from aeron_magic.framing import Framing\n"
+        "assert Framing().feed(b'data: {}\\n\\n') and Framing().feed(b'{}')"
+    )
+    assert not found & {"httpx", "httpx_sse", "anyio", "asyncio", "threading"}

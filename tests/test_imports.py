@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
-
 import pytest
+from fresh_process import modules_after
 
 HEAVY = {
     "IPython",
@@ -24,21 +21,6 @@ HEAVY = {
     "traitlets",
 }
 SERVER = {"aeron_magic.sandbox", "http.server", "socketserver", "sqlite3"}
-
-SCRIPT = """
-import json, sys
-before = set(sys.modules)
-{code}
-print(json.dumps(sorted(set(sys.modules) - before)))
-"""
-
-
-def modules_after(code: str) -> set[str]:
-    """The modules that ``code`` brings into a process of its own."""
-    run = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(code=code)], capture_output=True, check=True, text=True
-    )
-    return set(json.loads(run.stdout.splitlines()[-1]))
 
 
 def test_the_package_brings_in_itself_and_nothing_else() -> None:

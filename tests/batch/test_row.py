@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +9,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from fresh_process import printed
 
 from aeron_magic.batch.row import Cells, Row, items_of, result_of
 from aeron_magic.errors import FailedReply, UsageError
@@ -96,8 +95,7 @@ def test_without_pandas_the_result_is_a_list() -> None:
         "from aeron_magic.batch.row import Row, result_of\n"
         "print(result_of([Row('x')]))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("[Row(item='x', reply=None, status='not asked', error=None")
+    assert printed(code).startswith("[Row(item='x', reply=None, status='not asked', error=None")
 
 
 def test_cells_are_compared_by_their_values() -> None:

@@ -1,10 +1,9 @@
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
+from fresh_process import printed
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -72,9 +71,8 @@ def test_loading_the_module_in_a_running_kernel_brings_in_nothing_else() -> None
         "Matcher().find('print', 0, 5)\n"
         "print(sorted(set(sys.modules) - before))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     ours = ["aeron_magic", "aeron_magic.jupyter", "aeron_magic.jupyter.completion"]
-    assert done.stdout.strip() == str(ours)
+    assert printed(code).strip() == str(ours)
 
 
 @pytest.mark.jupyter

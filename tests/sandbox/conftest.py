@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -47,6 +48,14 @@ class Visitor:
         """The events of a streamed reply, framed as plain server-sent events."""
         blocks = self.create(text, stream=True, **body).text.split("\n\n")
         return [json.loads(block.removeprefix("data: ")) for block in blocks if block]
+
+    @contextmanager
+    def opened(self, text: str = "a", **body: Any) -> Iterator[httpx.Response]:
+        """A streamed reply that is read while it comes."""
+        url = f"{self.sandbox.aeronpay_url}/create-response"
+        body = {"client_referenceId": f"ref{next(self._numbers)}", "user": {"text": text}, **body}
+        with self.http.stream("POST", url, json={"stream": True, **body}, headers=CREDENTIALS) as r:
+            yield r
 
     def chatzy(self, call: str, **query: Any) -> httpx.Response:
         return self.http.get(f"{self.sandbox.chatzy_url}/{call}", params=query)

@@ -10,14 +10,9 @@ from aeron_magic.sandbox import Faults
 
 def streamed(visitor):
     """What arrives of a streamed reply, and the error it ends with."""
-    url = f"{visitor.sandbox.aeronpay_url}/create-response"
-    body = {"client_referenceId": f"s{len(visitor.sandbox.log)}", "user": {"text": "a"}}
-    headers = {"client-id": "a", "client-secret": "b"}
     got = b""
     try:
-        with visitor.http.stream(
-            "POST", url, json={**body, "stream": True}, headers=headers
-        ) as answer:
+        with visitor.opened() as answer:
             for piece in answer.iter_raw():
                 got += piece
     except httpx.TransportError as error:
@@ -129,10 +124,7 @@ def test_a_plain_reply_takes_as_long_as_its_stream(visitor, sandbox):
 def test_each_event_leaves_at_once(visitor, sandbox):
     """The first event is there long before the second."""
     sandbox.faults = Faults(say="one two", pause=30.0)
-    url = f"{sandbox.aeronpay_url}/create-response"
-    body = {"client_referenceId": "r", "user": {"text": "a"}, "stream": True}
-    headers = {"client-id": "a", "client-secret": "b"}
-    with visitor.http.stream("POST", url, json=body, headers=headers) as answer:
+    with visitor.opened() as answer:
         lines = answer.iter_lines()
         assert "response_initiated" in next(lines)
         next(lines)

@@ -3,33 +3,25 @@ from __future__ import annotations
 import concurrent.futures
 import http.client
 import socket
-import subprocess
-import sys
 
 import httpx
 import pytest
+from fresh_process import modules_after
 
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
 
 
 def test_importing_the_package_starts_nothing():
     """The package's name alone brings in neither the server nor the database."""
-    code = (
-        "import sys, aeron_magic.sandbox\n"
-        "heavy = {'http.server', 'sqlite3', 'aeron_magic.sandbox.server'} & set(sys.modules)\n"
-        "raise SystemExit(bool(heavy))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    found = modules_after("import aeron_magic.sandbox")
+    assert not found & {"http.server", "sqlite3", "aeron_magic.sandbox.server"}
 
 
 def test_it_imports_nothing_of_the_client():
     """The sandbox is an independent reading of the protocol."""
-    code = (
-        "import sys, aeron_magic.sandbox.__main__\n"
-        "own = {n for n in sys.modules if n.startswith('aeron_magic.')}\n"
-        "raise SystemExit(not all(n.startswith('aeron_magic.sandbox') for n in own))"
-    )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+    found = modules_after("import aeron_magic.sandbox.__main__")
+    own = {name for name in found if name.startswith("aeron_magic.")}
+    assert all(name.startswith("aeron_magic.sandbox") for name in own)
 
 
 def test_addresses(sandbox):
@@ -50,10 +42,7 @@ def test_stop_closes_the_port_and_open_streams(visit):
     sandbox = Sandbox(faults=Faults(say="a b c", pause=30)).start()
     visitor = visit(sandbox)
     address = sandbox.url
-    request = {"client_referenceId": "r", "user": {"text": "a"}, "stream": True}
-    url = f"{sandbox.aeronpay_url}/create-response"
-    headers = {"client-id": "a", "client-secret": "b"}
-    with visitor.http.stream("POST", url, json=request, headers=headers) as answer:
+    with visitor.opened() as answer:
         pieces = answer.iter_bytes()
         next(pieces)
         sandbox.stop()
@@ -159,10 +148,7 @@ def test_the_log_tells_what_was_asked(visitor, sandbox):
 def test_the_log_knows_when_a_client_left(visitor, sandbox):
     """A stream that is closed early is noticed during its pause."""
     sandbox.misbehave(pause=30.0)
-    url = f"{sandbox.aeronpay_url}/create-response"
-    request = {"client_referenceId": "r", "user": {"text": "a"}, "stream": True}
-    headers = {"client-id": "a", "client-secret": "b"}
-    with visitor.http.stream("POST", url, json=request, headers=headers) as answer:
+    with visitor.opened() as answer:
         next(answer.iter_bytes())
     assert sandbox.log.wait(lambda seen: seen[0].closed_by_client and seen[0].done)
 

@@ -1,0 +1,27 @@
+"""Code in a Python of its own: what it prints, and which modules it brings in."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+__all__ = ["modules_after", "printed"]
+
+_NEW_MODULES = """
+import json, sys
+before = set(sys.modules)
+{code}
+print(json.dumps(sorted(set(sys.modules) - before)))
+"""
+
+
+def printed(code: str) -> str:
+    """What ``code`` prints; it must not fail."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    return done.stdout
+
+
+def modules_after(code: str) -> set[str]:
+    """The modules that ``code`` brings in."""
+    return set(json.loads(printed(_NEW_MODULES.format(code=code)).splitlines()[-1]))
