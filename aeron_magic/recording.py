@@ -36,6 +36,7 @@ Mode = Literal["auto", "replay", "record", "off"]
 Ask = Callable[[Question], Flow[None]]
 """What a service does with a question."""
 
+REMEDY = "`%aeron record FILE --mode auto` asks and records it."
 COMPARED = 50
 """Recorded questions that a question which is not there is compared with."""
 
@@ -77,6 +78,8 @@ class Recorder:
         Of a replay: 1 as it was, 2 twice as fast, 0 without any wait.
     clock
         Seconds, for the times between events.
+    remedy
+        What an error says of how to have a question asked that is not recorded.
 
     Raises
     ------
@@ -91,6 +94,7 @@ class Recorder:
         *,
         speed: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
+        remedy: str = REMEDY,
     ) -> None:
         if mode not in get_args(Mode):
             raise UsageError(
@@ -100,6 +104,7 @@ class Recorder:
         self.mode = mode
         self.speed = speed
         self._clock = clock
+        self._remedy = remedy
         self._keys: dict[str, str] = {}
         """The key of each turn by the token that its reply had at the service."""
         self._tokens: dict[str, str] = {}
@@ -163,7 +168,7 @@ class Recorder:
             if self.mode == "replay":
                 raise RecordingError(
                     "This token is not from the recording, and the mode is replay.",
-                    hint="`%aeron record FILE --mode auto` may ask the service.",
+                    hint=self._remedy,
                 )
             yield from ask(token)
             return
@@ -241,7 +246,7 @@ class Recorder:
         if not near:
             nearest = "It holds nothing like it." if known else "It holds nothing."
         elif near[0] == question.text:
-            nearest = "It holds this very question, but asked after other questions."
+            nearest = f"It holds this very question, but asked {self._elsewhere(question)}."
         else:
             changes = "\n".join(
                 line
@@ -251,5 +256,15 @@ class Recorder:
             nearest = f"The nearest that it holds (-) and this question (+):\n{changes[:SHOWN]}"
         return RecordingError(
             f"{self.store.name} does not hold this question. {nearest}",
-            hint="`%aeron record FILE --mode auto` asks and records it.",
+            hint=self._remedy,
         )
+
+    def _elsewhere(self, question: Question) -> str:
+        """In what a record of the same text is another one."""
+        after = self._after(question)
+        for key, text in self.store.questions():
+            made = self.store.find(key) if text == question.text else None
+            if made is not None and made.after == after:
+                same = made.images == question.images
+                return "of another service" if same else "with other images"
+        return "after other questions"

@@ -59,8 +59,8 @@ def asker(service: Service, path: Path, mode: Mode = "auto", **options: Any) -> 
     """``ask(text, token)`` with a new recorder, as in a new kernel."""
     recorder = Recorder(Cassette(path), mode, **options)
 
-    def ask(text: str, token: str | None = None) -> Reply:
-        question = Question(text, (), token)
+    def ask(text: str, token: str | None = None, images: tuple[str, ...] = ()) -> Reply:
+        question = Question(text, images, token)
         return drive(recorder.ask(question, "aeronpay", service.ask))
 
     ask.recorder = recorder  # type: ignore[attr-defined]
@@ -145,6 +145,13 @@ def test_a_miss_in_another_place_says_so(service: Service, path: Path) -> None:
     ask("b", ask("a").context_token)
     with pytest.raises(RecordingError, match="after other questions"):
         asker(service, path, "replay")("b")
+
+
+def test_a_miss_with_other_images_says_so(service: Service, path: Path) -> None:
+    ask = asker(service, path)
+    ask("b", ask("a").context_token)
+    with pytest.raises(RecordingError, match="asked with other images"):
+        asker(service, path, "replay")("a", images=("https://a.example/1.png",))
 
 
 def test_record_always_asks(service: Service, path: Path) -> None:

@@ -8,7 +8,7 @@ to continue from begins from nothing, and so does ``-n``.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -115,7 +115,13 @@ def _items(shell: Any, expression: str) -> Items:
             hint="Give the name of a list, a Series or a DataFrame, or a Python expression that is "
             "one (in quotes, if it has blanks).",
         ) from None
-    return items_of(value)
+    items = items_of(value)
+    if not items.values and isinstance(value, Iterator) and expression.isidentifier():
+        raise UsageError(
+            f"{expression} holds nothing, or nothing more: it can be gone through only once.",
+            hint=f"Make a list of it where it is made: `{expression} = list(…)`.",
+        )
+    return items
 
 
 def _mentions_row(text: str) -> bool:
@@ -165,7 +171,11 @@ def _show(magics: AeronMagics, options: Options, rows: Sequence[Row]) -> None:
         parts.append(table(FAILURES, failures, 200))
         plain.append(aligned(FAILURES, failures))
     if rows:
-        shown = [(_short(row.item), _short(row.reply or ""), row.status) for row in rows[:SHOWN]]
+        secrets = magics.session.secrets
+        shown = [
+            (_short(row.item, secrets), _short(row.reply or "", secrets), row.status)
+            for row in rows[:SHOWN]
+        ]
         more = f"\n\n(first {SHOWN} of {len(rows):,} rows)" if len(rows) > SHOWN else ""
         parts.append(table(ANSWERS, shown) + more)
         plain.append(aligned(ANSWERS, shown) + more)
@@ -196,5 +206,8 @@ def _failures(rows: Sequence[Row]) -> list[tuple[str, ...]]:
     ]
 
 
-def _short(value: object) -> str:
-    return str(value)[:1000]
+def _short(value: object, secrets: Iterable[str]) -> str:
+    text = str(value)
+    for secret in secrets:  # an item may hold one: it is not asked, and must not be saved either
+        text = text.replace(secret, "[secret]")
+    return text[:1000]

@@ -13,7 +13,7 @@ from aeron_magic.cassette import Cassette
 from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.jupyter.line import Command
 from aeron_magic.jupyter.show import show_markdown
-from aeron_magic.recording import Mode, Recorder
+from aeron_magic.recording import REMEDY, Mode, Recorder
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magic import AeronMagics
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["damage", "describe", "present", "record", "recorder_for"]
 
 VARIABLE = "AERON_RECORD_MODE"
+OVERRIDDEN = f"Where {VARIABLE} is not set, the mode `auto` asks and records it."
 MODES: tuple[Mode, ...] = ("auto", "replay", "record", "off")
 
 
@@ -52,7 +53,9 @@ def recorder_for(file: str, mode: str | None = None, speed: float = 1.0) -> Reco
     if decided == "replay":
         present(cassette)
     # Under CI nobody watches, and there is nothing to wait for.
-    return Recorder(cassette, decided, speed=0.0 if os.environ.get("CI") else speed)
+    speed = 0.0 if os.environ.get("CI") else speed
+    remedy = OVERRIDDEN if os.environ.get(VARIABLE) else REMEDY
+    return Recorder(cassette, decided, speed=speed, remedy=remedy)
 
 
 def _mode(asked: str) -> Mode:
@@ -70,7 +73,9 @@ def describe(recorder: Recorder) -> str:
     cassette = recorder.store
     assert isinstance(cassette, Cassette)
     count = len(cassette)
-    text = f"Recording: {cassette.name}, mode {recorder.mode}, {count} turn{'s' * (count != 1)}"
+    by = f" (by {VARIABLE})" if os.environ.get(VARIABLE) == recorder.mode else ""
+    turns = f"{count} turn{'s' * (count != 1)}"
+    text = f"Recording: {cassette.name}, mode {recorder.mode}{by}, {turns}"
     return text + damage(cassette)
 
 

@@ -163,6 +163,22 @@ def test_what_is_wrong_is_said_before_anything_is_sent(kernel: Kernel, service: 
     assert asked(service) == []
 
 
+def test_a_row_with_a_secret_fails_and_does_not_show_it(kernel: Kernel, service: Sandbox) -> None:
+    run = kernel.execute(f"%%aeron --each ['{SECRET}','fine']\n{{{{row}}}}", "each-8")
+    assert asked(service) == ["fine"]
+    assert SECRET not in str([message.content for message in run.of("display_data")])
+
+
+def test_a_generator_that_is_used_up_does_not_take_the_rows_away(kernel: Kernel) -> None:
+    """Run again, the cell says what to do, and the result stays."""
+    kernel.execute("once = (number for number in range(2))", "each-9")
+    cell = "%%aeron --each once -o rows\n{{row}}"
+    assert kernel.execute(cell, "each-10").status == "ok"
+    again = kernel.execute(cell, "each-10")
+    assert "`once = list(…)`" in "".join(again.of("error")[0].content["traceback"])
+    assert kernel.value("len(rows)") == 2
+
+
 def test_ask_many_asks_where_the_cells_ask(kernel: Kernel, service: Sandbox) -> None:
     """In a notebook, ask_many needs no client; it runs inside the kernel's own event loop."""
     code = "from aeron_magic import ask_many\nsaid = ask_many(['One?', 'Two?'])"

@@ -102,6 +102,10 @@ def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Ke
         run = k.execute("%%aeron -o r\nHow do I ask?", "c1")
         assert run.status == "ok"
         assert k.value("r.replayed") is True
+        run = k.execute(f"%aeron record {file} --mode auto", "c2")
+        assert "mode replay (by AERON_RECORD_MODE)" in run.text
+        run = k.execute("%%aeron\nSomething else", "c3")
+        assert "Where AERON_RECORD_MODE is not set, the mode `auto` asks" in said(run)
 
 
 def test_the_check_tells_which_answers_have_changed(
