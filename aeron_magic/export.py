@@ -61,9 +61,14 @@ def write(tree: Tree, path: Path, *, sandbox: bool = False) -> None:
     Raises
     ------
     UsageError
-        Another ending, or the file cannot be written.
+        Another ending, or the file cannot be written, or it is a notebook that is no export.
     """
     text = exported(tree, path.suffix.lower(), sandbox=sandbox)
+    if path.suffix.lower() == ".ipynb" and _is_work(path):
+        raise UsageError(
+            f"{path.name} is a notebook already, and no export: it is not written over.",
+            hint="Export to another name.",
+        )
     try:
         _replace(path, text)
     except OSError as error:
@@ -91,6 +96,16 @@ def exported(tree: Tree, ending: str, *, sandbox: bool = False) -> str:
 
 def _dumped(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
+def _is_work(path: Path) -> bool:
+    """Whether there is a notebook that somebody wrote."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    written = isinstance(found, dict) and bool(found.get("cells"))
+    return written and "aeron" not in found.get("metadata", {})
 
 
 def _replace(path: Path, text: str) -> None:
@@ -224,6 +239,7 @@ def as_notebook(tree: Tree, *, sandbox: bool = False) -> dict[str, Any]:
                 "name": "python3",
             },
             "language_info": {"name": "python"},
+            "aeron": {"format": FORMAT, "version": VERSION},
         },
         "nbformat": 4,
         "nbformat_minor": 5,

@@ -166,6 +166,18 @@ def test_the_ending_chooses_the_kind(tree: Tree, tmp_path: Path, name: str) -> N
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
+def test_a_notebook_that_is_no_export_is_not_written_over(tree: Tree, tmp_path: Path) -> None:
+    """An export is."""
+    work, export = tmp_path / "work.ipynb", tmp_path / "talk.ipynb"
+    before = '{"cells": [{"cell_type": "markdown", "source": "mine"}], "metadata": {}}'
+    work.write_text(before)
+    with pytest.raises(UsageError, match="no export"):
+        write(tree, work)
+    assert work.read_text() == before
+    write(tree, export)
+    write(tree, export)
+
+
 def test_another_ending_is_an_error(tree: Tree, tmp_path: Path) -> None:
     """It names the three."""
     with pytest.raises(UsageError, match="no ending that is known") as caught:

@@ -51,6 +51,8 @@ def status(magics: AeronMagics, command: Command) -> None:
         lines.append(describe(session.connector.recorder).replace("Recording", "recording", 1))
     elif command.name == "status":
         lines.append("recording: off")
+    if session.keeper.problem is not None:
+        lines.append(f"history: not kept. {session.keeper.problem} {session.keeper.problem.hint}")
     if command.name == "status" and not magics.told_of_cells and cell_id(magics.shell) is None:
         magics.told_of_cells = True
         lines.append(CELLS)

@@ -226,6 +226,17 @@ def test_the_history_can_be_switched_off_by_the_traitlet(lab: Kernel) -> None:
     assert "switched off" in str(lab.execute("%aeron resume", "r").of("error"))
 
 
+def test_the_status_says_that_the_history_cannot_be_written(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    """The question that found out may have been a quiet one."""
+    environment = {**account(sandbox.aeronpay_url), "AERON_HISTORY": str(tmp_path)}
+    with running_kernel(tmp_path, **environment) as kernel:
+        kernel.execute("%load_ext aeron_magic", "load")
+        assert kernel.execute("%%aeron -q\nWhat is a branch?", "one").text == ""
+        assert "history: not kept. The local history" in kernel.execute("%aeron status", "s").text
+
+
 # Taking away ---------------------------------------------------------------------------------
 
 
