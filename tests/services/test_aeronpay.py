@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flow_server import FlowServer
 
 from aeron_magic.errors import (
     AeronError,
@@ -22,8 +23,8 @@ from aeron_magic.errors import (
     Unreachable,
     UsageError,
 )
-from aeron_magic.events import Event, Recovering, Started
-from aeron_magic.flow import Answer, Close, Flow, Lost, Open, Outcome, Pause, Question, Read, Send
+from aeron_magic.events import Recovering, Started
+from aeron_magic.flow import Answer, Lost, Open, Outcome, Question, Send
 from aeron_magic.reply import Draft, Message
 from aeron_magic.retry import ATTEMPTS
 from aeron_magic.services.aeronpay import Service, reference_id
@@ -79,21 +80,17 @@ PROCESSING = fetched(None, "processing")
 
 
 @dataclass
-class Server:
-    """Answers a flow's steps: each list is used up from the front, and its last item stays."""
+class Server(FlowServer):
+    """Answers requests: each list is used up from the front, and its last item stays."""
 
     creates: list[Given] = field(default_factory=lambda: [Answer(200, {})])
-    stream: list[bytes | Lost] = field(default_factory=list)
     fetches: list[Given] = field(default_factory=lambda: [fetched()])
     lists: list[Given] = field(default_factory=list)
     settings: Settings = SETTINGS
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    pauses: list[float] = field(default_factory=list)
     patience: list[float | None] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    closed: list[bool] = field(default_factory=list)
 
-    def _answer(self, step: Send | Open) -> Outcome:
+    def answer(self, step: Send | Open) -> Outcome:
         request = step.request
         endpoint = request.url.removeprefix("https://api.test/ai/")
         assert request.method == "POST"
@@ -107,34 +104,7 @@ class Server:
             "fetch-response": self.fetches,
             "list-input": self.lists,
         }[endpoint]
-        return answers.pop(0) if len(answers) > 1 else answers[0]
-
-    def run(self, flow: Flow[Any]) -> Draft:
-        """Drive ``flow`` to its end; an error of its carries the draft's text as ``partial``."""
-        self.draft = draft = Draft("aeronpay")
-        outcome: Outcome = None
-        while True:
-            try:
-                step = flow.send(outcome)
-            except StopIteration as stop:
-                self.value = stop.value
-                return draft
-            except AeronError as error:
-                error.partial = draft.text
-                raise
-            outcome = None
-            match step:
-                case list():
-                    draft.add(step)
-                    self.events += step
-                case Read():
-                    outcome = self.stream.pop(0) if self.stream else b""
-                case Pause(seconds):
-                    self.pauses.append(seconds)
-                case Close(finished):
-                    self.closed.append(finished)
-                case Send() | Open():
-                    outcome = self._answer(step)
+        return self.next_of(answers)
 
     @property
     def service(self) -> Service:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from flow_server import FlowServer
 
 from aeron_magic.errors import (
     AeronError,
@@ -22,8 +23,8 @@ from aeron_magic.errors import (
     Unreachable,
     UsageError,
 )
-from aeron_magic.events import Event, Introduced, Recovering, Started, ToolCalled
-from aeron_magic.flow import Answer, Close, Flow, Lost, Open, Outcome, Pause, Question, Read, Send
+from aeron_magic.events import Introduced, Recovering, Started, ToolCalled
+from aeron_magic.flow import Answer, Flow, Lost, Open, Outcome, Question, Send
 from aeron_magic.reply import Draft
 from aeron_magic.services.chatzy import REOPENINGS, Service
 from aeron_magic.settings import Settings
@@ -64,8 +65,8 @@ END = event({"signal": "close_connection", "new_message_id": "m9"}) + event("[DO
 
 
 @dataclass
-class Server:
-    """Answers a flow's steps: each list is used up from the front, and its last item stays."""
+class Server(FlowServer):
+    """Answers requests: each list is used up from the front, and its last item stays."""
 
     inits: list[Given] = field(
         default_factory=lambda: [
@@ -78,22 +79,15 @@ class Server:
     streams: list[Given | list[bytes | Lost]] = field(default_factory=lambda: [[END]])
     seen: list[str] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
-    pauses: list[float] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    closed: int = 0
-    _reads: list[bytes | Lost] = field(default_factory=list)
 
-    def _next(self, answers: list[Any]) -> Any:
-        return answers.pop(0) if len(answers) > 1 else answers[0]
-
-    def _answer(self, step: Send | Open) -> Outcome:
+    def answer(self, step: Send | Open) -> Outcome:
         endpoint = step.request.url.rpartition("/")[2]
         self.seen.append(endpoint)
         self.requests.append(step.request)
         if endpoint == "get-response":
-            given = self._next(self.streams)
+            given = self.next_of(self.streams)
             if isinstance(given, list):
-                self._reads = list(given)
+                self.stream = list(given)
                 return Answer(200, {"content-type": "text/event-stream"})
             return given  # type: ignore[no-any-return]
         answers: dict[str, list[Any]] = {
@@ -102,38 +96,16 @@ class Server:
             "generate_secret": self.secrets,
             "get_stream_status": self.statuses,
         }
-        given = self._next(answers[endpoint])
+        given = self.next_of(answers[endpoint])
         if not isinstance(given, Answer | Lost):
             return ok(stream_status=given[0], response_processing_status=given[1])
         return given  # type: ignore[no-any-return]
 
     def run(self, flow: Flow[Any]) -> Draft:
-        """Drive ``flow`` to its end; an error of its carries the draft's text as ``partial``."""
-        draft = Draft("chatzy")
-        outcome: Outcome = None
-        shown = ""
-        while True:
-            try:
-                step = flow.send(outcome)
-            except StopIteration:
-                assert draft.status != "complete" or shown == draft.text
-                return draft
-            except AeronError as error:
-                error.partial = draft.text
-                raise
-            outcome = None
-            match step:
-                case list():
-                    shown += draft.add(step)
-                    self.events += step
-                case Read():
-                    outcome = self._reads.pop(0) if self._reads else b""
-                case Pause(seconds):
-                    self.pauses.append(seconds)
-                case Close():
-                    self.closed += 1
-                case Send() | Open():
-                    outcome = self._answer(step)
+        """Drive ``flow`` to its end; of a whole reply all has been shown, in order."""
+        draft = super().run(flow)
+        assert draft.status != "complete" or "".join(draft.pieces) == draft.text
+        return draft
 
     def ask(self, token: str | None = CONVERSATION, **options: Any) -> Draft:
         return self.run(Service(SETTINGS).ask(Question("Well?", context_token=token, **options)))
@@ -372,7 +344,7 @@ def test_signals(signal: str, spelling: str, streaming: bool, together: bool) ->
         if signal.startswith("__ERROR__"):
             assert caught.value.service_message == "out of order: really"
     assert (ToolCalled() in server.events) == (signal == "call_again")
-    assert server.closed == 1
+    assert len(server.closed) == 1
     assert server.seen == ["get_inference", "get-response"]
 
 

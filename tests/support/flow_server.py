@@ -1,0 +1,72 @@
+"""The network as a flow sees it, played by hand: no server, no waiting."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from aeron_magic.errors import AeronError
+from aeron_magic.events import Event
+from aeron_magic.flow import Close, Flow, Lost, Open, Outcome, Pause, Read, Send
+from aeron_magic.reply import Draft
+
+__all__ = ["FlowServer"]
+
+
+@dataclass(kw_only=True)
+class FlowServer(ABC):
+    """Does the steps of a flow and keeps what it wanted; a service's tests answer its requests.
+
+    Attributes
+    ----------
+    stream
+        What reading gives, used up from the front; after that comes the end.
+    events, pauses, closed
+        What the flow has said, waited for (in seconds) and closed (as finished or not).
+    draft, value
+        What the events come to, and what the flow returned.
+    """
+
+    stream: list[bytes | Lost] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+    closed: list[bool] = field(default_factory=list)
+    draft: Draft = field(default_factory=Draft)
+    value: Any = None
+
+    @abstractmethod
+    def answer(self, step: Send | Open) -> Outcome:
+        """What comes of a request."""
+
+    @staticmethod
+    def next_of(answers: list[Any]) -> Any:
+        """The next one of a list that is used up from the front, and whose last item stays."""
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    def run(self, flow: Flow[Any]) -> Draft:
+        """Drive ``flow`` to its end; an error of its carries the draft's text as ``partial``."""
+        self.draft = draft = Draft()
+        outcome: Outcome = None
+        while True:
+            try:
+                step = flow.send(outcome)
+            except StopIteration as stop:
+                self.value = stop.value
+                return draft
+            except AeronError as error:
+                error.partial = draft.text
+                raise
+            outcome = None
+            match step:
+                case list():
+                    draft.add(step)
+                    self.events += step
+                case Read():
+                    outcome = self.stream.pop(0) if self.stream else b""
+                case Pause(seconds):
+                    self.pauses.append(seconds)
+                case Close(finished):
+                    self.closed.append(finished)
+                case Send() | Open():
+                    outcome = self.answer(step)
