@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import http.server
 import re
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from account import connecting
 from notebook_page import Frontend, NotebookPage
 
 from aeron_magic.sandbox import Faults, Sandbox
@@ -28,16 +26,6 @@ STORY = (
 )
 
 
-def load(sandbox: Sandbox) -> str:
-    """The source of a first cell that loads the extension and connects it."""
-    return (
-        "%load_ext aeron_magic\n"
-        "%env AERON_CLIENT_ID=tester\n"
-        "%env AERON_CLIENT_SECRET=hush-4f1c-hush\n"
-        f"%aeron connect aeronpay --base-url {sandbox.aeronpay_url}"
-    )
-
-
 def squeezed(text: str) -> str:
     """Text without spaces, without the line that says what is waited for, and without bars.
 
@@ -52,7 +40,7 @@ def test_text_grows_in_place(
 ) -> None:
     """What is painted is at each frame a longer beginning of the whole, and never jumps back."""
     sandbox.misbehave(say=STORY, pause=0.004)
-    lab.open(load(sandbox), "%%aeron\nTell me a long story", frontend=frontend)
+    lab.open(connecting(sandbox), "%%aeron\nTell me a long story", frontend=frontend)
     lab.run(0)
     lab.watch(1)
     lab.start(1)
@@ -74,33 +62,6 @@ def test_text_grows_in_place(
     if frontend == "lab":  # Notebook 7 puts a long output into a scrolling box, by itself
         assert heights == sorted(heights)
     assert [len(text) for text in texts] == sorted(len(text) for text in texts)
-
-
-class _Trap(http.server.BaseHTTPRequestHandler):
-    """Notes what is asked of it; a reply's page must never ask."""
-
-    seen: list[str]
-
-    def do_GET(self) -> None:
-        self.seen.append(self.path)
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        """Nothing on stderr."""
-
-
-@pytest.fixture
-def trap() -> Iterator[tuple[str, list[str]]]:
-    """The address of a server that nobody should ask, and what it was asked."""
-    seen: list[str] = []
-    handler = type("Trap", (_Trap,), {"seen": seen})
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", seen
-        server.shutdown()
-        thread.join()
 
 
 def hostile(trap: str) -> str:
@@ -142,13 +103,13 @@ The end.
 def test_a_hostile_reply_runs_nothing_and_fetches_nothing(
     lab: NotebookPage,
     sandbox: Sandbox,
-    trap: tuple[str, list[str]],
+    elsewhere: tuple[str, list[str]],
     screenshots: Path,
 ) -> None:
     """While it streams, at its end, when it is shown again, and when the file is opened anew."""
-    address, seen = trap
+    address, asked = elsewhere
     sandbox.misbehave(say=hostile(address), chunk_size=7, pause=0.001)
-    lab.open(load(sandbox), "%%aeron\nDo your worst", "%aeron last", "%aeron history")
+    lab.open(connecting(sandbox), "%%aeron\nDo your worst", "%aeron last", "%aeron history")
     with lab.requests_during() as requests:
         lab.run_all()
         for index in (1, 2):
@@ -159,7 +120,7 @@ def test_a_hostile_reply_runs_nothing_and_fetches_nothing(
         lab.screenshot(screenshots / "hostile.png")
     assert lab.page.evaluate("window.stolen ?? null") is None
     assert [url for url in requests if url.startswith(address)] == []
-    assert seen == []
+    assert asked == []
     outputs = lab.page.locator(".jp-OutputArea-output")
     for what in (
         *("script", "img", "iframe", "object", "embed", "link", "style", "video", "audio"),
@@ -173,13 +134,13 @@ def test_a_hostile_reply_runs_nothing_and_fetches_nothing(
     lab.visit()
     lab.wait_shown(1, "The end.")
     assert lab.page.evaluate("window.stolen ?? null") is None
-    assert seen == []
+    assert asked == []
 
 
 def test_stop_keeps_what_came_on_screen(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The text stays, said to be interrupted; later cells do not run."""
     sandbox.misbehave(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
-    lab.open(load(sandbox), "%%aeron -o partial\nDrip", "print('never')")
+    lab.open(connecting(sandbox), "%%aeron -o partial\nDrip", "print('never')")
     lab.run(0)
     lab.start_all()
     lab.wait_shown(1, "drip9")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from account import connecting
 from notebook_page import Frontend, NotebookPage
-from panel_page import PanelPage, connecting
+from panel_page import PanelPage
 
 from aeron_magic.sandbox import Refusal, Sandbox
 
@@ -56,10 +57,7 @@ def test_ask_and_stream(
 
 def test_shift_enter_breaks_the_line(lab: NotebookPage, sandbox: Sandbox) -> None:
     """Shift+Enter neither sends nor runs the cell; what is typed stays."""
-    lab.open(connecting(sandbox), "%aeron panel", frontend="notebook")
-    lab.run(0)
-    lab.run(1)
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox, frontend="notebook")
     panel.input.click()
     panel.input.press_sequentially("one")
     panel.input.press("Shift+Enter")
@@ -108,9 +106,7 @@ def test_stop_and_ask_while_a_cell_computes(
 def test_stop_from_the_first_moment(lab: NotebookPage, sandbox: Sandbox) -> None:
     """A question can be stopped before anything came, and the next one works."""
     sandbox.misbehave(first_chunk=20)
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("Hello?", wait=False)
     panel.stop()
     panel.ready()
@@ -126,9 +122,7 @@ def test_an_error_stands_where_the_reply_would(
 ) -> None:
     """Where nothing was accepted there is Retry; where a token is known, the reply is fetched."""
     sandbox.misbehave(refuse=(Refusal("create-response", 400, message="No such luck."),))
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("What is a turn?", wait=False)
     panel.coming("No such luck.")
     panel.ready()
@@ -184,9 +178,7 @@ def test_an_older_question_stays_in_sight_while_it_is_edited(
 ) -> None:
     """The box needs more room than the question had, and the panel follows its end otherwise."""
     sandbox.misbehave(say="Yes.")
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     for text in ("One?", "Two?", "Three?", "Four?"):
         panel.ask(text)
     above = """root => {
@@ -214,9 +206,7 @@ def test_an_older_question_stays_in_sight_while_it_is_edited(
 
 def test_what_cannot_be_asked_now_is_said(lab: NotebookPage, sandbox: Sandbox) -> None:
     """Asking again while a reply comes in does nothing, and says why until it has ended."""
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("One?")
     sandbox.misbehave(say=LONG, pause=0.02)
     panel.ask("Two?", wait=False)
@@ -233,9 +223,7 @@ def test_what_cannot_be_asked_now_is_said(lab: NotebookPage, sandbox: Sandbox) -
 def test_code_can_be_read_in_a_narrow_panel(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The buttons of a code block do not stand on its first line."""
     sandbox.misbehave(say=f"```python\n{'x' * 200}\n```\n")
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("Show code")
     end = """root => {
         const pre = root.querySelector('pre');
@@ -264,9 +252,7 @@ def test_what_can_be_taken_out(lab: NotebookPage, sandbox: Sandbox) -> None:
     """Code, question and reply are copied and put into cells; the conversation is saved."""
     reply = "Some *text*:\n\n```python\nprint(6 * 7)\n```\n"
     sandbox.misbehave(say=reply)
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("Show code")
     turn = panel.turns.first
     clipboard = "() => navigator.clipboard.readText()"
@@ -309,9 +295,7 @@ def test_conversations(lab: NotebookPage, sandbox: Sandbox) -> None:
 def test_a_question_typed_meanwhile_is_sent_afterwards(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The input stays usable while a reply streams."""
     sandbox.misbehave(say=LONG[:4_000], pause=0.01)
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("First", wait=False)
     panel.coming("Sentence number 2")
     panel.input.fill("Second")
@@ -325,9 +309,7 @@ def test_a_question_typed_meanwhile_is_sent_afterwards(lab: NotebookPage, sandbo
 
 def test_chatzy_introduces_itself(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
     """An agent's introduction is shown with its buttons, and a button asks its text."""
-    lab.open(connecting(sandbox, "chatzy"), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox, "chatzy")
     chip = panel.root.locator(".ap-chip").first
     chip.wait_for()
     lab.screenshot(screenshots / "panel-chatzy.png", 1)
@@ -344,9 +326,7 @@ def test_chatzy_uses_a_tool(lab: NotebookPage, sandbox: Sandbox, screenshots: Pa
     """While an agent uses a tool the panel says so below what has come; afterwards it does not."""
     # The reply comes as one event after the tool's; in the middle of it the service falls silent.
     sandbox.misbehave(say=LONG, chunk_size=len(LONG), stall_after=4_000, stall_seconds=4)
-    lab.open(connecting(sandbox, "chatzy"), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox, "chatzy")
     panel.ask("Please look up the opening hours", wait=False)
     notice = panel.turns.last.locator(".ap-wait .ap-notice")
     notice.get_by_text("using a tool …").wait_for()
@@ -360,9 +340,7 @@ def test_chatzy_uses_a_tool(lab: NotebookPage, sandbox: Sandbox, screenshots: Pa
 def test_what_grows_late_does_not_end_the_following(lab: NotebookPage, sandbox: Sandbox) -> None:
     """Math, which is set after the panel has scrolled, looks like a reader who scrolled up."""
     sandbox.misbehave(say="A line.\n\n" * 40)
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("Tell me")
     left = panel.evaluate(
         """root => new Promise(end => {
@@ -380,9 +358,7 @@ def test_what_grows_late_does_not_end_the_following(lab: NotebookPage, sandbox: 
 def test_the_reader_keeps_the_place(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The page follows a growing reply, but not once the reader has scrolled up."""
     sandbox.misbehave(say=LONG.replace(". ", ".\n\n"), pause=0.005)
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("Tell me", wait=False)
     panel.coming("Sentence number 40")
     left = "root => { const l = root.querySelector('.ap-log');"

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from account import connecting
 from notebook_page import Frontend, NotebookPage, notebook_of
 from page_tasks import begin, longest_tasks
-from panel_page import PanelPage, connecting
+from panel_page import PanelPage
 
 from aeron_magic.sandbox import Sandbox
 
@@ -38,10 +39,7 @@ def test_reload_in_the_middle_of_a_reply(
     lab: NotebookPage, sandbox: Sandbox, frontend: Frontend
 ) -> None:
     """A page that is loaded anew has all turns, the whole half-streamed reply and the draft."""
-    lab.open(connecting(sandbox), "%aeron panel", frontend=frontend)
-    lab.run(0)
-    lab.run(1)
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox, frontend=frontend)
     panel.ask("How do I continue a conversation?")
     lab.save()
     sandbox.misbehave(say=LONG[:9_000], pause=0.008)
@@ -64,9 +62,7 @@ def test_a_restarted_kernel_is_said_and_the_question_kept(
     lab: NotebookPage, sandbox: Sandbox
 ) -> None:
     """The panel of a kernel that is gone cannot send; it says what to do, and loses no word."""
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("Hello")
     lab.page.evaluate(
         "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
@@ -135,9 +131,7 @@ def test_a_thousand_turns_stay_smooth(lab: NotebookPage, sandbox: Sandbox) -> No
 def test_a_reply_that_ends_is_not_moved(lab: NotebookPage, sandbox: Sandbox) -> None:
     """Its tools come and its dots go, but a long reply is not laid out anew."""
     sandbox.misbehave(say=LONG[:2_000], pause=0.004)
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("Tell me", wait=False)
     panel.coming("Sentence number 3 ")
     panel.evaluate(
@@ -161,9 +155,7 @@ def test_saved_and_opened_without_a_kernel(
     lab: NotebookPage, sandbox: Sandbox, new_page: Callable[[], NotebookPage], tmp_path: Path
 ) -> None:
     """The conversation can be read in the saved notebook, in Lab and in nbconvert's HTML."""
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("How do I continue a conversation?")
     lab.wait_shown(1, "Transcript: turn 1")
     saved = lab.save()

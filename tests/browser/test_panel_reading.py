@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from notebook_page import NotebookPage
-from panel_page import PanelPage, connecting
+from panel_page import PanelPage
 
 from aeron_magic.sandbox import Refusal, Sandbox
 
@@ -40,31 +37,6 @@ $$\\int_0^1 x^2 \\, dx = \\tfrac13$$
 """
 
 
-@pytest.fixture
-def elsewhere() -> Iterator[tuple[str, list[str]]]:
-    """A server of somebody else, and what was asked of it."""
-    asked: list[str] = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            asked.append(self.path)
-            body = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
-            self.send_response(200)
-            self.send_header("Content-Type", "image/svg+xml")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_address[1]}", asked
-    server.shutdown()
-    server.server_close()
-
-
 def test_hostile_text_does_nothing(
     lab: NotebookPage, sandbox: Sandbox, elsewhere: tuple[str, list[str]]
 ) -> None:
@@ -81,9 +53,7 @@ def test_hostile_text_does_nothing(
         "```html\n<script>window.stolen = 6</script>\n```\n"
     )
     sandbox.misbehave(say=hostile, chunk_size=3)
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("<img src=x onerror='window.stolen = 7'>" + hostile)
     body = panel.turns.first
     assert lab.page.evaluate("window.stolen") is None
@@ -104,9 +74,7 @@ def test_hostile_text_does_nothing(
 def test_rich_text_in_both_themes(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
     """Tables, code and math are shown, and axe finds nothing serious, light and dark."""
     sandbox.misbehave(say=RICH, chunk_size=4)
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.ask("Show me all that you can")
     panel.root.locator("mjx-container").nth(1).wait_for()
     assert panel.root.locator("td").all_inner_texts() == ["one", "1", "two", "2"]
@@ -141,9 +109,7 @@ def _assert_accessible(panel: PanelPage) -> None:
 
 def test_keyboard_only(lab: NotebookPage, sandbox: Sandbox) -> None:
     """Everything can be reached and done without a mouse, and focus never gets lost."""
-    lab.open(connecting(sandbox), "%aeron panel")
-    lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.begun(lab, sandbox)
     panel.input.focus()
     keys = lab.page.keyboard
     keys.type("How do I continue a conversation?")

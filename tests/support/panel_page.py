@@ -4,28 +4,13 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from notebook_page import NotebookPage
+from account import connecting
+from notebook_page import Frontend, NotebookPage
 from playwright.sync_api import Locator, Page
 
 from aeron_magic.sandbox import Sandbox
 
-__all__ = ["PanelPage", "connecting"]
-
-
-def connecting(sandbox: Sandbox, service: str = "aeronpay") -> str:
-    """The source of a cell that loads the extension and connects it to a sandbox elsewhere."""
-    if service == "chatzy":
-        return (
-            "%load_ext aeron_magic\n"
-            "%aeron connect chatzy --chatbot-id 00000000-0000-4000-8000-000000000000"
-            f" --base-url {sandbox.chatzy_url} --stream-url {sandbox.chatzy_stream_url}"
-        )
-    return (
-        "%load_ext aeron_magic\n"
-        "%env AERON_CLIENT_ID=tester\n"
-        "%env AERON_CLIENT_SECRET=hush-4f1c-hush\n"
-        f"%aeron connect aeronpay --base-url {sandbox.aeronpay_url}"
-    )
+__all__ = ["PanelPage"]
 
 
 class PanelPage:
@@ -44,6 +29,19 @@ class PanelPage:
         self.root = page.locator(".aeron-panel").nth(index)
         self.input = self.root.get_by_label("Your question")
         self.turns = self.root.locator(".ap-turns > .ap-turn")
+
+    @classmethod
+    def begun(
+        cls,
+        notebook: NotebookPage,
+        sandbox: Sandbox,
+        service: str = "aeronpay",
+        frontend: Frontend = "lab",
+    ) -> PanelPage:
+        """The panel of a new notebook that asks a sandbox: its second cell shows it."""
+        notebook.open(connecting(sandbox, service), "%aeron panel", frontend=frontend)
+        notebook.run_all()
+        return cls.opened(notebook)
 
     @classmethod
     def opened(cls, notebook: NotebookPage, index: int = 0) -> PanelPage:
