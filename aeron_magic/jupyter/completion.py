@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from aeron_magic.jupyter.offers import Found
-    from aeron_magic.jupyter.table import Table
 
 __all__ = ["Matcher", "register", "unregister"]
 
@@ -22,26 +21,14 @@ _IDENTIFIER = "aeron_magic"
 
 
 class Matcher:
-    """Finds what Tab offers.
-
-    Parameters
-    ----------
-    table
-        What can be typed; None: the table of the magics.
-    dynamic
-        Values known only at run time, by the ``source`` of the table's options and arguments.
-    namespace
-        Returns the notebook's variables.
-    """
+    """Finds what Tab offers: :class:`aeron_magic.jupyter.offers.Offers`, made when it is needed."""
 
     def __init__(
         self,
-        table: Table | None = None,
         dynamic: Mapping[str, Callable[[], Sequence[str]]] | None = None,
         namespace: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
-        self._table = table
-        self._dynamic = dynamic or {}
+        self._dynamic = dynamic
         self._namespace = namespace
 
     def find(self, text: str, line_number: int, column: int) -> Found | None:
@@ -52,9 +39,8 @@ class Matcher:
         if "%aeron" not in text:
             return None
         from aeron_magic.jupyter.offers import Offers
-        from aeron_magic.jupyter.table import TABLE
 
-        offers = Offers(self._table or TABLE, self._dynamic, self._namespace)
+        offers = Offers(dynamic=self._dynamic, namespace=self._namespace)
         return offers.find(text, line_number, column)
 
 
