@@ -82,16 +82,6 @@ class Turn:
         return self.tokens[-1] if self.tokens else None
 
     @property
-    def stale(self) -> bool:
-        """Whether a turn before it has been answered anew since."""
-        turn = self
-        while turn.parent is not None:
-            if turn.parent.revision != turn.parent_revision:
-                return True
-            turn = turn.parent
-        return False
-
-    @property
     def status(self) -> str:
         """The reply's status in a word; ``lost`` where nothing is known of it."""
         return self.reply.status if self.reply is not None else "lost"
@@ -201,7 +191,7 @@ class Tree:
         return max([t for t in self.turns if t.tokens], key=attrgetter("asked"), default=None)
 
     def stale(self) -> set[Turn]:
-        """All turns that are stale: the same as asking each one, in one pass."""
+        """The turns of which one before them has been answered anew since."""
         known: dict[Turn, bool] = {}
         for turn in self.turns:
             path: list[Turn] = []

@@ -121,7 +121,7 @@ def test_only_the_last_turns_come_with_their_texts_where_that_is_enough(
         tree = again.load(only(again), last)
         known = [turn.question for turn in tree]
         assert known == (texts or [f"question {cell}" for cell in "abcd"])
-        assert [turn.number for turn in tree if turn.stale] == [2, 3, 4]
+        assert {turn.number for turn in tree.stale()} == {2, 3, 4}
 
 
 def test_texts_that_are_not_shown_are_not_read(history: History, again: History) -> None:

@@ -193,7 +193,7 @@ def _end(magics: AeronMagics, attempt: Attempt, token: str | None) -> list[str]:
             if token is None
             else "the service has no call that returns a stored reply"
         )
-        session.give_up(attempt, token)
+        session.give_up(attempt)
         return [f"{label} is lost: {why}. It was not sent again."]
     running = Running(session.background, session.reading(token))
     output = output_for(magics, Options())()

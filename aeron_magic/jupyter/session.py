@@ -311,7 +311,7 @@ class Session:
         self.last_metadata = _metadata(attempt.place.tree, turn, reply)
         return self.last_metadata
 
-    def give_up(self, attempt: Attempt, token: str | None) -> None:
+    def give_up(self, attempt: Attempt) -> None:
         """Keep a question whose reply is lost, as a turn without one."""
         with self._lock:
             turn = attempt.place.tree.lose(attempt)
