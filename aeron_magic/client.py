@@ -102,6 +102,12 @@ class _Client(ABC, Generic[W, S]):
         self.recorder = recorder
         addresses = filter(None, (self.settings.base_url, self.settings.stream_url))
         self._wire: W = self._connect(tuple(addresses), self.settings.timeout)
+        self._closed = False
+
+    def _open(self) -> W:
+        if self._closed:
+            raise UsageError("This client is closed.", hint="Make another one to ask again.")
+        return self._wire
 
     @abstractmethod
     def _connect(self, addresses: tuple[str, ...], timeout: float) -> W: ...
@@ -304,10 +310,11 @@ class Client(_Client[Wire, Stream]):
         return run.value or []
 
     def _reading(self, run: Run[Any], timeout: float | None = None) -> Stream:
-        return Stream(run, self._wire.exchange(timeout))
+        return Stream(run, self._open().exchange(timeout))
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the kept connections; the client asks nothing from then on."""
+        self._closed = True
         self._wire.close()
 
     def __enter__(self) -> Self:
@@ -347,10 +354,11 @@ class AsyncClient(_Client[AsyncWire, AsyncStream]):
         return run.value or []
 
     def _reading(self, run: Run[Any], timeout: float | None = None) -> AsyncStream:
-        return AsyncStream(run, self._wire.exchange(timeout))
+        return AsyncStream(run, self._open().exchange(timeout))
 
     async def close(self) -> None:
-        """Close the kept connections."""
+        """Close the kept connections; the client asks nothing from then on."""
+        self._closed = True
         await self._wire.close()
 
     async def __aenter__(self) -> Self:

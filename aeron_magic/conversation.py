@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from aeron_magic.client import Client
+from aeron_magic.client import AsyncClient, Client
 from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.reply import Reply
 from aeron_magic.turns import Tree, Turn
@@ -28,9 +28,20 @@ class Conversation:
         As given.
     tree
         The turns and what each continues from.
+
+    Raises
+    ------
+    UsageError
+        The client is an :class:`aeron_magic.AsyncClient`.
     """
 
     def __init__(self, client: Client, context_token: str | None = None) -> None:
+        if isinstance(client, AsyncClient):
+            raise UsageError(
+                "A Conversation asks through a Client, and this is an AsyncClient.",
+                hint="With an AsyncClient, give each question the context_token of the reply "
+                "that it follows.",
+            )
         self.client = client
         self.tree = Tree("conversation", client.settings.service)
         self._token = context_token

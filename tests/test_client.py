@@ -661,3 +661,11 @@ def test_a_client_says_what_it_is(face: Face, sandbox: Sandbox) -> None:
     assert (
         repr(face.client) == f"{type(face.client).__name__}('aeronpay', '{sandbox.aeronpay_url}')"
     )
+
+
+def test_a_closed_client_says_so(face: Face) -> None:
+    """In our own words, and not in those of what it asks through."""
+    face._done(face.client.close())
+    with pytest.raises(UsageError, match="client is closed"):
+        face.ask("Too late?")
+    face._done(face.client.close())

@@ -103,7 +103,7 @@ def ask_many(
     UsageError
         Something of this is wrong, or no item makes a question; nothing was sent.
     """
-    _check(concurrency, rate, workers)
+    _check(concurrency, rate, workers, executor)
     own, recorder = _whom(client, settings)
     if checkpoint is not None:
         from aeron_magic.cassette import Cassette
@@ -142,13 +142,20 @@ def _whom(
     return resolve(), None
 
 
-def _check(concurrency: int, rate: float | None, workers: int | None) -> None:
+def _check(
+    concurrency: int, rate: float | None, workers: int | None, executor: Executor | None
+) -> None:
     for name, value in (("concurrency", concurrency), ("workers", workers)):
         if value is not None and not (isinstance(value, int) and 1 <= value <= 10_000):
             raise UsageError(f"{name} is {value!r}.", hint="It is a whole number from 1 on.")
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
         raise UsageError(
             f"rate is {rate!r}.", hint="It is a number of requests per second above 0."
+        )
+    if executor is not None and not hasattr(executor, "submit"):
+        raise UsageError(
+            f"executor is of type {type(executor).__name__}.",
+            hint="It is an Executor of concurrent.futures, or a cluster's that is like one.",
         )
 
 

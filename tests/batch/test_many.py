@@ -288,9 +288,16 @@ def test_nothing_to_ask_is_no_error(settings: Settings) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"concurrency": 0}, {"concurrency": 1.5}, {"rate": 0}, {"rate": -1}, {"workers": 0}],
+    [
+        {"concurrency": 0},
+        {"concurrency": 1.5},
+        {"rate": 0},
+        {"rate": -1},
+        {"workers": 0},
+        {"executor": 5},
+    ],
 )
-def test_numbers_are_checked(settings: Settings, wrong: dict[str, float]) -> None:
+def test_how_to_ask_is_checked(settings: Settings, wrong: dict[str, float]) -> None:
     """Before anything is sent."""
     with pytest.raises(UsageError, match="is "):
         ask_many(["a"], settings=settings, **wrong)  # type: ignore[arg-type]

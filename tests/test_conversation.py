@@ -1,0 +1,59 @@
+"""A conversation from Python, against the embedded sandbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from aeron_magic import AsyncClient, Client, Conversation, TokenError, UsageError
+from aeron_magic.sandbox import Sandbox
+
+
+@pytest.fixture
+def client(sandbox: Sandbox) -> Iterator[Client]:
+    with Client(base_url=sandbox.aeronpay_url, client_id="me", client_secret="mine") as running:
+        yield running
+
+
+def sent(sandbox: Sandbox) -> list[str | None]:
+    """The token that each question came with."""
+    return [seen.body.get("context_token") for seen in sandbox.log.of("create-response")]
+
+
+def test_each_question_continues_from_the_newest_reply(client: Client, sandbox: Sandbox) -> None:
+    chat = Conversation(client)
+    first = chat.ask("What is a context token?")
+    second = chat.ask("Show an example.")
+    assert sent(sandbox) == [None, first.context_token]
+    assert chat.context_token == second.context_token
+    assert [turn.question for turn in chat.turns] == [
+        "What is a context token?",
+        "Show an example.",
+    ]
+
+
+def test_a_question_goes_on_after_a_turn_that_is_named(client: Client, sandbox: Sandbox) -> None:
+    chat = Conversation(client)
+    first = chat.ask("One?", name="plan")
+    chat.ask("Two?")
+    chat.ask("Three?", after="plan")
+    assert sent(sandbox)[2] == first.context_token
+
+
+def test_a_question_that_failed_moves_nothing(client: Client) -> None:
+    chat = Conversation(client)
+    first = chat.ask("One?")
+    chat.context_token = "unknown"
+    with pytest.raises(TokenError):
+        chat.ask("Two?")
+    chat.context_token = first.context_token
+    assert chat.ask("Two?").parent_context_token == first.context_token
+
+
+def test_an_async_client_is_refused() -> None:
+    """With what to do instead."""
+    client = AsyncClient(client_id="me", client_secret="mine")
+    with pytest.raises(UsageError, match="AsyncClient") as caught:
+        Conversation(client)  # type: ignore[arg-type]
+    assert "context_token" in caught.value.hint
