@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aeron_magic.jupyter.output import Output
     from aeron_magic.reply import Reply
 
-__all__ = ["ask", "output_for", "watch_to_end"]
+__all__ = ["ask", "show_dry_run", "watch_stored"]
 
 SENDING = 0.5
 """Seconds that a question has the processor to itself, until it is sent."""
@@ -62,7 +62,7 @@ def ask(magics: AeronMagics, options: Options, text: str) -> None:
     if options.dry_run:
         show_dry_run(session, Question(text, options.images, place.token, options.stream), shell)
         return
-    make_output = output_for(magics, options)
+    make_output = _output_for(magics, options)
     asked = session.ask(
         text,
         place,
@@ -98,7 +98,7 @@ def finish(
     except KeyboardInterrupt:
         running.cancel()
         output = make_output()
-    watch_to_end(running, output, asked.connection.label)
+    _watch_to_end(running, output, asked.connection.label)
     reply = session.settle(asked)
     if out:
         shell.user_ns[out] = reply
@@ -124,7 +124,14 @@ def _after_a_stop(reply: Reply) -> str:
     return f"`%aeron fetch {reply.context_token}` shows what the service has made of it. {again}"
 
 
-def watch_to_end(running: Running, output: Output, label: str) -> bool:
+def watch_stored(magics: AeronMagics, token: str, label: str) -> tuple[Running, Output, bool]:
+    """Fetch the reply of ``token`` and watch it come, and whether the user stopped that."""
+    running = Running(magics.session.background, magics.session.reading(token))
+    output = _output_for(magics, Options())()
+    return running, output, _watch_to_end(running, output, label)
+
+
+def _watch_to_end(running: Running, output: Output, label: str) -> bool:
     """Watch ``running`` until it has ended; whether that was because the user stopped it."""
     from aeron_magic.jupyter.output import watch
 
@@ -136,7 +143,7 @@ def watch_to_end(running: Running, output: Output, label: str) -> bool:
     return False
 
 
-def output_for(magics: AeronMagics, options: Options) -> Callable[[], Output]:
+def _output_for(magics: AeronMagics, options: Options) -> Callable[[], Output]:
     """What makes the place where a reply appears, by what the front end can do.
 
     Raises

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter import conversations, credentials
-from aeron_magic.jupyter.ask import output_for, watch_to_end
+from aeron_magic.jupyter.ask import watch_stored
 from aeron_magic.jupyter.frontend import cell_id
-from aeron_magic.jupyter.line import Command, Options
+from aeron_magic.jupyter.line import Command
 from aeron_magic.jupyter.output import note
-from aeron_magic.jupyter.running import Running
 from aeron_magic.jupyter.show import fenced, publish, show_markdown
 from aeron_magic.render import mimebundle
 
@@ -104,9 +103,7 @@ def fetch(magics: AeronMagics, command: Command) -> None:
     """The stored reply of a token."""
     session = magics.session
     token = command["token"] or session.newest_token()
-    running = Running(session.background, session.reading(token))
-    output = output_for(magics, Options())()
-    interrupted = watch_to_end(running, output, "the stored reply")
+    running, output, interrupted = watch_stored(magics, token, "the stored reply")
     metadata = {"service": running.reply.service, "context_token": token}
     if running.reply.whole or running.reply.text:
         session.last, session.last_metadata = running.reply, metadata

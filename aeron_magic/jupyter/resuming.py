@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from aeron_magic.errors import AeronError, FailedReply, HistoryError, TokenError, UsageError
 from aeron_magic.history import History, Stored
 from aeron_magic.jupyter import credentials
-from aeron_magic.jupyter.ask import output_for, watch_to_end
-from aeron_magic.jupyter.line import Command, Options
+from aeron_magic.jupyter.ask import watch_stored
+from aeron_magic.jupyter.line import Command
 from aeron_magic.jupyter.overview import comparison, handles
-from aeron_magic.jupyter.running import Running
 from aeron_magic.jupyter.session import Session
 from aeron_magic.jupyter.show import cell, show_said
 from aeron_magic.turns import Attempt, Tree
@@ -195,9 +194,7 @@ def _end(magics: AeronMagics, attempt: Attempt, token: str | None) -> list[str]:
         )
         session.give_up(attempt)
         return [f"{label} is lost: {why}. It was not sent again."]
-    running = Running(session.background, session.reading(token))
-    output = output_for(magics, Options())()
-    interrupted = watch_to_end(running, output, "the reply that was unfinished")
+    running, output, interrupted = watch_stored(magics, token, "the reply that was unfinished")
     reply, error = running.reply, running.error
     if interrupted or not (error is None or isinstance(error, FailedReply | TokenError)):
         remedy = "`%aeron resume` again fetches it"

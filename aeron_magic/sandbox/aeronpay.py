@@ -232,10 +232,7 @@ class AeronPay:
         streamed: bool,
     ) -> _Turn:
         history = [(turn.question, turn.text) for turn in parent.path()] if parent else []
-        if faults.chunks:
-            text = "".join(faults.chunks)
-        else:
-            text = faults.say if faults.say is not None else self._speak(question, history)
+        text = self._speak(question, history) if faults.said is None else faults.said
         chunks = pieces(text, faults)
         wait = _duration(chunks, faults) if streamed else 0.0
         now = self._clock()

@@ -141,10 +141,7 @@ class Chatzy:
             raise Refused(400, "messages.content is required and must be a string.")
         with self._lock:
             turns = list(conversation.turns)
-        if faults.chunks:
-            text = "".join(faults.chunks)
-        else:
-            text = faults.say if faults.say is not None else self._speak(question, turns)
+        text = self._speak(question, turns) if faults.said is None else faults.said
         number = str(len(turns))
         with self._lock:
             conversation.turns.append((question, text))

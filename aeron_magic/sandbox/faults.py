@@ -193,6 +193,11 @@ class Faults:
     def __post_init__(self) -> None:
         _check(self)
 
+    @property
+    def said(self) -> str | None:
+        """The text with which every question is answered; None: each gets an answer of its own."""
+        return "".join(self.chunks) if self.chunks else self.say
+
     def taken(self, endpoint: str) -> tuple[Faults, Faults, Refusal | None]:
         """The faults for one request of `endpoint`, those for the ones after it, and its refusal.
 
