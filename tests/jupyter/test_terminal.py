@@ -99,7 +99,7 @@ def test_control_sequences_do_nothing(terminal: Terminal, sandbox: Sandbox) -> N
 
 
 def test_ctrl_c_brings_the_prompt_back(terminal: Terminal, sandbox: Sandbox) -> None:
-    """Long before the reply would end; what came is in the variable, and the connection is closed."""
+    """Long before the reply ends; what came is in the variable, and the connection is closed."""
     sandbox.misbehave(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
     terminal.start("%%aeron -o partial\nDrip for a minute")
     terminal.expect("drip5 ")
