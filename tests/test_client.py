@@ -138,8 +138,8 @@ def create_count(sandbox: Sandbox) -> int:
 
 
 def left(sandbox: Sandbox, index: int = 0) -> bool:
-    """Whether the sandbox saw that the client was gone."""
-    return sandbox.log.wait(lambda seen: seen[index].closed_by_client)
+    """Whether the sandbox saw, within a second, that the client was gone."""
+    return sandbox.log.wait(lambda seen: seen[index].closed_by_client, 1.0)
 
 
 # Whole replies.
@@ -599,7 +599,7 @@ def test_a_cancelled_stream_closes_its_connection(sandbox: Sandbox) -> None:
             return stream, time.monotonic() - began
 
     stream, seconds = asyncio.run(cancel())
-    assert seconds < 3  # and not when the silence is over
+    assert seconds < 0.5
     assert stream.reply.status == "interrupted"
     assert stream.reply.text.startswith("one")
 

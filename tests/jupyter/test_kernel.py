@@ -141,17 +141,17 @@ def test_other_outputs_of_a_cell_stay(kernel: Kernel, service: Sandbox) -> None:
 def test_an_interrupt_keeps_what_came_and_closes_the_connection(
     kernel: Kernel, service: Sandbox
 ) -> None:
-    """The prompt is back long before the reply would end, and the next question works."""
+    """The prompt is back within a second, and the next question works."""
     service.misbehave(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
     run = kernel.start("%%aeron -o partial\nDrip for a minute")
     kernel.wait(run, lambda now: any("drip19" in str(one) for one in now.outputs))
     stopped = time.monotonic()
     kernel.interrupt()
     kernel.finish(run)
-    assert run.ended - stopped < 3
+    assert run.ended - stopped < 1.0
     assert run.reply is not None
     assert (run.status, run.reply["ename"]) == ("error", "Interrupted")
-    assert service.log.wait(lambda seen: seen[-1].closed_by_client and seen[-1].done)
+    assert service.log.wait(lambda seen: seen[-1].closed_by_client and seen[-1].done, 1.0)
 
     shown, error = run.outputs
     assert "drip19" in shown["data"]["text/markdown"]
@@ -176,7 +176,7 @@ def test_a_service_that_is_silent_can_be_interrupted(kernel: Kernel, service: Sa
     stopped = time.monotonic()
     kernel.interrupt()
     kernel.finish(run)
-    assert run.ended - stopped < 3
+    assert run.ended - stopped < 1.0
     assert [output["output_type"] for output in run.outputs] == ["error"]
     assert kernel.value("[nothing.status, nothing.text]") == ["interrupted", ""]
 

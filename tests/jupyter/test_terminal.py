@@ -99,17 +99,17 @@ def test_control_sequences_do_nothing(terminal: Terminal, sandbox: Sandbox) -> N
 
 
 def test_ctrl_c_brings_the_prompt_back(terminal: Terminal, sandbox: Sandbox) -> None:
-    """Long before the reply ends; what came is in the variable, and the connection is closed."""
+    """Within a second; what came is in the variable, and the connection is closed."""
     sandbox.misbehave(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
     terminal.start("%%aeron -o partial\nDrip for a minute")
     terminal.expect("drip5 ")
     began = time.monotonic()
     terminal.interrupt()
     shown = terminal.finish()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 1.0
     assert "Interrupted" in shown
     assert "Traceback" not in shown
-    assert sandbox.log.wait(lambda seen: seen[-1].closed_by_client)
+    assert sandbox.log.wait(lambda seen: seen[-1].closed_by_client, 1.0)
     assert "interrupted drip0 drip1" in terminal.run("print(partial.status, partial.text)")
     sandbox.misbehave(chunks=(), say="Still here.", pause=0.0)
     assert "Still here." in terminal.run("%%aeron\nAre you there?")
