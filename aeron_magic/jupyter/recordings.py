@@ -33,20 +33,25 @@ def record(magics: AeronMagics, command: Command) -> None:
 
         check(magics, command)
         return
+    if command["strict"] or command["match"]:
+        raise UsageError(
+            f"{'--strict' if command['strict'] else '--match'} belongs to `--mode check`.",
+            hint="Write `%aeron record FILE --mode check` with it.",
+        )
     connector.recorder = recorder_for(command["file"], command["mode"], magics.replay_speed)
     recorder = connector.recorder
     show_markdown("Recording is off." if recorder is None else describe(recorder), magics.shell)
 
 
 def recorder_for(file: str, mode: str | None = None, speed: float = 1.0) -> Recorder | None:
-    """A recorder on ``file``; None where the mode is ``off``.
+    """A recorder on ``file``; None where the mode is ``off``, or the word stands for the file.
 
     Raises
     ------
     RecordingError
         The mode is ``replay``, and there is no such file.
     """
-    decided = _mode(mode or "auto")
+    decided = _mode(mode or ("off" if file == "off" else "auto"))
     if decided == "off":
         return None
     cassette = Cassette(file)

@@ -108,6 +108,21 @@ def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Ke
         assert "Where AERON_RECORD_MODE is not set, the mode `auto` asks" in said(run)
 
 
+def test_recording_is_switched_off_by_that_word(connected: Kernel, tmp_path: Path) -> None:
+    """It is not taken for the name of a file."""
+    connected.execute(f"%aeron record {tmp_path / 'talk.jsonl'}", "c0")
+    assert connected.execute("%aeron record off", "c1").text.strip() == "Recording is off."
+    connected.execute("%%aeron\nHow do I ask?", "c2")
+    assert [file.name for file in tmp_path.glob("*.jsonl")] == []
+
+
+def test_an_option_of_the_check_wants_the_check(connected: Kernel) -> None:
+    """CI would else believe that it checks."""
+    assert "belongs to `--mode check`" in said(
+        connected.execute("%aeron record talk.jsonl --strict", "c0")
+    )
+
+
 def test_the_check_tells_which_answers_have_changed(
     connected: Kernel, sandbox: Sandbox, tmp_path: Path
 ) -> None:
