@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["check", "found", "history_of", "names", "past", "resume"]
 
 SANDBOX_GONE = (
-    "The sandbox it was held with has ended with its kernel: the turns can be read and exported, "
-    "and the next question begins anew."
+    "It was held with the sandbox of another kernel, which nothing else reaches: the turns can be "
+    "read and exported, and the next question begins anew."
 )
 
 
