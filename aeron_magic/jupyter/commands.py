@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 __all__ = ["COMMANDS"]
 
 
+READY = (
+    "there are credentials, so the first question connects to AeronPay; "
+    "`%aeron connect` names another service."
+)
 CELLS = (
     "cells: not told apart here, because the front end sends no cell ids, so each run of a cell "
     "is a new turn; --as NAME makes a question replace its earlier reply"
@@ -33,7 +37,8 @@ def status(magics: AeronMagics, command: Command) -> None:
     connection = session.connection
     tree = session.tree
     if connection is None:
-        lines = ["not connected", f"next: {credentials.WAYS}"]
+        ready = credentials.find("aeronpay") is not None
+        lines = ["not connected", f"next: {READY if ready else credentials.WAYS}"]
     else:
         lines = [
             f"service: {connection.label}",

@@ -131,6 +131,13 @@ def test_with_cell_ids_the_status_has_nothing_to_say_of_them(lab: Kernel) -> Non
     assert "not told apart here" not in lab.execute("%aeron", "status").text
 
 
+def test_before_the_first_question_the_status_says_what_it_will_do(lab: Kernel) -> None:
+    """It does not ask for the credentials that are there."""
+    shown = lab.execute("%aeron status", "s").text
+    assert "the first question connects to AeronPay" in shown
+    assert "AERON_CLIENT_ID" not in shown
+
+
 def test_a_dry_run_changes_nothing(lab: Kernel, sandbox: Sandbox) -> None:
     """Neither a conversation nor a turn is begun."""
     lab.execute("%%aeron -c plots -n --dry-run\nWhat is a branch?", "one")
