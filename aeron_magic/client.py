@@ -101,7 +101,14 @@ class _Client(ABC, Generic[W, S]):
         self.service: Service = load(self.settings)
         self.recorder = recorder
         addresses = filter(None, (self.settings.base_url, self.settings.stream_url))
-        self._wire: W = self._connect(tuple(addresses), self.settings.timeout)
+        try:
+            self._wire: W = self._connect(tuple(addresses), self.settings.timeout)
+        except (ImportError, OSError, ValueError) as error:  # what the environment says of it
+            raise UsageError(
+                f"The network cannot be used as the environment says: {str(error).rstrip('.')}.",
+                hint="Check SSL_CERT_FILE and SSL_CERT_DIR, and the proxies: HTTP_PROXY, "
+                "HTTPS_PROXY, ALL_PROXY.",
+            ) from error
         self._closed = False
 
     def _open(self) -> W:

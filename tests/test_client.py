@@ -669,3 +669,18 @@ def test_a_closed_client_says_so(face: Face) -> None:
     with pytest.raises(UsageError, match="client is closed"):
         face.ask("Too late?")
     face._done(face.client.close())
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SSL_CERT_FILE", "/no/such/file"), ("ALL_PROXY", "gopher://127.0.0.1:9")],
+)
+def test_an_environment_that_cannot_be_used_is_named(
+    kind: type[Client | AsyncClient], variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is asked."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError, match="environment") as caught:
+        kind(base_url="https://service.example", client_id="me", client_secret="mine")
+    assert variable in caught.value.hint
