@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
@@ -26,6 +27,7 @@ __all__ = ["Cassette"]
 
 BEGINNING = b'{"key":"'
 KEY_LENGTH = 24
+BOM = b"\xef\xbb\xbf"
 QUESTION = ',"question":'
 LOCK_TIMEOUT = 20.0
 
@@ -165,18 +167,19 @@ class Cassette:
 
     def _replace(self, made: Record) -> None:
         number = self._places[made.key][1]
+        path = self.path.resolve()  # a link stays one
         with (
             self._open() as old,
             tempfile.NamedTemporaryFile(
-                "wb", dir=self.path.parent, prefix=f".{self.path.name}.", delete=False
+                "wb", dir=path.parent, prefix=f".{path.name}.", delete=False
             ) as new,
         ):
             for count, line in enumerate(old, 1):
                 new.write((made.line() + "\n").encode() if count == number else line)
             new.flush()
             os.fsync(new.fileno())
-        Path(new.name).chmod(self.path.stat().st_mode)
-        Path(new.name).replace(self.path)
+        Path(new.name).chmod(path.stat().st_mode)
+        Path(new.name).replace(path)
 
     def _refresh(self) -> None:
         """Read where the lines begin, if the file is another than the last time."""
@@ -185,6 +188,11 @@ class Cassette:
         except FileNotFoundError:
             self._places, self.damaged, self._stamp = {}, [], None
             return
+        if not stat.S_ISREG(status.st_mode):
+            raise RecordingError(
+                f"The recording {self.path} cannot be read: it is no file.",
+                hint="Name a file, such as analysis.jsonl.",
+            )
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
         if stamp == self._stamp:
             return
@@ -198,6 +206,8 @@ class Cassette:
             file.seek(offset)
             for line in file:
                 number += 1
+                if not offset and line.startswith(BOM):  # some editors begin a file with it
+                    offset, line = len(BOM), line[len(BOM) :]
                 key = line[len(BEGINNING) : len(BEGINNING) + KEY_LENGTH]
                 if line.startswith(BEGINNING) and line.rstrip().endswith(b"}"):
                     places[key.decode(errors="replace")] = (offset, number)

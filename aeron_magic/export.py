@@ -110,6 +110,7 @@ def _is_work(path: Path) -> bool:
 
 def _replace(path: Path, text: str) -> None:
     """Write the whole file or nothing: an export that fails leaves the one before."""
+    path = path.resolve()  # a link stays one
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

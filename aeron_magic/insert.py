@@ -210,7 +210,8 @@ def _follow(value: Any, step: re.Match[str], shown: str) -> object:
         if missing:
             near = _near_part(value, attribute or key, bool(attribute), shown)
             raise ValueRefused(
-                f"{shown} ({type(value).__name__}) has no {step[0]}", hint=_hint(near)
+                f"{shown} ({type(value).__name__}) has no {step[0]}",
+                hint=_hint(near or f"Look at what `{shown}` holds. "),
             ) from error
         raise ValueRefused(
             f"reading {step[0]} of {shown} raised {type(error).__name__}",

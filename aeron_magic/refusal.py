@@ -58,7 +58,9 @@ def refusal(
         wait = answer.headers.get("retry-after") if answer else None
         after = f" It asks for a pause of {wait} s." if wait and wait.isdecimal() else ""
         return RateLimited(
-            f"Too many requests.{after}", hint="Wait a little, then ask again.", **facts
+            f"Too many requests.{after}",
+            hint="Ask again after that." if after else "Wait a little, then ask again.",
+            **facts,
         )
     if 300 <= status < 400:
         return UnexpectedAnswer(
@@ -125,7 +127,8 @@ def lost(outcome: Lost, url: str) -> Unreachable:
     """The exception for a request that is safe to repeat and could not be made."""
     return Unreachable(
         f"{url} cannot be reached: {outcome.reason.rstrip('.')}.",
-        hint="Check the network and the address; `%aeron connect sandbox` works without either.",
+        hint="Check the network, the address, and the proxy if HTTPS_PROXY or the like names one; "
+        "`%aeron connect sandbox` works without them.",
     )
 
 

@@ -55,7 +55,7 @@ URL_SHOWN = 80
 """Characters of an address that are shown where it stands for a text."""
 
 _TABLE = re.compile(r"(?P<head>\|.*\n\|[ \t|:-]*\n)(?P<rows>(?:\|.*\n)*(?:\|.*)?)\n*")
-_GROUP = re.compile(r"(?:\|.*\n){40}")
+_GROUP = re.compile(r"(?:\|.*\n){8}")
 _BODY, _BODY_END = "<tbody>\n", "</tbody>\n</table>\n"
 _ABOVE: tuple[list[str], ...] = ([], ["paragraph_open", "inline", "paragraph_close"])
 _FENCED = re.compile(r"(?:\S.*\n)*?(?P<fence>`{3,}|~{3,})[ \t]*(?P<language>[^\s`]*).*\n")
@@ -127,7 +127,7 @@ def safe_html(markdown: str, *, growing: bool = False, plain: bool = False) -> s
     for number, part in enumerate(parts, 1):
         is_growing = growing and number == len(parts)
         is_plain = plain and ("```" in part or "~~~" in part)
-        if is_growing or is_plain:
+        if (is_growing and not _TABLE.fullmatch(part)) or is_plain:
             html.append(_html(part, growing=is_growing, plain=is_plain))
         else:
             html.append(_segment_html(part))

@@ -283,18 +283,32 @@ class Exchange:
 
 
 class AsyncWire:
-    """Does the steps of flows on an event loop; the same as :class:`Wire` with ``await``."""
+    """Does the steps of flows on an event loop; the same as :class:`Wire` with ``await``.
+
+    The loop may be another one later, as with each ``asyncio.run`` of a script. Connections belong
+    to the loop that made them, so none is taken along.
+    """
 
     def __init__(self, addresses: Iterable[str], timeout: float) -> None:
         self.timeout = timeout
-        self._http = httpx.AsyncClient(**_options(addresses))
+        self._options = _options(addresses)
+        self._http = httpx.AsyncClient(**self._options)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def http(self) -> httpx.AsyncClient:
+        """The library's client, for the loop that runs."""
+        loop = asyncio.get_running_loop()
+        if self._loop not in (None, loop):
+            self._http = httpx.AsyncClient(**self._options)
+        self._loop = loop
+        return self._http
 
     def exchange(self, timeout: float | None = None) -> AsyncExchange:
         """A new exchange: at most one open stream at a time."""
-        return AsyncExchange(self._http, timeout or self.timeout)
+        return AsyncExchange(self, timeout or self.timeout)
 
     async def close(self) -> None:
-        await self._http.aclose()
+        await self.http().aclose()
 
 
 class AsyncExchange:
@@ -308,8 +322,8 @@ class AsyncExchange:
 
     on_sent: Callable[[], None] | None = None
 
-    def __init__(self, http: httpx.AsyncClient, timeout: float) -> None:
-        self._http = http
+    def __init__(self, wire: AsyncWire, timeout: float) -> None:
+        self._wire = wire
         self._timeout = timeout
         self._response: httpx.Response | None = None
         self._bytes: AsyncGenerator[bytes] | None = None
@@ -350,10 +364,11 @@ class AsyncExchange:
         began = time.monotonic()
         timeout = patience_of(step, self._timeout)
         try:
-            request = self._http.build_request(**_arguments(step.request, timeout))
+            http = self._wire.http()
+            request = http.build_request(**_arguments(step.request, timeout))
             if self.on_sent is not None:
                 request.extensions["trace"] = self._trace
-            response = self._response = await self._http.send(request, stream=True)
+            response = self._response = await http.send(request, stream=True)
             if isinstance(step, Open) and response.is_success:
                 self._bytes = _async_body(response)
                 return _answer(response, b"", began)

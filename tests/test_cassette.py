@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import threading
 import tracemalloc
 from pathlib import Path
@@ -130,6 +131,37 @@ def test_writers_in_threads_and_processes_lose_nothing(path: Path) -> None:
 def test_a_folder_in_the_place_of_the_file_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="cannot be"):
         Cassette(tmp_path).keep(turn("a"))
+
+
+def test_what_is_no_file_is_a_clear_error(tmp_path: Path) -> None:
+    """A device may have no end."""
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    with pytest.raises(RecordingError, match="no file"):
+        len(Cassette(pipe))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_turn(path: Path) -> None:
+    Cassette(path).keep(turn("a"))
+    Cassette(path).keep(turn("b"))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    cassette = Cassette(path)
+    assert [made.question for made in cassette] == ["a", "b"]
+    assert [question for _, question in cassette.questions()] == ["a", "b"]
+    assert not cassette.damaged
+    cassette.keep(turn("b", "no"))
+    cassette.keep(turn("c"))
+    assert [made.text for made in cassette] == ["yes", "no", "yes"]
+
+
+def test_a_link_stays_one(path: Path) -> None:
+    """Also where a turn in its file is replaced."""
+    link = path.with_name("link.jsonl")
+    link.symlink_to(path)
+    Cassette(link).keep(turn("a"))
+    Cassette(link).keep(turn("a", "no"))
+    assert link.is_symlink()
+    assert [made.text for made in Cassette(path)] == ["no"]
 
 
 def test_the_questions_are_told_without_their_answers(path: Path) -> None:

@@ -575,6 +575,16 @@ def test_an_async_stream_that_is_dropped_closes_its_connection(sandbox: Sandbox)
     assert asyncio.run(drop())
 
 
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the first loop's connection
+def test_an_async_client_is_used_by_one_loop_after_another(sandbox: Sandbox) -> None:
+    """As by each ``asyncio.run`` of a script: the second found the first one's connection."""
+    client = AsyncClient(base_url=sandbox.aeronpay_url, client_id="a", client_secret="b")
+    for question in ("One?", "Two?"):
+        assert asyncio.run(client.ask(question)).whole
+    asyncio.run(client.close())
+    gc.collect()
+
+
 def stalled(sandbox: Sandbox) -> bool:
     return sandbox.log.wait(lambda seen: bool(seen) and seen[-1].bytes_sent == 900)
 

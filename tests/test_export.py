@@ -178,6 +178,14 @@ def test_a_notebook_that_is_no_export_is_not_written_over(tree: Tree, tmp_path: 
     write(tree, export)
 
 
+def test_a_link_stays_one(tree: Tree, tmp_path: Path) -> None:
+    link = tmp_path / "link.md"
+    link.symlink_to(tmp_path / "talk.md")
+    write(tree, link)
+    assert link.is_symlink()
+    assert (tmp_path / "talk.md").read_text(encoding="utf-8") == as_markdown(tree)
+
+
 def test_another_ending_is_an_error(tree: Tree, tmp_path: Path) -> None:
     """It names the three."""
     with pytest.raises(UsageError, match="no ending that is known") as caught:

@@ -133,7 +133,7 @@ REFUSED = {
     "{{o.__class__}}": ("private attributes", "another name"),
     "{{o._hidden}}": ("private attributes", "another name"),
     "{{o.txt}}": ("o (Bare) has no .txt.", "`text`"),
-    "{{o[0]}}": ("o (Bare) has no [0].", ""),
+    "{{o[0]}}": ("o (Bare) has no [0].", "Look at what `o` holds."),
     "{{o.broken}}": ("reading .broken of o raised ZeroDivisionError.", "variable"),
     "{{o.inner}}": ("reading .inner of o raised AttributeError.", "variable"),
     "{{d.key}}": ("d (dict) has no .key.", '`{{d["key"]}}`'),

@@ -83,6 +83,7 @@ def test_the_pause_that_is_asked_for_is_told(wait: str, said: bool) -> None:
     """In seconds, where it is a number."""
     error = refusal(429, {}, URL, answer(429, retry_after=wait))
     assert (f"a pause of {wait} s" in str(error)) is said
+    assert ("Wait a little" in error.hint) is not said
 
 
 def test_a_hint_points_to_a_message_only_where_there_is_one() -> None:

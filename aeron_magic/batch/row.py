@@ -10,7 +10,7 @@ from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.insert import as_text
 from aeron_magic.reply import Reply
 
-__all__ = ["NOT_ASKED", "Cells", "Items", "Row", "items_of", "result_of"]
+__all__ = ["NOT_ASKED", "DataFrameRow", "Items", "Row", "items_of", "result_of"]
 
 NOT_ASKED = "not asked"
 
@@ -40,7 +40,7 @@ class Row:
     seconds: float = 0.0
 
 
-class Cells:
+class DataFrameRow:
     """One row of a DataFrame: ``row.column``, ``row["column"]``; its text is JSON."""
 
     # Columns are instance attributes, which come before methods: any name of a column will do.
@@ -57,7 +57,7 @@ class Cells:
         return len(self.__dict__)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Cells) and self.__dict__ == other.__dict__
+        return isinstance(other, DataFrameRow) and self.__dict__ == other.__dict__
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -65,7 +65,7 @@ class Cells:
         return as_text(self.__dict__)
 
     def __repr__(self) -> str:
-        return f"Cells({self.__dict__!r})"
+        return f"DataFrameRow({self.__dict__!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ def items_of(source: Any) -> Items:
     try:
         found = narwhals.from_native(source, eager_only=True, allow_series=True, pass_through=True)
         if isinstance(found, narwhals.DataFrame):
-            rows = [Cells(row) for row in found.iter_rows(named=True)]
+            rows = [DataFrameRow(row) for row in found.iter_rows(named=True)]
             return Items(rows, narwhals.maybe_get_index(found))
         if isinstance(found, narwhals.Series):
             return Items(found.to_list(), narwhals.maybe_get_index(found))

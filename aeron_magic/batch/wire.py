@@ -78,6 +78,8 @@ class ManyWire(AsyncWire):
 class ManyExchange(AsyncExchange):
     """The steps of one flow."""
 
+    _wire: ManyWire
+
     def __init__(self, wire: ManyWire, timeout: float) -> None:
         self._wire = wire
         self._timeout = timeout

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 from fresh_process import printed
 
-from aeron_magic.batch.row import Cells, Row, items_of, result_of
+from aeron_magic.batch.row import DataFrameRow, Row, items_of, result_of
 from aeron_magic.errors import FailedReply, UsageError
 from aeron_magic.insert import insert
 from aeron_magic.reply import Reply
@@ -100,5 +100,5 @@ def test_without_pandas_the_result_is_a_list() -> None:
 
 def test_cells_are_compared_by_their_values() -> None:
     """Like the dictionaries that they are made of."""
-    assert Cells({"a": 1}) == Cells({"a": 1}) != Cells({"a": 2})
-    assert (len(Cells({"a": 1})), list(Cells({"a": 1}))) == (1, ["a"])
+    assert DataFrameRow({"a": 1}) == DataFrameRow({"a": 1}) != DataFrameRow({"a": 2})
+    assert (len(DataFrameRow({"a": 1})), list(DataFrameRow({"a": 1}))) == (1, ["a"])
