@@ -7,7 +7,8 @@ counts because it is sent while a reply grows.
 The code is hostile text like the rest of a reply. With some input most lexers take a time that
 grows with the square of what they read: so the languages are a list, code is lexed in slices, and
 very long code stays plain. A slice ends where code most likely begins anew, at an empty line
-before one without indentation; a string or comment that goes on there may lose its colour.
+before one without indentation, or else at a line; not in a string or comment of several lines, as
+far as counting their marks can tell.
 """
 
 from __future__ import annotations
@@ -53,6 +54,9 @@ CLASSES = {
 """The kinds of token that get an element, and its class."""
 
 
+_QUOTES = ('"""', "'''", "`")
+_COMMENTS = (("/*", "*/"), ("<!--", "-->"))
+_LINE_END = re.compile("\n")
 _BEGINS_ANEW = re.compile(r"(?<=\n\n)\S")
 _LAST_LINE_END = re.compile(r"\n(</span>)?\Z")
 
@@ -71,17 +75,30 @@ def slices(code: str, language: str) -> Iterator[str]:
         yield code
         return
     begin = 0
-    while len(code) - begin > SLICE:
-        least, most = begin + SLICE, begin + 2 * SLICE
-        if found := _BEGINS_ANEW.search(code, least, most):
-            end = found.start()
-        elif len(code) > most:
-            end = code.find("\n", least, most) + 1 or most
-        else:
-            break
+    while end := _end_of_slice(code, begin):
         yield code[begin:end]
         begin = end
     yield code[begin:]
+
+
+def _end_of_slice(code: str, begin: int) -> int:
+    """Where the slice that begins at ``begin`` ends; 0 where that depends on what is to come."""
+    least, most = begin + SLICE, begin + 2 * SLICE
+    for place in _BEGINS_ANEW.finditer(code, least, most):
+        if _is_between(code, begin, place.start()):
+            return place.start()
+    if len(code) <= most:
+        return 0
+    ends = [line_end.end() for line_end in _LINE_END.finditer(code, least, most)]
+    return next((end for end in ends if _is_between(code, begin, end)), ends[0] if ends else most)
+
+
+def _is_between(code: str, begin: int, end: int) -> bool:
+    """Whether no string or comment of several lines seems to be open at ``end``."""
+    return all(code.count(quote, begin, end) % 2 == 0 for quote in _QUOTES) and all(
+        code.count(opening, begin, end) == code.count(closing, begin, end)
+        for opening, closing in _COMMENTS
+    )
 
 
 def highlight_slice(code: str, language: str) -> str:

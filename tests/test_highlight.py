@@ -48,6 +48,24 @@ def test_slices_lose_nothing_where_there_is_no_good_place(code: str) -> None:
     assert text_of(highlight(code, "python")) == code
 
 
+@pytest.mark.parametrize(
+    ("opening", "closing", "language"),
+    [('"""', '"""', "python"), ("'''", "'''", "python"), ("/*", "*/", "js"), ("`", "`", "js")],
+)
+def test_a_slice_does_not_end_in_a_string_or_comment(
+    opening: str, closing: str, language: str
+) -> None:
+    """Where what is in it looks like code that begins anew."""
+    text = f"{opening}\n" + "some words\n\n" * (SLICE // 20) + f"{closing}\n"
+    code = ("x = 1\n" * (SLICE // 12) + text) * 4
+    parts = list(slices(code, language))
+    assert len(parts) > 3
+    for part in parts:
+        halves = part.count(opening) - part.count(closing) if opening != closing else 0
+        assert halves == 0
+        assert opening != closing or part.count(opening) % 2 == 0
+
+
 def test_slices_stay_however_the_code_goes_on() -> None:
     """So they can be coloured while it comes in, and little is left for its end."""
     code = FUNCTION * 40 + "x = 1\n" * 400
