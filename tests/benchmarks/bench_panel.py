@@ -84,6 +84,9 @@ def _turns(count):
         attempt = tree.begin(tree.at_head(), f"Question {n}")
         tree.settle(attempt, _Reply(f"Answer {n}. " + text, context_token=f"apay_{n:048}"))
     _session.use(tree.name)
+    shown = _threading.Event()
+    _session.background.call(shown.set)  # behind what the panel does to show them
+    shown.wait()
 """
 
 MARK = """() => {
