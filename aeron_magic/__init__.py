@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aeron_magic.batch import ask_many
-    from aeron_magic.client import AsyncClient, AsyncStream, Client, Stream
-    from aeron_magic.conversation import Conversation
+    from aeron_magic.client.client import AsyncClient, AsyncStream, Client, Stream
+    from aeron_magic.conversations.conversation import Conversation
     from aeron_magic.errors import (
         AeronError,
         AuthenticationError,
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
         UsageError,
         ValueRefused,
     )
-    from aeron_magic.jupyter.panel import ChatPanel
-    from aeron_magic.reply import Message, Reply
+    from aeron_magic.jupyter.panel.widget import ChatPanel
+    from aeron_magic.replies.reply import Message, Reply
 
 __all__ = [
     "AeronError",
@@ -70,14 +70,14 @@ __all__ = [
 __version__ = "0.1.0"
 
 _ELSEWHERE = {
-    "AsyncClient": "client",
-    "AsyncStream": "client",
-    "ChatPanel": "jupyter.panel",
-    "Client": "client",
-    "Conversation": "conversation",
-    "Message": "reply",
-    "Reply": "reply",
-    "Stream": "client",
+    "AsyncClient": "client.client",
+    "AsyncStream": "client.client",
+    "ChatPanel": "jupyter.panel.widget",
+    "Client": "client.client",
+    "Conversation": "conversations.conversation",
+    "Message": "replies.reply",
+    "Reply": "replies.reply",
+    "Stream": "client.client",
     "ask_many": "batch",
 }
 """Where the names are that are not exceptions."""

@@ -134,7 +134,7 @@ class AeronError(Exception):
 
 
 def _clean(text: str) -> str:
-    from aeron_magic.scrub import clean  # 4 ms, and this module is loaded with the extension
+    from aeron_magic.plaintext import clean  # 4 ms, and this module is loaded with the extension
 
     return clean(text)
 

@@ -62,10 +62,10 @@ def test_a_services_flows_need_no_network_library(service: str) -> None:
 def test_a_question_leaves_before_what_shows_its_reply_is_imported() -> None:
     """That is a third of what is ours until then; and errors are few."""
     found = modules_after(
-        "import aeron_magic.jupyter.ask, aeron_magic.jupyter.session, aeron_magic.services.aeronpay"
+        "import aeron_magic.jupyter.commands.ask, aeron_magic.session.session, aeron_magic.services.aeronpay"
     )
     shows = {"extract", "jupyter.output", "jupyter.show", "pieces", "render", "safe_html", "scrub"}
-    assert "aeron_magic.wire" in found
+    assert "aeron_magic.client.httpx_transport" in found
     assert not found & {f"aeron_magic.{name}" for name in shows}
 
 
@@ -79,4 +79,4 @@ def test_loading_the_extension_waits_for_nothing() -> None:
     found = modules_after(code) - before
     assert not found & (HEAVY | SERVER)
     assert "aeron_magic.jupyter.extension" in found
-    assert "aeron_magic.client" not in found
+    assert "aeron_magic.client.client" not in found

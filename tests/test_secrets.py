@@ -13,12 +13,12 @@ import pytest
 from IPython.core.ultratb import VerboseTB
 
 from aeron_magic import AeronError, AsyncClient, Client
-from aeron_magic.events import Chunk
-from aeron_magic.flow import Open, Question, Send
+from aeron_magic.protocol.events import Chunk
+from aeron_magic.protocol.flow import Open, Question, Send
 from aeron_magic.sandbox import Refusal, Sandbox
 from aeron_magic.services import load
-from aeron_magic.settings import Settings
-from aeron_magic.streams import Run
+from aeron_magic.services.settings import Settings
+from aeron_magic.client.stream import Run
 
 SECRET = "s3cr3t-0815-do-not-show"
 ECHO = f"your secret {SECRET} is wrong"

@@ -1,120 +1,182 @@
-"""A worker of an executor: lanes of its own, whose board is at the other end of a connection."""
+"""A lane: one question after the other."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from dataclasses import dataclass, field
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from aeron_magic.batch.board import Outcome, Task
-from aeron_magic.batch.channel import Channel, error_to, reply_to
-from aeron_magic.batch.lane import Lane, Manner, MemoryStore, run_lanes
-from aeron_magic.batch.wire import ManyWire
-from aeron_magic.recording import Recorder
-from aeron_magic.settings import Settings
+from aeron_magic.batch.task_queue import Outcome, Task, Work
+from aeron_magic.batch.gc_tuning import in_step
+from aeron_magic.client.aiohttp_transport import ManyExchange, ManyWire
+from aeron_magic.errors import AeronError, Interrupted
+from aeron_magic.protocol.flow import Answer, Close, Flow, Open, Pause, Question, Read, Send
+from aeron_magic.protocol.flow import Outcome as StepOutcome
+from aeron_magic.recording.record import Record, key_of_token
+from aeron_magic.recording.recorder import Recorder
+from aeron_magic.replies.reply import Reply
+from aeron_magic.protocol.retry import LONGEST_RETRY_AFTER, wanted_pause
+from aeron_magic.services import Service, load
+from aeron_magic.services.settings import Settings
+from aeron_magic.client.stream import AsyncStream, Run
+from aeron_magic.services.catalog import KEEPING
 
-__all__ = ["Ticket", "work"]
-
-T = TypeVar("T")
+__all__ = ["Lane", "Manner", "MemoryStore", "interrupted", "run_lanes"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
-    """All that a worker has to know; its repr, which schedulers log and show, has no secret."""
+class Manner:
+    """How all rows are asked: after which token, with which images, streamed or not."""
 
-    addresses: tuple[str, ...]
-    port: int
-    key: bytes = field(repr=False)
-    settings: Settings = field(repr=False)
-    manner: Manner = field(repr=False)
-    lanes: int
-    records: bool
+    after: str | None = None
+    images: tuple[str, ...] = ()
+    stream: bool = True
 
-
-class _FarBoard:
-    """The board, as lanes in this process see it."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._takers: deque[asyncio.Future[Task | None]] = deque()
-        self._turns: deque[asyncio.Future[None]] = deque()
-
-    async def take(self) -> Task | None:
-        waiter: asyncio.Future[Task | None] = asyncio.get_running_loop().create_future()
-        self._takers.append(waiter)
-        self._channel.send("take")
-        return await waiter
-
-    async def turn(self) -> None:
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._turns.append(waiter)
-        self._channel.send("turn")
-        await waiter
-
-    def known(self, task: Task, token: str) -> None:
-        self._channel.send("known", task.number, token)
-
-    def done(self, task: Task, outcome: Outcome) -> None:
-        record = None if outcome.record is None else outcome.record.line()
-        reply, error = reply_to(outcome.reply), error_to(outcome.error)
-        self._channel.send("done", task.number, reply, error, record)
-
-    def hold(self, seconds: float) -> None:
-        self._channel.send("hold", seconds)
-
-    async def listen(self) -> None:
-        """Hand on what the board says, to its end."""
-        while (message := await self._channel.receive()) is not None:
-            match message:
-                case ["task", number, text, token, tries]:
-                    _answer(self._takers, Task(number, text, token, tries))
-                case ["over"]:
-                    _answer(self._takers, None)
-                case ["go"]:
-                    _answer(self._turns, None)
+    def question(self, text: str) -> Question:
+        return Question(text, self.images, self.after, self.stream)
 
 
-def _answer(waiting: deque[asyncio.Future[T]], value: T) -> None:
-    waiter = waiting.popleft()
-    if not waiter.done():
-        waiter.set_result(value)
+class MemoryStore:
+    """Takes up the one record of a question that is asked far from the recording's file."""
+
+    name = "this batch"
+
+    def __init__(self) -> None:
+        self.made: Record | None = None
+
+    def find(self, key: str) -> Record | None:
+        return None
+
+    def keep(self, made: Record) -> None:
+        self.made = made
+
+    def questions(self) -> Iterable[tuple[str, str]]:
+        return ()
 
 
-def work(ticket: Ticket) -> bool:
-    """What the executor runs: ask for rows until there are no more, or the board is gone.
+class _PacedExchange(ManyExchange):
+    """Asks the board before each request, and tells it when the service wants a pause."""
 
-    Returns whether the board was found at all.
+    def __init__(self, wire: ManyWire, work: Work) -> None:
+        super().__init__(wire, wire.timeout)
+        self._work = work
+
+    async def do(self, step: Send | Open | Read | Close | Pause) -> StepOutcome:
+        if not isinstance(step, Send | Open):
+            return await super().do(step)
+        await self._work.turn()
+        outcome = await super().do(step)
+        if isinstance(outcome, Answer) and outcome.status in (429, 503):
+            wanted = wanted_pause(outcome)
+            if wanted is not None and wanted <= LONGEST_RETRY_AFTER:
+                self._work.hold(wanted)
+        return outcome
+
+
+class Lane:
+    """Asks for one task at a time.
+
+    Parameters
+    ----------
+    work
+        Gives the tasks and takes their outcomes.
+    wire
+        Does the requests; all lanes share it.
+    settings, manner
+        Whom to ask, and how.
+    recorder
+        Replays and records; None: neither.
+    store
+        The recorder's, where records are to go with the outcomes.
     """
-    return asyncio.run(_work(ticket))
+
+    def __init__(
+        self,
+        work: Work,
+        wire: ManyWire,
+        settings: Settings,
+        manner: Manner,
+        recorder: Recorder | None = None,
+        store: MemoryStore | None = None,
+    ) -> None:
+        self._work = work
+        self._settings = settings
+        self._manner = manner
+        self._recorder = recorder
+        self._store = store
+        self._service: Service = load(settings)
+        self._wire = wire
+
+    async def run(self) -> None:
+        """Take tasks until there are no more."""
+        while (task := await self._work.take()) is not None:
+            await self._do(task)
+
+    async def _do(self, task: Task) -> None:
+        question = self._manner.question(task.text)
+        run = Run(self._flow(task, question), self._settings, question.context_token)
+        if self._settings.service in KEEPING:
+            run.on_token = lambda token: self._known(task, token)
+        stream = AsyncStream(run, _PacedExchange(self._wire, self._work))
+        error: AeronError | None = None
+        try:
+            async with stream:
+                await stream.finish()
+        except AeronError as failure:
+            error = failure
+        except asyncio.CancelledError:
+            self._end(task, stream, interrupted(stream.reply))
+            raise
+        except Exception as failure:  # noqa: BLE001 - one row must not end the others
+            error = AeronError(
+                f"This should not have happened: {type(failure).__name__}: {failure}",
+                hint="Please report it.",
+            )
+        self._end(task, stream, error)
+
+    def _flow(self, task: Task, question: Question) -> Flow[None]:
+        def ask(question: Question) -> Flow[None]:
+            if task.token is not None:
+                return self._service.fetch(task.token)
+            return self._service.ask(question)
+
+        if self._recorder is None:
+            return ask(question)
+        settings = self._settings
+        return self._recorder.ask(question, settings.answerer, ask, settings.secrets)
+
+    def _known(self, task: Task, token: str) -> None:
+        if key_of_token(token) is None:  # a recorded reply has none that the service knows
+            self._work.known(task, token)
+
+    def _end(self, task: Task, stream: AsyncStream, error: AeronError | None) -> None:
+        if error is not None:
+            # Its frames would keep all that was read alive.
+            error.__traceback__ = error.__context__ = error.__cause__ = None
+        record = None
+        if self._store is not None:
+            record, self._store.made = self._store.made, None
+        self._work.done(task, Outcome(stream.reply, error, record))
 
 
-async def _work(ticket: Ticket) -> bool:
-    for address in ticket.addresses:
-        channel = await Channel.open(address, ticket.port, ticket.key)
-        if channel is not None:
-            break
-    else:
-        return False
-    board = _FarBoard(channel)
-    lanes = asyncio.ensure_future(
-        run_lanes(ticket.settings, lambda wire: _lane(board, wire, ticket), ticket.lanes)
+def interrupted(reply: Reply) -> Interrupted:
+    """The error of a row that was under way when the user stopped the batch."""
+    return Interrupted(
+        "The batch was interrupted while this row was under way.",
+        hint="Run it again: it asks only for what is missing.",
+        context_token=reply.context_token,
+        partial=reply.text,
     )
-    listening = asyncio.ensure_future(board.listen())
+
+
+async def run_lanes(settings: Settings, make: Callable[[ManyWire], Lane], count: int) -> None:
+    """Run so many lanes side by side until all have ended; a cancellation ends them all."""
+    addresses = filter(None, (settings.base_url, settings.stream_url))
+    wire = ManyWire(tuple(addresses), settings.timeout)
     try:
-        await asyncio.wait((lanes, listening), return_when=asyncio.FIRST_COMPLETED)
-        if lanes.done():
-            lanes.result()
-        return True
+        with in_step(count):
+            async with asyncio.TaskGroup() as group:
+                for _ in range(count):
+                    group.create_task(make(wire).run())
     finally:
-        for task in (lanes, listening):
-            task.cancel()
-        await asyncio.gather(lanes, listening, return_exceptions=True)
-        await channel.close()
-
-
-def _lane(board: _FarBoard, wire: ManyWire, ticket: Ticket) -> Lane:
-    if not ticket.records:
-        return Lane(board, wire, ticket.settings, ticket.manner)
-    store = MemoryStore()
-    return Lane(board, wire, ticket.settings, ticket.manner, Recorder(store, "record"), store)
+        await wire.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from aeron_magic.jupyter.magic import AeronMagics
-from aeron_magic.surroundings import surroundings
+from aeron_magic.jupyter.magics import AeronMagics
+from aeron_magic.defaults import surroundings
 
 __all__ = ["load", "loaded", "unload"]
 
@@ -18,16 +18,16 @@ _loaded: dict[int, AeronMagics] = {}
 
 def load(shell: Any) -> None:
     """Register ``%aeron`` and ``%%aeron``, their completion, and ``context_token``."""
-    from aeron_magic.jupyter import asking, completion
-    from aeron_magic.jupyter.namespace import NAME
+    from aeron_magic.jupyter import completer, question_marks
+    from aeron_magic.session.token_variable import NAME
 
     magics = AeronMagics(shell)
     shell.register_magics(magics)
     shell.user_ns.setdefault(NAME, None)
     dynamic = {source: partial(magics.names, source) for source in SOURCES}
-    matcher = completion.Matcher(dynamic=dynamic, namespace=lambda: shell.user_ns)
-    completion.register(shell, matcher)
-    asking.register(shell)
+    matcher = completer.Matcher(dynamic=dynamic, namespace=lambda: shell.user_ns)
+    completer.register(shell, matcher)
+    question_marks.register(shell)
     surroundings.connection = partial(_connection, magics)
     surroundings.watched = partial(_watched, magics)
     _loaded[id(shell)] = magics
@@ -38,7 +38,7 @@ def load(shell: Any) -> None:
 def _past(magics: AeronMagics) -> str:
     """One line for a notebook that has a past; else nothing."""
     from aeron_magic.errors import HistoryError
-    from aeron_magic.history_file import announced
+    from aeron_magic.conversations.history_db import announced
 
     path = magics.history_path
     try:
@@ -56,13 +56,13 @@ def loaded(shell: Any) -> AeronMagics:
 
 def unload(shell: Any) -> None:
     """Take everything back; ``context_token`` stays, it is the notebook's."""
-    from aeron_magic.jupyter import asking, completion
+    from aeron_magic.jupyter import completer, question_marks
 
     magics = _loaded.pop(id(shell), None)
     if magics is None:
         return
-    completion.unregister(shell)
-    asking.unregister(shell)
+    completer.unregister(shell)
+    question_marks.unregister(shell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("aeron", None)
     shell.magics_manager.registry.pop(AeronMagics.__name__, None)
@@ -71,12 +71,12 @@ def unload(shell: Any) -> None:
 
 
 def _connection(magics: AeronMagics) -> Any:
-    from aeron_magic.jupyter.each import connection
+    from aeron_magic.jupyter.commands.ask_each import connection
 
     return connection(magics.session)
 
 
 def _watched(magics: AeronMagics) -> bool:
-    from aeron_magic.jupyter.each import watched
+    from aeron_magic.jupyter.commands.ask_each import watched
 
     return watched(magics)

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .faults import Faults, Refusal
-    from .log import Seen
+    from .request_log import Seen
     from .server import Sandbox
 
 __all__ = ["Faults", "Refusal", "Sandbox", "Seen"]
 
-_HOMES = {"Faults": "faults", "Refusal": "faults", "Sandbox": "server", "Seen": "log"}
+_HOMES = {"Faults": "faults", "Refusal": "faults", "Sandbox": "server", "Seen": "request_log"}
 
 
 def __getattr__(name: str) -> Any:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from .faults import Faults
-from .identity import digest
-from .wire import Answer, Refused, Request, Stream, content_type, frame, packed, pieces
+from .ids import digest
+from .encoding import Answer, Refused, Request, Stream, content_type, frame, packed, pieces
 
 __all__ = ["AeronPay", "Speaker", "TokenRule"]
 

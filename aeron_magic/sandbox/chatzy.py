@@ -18,8 +18,8 @@ from typing import Any
 
 from .aeronpay import Speaker
 from .faults import Faults
-from .identity import digest, uuid_from
-from .wire import Answer, Refused, Request, Stream, packed, pieces, sse
+from .ids import digest, uuid_from
+from .encoding import Answer, Refused, Request, Stream, packed, pieces, sse
 
 __all__ = ["Chatzy"]
 

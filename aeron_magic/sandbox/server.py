@@ -21,12 +21,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from .aeronpay import AeronPay, TokenRule
-from .answers import answer
+from .answers.answer import answer
 from .chatzy import Chatzy
-from .delivery import BrokenOff, Delivery
+from .response_writer import BrokenOff, Delivery
 from .faults import Faults, Refusal
-from .log import Log, Seen
-from .wire import Answer, Request, Stream
+from .request_log import Log, Seen
+from .encoding import Answer, Request, Stream
 
 __all__ = ["Sandbox"]
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Literal, Protocol
 
-from aeron_magic.flow import Flow, Question, Request
-from aeron_magic.reply import Message
-from aeron_magic.settings import Settings
+from aeron_magic.protocol.flow import Flow, Question, Request
+from aeron_magic.replies.reply import Message
+from aeron_magic.services.settings import Settings
 
 __all__ = ["Service", "load"]
 
 
 class Service(Protocol):
-    """What a service can be asked for; each method is a flow (see :mod:`aeron_magic.flow`)."""
+    """What a service can be asked for; each method is a flow (see :mod:`aeron_magic.protocol.flow`)."""
 
     name: str
     settings: Settings

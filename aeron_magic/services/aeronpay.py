@@ -18,7 +18,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
-from aeron_magic.decoding import json_object
+from aeron_magic.protocol.json_values import json_object
 from aeron_magic.errors import (
     AeronError,
     FailedReply,
@@ -27,13 +27,13 @@ from aeron_magic.errors import (
     TokenError,
     UsageError,
 )
-from aeron_magic.events import Chunk, Completed, Event, Recovering, Started, Unknown
-from aeron_magic.flow import READ, Answer, Close, Flow, Lost, Question, Request, send
-from aeron_magic.framing import Frame, Framing
-from aeron_magic.refusal import decode, lost, perhaps_accepted, refusal, unexpected
-from aeron_magic.reply import Message
-from aeron_magic.retry import ATTEMPTS, Patience, not_accepted, passing, repeat
-from aeron_magic.settings import Settings
+from aeron_magic.protocol.events import Chunk, Completed, Event, Recovering, Started, Unknown
+from aeron_magic.protocol.flow import READ, Answer, Close, Flow, Lost, Question, Request, send
+from aeron_magic.protocol.framing import Frame, Framing
+from aeron_magic.protocol.http_errors import decode, lost, perhaps_accepted, refusal, unexpected
+from aeron_magic.replies.reply import Message
+from aeron_magic.protocol.retry import ATTEMPTS, Patience, not_accepted, passing, repeat
+from aeron_magic.services.settings import Settings
 
 __all__ = ["Service", "reference_id"]
 

@@ -32,7 +32,7 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from aeron_magic.decoding import json_value
+from aeron_magic.protocol.json_values import json_value
 from aeron_magic.errors import (
     AeronError,
     AuthenticationError,
@@ -40,7 +40,7 @@ from aeron_magic.errors import (
     IncompleteReply,
     UsageError,
 )
-from aeron_magic.events import (
+from aeron_magic.protocol.events import (
     Chunk,
     Completed,
     Event,
@@ -50,12 +50,12 @@ from aeron_magic.events import (
     ToolCalled,
     Unknown,
 )
-from aeron_magic.flow import Answer, Close, Flow, Lost, Question, Request, open_stream, read, send
-from aeron_magic.framing import Frame, Framing
-from aeron_magic.refusal import decode, lost, perhaps_accepted, refusal, unexpected
-from aeron_magic.reply import Message
-from aeron_magic.retry import Patience, not_accepted, passing, repeat
-from aeron_magic.settings import Settings
+from aeron_magic.protocol.flow import Answer, Close, Flow, Lost, Question, Request, open_stream, read, send
+from aeron_magic.protocol.framing import Frame, Framing
+from aeron_magic.protocol.http_errors import decode, lost, perhaps_accepted, refusal, unexpected
+from aeron_magic.replies.reply import Message
+from aeron_magic.protocol.retry import Patience, not_accepted, passing, repeat
+from aeron_magic.services.settings import Settings
 
 __all__ = ["Service"]
 

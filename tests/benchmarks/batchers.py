@@ -157,7 +157,7 @@ def _openai(runner: asyncio.Runner, url: str, concurrency: int) -> tuple[Ask, Ca
 def _ours(stream: bool) -> Callable[[str, int, int], dict[str, float]]:
     def run(url: str, count: int, concurrency: int) -> dict[str, float]:
         from aeron_magic import ask_many
-        from aeron_magic.settings import Settings
+        from aeron_magic.services.settings import Settings
 
         settings = Settings("aeronpay", url, client_id="me", client_secret="hush-4f1c-hush")
 

@@ -106,7 +106,7 @@ def _growth(url: str, quick: bool) -> list[Measure]:
     code = (
         "import resource, sys, time\n"
         "from aeron_magic import ask_many\n"
-        "from aeron_magic.settings import Settings\n"
+        "from aeron_magic.services.settings import Settings\n"
         "s = Settings('aeronpay', sys.argv[1], client_id='me', client_secret='hush-4f1c-hush')\n"
         "def used(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "n = int(sys.argv[2])\n"

@@ -17,16 +17,16 @@ from pathlib import Path
 
 from measure import Measure
 
-from aeron_magic.book import Book
-from aeron_magic.cassette import Cassette
-from aeron_magic.history import History, Owner
-from aeron_magic.history_file import announced
-from aeron_magic.jupyter.overview import MOST, TURNS, tree_text, turn_rows
-from aeron_magic.jupyter.show import aligned, table
-from aeron_magic.record import Record, key_of
-from aeron_magic.render import mimebundle
-from aeron_magic.reply import Reply
-from aeron_magic.turns import Tree
+from aeron_magic.conversations.registry import Book
+from aeron_magic.recording.cassette import Cassette
+from aeron_magic.conversations.history import History, Owner
+from aeron_magic.conversations.history_db import announced
+from aeron_magic.jupyter.display.tables import MOST, TURNS, tree_text, turn_rows
+from aeron_magic.jupyter.display.publish import aligned, table
+from aeron_magic.recording.record import Record, key_of
+from aeron_magic.rendering.mimebundle import mimebundle
+from aeron_magic.replies.reply import Reply
+from aeron_magic.conversations.tree import Tree
 
 TITLE = "History and recordings: 10,000 turns"
 

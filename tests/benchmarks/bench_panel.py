@@ -27,7 +27,7 @@ from notebook_page import NotebookPage
 from page_tasks import begin, longest_tasks
 from panel_page import PanelPage
 
-from aeron_magic.render import to_html
+from aeron_magic.rendering.mimebundle import to_html
 
 TITLE = "The chat panel: one more chunk, with 0 and with 1,000 turns before it"
 
@@ -52,7 +52,7 @@ ASKED = """
 import threading as _threading, time as _time
 from aeron_magic import ChatPanel as _ChatPanel
 from aeron_magic.jupyter.extension import loaded as _loaded
-from aeron_magic.reply import Reply as _Reply
+from aeron_magic.replies.reply import Reply as _Reply
 
 _session = _loaded(get_ipython()).session
 _panel = _ChatPanel()

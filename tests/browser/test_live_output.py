@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from account import connecting
+from credentials import connecting
 from notebook_page import Frontend, NotebookPage
 
 from aeron_magic.sandbox import Faults, Sandbox

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from account import connecting
+from credentials import connecting
 from notebook_page import Frontend, NotebookPage
 from panel_page import PanelPage
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from account import connecting
+from credentials import connecting
 from notebook_page import Frontend, NotebookPage, notebook_of
 from page_tasks import begin, longest_tasks
 from panel_page import PanelPage
@@ -24,7 +24,7 @@ LONG = "".join(f"Sentence number {n} of a reply that takes its time.\n\n" for n 
 
 THOUSAND = """
 from aeron_magic.jupyter.extension import loaded
-from aeron_magic.reply import Reply
+from aeron_magic.replies.reply import Reply
 session = loaded(get_ipython()).session
 tree = session.tree
 text = "Some **words** and a list:\\n\\n- one\\n- two\\n\\n```python\\nx = 1\\n```\\n" * 3

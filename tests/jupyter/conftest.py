@@ -7,12 +7,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from account import account
+from credentials import account
 from live_kernel import Kernel, running_kernel
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
-from panel_ground import Ground, panel_ground
+from panel_harness import Ground, panel_ground
 from private_home import private_environment
 from terminal_ipython import Terminal, running_terminal
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from fresh_process import printed
 
-from aeron_magic.client import Client
-from aeron_magic.events import Chunk
-from aeron_magic.jupyter.output import PACE, LiveOutput
-from aeron_magic.reply import Draft
+from aeron_magic.client.client import Client
+from aeron_magic.protocol.events import Chunk
+from aeron_magic.jupyter.display.live import PACE, LiveOutput
+from aeron_magic.replies.reply import Draft
 from aeron_magic.sandbox import Sandbox
 
 SECTION = (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from live_kernel import Kernel, Run
 
-from aeron_magic.jupyter.next_cell import code_for_cell
+from aeron_magic.jupyter.display.next_cell import code_for_cell
 from aeron_magic.sandbox import Faults, Sandbox
 
 pytestmark = pytest.mark.jupyter

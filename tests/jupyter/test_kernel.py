@@ -6,7 +6,7 @@ import re
 import time
 
 import pytest
-from account import SECRET
+from credentials import SECRET
 from live_kernel import Kernel, Output, Run
 
 from aeron_magic.sandbox import Faults, Refusal, Sandbox

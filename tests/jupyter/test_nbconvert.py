@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from account import account
+from credentials import account
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter, MarkdownExporter

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from account import account
+from credentials import account
 from terminal_ipython import Terminal, plain, running_terminal
 
 from aeron_magic.sandbox import Refusal, Sandbox

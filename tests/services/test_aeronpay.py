@@ -23,12 +23,12 @@ from aeron_magic.errors import (
     Unreachable,
     UsageError,
 )
-from aeron_magic.events import Recovering, Started
-from aeron_magic.flow import Answer, Lost, Open, Outcome, Question, Send
-from aeron_magic.reply import Draft, Message
-from aeron_magic.retry import ATTEMPTS
+from aeron_magic.protocol.events import Recovering, Started
+from aeron_magic.protocol.flow import Answer, Lost, Open, Outcome, Question, Send
+from aeron_magic.replies.reply import Draft, Message
+from aeron_magic.protocol.retry import ATTEMPTS
 from aeron_magic.services.aeronpay import Service, reference_id
-from aeron_magic.settings import Settings
+from aeron_magic.services.settings import Settings
 
 WIRE = Path(__file__).parents[1] / "fixtures" / "wire" / "aeronpay"
 SETTINGS = Settings(

@@ -23,11 +23,11 @@ from aeron_magic.errors import (
     Unreachable,
     UsageError,
 )
-from aeron_magic.events import Introduced, Recovering, Started, ToolCalled
-from aeron_magic.flow import Answer, Flow, Lost, Open, Outcome, Question, Send
-from aeron_magic.reply import Draft
+from aeron_magic.protocol.events import Introduced, Recovering, Started, ToolCalled
+from aeron_magic.protocol.flow import Answer, Flow, Lost, Open, Outcome, Question, Send
+from aeron_magic.replies.reply import Draft
 from aeron_magic.services.chatzy import REOPENINGS, Service
-from aeron_magic.settings import Settings
+from aeron_magic.services.settings import Settings
 
 WIRE = Path(__file__).parents[1] / "fixtures" / "wire" / "chatzy"
 AGENT = "0f8fad5b-d9cb-469f-a165-70867728950e"

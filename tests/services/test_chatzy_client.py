@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from aeron_magic.client import AsyncClient, AsyncStream, Client, Stream
+from aeron_magic.client.client import AsyncClient, AsyncStream, Client, Stream
 from aeron_magic.errors import (
     AeronError,
     AuthenticationError,
@@ -20,7 +20,7 @@ from aeron_magic.errors import (
     TokenError,
     UsageError,
 )
-from aeron_magic.reply import Draft, Reply
+from aeron_magic.replies.reply import Draft, Reply
 from aeron_magic.sandbox import Refusal, Sandbox
 
 AGENT = "0f8fad5b-d9cb-469f-a165-70867728950e"

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aeron_magic.errors import AeronError
-from aeron_magic.events import Event
-from aeron_magic.flow import Close, Flow, Lost, Open, Outcome, Pause, Read, Send
-from aeron_magic.reply import Draft
+from aeron_magic.protocol.events import Event
+from aeron_magic.protocol.flow import Close, Flow, Lost, Open, Outcome, Pause, Read, Send
+from aeron_magic.replies.reply import Draft
 
 __all__ = ["FlowServer"]
 

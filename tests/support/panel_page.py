@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from account import connecting
+from credentials import connecting
 from notebook_page import Frontend, NotebookPage
 from playwright.sync_api import Locator, Page
 

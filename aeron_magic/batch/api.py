@@ -1,0 +1,250 @@
+"""``ask_many``: what Python users call."""
+
+from __future__ import annotations
+
+import os
+from collections import ChainMap
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Executor
+from typing import TYPE_CHECKING, Any
+
+from aeron_magic.batch.task_queue import Outcome
+from aeron_magic.batch.runner import Batch, Memory, Plan
+from aeron_magic.batch.worker import Manner
+from aeron_magic.batch.progress import progress_bar
+from aeron_magic.batch.items import NOT_ASKED, Items, Row, items_of, result_of
+from aeron_magic.client.client import question
+from aeron_magic.errors import AeronError, Interrupted, UsageError
+from aeron_magic.prompts.interpolation import insert
+from aeron_magic.recording.record import key_of_token
+from aeron_magic.recording.recorder import Recorder
+from aeron_magic.services.settings import Settings, resolve
+from aeron_magic.defaults import surroundings
+
+if TYPE_CHECKING:
+    from aeron_magic.client.client import AsyncClient, Client
+
+__all__ = ["ask_many", "run_batch", "texts_of"]
+
+
+def ask_many(
+    prompts: Any,
+    template: str | None = None,
+    *,
+    client: Client | AsyncClient | None = None,
+    settings: Settings | None = None,
+    after: str | None = None,
+    images: Iterable[str] = (),
+    stream: bool = True,
+    concurrency: int = 8,
+    rate: float | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    executor: Executor | None = None,
+    workers: int | None = None,
+    host: str | None = None,
+    progress: bool | None = None,
+) -> Any:
+    """Ask once for each item, many at a time.
+
+    Each item is a question of its own that begins a conversation: with AeronPay one *Create
+    Response*, and *Fetch Response* where its stream is lost. One failed row fails that row only.
+    Rows for which the service is too busy (429) wait and come again after the others; where two
+    dozen rows in a row are not let in or find nobody, the rest is not tried.
+
+    Parameters
+    ----------
+    prompts
+        A list or another iterable, a Series, or a DataFrame of pandas, polars or any library that
+        narwhals knows. Without a template the items are the questions.
+    template
+        The question with ``{{row}}`` for the item, or ``{{row.column}}`` for a DataFrame's.
+    client, settings
+        Whom to ask: a client's service and credentials, or settings. By default the notebook's
+        connection where there is one, else AeronPay with credentials from the environment.
+    after
+        A ``context_token``: each row continues from there.
+    images
+        http(s) addresses of images that go with each question.
+    stream
+        Whether replies are read chunk by chunk, so that one whose connection is lost can be
+        fetched.
+    concurrency
+        How many questions are under way at once, over all workers (8).
+    rate
+        Most requests per second, over all workers, repetitions and fetches included; None: no
+        limit but the one that the service itself sets with ``Retry-After``, which holds for all.
+    checkpoint
+        A recording's file: rows that it holds are replayed, without cost, and the others are added
+        as they end. Rows with the same question share one answer then. Where the file
+        cannot be read or written, the row's error says so.
+    executor
+        Any :class:`concurrent.futures.Executor`: the questions are asked by its workers. They are
+        given the credentials in memory, by the executor's own way.
+    workers
+        How many jobs to give to the executor; by default as many as it has workers, or 4.
+    host
+        This machine's name or address as the executor's workers see it; by default several are
+        tried.
+    progress
+        Whether to show a progress bar (tqdm); by default where somebody watches.
+
+    Returns
+    -------
+    pandas.DataFrame or list of Row
+        One row for each item, in order, with ``item``, ``reply`` (a :class:`~aeron_magic.Reply`),
+        ``status``, ``error`` and ``seconds``, and with the index of ``prompts``; where pandas is
+        not installed, a list with the same fields.
+
+    Raises
+    ------
+    Interrupted
+        The user stopped it; its ``result`` is what would have been returned, with the rows that
+        were not asked.
+    UsageError
+        Something of this is wrong, or no item makes a question; nothing was sent.
+    """
+    _check(concurrency, rate, workers, executor)
+    own, recorder = _whom(client, settings)
+    if checkpoint is not None:
+        from aeron_magic.recording.cassette import Cassette
+
+        recorder = Recorder(Cassette(checkpoint), "auto", speed=0)
+    items = items_of(prompts)
+    plan = Plan(
+        own,
+        _manner(after, images, stream),
+        concurrency,
+        rate,
+        recorder,
+        executor,
+        workers,
+        host,
+    )
+    texts = texts_of(items.values, template, {}, own.secrets)
+    watched = surroundings.watched() if progress is None else progress
+    try:
+        rows = run_batch(plan, items, texts, watched=watched)
+    except Interrupted as interrupted:
+        interrupted.result = result_of(interrupted.result, items.index)
+        raise
+    return result_of(rows, items.index)
+
+
+def _whom(
+    client: Client | AsyncClient | None, settings: Settings | None
+) -> tuple[Settings, Recorder | None]:
+    if client is not None:
+        return client.settings, client.recorder
+    if settings is not None:
+        return settings, None
+    if surroundings.connection is not None:
+        return surroundings.connection()
+    return resolve(), None
+
+
+def _check(
+    concurrency: int, rate: float | None, workers: int | None, executor: Executor | None
+) -> None:
+    for name, value in (("concurrency", concurrency), ("workers", workers)):
+        if value is not None and not (isinstance(value, int) and 1 <= value <= 10_000):
+            raise UsageError(f"{name} is {value!r}.", hint="It is a whole number from 1 on.")
+    if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
+        raise UsageError(
+            f"rate is {rate!r}.", hint="It is a number of requests per second above 0."
+        )
+    if executor is not None and not hasattr(executor, "submit"):
+        raise UsageError(
+            f"executor is of type {type(executor).__name__}.",
+            hint="It is an Executor of concurrent.futures, or a cluster's that is like one.",
+        )
+
+
+def _manner(after: str | None, images: Iterable[str], stream: bool) -> Manner:
+    checked = question("a question", after, images, stream)
+    return Manner(checked.context_token, checked.images, stream)
+
+
+def texts_of(
+    items: Sequence[Any],
+    template: str | None,
+    namespace: dict[str, Any],
+    secrets: Iterable[str],
+) -> list[str | AeronError]:
+    """The question of each item, or what is wrong with it.
+
+    Raises
+    ------
+    AeronError
+        The same thing is wrong with all of them.
+    """
+    texts: list[str | AeronError] = []
+    secrets = tuple(secrets)
+    for item in items:
+        try:
+            texts.append(question(_text(item, template, namespace, secrets)).text)
+        except AeronError as error:
+            error.__traceback__ = error.__cause__ = error.__context__ = None
+            texts.append(error)
+    errors = [text for text in texts if isinstance(text, AeronError)]
+    if errors and len(errors) == len(texts):
+        raise errors[0]
+    return texts
+
+
+def _text(item: Any, template: str | None, namespace: dict[str, Any], secrets: Any) -> str:
+    if template is not None:
+        return insert(template, ChainMap({"row": item}, namespace), secrets=secrets)
+    if isinstance(item, str):
+        return item
+    raise UsageError(
+        f"An item is no question but of the type {type(item).__name__}.",
+        hint="Give a template, such as ask_many(items, 'Classify: {{row.text}}').",
+    )
+
+
+def run_batch(
+    plan: Plan,
+    items: Items,
+    texts: Sequence[str | AeronError],
+    *,
+    memory: Memory | None = None,
+    watched: bool = False,
+) -> list[Row]:
+    """Run the batch; its rows.
+
+    Raises
+    ------
+    Interrupted
+        Its ``result`` is the list of rows as they are.
+    """
+    spread = None
+    if plan.executor is not None:
+        if plan.manner.after is not None and key_of_token(plan.manner.after) is not None:
+            raise UsageError(
+                "The turn to continue from was replayed; workers elsewhere cannot ask for it.",
+                hint="Run the batch without an executor, or the turn with --mode record.",
+            )
+        from aeron_magic.batch.cluster.coordinator import Cluster
+
+        spread = Cluster(plan.executor, plan.workers, plan.host)
+    batch = Batch(plan, texts, memory, spread)
+    try:
+        with progress_bar(len(texts), watched) as watch:
+            batch.run(watch)
+    except Interrupted as interrupted:
+        interrupted.result = _rows(items, batch.outcomes)
+        raise
+    return _rows(items, batch.outcomes)
+
+
+def _rows(items: Items, outcomes: Sequence[Outcome | None]) -> list[Row]:
+    return [_row(item, one) for item, one in zip(items.values, outcomes, strict=True)]
+
+
+def _row(item: Any, outcome: Outcome | None) -> Row:
+    if outcome is None:
+        return Row(item)
+    reply, error = outcome.reply, outcome.error
+    if reply is None:
+        return Row(item, None, "failed" if error else NOT_ASKED, error)
+    return Row(item, reply, reply.status, error, reply.seconds)

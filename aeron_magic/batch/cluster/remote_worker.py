@@ -1,0 +1,120 @@
+"""A worker of an executor: lanes of its own, whose board is at the other end of a connection."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from aeron_magic.batch.task_queue import Outcome, Task
+from aeron_magic.batch.cluster.channel import Channel, error_to, reply_to
+from aeron_magic.batch.worker import Lane, Manner, MemoryStore, run_lanes
+from aeron_magic.client.aiohttp_transport import ManyWire
+from aeron_magic.recording.recorder import Recorder
+from aeron_magic.services.settings import Settings
+
+__all__ = ["Ticket", "work"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """All that a worker has to know; its repr, which schedulers log and show, has no secret."""
+
+    addresses: tuple[str, ...]
+    port: int
+    key: bytes = field(repr=False)
+    settings: Settings = field(repr=False)
+    manner: Manner = field(repr=False)
+    lanes: int
+    records: bool
+
+
+class _FarBoard:
+    """The board, as lanes in this process see it."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._takers: deque[asyncio.Future[Task | None]] = deque()
+        self._turns: deque[asyncio.Future[None]] = deque()
+
+    async def take(self) -> Task | None:
+        waiter: asyncio.Future[Task | None] = asyncio.get_running_loop().create_future()
+        self._takers.append(waiter)
+        self._channel.send("take")
+        return await waiter
+
+    async def turn(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._turns.append(waiter)
+        self._channel.send("turn")
+        await waiter
+
+    def known(self, task: Task, token: str) -> None:
+        self._channel.send("known", task.number, token)
+
+    def done(self, task: Task, outcome: Outcome) -> None:
+        record = None if outcome.record is None else outcome.record.line()
+        reply, error = reply_to(outcome.reply), error_to(outcome.error)
+        self._channel.send("done", task.number, reply, error, record)
+
+    def hold(self, seconds: float) -> None:
+        self._channel.send("hold", seconds)
+
+    async def listen(self) -> None:
+        """Hand on what the board says, to its end."""
+        while (message := await self._channel.receive()) is not None:
+            match message:
+                case ["task", number, text, token, tries]:
+                    _answer(self._takers, Task(number, text, token, tries))
+                case ["over"]:
+                    _answer(self._takers, None)
+                case ["go"]:
+                    _answer(self._turns, None)
+
+
+def _answer(waiting: deque[asyncio.Future[T]], value: T) -> None:
+    waiter = waiting.popleft()
+    if not waiter.done():
+        waiter.set_result(value)
+
+
+def work(ticket: Ticket) -> bool:
+    """What the executor runs: ask for rows until there are no more, or the board is gone.
+
+    Returns whether the board was found at all.
+    """
+    return asyncio.run(_work(ticket))
+
+
+async def _work(ticket: Ticket) -> bool:
+    for address in ticket.addresses:
+        channel = await Channel.open(address, ticket.port, ticket.key)
+        if channel is not None:
+            break
+    else:
+        return False
+    board = _FarBoard(channel)
+    lanes = asyncio.ensure_future(
+        run_lanes(ticket.settings, lambda wire: _lane(board, wire, ticket), ticket.lanes)
+    )
+    listening = asyncio.ensure_future(board.listen())
+    try:
+        await asyncio.wait((lanes, listening), return_when=asyncio.FIRST_COMPLETED)
+        if lanes.done():
+            lanes.result()
+        return True
+    finally:
+        for task in (lanes, listening):
+            task.cancel()
+        await asyncio.gather(lanes, listening, return_exceptions=True)
+        await channel.close()
+
+
+def _lane(board: _FarBoard, wire: ManyWire, ticket: Ticket) -> Lane:
+    if not ticket.records:
+        return Lane(board, wire, ticket.settings, ticket.manner)
+    store = MemoryStore()
+    return Lane(board, wire, ticket.settings, ticket.manner, Recorder(store, "record"), store)

@@ -1,0 +1,135 @@
+"""Items in, rows out: lists, Series and DataFrames of any library that narwhals knows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.prompts.interpolation import as_text
+from aeron_magic.replies.reply import Reply
+
+__all__ = ["NOT_ASKED", "DataFrameRow", "Items", "Row", "items_of", "result_of"]
+
+NOT_ASKED = "not asked"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one item.
+
+    Attributes
+    ----------
+    item
+        The item: of a DataFrame its row, with the columns as attributes and as keys.
+    reply
+        The :class:`~aeron_magic.Reply`, whole or not; None where it was not asked for.
+    status
+        The reply's status; ``not asked`` where an interrupt came first.
+    error
+        The :class:`~aeron_magic.AeronError` that ended it, or None.
+    seconds
+        From the question to the end of the reply; 0 where it was not asked for.
+    """
+
+    item: Any
+    reply: Reply | None = None
+    status: str = NOT_ASKED
+    error: AeronError | None = None
+    seconds: float = 0.0
+
+
+class DataFrameRow:
+    """One row of a DataFrame: ``row.column``, ``row["column"]``; its text is JSON."""
+
+    # Columns are instance attributes, which come before methods: any name of a column will do.
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.__dict__.update(values)
+
+    def __getitem__(self, column: str) -> Any:
+        return self.__dict__[column]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dict__)
+
+    def __len__(self) -> int:
+        return len(self.__dict__)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DataFrameRow) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __str__(self) -> str:
+        return as_text(self.__dict__)
+
+    def __repr__(self) -> str:
+        return f"DataFrameRow({self.__dict__!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """The items in order, and the index that pandas has for them (None: none)."""
+
+    values: Sequence[Any]
+    index: Any = None
+
+
+def items_of(source: Any) -> Items:
+    """The items of a list or another iterable, a Series, or a DataFrame (its rows).
+
+    Raises
+    ------
+    UsageError
+        It is nothing that has items; or a text, or a dictionary, which is hardly meant.
+    """
+    if isinstance(source, list | tuple):
+        return Items(source)
+    if isinstance(source, str | bytes | Mapping):
+        raise UsageError(
+            f"One {type(source).__name__} is no list of items.",
+            hint="Give a list, a Series or a DataFrame; of a dictionary, list(d.values()).",
+        )
+    import narwhals
+
+    try:
+        found = narwhals.from_native(source, eager_only=True, allow_series=True, pass_through=True)
+        if isinstance(found, narwhals.DataFrame):
+            rows = [DataFrameRow(row) for row in found.iter_rows(named=True)]
+            return Items(rows, narwhals.maybe_get_index(found))
+        if isinstance(found, narwhals.Series):
+            return Items(found.to_list(), narwhals.maybe_get_index(found))
+    except narwhals.exceptions.NarwhalsError as error:
+        raise UsageError(
+            f"This {type(source).__name__} cannot be read: {error}",
+            hint="Each column needs a name of its own.",
+        ) from None
+    if not isinstance(source, Iterable):
+        raise UsageError(
+            f"There are no items in what is of type {type(source).__name__}.",
+            hint="Give a list, a Series or a DataFrame; of a LazyFrame, its `.collect()`.",
+        )
+    return Items(list(source))
+
+
+def result_of(rows: Sequence[Row], index: Any = None) -> Any:
+    """The rows as a DataFrame with the columns of :class:`Row`; without pandas, as a list."""
+    try:
+        import pandas
+    except ImportError:
+        return list(rows)
+    columns: dict[str, Any] = {
+        name: pandas.Series([getattr(row, name) for row in rows], dtype=kind)
+        for name, kind in (
+            ("item", None if rows else object),
+            ("reply", object),
+            ("status", "str"),
+            ("error", object),
+            ("seconds", "float64"),
+        )
+    }
+    frame = pandas.DataFrame(columns)
+    if isinstance(index, pandas.Index):
+        frame.index = index
+    return frame

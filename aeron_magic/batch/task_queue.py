@@ -1,0 +1,186 @@
+"""What is to be done, who has taken what, and what became of it. Lives on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from aeron_magic.batch.rate_limiter import Pace
+from aeron_magic.errors import AeronError, AuthenticationError, RateLimited, Unreachable
+from aeron_magic.recording.record import Record
+from aeron_magic.replies.reply import Reply
+
+__all__ = ["Board", "Outcome", "Task", "Work"]
+
+TRIES = 5
+"""How often a row that the service was too busy for is taken up, each time with all patience."""
+
+HOPELESS = 24
+"""Rows one after the other that were not let in, or found nobody, after which nobody tries on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One row: its ``number`` and the question's ``text``.
+
+    ``token`` is that of a reply that was begun for it, by which it is fetched, not asked again.
+    """
+
+    number: int
+    text: str
+    token: str | None = None
+    tries: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one task; ``record`` where it was recorded far from the recording's file."""
+
+    reply: Reply | None = None
+    error: AeronError | None = None
+    record: Record | None = None
+
+    @property
+    def whole(self) -> bool:
+        return self.error is None and self.reply is not None and self.reply.whole
+
+
+class Work(Protocol):
+    """What a lane is told and tells: a board, here or at the other end of a connection."""
+
+    async def take(self) -> Task | None:
+        """The next task; None when there are no more."""
+        ...
+
+    def known(self, task: Task, token: str) -> None:
+        """The service has taken the question up; the reply has this token."""
+        ...
+
+    def done(self, task: Task, outcome: Outcome) -> None:
+        """The task has ended, well or not."""
+        ...
+
+    async def turn(self) -> None:
+        """Wait until a request may leave."""
+        ...
+
+    def hold(self, seconds: float) -> None:
+        """The service wants no requests for so long."""
+        ...
+
+
+class Board:
+    """The tasks of one batch.
+
+    Parameters
+    ----------
+    tasks
+        What is to be done; taken one by one.
+    left
+        How many there are.
+    concurrency
+        How many may be under way at once, wherever they are.
+    pace
+        When their requests may leave.
+    settled
+        Called with each task that has ended for good, and its outcome.
+    begun
+        Called with each task whose reply was begun, and the reply's token.
+    """
+
+    def __init__(
+        self,
+        tasks: Iterable[Task],
+        left: int,
+        concurrency: int,
+        pace: Pace,
+        settled: Callable[[Task, Outcome], None],
+        begun: Callable[[Task, str], None] = lambda task, token: None,
+    ) -> None:
+        self.tokens: dict[int, str] = {}
+        """Tokens of replies that were begun, by the number of their task."""
+        self.over = asyncio.Event()
+        """Set when all tasks have ended, or nobody tries on."""
+        self._tasks = iter(tasks)
+        self._left = left
+        self._free = concurrency
+        self._pace = pace
+        self._settled = settled
+        self._begun = begun
+        self._first: deque[Task] = deque()
+        self._last: deque[Task] = deque()
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._hopeless = 0
+        if not left:
+            self.over.set()
+
+    async def take(self) -> Task | None:
+        while not self.over.is_set():
+            if self._free and (task := self._next()) is not None:
+                self._free -= 1
+                return task
+            # Nothing now; but a worker may be lost, and what it had come back.
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            try:
+                await waiter
+            except asyncio.CancelledError:
+                if not waiter.cancelled():
+                    self._wake()  # who was woken in vain passes it on
+                raise
+        return None
+
+    def _next(self) -> Task | None:
+        if self._first:
+            return self._first.popleft()
+        task = next(self._tasks, None)
+        return self._last.popleft() if task is None and self._last else task
+
+    def known(self, task: Task, token: str) -> None:
+        self.tokens[task.number] = token
+        self._begun(task, token)
+
+    def done(self, task: Task, outcome: Outcome) -> None:
+        self._free += 1
+        error = outcome.error
+        if isinstance(error, RateLimited) and task.tries < TRIES and task.token is None:
+            self._last.append(replace(task, tries=task.tries + 1))
+            self._wake()
+            return
+        hopeless = isinstance(error, AuthenticationError | Unreachable)
+        self._hopeless = self._hopeless + 1 if hopeless else 0
+        self._settled(task, outcome)
+        self._left -= 1
+        if not self._left or self._hopeless >= HOPELESS:
+            self.stop()
+        else:
+            self._wake()
+
+    def lost(self, tasks: Iterable[Task]) -> None:
+        """Who had taken these is gone: whoever comes next takes them."""
+        for task in tasks:
+            self._free += 1
+            self._first.append(replace(task, token=self.tokens.get(task.number, task.token)))
+            self._wake()
+
+    def stop(self) -> None:
+        """Hand out nothing more."""
+        self.over.set()
+        while self._waiting:
+            self._wake()
+
+    def _wake(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+
+    async def turn(self) -> None:
+        await self._pace.turn()
+
+    def hold(self, seconds: float) -> None:
+        self._pace.hold(seconds)

@@ -1,0 +1,176 @@
+"""The seam to the HTTP library of batches: many requests side by side, with as little as can be.
+
+httpx, which all else uses, looks at all connections of a client for every request that waits: with
+64 side by side a request costs 11 ms of CPU, and 1.3 with a client for each. aiohttp costs 0.4
+however many there are. The steps and their outcomes are those of :mod:`aeron_magic.client.httpx_transport`, and the
+same tests hold both to them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import aiohttp
+
+from aeron_magic.errors import UsageError
+from aeron_magic.protocol.flow import Answer, Lost, Open, Request, Send
+from aeron_magic.client.httpx_transport import (
+    AsyncExchange,
+    AsyncWire,
+    Terms,
+    dated,
+    half_a_character,
+    in_words,
+    patience_of,
+)
+
+__all__ = ["ManyWire"]
+
+NOT_SENT = (
+    aiohttp.ClientConnectorError,
+    aiohttp.ClientHttpProxyError,
+    aiohttp.ConnectionTimeoutError,
+)
+"""No connection was made. What is lost later may have been heard."""
+
+LIBRARY_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
+
+
+class ManyWire(AsyncWire):
+    """Does the steps of many flows side by side, on one event loop.
+
+    Parameters
+    ----------
+    addresses
+        Those that will be asked.
+    timeout
+        Seconds of silence after which a connection counts as lost.
+    """
+
+    def __init__(self, addresses: Iterable[str], timeout: float) -> None:
+        self.timeout = timeout
+        self._terms = Terms.of(addresses)
+        self._session: aiohttp.ClientSession | None = None
+
+    def session(self) -> aiohttp.ClientSession:
+        """The library's client; made where a loop runs."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._terms.tls),
+                trust_env=self._terms.trust_env,
+                headers=self._terms.headers,
+                cookie_jar=aiohttp.DummyCookieJar(),
+            )
+        return self._session
+
+    def exchange(self, timeout: float | None = None) -> AsyncExchange:
+        return ManyExchange(self, timeout or self.timeout)
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
+class ManyExchange(AsyncExchange):
+    """The steps of one flow."""
+
+    _wire: ManyWire
+
+    def __init__(self, wire: ManyWire, timeout: float) -> None:
+        self._wire = wire
+        self._timeout = timeout
+        self._answering: aiohttp.ClientResponse | None = None
+        self._open = False
+        self._loss: Lost | None = None
+
+    async def read(self) -> bytes | Lost:
+        began = time.monotonic()
+        if self._answering is None or not self._open:
+            return b""
+        if self._loss is not None:
+            return self._loss
+        content = self._answering.content
+        try:
+            return await content.readany()
+        except LIBRARY_ERRORS as error:
+            loss = _lost(error, began, self._timeout)
+        # What came before a loss is kept back by the library. It may hold the reply's token.
+        left = b"".join(content._buffer)
+        content._buffer.clear()
+        if left:
+            self._loss = loss
+        return left or loss
+
+    async def _request(self, step: Send | Open) -> Answer | Lost:
+        await self.close()
+        began = time.monotonic()
+        timeout = patience_of(step, self._timeout)
+        try:
+            response = self._answering = await self._wire.session().request(
+                step.request.method,
+                step.request.url,
+                **_content(step.request),
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(
+                    total=None, sock_connect=min(timeout, Terms.connect_timeout), sock_read=timeout
+                ),
+            )
+            if isinstance(step, Open) and response.ok and response.status < 300:
+                self._open = True
+                return _answer(response, b"", began)
+            body = await response.read()
+        except LIBRARY_ERRORS as error:
+            heard = self._answering
+            if heard is not None and not 200 <= heard.status < 300:
+                return _answer(heard, b"", began)  # the status says enough without a body
+            return _lost(error, began, timeout)
+        finally:
+            if not self._open:
+                await self.close()
+        return _answer(response, body, began)
+
+    async def _drain(self) -> None:
+        # Nearly always the end has come with the last chunk, and the connection is given back.
+        if self._answering is not None and not self._answering.content.is_eof():
+            await super()._drain()
+
+    async def close(self) -> None:
+        response, self._answering = self._answering, None
+        self._open, self._loss = False, None
+        if response is not None:
+            response.close()  # one that was read to its end has given its connection back
+
+
+def _content(request: Request) -> dict[str, Any]:
+    headers = dict(request.headers)
+    content: dict[str, Any] = {"headers": headers, "params": request.params}
+    if request.json is not None:
+        headers["content-type"] = "application/json"
+        text = json.dumps(request.json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        try:
+            content["data"] = text.encode()
+        except UnicodeEncodeError:
+            raise half_a_character() from None
+    return content
+
+
+def _lost(error: Exception, began: float, timeout: float) -> Lost:
+    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
+        raise UsageError(
+            f"This address cannot be used: {error}", hint="Check --base-url and the environment."
+        ) from None
+    sent = not isinstance(error, NOT_SENT)
+    if isinstance(error, TimeoutError) and sent:
+        reason = f"the service was silent for {timeout:g} s"
+    else:
+        reason = in_words(error)
+    return Lost(reason, sent=sent, seconds=time.monotonic() - began)
+
+
+def _answer(response: aiohttp.ClientResponse, body: bytes, began: float) -> Answer:
+    headers = dated({name.lower(): value for name, value in response.headers.items()})
+    return Answer(response.status, headers, body, time.monotonic() - began)

@@ -1,0 +1,245 @@
+"""A reply under way: a flow, the draft that its events make, and the loop that drives both.
+
+Two loops do the steps of a flow, one plain and one with ``await``; all else is in :class:`Run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+from aeron_magic.errors import AeronError, FailedReply, Interrupted, ReplyError
+from aeron_magic.protocol.flow import READ, Flow, Outcome, Step
+from aeron_magic.replies.reply import Draft, Reply, Status
+from aeron_magic.services.settings import Settings
+from aeron_magic.client.httpx_transport import AsyncExchange, Exchange
+
+__all__ = ["AsyncStream", "Run", "Stream"]
+
+T = TypeVar("T")
+E = TypeVar("E", Exchange, AsyncExchange)
+
+
+class Run(Generic[T]):
+    """One flow under way, and the draft of the reply that its events make."""
+
+    def __init__(self, flow: Flow[T], settings: Settings, sent_token: str | None = None) -> None:
+        self.draft = Draft(settings.service, sent_token)
+        self.value: T | None = None
+        self.ended: Status | None = None
+        self.on_token: Callable[[str], None] | None = None
+        """Called once, with the reply's token, as soon as the service has said it."""
+        self._flow: Generator[Step, Outcome, T] = flow
+        self._secrets = settings.secrets
+        self._began = time.monotonic()
+        self._first: float | None = None
+        self._seconds: float | None = None
+
+    def send(self, outcome: Outcome) -> Step | None:
+        """Tell the flow what came of its last step; its next step, or None at its end."""
+        try:
+            return self._flow.send(outcome)
+        except StopIteration as stop:
+            self.value = stop.value
+            self.end(self.draft.status)
+            return None
+
+    def take(self, step: list[Any]) -> str:
+        """Fold events in; the text that can be shown now."""
+        piece = self.draft.add(step)
+        if self.on_token is not None and (token := self.draft.context_token) is not None:
+            call, self.on_token = self.on_token, None
+            call(token)
+        if piece and self._first is None:
+            self._first = time.monotonic() - self._began
+        return piece
+
+    def end(self, status: Status) -> None:
+        """The run is over; only the first end counts."""
+        if self.ended is None:
+            self.ended = status
+            self._seconds = time.monotonic() - self._began
+            self._flow.close()
+
+    def interrupt(self) -> Interrupted:
+        """The run is over because the user said so."""
+        self.end("interrupted")
+        error = Interrupted(
+            "The question was interrupted; what had come is kept.",
+            hint="Ask again if you want the whole reply.",
+        )
+        self.explain(error)
+        return error
+
+    def explain(self, error: AeronError) -> None:
+        """The run is over because of ``error``; add to it what is known of the reply."""
+        partly = isinstance(error, ReplyError) and not isinstance(error, FailedReply)
+        self.end("incomplete" if partly else "failed")
+        error.partial = error.partial or self.draft.text
+        error.context_token = error.context_token or self.draft.context_token
+        error.redact(self._secrets)
+
+    def reply(self) -> Reply:
+        """The reply as it is now."""
+        seconds = self._seconds if self._seconds is not None else time.monotonic() - self._began
+        return self.draft.reply(status=self.ended, seconds=seconds, first_chunk_seconds=self._first)
+
+
+class _Stream(Generic[E]):
+    """What can be seen of a reply that is coming in, whoever waits for it."""
+
+    def __init__(self, run: Run[Any], exchange: E) -> None:
+        self._run = run
+        self._exchange: E = exchange
+
+    @property
+    def reply(self) -> Reply:
+        """The reply at any time, whole or not; its ``status`` says which."""
+        return self._run.reply()
+
+    @property
+    def draft(self) -> Draft:
+        """The state behind the reply: notices, the introduction, what is not understood."""
+        return self._run.draft
+
+
+class Stream(_Stream[Exchange]):
+    """A reply that is coming in: iterate to get its pieces, in order, ready to print.
+
+    Made by :meth:`aeron_magic.Client.stream`. Use it as a context manager, so that leaving it early
+    closes the connection; the reply is then ``interrupted``. An iteration that cannot go on raises
+    what :meth:`aeron_magic.Client.ask` raises.
+    """
+
+    def __init__(self, run: Run[Any], exchange: Exchange) -> None:
+        super().__init__(run, exchange)
+        self._pieces = self._drive()
+
+    def __iter__(self) -> Iterator[str]:
+        return self._pieces
+
+    def _drive(self) -> Generator[str]:
+        run, exchange = self._run, self._exchange
+        outcome: Outcome = None
+        try:
+            while (step := run.send(outcome)) is not None:
+                if step is READ:
+                    outcome = exchange.read()
+                elif isinstance(step, list):
+                    outcome = None
+                    if piece := run.take(step):
+                        yield piece
+                else:
+                    outcome = exchange.do(step)
+        except AeronError as error:
+            run.explain(error)
+            raise
+        except KeyboardInterrupt:
+            raise run.interrupt() from None
+        except GeneratorExit:
+            run.end("interrupted")
+            raise
+        finally:
+            exchange.close()
+            run.end("incomplete")
+
+    def finish(self) -> Reply:
+        """Wait for the end of the reply, and return it.
+
+        Raises
+        ------
+        AeronError
+            As for :meth:`aeron_magic.Client.ask`.
+        """
+        for _ in self._pieces:
+            pass
+        return self.reply
+
+    def close(self) -> None:
+        """Stop reading and close the connection."""
+        self._pieces.close()
+        self._exchange.close()
+        self._run.end("interrupted")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class AsyncStream(_Stream[AsyncExchange]):
+    """The same as :class:`Stream`, with ``async with`` and ``async for``."""
+
+    def __init__(self, run: Run[Any], exchange: AsyncExchange) -> None:
+        super().__init__(run, exchange)
+        self._pieces = self._drive()
+
+    def when_token(self, call: Callable[[str], None]) -> None:
+        """Call ``call`` once, on the loop, as soon as the reply's token is known."""
+        self._run.on_token = call
+
+    def when_sent(self, call: Callable[[], None]) -> None:
+        """Call ``call`` on the loop whenever a request has left this machine."""
+        self._exchange.on_sent = call
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self._pieces
+
+    async def _drive(self) -> AsyncGenerator[str]:
+        run, exchange = self._run, self._exchange
+        outcome: Outcome = None
+        try:
+            while (step := run.send(outcome)) is not None:
+                if step is READ:
+                    outcome = await exchange.read()
+                elif isinstance(step, list):
+                    outcome = None
+                    if piece := run.take(step):
+                        yield piece
+                else:
+                    outcome = await exchange.do(step)
+        except AeronError as error:
+            run.explain(error)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            run.end("interrupted")
+            raise
+        finally:
+            await exchange.close()
+            run.end("incomplete")
+
+    def give_up(self) -> None:
+        """End it before its beginning: nothing was sent, and nothing will be."""
+        self._run.end("interrupted")
+
+    async def finish(self) -> Reply:
+        """See :meth:`Stream.finish`."""
+        async for _ in self._pieces:
+            pass
+        return self.reply
+
+    async def close(self) -> None:
+        """Stop reading and close the connection."""
+        await self._pieces.aclose()
+        await self._exchange.close()
+        self._run.end("interrupted")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()

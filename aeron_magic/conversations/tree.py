@@ -1,0 +1,374 @@
+"""A conversation as a tree of turns: where a question stands, and what it continues from.
+
+The service keeps the texts; we keep where each question was asked. Three rules make a notebook
+that is run twice the same conversation twice:
+
+* a question that is asked again (the same cell) stands where it stood: it continues from the
+  *newest* reply of the turn it followed, and its own reply is replaced;
+* nothing else moves: turns after it keep their replies and are *stale* until they are asked again;
+* a question that failed moves nothing.
+
+A reply is known by its turn and by which of the turn's replies it is (``revision``, from 1), not
+by its token: a service may give each reply a token, or the whole conversation one. One that
+documents the latter (``ONE_LINE``) answers after all that it was asked under that token: a question
+elsewhere is refused before it is sent. Where it only turns out, the reply is shown with a remark.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import NamedTuple
+
+from aeron_magic.errors import UsageError
+from aeron_magic.replies.reply import Reply
+from aeron_magic.services.catalog import ONE_LINE
+
+__all__ = ["Attempt", "Place", "Tree", "Turn"]
+
+SHORTEST_TOKEN = 20
+"""Characters; a shorter text after ``--after`` is a name or a number."""
+
+
+@dataclass(eq=False, slots=True)
+class Turn:
+    """One question and its newest reply.
+
+    Attributes
+    ----------
+    number
+        Its number in the conversation, from 1; never used again.
+    parent
+        The turn it follows; None at a beginning, and after a token from elsewhere.
+    parent_revision
+        Which reply of the parent it continued; where the parent has a newer one, it is stale.
+    started_from
+        The token that was sent with the question; None where it began a conversation.
+    tokens
+        The tokens of all its whole replies, oldest first.
+    reply
+        The newest whole reply; else what came of the last attempt; None where nothing is known of
+        it: the question is lost.
+    cell
+        The key of the cell that asked it, where the front end tells one.
+    name
+        Given by the user.
+    asked
+        When it was asked last, in seconds since the epoch.
+    """
+
+    number: int
+    question: str
+    images: tuple[str, ...] = ()
+    parent: Turn | None = None
+    parent_revision: int = 0
+    started_from: str | None = None
+    tokens: list[str | None] = field(default_factory=list)
+    reply: Reply | None = None
+    cell: str | None = None
+    name: str | None = None
+    asked: float = 0.0
+
+    @property
+    def revision(self) -> int:
+        """How many whole replies it has had."""
+        return len(self.tokens)
+
+    @property
+    def token(self) -> str | None:
+        """The token that continues after this turn; None where it has no whole reply."""
+        return self.tokens[-1] if self.tokens else None
+
+    @property
+    def status(self) -> str:
+        """The reply's status in a word; ``lost`` where nothing is known of it."""
+        return self.reply.status if self.reply is not None else "lost"
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether the service says that the reply continued another one than was asked for."""
+        said = self.reply.parent_context_token if self.reply is not None else None
+        return said is not None and said != self.started_from
+
+    @property
+    def label(self) -> str:
+        return self.name or str(self.number)
+
+    def line(self) -> list[Turn]:
+        """The turns from the beginning to this one."""
+        back = [self]
+        while (parent := back[-1].parent) is not None:
+            back.append(parent)
+        return back[::-1]
+
+
+class Place(NamedTuple):
+    """Where a question is about to be asked.
+
+    ``token`` is what goes over the wire; ``revision`` says which reply of ``parent`` that is;
+    ``again`` is the turn that the question replaces.
+    """
+
+    tree: Tree
+    token: str | None = None
+    parent: Turn | None = None
+    revision: int = 0
+    again: Turn | None = None
+
+
+class Attempt(NamedTuple):
+    """A question on its way: ``turn`` is in the tree once the attempt is settled.
+
+    ``passed`` is the newest turn that the service was asked under the same token, where that is
+    not the one to continue from.
+    """
+
+    place: Place
+    turn: Turn
+    passed: Turn | None = None
+
+
+@dataclass(eq=False, slots=True)
+class Tree:
+    """The turns of one conversation; ``head`` is the turn that a new question follows.
+
+    ``begun_by`` is the key of the cell that began it, where one did so by an option or a command.
+    """
+
+    name: str
+    service: str = ""
+    turns: list[Turn] = field(default_factory=list)
+    head: Turn | None = None
+    begun_by: str | None = None
+    stored: int | None = None
+    """Its number in the local history, once it is there."""
+    given: int = 0
+    """The highest number that a turn was given, be it in the tree or on its way."""
+
+    def __iter__(self) -> Iterator[Turn]:
+        return iter(self.turns)
+
+    def by_cell(self, cell: str | None) -> Turn | None:
+        """The turn that this cell asked, if it did."""
+        if cell is None:
+            return None
+        return next((turn for turn in self.turns if turn.cell == cell), None)
+
+    def by_name(self, name: str | None) -> Turn | None:
+        """The turn of this name."""
+        return next((turn for turn in self.turns if name and turn.name == name), None)
+
+    def by_number(self, number: int | None) -> Turn | None:
+        """The turn of this number."""
+        return next((turn for turn in self.turns if turn.number == number), None)
+
+    def by_token(self, token: str) -> Turn | None:
+        """The turn that has, or had, a whole reply with this token; the head if it has several."""
+        if self.head is not None and token in self.head.tokens:
+            return self.head
+        having = [turn for turn in self.turns if token in turn.tokens]
+        return max(having, key=lambda turn: turn.asked, default=None)
+
+    def find(self, label: str) -> Turn | None:
+        """The turn of this name, this number or this token."""
+        turn = self.by_name(label)
+        if turn is None and label.isdecimal():
+            turn = self.by_number(int(label))
+        return turn or self.by_token(label)
+
+    def known(self, cell: str | None, name: str | None = None) -> Turn | None:
+        """The turn that a question of this cell replaces; else the one that has its name.
+
+        So a notebook with names is the same conversation where cells have no ids.
+        """
+        return self.by_cell(cell) or self.by_name(name)
+
+    @property
+    def newest(self) -> Turn | None:
+        """The turn whose whole reply was asked for last."""
+        return max([t for t in self.turns if t.tokens], key=attrgetter("asked"), default=None)
+
+    def stale(self) -> set[Turn]:
+        """The turns of which one before them has been answered anew since."""
+        known: dict[Turn, bool] = {}
+        for turn in self.turns:
+            path: list[Turn] = []
+            at: Turn | None = turn
+            while at is not None and at not in known:
+                path.append(at)
+                at = at.parent
+            for one in reversed(path):
+                parent = one.parent
+                known[one] = parent is not None and (
+                    known[parent] or parent.revision != one.parent_revision
+                )
+        return {turn for turn in self.turns if known[turn]}
+
+    def at_head(self) -> Place:
+        """After the newest reply."""
+        return self.behind(self.head) if self.head is not None else self.at_beginning()
+
+    def at_beginning(self) -> Place:
+        """A beginning: nothing before it."""
+        return Place(self)
+
+    def behind(self, turn: Turn) -> Place:
+        """After the newest reply of ``turn``.
+
+        Raises
+        ------
+        UsageError
+            It has no whole reply.
+        """
+        if not turn.revision:
+            raise UsageError(
+                f"Turn {turn.label} has no whole reply to continue from.",
+                hint="Run its cell again first, or fetch its reply with `%aeron fetch`.",
+            )
+        return Place(self, turn.token, turn, turn.revision)
+
+    def at_token(self, token: str | None) -> Place:
+        """After the reply with this token, which may come from elsewhere, or be an older one."""
+        if token is None:
+            return self.at_beginning()
+        turn = self.by_token(token)
+        if turn is None:
+            return Place(self, token)
+        newest_first = turn.tokens[::-1]
+        return Place(self, token, turn, turn.revision - newest_first.index(token))
+
+    def after(self, label: str) -> Place:
+        """After the turn of this name or number, or after this token.
+
+        Raises
+        ------
+        UsageError
+            A name or number that no turn has, or a turn that has no whole reply.
+        """
+        turn = self.find(label)
+        if turn is not None and label not in turn.tokens:
+            return self.behind(turn)
+        if turn is None and len(label) < SHORTEST_TOKEN:
+            known = ", ".join(turn.label for turn in self.turns[-10:]) or "none yet"
+            raise UsageError(
+                f"There is no turn {label!r} in the conversation {self.name!r}.",
+                hint=f"Its turns: {known}. A context_token works too.",
+            )
+        return self.at_token(label)
+
+    def again(self, turn: Turn) -> Place:
+        """Where ``turn`` stands: after the newest reply of the turn it followed."""
+        parent = turn.parent
+        if parent is None or not parent.revision:
+            return Place(self, turn.started_from, parent, turn.parent_revision, turn)
+        return Place(self, parent.token, parent, parent.revision, turn)
+
+    def replacing(self, place: Place, turn: Turn | None) -> Place:
+        """``place``, asked by the cell that asked ``turn`` before.
+
+        A turn cannot follow itself: where ``place`` is behind ``turn``, the question is a new one.
+        """
+        if turn is None or (place.parent is not None and turn in place.parent.line()):
+            return place
+        return Place(self, place.token, place.parent, place.revision, turn)
+
+    def begin(
+        self,
+        place: Place,
+        question: str,
+        images: tuple[str, ...] = (),
+        *,
+        cell: str | None = None,
+        name: str | None = None,
+        now: float | None = None,
+    ) -> Attempt:
+        """An attempt to ask ``question`` at ``place``; what it replaces is left alone until it is
+        settled.
+
+        Raises
+        ------
+        UsageError
+            The service keeps one line for each conversation, and the place is not its end.
+        """
+        passed = self._passed(place)
+        if passed is not None and self.service in ONE_LINE:
+            where = f"to turn {place.parent.label}" if place.parent else "before that"
+            raise UsageError(
+                f"The service keeps one line for each conversation, which has reached turn "
+                f"{passed.label}: it cannot go back {where}. Nothing was sent.",
+                hint="-n begins a new conversation; so does the conversation's first cell when it "
+                "is run again, and the cells after it follow. "
+                f"`--after {passed.label}` asks at the end of the line.",
+            )
+        turn = Turn(
+            number=self._next_number() if place.again is None else place.again.number,
+            question=question,
+            images=images,
+            parent=place.parent,
+            parent_revision=place.revision,
+            started_from=place.token,
+            cell=cell,
+            name=name,
+            asked=time.time() if now is None else now,
+        )
+        return Attempt(place, turn, passed)
+
+    def _next_number(self) -> int:
+        taken = max((turn.number for turn in self.turns), default=0)
+        self.given = max(self.given, taken) + 1
+        return self.given
+
+    def _passed(self, place: Place) -> Turn | None:
+        """The newest turn answered under the place's token, where that is not its parent."""
+        if place.token is None:
+            return None
+        there = [turn for turn in self.turns if place.token == turn.token]
+        newest = max(there, key=lambda turn: turn.asked, default=None)
+        return None if newest is place.parent else newest
+
+    def settle(self, attempt: Attempt, reply: Reply) -> Turn:
+        """Take the end of ``attempt`` in; the turn as it now stands in the tree.
+
+        A whole reply replaces the one before, and the head moves to it. Anything else moves
+        nothing: a new turn is kept with what came, an old one keeps the reply that it had.
+        """
+        asked = attempt.turn
+        turn = self.by_number(asked.number)
+        if turn is None:
+            turn = asked
+            self.turns.append(turn)
+        if reply.whole or not turn.revision:
+            turn.question, turn.images, turn.asked = asked.question, asked.images, asked.asked
+            turn.parent, turn.parent_revision = asked.parent, asked.parent_revision
+            turn.started_from = asked.started_from
+            turn.reply = reply
+        self._claim(turn, asked.cell, asked.name)
+        if reply.whole:
+            turn.tokens.append(reply.context_token)
+            self.head = turn
+        return turn
+
+    def lose(self, attempt: Attempt) -> Turn:
+        """Keep the question of an attempt of which no end will be known."""
+        turn = self.by_number(attempt.turn.number)
+        if turn is None:
+            turn = attempt.turn
+            self.turns.append(turn)
+            self._claim(turn, turn.cell, turn.name)
+        return turn
+
+    def _claim(self, turn: Turn, cell: str | None, name: str | None) -> None:
+        """A cell asks one question of a conversation, and a name names one turn."""
+        for other in self.turns:
+            if other is not turn:
+                other.cell = None if other.cell == cell else other.cell
+                other.name = None if other.name == name else other.name
+        turn.cell = cell or turn.cell
+        turn.name = name or turn.name
+
+    def drop(self, attempt: Attempt) -> None:
+        """Forget ``attempt``, of which nothing was sent; its number is free again."""
+        if attempt.place.again is None and attempt.turn.number == self.given:
+            self.given -= 1

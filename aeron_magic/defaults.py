@@ -1,0 +1,44 @@
+"""What holds around Python code that does not say whom to ask: a notebook's connection."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from aeron_magic.recording.recorder import Recorder
+    from aeron_magic.services.settings import Settings
+
+__all__ = ["Surroundings", "surroundings"]
+
+
+class Surroundings:
+    """A notebook's session puts itself here, so that ``ask_many`` asks where the cells ask.
+
+    Attributes
+    ----------
+    connection
+        Gives the settings of the connection, and its recorder; None where there is no notebook.
+    watched
+        Says whether somebody watches, and wants to see how far a batch is.
+    """
+
+    connection: Callable[[], tuple[Settings, Recorder | None]] | None
+    watched: Callable[[], bool]
+
+    def __init__(self) -> None:
+        self.leave()
+
+    def leave(self) -> None:
+        """There is no notebook any more."""
+        self.connection = None
+        self.watched = _has_terminal
+
+
+def _has_terminal() -> bool:
+    return sys.stderr is not None and sys.stderr.isatty()
+
+
+surroundings = Surroundings()
+"""Those of this process."""

@@ -1,0 +1,213 @@
+"""``%%aeron --each``: the same question for each item, bound as a DataFrame.
+
+What the rows of a cell have come to is kept: run again, the cell asks only for what is missing,
+and for a reply that was begun it fetches that. Another question, another service or another turn
+to continue from begins from nothing, and so does ``-n``.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+from aeron_magic.batch.runner import Memory, Plan
+from aeron_magic.batch.worker import Manner
+from aeron_magic.batch.api import run_batch, texts_of
+from aeron_magic.batch.items import NOT_ASKED, Items, Row, items_of, result_of
+from aeron_magic.errors import Interrupted, UsageError
+from aeron_magic.protocol.flow import Question
+from aeron_magic.prompts.interpolation import names_in
+from aeron_magic.jupyter import frontend
+from aeron_magic.jupyter.command_line.parser import Options
+from aeron_magic.jupyter.display.publish import aligned, show_markdown, table, unmarked
+from aeron_magic.recording.recorder import Recorder
+from aeron_magic.services.settings import Settings
+
+if TYPE_CHECKING:
+    from aeron_magic.jupyter.magics import AeronMagics
+    from aeron_magic.session.session import Session
+
+__all__ = ["ask_each", "connection", "watched"]
+
+CONCURRENCY = 8
+SHOWN = 5
+"""Rows that the cell shows; all are in the variable."""
+
+ANSWERS = ("item", "reply", "status")
+FAILURES = ("error", "rows", "the first of them, from 0")
+
+
+def connection(session: Session) -> tuple[Settings, Recorder | None]:
+    """Whom to ask, and who replays: at once, since nobody can watch so many replies."""
+    settings = session.connected().settings
+    recorder = session.connector.recorder
+    if recorder is not None:
+        recorder = copy.copy(recorder)
+        recorder.speed = 0
+    return settings, recorder
+
+
+def watched(magics: AeronMagics) -> bool:
+    """Whether to show how far it is: a bar that stays behind is of no use to a runner."""
+    shell = magics.shell
+    return frontend.is_live(shell, None, magics.live) if frontend.has_kernel(shell) else True
+
+
+def ask_each(magics: AeronMagics, options: Options, text: str, key: str | None) -> None:
+    """Ask ``text`` for each item, show what became of them, and bind it.
+
+    Raises
+    ------
+    AeronError
+        Something was wrong with the question, or not one row was answered.
+    """
+    session, shell = magics.session, magics.shell
+    settings, recorder = connection(session)
+    if options.timeout is not None:
+        settings = replace(settings, timeout=options.timeout)
+    settings.refuse_secret(text)
+    items = _items(shell, options.each or "")
+    if options.raw or (len(items.values) > 1 and not _mentions_row(text)):
+        why = (
+            "--raw leaves {{row}} alone" if options.raw else "The question does not mention {{row}}"
+        )
+        raise UsageError(
+            f"{why}: each item would be asked the same.",
+            hint="Write {{row}}, or {{row.column}}, where the item belongs, and `\\{{` for two "
+            "literal braces.",
+        )
+    texts = texts_of(items.values, text, shell.user_ns, session.secrets)
+    manner = Manner(_after(session, options, recorder), options.images, options.stream)
+    if options.dry_run:
+        _dry_run(session, manner, [one for one in texts if isinstance(one, str)], shell)
+        return
+    plan = Plan(
+        settings, manner, options.concurrency or CONCURRENCY, options.rate, recorder=recorder
+    )
+    memory = _memory(magics, plan, (key or options.each, text), options.new)
+    quiet = options.quiet
+    interrupted: Interrupted | None = None
+    try:
+        rows = run_batch(plan, items, texts, memory=memory, watched=not quiet and watched(magics))
+    except Interrupted as stopped:
+        rows, interrupted = stopped.result, stopped
+    result = result_of(rows, items.index)
+    if options.out:
+        shell.user_ns[options.out] = result
+    if not quiet:
+        _show(magics, options, rows)
+    if interrupted is not None:
+        interrupted.result = result
+        raise interrupted
+    errors = [row.error for row in rows if row.error is not None]
+    if errors and not any(row.reply is not None and row.reply.whole for row in rows):
+        raise errors[0]
+
+
+def _items(shell: Any, expression: str) -> Items:
+    try:
+        value = shell.ev(expression)
+    except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
+        raise UsageError(
+            f"--each {expression}: {type(error).__name__}: {error}.",
+            hint="Give the name of a list, a Series or a DataFrame, or a Python expression that is "
+            "one (in quotes, if it has blanks).",
+        ) from None
+    items = items_of(value)
+    if not items.values and isinstance(value, Iterator) and expression.isidentifier():
+        raise UsageError(
+            f"{expression} holds nothing, or nothing more: it can be gone through only once.",
+            hint=f"Make a list of it where it is made: `{expression} = list(…)`.",
+        )
+    return items
+
+
+def _mentions_row(text: str) -> bool:
+    return any(reference.name == "row" for reference in names_in(text))
+
+
+def _after(session: Session, options: Options, recorder: Recorder | None) -> str | None:
+    if options.after is None:
+        return None
+    place = session.place(after=options.after)
+    session.tell_line(recorder, place)
+    return place.token
+
+
+def _memory(
+    magics: AeronMagics, plan: Plan, cell: tuple[str | None, str], anew: bool
+) -> Memory | None:
+    """What is known of this cell's rows; of what it asked otherwise, nothing is kept."""
+    if plan.recorder is not None and plan.recorder.mode == "record":
+        return None
+    told = (plan.settings.address, plan.manner)
+    before = magics.batches.get(cell)
+    if anew or not isinstance(before, tuple) or before[0] != told:
+        before = magics.batches[cell] = (told, {})
+    return cast("Memory", before[1])
+
+
+def _dry_run(session: Session, manner: Manner, texts: Sequence[str], shell: Any) -> None:
+    from aeron_magic.jupyter.commands.ask import show_dry_run
+
+    question: Question = manner.question(texts[0] if texts else "")
+    if texts:
+        show_dry_run(session, question, shell)
+    show_markdown(f"The first of {len(texts):,} questions.", shell)
+
+
+def _show(magics: AeronMagics, options: Options, rows: Sequence[Row]) -> None:
+    """One display: how it went, what failed, and the first rows."""
+    shell = magics.shell
+    if frontend.has_kernel(shell) and watched(magics) and frontend.whole_cell(shell):
+        from IPython.display import clear_output
+
+        clear_output(wait=True)  # type: ignore[no-untyped-call]  # the bar has done its work
+    summary, failures = _summary(rows, options.out), _failures(rows)
+    parts, plain = [summary], [unmarked(summary)]
+    if failures:
+        parts.append(table(FAILURES, failures, 200))
+        plain.append(aligned(FAILURES, failures))
+    if rows:
+        secrets = magics.session.secrets
+        shown = [
+            (_short(row.item, secrets), _short(row.reply or "", secrets), row.status)
+            for row in rows[:SHOWN]
+        ]
+        more = f"\n\n(first {SHOWN} of {len(rows):,} rows)" if len(rows) > SHOWN else ""
+        parts.append(table(ANSWERS, shown) + more)
+        plain.append(aligned(ANSWERS, shown) + more)
+    show_markdown("\n\n".join(parts), shell, "\n\n".join(plain))
+
+
+def _summary(rows: Sequence[Row], out: str | None) -> str:
+    whole = sum(row.reply is not None and row.reply.whole for row in rows)
+    missing = sum(row.status == NOT_ASKED for row in rows)
+    failed = len(rows) - whole - missing
+    said = [f"{whole:,} of {len(rows):,} rows answered"]
+    said += [f"**{failed:,} not whole**"] if failed else []
+    said += [f"**{missing:,} not asked**"] if missing else []
+    again = " Run the cell again to ask for what is missing." if failed or missing else ""
+    where = f" The result is in `{out}`." if out else ""
+    return f"{', '.join(said)}.{where}{again}"
+
+
+def _failures(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """What went wrong, each kind once, with the columns ``FAILURES``."""
+    kinds: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        if row.error is not None:
+            kinds.setdefault(f"{type(row.error).__name__}: {row.error}", []).append(number)
+    return [
+        (error, f"{len(numbers):,}", ", ".join(map(str, numbers[:SHOWN])))
+        for error, numbers in list(kinds.items())[:SHOWN]
+    ]
+
+
+def _short(value: object, secrets: Iterable[str]) -> str:
+    text = str(value)
+    for secret in secrets:  # an item may hold one: it is not asked, and must not be saved either
+        text = text.replace(secret, "[secret]")
+    return text[:1000]

@@ -1,0 +1,193 @@
+"""The commands that begin, switch, show, export and forget conversations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aeron_magic.errors import HistoryError, UsageError
+from aeron_magic.conversations.history import Stored
+from aeron_magic.jupyter import frontend
+from aeron_magic.jupyter.command_line.parser import Command
+from aeron_magic.jupyter.display.tables import (
+    CONVERSATIONS,
+    MOST,
+    TURNS,
+    comparison,
+    conversation_rows,
+    tree_text,
+    turn_rows,
+)
+from aeron_magic.jupyter.commands.resume import found, history_of, past, resume
+from aeron_magic.session.session import Session
+from aeron_magic.jupyter.display.publish import fenced, show_markdown, show_said, show_table
+from aeron_magic.conversations.tree import Tree
+
+if TYPE_CHECKING:
+    from aeron_magic.jupyter.magics import AeronMagics
+
+__all__ = ["COMMANDS"]
+
+MOST_PAST = 20
+"""Conversations of earlier kernels that are listed."""
+
+
+def new(magics: AeronMagics, command: Command) -> None:
+    """Begin a conversation."""
+    cell = frontend.cell_id(magics.shell)
+    tree = magics.session.new(command["name"], None if cell is None else f"new {cell}")
+    again = f" anew; its {_turns(tree)} stay until their cells run again" if tree.turns else ""
+    show_said(f"The next question begins the conversation `{tree.name}`{again}.", magics.shell)
+
+
+def use(magics: AeronMagics, command: Command) -> None:
+    """Switch to a conversation."""
+    tree = magics.session.use(command["name"])
+    after = f" after turn {tree.head.label}" if tree.head else ""
+    show_said(
+        f"The next question continues the conversation `{tree.name}`{after} ({_turns(tree)}).",
+        magics.shell,
+    )
+
+
+def conversations(magics: AeronMagics, command: Command) -> None:
+    """List the conversations of this kernel, and this notebook's earlier ones."""
+    session = magics.session
+    earlier: list[Stored] = []
+    below = ""
+    if session.keeper.history is not None:
+        try:
+            earlier = past(session, session.notebook)[:MOST_PAST]
+        except HistoryError as error:
+            below = f"{error} {error.hint}"
+    if earlier:
+        below = "`%aeron resume NAME` takes up an earlier one."
+    show_table(CONVERSATIONS, conversation_rows(session.book, earlier), magics.shell, below=below)
+
+
+def history(magics: AeronMagics, command: Command) -> None:
+    """The turns of a conversation, ours or the service's."""
+    session, name = magics.session, command["name"]
+    tree = _here(session, name)
+    if tree is None:
+        last = None if command["remote"] else command["last"] or MOST
+        tree = history_of(session).load(_earlier(session, name), last)
+    newest_first = command["order"] == "desc"
+    if command["remote"]:
+        _remote(magics, tree, newest_first)
+        return
+    if not tree.turns:
+        show_said(_nothing(tree), magics.shell)
+        return
+    shown = tree.turns[-(command["last"] or MOST) :]
+    left = len(tree.turns) - len(shown)
+    below = f"{left} earlier turns are left out; `--last {len(tree.turns)}` shows all."
+    rows = turn_rows(shown[::-1] if newest_first else shown, tree.stale())
+    show_table(TURNS, rows, magics.shell, below=below if left else "")
+
+
+def _here(session: Session, name: str | None) -> Tree | None:
+    """The conversation of this name, or the current one; None where this kernel has none."""
+    return session.tree if name is None else session.book.trees.get(name)
+
+
+def _nothing(tree: Tree) -> str:
+    return f"No turns yet in the conversation `{tree.name}`: ask something with `%%aeron`."
+
+
+def _remote(magics: AeronMagics, tree: Tree, newest_first: bool) -> None:
+    """The conversation as the service keeps it, and where ours differs."""
+    session = magics.session
+    newest = tree.head or tree.newest  # a conversation that is begun anew has no head as yet
+    known = newest.token if newest is not None else None
+    token = session.newest_token() if tree is session.tree else known
+    if token is None:
+        raise UsageError(
+            "No turn of this conversation has a whole reply.",
+            hint="`%aeron history` (without --remote) shows what is kept here.",
+        )
+    messages = session.remote_history(token)
+    head = tree.by_token(token)
+    below = "The newest token is not from a turn of this conversation."
+    if head is not None:
+        below = comparison(head.line(), messages)
+    rows = [(message.role, message.text[:200]) for message in messages]
+    show_table(("message", "text"), rows[::-1] if newest_first else rows, magics.shell, below=below)
+
+
+def tree(magics: AeronMagics, command: Command) -> None:
+    """The turns as a tree."""
+    shown = magics.session.tree
+    if not shown.turns:
+        show_said(_nothing(shown), magics.shell)
+        return
+    text = tree_text(shown)
+    show_markdown(fenced(text, "text"), magics.shell, text)
+
+
+def export(magics: AeronMagics, command: Command) -> None:
+    """Write the conversation to a file."""
+    from aeron_magic.conversations.export import write
+
+    session = magics.session
+    path = Path(command["file"]).expanduser()
+    running = frontend.notebook(magics.shell)
+    if running and path.resolve() == Path(running).resolve():
+        raise UsageError(
+            "That file is the notebook that is running.", hint="Export to another name."
+        )
+    if not session.tree.turns:  # or it would replace an export of before
+        raise UsageError(
+            f"There is nothing to export: the conversation {session.tree.name!r} has no turns.",
+            hint="`%aeron use NAME` switches to another one; `%aeron conversations` lists them.",
+        )
+    connection = session.connection
+    sandbox = connection is not None and connection.sandbox
+    write(session.tree, path, sandbox=sandbox)
+    show_said(f"Wrote {_turns(session.tree)} to `{path.name}`.", magics.shell)
+
+
+def forget(magics: AeronMagics, command: Command) -> None:
+    """Delete a conversation from the local history, and from this kernel."""
+    session, name = magics.session, command["name"]
+    tree = _here(session, name)
+    if tree is not None:
+        stored, label = tree.stored, tree.name
+        session.forget(tree)
+    else:
+        earlier = _earlier(session, name)
+        stored, label = earlier.id, earlier.name
+    if stored is not None:
+        history_of(session).forget(stored)
+    show_said(
+        f"Forgot the conversation `{label}`. What the service keeps is not touched by that, nor "
+        "are the outputs of the notebook.",
+        magics.shell,
+    )
+
+
+def _earlier(session: Session, name: str) -> Stored:
+    stored = found(session, name)
+    if stored is None:
+        raise UsageError(
+            f"There is no conversation {name[:60]!r}, neither here nor in the local history.",
+            hint="`%aeron conversations` lists what there is.",
+        )
+    return stored
+
+
+def _turns(tree: Tree) -> str:
+    return f"{len(tree.turns)} turn{'s' * (len(tree.turns) != 1)}"
+
+
+COMMANDS: dict[str, Callable[[AeronMagics, Command], None]] = {
+    "new": new,
+    "use": use,
+    "conversations": conversations,
+    "history": history,
+    "tree": tree,
+    "resume": resume,
+    "export": export,
+    "forget": forget,
+}

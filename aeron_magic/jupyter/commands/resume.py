@@ -1,0 +1,220 @@
+"""``%aeron resume``: a conversation of an earlier kernel goes on in this one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from aeron_magic.errors import AeronError, FailedReply, HistoryError, TokenError, UsageError
+from aeron_magic.conversations.history import History, Stored
+from aeron_magic.session import credentials
+from aeron_magic.jupyter.commands.ask import watch_stored
+from aeron_magic.jupyter.command_line.parser import Command
+from aeron_magic.jupyter.display.tables import comparison, handles
+from aeron_magic.session.session import Session
+from aeron_magic.jupyter.display.publish import cell, show_said
+from aeron_magic.conversations.tree import Attempt, Tree
+from aeron_magic.services.catalog import ONE_LINE
+
+if TYPE_CHECKING:
+    from aeron_magic.jupyter.magics import AeronMagics
+
+__all__ = ["check", "found", "history_of", "names", "past", "resume"]
+
+SANDBOX_GONE = (
+    "It was held with the sandbox of another kernel, which nothing else reaches: the turns can be "
+    "read and exported, and the next question begins anew."
+)
+
+
+def history_of(session: Session) -> History:
+    """The local history.
+
+    Raises
+    ------
+    HistoryError
+        It is switched off.
+    """
+    if session.keeper.history is None:
+        raise HistoryError(
+            "The local history is switched off.",
+            hint="Unset AERON_HISTORY, and `%config AeronMagics.history`, to keep conversations.",
+        )
+    return session.keeper.history
+
+
+def past(session: Session, notebook: str | None) -> list[Stored]:
+    """The conversations of earlier kernels; those that this one holds are left out."""
+    history = history_of(session)
+    held = {tree.stored for tree in session.book}
+    return [one for one in history.conversations(notebook) if one.id not in held]
+
+
+def found(session: Session, name: str | None) -> Stored | None:
+    """The conversation of an earlier kernel that is meant, by name or this notebook's newest.
+
+    Where there is a connection, the newest is one that can be taken up over it, if there is one.
+    """
+    own = past(session, session.notebook)
+    if name is None:
+        if not session.notebook:
+            return None
+        here = [stored for stored in own if _at_hand(session, stored)]
+        return next(iter(here or own), None)
+    for some in (own, past(session, None)):
+        for stored in some:
+            if name in (stored.name, f"{stored.name}#{stored.id}"):
+                return stored
+    return None
+
+
+def names(session: Session) -> list[str]:
+    """What ``resume`` and ``forget`` can be given: the conversations here and before."""
+    here = list(session.book.trees)
+    if session.keeper.history is None:
+        return here
+    try:
+        return here + handles(past(session, session.notebook), here)
+    except HistoryError:
+        return here  # Tab is no place to complain
+
+
+def resume(magics: AeronMagics, command: Command) -> None:
+    """Take up a conversation, fetch what is unfinished, and go on from its newest reply."""
+    session, name = magics.session, command["name"]
+    before = session.book.taken_up(name)
+    stored = None if before else found(session, name)
+    if before is not None:
+        tree, reachable = before
+        session.use(tree.name)
+    elif stored is not None:
+        reachable = _connect(session, stored)
+        history = history_of(session)
+        tree = history.load(stored)
+        history.take_up(stored)
+        session.take_up(tree)
+    else:
+        tree = _held(session, name)
+        session.use(tree.name)
+        reachable = True
+    session.book.took_up(name, tree, reachable)
+    lines = [] if reachable else [SANDBOX_GONE]
+    for attempt, token in session.keeper.unfinished(tree):
+        lines += _end(magics, attempt, token if reachable else None)
+    if reachable:
+        session.use(tree.name)
+    else:
+        session.new(tree.name)
+    newest = tree.newest
+    state = f"the newest is turn {newest.label}" if newest else "none has a whole reply"
+    count = len(tree.turns)
+    lines.insert(
+        0, f"Resumed the conversation `{tree.name}`: {count} turn{'s' * (count != 1)}, {state}."
+    )
+    if reachable and newest is not None:
+        lines.append("`context_token` is set.")
+    if command["check"]:
+        lines.append(check(session, tree))
+    show_said("\n\n".join(lines), magics.shell)
+
+
+def _held(session: Session, name: str | None) -> Tree:
+    """A conversation that this kernel holds already: it may have something unfinished."""
+    tree = session.book.trees.get(name) if name else session.tree
+    if tree is not None and tree.stored and (name or session.keeper.unfinished(tree)):
+        return tree
+    if name is None:
+        recent = handles(past(session, None)[:5])
+        newest = f"the newest: {', '.join(recent)}." if recent else "the local history is empty."
+        if not session.notebook:
+            raise UsageError(
+                "This front end does not tell the notebook's path: name the conversation.",
+                hint=f"`%aeron resume NAME`; {newest}",
+            )
+        raise UsageError(
+            "This notebook has no earlier conversation.",
+            hint=f"If it had another name, `%aeron resume NAME` takes one up; {newest}",
+        )
+    raise UsageError(
+        f"There is no conversation {name[:60]!r} in the local history.",
+        hint="`%aeron conversations` lists this notebook's.",
+    )
+
+
+def _at_hand(session: Session, stored: Stored) -> bool:
+    """Whether the conversation can be taken up without connecting elsewhere."""
+    connection = session.connection
+    return connection is None or (
+        connection.sandbox if stored.sandbox else connection.settings.address == stored.address
+    )
+
+
+def _connect(session: Session, stored: Stored) -> bool:
+    """Connect to where the conversation was held; whether that is still there.
+
+    Raises
+    ------
+    UsageError
+        This kernel is connected to another service, or there are no credentials for that one.
+    """
+    connection = session.connection
+    if connection is not None and connection.settings.address == stored.address:
+        return True
+    if stored.sandbox:
+        if connection is not None and not connection.sandbox:
+            raise _elsewhere(stored, "connect sandbox")
+        return False
+    address, _, agent = stored.address.partition("#")
+    if connection is not None:
+        named = f" --chatbot-id {agent}" if agent else ""
+        raise _elsewhere(stored, f"connect {stored.service}{named} --base-url {address}")
+    options: dict[str, Any] = {**(credentials.find(stored.service) or {}), "base_url": address}
+    if agent:
+        options["chatbot_id"] = agent
+    session.connect(stored.service, **options)
+    return True
+
+
+def _elsewhere(stored: Stored, connect: str) -> UsageError:
+    return UsageError(
+        f"That conversation was held at {stored.address}, and this kernel is connected elsewhere.",
+        hint=f"Connect there first, with `%aeron {connect}`, then `%aeron resume` again.",
+    )
+
+
+def _end(magics: AeronMagics, attempt: Attempt, token: str | None) -> list[str]:
+    """Find out how a question ended that was on its way when its kernel did; what to say of it."""
+    session, turn = magics.session, attempt.turn
+    label = f"The question of turn {turn.label} ({cell(turn.question, 60)})"
+    if token is None or attempt.place.tree.service in ONE_LINE:
+        why = (
+            "the kernel ended before the service had given it a token"
+            if token is None
+            else "the service has no call that returns a stored reply"
+        )
+        session.give_up(attempt)
+        return [f"{label} is lost: {why}. It was not sent again."]
+    running, output, interrupted = watch_stored(magics, token, "the reply that was unfinished")
+    reply, error = running.reply, running.error
+    if interrupted or not (error is None or isinstance(error, FailedReply | TokenError)):
+        remedy = "`%aeron resume` again fetches it"
+        return [f"{label} is still unfinished ({error or 'stopped'}); {remedy}."]
+    reply = replace(reply, context_token=reply.context_token or token)
+    reply = replace(reply, status="recovered") if reply.whole else reply
+    metadata = session.settle_fetched(attempt, reply)
+    output.finish(running.draft, reply, metadata)
+    if error is not None:
+        return [f"{label} has no whole reply: {error}"]
+    return [f"{label} was unfinished; its reply has been fetched."]
+
+
+def check(session: Session, tree: Tree) -> str:
+    """Whether the service has the conversation as we have it."""
+    head = tree.head
+    if head is None or head.token is None:
+        return "There is nothing to compare: no turn has a whole reply."
+    try:
+        messages = session.remote_history(head.token)
+    except AeronError as error:
+        return f"It cannot be compared: {error}"
+    return comparison(head.line(), messages)

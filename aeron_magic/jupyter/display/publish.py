@@ -1,0 +1,123 @@
+"""Displays of ours: what a command answers, as Markdown in a notebook and as text in a terminal."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from aeron_magic.jupyter.frontend import has_kernel
+from aeron_magic.rendering.mimebundle import mimebundle
+from aeron_magic.plaintext import clean
+
+__all__ = [
+    "aligned",
+    "cell",
+    "fenced",
+    "publish",
+    "show_markdown",
+    "show_said",
+    "show_table",
+    "table",
+    "unmarked",
+    "write",
+]
+
+_SPECIAL = r"\`*_[]<>|~$#&!"
+"""Characters that may mean something in Markdown."""
+
+_MARKS = re.compile(rf"\\([{re.escape(_SPECIAL)}])|`|\*\*")
+
+
+def publish(
+    *,
+    data: dict[str, str],
+    metadata: dict[str, Any],
+    transient: dict[str, Any] | None = None,
+    update: bool = False,
+) -> None:
+    """Publish one display to the front end."""
+    from IPython.display import publish_display_data
+
+    publish_display_data(  # type: ignore[no-untyped-call]
+        data=data, metadata=metadata, transient=transient, update=update
+    )
+
+
+def write(*, data: dict[str, str], **_rest: object) -> None:
+    """Show a display in a terminal."""
+    print(clean(data["text/plain"]))  # noqa: T201 - a terminal is for that
+
+
+def show_markdown(text: str, shell: Any, plain: str | None = None) -> None:
+    """Show ``text``; ``plain`` is what a terminal shows, where that should differ."""
+    if has_kernel(shell):
+        bundle = mimebundle(text)
+        if plain is not None:
+            bundle["text/plain"] = clean(plain)
+        publish(data=bundle, metadata={})
+    else:
+        print(clean(text if plain is None else plain))  # noqa: T201 - a terminal is for that
+
+
+def show_said(text: str, shell: Any) -> None:
+    """Show a sentence of ours; a terminal needs no marks around what is to be typed."""
+    show_markdown(text, shell, unmarked(text))
+
+
+def unmarked(text: str) -> str:
+    """Our own Markdown as plain text: without back-ticks, and without what :func:`cell` adds."""
+    return _MARKS.sub(r"\1", text)
+
+
+def show_table(
+    head: Sequence[str], rows: Sequence[Sequence[object]], shell: Any, *, below: str = ""
+) -> None:
+    """Show a table of untrusted texts, and Markdown of ours below it.
+
+    In plain text its columns are aligned, and each text is cut so that a row fits a line.
+    """
+    markdown = "\n\n".join(filter(None, [table(head, rows), below]))
+    plain = "\n\n".join(filter(None, [aligned(head, rows), unmarked(below)]))
+    show_markdown(markdown, shell, plain)
+
+
+def aligned(head: Sequence[str], rows: Sequence[Sequence[object]], width: int = 100) -> str:
+    """A table in plain text, at most ``width`` wide: the wide columns share what is left."""
+    lines = [[" ".join(clean(str(value)).split()) for value in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    room = width - 2 * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > 8:
+        widths[widths.index(max(widths))] -= 1
+    lines.insert(1, ["-" * one for one in widths])
+    return "\n".join(
+        "  ".join(
+            (text if len(text) <= one else text[: one - 1] + "…").ljust(one)
+            for text, one in zip(line, widths, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def fenced(text: str, language: str = "") -> str:
+    """``text`` as a code block that nothing in it can end."""
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def cell(text: object, width: int = 0) -> str:
+    """``text`` as one cell of a table: on one line, cut to ``width`` characters where that is set,
+    and with nothing in it that is Markdown."""
+    line = " ".join(clean(str(text)).split())
+    if width and len(line) > width:
+        line = line[: width - 1] + "…"
+    return "".join(f"\\{c}" if c in _SPECIAL else c for c in line)
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[object]], width: int = 80) -> str:
+    """A Markdown table of untrusted texts."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(cell(value, width) for value in row) + " |" for row in rows]
+    return "\n".join(lines)

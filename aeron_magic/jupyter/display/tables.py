@@ -1,0 +1,139 @@
+"""Conversations to look at: as a table of turns, as a tree, as a list of names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from aeron_magic.conversations.registry import Book
+from aeron_magic.conversations.comparison import differences
+from aeron_magic.conversations.history import Stored
+from aeron_magic.conversations.history_db import when
+from aeron_magic.jupyter.display.publish import cell
+from aeron_magic.replies.reply import Message
+from aeron_magic.plaintext import clean
+from aeron_magic.conversations.tree import Tree, Turn
+
+__all__ = [
+    "CONVERSATIONS",
+    "MOST",
+    "TURNS",
+    "comparison",
+    "conversation_rows",
+    "handles",
+    "tree_text",
+    "turn_rows",
+]
+
+MOST = 50
+"""Turns that are shown if nothing else is said."""
+
+MOST_LINES = 300
+"""Lines of a tree."""
+
+WIDTH = 72
+
+
+TURNS = ("turn", "after", "question", "reply", "status")
+CONVERSATIONS = ("conversation", "turns", "newest question", "")
+
+
+def turn_rows(turns: Sequence[Turn], stale: set[Turn]) -> list[tuple[str, ...]]:
+    """Turns as rows of a table with the columns ``TURNS``."""
+    return [
+        (
+            turn.label,
+            turn.parent.label if turn.parent else "",
+            turn.question[:200],
+            turn.reply.text[:200] if turn.reply else "",
+            ", ".join(_remarks(turn, stale)) or "complete",
+        )
+        for turn in turns
+    ]
+
+
+def _remarks(turn: Turn, stale: set[Turn]) -> list[str]:
+    """What is not as it should be with a turn."""
+    found = [] if turn.status == "complete" else [turn.status]
+    if turn in stale:
+        found.append("stale")
+    if turn.elsewhere:
+        found.append("answered elsewhere")
+    return found
+
+
+def comparison(line: Sequence[Turn], messages: Sequence[Message]) -> str:
+    """Where our line of turns and the service's messages differ, as Markdown."""
+    different = differences(line, messages)
+    if not different:
+        count = len(messages)
+        return f"The service has the same {count} message{'s' * (count != 1)}."
+    return "The service has it otherwise:\n\n" + "\n".join(
+        f"- message {number}: here {cell(repr(here), 60)}, at the service {cell(repr(there), 60)}"
+        for number, here, there in different
+    )
+
+
+def tree_text(tree: Tree) -> str:
+    """The turns as a tree in plain text.
+
+    A turn stands below the one it follows; only where there are several to follow it is there a
+    branch, so that a long conversation does not wander off to the right.
+    """
+    children: dict[Turn | None, list[Turn]] = {}
+    for turn in tree.turns:
+        children.setdefault(turn.parent, []).append(turn)
+    stale = tree.stale()
+    lines: list[str] = []
+    waiting = _branches(children.get(None, []), "")
+    while waiting:
+        turn, lead, below = waiting.pop()
+        marks = _remarks(turn, stale) + (["newest"] if turn is tree.head else [])
+        name = f" ({turn.name})" if turn.name else ""
+        text = _short(turn.question, WIDTH - len(lead))
+        lines.append(
+            f"{lead}{turn.number}{name}  {text}" + (f"  [{', '.join(marks)}]" if marks else "")
+        )
+        waiting += _branches(children.get(turn, []), below)
+    if len(lines) > MOST_LINES:
+        left = len(lines) - MOST_LINES
+        lines = [f"… {left} lines before; `%aeron export` has all turns", *lines[-MOST_LINES:]]
+    return "\n".join(lines)
+
+
+def _branches(turns: Sequence[Turn], below: str) -> list[tuple[Turn, str, str]]:
+    """Turns that follow the same one, with what stands before their line and before the next
+    lines; the last first, as a stack wants it."""
+    if len(turns) < 2:
+        return [(turn, below, below) for turn in turns]
+    *before, last = turns
+    found = [(turn, f"{below}├─ ", f"{below}│  ") for turn in before]
+    return [(last, f"{below}└─ ", f"{below}   "), *found[::-1]]
+
+
+def _short(text: str, width: int) -> str:
+    line = " ".join(clean(text[:400]).split())
+    width = max(width, 20)
+    return line if len(line) <= width else line[: width - 1] + "…"
+
+
+def conversation_rows(book: Book, past: Sequence[Stored]) -> list[tuple[str, ...]]:
+    """The conversations of this kernel, and earlier ones, with the columns ``CONVERSATIONS``."""
+    rows: list[tuple[str, ...]] = []
+    for tree in book:
+        newest = tree.head or tree.newest
+        state = "current" if tree is book.current else ""
+        rows.append((tree.name, str(len(tree.turns)), newest.question if newest else "", state))
+    for stored, handle in zip(past, handles(past, book.trees), strict=True):
+        used = f"earlier: {when(stored.used)}"
+        rows.append((handle, str(stored.turns), stored.question, used))
+    return rows
+
+
+def handles(past: Sequence[Stored], taken: Iterable[str] = ()) -> list[str]:
+    """How each stored conversation is called on a line: by its name, if that means it."""
+    seen = set(taken)
+    found = []
+    for stored in past:
+        found.append(f"{stored.name}#{stored.id}" if stored.name in seen else stored.name)
+        seen.add(stored.name)
+    return found

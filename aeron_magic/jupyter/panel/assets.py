@@ -1,0 +1,61 @@
+"""The panel's script and style sheet, as the two texts that a widget sends to its pages.
+
+The script is written as plain ES modules, one for each part, that import each other; a widget has
+one module. So they are joined here: an import of a part of ours is left out, since what it names
+stands above it then, and so is the word ``export``. That needs no build step, and each file stays
+a module that a browser or Node can load as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+__all__ = ["PARTS", "script", "style"]
+
+PARTS = (
+    "dom.js",
+    "notebook.js",
+    "blocks.js",
+    "turn.js",
+    "store.js",
+    "composer.js",
+    "header.js",
+    "resize.js",
+    "view.js",
+    "panel.js",
+)
+"""In the order in which they need each other."""
+
+_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(?P<part>[a-z]+\.js)";\n', re.MULTILINE)
+_EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
+
+
+def _text(name: str) -> str:
+    return (files("aeron_magic.jupyter.panel") / "static" / name).read_text(encoding="utf-8")
+
+
+@cache
+def script() -> str:
+    """The whole script, as one ES module.
+
+    Raises
+    ------
+    ImportError
+        A part imports one that does not stand before it.
+    """
+    joined: list[str] = []
+    for place, name in enumerate(PARTS):
+        text = _text(name)
+        for needed in _IMPORT.finditer(text):
+            if needed["part"] not in PARTS[:place]:
+                raise ImportError(f"{name} imports {needed['part']}, which stands after it")
+        joined.append(_EXPORT.sub("", _IMPORT.sub("", text)))
+    return "\n".join(joined)
+
+
+@cache
+def style() -> str:
+    """The style sheet."""
+    return _text("panel.css")

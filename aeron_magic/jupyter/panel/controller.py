@@ -1,0 +1,384 @@
+"""What all panels of a kernel show: the current conversation, and the reply that is coming in.
+
+Cells and panels ask through the same session, which tells the room of every question; the room
+tells the pages. It lives on the background loop: whatever happens elsewhere is handed over to that
+loop, so nothing here needs a lock, and nothing here waits for a cell that computes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from aeron_magic.jupyter.panel.turn_views import cards, key_of, line_to, problem_of
+from aeron_magic.jupyter.panel.html_stream import Growth, countable
+from aeron_magic.jupyter.panel.messages import About, Card, Introduction, Problem, Word, trouble
+from aeron_magic.session.reply_task import Running
+from aeron_magic.rendering.mimebundle import to_html
+from aeron_magic.services.catalog import INTRODUCING, NAMES
+
+if TYPE_CHECKING:
+    from aeron_magic.session.session import Asked, Session
+    from aeron_magic.conversations.tree import Tree, Turn
+
+__all__ = ["PACE", "PAGE", "Room"]
+
+PAGE = 20
+"""Turns that a page gets at once; older ones come when the reader goes back to them."""
+
+PACE = 0.08
+"""Seconds between two messages about one reply; each costs kernel and page a millisecond."""
+
+PATIENCE = 0.25
+"""Seconds after which to look whether there is something else to say than text."""
+
+REST = 0.7
+"""Seconds of rest after a turn before the saved transcript is written anew."""
+
+WAYS = (
+    "No service is connected. The sandbox is built in and needs no account; "
+    "`%aeron connect aeronpay` or `%aeron connect chatzy` in a cell connects to a service."
+)
+SUGGESTIONS = (
+    "How do I continue a conversation?",
+    "How do I put a value into my question?",
+    "What can you tell me about errors?",
+)
+
+
+class _Live:
+    """A reply that is coming in, and what the pages have of it."""
+
+    def __init__(self, asked: Asked, key: str) -> None:
+        self.asked = asked
+        self.key = key
+        self.growth = Growth()
+        self.timer: asyncio.TimerHandle | None = None
+        self.painted = 0.0
+        self.ended = False
+
+
+class Room:
+    """Follows a session and tells the panels.
+
+    Parameters
+    ----------
+    session
+        What cells and panels ask through.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.draft = ""
+        self.tree: Tree = session.tree
+        self._leaf: Turn | None = self.tree.head
+        self._live: _Live | None = None
+        """The reply that is coming in where the pages look."""
+        self._tell: list[Callable[[Word], None]] = []
+        self._moved: list[Callable[[], None]] = []
+        self.cell_ended: list[Callable[[], None]] = []
+        """Called when a cell's question has ended, in that cell."""
+        self._moving: asyncio.TimerHandle | None = None
+        self._lives: dict[str, _Live] = {}
+        self._problems: dict[str, Problem | None] = {}
+        self._dropped: dict[str, Asked] = {}
+        self._unwanted = ""
+        self._ghost: Turn | None = None
+        """The newest question that was not taken into its conversation, until the next one."""
+        self._introductions: dict[Tree, Introduction | None] = {}
+        session.watchers.append(self)
+
+    # The session tells, from any thread --------------------------------------------------------
+
+    def began(self, asked: Asked) -> None:
+        """A question is on its way."""
+        self.soon(lambda: self._began(asked))
+
+    def settled(self, asked: Asked) -> None:
+        """A question has ended, and stands where it will stand."""
+        self.soon(lambda: self._settled(asked))
+        if not asked.origin:
+            for ended in self.cell_ended:
+                ended()
+
+    def changed(self) -> None:
+        """The connection or the current conversation is another one, or has other turns."""
+        self.soon(self._changed)
+
+    def soon(self, act: Callable[[], object]) -> None:
+        """Do something on the loop."""
+        self.session.background.call(lambda: self._guard(act))
+
+    def _guard(self, act: Callable[[], object]) -> None:
+        """Do something; if it fails, the pages say so, since nobody else would."""
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - nobody else would say it
+            self.tell(trouble(error, self.session.secrets))
+
+    # Panels join, and say what their readers do -------------------------------------------------
+
+    def join(self, tell: Callable[[Word], None], moved: Callable[[], None]) -> None:
+        """Add a panel: ``tell`` sends it a word; ``moved`` is called, on the loop, some time after
+        other turns are to be seen."""
+
+        def add() -> None:
+            self._tell.append(tell)
+            self._moved.append(moved)
+            self._introduce(self.tree)
+
+        self.soon(add)
+
+    def leave(self, tell: Callable[[Word], None], moved: Callable[[], None]) -> None:
+        """Take a panel out."""
+
+        def remove() -> None:
+            self._tell.remove(tell)
+            self._moved.remove(moved)
+
+        self.soon(remove)
+
+    @property
+    def live(self) -> Asked | None:
+        """The question whose reply is coming in where the panels look."""
+        return self._live.asked if self._live is not None else None
+
+    def stop(self, request: str) -> None:
+        """Stop the reply that is coming in, or the question of the wish ``request``.
+
+        Wishes are handled in more than one thread: the question may come after its stop.
+        """
+        if self.live is not None:
+            self.live.running.stop()
+        elif request:
+            self._unwanted = request
+
+    def find(self, key: str) -> tuple[Tree, Turn] | None:
+        """The turn that pages call by this key."""
+        name, _, number = key.rpartition("#")
+        tree = self.session.book.trees.get(name)
+        if tree is None or not number.isdecimal():
+            return None
+        turn = tree.by_number(int(number))
+        return (tree, turn) if turn is not None else None
+
+    def dropped(self, key: str) -> Asked | None:
+        """The question of this key that was not taken into its conversation."""
+        return self._dropped.get(key)
+
+    def show(self, tree: Tree, turn: Turn | None) -> None:
+        """Show the line to this turn."""
+        self.tree, self._leaf = tree, turn
+        shown = {key_of(tree, turn) for turn in self.line}
+        self._live = next((live for key, live in self._lives.items() if key in shown), None)
+        self.tell(self.state())
+        self._soon_moved()
+
+    # What pages get ---------------------------------------------------------------------------
+
+    def tell(self, word: Word) -> None:
+        """Say a word to all pages."""
+        for tell in self._tell:
+            tell(word)
+
+    def state(self) -> Word:
+        """Everything a page needs that has nothing."""
+        line = self.line
+        first = max(0, len(line) - PAGE)
+        live = self._live
+        return {
+            "type": "state",
+            "about": self.about(),
+            "turns": self._cards(line[first:]),
+            "first": first,
+            "live": {"key": live.key, **live.growth.state} if live is not None else None,
+            "draft": self.draft,
+        }
+
+    def older(self, end: int) -> Word:
+        """The turns before the place ``end`` of the line."""
+        line = self.line
+        end = max(0, min(end, len(line)))
+        first = max(0, end - PAGE)
+        return {
+            "type": "older",
+            "conversation": self.tree.name,
+            "first": first,
+            "end": end,
+            "turns": self._cards(line[first:end]),
+        }
+
+    def about(self) -> About:
+        """The connection and the conversations."""
+        connection = self.session.connection
+        service = connection.settings.service if connection is not None else ""
+        sandbox = connection is not None and connection.sandbox
+        speaker = NAMES.get(service, "the service")
+        told = "It is built in, knows the handbook of aeron-magic, and costs nothing."
+        return About(
+            model_id="",
+            connected=connection is not None,
+            label=f"{speaker} (sandbox)" if sandbox else speaker if service else "Not connected",
+            speaker=speaker,
+            title=f"Ask {speaker}" + " in the sandbox" * sandbox if service else "Not connected",
+            welcome=told if sandbox else "" if service else WAYS,
+            suggestions=list(SUGGESTIONS) if sandbox else [],
+            introduction=self._introductions.get(self.tree),
+            conversation=self.tree.name,
+            conversations=[
+                {"name": tree.name, "turns": len(tree.turns)} for tree in self.session.book
+            ],
+        )
+
+    @property
+    def line(self) -> list[Turn]:
+        """The turns that are shown, oldest first."""
+        line = line_to(self.tree, self._leaf)
+        dropped = self._ghost
+        return [*line, dropped] if dropped is not None and dropped.parent is self._leaf else line
+
+    def _cards(self, turns: list[Turn]) -> list[Card]:
+        lives = [live.asked for live in self._lives.values() if live.asked.tree is self.tree]
+        beside = [asked.attempt.turn for asked in lives]
+        return cards(self.tree, turns, problems=self._problems, running=self._lives, beside=beside)
+
+    # What happens, on the loop ----------------------------------------------------------------
+
+    def _began(self, asked: Asked) -> None:
+        turn, tree = asked.attempt.turn, asked.tree
+        key = key_of(tree, turn)
+        self._live = live = self._lives[key] = _Live(asked, key)
+        self._problems.pop(key, None)
+        self._dropped.pop(key, None)
+        ghost, self._ghost = self._ghost, None
+        shown = next((other for other in self.line if other.number == turn.number), None)
+        if tree is self.tree and shown is not None and shown.revision:
+            self._tell_begin(asked, shown)  # in its place
+        elif tree is self.tree and turn.parent is self._leaf and shown is None and ghost is None:
+            self._leaf = turn
+            self._tell_begin(asked, turn)  # at the end
+        else:
+            self.show(tree, turn)
+        asked.running.follow(lambda: self._grown(live))
+        self._look(live)
+        if asked.origin and asked.origin == self._unwanted:
+            asked.running.stop()
+
+    def _tell_begin(self, asked: Asked, shown: Turn) -> None:
+        card = self._cards([shown])[0]
+        card["question"] = asked.attempt.turn.question
+        self.tell({"type": "begin", "turn": card, "request": asked.origin})
+
+    def _grown(self, live: _Live) -> None:
+        """More has come; called on the loop, for every chunk, so it does next to nothing."""
+        if live.asked.running.ended.is_set():
+            self._end(live)
+        elif live.timer is None:
+            loop = asyncio.get_running_loop()
+            live.timer = loop.call_at(live.painted + PACE, self._guard, lambda: self._paint(live))
+
+    def _paint(self, live: _Live) -> None:
+        live.timer = None
+        self._step(live)
+
+    def _look(self, live: _Live, sequence: int = 0) -> None:
+        """A notice comes without a chunk: look now and then whether there is one."""
+        if live.asked.running.ended.is_set():
+            return
+        if live.growth.sequence == sequence:
+            self._grown(live)
+        asyncio.get_running_loop().call_later(PATIENCE, self._look, live, live.growth.sequence)
+
+    def _end(self, live: _Live) -> None:
+        """The reply has ended: nothing is left to wait for."""
+        first, live.ended = not live.ended, True
+        if live.timer is not None:
+            live.timer.cancel()
+        self._guard(lambda: self._step(live))
+        if first and live.asked.origin:  # a panel has asked, so no cell will settle it
+            self._guard(lambda: self.session.settle(live.asked))
+
+    def _step(self, live: _Live) -> None:
+        if self._live is live:
+            word = live.growth.step(live.asked.running.draft)
+            if word is None:  # so what comes next does not wait
+                return
+            self.tell({"type": "delta", "key": live.key, **word})
+        live.painted = asyncio.get_running_loop().time()
+
+    def _settled(self, asked: Asked) -> None:
+        key = key_of(asked.tree, asked.attempt.turn)
+        live = self._lives.get(key)
+        if live is None or live.asked is not asked:
+            return
+        if live.timer is not None:
+            live.timer.cancel()
+        self._step(live)
+        shown = self._live is live
+        del self._lives[key]
+        reply, turn = asked.running.reply, asked.turn
+        problem = problem_of(asked.running.error, reply, asked.tree.service)
+        if problem is not None:
+            self._problems[key] = problem
+        if asked.tree.by_number(turn.number) is not turn:
+            self._dropped[key] = asked
+            self._ghost = turn
+        if not shown:
+            return
+        self._live = None
+        if self._leaf is asked.attempt.turn:
+            self._leaf = turn if turn.revision else turn.parent
+        card = self._cards([turn])[0]
+        patch = None
+        if turn.reply == reply:
+            patch = {"seq": live.growth.sequence, **live.growth.end(reply)}
+            card["blocks"] = []
+        if asked.notes:
+            card["note"] = " ".join([card["note"], *asked.notes]).strip()
+        self.tell({"type": "end", "turn": card, "patch": patch})
+        if self.line[-1].number != turn.number:
+            self.tell(self.state())  # what follows it is stale now
+        self.tell({"type": "about", "about": self.about()})
+        self._soon_moved()
+
+    def _soon_moved(self) -> None:
+        """Call ``moved`` when nothing has happened for a moment."""
+        if self._moving is not None:
+            self._moving.cancel()
+        self._moving = asyncio.get_running_loop().call_later(REST, self._guard, self._tell_moved)
+
+    def _tell_moved(self) -> None:
+        for moved in self._moved:
+            moved()
+
+    def _changed(self) -> None:
+        tree = self.session.tree
+        self._introduce(tree)
+        if tree is not self.tree or not self._lives:
+            # A reply that is coming in is no turn yet, and is to be seen all the same.
+            asked = [one.asked.attempt for one in self._lives.values() if one.asked.tree is tree]
+            self.show(tree, asked[-1].turn if asked else tree.head)
+        else:
+            self.tell({"type": "about", "about": self.about()})
+
+    def _introduce(self, tree: Tree) -> None:
+        """Ask an agent for what it says before the first question."""
+        connection = self.session.connection
+        if connection is None or not self._tell:
+            return
+        if connection.settings.service not in INTRODUCING:
+            return
+        if tree.turns or tree in self._introductions:
+            return
+        self._introductions[tree] = None
+        running = Running(self.session.background, connection.client.introduction())
+
+        def come() -> None:
+            said = running.draft.introduction
+            if running.ended.is_set() and said is not None:
+                html = countable(to_html(said.text))
+                self._introductions[tree] = {"html": html, "buttons": list(said.buttons)}
+                self.tell({"type": "about", "about": self.about()})
+
+        running.follow(come)

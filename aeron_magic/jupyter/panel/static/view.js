@@ -1,0 +1,325 @@
+// One view of the panel: its parts, and what of them changes when the store tells of something.
+
+import { Composer } from "./composer.js";
+import { button, icon, make, tool, words } from "./dom.js";
+import { finished } from "./blocks.js";
+import { Head } from "./header.js";
+import { grip } from "./resize.js";
+import { TurnView } from "./turn.js";
+
+const NEAR_END = 40;
+
+export class View {
+  constructor(model, store, el) {
+    this.model = model;
+    this.store = store;
+    this.turns = new Map();
+    this.follows = true;
+    this.place = 0;
+    this.head = new Head(this);
+    this.composer = new Composer(this);
+    this.older = button("Show earlier turns", () => this.fetchOlder(), "ap-small");
+    this.olderRow = make("div", { class: "ap-older", hidden: true }, this.older);
+    this.start = make("div", { class: "ap-start" });
+    this.list = make("div", { class: "ap-turns" });
+    this.column = make("div", { class: "ap-column" }, this.olderRow, this.start, this.list);
+    this.log = make(
+      "div",
+      {
+        class: "ap-log",
+        role: "log",
+        // The status line below speaks; each word of a reply would be too much.
+        "aria-live": "off",
+        "aria-label": "Conversation",
+        tabindex: "0",
+      },
+      this.column,
+    );
+    this.newest = make(
+      "button",
+      { type: "button", class: "ap-newest", hidden: true, onclick: () => this.toEnd() },
+      icon("down"),
+      "Newest",
+    );
+    this.trouble = make("div", { class: "ap-trouble", role: "alert", hidden: true });
+    this.status = make("div", { class: "ap-offscreen", role: "status", "aria-live": "polite" });
+    this.root = make(
+      "section",
+      {
+        class: "aeron-panel",
+        "aria-label": "Chat",
+        // Without this, Jupyter takes Shift+Enter in the panel for its own.
+        "data-lm-suppress-shortcuts": "true",
+      },
+      this.head.element,
+      make("div", { class: "ap-middle" }, this.log, this.newest),
+      this.trouble,
+      this.composer.element,
+      this.status,
+    );
+    this.root.append(grip(this.root));
+    el.append(this.root);
+    this.log.addEventListener("scroll", () => this.scrolled(), { passive: true });
+    this.watcher = new IntersectionObserver((seen) => this.sawTop(seen), { root: this.log });
+    this.watcher.observe(this.olderRow);
+    this.sizes = new ResizeObserver(() => this.follow());
+    this.sizes.observe(this.column);
+    this.sizes.observe(this.log);
+    store.views.add(this);
+    this.show("all");
+  }
+
+  close() {
+    this.store.views.delete(this);
+    this.watcher.disconnect();
+    this.sizes.disconnect();
+    cancelAnimationFrame(this.frame);
+  }
+
+  /** The store tells that something has changed. */
+  show(what, detail) {
+    this[`show_${what}`](detail);
+    this.root.dataset.state = this.store.silent
+      ? "silent"
+      : this.store.busy
+        ? "busy"
+        : this.store.state
+          ? "ready"
+          : "loading";
+  }
+
+  say(words) {
+    this.status.textContent = words;
+  }
+
+  // What changes ----------------------------------------------------------------------------
+
+  show_all() {
+    const { store } = this;
+    this.turns.clear();
+    this.list.replaceChildren(...store.turns.map((turn) => this.add(turn).element));
+    if (store.live) this.turns.get(store.live.key)?.begin(store.live);
+    this.show_about();
+    this.show_asked();
+    this.show_trouble();
+    this.composer.restore();
+    this.toEnd();
+  }
+
+  show_about() {
+    const { store } = this;
+    this.root.setAttribute("aria-label", `Chat with ${store.state?.label ?? "…"}`);
+    this.head.update();
+    this.composer.update();
+    this.showOlder();
+    this.showStart();
+  }
+
+  show_older(turns) {
+    const before = this.log.scrollHeight - this.log.scrollTop;
+    this.list.prepend(...turns.map((turn) => this.add(turn).element));
+    this.showOlder();
+    this.log.scrollTop = this.log.scrollHeight - before;
+  }
+
+  show_asked() {
+    const { asked } = this.store;
+    this.pending?.remove();
+    this.pending = null;
+    if (asked) {
+      this.say("Asking.");
+      if (asked.do === "ask") {
+        const bubble = make("div", { class: "ap-bubble" }, asked.text);
+        this.pending = make(
+          "article",
+          { class: "ap-turn", "data-status": "asked" },
+          make("div", { class: "ap-question" }, bubble),
+        );
+        this.list.append(this.pending);
+      }
+      this.toEnd();
+    }
+    this.show_trouble();
+    this.showStart();
+    this.composer.update();
+  }
+
+  show_begin({ turn, fresh }) {
+    this.pending?.remove();
+    this.pending = null;
+    if (fresh) this.list.append(this.add(turn).element);
+    else this.turns.get(turn.key).update(turn);
+    this.turns.get(turn.key).begin(this.store.live);
+    this.show_trouble();
+    this.showStart();
+    this.composer.update();
+    this.say(`${turn.speaker} is answering.`);
+    this.follow();
+  }
+
+  show_delta(fresh) {
+    const view = this.turns.get(this.store.live.key);
+    view?.grow(fresh);
+    // The tail is painted once for each frame of the screen, and not for each message.
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = null;
+      const { live } = this.store;
+      if (live) this.turns.get(live.key)?.paint(live);
+    });
+  }
+
+  show_end({ turn, patch, live }) {
+    cancelAnimationFrame(this.frame);
+    this.frame = null;
+    this.turns.get(turn.key)?.finish(turn, patch, live);
+    this.composer.update();
+    this.say(turn.problem?.title ?? "The reply is complete.");
+    this.follow();
+  }
+
+  show_stopping() {
+    this.say("Stopping.");
+    this.composer.update();
+  }
+
+  show_input() {
+    this.composer.restore();
+    this.composer.update();
+  }
+
+  show_connection() {
+    this.head.update();
+    if (this.store.silent) this.say("Waiting for the kernel.");
+  }
+
+  show_trouble() {
+    const { trouble } = this.store;
+    this.pending?.remove();
+    if (this.store.asked && this.pending) this.list.append(this.pending);
+    this.trouble.hidden = !trouble;
+    this.trouble.replaceChildren();
+    if (!trouble) return;
+    const close = tool("close", "Close", () => {
+      this.store.trouble = null;
+      this.show("trouble");
+      this.composer.focus();
+    });
+    this.trouble.append(
+      make(
+        "div",
+        {},
+        make("p", { class: "ap-error-title" }, words(trouble.title)),
+        trouble.hint ? make("p", { class: "ap-hint" }, words(trouble.hint)) : null,
+      ),
+      close,
+    );
+  }
+
+  show_file({ name, mime, text, request }) {
+    if (this.store.exporting !== request) return;
+    this.store.exporting = null;
+    const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: mime })) });
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    this.say(`Saved as ${name}.`);
+  }
+
+  // Parts -----------------------------------------------------------------------------------
+
+  add(turn) {
+    const view = new TurnView(this, turn);
+    this.turns.set(turn.key, view);
+    return view;
+  }
+
+  showOlder() {
+    const { first } = this.store;
+    this.olderRow.hidden = !first;
+    this.older.textContent = `Show earlier turns (${first})`;
+    this.older.disabled = false;
+  }
+
+  /** What stands before the first turn: who answers, and what one could ask. */
+  showStart() {
+    const { state, turns, first, asked } = this.store;
+    this.start.replaceChildren();
+    if (!state || first) return;
+    const { introduction } = state;
+    if (introduction) {
+      const body = make("div", { class: "ap-body" });
+      body.append(finished(introduction.html, this));
+      this.start.append(
+        make(
+          "div",
+          { class: "ap-reply" },
+          make("div", { class: "ap-who" }, state.speaker),
+          body,
+          turns.length ? null : this.chips(introduction.buttons),
+        ),
+      );
+      return;
+    }
+    if (turns.length || asked) return;
+    this.start.append(
+      make(
+        "div",
+        { class: "ap-empty" },
+        make("p", { class: "ap-empty-title" }, state.title),
+        make("p", {}, words(state.welcome)),
+        state.connected
+          ? this.chips(state.suggestions)
+          : button("Try the sandbox", () => this.store.tell({ do: "connect" }), "ap-main"),
+      ),
+    );
+  }
+
+  chips(texts) {
+    if (!texts.length) return null;
+    return make(
+      "div",
+      { class: "ap-chips" },
+      texts.map((text) => button(text, () => this.store.ask(text), "ap-chip")),
+    );
+  }
+
+  // Scrolling -------------------------------------------------------------------------------
+
+  scrolled() {
+    const { scrollTop } = this.log;
+    const left = this.log.scrollHeight - scrollTop - this.log.clientHeight;
+    if (left < NEAR_END) this.follows = true;
+    // What has grown since the panel scrolled to the end is no reader who scrolls up.
+    else if (scrollTop < this.place) this.follows = false;
+    this.place = scrollTop;
+    this.newest.hidden = this.follows;
+  }
+
+  follow() {
+    if (!this.follows) return;
+    this.log.scrollTop = this.log.scrollHeight;
+    this.place = this.log.scrollTop;
+  }
+
+  toEnd() {
+    this.follows = true;
+    this.newest.hidden = true;
+    this.follow();
+  }
+
+  /** Show what has opened in an older turn, though that pushes the end out of sight. */
+  keepInSight(element) {
+    this.follows = false;
+    element.scrollIntoView({ block: "nearest" });
+  }
+
+  sawTop(seen) {
+    if (seen.some((one) => one.isIntersecting)) this.fetchOlder();
+  }
+
+  fetchOlder() {
+    if (!this.store.first || this.older.disabled) return;
+    this.older.disabled = true;
+    this.store.tell({ do: "older", end: this.store.first });
+  }
+}

@@ -1,0 +1,147 @@
+"""The chat panel: a widget that shows the kernel's conversation and asks in it.
+
+The widget is only the edge: what pages say is read here and handed to the room, what the room says
+is sent to the pages, and an error on the way is shown in the panel, because nobody would see it
+otherwise. Its state is small and does not grow: turns travel as messages, when a page needs them.
+"""
+
+from __future__ import annotations
+
+import os
+from contextvars import Context, copy_context
+from typing import Any, ClassVar
+
+from anywidget import AnyWidget
+from IPython import get_ipython
+
+from aeron_magic.errors import UsageError
+from aeron_magic.jupyter.frontend import cell_id
+from aeron_magic.jupyter.panel.turn_views import line_to
+from aeron_magic.jupyter.panel.messages import Wish, Word, trouble
+from aeron_magic.jupyter.panel.controller import Room
+from aeron_magic.jupyter.panel.transcript import PANEL, Transcript
+from aeron_magic.jupyter.panel.actions import WISHES
+from aeron_magic.session.session import Session
+from aeron_magic.jupyter.display.publish import publish
+from aeron_magic.jupyter.panel.assets import script, style
+
+__all__ = ["ChatPanel"]
+
+VOILA = "VOILA_REQUEST_URL"
+"""Is set in the kernels that Voilà starts."""
+
+
+class ChatPanel(AnyWidget):
+    """A chat on the notebook's conversation, which cells share.
+
+    Show it as the last value of a cell. What goes wrong with a question is said in the panel and
+    raised nowhere.
+
+    Parameters
+    ----------
+    session
+        The kernel's session; by default that of the loaded extension, which is loaded if it is not.
+
+    Raises
+    ------
+    UsageError
+        There is no notebook: this Python is not run by IPython.
+    """
+
+    _esm: ClassVar[str] = script()
+    _css: ClassVar[str] = style()
+
+    _room: Room | None = None
+
+    def __init__(self, session: Session | None = None) -> None:
+        self._room = room = room_of(session or _session())
+        super().__init__()
+        self.on_msg(self._heard)
+        room.join(self._tell, self._moved)
+        room.cell_ended.append(self._cell_ended)
+        self._transcripts: list[tuple[Context, Transcript]] = []
+
+    def open(self) -> None:
+        """Open the channel to the pages."""
+        super().open()
+        # ipykernel 7.4 sends a page's message to the shell that published last, and that is the
+        # one of a running cell: Stop would wait for it. Without this, the subshell handles it.
+        if hasattr(self.comm, "_reply_subshell_for"):
+            self.comm._reply_subshell_for = None
+
+    def close(self) -> None:
+        """Close the panel; the conversation goes on."""
+        if self._room is not None:
+            self._room.leave(self._tell, self._moved)
+            self._room.cell_ended.remove(self._cell_ended)
+            self._room = None
+        super().close()
+
+    def _tell(self, word: Word) -> None:
+        if "about" in word:
+            word = {**word, "about": {**word["about"], "model_id": self.model_id}}
+        self.send(word)
+
+    def _heard(self, _widget: object, content: object, _buffers: object) -> None:
+        room, wish = self._room, Wish("")
+        if room is None:
+            return
+        try:
+            wish = Wish.read(content)
+            WISHES[wish.do](room, wish)
+            if wish.id:
+                self.send({"type": "heard", "request": wish.id})
+        except Exception as error:  # noqa: BLE001 - a widget's errors vanish where nobody looks
+            self.send(trouble(error, room.session.secrets, wish.id))
+
+    # What is saved ---------------------------------------------------------------------------
+
+    def _repr_mimebundle_(self, **_kwargs: object) -> tuple[dict[str, Any], dict[str, Any]]:
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        return {**PANEL, "application/vnd.jupyter.widget-view+json": view}, {}
+
+    def _ipython_display_(self) -> None:
+        data, metadata = self._repr_mimebundle_()
+        publish(data=data, metadata=metadata)
+        if VOILA in os.environ:
+            return  # a page of its own, which nobody saves
+        # A later change of these outputs must find the cell that they stand in.
+        transcript = Transcript(publish, f"{self.model_id}-{len(self._transcripts)}")
+        self._transcripts.append((copy_context(), transcript))
+        if self._room is not None:
+            transcript.show(self._room.tree, self._room.line)
+
+    def _cell_ended(self) -> None:
+        """A runner that does not tell its cells apart hears a cell only while that runs."""
+        shell: Any = get_ipython()
+        if self._room is None or not self._transcripts or cell_id(shell) is not None:
+            return
+        tree = self._room.session.tree
+        for _, transcript in self._transcripts:
+            transcript.show(tree, line_to(tree, tree.head))
+
+    def _moved(self) -> None:
+        for context, transcript in self._transcripts:
+            if self._room is not None:
+                context.run(transcript.show, self._room.tree, self._room.line)
+
+
+def room_of(session: Session) -> Room:
+    """The room of a session; made with its first panel."""
+    for watcher in session.watchers:
+        if isinstance(watcher, Room):
+            return watcher
+    return Room(session)
+
+
+def _session() -> Session:
+    """The session of the loaded extension."""
+    from aeron_magic.jupyter import extension
+
+    shell: Any = get_ipython()
+    if shell is None:
+        raise UsageError(
+            "There is no notebook to show the panel in.",
+            hint="Use it in JupyterLab, Notebook or Voilà; in a script, use aeron_magic.Client.",
+        )
+    return extension.loaded(shell).session

@@ -1,0 +1,171 @@
+"""When to ask again, and after how long: arithmetic first, then the one loop that uses it.
+
+What is safe to repeat (reading a reply, reading a history) is repeated on lost connections and on
+passing refusals. What may cost money is repeated only where the service surely took nothing up.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from aeron_magic.protocol.flow import Answer, Flow, Lost, Request, open_stream, pause, send
+
+__all__ = [
+    "ATTEMPTS",
+    "Patience",
+    "Repeatable",
+    "delay",
+    "not_accepted",
+    "passing",
+    "repeat",
+    "retry_after",
+    "wanted_pause",
+]
+
+ATTEMPTS = 4
+FIRST_DELAY = 0.5
+LONGEST_DELAY = 8.0
+LONGEST_RETRY_AFTER = 60.0
+"""A service that asks for a longer wait than this many seconds is told to the user instead."""
+
+FIRST_POLL = 0.4
+LONGEST_POLL = 5.0
+LAST_ATTEMPT = 1.0
+"""Seconds of silence that even the last request of a wait is given."""
+
+PASSING = frozenset({408, 429, 500, 502, 503, 504})
+
+Repeatable = Callable[[Answer | Lost], bool]
+
+
+def passing(outcome: Answer | Lost) -> bool:
+    """Whether a request that is safe to repeat should be repeated after ``outcome``."""
+    return isinstance(outcome, Lost) or outcome.status in PASSING
+
+
+def not_accepted(outcome: Answer | Lost) -> bool:
+    """Whether the service surely took nothing up, so that even a paid request may be repeated.
+
+    That is so where the connection was never made, after 429, and after 503 with ``Retry-After``.
+    """
+    if isinstance(outcome, Lost):
+        return not outcome.sent
+    return outcome.status == 429 or (outcome.status == 503 and "retry-after" in outcome.headers)
+
+
+def retry_after(value: str | None, now: str | None = None) -> float | None:
+    """Seconds that a ``Retry-After`` header asks for: a number, or an HTTP date.
+
+    A date is counted from the server's own ``Date`` header (``now``), so that the two clocks need
+    not agree; without it, and for anything that is neither, the answer is None.
+    """
+    if not value:
+        return None
+    if value.strip().isdecimal():
+        return float(value)
+    until, since = _date(value), _date(now)
+    if until is None or since is None:
+        return None
+    return max(0.0, (until - since).total_seconds())
+
+
+def _date(value: str | None) -> datetime | None:
+    if not value:
+        return None
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def wanted_pause(outcome: Answer | Lost) -> float | None:
+    """Seconds that ``outcome`` asks to wait, or None where it does not say."""
+    if isinstance(outcome, Lost):
+        return None
+    return retry_after(outcome.headers.get("retry-after"), outcome.headers.get("date"))
+
+
+def delay(attempt: int, outcome: Answer | Lost, chance: float) -> float | None:
+    """Seconds to wait after attempt number ``attempt`` (from 1), or None to give up.
+
+    ``chance`` is a random number in [0, 1): half of each wait is drawn by it, so that many clients
+    do not come back at the same moment.
+    """
+    if attempt >= ATTEMPTS:
+        return None
+    asked = wanted_pause(outcome)
+    if asked is not None:
+        return asked if asked <= LONGEST_RETRY_AFTER else None
+    whole = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1))
+    return _spread(whole, chance)
+
+
+def _spread(seconds: float, chance: float) -> float:
+    return seconds * (0.5 + 0.5 * chance)
+
+
+def repeat(
+    request: Callable[[], Request],
+    again: Repeatable,
+    *,
+    stream: bool = False,
+    chance: Callable[[], float] = random.random,
+) -> Flow[Answer | Lost]:
+    """Make the request, and make it again while ``again`` says so and patience lasts.
+
+    ``request`` is called for each attempt, because each attempt has a reference id of its own.
+    """
+    attempt = 1
+    while True:
+        outcome = yield from (open_stream if stream else send)(request())
+        if not again(outcome):
+            return outcome
+        wait = delay(attempt, outcome, chance())
+        if wait is None:
+            return outcome
+        yield from pause(wait)
+        attempt += 1
+
+
+class Patience:
+    """How long to go on asking for something that is not ready: growing pauses, bounded in all.
+
+    Parameters
+    ----------
+    seconds
+        The time for all requests and pauses together.
+    chance
+        Gives random numbers in [0, 1), by which half of each pause is drawn; by default none is.
+    """
+
+    def __init__(self, seconds: float, chance: Callable[[], float] = lambda: 1.0) -> None:
+        self._left = seconds
+        self._chance = chance
+        self._interval = FIRST_POLL
+
+    @property
+    def left(self) -> float:
+        """Seconds that are left for the next request: at least `LAST_ATTEMPT`."""
+        return max(self._left, LAST_ATTEMPT)
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is used up."""
+        return self._left <= 0
+
+    def spend(self, outcome: Answer | Lost) -> None:
+        """Count the time that ``outcome`` took."""
+        self._left -= outcome.seconds
+
+    def rest(self, outcome: Answer | Lost | None = None) -> Flow[None]:
+        """Pause, longer than the last time, or as long as ``outcome`` asks, if time is left."""
+        asked = 0.0 if outcome is None else wanted_pause(outcome) or 0.0
+        interval = _spread(self._interval, self._chance())
+        seconds = max(0.0, min(max(asked, interval), self._left))
+        self._left -= seconds
+        self._interval = min(LONGEST_POLL, self._interval * 1.5)
+        yield from pause(seconds)

@@ -1,0 +1,218 @@
+"""A recording's file: JSON lines, one turn a line, fit for git.
+
+The file is read once for where each line begins, and a line is parsed when it is asked for. A new
+turn is appended; one that says something else than before is replaced, by writing the file anew
+beside the old one and moving it into place. A lock keeps several writers of one machine apart.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import stat
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+from aeron_magic.errors import RecordingError
+from aeron_magic.recording.record import Record
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+__all__ = ["Cassette"]
+
+BEGINNING = b'{"key":"'
+KEY_LENGTH = 24
+BOM = b"\xef\xbb\xbf"
+QUESTION = ',"question":'
+LOCK_TIMEOUT = 20.0
+
+_DECODER = json.JSONDecoder()
+
+
+class Cassette:
+    """The records in one file.
+
+    Parameters
+    ----------
+    path
+        The file; it is made with its first record.
+
+    Attributes
+    ----------
+    damaged
+        The numbers (from 1) of the lines that are no records; the rest is used.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path).expanduser()
+        self.damaged: list[int] = []
+        self._places: dict[str, tuple[int, int]] = {}
+        self._stamp: tuple[int, int, int] | None = None
+        self._end = (0, 0)
+        self._thread = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    def __len__(self) -> int:
+        with self._thread:
+            self._refresh()
+            return len(self._places)
+
+    def __iter__(self) -> Iterator[Record]:
+        """The records in the order of the file."""
+        with self._thread:
+            self._refresh()
+            keys = list(self._places)
+        for key in keys:
+            if (made := self.find(key)) is not None:
+                yield made
+
+    def find(self, key: str) -> Record | None:
+        """The record of this key; None where there is none, or its line is damaged."""
+        with self._thread:
+            self._refresh()
+            place = self._places.get(key)
+            if place is None:
+                return None
+            with self._open() as file:
+                file.seek(place[0])
+                line = file.readline()
+        try:
+            return Record.from_line(line.decode(errors="replace"))
+        except RecordingError:
+            if place[1] not in self.damaged:
+                self.damaged.append(place[1])
+            return None
+
+    def questions(self) -> Iterable[tuple[str, str]]:
+        """The key and the question of every record; what came of it is not read."""
+        found: list[tuple[str, str]] = []
+        with self._thread:
+            self._refresh()
+            if not self._places:
+                return found
+            with self._open() as file:
+                for key, (begin, _) in self._places.items():
+                    file.seek(begin)
+                    _, _, rest = file.readline().decode(errors="replace").partition(QUESTION)
+                    try:
+                        found.append((key, str(_DECODER.raw_decode(rest)[0])))
+                    except ValueError:
+                        continue  # a damaged line; whoever looks for it by its key is told
+        return found
+
+    def keep(self, made: Record) -> None:
+        """Keep ``made``; a record of the same key is replaced, unless it says the same.
+
+        Raises
+        ------
+        RecordingError
+            The file cannot be written.
+        """
+        with self._thread:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with self._lock():
+                    self._refresh()
+                    before = self.find(made.key)
+                    if before is None and made.key not in self._places:
+                        self._append(made)
+                    elif before is None or not before.same_as(made):
+                        self._replace(made)
+            except OSError as error:
+                raise RecordingError(
+                    f"The recording {self.path} cannot be written: {error.strerror or error}.",
+                    hint="The reply is not lost: `%aeron last` shows it.",
+                ) from None
+
+    def _lock(self) -> BaseFileLock:
+        from filelock import FileLock
+
+        # Not beside the recording, where it would be one more file for git to ignore.
+        name = hashlib.sha256(str(self.path.absolute()).encode()).hexdigest()[:24]
+        return FileLock(
+            Path(tempfile.gettempdir()) / f"aeron-magic-{name}.lock", timeout=LOCK_TIMEOUT
+        )
+
+    def _open(self) -> IO[bytes]:
+        try:
+            return self.path.open("rb")
+        except OSError as error:
+            raise RecordingError(
+                f"The recording {self.path} cannot be read: {error.strerror or error}.",
+                hint="Check the path, and who may read it.",
+            ) from None
+
+    def _append(self, made: Record) -> None:
+        data = (made.line() + "\n").encode()
+        with self.path.open("ab") as file:
+            size = file.tell()
+            if size and not self._ends_a_line(size):
+                data = b"\n" + data  # what a killed writer left unfinished stays a line of its own
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _ends_a_line(self, size: int) -> bool:
+        with self._open() as file:
+            file.seek(size - 1)
+            return file.read(1) == b"\n"
+
+    def _replace(self, made: Record) -> None:
+        number = self._places[made.key][1]
+        path = self.path.resolve()  # a link stays one
+        with (
+            self._open() as old,
+            tempfile.NamedTemporaryFile(
+                "wb", dir=path.parent, prefix=f".{path.name}.", delete=False
+            ) as new,
+        ):
+            for count, line in enumerate(old, 1):
+                new.write((made.line() + "\n").encode() if count == number else line)
+            new.flush()
+            os.fsync(new.fileno())
+        Path(new.name).chmod(path.stat().st_mode)
+        Path(new.name).replace(path)
+
+    def _refresh(self) -> None:
+        """Read where the lines begin, if the file is another than the last time."""
+        try:
+            status = self.path.stat()
+        except FileNotFoundError:
+            self._places, self.damaged, self._stamp = {}, [], None
+            return
+        if not stat.S_ISREG(status.st_mode):
+            raise RecordingError(
+                f"The recording {self.path} cannot be read: it is no file.",
+                hint="Name a file, such as analysis.jsonl.",
+            )
+        stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
+        if stamp == self._stamp:
+            return
+        places: dict[str, tuple[int, int]] = {}
+        damaged: list[int] = []
+        offset, number = 0, 0
+        if self._stamp and self._stamp[0] == stamp[0] and self._stamp[1] < stamp[1]:
+            # It has grown: only what is new has to be looked at.
+            places, damaged, offset, number = self._places, self.damaged, *self._end
+        with self._open() as file:
+            file.seek(offset)
+            for line in file:
+                number += 1
+                if not offset and line.startswith(BOM):  # some editors begin a file with it
+                    offset, line = len(BOM), line[len(BOM) :]
+                key = line[len(BEGINNING) : len(BEGINNING) + KEY_LENGTH]
+                if line.startswith(BEGINNING) and line.rstrip().endswith(b"}"):
+                    places[key.decode(errors="replace")] = (offset, number)
+                elif line.strip():
+                    damaged.append(number)
+                offset += len(line)
+        self._end = (offset, number)
+        self._places, self.damaged, self._stamp = places, damaged, stamp

@@ -1,0 +1,157 @@
+"""To which service questions go: the embedded sandbox, AeronPay or Chatzy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from aeron_magic.client.client import AsyncClient
+from aeron_magic.errors import CredentialsError
+from aeron_magic.session import credentials
+from aeron_magic.session.io_loop import Background
+from aeron_magic.services.settings import Settings, resolve
+from aeron_magic.services.catalog import NAMES
+
+if TYPE_CHECKING:
+    from aeron_magic.recording.recorder import Recorder
+    from aeron_magic.sandbox.server import Sandbox
+
+__all__ = ["Connection", "Connector"]
+
+READING_PACE = 0.012
+"""Seconds between the sandbox's chunks where a person watches: fast, but to be seen."""
+
+SANDBOX_AGENT = "00000000-0000-4000-8000-000000000000"
+
+
+class Connection(NamedTuple):
+    """A service that questions go to."""
+
+    settings: Settings
+    client: AsyncClient
+    sandbox: bool = False
+
+    @property
+    def label(self) -> str:
+        name = NAMES[self.settings.service]
+        return f"the sandbox, playing {name}" if self.sandbox else name
+
+    def refuse(self, question: str, *more: str) -> None:
+        """Refuse a question before anything is kept of it.
+
+        Raises
+        ------
+        ValueRefused
+            It holds a secret.
+        UsageError
+            It, or what goes with it (``more``), holds half a character.
+        """
+        self.settings.refuse_secret(question)
+        try:
+            "".join((question, *more)).encode()
+        except UnicodeEncodeError:
+            from aeron_magic.client.httpx_transport import half_a_character
+
+            raise half_a_character() from None
+
+
+class Connector:
+    """Makes connections, and keeps the one that is in use.
+
+    Parameters
+    ----------
+    background
+        The loop that the clients are used on.
+    timeout, fetch_timeout
+        See :class:`~aeron_magic.services.settings.Settings`; may be changed at any time.
+
+    Attributes
+    ----------
+    recorder
+        Replays and records questions; None where recordings are off.
+    """
+
+    def __init__(self, background: Background, timeout: float, fetch_timeout: float) -> None:
+        self.timeout = timeout
+        self.fetch_timeout = fetch_timeout
+        self.connection: Connection | None = None
+        self.recorder: Recorder | None = None
+        self._background = background
+        self._sandbox: Sandbox | None = None
+
+    def connect_sandbox(self, service: str = "aeronpay") -> Connection:
+        """Start the embedded service if it does not run, and connect to it."""
+        if self._sandbox is None:
+            from aeron_magic.sandbox.faults import Faults
+            from aeron_magic.sandbox.server import Sandbox
+
+            self._sandbox = Sandbox(faults=Faults(pause=READING_PACE)).start()
+        sandbox = self._sandbox
+        if service == "chatzy":
+            settings = self._resolve(
+                "chatzy",
+                base_url=sandbox.chatzy_url,
+                stream_url=sandbox.chatzy_stream_url,
+                chatbot_id=SANDBOX_AGENT,
+            )
+        else:
+            settings = self._resolve(
+                "aeronpay",
+                base_url=sandbox.aeronpay_url,
+                client_id="sandbox",
+                client_secret="sandbox-needs-no-secret",  # noqa: S106 - the sandbox takes any
+            )
+        return self._use(settings, sandbox=True)
+
+    def connect(self, service: str, **options: Any) -> Connection:
+        """Connect to ``service``; options as for :func:`aeron_magic.services.settings.resolve`.
+
+        While recordings are replayed, nothing is sent, and credentials are not needed.
+        """
+        if self.recorder is not None and self.recorder.mode == "replay" and service == "aeronpay":
+            options = {"client_id": "replay", "client_secret": "replay", **options}
+        return self._use(self._resolve(service, **options))
+
+    def connected(self) -> Connection:
+        """The connection; the first question connects to AeronPay if credentials are found.
+
+        Raises
+        ------
+        CredentialsError
+            There are none; the hint names the three ways to get going.
+        """
+        if self.connection is None:
+            replaying = self.recorder is not None and self.recorder.mode == "replay"
+            found = credentials.find("aeronpay")
+            if found is None and not replaying:
+                raise CredentialsError(
+                    "Not connected, and there are no credentials.", hint=credentials.WAYS
+                )
+            return self.connect("aeronpay", **(found or {}))
+        settings = replace(
+            self.connection.settings, timeout=self.timeout, fetch_timeout=self.fetch_timeout
+        )
+        return self._use(settings, self.connection.sandbox)
+
+    def _resolve(self, service: str, **options: Any) -> Settings:
+        return resolve(service, timeout=self.timeout, fetch_timeout=self.fetch_timeout, **options)
+
+    def _use(self, settings: Settings, sandbox: bool = False) -> Connection:
+        """A connection with these settings: the one there is, if they are the same."""
+        before = self.connection
+        if before is None or before.settings != settings:
+            client = AsyncClient(settings=settings)
+            if before is not None:
+                self._background.start(before.client.close())
+            self.connection = before = Connection(settings, client, sandbox)
+        before.client.recorder = self.recorder
+        return before
+
+    def close(self) -> None:
+        """Close the connection and the sandbox."""
+        if self.connection is not None:
+            self._background.run(self.connection.client.close())
+            self.connection = None
+        if self._sandbox is not None:
+            self._sandbox.stop()
+            self._sandbox = None

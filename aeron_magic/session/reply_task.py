@@ -1,0 +1,126 @@
+"""A question under way: read on the background loop, watched from any thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from aeron_magic.client.client import AsyncStream
+from aeron_magic.errors import AeronError
+from aeron_magic.session.io_loop import Background
+from aeron_magic.replies.reply import Draft, Reply
+
+__all__ = ["Running"]
+
+CLOSING = 0.5
+"""Seconds that a cancelled question is given to close its connection."""
+
+
+class Running:
+    """A reply that is coming in.
+
+    Parameters
+    ----------
+    background
+        The loop that reads.
+    stream
+        What it reads.
+
+    Attributes
+    ----------
+    changed
+        Set when there is something new to show; whoever shows it clears it.
+    sent
+        Set when the service has been asked; at the latest, when there is something to show.
+    ended
+        Set when the reply has ended, well or not, and its connection is closed.
+    error
+        Why it is not whole, once it has ended.
+    """
+
+    def __init__(self, background: Background, stream: AsyncStream) -> None:
+        self.changed = threading.Event()
+        self.sent = threading.Event()
+        self.ended = threading.Event()
+        self.error: AeronError | None = None
+        self._stream = stream
+        stream.when_sent(self.sent.set)
+        self._background = background
+        self._followers: list[Callable[[], None]] = []
+        self._begun = False
+        self._future: Future[None] = background.start(self._read())
+        self._future.add_done_callback(self._never_begun)
+
+    @property
+    def draft(self) -> Draft:
+        """The state of the reply; read it from any thread."""
+        return self._stream.draft
+
+    @property
+    def reply(self) -> Reply:
+        """The reply as it stands."""
+        return self._stream.reply
+
+    async def _read(self) -> None:
+        self._begun = True
+        changed = self.changed
+        try:
+            async with self._stream as stream:
+                async for _ in stream:
+                    if not changed.is_set():
+                        self.sent.set()  # a recorded reply is never asked for
+                        changed.set()
+                    for tell in self._followers:
+                        tell()
+        except AeronError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 - the cell must end, and say why
+            self.error = AeronError(
+                f"This should not have happened: {type(error).__name__}.",
+                hint="Please report it, with what `%aeron error` shows.",
+                partial=self.draft.text,
+            )
+            self.error.__cause__ = error
+        finally:
+            self._end()
+            self._tell()
+
+    def _never_begun(self, future: Future[None]) -> None:
+        if not self._begun:
+            self._stream.give_up()
+            self._end()
+            self._background.call(self._tell)
+
+    def _end(self) -> None:
+        self.ended.set()
+        self.sent.set()
+        self.changed.set()
+
+    def _tell(self) -> None:
+        for tell in self._followers:
+            tell()
+
+    def follow(self, tell: Callable[[], None]) -> None:
+        """Have ``tell`` called now, after each piece, and at the end; only on the background loop.
+
+        It is called for every chunk: whoever shows something has to pace itself.
+        """
+        self._followers.append(tell)
+        tell()
+
+    def stop(self) -> None:
+        """Stop reading and close the connection, soon; what came is kept."""
+        self._future.cancel()
+
+    def cancel(self) -> None:
+        """Stop reading and close the connection, now; what came is kept."""
+        self.stop()
+        self.ended.wait(CLOSING)
+
+    def wait(self) -> Reply:
+        """Wait for the end; the reply, or the error."""
+        self.ended.wait()
+        if self.error is not None:
+            raise self.error
+        return self.reply

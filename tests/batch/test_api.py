@@ -1,0 +1,328 @@
+"""``ask_many`` against the sandbox, in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pandas as pd
+import polars as pl
+import pytest
+from observed_cache import Noting
+
+import aeron_magic
+from aeron_magic import Client, Interrupted, UsageError, ValueRefused, ask_many
+from aeron_magic.batch.runner import Batch, Known, Memory, Plan
+from aeron_magic.recording.cassette import Cassette
+from aeron_magic.sandbox import Faults, Refusal, Sandbox
+from aeron_magic.services.settings import Settings
+
+SECRET = "hush-4f1c-hush"
+
+
+@pytest.fixture
+def settings(sandbox: Sandbox) -> Settings:
+    """How to reach the sandbox."""
+    return Settings("aeronpay", sandbox.aeronpay_url, client_id="me", client_secret=SECRET)
+
+
+def asked(sandbox: Sandbox) -> list[str]:
+    """The questions that were asked, in order of arrival."""
+    return [seen.body["user"]["text"] for seen in sandbox.log.of("create-response")]
+
+
+def test_the_package_offers_it() -> None:
+    """By its name."""
+    assert aeron_magic.ask_many is ask_many
+
+
+def test_each_prompt_is_a_conversation_of_its_own(sandbox: Sandbox, settings: Settings) -> None:
+    """The answers stand in the order of the prompts, whichever came first."""
+    result = ask_many([f"Classify: it is {word}" for word in ("good", "bad")], settings=settings)
+    alone = [Client(settings=settings).ask(question).text for question in result.item]
+    assert [reply.text for reply in result.reply] == alone
+    assert alone[0] != alone[1]
+    assert all("context_token" not in seen.body for seen in sandbox.log.of("create-response"))
+    assert (result.seconds > 0).all()
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_a_template_takes_rows_of_a_frame(
+    sandbox: Sandbox, settings: Settings, library: object
+) -> None:
+    """Of pandas and of polars."""
+    frame = library.DataFrame({"text": ["a", "b"], "n": [1, 2]})  # type: ignore[attr-defined]
+    result = ask_many(frame, "Say {{row.text}} {{row.n}}", settings=settings, concurrency=1)
+    assert asked(sandbox) == ["Say a 1", "Say b 2"]
+    assert [item.n for item in result.item] == [1, 2]
+
+
+def test_a_client_says_whom_to_ask(sandbox: Sandbox, settings: Settings) -> None:
+    """Its service and credentials; images and the token go with each question."""
+    with Client(settings=settings) as client:
+        start = client.ask("Hello").context_token
+        ask_many(["x", "y"], client=client, after=start, images=["http://x.org/a.png"])
+    for seen in sandbox.log.of("create-response")[1:]:
+        assert seen.body["context_token"] == start
+        assert seen.body["user"]["images"] == ["http://x.org/a.png"]
+
+
+def test_without_streaming_whole_replies_are_asked_for(
+    sandbox: Sandbox, settings: Settings
+) -> None:
+    """As ``stream=False`` says."""
+    result = ask_many(["x"], settings=settings, stream=False)
+    assert list(result.status) == ["complete"]
+    assert [seen.body["stream"] for seen in sandbox.log.of("create-response")] == [False]
+
+
+def test_at_most_so_many_are_under_way(sandbox: Sandbox, settings: Settings) -> None:
+    """And that many are."""
+    sandbox.faults = Faults(latency=0.05)
+    most = 0
+
+    def count(seen: list[object]) -> bool:
+        nonlocal most
+        most = max(most, sum(not one.done for one in seen))  # type: ignore[attr-defined]
+        return False
+
+    watching = threading.Thread(target=sandbox.log.wait, args=(count, 1.0))
+    watching.start()
+    ask_many([f"q {n}" for n in range(20)], settings=settings, concurrency=5)
+    watching.join()
+    assert most == 5
+
+
+def test_connections_are_kept(sandbox: Sandbox, settings: Settings) -> None:
+    """One for each lane, and not one for each row."""
+    accepted = []
+    server = sandbox._server
+    assert server is not None
+    usual = server.process_request
+    server.process_request = lambda *given: (accepted.append(1), usual(*given))  # type: ignore[assignment]
+    ask_many([f"q {n}" for n in range(30)], settings=settings, concurrency=3)
+    assert len(accepted) == 3
+
+
+def test_one_failed_row_fails_alone(sandbox: Sandbox, settings: Settings) -> None:
+    """Its error says why, without the frames that would keep all else alive."""
+    sandbox.faults = Faults(refuse=(Refusal("create-response", 500),))
+    result = ask_many(["a", "b", "c"], settings=settings, concurrency=1)
+    assert list(result.status) == ["failed", "complete", "complete"]
+    assert result.error[0].status_code == 500
+    assert result.error[0].__traceback__ is None
+
+
+def test_a_cut_row_is_fetched(sandbox: Sandbox, settings: Settings) -> None:
+    """Like any question whose stream is lost."""
+    sandbox.faults = Faults(cut_after=400)
+    assert list(ask_many(["a"], settings=settings).status) == ["recovered"]
+
+
+def test_items_that_are_no_questions_fail_alone(sandbox: Sandbox, settings: Settings) -> None:
+    """An empty text, a missing value; if all are like that, nothing is sent and it is an error."""
+    result = ask_many(["a", "", None], settings=settings)
+    assert list(result.status) == ["complete", "failed", "failed"]
+    assert len(asked(sandbox)) == 1
+    with pytest.raises(UsageError, match="no question"):
+        ask_many([1, 2], settings=settings)
+    with pytest.raises(ValueRefused, match="txet"):
+        ask_many([{"text": 1}], "{{row.txet}}", settings=settings)
+    assert len(asked(sandbox)) == 1
+
+
+def test_no_secret_is_sent_in_a_row(sandbox: Sandbox, settings: Settings) -> None:
+    """The row is refused, the others are asked."""
+    result = ask_many(["fine", f"my {SECRET}"], "Say {{row}}", settings=settings)
+    assert list(result.status) == ["complete", "failed"]
+    assert SECRET not in str(result.error[1])
+
+
+def test_the_rate_holds(sandbox: Sandbox, settings: Settings) -> None:
+    """Eleven requests at 20 a second take half a second, however many could be under way."""
+    began = time.monotonic()
+    ask_many([f"q {n}" for n in range(11)], settings=settings, concurrency=11, rate=20)
+    assert 0.5 <= time.monotonic() - began < 3
+
+
+def test_retry_after_of_one_row_holds_all(sandbox: Sandbox, settings: Settings) -> None:
+    """While one waits as the service asked, no other sends anything."""
+    sandbox.faults = Faults(
+        latency=0.02, refuse=(Refusal("create-response", 429, retry_after="1"),)
+    )
+    times: list[float] = []
+    seen_before = 0
+
+    def note(seen: list[object]) -> bool:
+        nonlocal seen_before
+        times.extend([time.monotonic()] * (len(seen) - seen_before))
+        seen_before = len(seen)
+        return False
+
+    watching = threading.Thread(target=sandbox.log.wait, args=(note, 2.5))
+    watching.start()
+    result = ask_many([f"q {n}" for n in range(12)], settings=settings, concurrency=2)
+    watching.join()
+    assert list(result.status) == ["complete"] * 12
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert sum(gap > 0.8 for gap in gaps) == 1
+    assert times[1] - times[0] < 0.8  # the two that were under way at once
+    assert len(times) == 13
+
+
+def test_a_busy_service_fails_nobody_who_can_wait(sandbox: Sandbox, settings: Settings) -> None:
+    """A row that was refused with all its attempts comes again after the others."""
+    refused = Refusal("create-response", 429, times=5, retry_after="0")
+    sandbox.faults = Faults(refuse=(refused,))
+    result = ask_many(["a", "b"], settings=settings, concurrency=1)
+    assert list(result.status) == ["complete", "complete"]
+
+
+def test_it_runs_inside_a_running_loop(sandbox: Sandbox, settings: Settings) -> None:
+    """As in a notebook's cell."""
+
+    async def cell() -> list[str]:
+        return list(ask_many(["a"], settings=settings).status)
+
+    assert asyncio.run(cell()) == ["complete"]
+
+
+def test_a_checkpoint_asks_once(sandbox: Sandbox, settings: Settings, tmp_path: Path) -> None:
+    """What FILE holds is replayed; the same question is asked once for all its rows."""
+    file = tmp_path / "labels.jsonl"
+    prompts = ["a", "b", "a", "c", "b"]
+    first = ask_many(prompts, settings=settings, checkpoint=file)
+    assert sorted(asked(sandbox)) == ["a", "b", "c"]
+    assert len(Cassette(file)) == 3
+    before = file.read_bytes()
+    again = ask_many([*prompts, "d"], settings=settings, checkpoint=file)
+    assert sorted(asked(sandbox)) == ["a", "b", "c", "d"]
+    assert [reply.text for reply in again.reply][:5] == [reply.text for reply in first.reply]
+    assert file.read_bytes().startswith(before)
+    assert SECRET.encode() not in file.read_bytes()
+
+
+def test_rows_that_failed_are_asked_again_by_a_checkpoint(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path
+) -> None:
+    """And replace what was recorded of them."""
+    sandbox.faults = Faults(refuse=(Refusal("create-response", 500),))
+    file = tmp_path / "labels.jsonl"
+    first = ask_many(["a", "b"], settings=settings, checkpoint=file, concurrency=1)
+    assert list(first.status) == ["failed", "complete"]
+    assert list(ask_many(["a", "b"], settings=settings, checkpoint=file).status) == ["complete"] * 2
+    assert asked(sandbox) == ["a", "b", "a"]
+
+
+def interrupt_when(come: Callable[[], bool]) -> threading.Thread:
+    """Press Ctrl-C when the time has come."""
+
+    def press() -> None:
+        assert come()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=press)
+    thread.start()
+    return thread
+
+
+def test_an_interrupt_keeps_what_is_done(sandbox: Sandbox, settings: Settings) -> None:
+    """It comes at once; its result has every row, with what became of it."""
+    sandbox.faults = Faults(say="one two three")
+    plan = Plan(settings, concurrency=2)
+    memory = Noting()
+    Batch(plan, ["a"], memory).run()
+    sandbox.misbehave(stall_after=300, stall_times=9)
+    pressing = interrupt_when(lambda: memory.wait(3))
+    batch = Batch(plan, ["a", "b", "c", "d"], memory)
+    began = time.monotonic()
+    with pytest.raises(Interrupted, match="1 of 4 rows"):
+        batch.run()
+    pressing.join()
+    assert time.monotonic() - began < 3
+    kept = [one.reply.status if one and one.reply else None for one in batch.outcomes]
+    assert kept == ["complete", "interrupted", "interrupted", None]
+    # What is known: one answer, and two tokens, by which the next run fetches.
+    assert [known.token is not None for known in memory.values()] == [False, True, True]
+    sandbox.faults = Faults(say="one two three")
+    Batch(plan, ["a", "b", "c", "d"], memory).run()
+    assert sorted(asked(sandbox)) == ["a", "b", "c", "d"]
+    assert all(known.outcome is not None for known in memory.values())
+
+
+def test_an_interrupt_of_ask_many_has_the_result(sandbox: Sandbox, settings: Settings) -> None:
+    """As a DataFrame, like the one that would have been returned."""
+    sandbox.faults = Faults(stall_after=300, stall_times=9)
+    pressing = interrupt_when(
+        lambda: sandbox.log.wait(lambda seen: [one.bytes_sent for one in seen] == [300])
+    )
+    with pytest.raises(Interrupted) as caught:
+        ask_many(["a", "b"], settings=settings, concurrency=1)
+    pressing.join()
+    assert list(caught.value.result.status) == ["interrupted", "not asked"]
+
+
+def test_a_token_that_leads_nowhere_is_forgotten(sandbox: Sandbox, settings: Settings) -> None:
+    """The run after asks anew."""
+    memory: Memory = {("a", 0): Known(token="apay_nothing")}
+    plan = Plan(settings)
+    failed = Batch(plan, ["a"], memory)
+    failed.run()
+    assert failed.outcomes[0] is not None
+    assert failed.outcomes[0].error is not None
+    assert (asked(sandbox), memory) == ([], {})
+    Batch(plan, ["a"], memory).run()
+    assert asked(sandbox) == ["a"]
+
+
+def test_nothing_to_ask_is_no_error(settings: Settings) -> None:
+    """No items, no rows."""
+    assert len(ask_many([], settings=settings)) == 0
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"concurrency": 0},
+        {"concurrency": 1.5},
+        {"rate": 0},
+        {"rate": -1},
+        {"workers": 0},
+        {"executor": 5},
+    ],
+)
+def test_how_to_ask_is_checked(settings: Settings, wrong: dict[str, float]) -> None:
+    """Before anything is sent."""
+    with pytest.raises(UsageError, match="is "):
+        ask_many(["a"], settings=settings, **wrong)  # type: ignore[arg-type]
+
+
+def test_progress_goes_to_the_error_stream_and_only_if_wanted(
+    settings: Settings, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without a terminal nothing is printed."""
+    ask_many(["a"], settings=settings)
+    assert capsys.readouterr() == ("", "")
+    ask_many(["a", "b"], settings=settings, progress=True)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "2/2" in captured.err
+
+
+def test_chatzy_is_asked_the_same_way(sandbox: Sandbox) -> None:
+    """Each row in a conversation of its own."""
+    settings = Settings(
+        "chatzy",
+        sandbox.chatzy_url,
+        sandbox.chatzy_stream_url,
+        chatbot_id="725e1f05-6142-467e-bdec-47862d50da79",
+    )
+    result = ask_many(["What is a token?", "What is a turn?"], settings=settings)
+    assert list(result.status) == ["complete"] * 2
+    assert len({reply.context_token for reply in result.reply}) == 2

@@ -1,0 +1,104 @@
+"""Items of lists, Series and DataFrames, and the DataFrame of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from fresh_process import printed
+
+from aeron_magic.batch.items import DataFrameRow, Row, items_of, result_of
+from aeron_magic.errors import FailedReply, UsageError
+from aeron_magic.prompts.interpolation import insert
+from aeron_magic.replies.reply import Reply
+
+LISTS: dict[str, Callable[[], Any]] = {
+    "list": lambda: ["a", "b"],
+    "tuple": lambda: ("a", "b"),
+    "generator": lambda: (letter for letter in "ab"),
+    "dictionary's values": lambda: {1: "a", 2: "b"}.values(),
+    "numpy array": lambda: np.array(["a", "b"]),
+    "pandas Series": lambda: pd.Series(["a", "b"], index=[5, 6]),
+    "pandas Index": lambda: pd.Index(["a", "b"]),
+    "polars Series": lambda: pl.Series(["a", "b"]),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_items_are_what_they_hold(kind: str) -> None:
+    """Whatever holds the items."""
+    assert list(items_of(LISTS[kind]()).values) == ["a", "b"]
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_rows_of_a_frame_have_columns(library: Any) -> None:
+    """By attribute and by key, whatever the name, and as JSON."""
+    frame = library.DataFrame({"text": ["x", "y"], "items": [1, 2], "two words": [3, 4]})
+    first, second = items_of(frame).values
+    assert (first.text, first["text"], second.items, second["two words"]) == ("x", "x", 2, 4)
+    question = insert('{{row.text}} {{row.items}} {{row["two words"]}} {{row}}', {"row": first})
+    assert question == 'x 1 3 {"text": "x", "items": 1, "two words": 3}'
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("one text", "One str is no list"),
+        ({"a": 1}, "One dict is no list"),
+        (5, "what is of type int"),
+        (pl.LazyFrame({"a": [1]}), r"what is of type LazyFrame"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "cannot be read"),
+    ],
+)
+def test_what_has_no_items_is_refused(source: Any, said: str) -> None:
+    """With a hint about what to give instead."""
+    with pytest.raises(UsageError, match=said) as caught:
+        items_of(source)
+    assert caught.value.hint
+
+
+def test_the_result_has_the_index_of_the_items() -> None:
+    """So that it can be joined to the frame that the items came from."""
+    frame = pd.DataFrame({"text": ["x", "y"]}, index=["r1", "r2"])
+    items = items_of(frame)
+    result = result_of([Row(item) for item in items.values], items.index)
+    assert list(frame.join(result[["status"]]).status) == ["not asked"] * 2
+
+
+def test_the_result_holds_replies_and_errors() -> None:
+    """Replies as such, so that their JSON can be read; None where there is no error."""
+    error = FailedReply("no")
+    rows = [
+        Row("a", Reply('{"n": 1}'), "complete", None, 1.5),
+        Row("b", Reply(""), "failed", error, 0.5),
+    ]
+    result = result_of(rows)
+    assert list(result.columns) == ["item", "reply", "status", "error", "seconds"]
+    assert result.reply[0].json() == {"n": 1}
+    assert list(result.error) == [None, error]
+    assert result.seconds.sum() == 2.0
+
+
+def test_no_items_give_an_empty_frame() -> None:
+    """With all its columns."""
+    assert list(result_of([]).columns) == ["item", "reply", "status", "error", "seconds"]
+
+
+def test_without_pandas_the_result_is_a_list() -> None:
+    """Of rows with the same fields."""
+    code = (
+        "import sys; sys.modules['pandas'] = None\n"
+        "from aeron_magic.batch.items import Row, result_of\n"
+        "print(result_of([Row('x')]))"
+    )
+    assert printed(code).startswith("[Row(item='x', reply=None, status='not asked', error=None")
+
+
+def test_cells_are_compared_by_their_values() -> None:
+    """Like the dictionaries that they are made of."""
+    assert DataFrameRow({"a": 1}) == DataFrameRow({"a": 1}) != DataFrameRow({"a": 2})
+    assert (len(DataFrameRow({"a": 1})), list(DataFrameRow({"a": 1}))) == (1, ["a"])

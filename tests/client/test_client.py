@@ -1,0 +1,696 @@
+"""Both clients against the embedded sandbox: each test is run for the plain and the async one."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from aeron_magic import AeronError, AsyncClient, AsyncStream, Client, Message, Reply, Stream
+from aeron_magic.client.aiohttp_transport import ManyWire
+from aeron_magic.errors import (
+    AuthenticationError,
+    FailedReply,
+    IncompleteReply,
+    Interrupted,
+    RateLimited,
+    ServiceError,
+    TokenError,
+    UnexpectedAnswer,
+    Unreachable,
+    UsageError,
+)
+from aeron_magic.sandbox import Faults, Refusal, Sandbox
+from aeron_magic.services.aeronpay import Service
+from aeron_magic.client.httpx_transport import AsyncWire
+
+WORDS = "one two three four five six seven eight nine ten"
+KINDS = ("sync", "async", "many")
+
+
+class ManyClient(AsyncClient):
+    """The async one, on the wire that batches use."""
+
+    def _connect(self, addresses: tuple[str, ...], timeout: float) -> AsyncWire:
+        return ManyWire(addresses, timeout)
+
+
+CLIENTS: dict[str, type[Client | AsyncClient]] = {
+    "sync": Client,
+    "async": AsyncClient,
+    "many": ManyClient,
+}
+
+
+class Face:
+    """One way of calling, for both clients."""
+
+    def __init__(self, kind: str, base_url: str, **options: Any) -> None:
+        self.runner = asyncio.Runner()
+        options = {"client_id": "me", "client_secret": "s3cr3t-0815", "timeout": 5.0, **options}
+        self.client: Client | AsyncClient = CLIENTS[kind](base_url=base_url, **options)
+
+    def _done(self, value: Any) -> Any:
+        return self.runner.run(value) if asyncio.iscoroutine(value) else value
+
+    def ask(self, *args: Any, **options: Any) -> Reply:
+        reply: Reply = self._done(self.client.ask(*args, **options))
+        return reply
+
+    def fetch(self, *args: Any, **options: Any) -> Reply:
+        reply: Reply = self._done(self.client.fetch(*args, **options))
+        return reply
+
+    def history(self, *args: Any) -> list[Message]:
+        messages: list[Message] = self._done(self.client.history(*args))
+        return messages
+
+    def pieces(self, text: str, most: int | None = None, **options: Any) -> tuple[list[str], Reply]:
+        """At most so many pieces, then the stream is left; what had come, and the reply."""
+        stream = self.client.stream(text, **options)
+        if isinstance(stream, Stream):
+            found = []
+            with stream:
+                for piece in stream:
+                    found.append(piece)
+                    if len(found) == most:
+                        break
+            return found, stream.reply
+        return self.runner.run(self._apieces(stream, most))
+
+    async def _apieces(self, stream: AsyncStream, most: int | None) -> tuple[list[str], Reply]:
+        found = []
+        async with stream:
+            async for piece in stream:
+                found.append(piece)
+                if len(found) == most:
+                    break
+        return found, stream.reply
+
+    def close(self) -> None:
+        self._done(self.client.close())
+        self.runner.close()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Sandbox]:
+    """One for all the tests of this file: starting and stopping would take longer than they do."""
+    with Sandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def sandbox(server: Sandbox) -> Sandbox:
+    """Behaves well, and has seen nothing."""
+    server.faults = Faults()
+    server.log.clear()
+    return server
+
+
+@pytest.fixture(params=KINDS)
+def make(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Callable[..., Face]]:
+    """Makes clients of one kind, on the sandbox if nothing else is said."""
+    made: list[Face] = []
+
+    def new(base_url: str = sandbox.aeronpay_url, **options: Any) -> Face:
+        made.append(Face(request.param, base_url, **options))
+        return made[-1]
+
+    yield new
+    for face in made:
+        face.close()
+
+
+@pytest.fixture
+def face(make: Callable[..., Face]) -> Face:
+    return make()
+
+
+def create_count(sandbox: Sandbox) -> int:
+    return len(sandbox.log.of("create-response"))
+
+
+def left(sandbox: Sandbox, index: int = 0) -> bool:
+    """Whether the sandbox saw, within a second, that the client was gone."""
+    return sandbox.log.wait(lambda seen: seen[index].closed_by_client, 1.0)
+
+
+# Whole replies.
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_question_is_answered(face: Face, sandbox: Sandbox, stream: bool) -> None:
+    """Streamed or at once, with all that is known of it."""
+    sandbox.misbehave(say=WORDS)
+    reply = face.ask("Well?", stream=stream)
+    assert (reply.text, reply.status, reply.service) == (WORDS, "complete", "aeronpay")
+    assert str(reply.context_token).startswith("apay_")
+    assert reply.parent_context_token is None
+    assert reply.msg_id.startswith("msg_")
+    assert reply.first_chunk_seconds is not None
+    assert 0 < reply.first_chunk_seconds <= reply.seconds
+    assert sandbox.log[0].body["stream"] is stream
+
+
+def test_pieces_come_as_they_are_made(face: Face, sandbox: Sandbox) -> None:
+    """In order, and together they are the reply; those that wait for a busy reader come as one."""
+    sandbox.misbehave(say=WORDS, pause=0.005)
+    pieces, reply = face.pieces("Well?")
+    assert 1 < len(pieces) <= 10
+    assert "".join(pieces) == reply.text == WORDS
+
+
+@pytest.mark.parametrize("order", ["swapped", "repeated", "gap"])
+def test_pieces_are_in_order_whatever_the_stream_does(
+    face: Face, sandbox: Sandbox, order: str
+) -> None:
+    """Swapped, repeated or missing chunks: what is printed is the reply."""
+    sandbox.misbehave(say=WORDS, order=order)
+    pieces, reply = face.pieces("Well?")
+    assert "".join(pieces) == reply.text == WORDS
+
+
+@pytest.mark.parametrize("rule", ["new", "same"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_conversation_goes_on_by_either_rule_for_tokens(kind: str, rule: Any) -> None:
+    """A token for each reply, or one for the conversation."""
+    with Sandbox(token_rule=rule) as sandbox:
+        face = Face(kind, sandbox.aeronpay_url)
+        token = None
+        for text in ("a", "b", "c"):
+            token = face.ask(text, context_token=token).context_token
+        asked = [message.text for message in face.history(token) if message.role == "user"]
+        face.close()
+    assert asked[-1] == "c"
+    assert [seen.body.get("context_token") is None for seen in sandbox.log][:3] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_a_service_without_tokens_leaves_the_sent_one(face: Face, sandbox: Sandbox) -> None:
+    """The conversation goes on with it."""
+    token = face.ask("a").context_token
+    sandbox.misbehave(tokens=False)
+    assert face.ask("b", context_token=token).context_token == token
+    assert face.ask("c").context_token is None
+
+
+def test_history_has_the_order_that_was_asked_for(face: Face) -> None:
+    """Oldest first unless said otherwise; the newest answer is left out by the service."""
+    token = face.ask("b", face.ask("a").context_token).context_token
+    forth = [(message.role, message.text) for message in face.history(token)]
+    assert [role for role, _ in forth] == ["user", "assistant", "user"]
+    assert [text for role, text in forth if role == "user"] == ["a", "b"]
+    back = [(message.role, message.text) for message in face.history(token, "desc")]
+    assert back == forth[::-1]
+
+
+def test_images_are_sent(face: Face, sandbox: Sandbox) -> None:
+    """In their order."""
+    urls = ["https://a.test/1.png", "http://a.test/2.png?a=b"]
+    face.ask("Well?", images=urls)
+    face.ask("Well?", images=urls[0])
+    assert [seen.body["user"]["images"] for seen in sandbox.log] == [urls, urls[:1]]
+
+
+@pytest.mark.parametrize(
+    "framing", ["sse", "sse-event", "sse-multiline", "ndjson", "json", "pretty", "object"]
+)
+@pytest.mark.parametrize("line_end", ["lf", "crlf", "cr"])
+def test_every_framing_is_read(face: Face, sandbox: Sandbox, framing: str, line_end: str) -> None:
+    """With loose types, unknown events, a byte-order mark and reads of one byte."""
+    sandbox.misbehave(
+        say="naïve पैसा 💸",
+        framing=framing,
+        line_end=line_end if framing.startswith("sse") else "lf",
+        bom=True,
+        extra=True,
+        number_codes=True,
+        system_empty="null",
+        write_size=7,
+    )
+    assert face.ask("Well?").text == "naïve पैसा 💸"
+
+
+# Cut streams.
+
+
+def cut_at(face: Face, sandbox: Sandbox, cut: int) -> Reply | IncompleteReply:
+    """What becomes of a reply that is cut after so many bytes."""
+    sandbox.log.clear()
+    how = ("reset", "close", "end")[cut % 3]
+    sandbox.misbehave(cut_after=cut, cut_times=1, cut_how=how)
+    try:
+        return face.ask("Well?")
+    except IncompleteReply as error:
+        return error
+
+
+def test_a_reply_cut_at_every_byte_is_recovered_or_in_doubt(face: Face, sandbox: Sandbox) -> None:
+    """Over a real line: the right text and status, and exactly one question in the log.
+
+    The two clients take every other byte each: what they share was cut everywhere without a line.
+    """
+    sandbox.misbehave(say="Cut", chunk_size=4)
+    face.ask("Well?")
+    assert sandbox.log.wait(lambda log: log[-1].done)
+    length = sandbox.log[-1].bytes_sent
+    found = []
+    for cut in range(isinstance(face.client, AsyncClient), length, 2):
+        outcome = cut_at(face, sandbox, cut)
+        assert create_count(sandbox) == 1
+        if isinstance(outcome, IncompleteReply):
+            assert "may have been accepted" in str(outcome)
+            assert outcome.context_token is None
+            assert len(sandbox.log) == 1
+            found.append("in doubt")
+        else:
+            assert outcome.text == "Cut"
+            assert str(outcome.context_token).startswith("apay_")
+            assert len(sandbox.log) == 2
+            found.append(outcome.status)
+    assert list(dict.fromkeys(found)) == ["in doubt", "recovered"]
+    assert found == sorted(found)  # never in doubt again, once the token is known
+    assert found.count("recovered") > len(found) / 2
+
+
+def test_a_stall_is_a_loss_and_the_reply_is_fetched(
+    make: Callable[..., Face], sandbox: Sandbox
+) -> None:
+    """The idle limit counts silence; the stalled connection is closed."""
+    sandbox.misbehave(say=WORDS, stall_after=900)
+    reply = make(timeout=0.2).ask("Well?")
+    assert (reply.text, reply.status) == (WORDS, "recovered")
+    assert 0.2 <= reply.seconds < 2
+    assert left(sandbox)
+
+
+def test_a_slow_reply_is_no_stall(make: Callable[..., Face], sandbox: Sandbox) -> None:
+    """It may take longer than the limit, as long as it is never silent for so long."""
+    sandbox.misbehave(say=WORDS, pause=0.06)
+    reply = make(timeout=0.3).ask("Well?")
+    assert reply.status == "complete"
+    assert reply.seconds > 0.5
+
+
+def test_a_comment_counts_as_life(make: Callable[..., Face], sandbox: Sandbox) -> None:
+    """Nothing else came for longer than the limit."""
+    sandbox.misbehave(
+        say=WORDS, stall_after=900, stall_how="comments", comment_every=0.05, stall_seconds=0.7
+    )
+    reply = make(timeout=0.3).ask("Well?")
+    assert reply.status == "complete"
+    assert reply.seconds > 0.7
+
+
+def test_a_questions_own_limit_counts_for_it(face: Face, sandbox: Sandbox) -> None:
+    """`timeout` of the call, where the client's is longer."""
+    sandbox.misbehave(say=WORDS, stall_after=900)
+    _, reply = face.pieces("Well?", timeout=0.15)
+    assert reply.status == "recovered"
+    assert reply.seconds < 2
+
+
+def test_a_reply_that_is_cut_and_not_ready_is_waited_for(face: Face, sandbox: Sandbox) -> None:
+    """And says that it was recovered."""
+    sandbox.misbehave(say=WORDS, cut_after=900, processing_fetches=1)
+    assert face.ask("Well?").status == "recovered"
+    assert len(sandbox.log.of("fetch-response")) == 2
+
+
+def test_a_reply_that_cannot_be_recovered_keeps_what_came(
+    make: Callable[..., Face], sandbox: Sandbox
+) -> None:
+    """In the exception and in the stream's reply, with the token by which to ask later."""
+    sandbox.misbehave(say=WORDS, cut_after=900, processing_fetches=1000)
+    with pytest.raises(IncompleteReply, match="processing") as caught:
+        make(fetch_timeout=0.3).ask("Well?")
+    assert caught.value.partial
+    assert WORDS.startswith(caught.value.partial)
+    assert str(caught.value.context_token) in caught.value.hint
+    assert create_count(sandbox) == 1
+
+
+def test_waiting_ends_in_time_though_the_service_is_silent(
+    make: Callable[..., Face], sandbox: Sandbox
+) -> None:
+    """`fetch_timeout` is the time in all, the requests' own silence included."""
+    face = make(fetch_timeout=1.0, timeout=30.0)
+    token = face.ask("Well?").context_token
+    sandbox.misbehave(latency=30.0)
+    began = time.monotonic()
+    with pytest.raises(AeronError):
+        face.fetch(token)
+    assert time.monotonic() - began < 3
+
+
+# Fetching.
+
+
+def test_a_reply_can_be_fetched(face: Face) -> None:
+    """It is the one that came."""
+    reply = face.ask("Well?")
+    again = face.fetch(reply.context_token)
+    assert (again.text, again.status, again.msg_id) == (reply.text, "complete", reply.msg_id)
+
+
+def test_a_fetch_may_not_wait(face: Face, sandbox: Sandbox) -> None:
+    """The reply is processing then."""
+    token = face.ask("Well?").context_token
+    sandbox.misbehave(processing_fetches=5)
+    assert face.fetch(token, wait=False).status == "processing"
+
+
+# Refusals.
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kind"),
+    [
+        (Refusal(status=401), AuthenticationError),
+        (Refusal(status=403), AuthenticationError),
+        (Refusal(status=403, page="html"), AuthenticationError),
+        (Refusal(status=500), ServiceError),
+        (Refusal(status=502, page="html"), ServiceError),
+        (Refusal(status=503, page="empty"), ServiceError),
+        (Refusal(status=400), ServiceError),
+        (Refusal(status=200), ServiceError),
+        (Refusal(status=200, page="html"), UnexpectedAnswer),
+        (Refusal(status=404, page="html"), UnexpectedAnswer),
+        (Refusal(status=302, page="redirect"), UnexpectedAnswer),
+        (Refusal(status=307, page="redirect"), UnexpectedAnswer),
+        (Refusal(status=200, page="empty"), IncompleteReply),
+        (Refusal(page="drop"), IncompleteReply),
+        (Refusal(status=500, accepted=True), ServiceError),
+    ],
+    ids=lambda value: f"{value.status}-{value.page}" if isinstance(value, Refusal) else "",
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_refused_question_has_its_exception_and_is_not_repeated(
+    face: Face, sandbox: Sandbox, refusal: Refusal, kind: type[AeronError], stream: bool
+) -> None:
+    """With a remedy; and the next question works."""
+    sandbox.misbehave(refuse=[refusal])
+    with pytest.raises(AeronError) as caught:
+        face.ask("Well?", stream=stream)
+    assert type(caught.value) is kind
+    assert caught.value.hint
+    assert len(sandbox.log) == 1
+    assert face.ask("Well?").status == "complete"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [Refusal(status=429, retry_after="0"), Refusal(status=503, retry_after="0")],
+    ids=["429", "503"],
+)
+def test_a_question_that_was_not_accepted_is_repeated(
+    face: Face, sandbox: Sandbox, refusal: Refusal
+) -> None:
+    """With a reference id of its own."""
+    sandbox.misbehave(refuse=[refusal])
+    assert face.ask("Well?").status == "complete"
+    ids = [seen.body["client_referenceId"] for seen in sandbox.log]
+    assert len(set(ids)) == len(ids) == 2
+
+
+def test_too_many_requests_for_long_are_told(face: Face, sandbox: Sandbox) -> None:
+    """Not waited for."""
+    sandbox.misbehave(refuse=[Refusal(status=429, retry_after="3600", times=9)])
+    with pytest.raises(RateLimited, match="3600"):
+        face.ask("Well?")
+    assert len(sandbox.log) == 1
+
+
+def test_an_unknown_token_is_told(face: Face, sandbox: Sandbox) -> None:
+    """By every call that takes one."""
+    for call in (face.fetch, face.history, lambda token: face.ask("Well?", token)):
+        with pytest.raises(TokenError) as caught:
+            call("apay_unknown")
+        assert caught.value.service_message == "Invalid context token."
+        assert "-n" in caught.value.hint
+    assert len(sandbox.log) == 3
+
+
+def test_an_expired_token_is_told(face: Face, sandbox: Sandbox) -> None:
+    """The same way."""
+    token = face.ask("Well?").context_token
+    sandbox.misbehave(expired=[token])
+    with pytest.raises(TokenError):
+        face.ask("And?", token)
+
+
+@pytest.mark.parametrize("generation", ["fails", "fails-with-event"])
+def test_a_reply_that_fails_keeps_what_came(face: Face, sandbox: Sandbox, generation: str) -> None:
+    """Whether the stream or fetch-response says so."""
+    sandbox.misbehave(say=WORDS, generation=generation)
+    with pytest.raises(FailedReply) as caught:
+        face.ask("Well?")
+    assert caught.value.partial == "one two three four five"
+    assert caught.value.context_token
+    assert create_count(sandbox) == 1
+
+
+def test_an_unreachable_host_is_told(make: Callable[..., Face]) -> None:
+    """With its address, after a few attempts."""
+    with Sandbox() as gone:
+        address = gone.aeronpay_url
+    face = make(address)
+    face.client.service = Service(face.client.settings, chance=lambda: 0.0)
+    with pytest.raises(Unreachable) as caught:
+        face.ask("Well?")
+    assert address in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        (("",), {}),
+        ((" \n",), {}),
+        ((None,), {}),
+        (("Well?",), {"images": ["ftp://a.test/1.png"]}),
+        (("Well?",), {"images": ["https://"]}),
+        (("Well?",), {"images": ["https://a.test/1 2.png"]}),
+        (("Well?",), {"images": ["data:image/png;base64,AAAA"]}),
+        (("Well?",), {"images": [None]}),
+        (("Well?",), {"context_token": 7}),
+        (("Well?",), {"context_token": " "}),
+        (("half a \ud83d",), {}),
+    ],
+    ids=str,
+)
+def test_a_bad_question_is_not_sent(
+    face: Face, sandbox: Sandbox, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    """It is told what is wrong with it."""
+    with pytest.raises(UsageError) as caught:
+        face.ask(*arguments, **options)
+    assert caught.value.hint
+    assert len(sandbox.log) == 0
+
+
+@pytest.mark.parametrize("token", [None, "", "  ", 7])
+def test_a_bad_token_is_not_sent(face: Face, sandbox: Sandbox, token: Any) -> None:
+    """Null is never sent."""
+    for call in (face.fetch, face.history):
+        with pytest.raises(UsageError):
+            call(token)
+    assert len(sandbox.log) == 0
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
+def test_a_bad_limit_is_refused(face: Face, sandbox: Sandbox, timeout: float) -> None:
+    """As it is for the client."""
+    with pytest.raises(UsageError):
+        face.client.stream("Well?", timeout=timeout)
+    assert len(sandbox.log) == 0
+
+
+def test_null_is_never_sent(face: Face, sandbox: Sandbox) -> None:
+    """In no body of any call."""
+    token = face.ask("Well?", context_token=None, images=()).context_token
+    face.fetch(token)
+    face.history(token)
+    assert [body for body in (seen.body for seen in sandbox.log) if None in body.values()] == []
+    assert len({seen.body["client_referenceId"] for seen in sandbox.log}) == 3
+
+
+# Left, interrupted, cancelled.
+
+
+def test_a_stream_that_is_left_closes_its_connection(face: Face, sandbox: Sandbox) -> None:
+    """At once; what had come is kept, and the next question works."""
+    sandbox.misbehave(say=WORDS, stall_after=900)
+    pieces, reply = face.pieces("Well?", most=1)
+    assert (len(pieces), reply.status) == (1, "interrupted")
+    assert reply.text == pieces[0]
+    assert WORDS.startswith(reply.text)
+    assert left(sandbox)
+    sandbox.misbehave(stall_after=None)
+    assert face.ask("Well?").status == "complete"
+    assert create_count(sandbox) == 2
+
+
+def test_a_stream_that_is_never_read_sends_nothing(face: Face, sandbox: Sandbox) -> None:
+    """It begins with the first piece."""
+    stream = face.client.stream("Well?")
+    if isinstance(stream, Stream):
+        stream.close()
+    else:
+        face.runner.run(stream.close())
+    assert stream.reply.status == "interrupted"
+    assert len(sandbox.log) == 0
+
+
+def test_a_stream_that_is_dropped_closes_its_connection(sandbox: Sandbox) -> None:
+    """Also where nobody closed it."""
+    sandbox.misbehave(say=WORDS, stall_after=900)
+    with Client(base_url=sandbox.aeronpay_url, client_id="a", client_secret="b") as client:
+        next(iter(client.stream("Well?")))
+        gc.collect()
+        assert left(sandbox)
+
+
+def test_an_async_stream_that_is_dropped_closes_its_connection(sandbox: Sandbox) -> None:
+    """As soon as the loop gets round to it."""
+    sandbox.misbehave(say=WORDS, stall_after=900)
+
+    async def drop() -> bool:
+        options = {"client_id": "a", "client_secret": "b"}
+        async with AsyncClient(base_url=sandbox.aeronpay_url, **options) as client:
+            async for _ in client.stream("Well?"):
+                break
+            gc.collect()
+            return await asyncio.to_thread(left, sandbox)
+
+    assert asyncio.run(drop())
+
+
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the first loop's connection
+def test_an_async_client_is_used_by_one_loop_after_another(sandbox: Sandbox) -> None:
+    """As by each ``asyncio.run`` of a script: the second found the first one's connection."""
+    client = AsyncClient(base_url=sandbox.aeronpay_url, client_id="a", client_secret="b")
+    for question in ("One?", "Two?"):
+        assert asyncio.run(client.ask(question)).whole
+    asyncio.run(client.close())
+    gc.collect()
+
+
+def stalled(sandbox: Sandbox) -> bool:
+    return sandbox.log.wait(lambda seen: bool(seen) and seen[-1].bytes_sent == 900)
+
+
+def test_a_cancelled_stream_closes_its_connection(sandbox: Sandbox) -> None:
+    """At once, though it was waiting in silence; what had come is kept."""
+    sandbox.misbehave(say=WORDS, stall_after=900)
+
+    async def cancel() -> tuple[AsyncStream, float]:
+        options = {"client_id": "a", "client_secret": "b"}
+        async with AsyncClient(base_url=sandbox.aeronpay_url, **options) as client:
+            stream = client.stream("Well?")
+            task = asyncio.create_task(stream.finish())
+            assert await asyncio.to_thread(stalled, sandbox)
+            while not stream.draft.pieces:
+                await asyncio.sleep(0)
+            began = time.monotonic()
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert await asyncio.to_thread(left, sandbox)
+            return stream, time.monotonic() - began
+
+    stream, seconds = asyncio.run(cancel())
+    assert seconds < 0.5
+    assert stream.reply.status == "interrupted"
+    assert stream.reply.text.startswith("one")
+
+
+def test_an_interrupt_is_told_with_what_came(sandbox: Sandbox) -> None:
+    """Ctrl-C while the stream is silent: an exception that is a KeyboardInterrupt too."""
+    sandbox.misbehave(say=WORDS, stall_after=900)
+
+    def press() -> None:
+        if stalled(sandbox):
+            time.sleep(0.05)  # the main thread is to be in its read
+            os.kill(os.getpid(), signal.SIGINT)
+
+    pressing = threading.Thread(target=press)
+    with Client(base_url=sandbox.aeronpay_url, client_id="a", client_secret="b") as client:
+        pressing.start()
+        stream = client.stream("Well?")
+        with pytest.raises(Interrupted) as caught:
+            stream.finish()
+        pressing.join()
+    assert isinstance(caught.value, KeyboardInterrupt)
+    assert caught.value.__suppress_context__
+    assert caught.value.partial.startswith("one")
+    assert caught.value.context_token
+    assert stream.reply.status == "interrupted"
+    assert left(sandbox)
+
+
+def test_the_reply_can_be_seen_at_any_time(face: Face, sandbox: Sandbox) -> None:
+    """Processing, with the text so far, until it is whole."""
+    sandbox.misbehave(say=WORDS, stall_after=900, stall_seconds=0.2)
+    stream = face.client.stream("Well?")
+    assert (stream.reply.status, stream.reply.text) == ("processing", "")
+    if isinstance(stream, Stream):
+        assert next(iter(stream)).startswith("one")
+        assert stream.reply.status == "processing"
+        assert stream.finish().status == "complete"
+        stream.close()
+    else:
+        assert face.runner.run(anext(aiter(stream))).startswith("one")
+        assert stream.reply.status == "processing"
+        assert face.runner.run(stream.finish()).status == "complete"
+        face.runner.run(stream.close())
+    assert stream.reply.text == WORDS
+
+
+def test_a_failed_streams_reply_has_what_came(face: Face, sandbox: Sandbox) -> None:
+    """With its status: the exception says why."""
+    sandbox.misbehave(say=WORDS, generation="fails-with-event")
+    stream = face.client.stream("Well?")
+    with pytest.raises(FailedReply):
+        stream.finish() if isinstance(stream, Stream) else face.runner.run(stream.finish())
+    assert stream.reply.status == "failed"
+    assert stream.reply.text.startswith("one")
+
+
+def test_a_client_says_what_it_is(face: Face, sandbox: Sandbox) -> None:
+    """And nothing that is secret."""
+    assert (
+        repr(face.client) == f"{type(face.client).__name__}('aeronpay', '{sandbox.aeronpay_url}')"
+    )
+
+
+def test_a_closed_client_says_so(face: Face) -> None:
+    """In our own words, and not in those of what it asks through."""
+    face._done(face.client.close())
+    with pytest.raises(UsageError, match="client is closed"):
+        face.ask("Too late?")
+    face._done(face.client.close())
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("SSL_CERT_FILE", "/no/such/file"), ("ALL_PROXY", "gopher://127.0.0.1:9")],
+)
+def test_an_environment_that_cannot_be_used_is_named(
+    kind: type[Client | AsyncClient], variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is asked."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(UsageError, match="environment") as caught:
+        kind(base_url="https://service.example", client_id="me", client_secret="mine")
+    assert variable in caught.value.hint

@@ -1,0 +1,194 @@
+"""A conversation as a document, as data and as a notebook."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+from aeron_magic.errors import UsageError
+from aeron_magic.conversations.export import as_json, as_markdown, as_notebook, write
+from aeron_magic.replies.reply import Reply, Status
+from aeron_magic.conversations.tree import Place, Tree
+
+
+@pytest.fixture
+def tree() -> Tree:
+    """A line of two, a branch, another beginning, and a question that failed."""
+    tree = Tree("shop", "aeronpay")
+    settle(tree, tree.at_head(), "Plan a shop.", name="the plan")
+    settle(tree, tree.at_head(), "And {{then}}?")
+    settle(tree, tree.after("1"), "Cheaper!", images=("https://a.example/1.png",))
+    settle(tree, tree.at_beginning(), "Something else.")
+    settle(tree, tree.at_head(), "Fails.", status="failed")
+    settle(tree, tree.again(tree.turns[0]), "Plan a small shop.")
+    return tree
+
+
+def settle(
+    tree: Tree,
+    place: Place,
+    question: str,
+    images: tuple[str, ...] = (),
+    name: str | None = None,
+    status: Status = "complete",
+    text: str = "**Yes.**",
+) -> None:
+    number = len(tree.turns) + 1
+    attempt = tree.begin(place, question, images, name=name, now=1_763_776_200.0 + number)
+    tree.settle(attempt, Reply(text, status, f"token {number}", place.token, "m", "aeronpay", 1.5))
+
+
+def test_the_json_is_what_its_schema_says(tree: Tree) -> None:
+    """Down to each key; it survives being written and read."""
+    data = json.loads(json.dumps(as_json(tree)))
+    assert {key: value for key, value in data.items() if key != "turns"} == {
+        "format": "aeron-magic conversation",
+        "version": 1,
+        "conversation": "shop",
+        "service": "aeronpay",
+        "newest": 1,
+    }
+    assert data["turns"][1] == {
+        "number": 2,
+        "name": None,
+        "parent": 1,
+        "question": "And {{then}}?",
+        "images": [],
+        "asked": "2025-11-22T01:50:02Z",
+        "started_from": "token 1",
+        "stale": True,
+        "reply": {
+            "text": "**Yes.**",
+            "status": "complete",
+            "context_token": "token 2",
+            "parent_context_token": "token 1",
+            "msg_id": "m",
+            "seconds": 1.5,
+            "first_chunk_seconds": None,
+            "replayed": False,
+        },
+    }
+    assert [turn["reply"]["status"] for turn in data["turns"]].count("failed") == 1
+
+
+def test_a_lost_question_has_no_reply(tree: Tree) -> None:
+    """In data it is null, in the document it is called lost."""
+    tree.lose(tree.begin(tree.at_head(), "Lost?"))
+    assert as_json(tree)["turns"][-1]["reply"] is None
+    assert as_markdown(tree).rstrip().endswith("> Lost?\n\n*(lost)*")
+
+
+def test_the_document_has_each_turn_and_where_it_stands(tree: Tree) -> None:
+    """A heading says what is not obvious."""
+    headings = [line for line in as_markdown(tree).splitlines() if line.startswith("#")]
+    assert headings == [
+        "# shop",
+        "## Turn 1 (the plan)",
+        "## Turn 2, stale",
+        "## Turn 3, after Turn 1 (the plan), stale",
+        "## Turn 4, a beginning",
+        "## Turn 5",
+    ]
+
+
+@pytest.mark.parametrize(
+    "hostile", ["<script>alert(1)</script>", "![x](https://evil.example/x.png)", "<img src=x>"]
+)
+def test_the_document_has_nothing_active(hostile: str) -> None:
+    """Neither from a question nor from a reply."""
+    tree = Tree(hostile)
+    settle(tree, tree.at_head(), hostile, text=hostile)
+    document = as_markdown(tree)
+    assert hostile not in document.replace("\\<", "")
+
+
+def test_a_reply_that_ends_in_a_code_block_does_not_swallow_the_rest() -> None:
+    """The block is closed."""
+    tree = Tree("x")
+    settle(tree, tree.at_head(), "one", text="```python\nx = 1")
+    settle(tree, tree.at_head(), "two")
+    assert as_markdown(tree).count("```") == 2
+
+
+def sources(notebook: dict[str, Any]) -> list[str]:
+    return ["".join(cell["source"]) for cell in notebook["cells"]]
+
+
+def test_the_notebook_asks_each_question_at_its_place(tree: Tree) -> None:
+    """Failed ones are left out; double braces are sent as they were."""
+    notebook = as_notebook(tree)
+    nbformat.validate(nbformat.from_dict(notebook))
+    assert sources(notebook)[1:] == [
+        "%load_ext aeron_magic",
+        "%aeron connect aeronpay",
+        '%%aeron --as "the plan"\nPlan a small shop.',
+        "%%aeron --raw\nAnd {{then}}?",
+        '%%aeron --after "the plan" --image https://a.example/1.png\nCheaper!',
+        "%%aeron -n\nSomething else.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("service", "line"),
+    [
+        ("aeronpay", "%aeron connect sandbox"),
+        ("chatzy", "%aeron connect sandbox --service chatzy"),
+    ],
+)
+def test_a_conversation_with_the_sandbox_connects_to_the_sandbox(service: str, line: str) -> None:
+    """So it executes anywhere."""
+    assert sources(as_notebook(Tree("x", service), sandbox=True))[2] == line
+
+
+def test_a_turn_that_was_moved_behind_a_later_one_comes_after_it() -> None:
+    """The order of the numbers is not always the order of asking."""
+    tree = Tree("x")
+    for question in ("one", "two", "three"):
+        settle(tree, tree.at_beginning(), question)
+    settle(tree, tree.replacing(tree.after("3"), tree.turns[0]), "one, after three")
+    questions = [source.split("\n")[-1] for source in sources(as_notebook(tree))[3:]]
+    assert questions == ["two", "three", "one, after three"]
+
+
+@pytest.mark.parametrize("name", ["talk.md", "talk.JSON", "talk.ipynb"])
+def test_the_ending_chooses_the_kind(tree: Tree, tmp_path: Path, name: str) -> None:
+    """In either case of letters; what was there before is replaced whole."""
+    path = tmp_path / name
+    path.write_text("before" * 100_000)
+    write(tree, path)
+    text = path.read_text(encoding="utf-8")
+    assert "Plan a small shop." in text
+    assert "before" not in text
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_a_notebook_that_is_no_export_is_not_written_over(tree: Tree, tmp_path: Path) -> None:
+    """An export is."""
+    work, export = tmp_path / "work.ipynb", tmp_path / "talk.ipynb"
+    before = '{"cells": [{"cell_type": "markdown", "source": "mine"}], "metadata": {}}'
+    work.write_text(before)
+    with pytest.raises(UsageError, match="no export"):
+        write(tree, work)
+    assert work.read_text() == before
+    write(tree, export)
+    write(tree, export)
+
+
+def test_a_link_stays_one(tree: Tree, tmp_path: Path) -> None:
+    link = tmp_path / "link.md"
+    link.symlink_to(tmp_path / "talk.md")
+    write(tree, link)
+    assert link.is_symlink()
+    assert (tmp_path / "talk.md").read_text(encoding="utf-8") == as_markdown(tree)
+
+
+def test_another_ending_is_an_error(tree: Tree, tmp_path: Path) -> None:
+    """It names the three."""
+    with pytest.raises(UsageError, match="no ending that is known") as caught:
+        write(tree, tmp_path / "talk.doc")
+    assert ".md, .json or .ipynb" in caught.value.hint
+    assert list(tmp_path.iterdir()) == []

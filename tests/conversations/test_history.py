@@ -1,0 +1,413 @@
+"""The local history: what it keeps, for whom, and what happens where it cannot."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sqlite3
+import stat
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aeron_magic.conversations.registry import Book
+from aeron_magic.errors import HistoryError
+from aeron_magic.conversations.history import History, Owner, Stored
+from aeron_magic.conversations.history_db import announced
+from aeron_magic.replies.reply import Reply, Status
+from aeron_magic.conversations.tree import Attempt, Tree, Turn
+
+OWNER = Owner("/home/me/work.ipynb", "https://example.org/ai", False)
+ELSEWHERE = OWNER._replace(notebook="/home/me/other.ipynb")
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "data" / "history.sqlite3"
+
+
+@pytest.fixture
+def history(path: Path) -> Iterator[History]:
+    history = History(path)
+    yield history
+    history.close()
+
+
+@pytest.fixture
+def again(path: Path) -> Iterator[History]:
+    """Another kernel on the same file."""
+    history = History(path)
+    yield history
+    history.close()
+
+
+def begin(book: Book, question: str = "why?", **options: Any) -> Attempt:
+    names = {key: options[key] for key in ("cell", "name") if key in options}
+    return book.begin(book.place(**options), question, **names)
+
+
+def ask(
+    history: History,
+    book: Book,
+    question: str = "why?",
+    *,
+    status: Status = "complete",
+    owner: Owner = OWNER,
+    **options: Any,
+) -> Turn:
+    """A question that goes its whole way into the history."""
+    attempt = begin(book, question, **options)
+    token = f"token-{next(_numbers)}"
+    history.asked(attempt, owner)
+    history.started(attempt, token)
+    reply = Reply("because", status, token, attempt.turn.started_from, "m1", "aeronpay", 1.5, 0.5)
+    turn = book.settle(attempt, reply)
+    history.ended(attempt, turn, owner)
+    return turn
+
+
+def only(history: History) -> Stored:
+    (stored,) = history.conversations()
+    return stored
+
+
+def test_a_conversation_comes_back_as_it_was(history: History, again: History) -> None:
+    """Every field of every turn."""
+    book = Book("aeronpay")
+    ask(history, book, "one", cell="a", name="start")
+    ask(history, book, "two", cell="b")
+    ask(history, book, "three", after="start", status="interrupted")
+    ask(history, book, "one again", cell="a")
+    tree = again.load(only(again))
+    before = book.current
+    assert tree.name == "main"
+    assert [_facts(turn) for turn in tree] == [_facts(turn) for turn in before]
+    assert {turn.number for turn in tree.stale()} == {turn.number for turn in before.stale()}
+    assert tree.head is not None
+    assert before.head is not None
+    assert tree.head.number == before.head.number == 1
+
+
+def _facts(turn: Turn) -> tuple[Any, ...]:
+    parent = turn.parent.number if turn.parent else None
+    return (
+        turn.number,
+        turn.question,
+        turn.images,
+        parent,
+        turn.parent_revision,
+        turn.started_from,
+        turn.tokens,
+        turn.reply,
+        turn.cell,
+        turn.name,
+        turn.asked,
+    )
+
+
+def test_only_the_last_turns_come_with_their_texts_where_that_is_enough(
+    history: History, again: History
+) -> None:
+    """The others with what stands where, so that stale turns are known."""
+    book = Book("aeronpay")
+    for cell in "abcda":
+        ask(history, book, f"question {cell}", cell=cell)
+    for last, texts in ((2, ["", "", "question c", "question d"]), (9, None), (4, None)):
+        tree = again.load(only(again), last)
+        known = [turn.question for turn in tree]
+        assert known == (texts or [f"question {cell}" for cell in "abcd"])
+        assert {turn.number for turn in tree.stale()} == {2, 3, 4}
+
+
+def test_texts_that_are_not_shown_are_not_read(history: History, again: History) -> None:
+    """To list the end of a long conversation takes no memory for the texts before it."""
+    book = Book("aeronpay")
+    long = "a long question " * 10_000
+    for number in range(20):
+        ask(history, book, long if number < 15 else "short")
+    stored = only(again)
+    tracemalloc.start()
+    try:
+        assert [turn.question for turn in again.load(stored, 5)][-6:] == ["", *5 * ["short"]]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < len(long)
+
+
+def test_images_are_kept(history: History, again: History) -> None:
+    """As they were given."""
+    book = Book("aeronpay")
+    attempt = book.begin(book.place(), "what is it?", ("https://a.example/1.png",))
+    history.asked(attempt, OWNER)
+    again_tree = again.load(only(again))
+    ((unfinished, _),) = again.unfinished(again_tree)
+    assert unfinished.turn.images == ("https://a.example/1.png",)
+
+
+# At whatever moment the kernel ends ----------------------------------------------------------
+
+
+def test_a_question_is_there_before_it_is_sent(history: History, again: History) -> None:
+    """Without a token: nothing can be fetched."""
+    book = Book("aeronpay")
+    ask(history, book, cell="a")
+    history.asked(begin(book, "and then?", cell="b", name="next"), OWNER)
+    stored = only(again)
+    assert stored.turns == 2
+    tree = again.load(stored)
+    ((attempt, token),) = again.unfinished(tree)
+    assert token is None
+    turn = attempt.turn
+    assert (turn.question, turn.cell, turn.name, turn.number) == ("and then?", "b", "next", 2)
+    assert turn.parent is tree.turns[0]
+
+
+def test_a_token_is_there_as_soon_as_it_is_known(history: History, again: History) -> None:
+    """By it the reply can be fetched, and takes its place."""
+    book = Book("aeronpay")
+    ask(history, book)
+    attempt = begin(book, "and then?")
+    history.asked(attempt, OWNER)
+    history.started(attempt, "its token")
+    stored = only(again)
+    tree = again.load(stored)
+    ((unfinished, token),) = again.unfinished(tree)
+    assert token == "its token"
+    again.take_up(stored)
+    turn = tree.settle(unfinished, Reply("because", "recovered", token))
+    again.ended(unfinished, turn, OWNER)
+    assert again.unfinished(tree) == []
+    assert [turn.status for turn in again.load(stored)] == ["complete", "recovered"]
+
+
+def test_a_turn_that_was_asked_again_keeps_its_reply(history: History, again: History) -> None:
+    """The unfinished attempt stands beside it."""
+    book = Book("aeronpay")
+    ask(history, book, "one", cell="a")
+    history.asked(begin(book, "one again", cell="a"), OWNER)
+    stored = only(again)
+    assert stored.turns == 1
+    tree = again.load(stored)
+    ((attempt, _),) = again.unfinished(tree)
+    assert attempt.place.again is tree.turns[0]
+    assert tree.turns[0].question == "one"
+
+
+def test_a_question_that_is_lost_is_a_turn_without_a_reply(
+    history: History, again: History
+) -> None:
+    """Nothing is on its way any more."""
+    book = Book("aeronpay")
+    history.asked(begin(book, "why?"), OWNER)
+    stored = only(again)
+    tree = again.load(stored)
+    ((attempt, _),) = again.unfinished(tree)
+    again.lost(attempt, tree.lose(attempt))
+    assert again.unfinished(tree) == []
+    (turn,) = again.load(stored)
+    assert (turn.question, turn.status, turn.token) == ("why?", "lost", None)
+
+
+def test_the_number_of_a_lost_question_is_not_given_again(history: History, again: History) -> None:
+    """Even before anybody has looked what became of it."""
+    book = Book("aeronpay")
+    history.asked(begin(book), OWNER)
+    tree = again.load(only(again))
+    assert tree.begin(tree.at_head(), "why?").turn.number == 2
+
+
+def test_a_question_of_which_nothing_was_sent_is_not_kept(history: History) -> None:
+    """And neither is its conversation, if that has nothing else."""
+    book = Book("aeronpay")
+    attempt = begin(book)
+    history.asked(attempt, OWNER)
+    history.dropped(attempt)
+    assert history.conversations() == []
+    ask(history, book)
+    assert only(history).turns == 1
+
+
+# Cells and names -----------------------------------------------------------------------------
+
+
+def test_a_cell_and_a_name_are_one_turns(history: History, again: History) -> None:
+    """As in the tree."""
+    book = Book("aeronpay")
+    ask(history, book, cell="a", name="start")
+    ask(history, book, cell="a", name="start", after="1")
+    tree = again.load(only(again))
+    assert [(turn.cell, turn.name) for turn in tree] == [(None, None), ("a", "start")]
+
+
+def test_a_cell_that_will_have_another_key_is_not_kept(path: Path, again: History) -> None:
+    """VS Code's hold only while the notebook is open."""
+    history = History(path, lambda cell: None)
+    ask(history, Book("aeronpay"), cell="vscode-notebook-cell:/a.ipynb#W1")
+    history.close()
+    assert [turn.cell for turn in again.load(only(again))] == [None]
+
+
+# Whose conversation --------------------------------------------------------------------------
+
+
+def test_conversations_are_a_notebooks(history: History) -> None:
+    """The one used last comes first."""
+    for name, owner in (("one", OWNER), ("two", OWNER), ("three", ELSEWHERE)):
+        book = Book("aeronpay")
+        ask(history, book, conversation=name, owner=owner)
+    assert [one.name for one in history.conversations(OWNER.notebook)] == ["two", "one"]
+    assert [one.name for one in history.conversations()] == ["three", "two", "one"]
+
+
+def test_a_conversation_without_an_answer_comes_last(history: History, path: Path) -> None:
+    """However lately it failed; one that may yet get its answer does not count as such."""
+
+    def names() -> list[str]:
+        return [stored.name for stored in history.conversations(OWNER.notebook)]
+
+    ask(history, Book("aeronpay"), conversation="answered")
+    refused = begin(book := Book("aeronpay"), conversation="refused")
+    history.asked(refused, OWNER)
+    history.ended(refused, book.settle(refused, Reply("", "failed")), OWNER)
+    assert names() == ["answered", "refused"]
+    assert "(answered, 1 turn)" in announced(path, OWNER.notebook)
+    history.asked(begin(Book("aeronpay"), conversation="on its way"), OWNER)
+    assert names() == ["on its way", "answered", "refused"]
+    assert "(on its way, 1 turn)" in announced(path, OWNER.notebook)
+
+
+def test_two_kernels_of_a_notebook_do_not_mix(history: History, again: History) -> None:
+    """Each has a conversation of its own, though both are called main."""
+    books = Book("aeronpay"), Book("aeronpay")
+    for _ in range(3):
+        for kernel, book in zip((history, again), books, strict=True):
+            ask(kernel, book)
+    assert [stored.turns for stored in history.conversations()] == [3, 3]
+
+
+def test_a_kernel_whose_conversation_was_taken_up_goes_on_with_a_copy(
+    history: History, again: History
+) -> None:
+    """Neither writes over the other."""
+    book = Book("aeronpay")
+    ask(history, book, "one")
+    stored = only(again)
+    tree = again.load(stored)
+    again.take_up(stored)
+    other = Book("aeronpay")
+    other.add(tree)
+    ask(again, other, "two, there")
+    ask(history, book, "two, here")
+    questions = [[turn.question for turn in again.load(one)] for one in again.conversations()]
+    assert questions == [["one", "two, here"], ["one", "two, there"]]
+
+
+def test_what_was_forgotten_elsewhere_is_not_written_again(
+    history: History, again: History
+) -> None:
+    """Only what is asked from then on."""
+    book = Book("aeronpay")
+    ask(history, book, "a secret")
+    again.forget(only(again).id)
+    ask(history, book, "and then?")
+    assert [turn.question for turn in again.load(only(again))] == ["and then?"]
+
+
+def test_forgetting_leaves_nothing_in_the_files(history: History, path: Path) -> None:
+    """Neither in the file nor in its log."""
+    ask(history, Book("aeronpay"), "a very secret question")
+    assert any(b"very secret" in file.read_bytes() for file in path.parent.iterdir())
+    history.forget(only(history).id)
+    assert history.conversations() == []
+    assert not any(b"very secret" in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_only_the_user_can_read_it(history: History, path: Path) -> None:
+    """The file, its log and its folder."""
+    ask(history, Book("aeronpay"))
+    modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert {f"{path.name}", f"{path.name}-wal"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+# Where it cannot -----------------------------------------------------------------------------
+
+
+def test_a_write_that_failed_is_made_up_for(history: History, path: Path, again: History) -> None:
+    """A turn that could not be written goes in with the next one."""
+    book = Book("aeronpay")
+    ask(history, book, "one")
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    history.impatient()
+    attempt = begin(book, "two")
+    with pytest.raises(HistoryError, match="locked"):
+        history.asked(attempt, OWNER)
+    book.settle(attempt, Reply("because", "complete", "two's token"))
+    history.mark_behind(book.current)
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    ask(history, book, "three")
+    tree: Tree = again.load(only(again))
+    assert [turn.question for turn in tree] == ["one", "two", "three"]
+
+
+def test_a_full_disk_is_an_error_with_a_remedy(history: History) -> None:
+    """And what was there before stays readable."""
+    book = Book("aeronpay")
+    ask(history, book, "one")
+    with history._open() as connection:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(HistoryError, match="full") as caught:
+        ask(history, book, "two" * 100_000)
+    assert "AERON_HISTORY" in caught.value.hint
+    assert [turn.question for turn in history.load(only(history))] == ["one"]
+
+
+def test_a_file_that_is_no_history_is_an_error_with_a_remedy(path: Path) -> None:
+    """It is left as it is."""
+    path.parent.mkdir()
+    path.write_bytes(b"this is no database at all" * 100)
+    with pytest.raises(HistoryError, match="not a database") as caught:
+        History(path).conversations()
+    assert f"Move {path} away" in caught.value.hint
+    assert path.read_bytes().startswith(b"this is no database")
+
+
+def test_a_damaged_file_is_an_error_with_a_remedy(history: History, path: Path) -> None:
+    """Pages in the middle overwritten."""
+    book = Book("aeronpay")
+    for _ in range(30):
+        ask(history, book, "why?" * 500)
+    history.close()
+    raw = bytearray(path.read_bytes())
+    raw[4096 : len(raw) - 4096] = b"\xff" * (len(raw) - 8192)
+    path.write_bytes(raw)
+    with pytest.raises(HistoryError) as caught:
+        history.load(only(history))
+    assert f"Move {path} away" in caught.value.hint
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    """A home that is a file here; one that is read-only is the same to us."""
+    (tmp_path / "home").write_text("")
+    with pytest.raises(HistoryError, match="cannot be used") as caught:
+        History(tmp_path / "home" / "history.sqlite3").conversations()
+    assert "AERON_HISTORY=off" in caught.value.hint
+
+
+def test_a_file_that_was_deleted_is_begun_anew(history: History, path: Path) -> None:
+    """What was in it is forgotten; what is asked from then on is kept."""
+    book = Book("aeronpay")
+    ask(history, book, "one")
+    shutil.rmtree(path.parent)
+    ask(history, book, "two")
+    assert [turn.question for turn in history.load(only(history))] == ["two"]

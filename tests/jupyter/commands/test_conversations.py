@@ -1,0 +1,345 @@
+"""Conversations in real kernels: what front ends send, and what the commands show."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from credentials import account
+from live_kernel import Kernel, Run, running_kernel
+from nbclient import NotebookClient
+from private_home import private_environment
+
+from aeron_magic.sandbox import Sandbox
+
+pytestmark = pytest.mark.jupyter
+
+SHAPE = """
+def shape():
+    tree = get_ipython().magics_manager.registry["AeronMagics"].session.tree
+    stale = tree.stale()
+    return [
+        f"{t.number}<{t.parent.number if t.parent else ''}" + " stale" * (t in stale) for t in tree
+    ]
+"""
+
+
+@pytest.fixture
+def lab(tmp_path: Path, sandbox: Sandbox) -> Iterator[Kernel]:
+    """A kernel with the extension loaded; `sandbox` logs what it sends."""
+    with running_kernel(tmp_path, **account(sandbox.aeronpay_url)) as kernel:
+        assert kernel.execute("%load_ext aeron_magic", "load").status == "ok"
+        kernel.execute(SHAPE, "shape")
+        yield kernel
+
+
+def run_all(kernel: Kernel, cells: dict[str, str]) -> None:
+    for cell, source in cells.items():
+        run = kernel.execute(source, cell)
+        assert run.status == "ok", run.reply
+
+
+def tokens(sandbox: Sandbox) -> list[str | None]:
+    return [seen.body.get("context_token") for seen in sandbox.log.of("create-response")]
+
+
+def bundle(run: Run) -> dict[str, Any]:
+    """The one display of a cell."""
+    (output,) = run.outputs
+    data: dict[str, Any] = output["data"]
+    return data
+
+
+NOTEBOOK = {
+    "one": "%%aeron --as start\nWhat is a branch?",
+    "two": "%%aeron\nWhat is a stale turn?",
+    "three": "%%aeron -c other -o x\nHow do I export?",
+    "four": "%aeron ask What is a recording?",
+}
+
+IDS = {
+    "JupyterLab and Notebook": "8f7c1d2e-{}",
+    "VS Code": "vscode-notebook-cell:/home/me/work.ipynb#{}sZmlsZQ%3D%3D",
+}
+
+
+@pytest.mark.parametrize("ids", IDS.values(), ids=list(IDS))
+def test_run_all_twice_is_the_same_conversation_twice(
+    lab: Kernel, sandbox: Sandbox, ids: str
+) -> None:
+    """With the ids of both families of front ends; each cell has one output."""
+    cells = {ids.format(name): source for name, source in NOTEBOOK.items()}
+    for count in (1, 2):
+        run_all(lab, cells)
+        assert lab.value("shape()") == ["1<", "2<1"]
+        assert len(tokens(sandbox)) == 4 * count
+    first, second = tokens(sandbox)[:4], tokens(sandbox)[4:]
+    assert [token is None for token in first] == [token is None for token in second]
+    assert [token is None for token in first] == [True, False, True, False]
+    lab.execute("%aeron use main")
+    assert lab.value("shape()") == ["1<", "2<1"]
+
+
+def test_one_cell_may_ask_several_times(lab: Kernel) -> None:
+    """Its questions are counted within a run: the same ones are replaced."""
+    source = "for topic in ('branch', 'token'):\n    get_ipython().run_line_magic('aeron', "
+    source += "f'ask What is a {topic}?')"
+    for _ in range(2):
+        run_all(lab, {"loop": source})
+        assert lab.value("shape()") == ["1<", "2<1"]
+
+
+def test_an_output_says_its_conversation_and_turn(lab: Kernel) -> None:
+    """In its metadata."""
+    run = lab.execute("%%aeron -c plots --as start\nWhat is a branch?", "one")
+    (output,) = run.outputs
+    said = output["metadata"]["aeron"]
+    assert (said["conversation"], said["turn"], said["status"]) == ("plots", "start", "complete")
+    assert "notes" not in said
+
+
+def test_a_difference_with_the_service_stands_in_the_output(lab: Kernel, sandbox: Sandbox) -> None:
+    """Below the reply, and in the metadata; the cell has one output all the same."""
+    lab.execute("%%aeron\nWhat is a branch?", "one")
+    lab.execute("%%aeron\nWhat is a token?", "two")
+    patch = (
+        "from aeron_magic.replies.reply import Draft\n"
+        "reply = Draft.reply\n"
+        "Draft.reply = lambda self, **known: (setattr(self, 'parent_context_token', 'another'), "
+        "reply(self, **known))[1]"
+    )
+    lab.execute(patch, "service")  # a service that answered elsewhere than it was asked to
+    data = bundle(lab.execute("%%aeron\nWhat is stale?", "three"))
+    for kind in ("text/html", "text/plain"):
+        assert "this reply follows another" in data[kind]
+    assert "answered elsewhere" in lab.execute("%aeron history", "h").text
+
+
+def test_where_no_cell_id_comes_the_status_says_so_once(lab: Kernel) -> None:
+    """The first time only."""
+    assert "not told apart here" in lab.execute("%aeron", None).text
+    assert "not told apart here" not in lab.execute("%aeron", None).text
+
+
+def test_with_cell_ids_the_status_has_nothing_to_say_of_them(lab: Kernel) -> None:
+    """They are told apart."""
+    assert "not told apart here" not in lab.execute("%aeron", "status").text
+
+
+def test_before_the_first_question_the_status_says_what_it_will_do(lab: Kernel) -> None:
+    """It does not ask for the credentials that are there."""
+    shown = lab.execute("%aeron status", "s").text
+    assert "the first question connects to AeronPay" in shown
+    assert "AERON_CLIENT_ID" not in shown
+
+
+def test_a_dry_run_changes_nothing(lab: Kernel, sandbox: Sandbox) -> None:
+    """Neither a conversation nor a turn is begun."""
+    lab.execute("%%aeron -c plots -n --dry-run\nWhat is a branch?", "one")
+    assert tokens(sandbox) == []
+    assert "plots" not in lab.execute("%aeron conversations").text
+
+
+# The commands --------------------------------------------------------------------------------
+
+
+def test_the_tree_shows_branches_names_and_stale_turns(lab: Kernel) -> None:
+    """As text that reads the same in a notebook and in a terminal."""
+    run_all(lab, {**NOTEBOOK, "five": "%%aeron -c main --after start\nWhat is a token?"})
+    lab.execute("%%aeron --as start\nWhat is a fork?", "one")
+    assert lab.execute("%aeron tree", "tree").text.splitlines() == [
+        "1 (start)  What is a fork?  [newest]",
+        "├─ 2  What is a stale turn?  [stale]",
+        "└─ 3  What is a token?  [stale]",
+    ]
+
+
+def test_the_history_shows_what_was_asked_and_answered(lab: Kernel) -> None:
+    """Newest first on demand, only so many, and another conversation's by name."""
+    run_all(lab, NOTEBOOK)
+    lines = lab.execute("%aeron history main", "h").text.splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == ["start", "2"]
+    lines = lab.execute("%aeron history --order desc --last 1", "h").text.splitlines()
+    assert lines[2].split()[0] == "2"
+    assert "1 earlier turns are left out" in lines[-1]
+
+
+def test_new_use_and_conversations(lab: Kernel) -> None:
+    """Begin, switch, list."""
+    run_all(lab, {"one": NOTEBOOK["one"], "new": "%aeron new plots", "two": NOTEBOOK["two"]})
+    listed = lab.execute("%aeron conversations", "c").text
+    assert re.search(r"main +1 +What is a branch", listed)
+    assert re.search(r"plots +1 +What is a stale turn\? +current", listed)
+    assert "after turn start (1 turn)" in lab.execute("%aeron use main", "u").text
+    assert lab.value("context_token is not None")
+    lab.execute("%aeron new", "n")
+    assert lab.value("context_token is None")
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("%aeron use nope", "no conversation 'nope'"),
+        ("%aeron history nope", "no conversation 'nope'"),
+        ("%aeron forget nope", "no conversation 'nope'"),
+        ("%aeron resume nope", "no conversation 'nope'"),
+        ("%aeron export empty.md", "nothing to export"),
+        ("%aeron ask --after nope why?", "no turn 'nope'"),
+        ("%aeron ask --as 3 why?", "not a number"),
+    ],
+)
+def test_a_mistake_fails_the_cell_with_a_sentence(lab: Kernel, line: str, error: str) -> None:
+    """And a hint, without a traceback."""
+    run = lab.execute(line, "x")
+    assert run.status == "error"
+    (failed,) = run.of("error")
+    assert any(error in line for line in failed.content["traceback"])
+    assert any("→" in line for line in failed.content["traceback"])
+
+
+def test_hostile_questions_do_no_harm_where_they_are_listed(lab: Kernel, sandbox: Sandbox) -> None:
+    """In the table, in the tree, in the list, in the document."""
+    hostile = "<script>alert(1)</script> | ![x](https://evil.example/x.png) \x1b[31m"
+    sandbox.misbehave(say=hostile)
+    lab.execute(f"%%aeron --as '<b>x</b>'\n{hostile}", "one")
+    for command in ("history", "tree", "conversations"):
+        data = bundle(lab.execute(f"%aeron {command}", "x"))
+        assert not re.search(r"<(script|img|b)\b", data["text/html"])
+        assert "\x1b" not in "".join(data.values())
+    lab.execute("%aeron export x.md", "x")
+    document = lab.value("open('x.md').read()")
+    assert "\\<script>" in document
+    assert "![" not in document
+
+
+def test_forgetting_deletes_it_here_and_in_the_file(lab: Kernel) -> None:
+    """The next question begins anew."""
+    lab.execute("%%aeron\nWhat is a branch?", "one")
+    assert "Forgot the conversation main" in lab.execute("%aeron forget", "f").text
+    assert lab.value("context_token is None")
+    assert lab.value("shape()") == []
+    assert "no conversation" in str(lab.execute("%aeron resume main", "r").of("error"))
+
+
+def test_the_history_can_be_switched_off_by_the_traitlet(lab: Kernel) -> None:
+    """Nothing is kept, and resume says why it has nothing."""
+    lab.execute("%config AeronMagics.history = 'off'", "c")
+    lab.execute("%%aeron\nWhat is a branch?", "one")
+    assert "switched off" in str(lab.execute("%aeron resume", "r").of("error"))
+
+
+def test_the_status_says_that_the_history_cannot_be_written(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    """The question that found out may have been a quiet one."""
+    environment = {**account(sandbox.aeronpay_url), "AERON_HISTORY": str(tmp_path)}
+    with running_kernel(tmp_path, **environment) as kernel:
+        kernel.execute("%load_ext aeron_magic", "load")
+        assert kernel.execute("%%aeron -q\nWhat is a branch?", "one").text == ""
+        assert "history: not kept. The local history" in kernel.execute("%aeron status", "s").text
+
+
+# Taking away ---------------------------------------------------------------------------------
+
+
+def test_an_exported_notebook_is_valid_and_executes(
+    lab: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """It asks the same questions at the same places."""
+    cells = {
+        "one": "%%aeron --as 'the start'\nWhat is a branch?",
+        "two": "%%aeron\nWhat is a stale turn?",
+        "three": "%%aeron --after 'the start' --image https://a.b/1.png --raw\nWhat is {{this}}?",
+        "four": "%%aeron\nHow do I export?",
+        "five": "context_token = None\n%aeron ask What is a recording?",
+    }
+    run_all(lab, cells)
+    sent = [
+        (seen.body["user"], "context_token" in seen.body)
+        for seen in sandbox.log.of("create-response")
+    ]
+    run_all(lab, {"export": "%aeron export talk.ipynb"})
+    notebook = nbformat.read(tmp_path / "talk.ipynb", as_version=4)
+    nbformat.validate(notebook)
+    shown = [cell.outputs[0].data["text/plain"] for cell in notebook.cells if cell.get("outputs")]
+    sandbox.log.clear()
+    NotebookClient(notebook, timeout=60).execute(
+        env={**private_environment(tmp_path / "elsewhere"), **account(sandbox.aeronpay_url)},
+        cwd=str(tmp_path),
+    )
+    again = [
+        (seen.body["user"], "context_token" in seen.body)
+        for seen in sandbox.log.of("create-response")
+    ]
+    assert again == sent
+    assert shown == [
+        cell.outputs[0].data["text/plain"] for cell in notebook.cells[3:] if cell.get("outputs")
+    ]
+
+
+def test_the_exported_notebook_is_not_written_over_the_running_one(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    """An error, and the file is as it was."""
+    path = tmp_path / "work.ipynb"
+    path.write_text("mine")
+    with running_kernel(
+        tmp_path, JPY_SESSION_NAME=str(path), **account(sandbox.aeronpay_url)
+    ) as kernel:
+        kernel.execute("%load_ext aeron_magic", "load")
+        assert kernel.execute("%aeron export work.ipynb", "x").status == "error"
+    assert path.read_text() == "mine"
+
+
+def test_an_exported_json_has_its_format_and_version(lab: Kernel, tmp_path: Path) -> None:
+    """And all turns."""
+    run_all(lab, {"one": NOTEBOOK["one"], "two": NOTEBOOK["two"], "x": "%aeron export talk.json"})
+    data = json.loads((tmp_path / "talk.json").read_text())
+    assert (data["format"], data["version"]) == ("aeron-magic conversation", 1)
+    assert [(turn["number"], turn["parent"]) for turn in data["turns"]] == [(1, None), (2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("line", "error"),
+    [
+        ("%aeron export nope.txt", "no ending that is known"),
+        ("%aeron export no/such/folder.md", "cannot be written"),
+    ],
+)
+def test_an_export_that_cannot_be_written_fails_the_cell(
+    lab: Kernel, line: str, error: str
+) -> None:
+    """With what is wrong with the file."""
+    lab.execute(NOTEBOOK["one"], "one")
+    (failed,) = lab.execute(line, "x").of("error")
+    assert any(error in line for line in failed.content["traceback"])
+
+
+def test_an_empty_conversation_does_not_replace_an_export(lab: Kernel, tmp_path: Path) -> None:
+    """What an earlier kernel wrote stays."""
+    (tmp_path / "talk.md").write_text("worth keeping")
+    assert lab.execute("%aeron export talk.md", "x").status == "error"
+    assert (tmp_path / "talk.md").read_text() == "worth keeping"
+
+
+def test_a_conversation_that_is_begun_anew_is_still_at_the_service(lab: Kernel) -> None:
+    """By the token of its newest turn; one message is not several."""
+    lab.execute("%%aeron -c plots\nWhat is a branch?", "one")
+    lab.execute("%aeron new plots", "new")
+    lab.execute("%aeron use main", "use")
+    shown = lab.execute("%aeron history plots --remote", "x").text
+    assert "What is a branch?" in shown
+    assert "The service has the same 1 message." in shown
+
+
+def test_an_earlier_conversation_is_listed_with_its_question(lab: Kernel) -> None:
+    """Else one could not tell it from the others."""
+    lab.execute("%%aeron -c plots\nWhat is a branch?", "one")
+    lab.execute("%reload_ext aeron_magic", "again")
+    listed = lab.execute("%aeron conversations", "x").text
+    assert re.search(r"plots +1 +What is a branch\? +earlier", listed)

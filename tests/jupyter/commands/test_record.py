@@ -1,0 +1,250 @@
+"""Recordings in real kernels: recorded once, a notebook replays without a network."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+import pytest
+from credentials import account
+from live_kernel import Kernel, Run, running_kernel
+from nbclient import NotebookClient
+from private_home import private_environment
+
+from aeron_magic.sandbox import Sandbox
+
+pytestmark = pytest.mark.jupyter
+
+NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
+REPLAYS = int(os.environ.get("AERON_TEST_REPLAYS", "2"))
+"""How often each shipped notebook is replayed; ten were run before each release."""
+
+NO_NETWORK = """
+import socket
+
+def refuse(self, address, *rest):
+    raise OSError("there is no network in this test")
+
+socket.socket.connect = socket.socket.connect_ex = refuse
+"""
+
+
+@pytest.fixture
+def connected(tmp_path: Path, sandbox: Sandbox) -> Iterator[Kernel]:
+    """A kernel whose first question goes to the sandbox, as to AeronPay."""
+    variables = {
+        **account(sandbox.aeronpay_url),
+        "CI": "",  # there, replays do not wait, and one test looks at the waiting
+    }
+    with running_kernel(tmp_path, **variables) as kernel:
+        assert kernel.execute("%load_ext aeron_magic").status == "ok"
+        yield kernel
+
+
+def said(run: Run) -> str:
+    """What the error of a cell says."""
+    return "\n".join(run.of("error")[0].content["traceback"])
+
+
+def created(sandbox: Sandbox) -> int:
+    return len(sandbox.log.of("create-response"))
+
+
+def test_a_recorded_question_streams_again_and_is_not_asked_again(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.jsonl"
+    sandbox.misbehave(pause=0.005)
+    connected.execute(f"%aeron record {file}", "c0")
+    first = connected.execute("%%aeron\nHow do I ask?", "c1")
+    assert created(sandbox) == 1
+    line = file.read_bytes()
+    assert b"hush" not in line
+    assert b"apay_" not in line
+    connected.execute(f"%aeron record {file} --mode replay", "c0")
+    again = connected.execute("%%aeron\nHow do I ask?", "c1")
+    assert again.outputs[-1]["data"] == first.outputs[-1]["data"]
+    assert again.outputs[-1]["metadata"]["aeron"]["replayed"] is True
+    assert len(again.of("update_display_data")) > 2, "it streams as it did"
+    assert created(sandbox) == 1
+    assert file.read_bytes() == line
+
+
+def test_a_question_that_is_not_recorded_fails_its_cell_and_shows_the_nearest(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.jsonl"
+    connected.execute(f"%aeron record {file}", "c0")
+    connected.execute("%%aeron\nHow do I ask?", "c1")
+    connected.execute(f"%aeron record {file} --mode replay", "c0")
+    run = connected.execute("%%aeron\nHow do I ask twice?", "c2")
+    assert run.status == "error"
+    shown = said(run)
+    assert "- How do I ask?" in shown
+    assert "+ How do I ask twice?" in shown
+    assert created(sandbox) == 1
+
+
+def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Kernel) -> None:
+    file = tmp_path / "talk.jsonl"
+    connected.execute(f"%aeron record {file}", "c0")
+    connected.execute("%%aeron\nHow do I ask?", "c1")
+    with running_kernel(
+        tmp_path / "other", AERON_RECORD=str(file), AERON_RECORD_MODE="replay"
+    ) as k:
+        run = k.execute("%load_ext aeron_magic", "c0")
+        run = k.execute("%%aeron -o r\nHow do I ask?", "c1")
+        assert run.status == "ok"
+        assert k.value("r.replayed") is True
+        run = k.execute(f"%aeron record {file} --mode auto", "c2")
+        assert "mode replay (by AERON_RECORD_MODE)" in run.text
+        run = k.execute("%%aeron\nSomething else", "c3")
+        assert "Where AERON_RECORD_MODE is not set, the mode `auto` asks" in said(run)
+
+
+def test_recording_is_switched_off_by_that_word(connected: Kernel, tmp_path: Path) -> None:
+    """It is not taken for the name of a file."""
+    connected.execute(f"%aeron record {tmp_path / 'talk.jsonl'}", "c0")
+    assert connected.execute("%aeron record off", "c1").text.strip() == "Recording is off."
+    connected.execute("%%aeron\nHow do I ask?", "c2")
+    assert [file.name for file in tmp_path.glob("*.jsonl")] == []
+
+
+def test_an_option_of_the_check_wants_the_check(connected: Kernel) -> None:
+    """CI would else believe that it checks."""
+    assert "belongs to `--mode check`" in said(
+        connected.execute("%aeron record talk.jsonl --strict", "c0")
+    )
+
+
+def test_the_check_tells_which_answers_have_changed(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.jsonl"
+    connected.execute(f"%aeron record {file}", "c0")
+    sandbox.misbehave(say='{"a": 1}')
+    connected.execute("%%aeron\nfirst", "c1")
+    connected.execute("%%aeron\nsecond", "c2")
+    for say, match, same in [
+        ('{"a": 1}', "exact", 2),
+        ('{"a":  1}', "exact", 0),
+        ('{"a":  1}', "spaces", 2),
+        ('{ "a":1 }', "json", 2),
+        ('{"a": 2}', "json", 0),
+    ]:
+        sandbox.misbehave(say=say)
+        run = connected.execute(f"%aeron record {file} --mode check --match {match}", "c3")
+        assert run.status == "ok"
+        assert f"{same} of 2 answers are the same" in run.text
+    run = connected.execute(f"%aeron record {file} --mode check --strict", "c4")
+    assert run.status == "error"
+
+
+def test_a_check_of_nothing_is_no_success(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A misspelt name, an empty file and damaged lines do not pass as unchanged."""
+    file = tmp_path / "talk.jsonl"
+    run = connected.execute(f"%aeron record {file} --mode check", "c0")
+    assert run.status == "error"
+    assert "There is no recording" in said(run)
+    file.write_text("not a turn\n", encoding="utf-8")
+    run = connected.execute(f"%aeron record {file} --mode check", "c0")
+    assert run.status == "error"
+    assert "holds nothing to compare; damaged and left out: line 1" in said(run)
+
+    connected.execute(f"%aeron record {file}", "c1")
+    connected.execute("%%aeron\nfirst", "c2")
+    run = connected.execute(f"%aeron record {file} --mode check", "c3")
+    assert run.status == "ok"
+    assert "1 of 1 answers are the same (exact); damaged and left out: line 1." in run.text
+    assert connected.execute(f"%aeron record {file} --mode check --strict", "c4").status == "error"
+
+
+def test_a_check_asks_nobody_what_another_service_was_asked(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.jsonl"
+    connected.execute(f"%aeron record {file}", "c0")
+    connected.execute("%%aeron\nfirst", "c1")
+    chatzy = f"--base-url {sandbox.chatzy_url} --stream-url {sandbox.chatzy_stream_url}"
+    agent = "00000000-0000-4000-8000-000000000000"
+    connected.execute(f"%aeron connect chatzy --chatbot-id {agent} {chatzy}", "c2")
+    run = connected.execute(f"%aeron record {file} --mode check", "c3")
+    assert "0 of 1 answers are the same" in run.text
+    assert "not asked" in run.text
+
+
+def replayed(folder: Path, recording: Path, *notebooks: str) -> subprocess.CompletedProcess[str]:
+    """nbval on notebooks in ``folder``, with a recording and without a network."""
+    (folder / "offline").mkdir()
+    (folder / "offline" / "sitecustomize.py").write_text(NO_NETWORK, encoding="utf-8")
+    variables = {
+        **private_environment(folder),
+        "AERON_RECORD": str(recording),
+        "AERON_RECORD_MODE": "replay",
+        "CI": "true",
+    }
+    path = [str(folder / "offline"), variables.get("PYTHONPATH")]
+    variables["PYTHONPATH"] = os.pathsep.join(filter(None, path))
+    command = [sys.executable, "-m", "pytest", "--nbval", "-q", "-p", "no:cacheprovider"]
+    return subprocess.run(
+        [*command, *notebooks],
+        env=variables,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    "notebook", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: str(path.stem)
+)
+@pytest.mark.timeout(600)
+def test_a_shipped_notebook_recorded_once_replays_without_a_network(
+    notebook: Path, tmp_path: Path
+) -> None:
+    """All outputs are the same, strictly, each time."""
+    folder = shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
+    recording = folder / f"{notebook.stem}.jsonl"  # as those call theirs that have their own
+    recording.unlink(missing_ok=True)
+    node = nbformat.read(notebook, as_version=4)
+    recording_variables = {"AERON_RECORD": str(recording), "AERON_RECORD_MODE": "record"}
+    NotebookClient(node, timeout=300).execute(
+        env={**private_environment(tmp_path), **recording_variables}, cwd=str(folder)
+    )
+    if not recording.exists():
+        pytest.fail("the notebook asked nothing")
+    copies = [f"copy{number}.ipynb" for number in range(REPLAYS)]
+    for copy in copies:
+        nbformat.write(node, folder / copy)
+    before = recording.read_bytes()
+    result = replayed(folder, recording, *copies)
+    assert result.returncode == 0, result.stdout[-4000:]
+    assert recording.read_bytes() == before
+    assert all(json.loads(line)["key"] for line in before.splitlines())
+
+
+@pytest.mark.parametrize(
+    "notebook",
+    [path for path in sorted(NOTEBOOKS.glob("*.ipynb")) if path.with_suffix(".jsonl").exists()],
+    ids=lambda path: str(path.stem),
+)
+@pytest.mark.timeout(300)
+def test_a_notebook_shipped_with_its_recording_replays_as_it_is(
+    notebook: Path, tmp_path: Path
+) -> None:
+    """What is committed is what comes out."""
+    folder = shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
+    recording = folder / f"{notebook.stem}.jsonl"
+    committed = recording.read_bytes()
+    result = replayed(folder, recording, notebook.name)
+    assert result.returncode == 0, result.stdout[-4000:]
+    assert recording.read_bytes() == committed

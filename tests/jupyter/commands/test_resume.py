@@ -1,0 +1,354 @@
+"""Kernels that are killed, and what the next one finds.
+
+The service stands in another process. Each round kills a kernel with SIGKILL somewhere between a
+question and its end, starts another one for the same notebook, and takes the conversation up. By
+default there are a few rounds; ``AERON_TEST_KILLS=100`` makes a hundred.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+import time
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from credentials import account
+from jupyter_client.manager import KernelManager
+from live_kernel import Kernel, Run, running_kernel
+from private_home import private_environment
+
+from aeron_magic.sandbox import Sandbox
+
+pytestmark = pytest.mark.jupyter
+
+KILLS = int(os.environ.get("AERON_TEST_KILLS", "6"))
+
+TEXT = " ".join(f"word{number}" for number in range(40))
+
+SERVER = """
+import sys, time
+from aeron_magic.sandbox import Sandbox
+from aeron_magic.sandbox.faults import Faults
+sandbox = Sandbox(faults=Faults(latency=0.15, pause=0.03, say=sys.argv[1])).start()
+print(sandbox.url, flush=True)
+time.sleep(3600)
+"""
+
+
+class Service:
+    """The sandbox in a process of its own."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", SERVER, TEXT], stdout=subprocess.PIPE, text=True
+        )
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+
+    def asked(self) -> list[str]:
+        """The questions that it was sent, each as often as it was sent."""
+        with urllib.request.urlopen(f"{self.url}/log") as answer:
+            seen = json.load(answer)
+        rows = seen if isinstance(seen, list) else seen["log"]
+        return [row["body"]["user"]["text"] for row in rows if row["endpoint"] == "create-response"]
+
+    def misbehave(self, **faults: Any) -> None:
+        """Change its faults."""
+        body = json.dumps(faults).encode()
+        request = urllib.request.Request(
+            f"{self.url}/control", body, {"Content-Type": "application/json"}
+        )
+        urllib.request.urlopen(request).close()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[Service]:
+    running = Service()
+    yield running
+    running.close()
+
+
+class Notebook:
+    """A notebook of which one kernel after the other is killed."""
+
+    def __init__(self, home: Path, url: str, service: str = "aeronpay", **more: str) -> None:
+        self._environment = {
+            **private_environment(home),
+            "JPY_SESSION_NAME": str(home / "work.ipynb"),
+            **account(f"{url}/aeronpay"),
+            **more,
+        }
+        self._home = home
+        self.start()
+
+    def start(self) -> Run:
+        """A new kernel with the extension loaded; what loading it said."""
+        self._manager = KernelManager(kernel_name="python3")
+        self._manager.start_kernel(env=self._environment, cwd=str(self._home))
+        self.kernel = Kernel(self._manager)
+        self.loaded = self.kernel.execute("%load_ext aeron_magic", "load")
+        return self.loaded
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is written, said or closed any more."""
+        process = self._manager.provisioner.process
+        process.kill()
+        process.wait()
+        self.kernel.close()
+
+    def restart(self) -> None:
+        self.kill()
+        self.start()
+
+    def rename(self, path: Path) -> None:
+        """What a kernel finds that is started after the notebook was renamed."""
+        self._environment["JPY_SESSION_NAME"] = str(path)
+        self.restart()
+
+    def ask(self, question: str, cell: str) -> Run:
+        return self.kernel.execute(f"%%aeron\n{question}", cell)
+
+    @property
+    def turns(self) -> list[dict[str, Any]]:
+        """The turns as an export has them."""
+        assert self.kernel.execute("%aeron export all.json", "x").status == "ok"
+        turns: list[dict[str, Any]] = json.loads((self._home / "all.json").read_text())["turns"]
+        return turns
+
+
+@pytest.fixture
+def notebook(tmp_path: Path, service: Service) -> Iterator[Notebook]:
+    running = Notebook(tmp_path, service.url)
+    yield running
+    running.kernel.close()
+
+
+def test_whenever_a_kernel_is_killed_its_reply_is_had_without_asking_again(
+    notebook: Notebook, service: Service
+) -> None:
+    """Whole, and asked for once; a question without a token yet is kept, and called lost."""
+    chance = random.Random(20261122)
+    found: Counter[str] = Counter()
+    began = len(service.asked())
+    for number in range(KILLS):
+        question = f"question {number} of {KILLS}"
+        moment = chance.uniform(0.0, 2.8)
+        run = notebook.kernel.start(f"%%aeron\n{question}", f"cell {number}")
+        killed = time.monotonic() + moment
+        while time.monotonic() < killed and run.reply is None:
+            notebook.kernel._take("iopub", 0.005) or notebook.kernel._take("shell", 0)
+        notebook.restart()
+        asked = Counter(service.asked())[question]
+        if not asked and not found and "This notebook has" not in notebook.loaded.text:
+            found["not begun"] += 1  # killed before the cell ran: there was nothing to keep
+            continue
+        resumed = notebook.kernel.execute("%aeron resume", f"resume {number}", 60)
+        assert resumed.status == "ok", resumed.reply
+        mine = [turn for turn in notebook.turns if turn["question"] == question]
+        if not mine:
+            assert asked == 0, "a question was sent that is not kept"
+            found["not begun"] += 1
+            continue
+        (turn,) = mine
+        assert Counter(service.asked())[question] == asked <= 1, "it was sent again"
+        if turn["reply"] is None:
+            assert f"{question}) is lost" in resumed.text
+            found["lost"] += 1
+            continue
+        assert asked == 1
+        assert turn["reply"]["text"] == TEXT
+        assert turn["reply"]["status"] in ("complete", "recovered")
+        found["fetched" if "has been fetched" in resumed.text else "was whole"] += 1
+        token = notebook.kernel.value("context_token")
+        assert token == turn["reply"]["context_token"]
+    print(f"{KILLS} kills: {dict(found)}, {len(service.asked()) - began} questions sent")
+    assert sum(found.values()) == KILLS
+    assert KILLS < 20 or min(found["fetched"], found["lost"], found["was whole"]) > 0
+
+
+def test_a_notebook_with_a_past_is_told_of_it_and_goes_on(
+    notebook: Notebook, service: Service
+) -> None:
+    """A line when the extension is loaded; then the next question continues, and cells replace."""
+    assert notebook.loaded.text == ""
+    notebook.ask("first of two", "a")
+    notebook.ask("second of two", "b")
+    notebook.restart()
+    assert "(main, 2 turns): %aeron resume takes it up." in notebook.loaded.text
+    resumed = notebook.kernel.execute("%aeron resume --check", "r")
+    assert "Resumed the conversation main: 2 turns, the newest is turn 2." in resumed.text
+    assert "The service has the same 3 messages." in resumed.text
+    notebook.ask("third of three", "c")
+    notebook.ask("second, again", "b")
+    assert [(turn["number"], turn["parent"], turn["stale"]) for turn in notebook.turns] == [
+        (1, None, False),
+        (2, 1, False),
+        (3, 2, True),
+    ]
+
+
+def test_a_reply_that_is_not_ready_is_fetched_later(notebook: Notebook, service: Service) -> None:
+    """While the service works on it, resume says so; asked once more, it has the reply."""
+    run = notebook.kernel.start("%%aeron\nlate one", "a")
+    notebook.kernel.wait(run, lambda now: bool(now.messages))
+    notebook.restart()
+    service.misbehave(processing_fetches=10**6)
+    notebook.kernel.execute("%config AeronMagics.fetch_timeout = 0.05", "t")
+    first = notebook.kernel.execute("%aeron resume", "r")
+    assert first.status == "ok"
+    assert "is still unfinished" in first.text
+    service.misbehave(processing_fetches=0)
+    notebook.kernel.execute("%config AeronMagics.fetch_timeout = 30", "t")
+    assert "has been fetched" in notebook.kernel.execute("%aeron resume", "r").text
+    (turn,) = notebook.turns
+    assert turn["reply"]["text"] == TEXT
+    assert service.asked().count("late one") == 1
+
+
+def test_a_cell_that_resumes_takes_up_the_same_conversation_when_it_is_run_again(
+    notebook: Notebook,
+) -> None:
+    """And not the one before that; it is so for a name with a number, too."""
+    notebook.ask("older", "a")
+    notebook.kernel.execute("%aeron new plots", "n")
+    notebook.ask("newer", "b")
+    notebook.restart()
+    for wanted, name in (("", "plots"), ("main#1", "main"), ("", "plots"), ("main#1", "main")):
+        run = notebook.kernel.execute(f"%aeron resume {wanted}", "r")
+        assert f"Resumed the conversation {name}:" in run.text
+
+
+def test_a_notebook_that_was_renamed_is_told_what_can_be_taken_up(
+    notebook: Notebook, tmp_path: Path
+) -> None:
+    """Its conversations are kept under the name that it had."""
+    notebook.ask("one", "a")
+    notebook.rename(tmp_path / "renamed.ipynb")
+    run = notebook.kernel.execute("%aeron resume", "r")
+    assert "`%aeron resume NAME` takes one up; the newest: main." in str(run.of("error"))
+    assert notebook.kernel.execute("%aeron resume main", "r").status == "ok"
+
+
+def test_the_conversation_that_goes_on_here_is_meant_and_not_a_newer_one_elsewhere(
+    notebook: Notebook,
+) -> None:
+    """A question to the sandbox in between does not stand in the way."""
+    notebook.ask("one", "a")
+    notebook.restart()
+    notebook.kernel.execute("%aeron connect sandbox", "c")
+    notebook.ask("in between", "b")
+    notebook.restart()
+    notebook.kernel.execute("%aeron connect aeronpay", "c")
+    assert "Resumed the conversation main" in notebook.kernel.execute("%aeron resume", "r").text
+    assert [turn["question"] for turn in notebook.turns] == ["one"]
+
+
+def test_a_conversation_of_another_service_is_not_taken_up_here(
+    notebook: Notebook, service: Service
+) -> None:
+    """The error says where to connect."""
+    notebook.ask("one", "a")
+    notebook.restart()
+    notebook.kernel.execute("%aeron connect sandbox", "c")
+    run = notebook.kernel.execute("%aeron resume", "r")
+    shown = "\n".join(run.of("error")[0].content["traceback"])
+    assert "this kernel is connected elsewhere" in shown
+    assert f"`%aeron connect aeronpay --base-url {service.url}/aeronpay`" in shown
+    assert "%aeron connect aeronpay" in str(run.of("error"))
+
+
+def test_the_embedded_sandbox_ends_with_its_kernel_and_that_is_said(tmp_path: Path) -> None:
+    """The turns can be read; the next question begins anew, and the cells work."""
+    notebook = Notebook(tmp_path, "http://127.0.0.1:9")
+    for start in (False, True):
+        if start:
+            notebook.restart()
+        notebook.kernel.execute("%aeron connect sandbox", "c")
+        if start:
+            resumed = notebook.kernel.execute("%aeron resume", "r")
+            assert "sandbox of another kernel" in resumed.text
+            assert len(notebook.turns) == 2
+            assert notebook.kernel.value("context_token is None")
+        assert notebook.ask("What is a branch?", "a").status == "ok"
+        assert notebook.ask("What is a token?", "b").status == "ok"
+    assert [(turn["number"], turn["parent"], turn["stale"]) for turn in notebook.turns] == [
+        (1, None, False),
+        (2, 1, False),
+    ]
+    notebook.kernel.close()
+
+
+def test_chatzys_unfinished_reply_is_lost_and_the_transcript_is_not(tmp_path: Path) -> None:
+    """The service has no call that returns it; the conversation goes on."""
+    with Sandbox() as sandbox:
+        notebook = Notebook(
+            tmp_path,
+            sandbox.url,
+            CHATZY_BASE_URL=sandbox.chatzy_url,
+            CHATZY_STREAM_URL=sandbox.chatzy_stream_url,
+            CHATZY_CHATBOT_ID="725e1f05-6142-467e-bdec-47862d50da79",
+        )
+        notebook.kernel.execute("%aeron connect chatzy", "c")
+        notebook.ask("one", "a")
+        sandbox.misbehave(pause=0.2, say=TEXT)
+        run = notebook.kernel.start("%%aeron\ntwo", "b")
+        notebook.kernel.wait(run, lambda now: bool(now.messages))
+        notebook.restart()
+        sandbox.misbehave(pause=0, say="three")
+        resumed = notebook.kernel.execute("%aeron resume --check", "r")
+        assert "(two) is lost: the service has no call" in resumed.text
+        assert "It cannot be compared" in resumed.text
+        assert notebook.ask("three", "c").status == "ok"
+        assert [turn["question"] for turn in notebook.turns] == ["one", "two", "three"]
+        assert len(sandbox.log.of("get_inference")) == 3
+        notebook.kernel.close()
+
+
+def test_a_kernel_without_a_notebook_names_the_conversation(
+    tmp_path: Path, service: Service
+) -> None:
+    """As in a terminal: nothing is said on loading, and resume wants the name."""
+    extra = account(f"{service.url}/aeronpay")
+    with running_kernel(tmp_path, **extra) as kernel:
+        kernel.execute("%load_ext aeron_magic")
+        kernel.execute("%%aeron -c plots\none of plots", None)
+    with running_kernel(tmp_path, **extra) as kernel:
+        assert kernel.execute("%load_ext aeron_magic").text == ""
+        run = kernel.execute("%aeron resume", None)
+        assert "name the conversation" in str(run.of("error"))
+        assert "plots" in str(run.of("error"))
+        assert "plots: 1 turn" in kernel.execute("%aeron resume plots", None).text
+
+
+def test_in_vs_code_the_notebooks_path_is_known_and_cells_are_new(
+    tmp_path: Path, service: Service
+) -> None:
+    """Its cell ids hold only while the notebook is open, so they are not kept."""
+    notebook = Notebook(tmp_path, service.url)
+    notebook.kill()
+    del notebook._environment["JPY_SESSION_NAME"]
+    for start in (False, True):
+        notebook.start()
+        notebook.kernel.execute("__vsc_ipynb_file__ = '/home/me/work.ipynb'", None)
+        notebook.kernel.execute("%reload_ext aeron_magic", None)
+        if start:
+            notebook.kernel.execute("%aeron resume", None)
+        notebook.ask("one of two", "vscode-notebook-cell:/home/me/work.ipynb#W0")
+        if not start:
+            notebook.kill()
+    assert [(turn["number"], turn["parent"]) for turn in notebook.turns] == [(1, None), (2, 1)]
+    notebook.kernel.close()

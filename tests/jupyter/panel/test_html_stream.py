@@ -1,0 +1,100 @@
+"""How a reply's HTML grows: what a page puts together is always the HTML that the kernel has."""
+
+from __future__ import annotations
+
+import pytest
+from cpu_time import least_cpu
+from hypothesis import given
+from hypothesis import strategies as st
+from panel_harness import rebuilt
+
+from aeron_magic.protocol.events import Chunk, Recovering
+from aeron_magic.jupyter.panel.html_stream import Growth, countable, difference
+from aeron_magic.rendering.mimebundle import to_html
+from aeron_magic.replies.reply import Draft
+
+CASES = {
+    "paragraphs": "A paragraph with *emphasis* of some length.\n\n" * 80,
+    "code": "Before\n\n```python\n" + "x = 1  # a comment\n" * 300 + "```\n\nAfter\n",
+    "table": "| a | b |\n|---|---|\n" + "| some words | other words |\n" * 200,
+    "list": "\n".join(f"{n}. item {n} with words" for n in range(300)),
+    "line": "word 😀 " * 900,
+    "definition": "See [this][x].\n\n" * 100 + "[x]: https://example.org\n",
+}
+
+
+def words_of(text: str, size: int, step: int) -> tuple[list[dict[str, object]], Growth]:
+    """The words about a reply that comes in chunks of a size, told after each few chunks."""
+    draft, growth = Draft("aeronpay"), Growth()
+    words: list[dict[str, object]] = [{"type": "begin"}]
+    chunks = [text[at : at + size] for at in range(0, len(text), size)]
+    for number, chunk in enumerate(chunks):
+        draft.add([Chunk(chunk, number + 2, "m")])
+        last = number == len(chunks) - 1
+        if (number % step == 0 or last) and (word := growth.step(draft)) is not None:
+            words.append({"type": "delta", **word})
+    words.append({"type": "end", "patch": growth.end(draft.reply())})
+    return words, growth
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("size", "step"), [(7, 3), (1, 50), (5_000, 1)])
+def test_the_end_is_the_whole(name: str, size: int, step: int) -> None:
+    """However it came, what stands there in the end is the HTML of the whole text."""
+    words, _ = words_of(CASES[name], size, step)
+    assert "".join(rebuilt(words)) == countable(to_html(CASES[name]))
+
+
+@given(st.text(alphabet="ab *`|-#\n>1.$😀<", max_size=300), st.integers(1, 40))
+def test_any_text(text: str, size: int) -> None:
+    """The same for anything at all."""
+    words, growth = words_of(text, size, 2)
+    assert rebuilt(words[:-1]) == [*growth.blocks, growth.tail]
+    whole = countable(to_html(text)) if text else ""
+    assert "".join(rebuilt(words)) == whole
+
+
+def test_blocks_that_were_not_cut_inside_stay() -> None:
+    """At the end nothing is sent again where every piece ended with a block."""
+    words, growth = words_of(CASES["paragraphs"], 7, 3)
+    assert len(growth.blocks) > 2
+    kept = len([*growth.blocks, growth.tail])
+    assert words[-1]["patch"] == {"keep": kept, "keep_last": 0, "html": ""}
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_difference(old: str, new: str) -> None:
+    """The change leads from one to the other, and keeps both ends as far as they agree."""
+    at, drop, add = difference(old, new)
+    assert old[:at] + add + old[at + drop :] == new
+    assert not (add and drop and (add[0] == old[at] or add[-1] == old[at + drop - 1]))
+
+
+def test_lengths_are_those_of_a_browser() -> None:
+    """No character of what is sent counts twice in UTF-16."""
+    html = countable("<p>😀 ä €</p>")
+    assert len(html.encode("utf-16-le")) == 2 * len(html)
+    assert html == "<p>&#128512; ä €</p>"
+
+
+def test_a_notice_is_told_without_a_chunk() -> None:
+    """What the service does meanwhile changes nothing of the text."""
+    draft, growth = Draft("aeronpay"), Growth()
+    draft.add([Recovering("The stream was lost")])
+    word = growth.step(draft)
+    assert word is not None
+    assert (word["notice"], word["add"]) == ("The stream was lost; fetching the reply …", "")
+    assert growth.step(draft) is None
+
+
+def test_a_tail_that_never_closes_stays_short() -> None:
+    """A code block without an end costs the same for each step, not more and more."""
+    _, growth = words_of("```\n" + "a line of code\n" * 5_000, 400, 1)
+    assert len(growth.tail) < 4_000
+    draft = Draft("aeronpay")
+
+    def step() -> None:
+        draft.add([Chunk("more", 2, "m")])
+        growth.step(draft)
+
+    assert least_cpu(step) < 0.05

@@ -1,0 +1,77 @@
+"""The transcript: readable without the panel, and cheap beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aeron_magic.jupyter.panel.transcript import Transcript, bundle, pages
+from aeron_magic.replies.reply import Reply
+from aeron_magic.conversations.tree import Tree, Turn
+
+
+def conversation(turns: int, length: int = 40) -> Tree:
+    """A conversation of so many turns."""
+    tree = Tree("main", "aeronpay")
+    for n in range(turns):
+        attempt = tree.begin(tree.at_head(), f"Question {n}", now=float(n + 1))
+        tree.settle(attempt, Reply(f"Answer {n} " + "x" * length, context_token=f"t{n}"))
+    return tree
+
+
+def line(tree: Tree) -> list[Turn]:
+    """The turns to its head."""
+    return tree.head.line() if tree.head is not None else []
+
+
+def test_every_kind_holds_what_was_said() -> None:
+    """HTML folds it, Markdown and text just say it."""
+    tree = conversation(2)
+    data = bundle(tree, line(tree))
+    for text in data.values():
+        assert "Question 1" in text
+        assert "Answer 1" in text
+    assert data["text/html"].count("<details>") == data["text/html"].count("</details>") == 1
+
+
+def test_hostile_text_stays_text() -> None:
+    """Questions and replies go through the same safe place as a cell's output."""
+    tree = Tree("main", "aeronpay")
+    evil = "</details><script>x</script><img src=x onerror=y> ![i](http://h/i.png)"
+    tree.settle(tree.begin(tree.at_head(), evil), Reply(evil, context_token="t"))
+    html = bundle(tree, line(tree))["text/html"]
+    assert "<script" not in html
+    assert "<img" not in html
+    assert html.count("</details>") == 1
+
+
+def test_a_long_conversation_fits_into_a_cell() -> None:
+    """JupyterLab shows fifty outputs of a cell; a thousand long turns are fewer, and in order."""
+    turns = line(conversation(1_000, 1_000))
+    cut = pages(turns)
+    assert len(cut) < 45
+    assert [turn for page in cut for turn in page] == turns
+
+
+def test_only_what_changed_is_published() -> None:
+    """After one more turn one output is sent; a shorter line empties what is left over."""
+    sent: list[tuple[str, bool, str]] = []
+
+    def publish(**display: Any) -> None:
+        identity = display["transient"]["display_id"]
+        sent.append((identity, display["update"], display["data"]["text/html"]))
+
+    tree = conversation(30, 1_000)
+    transcript = Transcript(publish, "p")
+    transcript.show(tree, line(tree))
+    count = len(sent)
+    assert count > 2
+    assert not any(update for _, update, _ in sent)
+    sent.clear()
+    transcript.show(tree, line(tree))
+    assert sent == []
+    tree.settle(tree.begin(tree.at_head(), "One more"), Reply("Yes.", context_token="t"))
+    transcript.show(tree, line(tree))
+    assert [(identity, update) for identity, update, _ in sent] == [(f"p-{count - 1}", True)]
+    sent.clear()
+    transcript.show(tree, line(tree)[:1])
+    assert [html for _, _, html in sent][1:] == [""] * (count - 1)

@@ -1,0 +1,118 @@
+"""The panel's edge: what it is to a front end, and what becomes of messages that are wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from credentials import SECRET
+from live_kernel import Kernel
+from nbformat import NotebookNode
+from panel_harness import Ground
+
+import aeron_magic
+from aeron_magic.errors import UsageError
+from aeron_magic.jupyter.panel.widget import ChatPanel
+from aeron_magic.sandbox import Sandbox
+
+
+def test_the_package_offers_it() -> None:
+    """``from aeron_magic import ChatPanel`` works."""
+    assert aeron_magic.ChatPanel is ChatPanel
+
+
+def test_it_needs_a_notebook() -> None:
+    """Without a shell there is an error that says what to use instead."""
+    with pytest.raises(UsageError, match="no notebook"):
+        ChatPanel()
+
+
+def test_the_state_does_not_hold_the_turns(ground: Ground) -> None:
+    """Widget state is script, style and layout: it has the same size after any conversation."""
+    before = len(str(ground.panel.get_state()))
+    ground.ask("How do I continue a conversation?")
+    assert len(str(ground.panel.get_state())) == before
+    assert not [data for _, data in ground.wire if data.get("method") == "update"]
+
+
+def test_its_bundle_is_constant(ground: Ground) -> None:
+    """The text in place of the panel has no address or time in it."""
+    data, _ = ground.panel._repr_mimebundle_()
+    view = data.pop("application/vnd.jupyter.widget-view+json")
+    assert view["model_id"] == ground.panel.model_id
+    assert all(
+        "object at" not in text and ground.panel.model_id not in text for text in data.values()
+    )
+
+
+@pytest.mark.parametrize(
+    "content", [None, "ask", {}, {"do": "format"}, {"do": "ask"}, {"do": "older", "end": "1"}]
+)
+def test_nonsense_is_answered_in_the_panel(ground: Ground, content: object) -> None:
+    """A message that is no wish shows an error, and harms nothing."""
+    ground.panel._handle_custom_msg(content, [])
+    assert "does not know" in ground.wait("trouble")["title"]
+    assert ground.ask("Hello")["turn"]["status"] == "complete"
+
+
+def test_an_error_in_a_handler_is_shown(ground: Ground) -> None:
+    """Even one that should not happen: nobody would see it otherwise."""
+    ground.session.book.trees = None  # type: ignore[assignment]
+    ground.say("regenerate", key="main#1")
+    assert "should not have happened" in ground.wait("trouble")["title"]
+
+
+def test_no_secret_is_shown(ground: Ground, sandbox: Sandbox) -> None:
+    """What the service says back may hold the secret; the panel's page does not get it."""
+    from aeron_magic.sandbox import Refusal
+
+    sandbox.misbehave(refuse=(Refusal("create-response", 400, message=f"no: {SECRET}"),))
+    ground.ask("Hello")
+    assert SECRET not in str(ground.wire)
+    assert "[secret]" in ground.wait("end")["turn"]["problem"]["said"]
+
+
+@pytest.mark.jupyter
+def test_messages_are_not_sent_to_the_shell_of_a_running_cell(kernel: Kernel) -> None:
+    """ipykernel's rule for whom a message is handled by is switched off for the panel's channel."""
+    kernel.execute("%load_ext aeron_magic\nfrom aeron_magic import ChatPanel\npanel = ChatPanel()")
+    # Where this fails, read what ipykernel does now: Stop must not wait for a running cell.
+    assert kernel.value("getattr(panel.comm, '_reply_subshell_for', None)") is None
+    assert kernel.value("type(panel.comm)._reply_subshell_for is not None")
+
+
+@pytest.mark.jupyter
+def test_a_panel_leaves_its_transcript_in_the_cell(kernel: Kernel) -> None:
+    """Below the panel stands what was said, with the newest turn once there was a rest."""
+    kernel.execute("%load_ext aeron_magic\n%aeron connect sandbox")
+    shown = kernel.start("%aeron panel", "panel")
+    kernel.finish(shown)
+    view, transcript = shown.outputs
+    assert "application/vnd.jupyter.widget-view+json" in view["data"]
+    assert "no turns yet" in transcript["data"]["text/plain"]
+    kernel.execute("%%aeron\nHow do I continue a conversation?", "asking")
+    kernel.wait(shown, lambda run: "How do I" in run.outputs[1]["data"]["text/plain"])
+    data = shown.outputs[1]["data"]
+    assert data["text/html"].startswith("<details><summary>Transcript: turn 1</summary>")
+    assert "context_token" in data["text/markdown"]
+
+
+@pytest.mark.jupyter
+def test_loading_the_extension_does_not_load_widgets(kernel: Kernel) -> None:
+    """The panel's packages are imported when a panel is first made."""
+    kernel.execute("%load_ext aeron_magic")
+    code = "[n for n in __import__('sys').modules if n.startswith(('anywidget', 'ipywidgets'))]"
+    assert kernel.value(code) == []
+
+
+@pytest.mark.jupyter
+def test_a_runner_keeps_the_transcript(executed: Callable[..., NotebookNode]) -> None:
+    """Under nbclient the panel's cell holds what later cells asked; the widget is not needed."""
+    notebook = executed(
+        "%load_ext aeron_magic\n%aeron connect sandbox",
+        "%aeron panel",
+        "%%aeron\nHow do I continue a conversation?",
+    )
+    transcript = notebook.cells[1].outputs[1].data
+    assert "How do I continue a conversation?" in transcript["text/plain"]
+    assert "<details>" in transcript["text/html"]

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from IPython.core.inputtransformer2 import TransformerManager
+
+from aeron_magic.jupyter.question_marks import register, unregister
+
+
+@pytest.fixture
+def ip() -> Iterator[SimpleNamespace]:
+    """A shell, as far as its input is concerned."""
+    shell = SimpleNamespace(input_transformer_manager=TransformerManager())
+    register(shell)  # type: ignore[arg-type]
+    yield shell
+    unregister(shell)  # type: ignore[arg-type]
+
+
+QUESTIONS = {
+    "%aeron ask what is it?": "run_line_magic('aeron', 'ask what is it?')",
+    "%aeron ask why??": "run_line_magic('aeron', 'ask why??')",
+    "%aeron  ask -q what is {{it}}?": "run_line_magic('aeron', ' ask -q what is {{it}}?')",
+    "answer = %aeron ask why?": "answer = get_ipython().run_line_magic('aeron', 'ask why?')",
+    "if x:\n    %aeron ask why?": "    get_ipython().run_line_magic('aeron', 'ask why?')",
+    "x = 1\n%aeron ask one?\n%aeron ask two?": "run_line_magic('aeron', 'ask two?')",
+    "%aeron ask What's up, Doc?": "run_line_magic('aeron', \"ask What's up, Doc?\")",
+    "%aeron ask (is it?": "run_line_magic('aeron', 'ask (is it?')",
+}
+
+
+@pytest.mark.parametrize("cell", QUESTIONS)
+def test_a_question_on_one_line_may_end_with_a_question_mark(
+    cell: str, ip: SimpleNamespace
+) -> None:
+    code = ip.input_transformer_manager.transform_cell(cell)
+    assert code.endswith(QUESTIONS[cell] + "\n")
+    assert "pinfo" not in code
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "%aeron?",
+        "%%aeron?",
+        "%aeron ask?",
+        "ask?",
+        "%time ask?",
+        "x = 1",
+        's = """\n%aeron ask why?\n"""',
+        "%%aeron\n%aeron ask why?",
+    ],
+)
+def test_everything_else_is_read_as_without_it(cell: str, ip: SimpleNamespace) -> None:
+    manager = ip.input_transformer_manager
+    assert manager.transform_cell(cell) == TransformerManager().transform_cell(cell)
+
+
+def test_registering_twice_is_undone_by_one_unregistering(ip: SimpleNamespace) -> None:
+    register(ip)  # type: ignore[arg-type]
+    unregister(ip)  # type: ignore[arg-type]
+    unregister(ip)  # type: ignore[arg-type]
+    expected = TransformerManager().token_transformers
+    assert ip.input_transformer_manager.token_transformers == expected

@@ -1,0 +1,72 @@
+"""JSON as services write it: what Python reads is read, and nothing else is."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aeron_magic.protocol.json_values import json_object, json_value
+
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_json_comes_in_every_encoding_of_unicode(encoding: str) -> None:
+    """A byte-order mark does no harm."""
+    assert json_object('{"a": "é"}'.encode(encoding)) == {"a": "é"}
+
+
+@pytest.mark.parametrize(
+    "data", ["", "x", "[]", "1", '{"a":', "[" * 100_000, '{"a":' * 100_000, "9" * 5000, b"\xff"]
+)
+def test_what_is_no_object_is_none(data: str | bytes) -> None:
+    """Also what would break a parser."""
+    assert json_object(data) is None
+
+
+@pytest.mark.parametrize(
+    ("data", "value"),
+    [
+        ('"\\ud83d"', "\ud83d"),
+        ('{"text_chunk": "a\\ude00"}', {"text_chunk": "a\ude00"}),
+        ("1e999", math.inf),
+        ("-Infinity", -math.inf),
+        ("\n[1 ]  ", [1]),
+        ('{"a": 1, "a": 2}', {"a": 2}),
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+    ],
+)
+def test_what_only_one_of_the_decoders_takes_is_read(data: str | bytes, value: Any) -> None:
+    """Half a character, numbers past every number, a byte-order mark."""
+    assert json_value(data) == value
+
+
+@pytest.mark.parametrize(
+    "data", ["", "x", '{"a": 1}x', '"\x01"', "[1,]", "{'a': 1}", "[" * 100_000]
+)
+def test_what_is_not_json_is_a_value_error(data: str) -> None:
+    """The one exception that a caller has to expect."""
+    with pytest.raises(ValueError):  # noqa: PT011 -- its words are the decoder's
+        json_value(data)
+
+
+@given(VALUES)
+def test_all_that_the_standard_library_writes_is_read(value: Any) -> None:
+    """As text and as bytes, whether it escapes or not."""
+    assert json_value(json.dumps(value)) == value
+    assert json_value(json.dumps(value).encode()) == value
+    plain = json.dumps(value, ensure_ascii=False)
+    assert json_value(plain) == value

@@ -1,0 +1,189 @@
+"""A recording's file: what stands in it, who writes it, and what is damaged."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import threading
+import tracemalloc
+from pathlib import Path
+
+import pytest
+
+from aeron_magic.recording.cassette import Cassette
+from aeron_magic.errors import RecordingError
+from aeron_magic.recording.record import Record, key_of
+
+
+def turn(question: str, answer: str = "yes", milliseconds: int = 5) -> Record:
+    return Record(
+        key_of("aeronpay", question),
+        "",
+        "aeronpay",
+        question,
+        events=[[milliseconds, answer], [0, {"event": "completed"}]],
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "talk.jsonl"
+
+
+def test_a_turn_is_found_again_by_its_key(path: Path) -> None:
+    Cassette(path).keep(turn("a"))
+    Cassette(path).keep(turn("b"))
+    cassette = Cassette(path)
+    assert cassette.find(turn("a").key) == turn("a")
+    assert cassette.find(key_of("aeronpay", "c")) is None
+    assert len(cassette) == 2
+    assert [made.question for made in cassette] == ["a", "b"]
+
+
+def test_the_file_stays_the_same_to_the_byte_where_nothing_changed(path: Path) -> None:
+    cassette = Cassette(path)
+    cassette.keep(turn("a"))
+    before = path.read_bytes()
+    cassette.keep(turn("a", milliseconds=99))
+    assert path.read_bytes() == before
+
+
+def test_another_answer_replaces_the_line_where_it_stands(path: Path) -> None:
+    cassette = Cassette(path)
+    for question in "abc":
+        cassette.keep(turn(question))
+    cassette.keep(turn("b", "no"))
+    assert [(made.question, made.text) for made in Cassette(path)] == [
+        ("a", "yes"),
+        ("b", "no"),
+        ("c", "yes"),
+    ]
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_damaged_line_is_named_and_the_rest_is_used(path: Path) -> None:
+    lines = [turn("a").line(), '{"key":"cut off', turn("b").line(), "", "<<<<<<< HEAD"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    cassette = Cassette(path)
+    assert len(cassette) == 2
+    assert cassette.damaged == [2, 5]
+
+
+def test_a_line_that_only_looks_whole_is_named_when_it_is_asked_for(path: Path) -> None:
+    line = turn("a").line().replace('"events"', '"evnets"')
+    path.write_text(line + "\n", encoding="utf-8")
+    cassette = Cassette(path)
+    assert cassette.find(turn("a").key) is None
+    assert cassette.damaged == [1]
+
+
+def test_a_damaged_line_is_replaced_when_its_question_is_recorded_again(path: Path) -> None:
+    path.write_text(turn("a").line().replace('"events"', '"evnets"') + "\n", encoding="utf-8")
+    cassette = Cassette(path)
+    cassette.keep(turn("a"))
+    assert Cassette(path).find(turn("a").key) == turn("a")
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 1
+
+
+def test_what_a_killed_writer_left_unfinished_harms_no_later_turn(path: Path) -> None:
+    path.write_bytes((turn("a").line() + "\n" + turn("b").line()[:40]).encode())
+    cassette = Cassette(path)
+    cassette.keep(turn("c"))
+    assert [made.question for made in Cassette(path)] == ["a", "c"]
+    assert Cassette(path).find(turn("c").key) is not None
+
+
+def test_what_another_writer_appends_is_seen(path: Path) -> None:
+    mine, other = Cassette(path), Cassette(path)
+    mine.keep(turn("a"))
+    assert other.find(turn("a").key) is not None
+    other.keep(turn("b"))
+    assert mine.find(turn("b").key) is not None
+    other.keep(turn("a", "no"))
+    found = mine.find(turn("a").key)
+    assert found is not None
+    assert found.text == "no"
+
+
+def _write(path: Path, name: str) -> None:
+    cassette = Cassette(path)
+    for number in range(25):
+        cassette.keep(turn(f"{name} {number}"))
+        cassette.keep(turn("the same for all"))
+
+
+def test_writers_in_threads_and_processes_lose_nothing(path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    workers: list[threading.Thread | multiprocessing.process.BaseProcess] = [
+        *(context.Process(target=_write, args=(path, f"p{number}")) for number in range(2)),
+        *(threading.Thread(target=_write, args=(path, f"t{number}")) for number in range(2)),
+    ]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    cassette = Cassette(path)
+    assert len(cassette) == 4 * 25 + 1
+    assert cassette.damaged == []
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 4 * 25 + 1
+
+
+def test_a_folder_in_the_place_of_the_file_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(RecordingError, match="cannot be"):
+        Cassette(tmp_path).keep(turn("a"))
+
+
+def test_what_is_no_file_is_a_clear_error(tmp_path: Path) -> None:
+    """A device may have no end."""
+    pipe = tmp_path / "pipe.jsonl"
+    os.mkfifo(pipe)
+    with pytest.raises(RecordingError, match="no file"):
+        len(Cassette(pipe))
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_turn(path: Path) -> None:
+    Cassette(path).keep(turn("a"))
+    Cassette(path).keep(turn("b"))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    cassette = Cassette(path)
+    assert [made.question for made in cassette] == ["a", "b"]
+    assert [question for _, question in cassette.questions()] == ["a", "b"]
+    assert not cassette.damaged
+    cassette.keep(turn("b", "no"))
+    cassette.keep(turn("c"))
+    assert [made.text for made in cassette] == ["yes", "no", "yes"]
+
+
+def test_a_link_stays_one(path: Path) -> None:
+    """Also where a turn in its file is replaced."""
+    link = path.with_name("link.jsonl")
+    link.symlink_to(path)
+    Cassette(link).keep(turn("a"))
+    Cassette(link).keep(turn("a", "no"))
+    assert link.is_symlink()
+    assert [made.text for made in Cassette(path)] == ["no"]
+
+
+def test_the_questions_are_told_without_their_answers(path: Path) -> None:
+    """In the order of the file; a damaged line has none."""
+    assert Cassette(path).questions() == []
+    first, last = turn('say "hi" \u2028 \u00e4'), turn("b", ',"question":"c"')
+    begun = turn("lost").line().partition(":")[0] + ':"' + "0" * 24 + '","question":"lo}'
+    path.write_text(f"{first.line()}\n{begun}\n{last.line()}\n", encoding="utf-8")
+    expected = [(made.key, made.question) for made in (first, last)]
+    assert Cassette(path).questions() == expected
+
+
+def test_ten_thousand_turns_are_not_held_in_memory(path: Path) -> None:
+    answer = "some words of an answer " * 40
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(10_000):
+            file.write(turn(str(number), answer).line() + "\n")
+    tracemalloc.start()
+    try:
+        cassette = Cassette(path)
+        assert cassette.find(turn("7777").key) is not None
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < path.stat().st_size / 3

@@ -1,0 +1,226 @@
+"""What becomes of a question in each mode; the service is a few lines, and there is no network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aeron_magic.recording.cassette import Cassette
+from aeron_magic.errors import FailedReply, RecordingError, UsageError
+from aeron_magic.protocol.events import Chunk, Completed, Started
+from aeron_magic.protocol.flow import Flow, Pause, Question
+from aeron_magic.recording.recorder import COMPARED, Mode, Recorder
+from aeron_magic.replies.reply import Draft, Reply
+
+
+class Service:
+    """Answers each question with its number, and knows the tokens that it gave."""
+
+    def __init__(self) -> None:
+        self.asked: list[Question] = []
+        self.failing = False
+
+    def ask(self, question: Question) -> Flow[None]:
+        self.asked.append(question)
+        token = f"apay_{len(self.asked)}"
+        known = [f"apay_{number}" for number in range(1, len(self.asked))]
+        assert question.context_token in [None, *known], "a token that the service never gave"
+        yield [Started(token, question.context_token)]
+        yield [Chunk(f"answer {len(self.asked)}", 2)]
+        if self.failing:
+            raise FailedReply("It failed.")
+        yield [Completed(None, token, question.context_token)]
+
+
+@pytest.fixture
+def service() -> Service:
+    return Service()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "talk.jsonl"
+
+
+def drive(flow: Flow[None]) -> Reply:
+    """Drive a flow that needs no network."""
+    draft = Draft("aeronpay")
+    for step in flow:
+        if isinstance(step, list):
+            draft.add(step)
+        else:
+            assert isinstance(step, Pause)
+    return draft.reply()
+
+
+def asker(service: Service, path: Path, mode: Mode = "auto", **options: Any) -> Any:
+    """``ask(text, token)`` with a new recorder, as in a new kernel."""
+    recorder = Recorder(Cassette(path), mode, **options)
+
+    def ask(text: str, token: str | None = None, images: tuple[str, ...] = ()) -> Reply:
+        question = Question(text, images, token)
+        return drive(recorder.ask(question, "aeronpay", service.ask))
+
+    ask.recorder = recorder  # type: ignore[attr-defined]
+    return ask
+
+
+def test_auto_asks_once_and_replays_ever_after(service: Service, path: Path) -> None:
+    first = asker(service, path)("a")
+    again = asker(service, path)("a")
+    assert (first.text, first.replayed) == ("answer 1", False)
+    assert (again.text, again.replayed) == ("answer 1", True)
+    assert len(service.asked) == 1
+
+
+def test_the_same_question_after_another_one_is_another_turn(service: Service, path: Path) -> None:
+    ask = asker(service, path)
+    first = ask("a")
+    second = ask("a", first.context_token)
+    assert (second.text, len(service.asked)) == ("answer 2", 2)
+    ask = asker(service, path, "replay")
+    first = ask("a")
+    assert ask("a", first.context_token).text == "answer 2"
+
+
+def test_a_new_question_after_replayed_ones_asks_those_again_first(
+    service: Service, path: Path
+) -> None:
+    ask = asker(service, path)
+    ask("b", ask("a").context_token)
+    ask = asker(service, path)  # a new kernel: the tokens at the service are not known any more
+    second = ask("b", ask("a").context_token)
+    third = ask("c", second.context_token)
+    assert second.replayed
+    assert not third.replayed
+    assert [question.text for question in service.asked] == ["a", "b", "a", "b", "c"]
+    fourth = ask("d", third.context_token)
+    assert not fourth.replayed
+    assert [question.text for question in service.asked][5:] == ["d"]
+    ask = asker(service, path, "replay")
+    token = None
+    for text in "abcd":
+        reply = ask(text, token)
+        token = reply.context_token
+    assert reply.text == "answer 6"
+
+
+def test_replay_never_asks_and_names_the_nearest_recording(service: Service, path: Path) -> None:
+    asker(service, path)("How many turns are there?")
+    with pytest.raises(RecordingError) as caught:
+        asker(service, path, "replay")("How many turns were there?")
+    assert "- How many turns are there?" in caught.value.message
+    assert "+ How many turns were there?" in caught.value.message
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("recorded", "asked", "said"),
+    [("", "x", "It holds nothing."), ("abc", "xyz", "It holds nothing like it.")],
+)
+def test_a_miss_says_what_there_is(
+    service: Service, path: Path, recorded: str, asked: str, said: str
+) -> None:
+    if recorded:
+        asker(service, path)(recorded)
+    with pytest.raises(RecordingError, match=said):
+        asker(service, path, "replay")(asked)
+
+
+def test_the_nearest_is_found_among_many(service: Service, path: Path) -> None:
+    """Only those that share most words are compared letter by letter."""
+    ask = asker(service, path)
+    for number in range(2 * COMPARED):
+        ask(f"How many turns of {number} are there?")
+    ask("What is a turn?")
+    with pytest.raises(RecordingError) as caught:
+        asker(service, path, "replay")("What is the turn?")
+    assert "- What is a turn?" in caught.value.message
+
+
+def test_a_miss_in_another_place_says_so(service: Service, path: Path) -> None:
+    ask = asker(service, path)
+    ask("b", ask("a").context_token)
+    with pytest.raises(RecordingError, match="after other questions"):
+        asker(service, path, "replay")("b")
+
+
+def test_a_miss_with_other_images_says_so(service: Service, path: Path) -> None:
+    ask = asker(service, path)
+    ask("b", ask("a").context_token)
+    with pytest.raises(RecordingError, match="asked with other images"):
+        asker(service, path, "replay")("a", images=("https://a.example/1.png",))
+
+
+def test_record_always_asks(service: Service, path: Path) -> None:
+    asker(service, path, "record")("a")
+    assert asker(service, path, "record")("a").text == "answer 2"
+    assert asker(service, path, "replay")("a").text == "answer 2"
+
+
+def test_off_records_nothing(service: Service, path: Path) -> None:
+    asker(service, path, "off")("a")
+    assert not path.exists()
+
+
+def test_a_failed_turn_is_asked_again_in_auto_and_fails_again_in_replay(
+    service: Service, path: Path
+) -> None:
+    service.failing = True
+    with pytest.raises(FailedReply):
+        asker(service, path)("a")
+    with pytest.raises(FailedReply, match="It failed"):
+        asker(service, path, "replay")("a")
+    assert len(service.asked) == 1
+    service.failing = False
+    assert asker(service, path)("a").text == "answer 2"
+    assert asker(service, path, "replay")("a").text == "answer 2"
+
+
+def test_turns_from_before_the_recording_are_learnt_by_their_questions(
+    service: Service, path: Path
+) -> None:
+    first = drive(service.ask(Question("a")))
+    ask = asker(service, path)
+    ask.recorder.learn(first.context_token, "aeronpay", [("a", ())])
+    ask("b", first.context_token)
+    whole = asker(service, path)
+    assert whole("b", whole("a").context_token).replayed
+
+
+def test_a_question_after_an_unknown_token_replays_after_any_other_unknown_token(
+    service: Service, path: Path
+) -> None:
+    service.asked = [Question("earlier")] * 5
+    first = asker(service, path)("b", "apay_3")
+    again = asker(service, path, "replay")("b", "apay_other")
+    assert again.text == first.text
+
+
+def test_a_recording_from_the_middle_of_a_conversation_cannot_be_continued_live(
+    service: Service, path: Path
+) -> None:
+    service.asked = [Question("earlier")] * 5
+    asker(service, path)("b", "apay_3")
+    ask = asker(service, path)
+    replayed = ask("b", "apay_3")
+    with pytest.raises(RecordingError, match="in the middle"):
+        ask("c", replayed.context_token)
+
+
+def test_a_replayed_reply_is_fetched_from_its_record(service: Service, path: Path) -> None:
+    asker(service, path)("a")
+    ask = asker(service, path, "replay")
+    token = ask("a").context_token
+    fetched = drive(ask.recorder.fetch(token, lambda _: service.ask(Question("no"))))
+    assert fetched.text == "answer 1"
+    with pytest.raises(RecordingError):
+        drive(ask.recorder.fetch("apay_1", lambda _: service.ask(Question("no"))))
+    assert len(service.asked) == 1
+
+
+def test_an_unknown_mode_is_refused(path: Path) -> None:
+    with pytest.raises(UsageError, match="no mode"):
+        Recorder(Cassette(path), "rewind")  # type: ignore[arg-type]

@@ -1,0 +1,84 @@
+"""Code coloured with the classes of Jupyter's style sheets."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aeron_magic.rendering.highlighting import CLASSES, CODE_LIMIT, LANGUAGES, SLICE, highlight, slices
+
+FUNCTION = 'def f(x):\n    """Say <x>."""\n    return x + 1  # more\n\n\n'
+
+
+def text_of(html: str) -> str:
+    return unescape(re.sub(r"</?span[^>]*>", "", html))
+
+
+@pytest.mark.parametrize("language", sorted(LANGUAGES))
+def test_every_language_has_a_lexer_and_keeps_the_code(language: str) -> None:
+    code = "x = '<a>' & \"b\" # c\n\n\tif (y) { z }  \n-- d"
+    html = highlight(code, language)
+    assert text_of(html) == code
+    assert set(re.findall(r'class="(\w+)"', html)) <= {*CLASSES.values()}
+
+
+@given(st.text("ab \n\t\"'#/*<>&(){}[]-=:;\\", max_size=80), st.sampled_from(sorted(LANGUAGES)))
+def test_no_character_is_lost_or_added(code: str, language: str) -> None:
+    assert text_of(highlight(code, language)) == code
+
+
+def test_the_case_of_the_name_does_not_matter() -> None:
+    assert (
+        highlight("pass", "Python") == highlight("pass", "python") == '<span class="k">pass</span>'
+    )
+
+
+def test_long_code_is_lexed_in_slices_that_do_not_show() -> None:
+    code = FUNCTION * 100
+    assert len(code) > 2 * SLICE
+    assert highlight(code, "python") == highlight(FUNCTION, "python") * 100
+
+
+@pytest.mark.parametrize("code", ["x = 1\n" * 1_500, "x" * 9_000, " = 1" * 2_500])
+def test_slices_lose_nothing_where_there_is_no_good_place(code: str) -> None:
+    assert text_of(highlight(code, "python")) == code
+
+
+@pytest.mark.parametrize(
+    ("opening", "closing", "language"),
+    [('"""', '"""', "python"), ("'''", "'''", "python"), ("/*", "*/", "js"), ("`", "`", "js")],
+)
+def test_a_slice_does_not_end_in_a_string_or_comment(
+    opening: str, closing: str, language: str
+) -> None:
+    """Where what is in it looks like code that begins anew."""
+    text = f"{opening}\n" + "some words\n\n" * (SLICE // 20) + f"{closing}\n"
+    code = ("x = 1\n" * (SLICE // 12) + text) * 4
+    parts = list(slices(code, language))
+    assert len(parts) > 3
+    for part in parts:
+        halves = part.count(opening) - part.count(closing) if opening != closing else 0
+        assert halves == 0
+        assert opening != closing or part.count(opening) % 2 == 0
+
+
+def test_slices_stay_however_the_code_goes_on() -> None:
+    """So they can be coloured while it comes in, and little is left for its end."""
+    code = FUNCTION * 40 + "x = 1\n" * 400
+    for end in range(0, len(code), 97):
+        *done, last = slices(code[:end], "python")
+        assert list(slices(code, "python"))[: len(done)] == done
+        assert len(last) <= 2 * SLICE
+
+
+def test_very_long_code_stays_plain() -> None:
+    assert "span" in highlight("x = 1 "[:CODE_LIMIT], "python")
+    assert "span" not in highlight("x = 1\n" * CODE_LIMIT, "python")
+
+
+def test_a_lexer_of_an_unlisted_language_is_not_used() -> None:
+    assert highlight("<x>", "brainfuck") == "&lt;x&gt;"

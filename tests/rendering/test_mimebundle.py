@@ -1,0 +1,231 @@
+"""Replies as HTML that can do no harm, as Markdown and as plain text.
+
+The cases are files: a title, the input and what is expected, with a line of one dot between.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from fresh_process import modules_after
+from hypothesis import given, reject
+from hypothesis import strategies as st
+
+from aeron_magic.errors import ReplyFormatError, UsageError
+from aeron_magic.rendering.mimebundle import FORMATS, mimebundle, to_html, to_markdown, to_plain
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "render"
+
+_TAGS = """
+p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a
+table thead tbody tr th td span div figure
+"""
+TAGS = {*_TAGS.split()}
+CLASSES = {"math", "image", "c", "gd", "gi", "k", "m", "o", "s"}
+ALIGNMENTS = {"text-align:left", "text-align:center", "text-align:right"}
+
+HOSTILE = st.lists(
+    st.sampled_from(
+        [
+            *"<>\"'`[]()!&;:/\\ \n\t|$*_~#=-",
+            *("<script>alert(1)</script>", "<img src=x onerror=alert(1)>", "</", "<!--", "-->"),
+            *("javascript:alert(1)", "https://e.example/x", "data:text/html,x", "![a](", "[a]: "),
+            *("```", "```html\n", "\n```\n", "\n\n", "\n- ", "\n> ", "    ", "| a |\n|---|\n"),
+            *(' onclick="x"', ' style="x"', "&lt;", "&#106;", "\\(", "\\)", "$$", "\x1b[", "\x00"),
+            *("\\href{x}", "</pre>", "</span>", "<a href=", "<svg ", "<style>", "<b>", "x"),
+        ]
+    ),
+    max_size=25,
+).map("".join)
+
+
+def cases(name: str) -> Iterator[object]:
+    lines = iter((FIXTURES / f"{name}.md").read_bytes().decode().split("\n"))
+    for title in lines:
+        if title:
+            assert next(lines) == "."
+            given_, expected = (
+                "".join(f"{line}\n" for line in iter(lines.__next__, ".")) for _ in "ab"
+            )
+            yield pytest.param(given_, expected, id=title)
+
+
+class Page(HTMLParser):
+    """Collects what a page consists of, as a browser would see it."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: set[tuple[str, str, str]] = set()
+        self.other: list[str] = []
+        self.open: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes |= {(tag, name, value or "") for name, value in attrs}
+        if tag not in {"br", "hr"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_comment(self, data: str) -> None:
+        self.other.append(data)
+
+    def handle_decl(self, decl: str) -> None:
+        self.other.append(decl)
+
+    handle_pi = unknown_decl = handle_decl
+
+
+def assert_harmless(html: str) -> None:
+    page = Page(html)
+    assert page.tags <= TAGS
+    assert not page.other
+    assert not page.open
+    for tag, name, value in page.attributes:
+        match tag, name:
+            case ("a", "href"):
+                assert urlsplit(value).scheme in {"http", "https", "mailto"}
+            case ("a", "rel"):
+                assert value == "noopener noreferrer"
+            case ("ol", "start"):
+                assert value.isdigit()
+            case ("span" | "div", "class"):
+                assert value in CLASSES
+            case ("figure", "class"):
+                assert value == "highlight"
+            case ("td" | "th", "style"):
+                assert value in ALIGNMENTS
+            case _:
+                pytest.fail(f"{name}={value!r} on <{tag}>")
+
+
+@pytest.mark.parametrize(
+    ("markdown", "expected"),
+    [*cases("markdown"), *cases("math"), *cases("links"), *cases("hostile")],
+)
+def test_html(markdown: str, expected: str) -> None:
+    html = to_html(markdown)
+    assert html == expected
+    assert_harmless(html)
+
+
+@pytest.mark.parametrize(("markdown", "expected"), [*cases("entry")])
+def test_markdown_entry(markdown: str, expected: str) -> None:
+    assert to_markdown(markdown) == expected
+
+
+@given(HOSTILE)
+def test_whatever_the_reply_only_allowed_html_comes_out(markdown: str) -> None:
+    assert_harmless(to_html(markdown))
+    assert_harmless(to_html(markdown, growing=True))
+
+
+@given(HOSTILE)
+def test_whatever_the_reply_the_markdown_entry_has_nothing_active(markdown: str) -> None:
+    from markdown_it import MarkdownIt
+
+    trusting = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+    for token in trusting.parse(to_markdown(markdown)):
+        for inner in [token, *(token.children or ())]:
+            assert inner.type not in {"html_block", "html_inline", "image"}
+
+
+@given(HOSTILE, st.sampled_from([*FORMATS]), st.text(max_size=20))
+def test_every_format_is_harmless_with_any_note(text: str, name: str, note: str) -> None:
+    held = {
+        "json": json.dumps([text]),
+        "table": f"| {' '.join(text.split())} |\n|---|\n| {' '.join(text.split())} |",
+        "code": f"~~~~{text.partition(chr(10))[0]}\n{text}",
+    }
+    try:
+        html = mimebundle(held.get(name, text), format=name, note=note)["text/html"]
+    except ReplyFormatError:
+        reject()  # a bar or a back-tick in the text: there is no table, or no block, to show
+    assert_harmless(html.replace("<small>", "").replace("</small>", ""))
+
+
+def test_the_same_reply_gives_the_same_bundle() -> None:
+    text = "# Hi\n\n```python\nx = 1\n```\n"
+    assert mimebundle(text) == mimebundle(text)
+    assert sorted(mimebundle(text)) == ["text/html", "text/markdown", "text/plain"]
+
+
+def test_a_note_stands_below_in_all_three() -> None:
+    bundle = mimebundle("Hi", note="Interrupted by *you*, for $5 or $6")
+    assert bundle == {
+        "text/html": "<p>Hi</p>\n<p><small><em>Interrupted by *you*, for <span>$</span>5 or "
+        "<span>$</span>6</em></small></p>\n",
+        "text/markdown": "Hi\n\n*Interrupted by \\*you\\*, for \\$5 or \\$6*",
+        "text/plain": "Hi\n\n[Interrupted by *you*, for $5 or $6]",
+    }
+
+
+@pytest.mark.parametrize("text", ["```py\nx", "```py\nx\n", "```", "````\n```\n", "~~~\n```"])
+def test_a_note_is_not_taken_for_code(text: str) -> None:
+    """A reply that was cut off within a fence does not swallow the note."""
+    markdown = mimebundle(text, note="Cut off")["text/markdown"]
+    assert to_html(markdown).endswith("<p><em>Cut off</em></p>\n")
+
+
+@pytest.mark.parametrize("text", ["```py\nx\n```", "```py\nx\n```\n\n", "````\n```\n````  ", "Hi"])
+def test_a_fence_that_is_closed_is_not_closed_again(text: str) -> None:
+    markdown = mimebundle(text, note="Cut off")["text/markdown"]
+    assert markdown == f"{text}\n\n*Cut off*"
+
+
+def test_the_markdown_entry_can_be_left_out() -> None:
+    assert sorted(mimebundle("x", markdown=False)) == ["text/html", "text/plain"]
+
+
+def test_text_is_shown_letter_for_letter() -> None:
+    bundle = mimebundle("a *b*\n```\n<i> $x$", format="text")
+    assert bundle == {
+        "text/html": '<figure class="highlight"><pre><code>a *b*\n```\n'
+        "&lt;i&gt; $x$</code></pre></figure>\n",
+        "text/markdown": "````text\na *b*\n```\n<i> $x$\n````",
+        "text/plain": "a *b*\n```\n<i> $x$",
+    }
+
+
+def test_an_unknown_format_is_a_usage_error_that_names_the_known() -> None:
+    with pytest.raises(UsageError, match="'nope'") as caught:
+        mimebundle("x", format="nope")
+    assert "markdown, text" in caught.value.hint
+
+
+def test_plain_text_is_scrubbed() -> None:
+    assert to_plain("a\x1b[2J *b*") == "a *b*"
+
+
+def test_half_a_character_does_not_stop_the_rendering() -> None:
+    assert to_html("a \ud83d b") == "<p>a \ufffd b</p>\n"
+
+
+def test_code_that_still_grows_is_coloured_when_it_ends() -> None:
+    assert "span" not in to_html("```py\nimport x", growing=True)
+    assert "span" in to_html("```py\nimport x\n```", growing=True)
+    assert "span" in to_html("```py\nimport x")
+
+
+def test_plain_code_has_no_colours_and_the_rest_is_as_ever() -> None:
+    text = "```py\nimport x\n```\n\n*a* <b>\n\n~~~js\nlet y\n~~~\n\n- `c`\n"
+    assert to_html(text, plain=True) == re.sub(r"</?span[^>]*>", "", to_html(text))
+    assert "span" in to_html(text)
+
+
+def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
+    found = modules_after(
+        "import aeron_magic.rendering.mimebundle, aeron_magic.rendering.incremental, aeron_magic.plaintext;"
+        "aeron_magic.rendering.mimebundle.to_plain('x'); aeron_magic.rendering.mimebundle.to_markdown('x')"
+    )
+    assert not found & {"markdown_it", "nh3", "pygments", "IPython"}

@@ -1,0 +1,76 @@
+"""What is math, what is money, and what no front end may take for either."""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+
+import pytest
+from cpu_time import least_cpu
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from aeron_magic.rendering.tex_math import inert, may_be_typeset, use_math
+
+PARSER = MarkdownIt("commonmark")
+use_math(PARSER)
+
+# How MathJax, as Jupyter sets it up, finds math in one run of text.
+MATHJAX = re.compile(
+    r"\$\$.+?\$\$|\$.+?\$|\\\(.+?\\\)|\\\[.+?\\\]|\\begin\s*\{.+?\}|\\[\\$]|\\(?:eq)?ref\s*\{",
+    re.DOTALL,
+)
+
+
+@given(st.text("$\\()[]{}abegin ref1<&\n", max_size=40))
+def test_mathjax_finds_nothing_in_inert_text(text: str) -> None:
+    html = inert(text)
+    assert unescape(html.replace("<span>", "").replace("</span>", "")) == text
+    assert not [run for run in re.split("</?span>", html) if MATHJAX.search(unescape(run))]
+
+
+@pytest.mark.parametrize("tex", [r"\frac{a}{b}", r"\left( x \right)", r"\defect", r"\text{href}"])
+def test_usual_tex_is_typeset(tex: str) -> None:
+    assert may_be_typeset(tex)
+
+
+@pytest.mark.parametrize(
+    "tex", [r"\href{x}{y}", r"\style{a}{b}", r"\def\a{b}", r"\newcommand{\a}{b}", r"\let\a=b"]
+)
+def test_tex_that_reaches_beyond_its_formula_is_not(tex: str) -> None:
+    assert not may_be_typeset(tex)
+
+
+def math(markdown: str) -> list[str]:
+    tokens = PARSER.parse(markdown)
+    inner = [child for token in tokens for child in token.children or ()]
+    return [token.content for token in [*tokens, *inner] if token.type.startswith("math")]
+
+
+@pytest.mark.parametrize("text", ["$x$", "($x_1$),", "变量$x$是", r"$a \$ b$", "$5$", "$5 + x$"])
+def test_a_pair_of_dollars_is_math(text: str) -> None:
+    assert len(math(text)) == 1
+
+
+@pytest.mark.parametrize(
+    "text", ["$5 and $10", "$5-$10", "US$5 or A$6", "$ x $", "$x $", "$a$1", "$5 for 10$", r"\$x\$"]
+)
+def test_money_is_not_math(text: str) -> None:
+    assert math(text) == []
+
+
+@pytest.mark.parametrize("piece", ["$", "$a ", "\\(", "\\[\n", "$$\n", "\\begin{a}\n", "$a$$"])
+def test_openers_without_end_cost_no_square(piece: str) -> None:
+    """Ten times the text takes some ten times as long, and not a hundred times."""
+
+    def seconds(count: int) -> float:
+        text = piece * count
+
+        def parse() -> None:
+            PARSER.block.parse(text, PARSER, {}, [])
+            PARSER.inline.parse(text[:10_000], PARSER, {}, [])
+
+        return least_cpu(parse)
+
+    assert seconds(10_000) < 0.2 + 30 * seconds(1_000)

@@ -1,0 +1,181 @@
+"""Settings: from arguments, then the environment, then the vendors' addresses."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from aeron_magic.errors import CredentialsError, UsageError, ValueRefused
+from aeron_magic.services.settings import DEFAULTS, LONGEST_TIME, Settings, positive, resolve
+
+SECRET = "s3cr3t-0815"
+KEYS = {"AERON_CLIENT_ID": "me", "AERON_CLIENT_SECRET": SECRET}
+AGENT = "725e1f05-6142-467e-bdec-47862d50da79"
+
+
+def test_the_environment_fills_what_is_not_given() -> None:
+    """Credentials and addresses."""
+    env = {**KEYS, "AERON_BASE_URL": "https://pay.test/ai/"}
+    found = resolve(environ=env)
+    assert found == Settings(
+        "aeronpay", "https://pay.test/ai", client_id="me", client_secret=SECRET
+    )
+
+
+def test_what_is_given_wins() -> None:
+    """Over the environment."""
+    env = {**KEYS, "AERON_BASE_URL": "https://pay.test"}
+    found = resolve(
+        client_id="you", client_secret="other", base_url="http://127.0.0.1:1/x", environ=env
+    )
+    assert (found.client_id, found.client_secret) == ("you", "other")
+    assert found.base_url == "http://127.0.0.1:1/x"
+
+
+def test_without_either_the_vendors_address_is_used() -> None:
+    """Of both services, and of Chatzy's stream."""
+    assert resolve(environ=KEYS).base_url == DEFAULTS["aeronpay"]
+    chatzy = resolve("chatzy", environ={"CHATZY_CHATBOT_ID": AGENT})
+    assert chatzy.base_url == DEFAULTS["chatzy"]
+    assert chatzy.stream_url == DEFAULTS["chatzy_stream"]
+
+
+def test_chatzy_is_found_in_the_environment() -> None:
+    """The agent's id in whatever spelling, and both addresses."""
+    env = {
+        "CHATZY_CHATBOT_ID": AGENT.upper(),
+        "CHATZY_BASE_URL": "https://a.test",
+        "CHATZY_STREAM_URL": "https://b.test/",
+    }
+    found = resolve("chatzy", environ=env)
+    assert (found.chatbot_id, found.base_url, found.stream_url) == (
+        AGENT,
+        "https://a.test",
+        "https://b.test",
+    )
+
+
+def test_nothing_is_read_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is set later counts."""
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AERON_BASE_URL", raising=False)
+    assert resolve().client_secret == SECRET
+
+
+@pytest.mark.parametrize("env", [{}, {"AERON_CLIENT_ID": "me"}, {"AERON_CLIENT_SECRET": "x"}])
+def test_half_of_the_credentials_is_none(env: dict[str, str]) -> None:
+    """The remedy names the variables and the login."""
+    with pytest.raises(CredentialsError) as caught:
+        resolve(environ=env)
+    assert "AERON_CLIENT_SECRET" in caught.value.hint
+    assert "%aeron login" in caught.value.hint
+
+
+def test_chatzy_needs_an_agent() -> None:
+    """The remedy names the variable and the option."""
+    with pytest.raises(CredentialsError) as caught:
+        resolve("chatzy", environ={})
+    assert "CHATZY_CHATBOT_ID" in caught.value.hint
+    assert "--chatbot-id" in caught.value.hint
+
+
+@pytest.mark.parametrize("bad", [f"{SECRET}\n", f" {SECRET}", f"{SECRET}é", f'{SECRET}\x00"'])
+def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(bad: str) -> None:
+    """It would fail later, in an error that quotes it."""
+    with pytest.raises(CredentialsError) as caught:
+        resolve(client_id="me", client_secret=bad, environ={})
+    assert SECRET not in "\n".join(caught.value.lines())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "pay.test",
+        "ftp://pay.test",
+        "https://",
+        "https://pay.test:99999",
+        "https://pay.test:0",
+        "https://[::1",
+        "https://pay.test/?a=1",
+        "https://pay.test/#a",
+        "https://pay.test/a b",
+        "https://me:pw@pay.test",
+        "https://me@pay.test",
+        "ftp://me:pw@pay.test",
+        "https://me:pw@[::1",
+    ],
+)
+def test_what_is_no_address_is_refused(url: str) -> None:
+    """And a password in it is not shown."""
+    with pytest.raises(UsageError) as caught:
+        resolve(base_url=url, environ=KEYS)
+    shown = "\n".join(caught.value.lines())
+    assert caught.value.hint
+    assert "pw" not in shown
+
+
+@pytest.mark.parametrize("name", ["timeout", "fetch_timeout"])
+@pytest.mark.parametrize(
+    "seconds", [0, -1, float("nan"), float("inf"), LONGEST_TIME * 2, "30", None]
+)
+def test_a_time_that_no_socket_can_wait_is_refused(name: str, seconds: Any) -> None:
+    """By its name."""
+    with pytest.raises(UsageError, match=name):
+        resolve(environ=KEYS, **{name: seconds})
+
+
+def test_a_good_time_is_kept() -> None:
+    """Fractions too."""
+    assert positive("timeout", 0.5) == 0.5
+
+
+@pytest.mark.parametrize("name", ["", "AeronPay", "../client", "openai"])
+def test_an_unknown_service_is_refused(name: str) -> None:
+    """The remedy names those that there are."""
+    with pytest.raises(UsageError) as caught:
+        resolve(name, environ=KEYS)
+    assert "aeronpay and chatzy" in caught.value.hint
+
+
+def test_an_agent_that_is_no_uuid_is_refused() -> None:
+    """The remedy shows one."""
+    with pytest.raises(UsageError) as caught:
+        resolve("chatzy", chatbot_id="mybot", environ={})
+    assert "725e1f05" in caught.value.hint
+
+
+def test_no_repr_shows_the_credentials() -> None:
+    """Neither of the settings nor of what holds them."""
+    found = resolve(environ=KEYS)
+    for shown in (repr(found), str(found), repr([found]), repr({"settings": found})):
+        assert SECRET not in shown
+        assert "'me'" not in shown
+
+
+def test_the_secrets_are_known_by_name() -> None:
+    """What must be kept out of prompts, recordings and errors."""
+    assert resolve(environ=KEYS).secrets == (SECRET,)
+    assert resolve("chatzy", chatbot_id=AGENT, environ={}).secrets == ()
+
+
+def test_settings_do_not_change() -> None:
+    """A client's settings are what they were when it was made."""
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        resolve(environ=KEYS).timeout = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("question", ["my secret-of-the-house", "x=secret-of-the-house\n"])
+def test_a_question_that_holds_a_secret_is_refused_and_not_repeated(question: str) -> None:
+    """Wherever in it the secret stands."""
+    settings = resolve(client_id="me", client_secret="secret-of-the-house", environ={})
+    with pytest.raises(ValueRefused) as caught:
+        settings.refuse_secret(question)
+    assert "secret-of-the-house" not in "".join(caught.value.lines())
+
+
+def test_a_short_secret_is_a_word_like_others() -> None:
+    """Else a test's credentials would forbid half of all questions."""
+    resolve(client_id="me", client_secret="anything", environ={}).refuse_secret("Ask me anything")

@@ -1,0 +1,27 @@
+"""What a batch remembers of its rows, with a way to wait until it knows enough."""
+
+from __future__ import annotations
+
+import threading
+
+from aeron_magic.batch.runner import Key, Known
+
+__all__ = ["Noting"]
+
+
+class Noting(dict[Key, Known]):
+    """A memory for :class:`aeron_magic.batch.runner.Batch`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = threading.Condition()
+
+    def __setitem__(self, key: Key, known: Known) -> None:
+        with self._changed:
+            super().__setitem__(key, known)
+            self._changed.notify_all()
+
+    def wait(self, count: int, timeout: float = 20) -> bool:
+        """Wait until something is known of so many rows."""
+        with self._changed:
+            return self._changed.wait_for(lambda: len(self) >= count, timeout)

@@ -1,0 +1,81 @@
+"""What is left of text that a terminal would act on."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from aeron_magic.plaintext import BODY_LIMIT, Scrubber, clean
+
+CASES = {
+    "plain text, tabs and line ends stay": ("a\tb\nc äöü 漢字 😀\n", "a\tb\nc äöü 漢字 😀\n"),
+    "colours go": ("a\x1b[31;1mred\x1b[0m", "ared"),
+    "clearing the screen goes": ("\x1b[2J\x1b[H\x1bcx", "x"),
+    "a title that ends with BEL goes": ("a\x1b]0;title\x07b", "ab"),
+    "a link that ends with ST goes": ("\x1b]8;;http://x\x1b\\text\x1b]8;;\x1b\\", "text"),
+    "the clipboard is not set": ("\x1b]52;c;aGVsbG8=\x07x", "x"),
+    "device control strings go": ("\x1bPq#0\x1b\\x\x1bXs\x1b\\\x1b^p\x1b\\\x1b_a\x1b\\y", "xy"),
+    "C1 introducers count as ESC's": ("\x9b31mx\x9d0;t\x9cy\x90q\x9cz", "xyz"),
+    "C1 controls go": ("a\x85b\x84c", "abc"),
+    "a character set is not selected": ("\x1b(0x\x1b)By", "xy"),
+    "two-character escapes go": ("\x1b7a\x1b8\x1bMb\x1b=", "ab"),
+    "bells, backspaces and deletions go": ("a\x07b\x08c\x7fd\x00\x0b\x0c", "abcd"),
+    "bidi controls go": ("a\u202eb\u2066c\u200fd\u061ce", "abcde"),
+    "line ends of all kinds are one": ("a\r\nb\rc\n\rd", "a\nb\nc\n\nd"),
+    "the separators of Unicode are text": ("a\u2028b", "a\u2028b"),
+    "halves of one character are joined": ("\ud83d\ude00", "😀"),
+    "half a character is replaced": ("\ud83dx\ude00", "\ufffdx\ufffd"),
+    "a string without end loses its introducer only": ("a\x1b]0;title\nb", "a0;title\nb"),
+    "an overlong string loses its introducer only": (
+        "\x1b]" + "x" * (BODY_LIMIT + 1) + "\x07y",
+        "x" * (BODY_LIMIT + 1) + "y",
+    ),
+    "an unfinished sequence at the end goes": ("a\x1b[3", "a3"),
+    "an escape within an escape": ("\x1b\x1b[31mx\x1b[\x1b]0;t\x07y", "xy"),
+}
+
+PIECES = st.lists(
+    st.sampled_from([*"a[]0;m\\(BP \r\n\x1b\x07\x9c\x9b\x9d\ud83d\ude00\u202e", "xy" * 600])
+    | st.text(max_size=3),
+    max_size=12,
+)
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
+def test_clean(text: str, expected: str) -> None:
+    assert clean(text) == expected
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
+def test_a_sequence_may_be_cut_after_each_character(text: str, expected: str) -> None:
+    scrubber = Scrubber()
+    assert "".join(map(scrubber.feed, text)) + scrubber.close() == expected
+
+
+@given(PIECES)
+def test_cut_anywhere_the_text_is_the_same(pieces: list[str]) -> None:
+    scrubber = Scrubber()
+    fed = "".join(map(scrubber.feed, pieces)) + scrubber.close()
+    assert fed == clean("".join(pieces))
+
+
+@given(PIECES)
+def test_nothing_harmful_is_left_and_nothing_new_arises(pieces: list[str]) -> None:
+    cleaned = clean("".join(pieces))
+    assert clean(cleaned) == cleaned
+    assert not {"\x1b", "\r", "\x07", "\x9b", "\x9d", "\u202e"} & set(cleaned)
+    cleaned.encode()
+
+
+def test_a_sequence_that_never_ends_does_not_hold_back_the_reply() -> None:
+    scrubber = Scrubber()
+    shown = "".join(scrubber.feed("x") for _ in range(5)) + scrubber.feed("\x1b]0;")
+    shown += "".join(scrubber.feed("y") for _ in range(BODY_LIMIT + 10))
+    assert len(shown) > BODY_LIMIT
+
+
+def test_clean_text_is_returned_as_it_is() -> None:
+    text = "A line of prose.\n" * 10
+    assert clean(text) is text
+    assert Scrubber().feed(text) is text
