@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
     from aeron_magic.services.settings import Settings
 
-__all__ = ["Surroundings", "surroundings"]
+__all__ = ["Defaults", "defaults"]
 
 
-class Surroundings:
+class Defaults:
     """A notebook's session puts itself here, so that ``ask_many`` asks where the cells ask.
 
     Attributes
@@ -25,20 +25,20 @@ class Surroundings:
     """
 
     connection: Callable[[], tuple[Settings, Recorder | None]] | None
-    watched: Callable[[], bool]
+    show_progress: Callable[[], bool]
 
     def __init__(self) -> None:
-        self.leave()
+        self.reset()
 
-    def leave(self) -> None:
+    def reset(self) -> None:
         """There is no notebook any more."""
         self.connection = None
-        self.watched = _has_terminal
+        self.show_progress = _has_terminal
 
 
 def _has_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
-surroundings = Surroundings()
+defaults = Defaults()
 """Those of this process."""

@@ -134,9 +134,11 @@ class AeronError(Exception):
 
 
 def _clean(text: str) -> str:
-    from aeron_magic.plaintext import clean  # 4 ms, and this module is loaded with the extension
+    from aeron_magic.plaintext import (
+        strip_control_sequences,  # 4 ms, and this module is loaded with the extension
+    )
 
-    return clean(text)
+    return strip_control_sequences(text)
 
 
 def _start(text: str, limit: int | None) -> str:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["Scrubber", "clean"]
+__all__ = ["ControlSequenceFilter", "strip_control_sequences"]
 
 BODY_LIMIT = 1000
 """Characters an escape sequence's string may have; a longer one is text."""
@@ -46,7 +46,7 @@ _at_end = re.compile(f"{_WHOLE}|{_REST}")
 _on_the_way = re.compile(f"{_CUT}|{_WHOLE}|{_REST}")
 
 
-def clean(text: str) -> str:
+def strip_control_sequences(text: str) -> str:
     """Return ``text`` without control characters, escape sequences and bidi controls.
 
     ``\\r\\n`` and a lone ``\\r`` become ``\\n``; half a surrogate pair, which no encoding can
@@ -57,7 +57,7 @@ def clean(text: str) -> str:
     return _at_end.sub(_replacement, text)
 
 
-class Scrubber:
+class ControlSequenceFilter:
     """`clean` for text that comes in pieces, cut anywhere.
 
     What `feed` returns, put together and followed by what `close` returns, is `clean` of the
@@ -78,7 +78,7 @@ class Scrubber:
     def close(self) -> str:
         """Return what was held back, now that nothing can follow it."""
         text, self._held = self._held, ""
-        return clean(text)
+        return strip_control_sequences(text)
 
     def _replace_or_hold(self, match: re.Match[str]) -> str:
         if match.lastgroup == "cut":

@@ -36,7 +36,9 @@ PROMISED = {
 
 def test_there_are_modules() -> None:
     """A list that is empty would pass every test below."""
-    assert {"aeron_magic", "aeron_magic.client.client", "aeron_magic.services.aeronpay"} <= set(MODULES)
+    assert {"aeron_magic", "aeron_magic.client.client", "aeron_magic.services.aeronpay"} <= set(
+        MODULES
+    )
 
 
 @pytest.mark.parametrize("name", MODULES)

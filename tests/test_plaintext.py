@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeron_magic.plaintext import BODY_LIMIT, Scrubber, clean
+from aeron_magic.plaintext import BODY_LIMIT, ControlSequenceFilter, strip_control_sequences
 
 CASES = {
     "plain text, tabs and line ends stay": ("a\tb\nc äöü 漢字 😀\n", "a\tb\nc äöü 漢字 😀\n"),
@@ -44,32 +44,32 @@ PIECES = st.lists(
 
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
 def test_clean(text: str, expected: str) -> None:
-    assert clean(text) == expected
+    assert strip_control_sequences(text) == expected
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
 def test_a_sequence_may_be_cut_after_each_character(text: str, expected: str) -> None:
-    scrubber = Scrubber()
+    scrubber = ControlSequenceFilter()
     assert "".join(map(scrubber.feed, text)) + scrubber.close() == expected
 
 
 @given(PIECES)
 def test_cut_anywhere_the_text_is_the_same(pieces: list[str]) -> None:
-    scrubber = Scrubber()
+    scrubber = ControlSequenceFilter()
     fed = "".join(map(scrubber.feed, pieces)) + scrubber.close()
-    assert fed == clean("".join(pieces))
+    assert fed == strip_control_sequences("".join(pieces))
 
 
 @given(PIECES)
 def test_nothing_harmful_is_left_and_nothing_new_arises(pieces: list[str]) -> None:
-    cleaned = clean("".join(pieces))
-    assert clean(cleaned) == cleaned
+    cleaned = strip_control_sequences("".join(pieces))
+    assert strip_control_sequences(cleaned) == cleaned
     assert not {"\x1b", "\r", "\x07", "\x9b", "\x9d", "\u202e"} & set(cleaned)
     cleaned.encode()
 
 
 def test_a_sequence_that_never_ends_does_not_hold_back_the_reply() -> None:
-    scrubber = Scrubber()
+    scrubber = ControlSequenceFilter()
     shown = "".join(scrubber.feed("x") for _ in range(5)) + scrubber.feed("\x1b]0;")
     shown += "".join(scrubber.feed("y") for _ in range(BODY_LIMIT + 10))
     assert len(shown) > BODY_LIMIT
@@ -77,5 +77,5 @@ def test_a_sequence_that_never_ends_does_not_hold_back_the_reply() -> None:
 
 def test_clean_text_is_returned_as_it_is() -> None:
     text = "A line of prose.\n" * 10
-    assert clean(text) is text
-    assert Scrubber().feed(text) is text
+    assert strip_control_sequences(text) is text
+    assert ControlSequenceFilter().feed(text) is text

@@ -13,12 +13,12 @@ import pytest
 from IPython.core.ultratb import VerboseTB
 
 from aeron_magic import AeronError, AsyncClient, Client
+from aeron_magic.client.stream import FlowRun
 from aeron_magic.protocol.events import Chunk
-from aeron_magic.protocol.flow import Open, Question, Send
+from aeron_magic.protocol.flow import OpenStream, Question, Send
 from aeron_magic.sandbox import Refusal, Sandbox
 from aeron_magic.services import load
 from aeron_magic.services.settings import Settings
-from aeron_magic.client.stream import Run
 
 SECRET = "s3cr3t-0815-do-not-show"
 ECHO = f"your secret {SECRET} is wrong"
@@ -61,9 +61,9 @@ def test_the_talkative_traceback_shows_variables() -> None:
 def test_no_repr_shows_it(settings: Settings) -> None:
     """Settings, clients, services and requests, alone and in a container."""
     with Client(settings=settings) as client:
-        request = client.service.create(Question("Well?"))
+        request = client.service.build_request(Question("Well?"))
         assert request.headers["client-secret"] == SECRET
-        values = [settings, client, client.service, request, Send(request), Open(request)]
+        values = [settings, client, client.service, request, Send(request), OpenStream(request)]
         shown = [repr(values), str(values), pprint.pformat(values), *map(str, values)]
         shown += [repr(vars(client)), repr(vars(client.service))]
         shown.append(repr(client.stream("Well?")))
@@ -94,7 +94,7 @@ def test_no_failure_shows_it(
 ) -> None:
     """Also where the service repeats it; nor do the libraries' logs."""
     caplog.set_level(logging.DEBUG)
-    sandbox.misbehave(refuse=[refusal])
+    sandbox.set_faults(refuse=[refusal])
 
     async def ask_async() -> None:
         async with AsyncClient(settings=settings) as client:
@@ -118,7 +118,7 @@ def test_a_failed_reply_that_repeats_it_does_not_show_it(
     settings: Settings, sandbox: Sandbox
 ) -> None:
     """In the text that had come, either."""
-    sandbox.misbehave(say=f"{ECHO} {ECHO} {ECHO}", generation="fails-with-event")
+    sandbox.set_faults(say=f"{ECHO} {ECHO} {ECHO}", generation="fails-with-event")
     with Client(settings=settings) as client, pytest.raises(AeronError) as caught:
         client.ask("Well?")
     assert "[secret]" in caught.value.partial
@@ -128,8 +128,8 @@ def test_a_failed_reply_that_repeats_it_does_not_show_it(
 
 def test_an_interrupt_does_not_show_it(settings: Settings) -> None:
     """Neither in the text that had come."""
-    run = Run(load(settings).ask(Question("Well?")), settings)
-    run.take([Chunk(ECHO)])
+    run = FlowRun(load(settings).ask(Question("Well?")), settings)
+    run.apply([Chunk(ECHO)])
     error = run.interrupt()
     assert "[secret]" in error.partial
     assert SECRET not in every_way(error)

@@ -6,7 +6,7 @@
                                 │ take, known, done, turn
                                 └─ workers on a cluster, each with lanes of its own
 
-The :class:`~aeron_magic.batch.task_queue.Board` alone knows what is to be done; lanes take from it one
+The :class:`~aeron_magic.batch.task_queue.TaskQueue` alone knows what is to be done; lanes take from it one
 row at a time, wherever they run. So nothing is planned ahead, a slow row holds nobody up, and what
 a lost worker had taken goes back to the board, with its token if that was known.
 """

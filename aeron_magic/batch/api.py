@@ -8,23 +8,23 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.batch.task_queue import Outcome
-from aeron_magic.batch.runner import Batch, Memory, Plan
-from aeron_magic.batch.worker import Manner
-from aeron_magic.batch.progress import progress_bar
 from aeron_magic.batch.items import NOT_ASKED, Items, Row, items_of, result_of
-from aeron_magic.client.client import question
+from aeron_magic.batch.progress import progress_bar
+from aeron_magic.batch.runner import BatchConfig, BatchRun, RowCache
+from aeron_magic.batch.task_queue import RowResult
+from aeron_magic.batch.worker import PromptOptions
+from aeron_magic.client.client import make_question
+from aeron_magic.defaults import defaults
 from aeron_magic.errors import AeronError, Interrupted, UsageError
-from aeron_magic.prompts.interpolation import insert
+from aeron_magic.prompts.interpolation import interpolate
 from aeron_magic.recording.record import key_of_token
 from aeron_magic.recording.recorder import Recorder
-from aeron_magic.services.settings import Settings, resolve
-from aeron_magic.defaults import surroundings
+from aeron_magic.services.settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
     from aeron_magic.client.client import AsyncClient, Client
 
-__all__ = ["ask_many", "run_batch", "texts_of"]
+__all__ = ["ask_many", "render_prompts", "run_batch"]
 
 
 def ask_many(
@@ -104,15 +104,15 @@ def ask_many(
         Something of this is wrong, or no item makes a question; nothing was sent.
     """
     _check(concurrency, rate, workers, executor)
-    own, recorder = _whom(client, settings)
+    own, recorder = _resolve_target(client, settings)
     if checkpoint is not None:
         from aeron_magic.recording.cassette import Cassette
 
         recorder = Recorder(Cassette(checkpoint), "auto", speed=0)
     items = items_of(prompts)
-    plan = Plan(
+    plan = BatchConfig(
         own,
-        _manner(after, images, stream),
+        _prompt_options(after, images, stream),
         concurrency,
         rate,
         recorder,
@@ -120,26 +120,26 @@ def ask_many(
         workers,
         host,
     )
-    texts = texts_of(items.values, template, {}, own.secrets)
-    watched = surroundings.watched() if progress is None else progress
+    texts = render_prompts(items.values, template, {}, own.secrets)
+    watched = defaults.show_progress() if progress is None else progress
     try:
-        rows = run_batch(plan, items, texts, watched=watched)
+        rows = run_batch(plan, items, texts, show_progress=watched)
     except Interrupted as interrupted:
         interrupted.result = result_of(interrupted.result, items.index)
         raise
     return result_of(rows, items.index)
 
 
-def _whom(
+def _resolve_target(
     client: Client | AsyncClient | None, settings: Settings | None
 ) -> tuple[Settings, Recorder | None]:
     if client is not None:
         return client.settings, client.recorder
     if settings is not None:
         return settings, None
-    if surroundings.connection is not None:
-        return surroundings.connection()
-    return resolve(), None
+    if defaults.connection is not None:
+        return defaults.connection()
+    return resolve_settings(), None
 
 
 def _check(
@@ -159,12 +159,12 @@ def _check(
         )
 
 
-def _manner(after: str | None, images: Iterable[str], stream: bool) -> Manner:
-    checked = question("a question", after, images, stream)
-    return Manner(checked.context_token, checked.images, stream)
+def _prompt_options(after: str | None, images: Iterable[str], stream: bool) -> PromptOptions:
+    checked = make_question("a question", after, images, stream)
+    return PromptOptions(checked.context_token, checked.images, stream)
 
 
-def texts_of(
+def render_prompts(
     items: Sequence[Any],
     template: str | None,
     namespace: dict[str, Any],
@@ -181,7 +181,7 @@ def texts_of(
     secrets = tuple(secrets)
     for item in items:
         try:
-            texts.append(question(_text(item, template, namespace, secrets)).text)
+            texts.append(make_question(_text(item, template, namespace, secrets)).text)
         except AeronError as error:
             error.__traceback__ = error.__cause__ = error.__context__ = None
             texts.append(error)
@@ -193,7 +193,7 @@ def texts_of(
 
 def _text(item: Any, template: str | None, namespace: dict[str, Any], secrets: Any) -> str:
     if template is not None:
-        return insert(template, ChainMap({"row": item}, namespace), secrets=secrets)
+        return interpolate(template, ChainMap({"row": item}, namespace), secrets=secrets)
     if isinstance(item, str):
         return item
     raise UsageError(
@@ -203,12 +203,12 @@ def _text(item: Any, template: str | None, namespace: dict[str, Any], secrets: A
 
 
 def run_batch(
-    plan: Plan,
+    config: BatchConfig,
     items: Items,
     texts: Sequence[str | AeronError],
     *,
-    memory: Memory | None = None,
-    watched: bool = False,
+    cache: RowCache | None = None,
+    show_progress: bool = False,
 ) -> list[Row]:
     """Run the batch; its rows.
 
@@ -218,30 +218,30 @@ def run_batch(
         Its ``result`` is the list of rows as they are.
     """
     spread = None
-    if plan.executor is not None:
-        if plan.manner.after is not None and key_of_token(plan.manner.after) is not None:
+    if config.executor is not None:
+        if config.options.after is not None and key_of_token(config.options.after) is not None:
             raise UsageError(
                 "The turn to continue from was replayed; workers elsewhere cannot ask for it.",
                 hint="Run the batch without an executor, or the turn with --mode record.",
             )
-        from aeron_magic.batch.cluster.coordinator import Cluster
+        from aeron_magic.batch.cluster.coordinator import Coordinator
 
-        spread = Cluster(plan.executor, plan.workers, plan.host)
-    batch = Batch(plan, texts, memory, spread)
+        spread = Coordinator(config.executor, config.workers, config.host)
+    batch = BatchRun(config, texts, cache, spread)
     try:
-        with progress_bar(len(texts), watched) as watch:
+        with progress_bar(len(texts), show_progress) as watch:
             batch.run(watch)
     except Interrupted as interrupted:
-        interrupted.result = _rows(items, batch.outcomes)
+        interrupted.result = _rows(items, batch.results)
         raise
-    return _rows(items, batch.outcomes)
+    return _rows(items, batch.results)
 
 
-def _rows(items: Items, outcomes: Sequence[Outcome | None]) -> list[Row]:
+def _rows(items: Items, outcomes: Sequence[RowResult | None]) -> list[Row]:
     return [_row(item, one) for item, one in zip(items.values, outcomes, strict=True)]
 
 
-def _row(item: Any, outcome: Outcome | None) -> Row:
+def _row(item: Any, outcome: RowResult | None) -> Row:
     if outcome is None:
         return Row(item)
     reply, error = outcome.reply, outcome.error

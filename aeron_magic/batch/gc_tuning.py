@@ -13,7 +13,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["OBJECTS", "in_step"]
+__all__ = ["OBJECTS", "raised_gc_threshold"]
 
 OBJECTS = 64
 """Objects for each request: about as many as come and go with a wave."""
@@ -24,7 +24,7 @@ _found: list[tuple[int, int, int]] = []
 
 
 @contextmanager
-def in_step(requests: int) -> Iterator[None]:
+def raised_gc_threshold(requests: int) -> Iterator[None]:
     """Let the collector's rounds keep step with so many requests at once.
 
     Its thresholds belong to the whole process. They are only ever raised (one of 0 switches it off,

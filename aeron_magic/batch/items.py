@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aeron_magic.errors import AeronError, UsageError
-from aeron_magic.prompts.interpolation import as_text
+from aeron_magic.prompts.interpolation import format_value
 from aeron_magic.replies.reply import Reply
 
 __all__ = ["NOT_ASKED", "DataFrameRow", "Items", "Row", "items_of", "result_of"]
@@ -62,7 +62,7 @@ class DataFrameRow:
     __hash__ = None  # type: ignore[assignment]
 
     def __str__(self) -> str:
-        return as_text(self.__dict__)
+        return format_value(self.__dict__)
 
     def __repr__(self) -> str:
         return f"DataFrameRow({self.__dict__!r})"

@@ -6,13 +6,13 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-__all__ = ["Pace"]
+__all__ = ["RateLimiter"]
 
 BURST = 0.1
 """Seconds for which requests that came too late may catch up; at least one may always leave."""
 
 
-class Pace:
+class RateLimiter:
     """A token bucket whose tokens are times at which a request may leave.
 
     Parameters
@@ -38,7 +38,7 @@ class Pace:
         self._next = clock()
         self._held = self._next
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """No request leaves for so long: the service has asked for that."""
         self._held = max(self._held, self._clock() + seconds)
 
@@ -49,7 +49,7 @@ class Pace:
         self._next = at + self._interval
         return max(0.0, at - now)
 
-    async def turn(self) -> None:
+    async def acquire(self) -> None:
         """Wait until a request may leave."""
         while (wait := self.reserve()) > 0:
             await self._sleep(wait)

@@ -8,17 +8,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from aeron_magic.batch.rate_limiter import Pace
+from aeron_magic.batch.rate_limiter import RateLimiter
 from aeron_magic.errors import AeronError, AuthenticationError, RateLimited, Unreachable
 from aeron_magic.recording.record import Record
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["Board", "Outcome", "Task", "Work"]
+__all__ = ["RowResult", "Task", "TaskQueue", "TaskSource"]
 
-TRIES = 5
+MAX_TRIES = 5
 """How often a row that the service was too busy for is taken up, each time with all patience."""
 
-HOPELESS = 24
+MAX_CONSECUTIVE_FAILURES = 24
 """Rows one after the other that were not let in, or found nobody, after which nobody tries on."""
 
 
@@ -36,7 +36,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RowResult:
     """What became of one task; ``record`` where it was recorded far from the recording's file."""
 
     reply: Reply | None = None
@@ -44,35 +44,35 @@ class Outcome:
     record: Record | None = None
 
     @property
-    def whole(self) -> bool:
-        return self.error is None and self.reply is not None and self.reply.whole
+    def is_complete(self) -> bool:
+        return self.error is None and self.reply is not None and self.reply.is_complete
 
 
-class Work(Protocol):
+class TaskSource(Protocol):
     """What a lane is told and tells: a board, here or at the other end of a connection."""
 
     async def take(self) -> Task | None:
         """The next task; None when there are no more."""
         ...
 
-    def known(self, task: Task, token: str) -> None:
+    def report_token(self, task: Task, token: str) -> None:
         """The service has taken the question up; the reply has this token."""
         ...
 
-    def done(self, task: Task, outcome: Outcome) -> None:
+    def report_result(self, task: Task, outcome: RowResult) -> None:
         """The task has ended, well or not."""
         ...
 
-    async def turn(self) -> None:
+    async def acquire(self) -> None:
         """Wait until a request may leave."""
         ...
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         """The service wants no requests for so long."""
         ...
 
 
-class Board:
+class TaskQueue:
     """The tasks of one batch.
 
     Parameters
@@ -96,8 +96,8 @@ class Board:
         tasks: Iterable[Task],
         left: int,
         concurrency: int,
-        pace: Pace,
-        settled: Callable[[Task, Outcome], None],
+        pace: RateLimiter,
+        settled: Callable[[Task, RowResult], None],
         begun: Callable[[Task, str], None] = lambda task, token: None,
     ) -> None:
         self.tokens: dict[int, str] = {}
@@ -107,13 +107,13 @@ class Board:
         self._tasks = iter(tasks)
         self._left = left
         self._free = concurrency
-        self._pace = pace
+        self._limiter = pace
         self._settled = settled
         self._begun = begun
         self._first: deque[Task] = deque()
         self._last: deque[Task] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
-        self._hopeless = 0
+        self._consecutive_failures = 0
         if not left:
             self.over.set()
 
@@ -139,27 +139,27 @@ class Board:
         task = next(self._tasks, None)
         return self._last.popleft() if task is None and self._last else task
 
-    def known(self, task: Task, token: str) -> None:
+    def report_token(self, task: Task, token: str) -> None:
         self.tokens[task.number] = token
         self._begun(task, token)
 
-    def done(self, task: Task, outcome: Outcome) -> None:
+    def report_result(self, task: Task, outcome: RowResult) -> None:
         self._free += 1
         error = outcome.error
-        if isinstance(error, RateLimited) and task.tries < TRIES and task.token is None:
+        if isinstance(error, RateLimited) and task.tries < MAX_TRIES and task.token is None:
             self._last.append(replace(task, tries=task.tries + 1))
             self._wake()
             return
         hopeless = isinstance(error, AuthenticationError | Unreachable)
-        self._hopeless = self._hopeless + 1 if hopeless else 0
+        self._consecutive_failures = self._consecutive_failures + 1 if hopeless else 0
         self._settled(task, outcome)
         self._left -= 1
-        if not self._left or self._hopeless >= HOPELESS:
+        if not self._left or self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
             self.stop()
         else:
             self._wake()
 
-    def lost(self, tasks: Iterable[Task]) -> None:
+    def requeue(self, tasks: Iterable[Task]) -> None:
         """Who had taken these is gone: whoever comes next takes them."""
         for task in tasks:
             self._free += 1
@@ -179,8 +179,8 @@ class Board:
                 waiter.set_result(None)
                 return
 
-    async def turn(self) -> None:
-        await self._pace.turn()
+    async def acquire(self) -> None:
+        await self._limiter.acquire()
 
-    def hold(self, seconds: float) -> None:
-        self._pace.hold(seconds)
+    def pause(self, seconds: float) -> None:
+        self._limiter.pause(seconds)

@@ -6,26 +6,35 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from aeron_magic.batch.task_queue import Outcome, Task, Work
-from aeron_magic.batch.gc_tuning import in_step
-from aeron_magic.client.aiohttp_transport import ManyExchange, ManyWire
+from aeron_magic.batch.gc_tuning import raised_gc_threshold
+from aeron_magic.batch.task_queue import RowResult, Task, TaskSource
+from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
+from aeron_magic.client.stream import AsyncStream, FlowRun
 from aeron_magic.errors import AeronError, Interrupted
-from aeron_magic.protocol.flow import Answer, Close, Flow, Open, Pause, Question, Read, Send
-from aeron_magic.protocol.flow import Outcome as StepOutcome
+from aeron_magic.protocol.flow import (
+    Close,
+    Flow,
+    OpenStream,
+    Question,
+    ReadChunk,
+    Response,
+    Send,
+    Sleep,
+)
+from aeron_magic.protocol.flow import StepResult as StepOutcome
+from aeron_magic.protocol.retry import MAX_RETRY_AFTER, requested_delay
 from aeron_magic.recording.record import Record, key_of_token
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.reply import Reply
-from aeron_magic.protocol.retry import LONGEST_RETRY_AFTER, wanted_pause
 from aeron_magic.services import Service, load
-from aeron_magic.services.settings import Settings
-from aeron_magic.client.stream import AsyncStream, Run
 from aeron_magic.services.catalog import KEEPING
+from aeron_magic.services.settings import Settings
 
-__all__ = ["Lane", "Manner", "MemoryStore", "interrupted", "run_lanes"]
+__all__ = ["PromptOptions", "SingleRecordStore", "Worker", "interrupted", "run_workers"]
 
 
 @dataclass(frozen=True, slots=True)
-class Manner:
+class PromptOptions:
     """How all rows are asked: after which token, with which images, streamed or not."""
 
     after: str | None = None
@@ -36,44 +45,44 @@ class Manner:
         return Question(text, self.images, self.after, self.stream)
 
 
-class MemoryStore:
+class SingleRecordStore:
     """Takes up the one record of a question that is asked far from the recording's file."""
 
     name = "this batch"
 
     def __init__(self) -> None:
-        self.made: Record | None = None
+        self.record: Record | None = None
 
     def find(self, key: str) -> Record | None:
         return None
 
-    def keep(self, made: Record) -> None:
-        self.made = made
+    def save(self, made: Record) -> None:
+        self.record = made
 
     def questions(self) -> Iterable[tuple[str, str]]:
         return ()
 
 
-class _PacedExchange(ManyExchange):
+class _RateLimitedFlowIO(AiohttpFlowIO):
     """Asks the board before each request, and tells it when the service wants a pause."""
 
-    def __init__(self, wire: ManyWire, work: Work) -> None:
+    def __init__(self, wire: AiohttpTransport, work: TaskSource) -> None:
         super().__init__(wire, wire.timeout)
         self._work = work
 
-    async def do(self, step: Send | Open | Read | Close | Pause) -> StepOutcome:
-        if not isinstance(step, Send | Open):
-            return await super().do(step)
-        await self._work.turn()
-        outcome = await super().do(step)
-        if isinstance(outcome, Answer) and outcome.status in (429, 503):
-            wanted = wanted_pause(outcome)
-            if wanted is not None and wanted <= LONGEST_RETRY_AFTER:
-                self._work.hold(wanted)
+    async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepOutcome:
+        if not isinstance(step, Send | OpenStream):
+            return await super().perform(step)
+        await self._work.acquire()
+        outcome = await super().perform(step)
+        if isinstance(outcome, Response) and outcome.status in (429, 503):
+            wanted = requested_delay(outcome)
+            if wanted is not None and wanted <= MAX_RETRY_AFTER:
+                self._work.pause(wanted)
         return outcome
 
 
-class Lane:
+class Worker:
     """Asks for one task at a time.
 
     Parameters
@@ -92,20 +101,20 @@ class Lane:
 
     def __init__(
         self,
-        work: Work,
-        wire: ManyWire,
+        work: TaskSource,
+        wire: AiohttpTransport,
         settings: Settings,
-        manner: Manner,
+        manner: PromptOptions,
         recorder: Recorder | None = None,
-        store: MemoryStore | None = None,
+        store: SingleRecordStore | None = None,
     ) -> None:
         self._work = work
         self._settings = settings
-        self._manner = manner
+        self._options = manner
         self._recorder = recorder
         self._store = store
         self._service: Service = load(settings)
-        self._wire = wire
+        self._transport = wire
 
     async def run(self) -> None:
         """Take tasks until there are no more."""
@@ -113,11 +122,11 @@ class Lane:
             await self._do(task)
 
     async def _do(self, task: Task) -> None:
-        question = self._manner.question(task.text)
-        run = Run(self._flow(task, question), self._settings, question.context_token)
+        question = self._options.question(task.text)
+        run = FlowRun(self._flow(task, question), self._settings, question.context_token)
         if self._settings.service in KEEPING:
             run.on_token = lambda token: self._known(task, token)
-        stream = AsyncStream(run, _PacedExchange(self._wire, self._work))
+        stream = AsyncStream(run, _RateLimitedFlowIO(self._transport, self._work))
         error: AeronError | None = None
         try:
             async with stream:
@@ -143,11 +152,11 @@ class Lane:
         if self._recorder is None:
             return ask(question)
         settings = self._settings
-        return self._recorder.ask(question, settings.answerer, ask, settings.secrets)
+        return self._recorder.ask(question, settings.recording_id, ask, settings.secrets)
 
     def _known(self, task: Task, token: str) -> None:
         if key_of_token(token) is None:  # a recorded reply has none that the service knows
-            self._work.known(task, token)
+            self._work.report_token(task, token)
 
     def _end(self, task: Task, stream: AsyncStream, error: AeronError | None) -> None:
         if error is not None:
@@ -155,8 +164,8 @@ class Lane:
             error.__traceback__ = error.__context__ = error.__cause__ = None
         record = None
         if self._store is not None:
-            record, self._store.made = self._store.made, None
-        self._work.done(task, Outcome(stream.reply, error, record))
+            record, self._store.record = self._store.record, None
+        self._work.report_result(task, RowResult(stream.reply, error, record))
 
 
 def interrupted(reply: Reply) -> Interrupted:
@@ -169,12 +178,14 @@ def interrupted(reply: Reply) -> Interrupted:
     )
 
 
-async def run_lanes(settings: Settings, make: Callable[[ManyWire], Lane], count: int) -> None:
+async def run_workers(
+    settings: Settings, make: Callable[[AiohttpTransport], Worker], count: int
+) -> None:
     """Run so many lanes side by side until all have ended; a cancellation ends them all."""
     addresses = filter(None, (settings.base_url, settings.stream_url))
-    wire = ManyWire(tuple(addresses), settings.timeout)
+    wire = AiohttpTransport(tuple(addresses), settings.timeout)
     try:
-        with in_step(count):
+        with raised_gc_threshold(count):
             async with asyncio.TaskGroup() as group:
                 for _ in range(count):
                     group.create_task(make(wire).run())

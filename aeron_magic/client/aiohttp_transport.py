@@ -15,21 +15,21 @@ from typing import Any
 
 import aiohttp
 
-from aeron_magic.errors import UsageError
-from aeron_magic.protocol.flow import Answer, Lost, Open, Request, Send
 from aeron_magic.client.httpx_transport import (
-    AsyncExchange,
-    AsyncWire,
-    Terms,
-    dated,
-    half_a_character,
-    in_words,
-    patience_of,
+    AsyncFlowIO,
+    AsyncHttpxTransport,
+    ConnectionPolicy,
+    describe_error,
+    timeout_for,
+    unpaired_surrogate,
+    with_date,
 )
+from aeron_magic.errors import UsageError
+from aeron_magic.protocol.flow import ConnectionLost, OpenStream, Request, Response, Send
 
-__all__ = ["ManyWire"]
+__all__ = ["AiohttpTransport"]
 
-NOT_SENT = (
+CONNECT_ERRORS = (
     aiohttp.ClientConnectorError,
     aiohttp.ClientHttpProxyError,
     aiohttp.ConnectionTimeoutError,
@@ -39,7 +39,7 @@ NOT_SENT = (
 LIBRARY_ERRORS = (aiohttp.ClientError, OSError, TimeoutError)
 
 
-class ManyWire(AsyncWire):
+class AiohttpTransport(AsyncHttpxTransport):
     """Does the steps of many flows side by side, on one event loop.
 
     Parameters
@@ -52,22 +52,22 @@ class ManyWire(AsyncWire):
 
     def __init__(self, addresses: Iterable[str], timeout: float) -> None:
         self.timeout = timeout
-        self._terms = Terms.of(addresses)
+        self._policy = ConnectionPolicy.for_addresses(addresses)
         self._session: aiohttp.ClientSession | None = None
 
     def session(self) -> aiohttp.ClientSession:
         """The library's client; made where a loop runs."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._terms.tls),
-                trust_env=self._terms.trust_env,
-                headers=self._terms.headers,
+                connector=aiohttp.TCPConnector(limit=0, ssl=self._policy.tls),
+                trust_env=self._policy.trust_env,
+                headers=self._policy.headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
             )
         return self._session
 
-    def exchange(self, timeout: float | None = None) -> AsyncExchange:
-        return ManyExchange(self, timeout or self.timeout)
+    def flow_io(self, timeout: float | None = None) -> AsyncFlowIO:
+        return AiohttpFlowIO(self, timeout or self.timeout)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -75,19 +75,19 @@ class ManyWire(AsyncWire):
             self._session = None
 
 
-class ManyExchange(AsyncExchange):
+class AiohttpFlowIO(AsyncFlowIO):
     """The steps of one flow."""
 
-    _wire: ManyWire
+    _transport: AiohttpTransport
 
-    def __init__(self, wire: ManyWire, timeout: float) -> None:
-        self._wire = wire
+    def __init__(self, wire: AiohttpTransport, timeout: float) -> None:
+        self._transport = wire
         self._timeout = timeout
         self._answering: aiohttp.ClientResponse | None = None
         self._open = False
-        self._loss: Lost | None = None
+        self._loss: ConnectionLost | None = None
 
-    async def read(self) -> bytes | Lost:
+    async def read(self) -> bytes | ConnectionLost:
         began = time.monotonic()
         if self._answering is None or not self._open:
             return b""
@@ -105,21 +105,23 @@ class ManyExchange(AsyncExchange):
             self._loss = loss
         return left or loss
 
-    async def _request(self, step: Send | Open) -> Answer | Lost:
+    async def _request(self, step: Send | OpenStream) -> Response | ConnectionLost:
         await self.close()
         began = time.monotonic()
-        timeout = patience_of(step, self._timeout)
+        timeout = timeout_for(step, self._timeout)
         try:
-            response = self._answering = await self._wire.session().request(
+            response = self._answering = await self._transport.session().request(
                 step.request.method,
                 step.request.url,
                 **_content(step.request),
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(
-                    total=None, sock_connect=min(timeout, Terms.connect_timeout), sock_read=timeout
+                    total=None,
+                    sock_connect=min(timeout, ConnectionPolicy.connect_timeout),
+                    sock_read=timeout,
                 ),
             )
-            if isinstance(step, Open) and response.ok and response.status < 300:
+            if isinstance(step, OpenStream) and response.ok and response.status < 300:
                 self._open = True
                 return _answer(response, b"", began)
             body = await response.read()
@@ -154,23 +156,23 @@ def _content(request: Request) -> dict[str, Any]:
         try:
             content["data"] = text.encode()
         except UnicodeEncodeError:
-            raise half_a_character() from None
+            raise unpaired_surrogate() from None
     return content
 
 
-def _lost(error: Exception, began: float, timeout: float) -> Lost:
+def _lost(error: Exception, began: float, timeout: float) -> ConnectionLost:
     if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
         raise UsageError(
             f"This address cannot be used: {error}", hint="Check --base-url and the environment."
         ) from None
-    sent = not isinstance(error, NOT_SENT)
+    sent = not isinstance(error, CONNECT_ERRORS)
     if isinstance(error, TimeoutError) and sent:
         reason = f"the service was silent for {timeout:g} s"
     else:
-        reason = in_words(error)
-    return Lost(reason, sent=sent, seconds=time.monotonic() - began)
+        reason = describe_error(error)
+    return ConnectionLost(reason, sent=sent, elapsed=time.monotonic() - began)
 
 
-def _answer(response: aiohttp.ClientResponse, body: bytes, began: float) -> Answer:
-    headers = dated({name.lower(): value for name, value in response.headers.items()})
-    return Answer(response.status, headers, body, time.monotonic() - began)
+def _answer(response: aiohttp.ClientResponse, body: bytes, began: float) -> Response:
+    headers = with_date({name.lower(): value for name, value in response.headers.items()})
+    return Response(response.status, headers, body, time.monotonic() - began)

@@ -12,27 +12,27 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
 
+from aeron_magic.client.httpx_transport import AsyncHttpxTransport, HttpxTransport
+from aeron_magic.client.stream import AsyncStream, FlowRun, Stream
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services import Service, load
-from aeron_magic.services.settings import Settings, positive, resolve
-from aeron_magic.client.stream import AsyncStream, Run, Stream
-from aeron_magic.client.httpx_transport import AsyncWire, Wire
+from aeron_magic.services.settings import Settings, resolve_settings, validate_timeout
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
 
 __all__ = ["AsyncClient", "AsyncStream", "Client", "Stream"]
 
-W = TypeVar("W", Wire, AsyncWire)
+W = TypeVar("W", HttpxTransport, AsyncHttpxTransport)
 S = TypeVar("S", Stream, AsyncStream)
 Order = Literal["asc", "desc"]
 
 IMAGE = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 
 
-def question(
+def make_question(
     text: str, context_token: str | None = None, images: Iterable[str] = (), stream: bool = True
 ) -> Question:
     """A question that can be sent.
@@ -51,11 +51,13 @@ def question(
                 f"{str(address)[:100]!r} is not an image's address.",
                 hint="Images are given by an http(s) address that the service can load.",
             )
-    continued = None if context_token is None or context_token == "" else known(context_token)
+    continued = (
+        None if context_token is None or context_token == "" else validate_token(context_token)
+    )
     return Question(text, addresses, continued, stream)
 
 
-def known(token: str) -> str:
+def validate_token(token: str) -> str:
     """``token``, if it can be one.
 
     Raises
@@ -88,7 +90,7 @@ class _Client(ABC, Generic[W, S]):
         settings: Settings | None = None,
         recorder: Recorder | None = None,
     ) -> None:
-        self.settings = settings or resolve(
+        self.settings = settings or resolve_settings(
             service,
             base_url=base_url,
             stream_url=stream_url,
@@ -102,7 +104,7 @@ class _Client(ABC, Generic[W, S]):
         self.recorder = recorder
         addresses = filter(None, (self.settings.base_url, self.settings.stream_url))
         try:
-            self._wire: W = self._connect(tuple(addresses), self.settings.timeout)
+            self._transport: W = self._connect(tuple(addresses), self.settings.timeout)
         except (ImportError, OSError, ValueError) as error:  # what the environment says of it
             raise UsageError(
                 f"The network cannot be used as the environment says: {str(error).rstrip('.')}.",
@@ -114,13 +116,13 @@ class _Client(ABC, Generic[W, S]):
     def _open(self) -> W:
         if self._closed:
             raise UsageError("This client is closed.", hint="Make another one to ask again.")
-        return self._wire
+        return self._transport
 
     @abstractmethod
     def _connect(self, addresses: tuple[str, ...], timeout: float) -> W: ...
 
     @abstractmethod
-    def _reading(self, run: Run[Any], timeout: float | None = None) -> S: ...
+    def _stream_for(self, run: FlowRun[Any], timeout: float | None = None) -> S: ...
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.settings.service!r}, {self.settings.base_url!r})"
@@ -157,41 +159,41 @@ class _Client(ABC, Generic[W, S]):
         UsageError
             There is no question, an image is no address, the token or the time is none.
         """
-        asked = question(text, context_token, images, stream)
+        asked = make_question(text, context_token, images, stream)
         settings, ask = self.settings, self.service.ask
         if self.recorder is None:
             flow = ask(asked)
         else:
-            flow = self.recorder.ask(asked, settings.answerer, ask, settings.secrets)
-        patience = None if timeout is None else positive("timeout", timeout)
-        return self._reading(Run(flow, settings, asked.context_token), patience)
+            flow = self.recorder.ask(asked, settings.recording_id, ask, settings.secrets)
+        patience = None if timeout is None else validate_timeout("timeout", timeout)
+        return self._stream_for(FlowRun(flow, settings, asked.context_token), patience)
 
-    def introduction(self) -> S:
+    def stream_introduction(self) -> S:
         """Begin a conversation without a question: the agent's introductory message.
 
         Chatzy only (*init_conversation*): it is ``draft.introduction`` of what is returned, once
         that has been read, and ``reply.context_token`` continues after it. AeronPay has none, and
         is not asked.
         """
-        return self._reading(Run(self.service.introduce(), self.settings))
+        return self._stream_for(FlowRun(self.service.introduction(), self.settings))
 
-    def fetching(self, token: str, *, wait: bool = True) -> S:
+    def stream_fetch(self, token: str, *, wait: bool = True) -> S:
         """The same as :meth:`fetch`, to be watched while it waits.
 
         Its one piece comes at the end; errors are raised by the iteration.
         """
-        known(token)
+        validate_token(token)
         if self.recorder is None:
             flow = self.service.fetch(token, wait=wait)
         else:
             flow = self.recorder.fetch(token, partial(self.service.fetch, wait=wait))
-        return self._reading(Run(flow, self.settings))
+        return self._stream_for(FlowRun(flow, self.settings))
 
-    def _listing(self, token: str, order: Order) -> Run[list[Message]]:
-        return Run(self.service.history(known(token), order), self.settings)
+    def _listing(self, token: str, order: Order) -> FlowRun[list[Message]]:
+        return FlowRun(self.service.history(validate_token(token), order), self.settings)
 
 
-class Client(_Client[Wire, Stream]):
+class Client(_Client[HttpxTransport, Stream]):
     """Asks a service; every call blocks until it has its answer.
 
     Parameters
@@ -220,8 +222,8 @@ class Client(_Client[Wire, Stream]):
         Something of this is wrong or missing.
     """
 
-    def _connect(self, addresses: tuple[str, ...], timeout: float) -> Wire:
-        return Wire(addresses, timeout)
+    def _connect(self, addresses: tuple[str, ...], timeout: float) -> HttpxTransport:
+        return HttpxTransport(addresses, timeout)
 
     def ask(
         self,
@@ -288,7 +290,7 @@ class Client(_Client[Wire, Stream]):
         ServiceError, Unreachable
             As for :meth:`ask`.
         """
-        with self.fetching(token, wait=wait) as reading:
+        with self.stream_fetch(token, wait=wait) as reading:
             return reading.finish()
 
     def history(self, token: str, order: Order = "asc") -> list[Message]:
@@ -312,17 +314,17 @@ class Client(_Client[Wire, Stream]):
             As for :meth:`ask`.
         """
         run = self._listing(token, order)
-        with self._reading(run) as reading:
+        with self._stream_for(run) as reading:
             reading.finish()
         return run.value or []
 
-    def _reading(self, run: Run[Any], timeout: float | None = None) -> Stream:
-        return Stream(run, self._open().exchange(timeout))
+    def _stream_for(self, run: FlowRun[Any], timeout: float | None = None) -> Stream:
+        return Stream(run, self._open().flow_io(timeout))
 
     def close(self) -> None:
         """Close the kept connections; the client asks nothing from then on."""
         self._closed = True
-        self._wire.close()
+        self._transport.close()
 
     def __enter__(self) -> Self:
         return self
@@ -331,11 +333,11 @@ class Client(_Client[Wire, Stream]):
         self.close()
 
 
-class AsyncClient(_Client[AsyncWire, AsyncStream]):
+class AsyncClient(_Client[AsyncHttpxTransport, AsyncStream]):
     """The same as :class:`Client`, with ``await`` and ``async for``; for one event loop."""
 
-    def _connect(self, addresses: tuple[str, ...], timeout: float) -> AsyncWire:
-        return AsyncWire(addresses, timeout)
+    def _connect(self, addresses: tuple[str, ...], timeout: float) -> AsyncHttpxTransport:
+        return AsyncHttpxTransport(addresses, timeout)
 
     async def ask(
         self,
@@ -350,23 +352,23 @@ class AsyncClient(_Client[AsyncWire, AsyncStream]):
 
     async def fetch(self, token: str, *, wait: bool = True) -> Reply:
         """See :meth:`Client.fetch`."""
-        async with self.fetching(token, wait=wait) as reading:
+        async with self.stream_fetch(token, wait=wait) as reading:
             return await reading.finish()
 
     async def history(self, token: str, order: Order = "asc") -> list[Message]:
         """See :meth:`Client.history`."""
         run = self._listing(token, order)
-        async with self._reading(run) as reading:
+        async with self._stream_for(run) as reading:
             await reading.finish()
         return run.value or []
 
-    def _reading(self, run: Run[Any], timeout: float | None = None) -> AsyncStream:
-        return AsyncStream(run, self._open().exchange(timeout))
+    def _stream_for(self, run: FlowRun[Any], timeout: float | None = None) -> AsyncStream:
+        return AsyncStream(run, self._open().flow_io(timeout))
 
     async def close(self) -> None:
         """Close the kept connections; the client asks nothing from then on."""
         self._closed = True
-        await self._wire.close()
+        await self._transport.close()
 
     async def __aenter__(self) -> Self:
         return self

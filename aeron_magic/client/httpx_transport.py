@@ -1,7 +1,7 @@
 """The seam to the HTTP library: the only module that imports it.
 
-A :class:`Wire` does what a flow asks for, one step at a time, and turns whatever the library raises
-into :class:`~aeron_magic.protocol.flow.Lost`. A successor of httpx would be put in here, and nowhere else.
+A :class:`HttpxTransport` does what a flow asks for, one step at a time, and turns whatever the library raises
+into :class:`~aeron_magic.protocol.flow.ConnectionLost`. A successor of httpx would be put in here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -21,28 +21,38 @@ from urllib.parse import urlsplit
 import httpx
 
 from aeron_magic.errors import UsageError
-from aeron_magic.protocol.flow import Answer, Close, Lost, Open, Outcome, Pause, Read, Request, Send
+from aeron_magic.protocol.flow import (
+    Close,
+    ConnectionLost,
+    OpenStream,
+    ReadChunk,
+    Request,
+    Response,
+    Send,
+    Sleep,
+    StepResult,
+)
 
 __all__ = [
-    "AsyncExchange",
-    "AsyncWire",
-    "Terms",
-    "Wire",
-    "dated",
-    "half_a_character",
-    "in_words",
-    "patience_of",
-    "trusting",
+    "AsyncFlowIO",
+    "AsyncHttpxTransport",
+    "ConnectionPolicy",
+    "HttpxTransport",
+    "describe_error",
+    "ssl_context",
+    "timeout_for",
+    "unpaired_surrogate",
+    "with_date",
 ]
 
 CONNECT_TIMEOUT = 10.0
-NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
-END_OF_BODY = 0.01
+CONNECT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+DRAIN_TIMEOUT = 0.01
 """Seconds that the end of a finished body may take, before its connection is given up."""
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-AUTHORITY = "[0-9a-f]" * 8 + ".0"
+HASHED_CA_GLOB = "[0-9a-f]" * 8 + ".0"
 """The names of the files in a folder where OpenSSL can look authorities up."""
 
 
@@ -54,10 +64,10 @@ def _tls(local: bool) -> ssl.SSLContext:
     """
     if local:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return trusting(Path(ssl.get_default_verify_paths().openssl_capath))
+    return ssl_context(Path(ssl.get_default_verify_paths().openssl_capath))
 
 
-def trusting(folder: Path) -> ssl.SSLContext:
+def ssl_context(folder: Path) -> ssl.SSLContext:
     """A context that trusts the authorities in ``folder``, which is the system's.
 
     In a folder OpenSSL looks up the one that it needs. A file of them it reads whole, which takes
@@ -65,13 +75,13 @@ def trusting(folder: Path) -> ssl.SSLContext:
     user names in ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` comes before both.
     """
     named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
-    if named or not any(folder.glob(AUTHORITY)):
+    if named or not any(folder.glob(HASHED_CA_GLOB)):
         return httpx.create_ssl_context()
     return ssl.create_default_context(capath=folder)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class ConnectionPolicy:
     """On what terms servers are talked to, whatever library does it."""
 
     tls: ssl.SSLContext
@@ -85,7 +95,7 @@ class Terms:
     connect_timeout: ClassVar[float] = CONNECT_TIMEOUT
 
     @classmethod
-    def of(cls, addresses: Iterable[str]) -> Terms:
+    def for_addresses(cls, addresses: Iterable[str]) -> ConnectionPolicy:
         """Those for servers at ``addresses``."""
         local = all(
             parts.scheme == "http" and parts.hostname in LOOPBACK
@@ -96,7 +106,7 @@ class Terms:
 
 
 def _options(addresses: Iterable[str]) -> dict[str, Any]:
-    terms = Terms.of(addresses)
+    terms = ConnectionPolicy.for_addresses(addresses)
     return {
         "verify": terms.tls,
         "trust_env": terms.trust_env,
@@ -117,20 +127,20 @@ def _arguments(request: Request, timeout: float) -> dict[str, Any]:
     }
 
 
-def patience_of(step: Send | Open, usual: float) -> float:
+def timeout_for(step: Send | OpenStream, usual: float) -> float:
     """Seconds of silence that ``step`` is given."""
-    shorter = step.patience if isinstance(step, Send) else None
+    shorter = step.timeout if isinstance(step, Send) else None
     return usual if shorter is None else min(usual, shorter)
 
 
-def _refused(response: httpx.Response | None, began: float) -> Answer | None:
+def _refused(response: httpx.Response | None, began: float) -> Response | None:
     """The answer whose body was lost, if its status says enough without one."""
     if response is None or response.is_success:
         return None
     return _answer(response, b"", began)
 
 
-def half_a_character() -> UsageError:
+def unpaired_surrogate() -> UsageError:
     """The error for a text that UTF-8 cannot write."""
     return UsageError(
         "The question or its token holds half a character, which no encoding can write.",
@@ -138,7 +148,7 @@ def half_a_character() -> UsageError:
     )
 
 
-def dated(headers: dict[str, str]) -> dict[str, str]:
+def with_date(headers: dict[str, str]) -> dict[str, str]:
     """``headers``, with the present time as their date where they have none.
 
     Whoever receives an answer without its date is to write down when it came (RFC 9110, 6.6.1).
@@ -147,29 +157,29 @@ def dated(headers: dict[str, str]) -> dict[str, str]:
     return headers
 
 
-def in_words(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """What ``error`` says; some, as those of a reset connection, say nothing."""
     return str(error).strip() or "the connection broke"
 
 
-def _lost(error: Exception, began: float, timeout: float) -> Lost:
+def _lost(error: Exception, began: float, timeout: float) -> ConnectionLost:
     if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
         raise UsageError(
             f"This address cannot be used: {error}", hint="Check --base-url and the environment."
         ) from None
     if isinstance(error, UnicodeEncodeError):
-        raise half_a_character() from None
+        raise unpaired_surrogate() from None
     seconds = time.monotonic() - began
-    if isinstance(error, httpx.TimeoutException) and not isinstance(error, NOT_SENT):
+    if isinstance(error, httpx.TimeoutException) and not isinstance(error, CONNECT_ERRORS):
         reason = f"the service was silent for {timeout:g} s"
     else:
-        reason = in_words(error)
-    return Lost(reason, sent=not isinstance(error, NOT_SENT), seconds=seconds)
+        reason = describe_error(error)
+    return ConnectionLost(reason, sent=not isinstance(error, CONNECT_ERRORS), elapsed=seconds)
 
 
-def _answer(response: httpx.Response, body: bytes, began: float) -> Answer:
-    headers = dated({name.lower(): value for name, value in response.headers.items()})
-    return Answer(response.status_code, headers, body, time.monotonic() - began)
+def _answer(response: httpx.Response, body: bytes, began: float) -> Response:
+    headers = with_date({name.lower(): value for name, value in response.headers.items()})
+    return Response(response.status_code, headers, body, time.monotonic() - began)
 
 
 def _body(response: httpx.Response) -> Iterator[bytes]:
@@ -197,7 +207,7 @@ def _async_body(response: httpx.Response) -> AsyncGenerator[bytes]:
 LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeEncodeError)
 
 
-class Wire:
+class HttpxTransport:
     """Does the steps of flows with blocking calls.
 
     Parameters
@@ -212,15 +222,15 @@ class Wire:
         self.timeout = timeout
         self._http = httpx.Client(**_options(addresses))
 
-    def exchange(self, timeout: float | None = None) -> Exchange:
+    def flow_io(self, timeout: float | None = None) -> FlowIO:
         """A new exchange: at most one open stream at a time."""
-        return Exchange(self._http, timeout or self.timeout)
+        return FlowIO(self._http, timeout or self.timeout)
 
     def close(self) -> None:
         self._http.close()
 
 
-class Exchange:
+class FlowIO:
     """The steps of one flow."""
 
     def __init__(self, http: httpx.Client, timeout: float) -> None:
@@ -229,14 +239,14 @@ class Exchange:
         self._response: httpx.Response | None = None
         self._bytes: Iterator[bytes] | None = None
 
-    def do(self, step: Send | Open | Read | Close | Pause) -> Outcome:
+    def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
         """Do ``step``; its outcome."""
         match step:
-            case Read():
+            case ReadChunk():
                 return self.read()
-            case Send() | Open():
+            case Send() | OpenStream():
                 return self._request(step)
-            case Pause():
+            case Sleep():
                 time.sleep(step.seconds)
                 return None
             case Close():
@@ -246,7 +256,7 @@ class Exchange:
             case _:
                 assert_never(step)
 
-    def read(self) -> bytes | Lost:
+    def read(self) -> bytes | ConnectionLost:
         """The next bytes of the open stream; ``b""`` at its end."""
         began = time.monotonic()
         if self._bytes is None:
@@ -256,14 +266,14 @@ class Exchange:
         except LIBRARY_ERRORS as error:
             return _lost(error, began, self._timeout)
 
-    def _request(self, step: Send | Open) -> Answer | Lost:
+    def _request(self, step: Send | OpenStream) -> Response | ConnectionLost:
         self.close()
         began = time.monotonic()
-        timeout = patience_of(step, self._timeout)
+        timeout = timeout_for(step, self._timeout)
         try:
             request = self._http.build_request(**_arguments(step.request, timeout))
             response = self._response = self._http.send(request, stream=True)
-            if isinstance(step, Open) and response.is_success:
+            if isinstance(step, OpenStream) and response.is_success:
                 self._bytes = _body(response)
                 return _answer(response, b"", began)
             body = response.read()
@@ -282,8 +292,8 @@ class Exchange:
             response.close()
 
 
-class AsyncWire:
-    """Does the steps of flows on an event loop; the same as :class:`Wire` with ``await``.
+class AsyncHttpxTransport:
+    """Does the steps of flows on an event loop; the same as :class:`HttpxTransport` with ``await``.
 
     The loop may be another one later, as with each ``asyncio.run`` of a script. Connections belong
     to the loop that made them, so none is taken along.
@@ -303,15 +313,15 @@ class AsyncWire:
         self._loop = loop
         return self._http
 
-    def exchange(self, timeout: float | None = None) -> AsyncExchange:
+    def flow_io(self, timeout: float | None = None) -> AsyncFlowIO:
         """A new exchange: at most one open stream at a time."""
-        return AsyncExchange(self, timeout or self.timeout)
+        return AsyncFlowIO(self, timeout or self.timeout)
 
     async def close(self) -> None:
         await self.http().aclose()
 
 
-class AsyncExchange:
+class AsyncFlowIO:
     """The steps of one flow.
 
     Attributes
@@ -322,20 +332,20 @@ class AsyncExchange:
 
     on_sent: Callable[[], None] | None = None
 
-    def __init__(self, wire: AsyncWire, timeout: float) -> None:
-        self._wire = wire
+    def __init__(self, wire: AsyncHttpxTransport, timeout: float) -> None:
+        self._transport = wire
         self._timeout = timeout
         self._response: httpx.Response | None = None
         self._bytes: AsyncGenerator[bytes] | None = None
 
-    async def do(self, step: Send | Open | Read | Close | Pause) -> Outcome:
+    async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
         """Do ``step``; its outcome."""
         match step:
-            case Read():
+            case ReadChunk():
                 return await self.read()
-            case Send() | Open():
+            case Send() | OpenStream():
                 return await self._request(step)
-            case Pause():
+            case Sleep():
                 await asyncio.sleep(step.seconds)
                 return None
             case Close():
@@ -346,7 +356,7 @@ class AsyncExchange:
             case _:
                 assert_never(step)
 
-    async def read(self) -> bytes | Lost:
+    async def read(self) -> bytes | ConnectionLost:
         """The next bytes of the open stream; ``b""`` at its end."""
         began = time.monotonic()
         if self._bytes is None:
@@ -359,17 +369,17 @@ class AsyncExchange:
         except LIBRARY_ERRORS as error:
             return _lost(error, began, self._timeout)
 
-    async def _request(self, step: Send | Open) -> Answer | Lost:
+    async def _request(self, step: Send | OpenStream) -> Response | ConnectionLost:
         await self.close()
         began = time.monotonic()
-        timeout = patience_of(step, self._timeout)
+        timeout = timeout_for(step, self._timeout)
         try:
-            http = self._wire.http()
+            http = self._transport.http()
             request = http.build_request(**_arguments(step.request, timeout))
             if self.on_sent is not None:
                 request.extensions["trace"] = self._trace
             response = self._response = await http.send(request, stream=True)
-            if isinstance(step, Open) and response.is_success:
+            if isinstance(step, OpenStream) and response.is_success:
                 self._bytes = _async_body(response)
                 return _answer(response, b"", began)
             body = await response.aread()
@@ -387,7 +397,7 @@ class AsyncExchange:
     async def _drain(self) -> None:
         """Take the end of a finished body if it is here, so that the connection can be kept."""
         try:
-            async with asyncio.timeout(END_OF_BODY):
+            async with asyncio.timeout(DRAIN_TIMEOUT):
                 while isinstance(data := await self.read(), bytes) and data:
                     pass
         except TimeoutError:

@@ -1,6 +1,6 @@
 """A reply under way: a flow, the draft that its events make, and the loop that drives both.
 
-Two loops do the steps of a flow, one plain and one with ``await``; all else is in :class:`Run`.
+Two loops do the steps of a flow, one plain and one with ``await``; all else is in :class:`FlowRun`.
 """
 
 from __future__ import annotations
@@ -11,53 +11,53 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
+from aeron_magic.client.httpx_transport import AsyncFlowIO, FlowIO
 from aeron_magic.errors import AeronError, FailedReply, Interrupted, ReplyError
-from aeron_magic.protocol.flow import READ, Flow, Outcome, Step
-from aeron_magic.replies.reply import Draft, Reply, Status
+from aeron_magic.protocol.flow import READ, Flow, Step, StepResult
+from aeron_magic.replies.reply import Reply, ReplyAccumulator, Status
 from aeron_magic.services.settings import Settings
-from aeron_magic.client.httpx_transport import AsyncExchange, Exchange
 
-__all__ = ["AsyncStream", "Run", "Stream"]
+__all__ = ["AsyncStream", "FlowRun", "Stream"]
 
 T = TypeVar("T")
-E = TypeVar("E", Exchange, AsyncExchange)
+E = TypeVar("E", FlowIO, AsyncFlowIO)
 
 
-class Run(Generic[T]):
+class FlowRun(Generic[T]):
     """One flow under way, and the draft of the reply that its events make."""
 
     def __init__(self, flow: Flow[T], settings: Settings, sent_token: str | None = None) -> None:
-        self.draft = Draft(settings.service, sent_token)
+        self.accumulator = ReplyAccumulator(settings.service, sent_token)
         self.value: T | None = None
         self.ended: Status | None = None
         self.on_token: Callable[[str], None] | None = None
         """Called once, with the reply's token, as soon as the service has said it."""
-        self._flow: Generator[Step, Outcome, T] = flow
+        self._flow: Generator[Step, StepResult, T] = flow
         self._secrets = settings.secrets
         self._began = time.monotonic()
         self._first: float | None = None
         self._seconds: float | None = None
 
-    def send(self, outcome: Outcome) -> Step | None:
+    def send(self, outcome: StepResult) -> Step | None:
         """Tell the flow what came of its last step; its next step, or None at its end."""
         try:
             return self._flow.send(outcome)
         except StopIteration as stop:
             self.value = stop.value
-            self.end(self.draft.status)
+            self.finish(self.accumulator.status)
             return None
 
-    def take(self, step: list[Any]) -> str:
+    def apply(self, step: list[Any]) -> str:
         """Fold events in; the text that can be shown now."""
-        piece = self.draft.add(step)
-        if self.on_token is not None and (token := self.draft.context_token) is not None:
+        piece = self.accumulator.add(step)
+        if self.on_token is not None and (token := self.accumulator.context_token) is not None:
             call, self.on_token = self.on_token, None
             call(token)
         if piece and self._first is None:
             self._first = time.monotonic() - self._began
         return piece
 
-    def end(self, status: Status) -> None:
+    def finish(self, status: Status) -> None:
         """The run is over; only the first end counts."""
         if self.ended is None:
             self.ended = status
@@ -66,34 +66,36 @@ class Run(Generic[T]):
 
     def interrupt(self) -> Interrupted:
         """The run is over because the user said so."""
-        self.end("interrupted")
+        self.finish("interrupted")
         error = Interrupted(
             "The question was interrupted; what had come is kept.",
             hint="Ask again if you want the whole reply.",
         )
-        self.explain(error)
+        self.fail(error)
         return error
 
-    def explain(self, error: AeronError) -> None:
+    def fail(self, error: AeronError) -> None:
         """The run is over because of ``error``; add to it what is known of the reply."""
         partly = isinstance(error, ReplyError) and not isinstance(error, FailedReply)
-        self.end("incomplete" if partly else "failed")
-        error.partial = error.partial or self.draft.text
-        error.context_token = error.context_token or self.draft.context_token
+        self.finish("incomplete" if partly else "failed")
+        error.partial = error.partial or self.accumulator.text
+        error.context_token = error.context_token or self.accumulator.context_token
         error.redact(self._secrets)
 
     def reply(self) -> Reply:
         """The reply as it is now."""
         seconds = self._seconds if self._seconds is not None else time.monotonic() - self._began
-        return self.draft.reply(status=self.ended, seconds=seconds, first_chunk_seconds=self._first)
+        return self.accumulator.reply(
+            status=self.ended, seconds=seconds, first_chunk_seconds=self._first
+        )
 
 
 class _Stream(Generic[E]):
     """What can be seen of a reply that is coming in, whoever waits for it."""
 
-    def __init__(self, run: Run[Any], exchange: E) -> None:
+    def __init__(self, run: FlowRun[Any], exchange: E) -> None:
         self._run = run
-        self._exchange: E = exchange
+        self._flow_io: E = exchange
 
     @property
     def reply(self) -> Reply:
@@ -101,12 +103,12 @@ class _Stream(Generic[E]):
         return self._run.reply()
 
     @property
-    def draft(self) -> Draft:
+    def accumulator(self) -> ReplyAccumulator:
         """The state behind the reply: notices, the introduction, what is not understood."""
-        return self._run.draft
+        return self._run.accumulator
 
 
-class Stream(_Stream[Exchange]):
+class Stream(_Stream[FlowIO]):
     """A reply that is coming in: iterate to get its pieces, in order, ready to print.
 
     Made by :meth:`aeron_magic.Client.stream`. Use it as a context manager, so that leaving it early
@@ -114,7 +116,7 @@ class Stream(_Stream[Exchange]):
     what :meth:`aeron_magic.Client.ask` raises.
     """
 
-    def __init__(self, run: Run[Any], exchange: Exchange) -> None:
+    def __init__(self, run: FlowRun[Any], exchange: FlowIO) -> None:
         super().__init__(run, exchange)
         self._pieces = self._drive()
 
@@ -122,29 +124,29 @@ class Stream(_Stream[Exchange]):
         return self._pieces
 
     def _drive(self) -> Generator[str]:
-        run, exchange = self._run, self._exchange
-        outcome: Outcome = None
+        run, exchange = self._run, self._flow_io
+        outcome: StepResult = None
         try:
             while (step := run.send(outcome)) is not None:
                 if step is READ:
                     outcome = exchange.read()
                 elif isinstance(step, list):
                     outcome = None
-                    if piece := run.take(step):
+                    if piece := run.apply(step):
                         yield piece
                 else:
-                    outcome = exchange.do(step)
+                    outcome = exchange.perform(step)
         except AeronError as error:
-            run.explain(error)
+            run.fail(error)
             raise
         except KeyboardInterrupt:
             raise run.interrupt() from None
         except GeneratorExit:
-            run.end("interrupted")
+            run.finish("interrupted")
             raise
         finally:
             exchange.close()
-            run.end("incomplete")
+            run.finish("incomplete")
 
     def finish(self) -> Reply:
         """Wait for the end of the reply, and return it.
@@ -161,8 +163,8 @@ class Stream(_Stream[Exchange]):
     def close(self) -> None:
         """Stop reading and close the connection."""
         self._pieces.close()
-        self._exchange.close()
-        self._run.end("interrupted")
+        self._flow_io.close()
+        self._run.finish("interrupted")
 
     def __enter__(self) -> Self:
         return self
@@ -176,50 +178,50 @@ class Stream(_Stream[Exchange]):
         self.close()
 
 
-class AsyncStream(_Stream[AsyncExchange]):
+class AsyncStream(_Stream[AsyncFlowIO]):
     """The same as :class:`Stream`, with ``async with`` and ``async for``."""
 
-    def __init__(self, run: Run[Any], exchange: AsyncExchange) -> None:
+    def __init__(self, run: FlowRun[Any], exchange: AsyncFlowIO) -> None:
         super().__init__(run, exchange)
         self._pieces = self._drive()
 
-    def when_token(self, call: Callable[[str], None]) -> None:
+    def on_token(self, call: Callable[[str], None]) -> None:
         """Call ``call`` once, on the loop, as soon as the reply's token is known."""
         self._run.on_token = call
 
-    def when_sent(self, call: Callable[[], None]) -> None:
+    def on_sent(self, call: Callable[[], None]) -> None:
         """Call ``call`` on the loop whenever a request has left this machine."""
-        self._exchange.on_sent = call
+        self._flow_io.on_sent = call
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self._pieces
 
     async def _drive(self) -> AsyncGenerator[str]:
-        run, exchange = self._run, self._exchange
-        outcome: Outcome = None
+        run, exchange = self._run, self._flow_io
+        outcome: StepResult = None
         try:
             while (step := run.send(outcome)) is not None:
                 if step is READ:
                     outcome = await exchange.read()
                 elif isinstance(step, list):
                     outcome = None
-                    if piece := run.take(step):
+                    if piece := run.apply(step):
                         yield piece
                 else:
-                    outcome = await exchange.do(step)
+                    outcome = await exchange.perform(step)
         except AeronError as error:
-            run.explain(error)
+            run.fail(error)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            run.end("interrupted")
+            run.finish("interrupted")
             raise
         finally:
             await exchange.close()
-            run.end("incomplete")
+            run.finish("incomplete")
 
-    def give_up(self) -> None:
+    def abandon(self) -> None:
         """End it before its beginning: nothing was sent, and nothing will be."""
-        self._run.end("interrupted")
+        self._run.finish("interrupted")
 
     async def finish(self) -> Reply:
         """See :meth:`Stream.finish`."""
@@ -230,8 +232,8 @@ class AsyncStream(_Stream[AsyncExchange]):
     async def close(self) -> None:
         """Stop reading and close the connection."""
         await self._pieces.aclose()
-        await self._exchange.close()
-        self._run.end("interrupted")
+        await self._flow_io.close()
+        self._run.finish("interrupted")
 
     async def __aenter__(self) -> Self:
         return self

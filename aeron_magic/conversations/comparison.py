@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import NamedTuple
 
-from aeron_magic.replies.reply import Message
 from aeron_magic.conversations.tree import Turn
+from aeron_magic.replies.reply import Message
 
 __all__ = ["Difference", "differences"]
 
@@ -37,7 +37,7 @@ def differences(line: Sequence[Turn], messages: Sequence[Message]) -> list[Diffe
     newest = line[-1].reply.text if line[-1].reply else ""
     if theirs[len(ours) :] == [("assistant", newest)]:
         theirs.pop()  # a service that does not leave it out
-    if line[0].started_from is not None:
+    if line[0].parent_token is not None:
         theirs = theirs[-len(ours) :]
     return [
         Difference(number, " ".join(mine).strip(), " ".join(their).strip())

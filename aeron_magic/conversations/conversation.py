@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aeron_magic.client.client import AsyncClient, Client
+from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.replies.reply import Reply
-from aeron_magic.conversations.tree import Tree, Turn
 
 __all__ = ["Conversation"]
 
@@ -43,7 +43,7 @@ class Conversation:
                 "that it follows.",
             )
         self.client = client
-        self.tree = Tree("conversation", client.settings.service)
+        self.tree = ConversationTree("conversation", client.settings.service)
         self._token = context_token
 
     @property
@@ -90,18 +90,18 @@ class Conversation:
             As for :meth:`aeron_magic.Client.ask`. The conversation stays where it was; what came
             is in the turn.
         """
-        place = self.tree.after(after) if after else self.tree.at_token(self._token)
+        place = self.tree.resolve(after) if after else self.tree.at_token(self._token)
         images = tuple(images)
-        attempt = self.tree.begin(place, text, images, name=name)
+        attempt = self.tree.start(place, text, images, name=name)
         with self.client.stream(text, place.token, images, stream=stream) as reading:
             try:
                 reply = reading.finish()
             except UsageError:
-                self.tree.drop(attempt)
+                self.tree.cancel(attempt)
                 raise
             except AeronError:
-                self.tree.settle(attempt, reading.reply)
+                self.tree.complete(attempt, reading.reply)
                 raise
-        self.tree.settle(attempt, reply)
+        self.tree.complete(attempt, reply)
         self._token = reply.context_token
         return reply

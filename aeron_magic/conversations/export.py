@@ -19,7 +19,7 @@ A turn is an object:
 ``parent``                  the number of the turn it follows, or null at a beginning
 ``question``, ``images``    what was asked; a list of addresses
 ``asked``                   when, in UTC: ``2026-11-22T01:50:00Z``
-``started_from``            the token that was sent, or null
+``parent_token``            the token that was sent, or null
 ``stale``                   whether a turn before it has been answered anew since
 ``reply``                   null where nothing is known of it, else an object with ``text``,
                             ``status``, ``context_token``, ``parent_context_token``, ``msg_id``,
@@ -40,17 +40,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.rendering.mimebundle import mimebundle, to_markdown
-from aeron_magic.conversations.tree import Tree, Turn
 
-__all__ = ["FORMAT", "VERSION", "as_json", "as_markdown", "as_notebook", "exported", "write"]
+__all__ = ["FORMAT", "VERSION", "as_json", "as_markdown", "as_notebook", "export_text", "write"]
 
 FORMAT = "aeron-magic conversation"
 VERSION = 1
 
 
-def write(tree: Tree, path: Path, *, sandbox: bool = False) -> None:
+def write(tree: ConversationTree, path: Path, *, sandbox: bool = False) -> None:
     """Write ``tree`` to ``path``, in the kind that its ending names.
 
     Parameters
@@ -63,8 +63,8 @@ def write(tree: Tree, path: Path, *, sandbox: bool = False) -> None:
     UsageError
         Another ending, or the file cannot be written, or it is a notebook that is no export.
     """
-    text = exported(tree, path.suffix.lower(), sandbox=sandbox)
-    if path.suffix.lower() == ".ipynb" and _is_work(path):
+    text = export_text(tree, path.suffix.lower(), sandbox=sandbox)
+    if path.suffix.lower() == ".ipynb" and _is_user_notebook(path):
         raise UsageError(
             f"{path.name} is a notebook already, and no export: it is not written over.",
             hint="Export to another name.",
@@ -78,7 +78,7 @@ def write(tree: Tree, path: Path, *, sandbox: bool = False) -> None:
         ) from error
 
 
-def exported(tree: Tree, ending: str, *, sandbox: bool = False) -> str:
+def export_text(tree: ConversationTree, ending: str, *, sandbox: bool = False) -> str:
     """The text of a file with this ending; see :func:`write`."""
     match ending:
         case ".md":
@@ -98,7 +98,7 @@ def _dumped(value: dict[str, Any]) -> str:
     return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
 
 
-def _is_work(path: Path) -> bool:
+def _is_user_notebook(path: Path) -> bool:
     """Whether there is a notebook that somebody wrote."""
     try:
         found = json.loads(path.read_bytes())
@@ -123,7 +123,7 @@ def _replace(path: Path, text: str) -> None:
         raise
 
 
-def as_json(tree: Tree) -> dict[str, Any]:
+def as_json(tree: ConversationTree) -> dict[str, Any]:
     """All turns as plain values; the module's text says what they mean."""
     stale = tree.stale()
     return {
@@ -139,8 +139,8 @@ def as_json(tree: Tree) -> dict[str, Any]:
                 "parent": turn.parent.number if turn.parent else None,
                 "question": turn.question,
                 "images": list(turn.images),
-                "asked": datetime.fromtimestamp(turn.asked, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-                "started_from": turn.started_from,
+                "asked": datetime.fromtimestamp(turn.asked_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                "started_from": turn.parent_token,
                 "stale": turn in stale,
                 "reply": _reply(turn),
             }
@@ -165,11 +165,11 @@ def _reply(turn: Turn) -> dict[str, Any] | None:
     }
 
 
-def _in_order(tree: Tree) -> list[Turn]:
+def _in_order(tree: ConversationTree) -> list[Turn]:
     return sorted(tree.turns, key=lambda turn: turn.number)
 
 
-def as_markdown(tree: Tree) -> str:
+def as_markdown(tree: ConversationTree) -> str:
     """A document: each question, quoted, and its reply. What could be active in a reply is not."""
     stale = tree.stale()
     parts = [f"# {_inline(tree.name)}"]
@@ -207,7 +207,7 @@ def _closed(markdown: str) -> str:
     return close_fence(markdown)
 
 
-def as_notebook(tree: Tree, *, sandbox: bool = False) -> dict[str, Any]:
+def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, Any]:
     """A notebook (nbformat 4.5) that asks the questions again, with the replies as outputs."""
     connect = f"connect {tree.service or 'aeronpay'}"
     if sandbox:
@@ -227,7 +227,7 @@ def as_notebook(tree: Tree, *, sandbox: bool = False) -> dict[str, Any]:
             parent = turn.parent
             if turn.number in done or (parent and parent.revision and parent.number not in done):
                 continue
-            line = _line(turn, before, named=id(turn) in followed)
+            line = _magic_line(turn, before, named=id(turn) in followed)
             cells.append(_code(f"turn-{turn.number}", f"{line}\n{turn.question}", _outputs(turn)))
             done.add(turn.number)
             before = turn
@@ -247,7 +247,7 @@ def as_notebook(tree: Tree, *, sandbox: bool = False) -> dict[str, Any]:
     }
 
 
-def _line(turn: Turn, before: Turn | None, *, named: bool) -> str:
+def _magic_line(turn: Turn, before: Turn | None, *, named: bool) -> str:
     """The magic line that asks ``turn`` at its place, where ``before`` was asked last."""
     words = ["%%aeron"]
     if turn.parent is None or not turn.parent.revision:

@@ -21,13 +21,13 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aeron_magic.conversations.history_db import NEWEST, explained, open_file
+from aeron_magic.conversations.history_db import ORDER_BY_RECENT, open_file, translating_errors
+from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.replies.reply import Reply
-from aeron_magic.conversations.tree import Attempt, Place, Tree, Turn
 
-__all__ = ["History", "Owner", "Stored"]
+__all__ = ["HistoryScope", "HistoryStore", "StoredConversation"]
 
-IMPATIENT = 50
+SHORT_BUSY_TIMEOUT = 50
 """Milliseconds to wait for another kernel's write once the history has failed."""
 
 _STORED = (
@@ -50,12 +50,12 @@ _SELECT = (
     "SELECT {} FROM turn WHERE conversation = ?1 AND number {} ifnull((SELECT number FROM turn"
     " WHERE conversation = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2), 0) ORDER BY number"
 )
-_ATTEMPT = (
+_PENDING = (
     "number, question, images, parent, parent_revision, started_from, cell, name, asked, token"
 )
 
 
-class Stored(NamedTuple):
+class StoredConversation(NamedTuple):
     """A conversation in the history."""
 
     id: int
@@ -70,7 +70,7 @@ class Stored(NamedTuple):
     question: str = ""  # of the newest turn, its beginning
 
 
-class Owner(NamedTuple):
+class HistoryScope(NamedTuple):
     """Who writes, and about what."""
 
     notebook: str
@@ -78,7 +78,7 @@ class Owner(NamedTuple):
     sandbox: bool
 
 
-class History:
+class HistoryStore:
     """The conversations in one file; the connection is opened with the first use.
 
     Parameters
@@ -99,15 +99,15 @@ class History:
     ) -> None:
         self.path = path
         self.kernel = uuid.uuid4().hex
-        self._lasting = lasting
+        self._stable_cell_id = lasting
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._behind: set[int] = set()
+        self._dirty: set[int] = set()
         """The conversations of which a write has failed: they are written whole next time."""
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, explained(self.path):
+        with self._lock, translating_errors(self.path):
             if self._connection is not None and not self.path.exists():
                 self._connection.close()  # it was deleted: what is written to it now is lost
                 self._connection = None
@@ -127,10 +127,10 @@ class History:
                     connection.execute("ROLLBACK")
                 raise
 
-    def impatient(self) -> None:
+    def shorten_busy_timeout(self) -> None:
         """Wait no longer for other kernels."""
         if self._connection is not None:
-            self._connection.execute(f"PRAGMA busy_timeout = {IMPATIENT}")
+            self._connection.execute(f"PRAGMA busy_timeout = {SHORT_BUSY_TIMEOUT}")
 
     def close(self) -> None:
         """Close the file."""
@@ -141,31 +141,31 @@ class History:
 
     # Writing -------------------------------------------------------------------------------
 
-    def asked(self, attempt: Attempt, owner: Owner) -> None:
+    def save_pending(self, attempt: PendingTurn, owner: HistoryScope) -> None:
         """Keep a question that is about to be sent."""
         turn = attempt.turn
         with self._writing() as connection:
-            stored = self._claim(connection, attempt.place.tree, owner, turn.asked)
+            stored = self._claim(connection, attempt.position.tree, owner, turn.asked_at)
             connection.execute(
-                f"INSERT OR REPLACE INTO attempt (conversation, {_ATTEMPT})"  # noqa: S608
+                f"INSERT OR REPLACE INTO attempt (conversation, {_PENDING})"  # noqa: S608
                 f" VALUES ({_marks(11)})",
-                (stored, *self._question(turn), *self._names(turn), turn.asked, None),
+                (stored, *self._question(turn), *self._names(turn), turn.asked_at, None),
             )
 
-    def started(self, attempt: Attempt, token: str) -> None:
+    def save_token(self, attempt: PendingTurn, token: str) -> None:
         """Keep the token by which the reply can be fetched from now on."""
         with self._writing() as connection:
             connection.execute(
                 "UPDATE attempt SET token = ? WHERE conversation = ? AND number = ?",
-                (token, attempt.place.tree.stored, attempt.turn.number),
+                (token, attempt.position.tree.history_id, attempt.turn.number),
             )
 
-    def ended(self, attempt: Attempt, turn: Turn, owner: Owner) -> None:
+    def save_turn(self, attempt: PendingTurn, turn: Turn, owner: HistoryScope) -> None:
         """Keep a turn as it stands after an attempt."""
-        tree = attempt.place.tree
+        tree = attempt.position.tree
         with self._writing() as connection:
-            stored = self._claim(connection, tree, owner, attempt.turn.asked)
-            self._delete_attempt(connection, stored, turn.number)
+            stored = self._claim(connection, tree, owner, attempt.turn.asked_at)
+            self._delete_pending(connection, stored, turn.number)
             self._write(connection, stored, [turn])
             for column, key in zip(("cell", "name"), self._names(turn), strict=True):
                 if key is not None:  # it may have been another turn's before
@@ -175,22 +175,22 @@ class History:
                         (stored, turn.number, key),
                     )
 
-    def lost(self, attempt: Attempt, turn: Turn) -> None:
+    def mark_lost(self, attempt: PendingTurn, turn: Turn) -> None:
         """Keep a turn of this kernel's, and that no end of ``attempt`` will be known."""
-        stored = attempt.place.tree.stored
+        stored = attempt.position.tree.history_id
         if stored is None:
             return
         with self._writing() as connection:
-            self._delete_attempt(connection, stored, turn.number)
+            self._delete_pending(connection, stored, turn.number)
             self._write(connection, stored, [turn])
 
-    def dropped(self, attempt: Attempt) -> None:
+    def delete_pending(self, attempt: PendingTurn) -> None:
         """Forget an attempt of which nothing was sent; a conversation without turns goes too."""
-        stored = attempt.place.tree.stored
+        stored = attempt.position.tree.history_id
         if stored is None:
             return
         with self._writing() as connection:
-            self._delete_attempt(connection, stored, attempt.turn.number)
+            self._delete_pending(connection, stored, attempt.turn.number)
             empty = connection.execute(
                 "DELETE FROM conversation WHERE id = ? AND NOT EXISTS"
                 " (SELECT 1 FROM turn WHERE conversation = ?1) AND NOT EXISTS"
@@ -198,21 +198,27 @@ class History:
                 (stored,),
             ).rowcount
         if empty:
-            attempt.place.tree.stored = None
+            attempt.position.tree.history_id = None
 
-    def _claim(self, connection: sqlite3.Connection, tree: Tree, owner: Owner, used: float) -> int:
+    def _claim(
+        self,
+        connection: sqlite3.Connection,
+        tree: ConversationTree,
+        owner: HistoryScope,
+        used: float,
+    ) -> int:
         """The id of the row that this kernel may write ``tree`` to."""
-        known = tree.stored
+        known = tree.history_id
         if known is not None:
             found = connection.execute(
                 "UPDATE conversation SET used = ?, name = ?, begun_by = ?"
                 " WHERE id = ? AND owner = ?",
-                (used, tree.name, self._lasting(tree.begun_by), known, self.kernel),
+                (used, tree.name, self._stable_cell_id(tree.created_by), known, self.kernel),
             )
             if found.rowcount:
-                if known in self._behind:
+                if known in self._dirty:
                     self._write(connection, known, tree.turns)
-                    self._behind.discard(known)
+                    self._dirty.discard(known)
                 return known
         look = "SELECT 1 FROM conversation WHERE id = ?"
         forgotten = known is not None and not connection.execute(look, (known,)).fetchone()
@@ -226,23 +232,23 @@ class History:
                 owner.address,
                 owner.sandbox,
                 self.kernel,
-                self._lasting(tree.begun_by),
+                self._stable_cell_id(tree.created_by),
                 used,
             ),
         ).fetchone()[0]
         if not forgotten:
             self._write(connection, stored, tree.turns)
-        tree.stored = stored
+        tree.history_id = stored
         return int(stored)
 
     @staticmethod
-    def _delete_attempt(connection: sqlite3.Connection, stored: int, number: int) -> None:
+    def _delete_pending(connection: sqlite3.Connection, stored: int, number: int) -> None:
         connection.execute(
             "DELETE FROM attempt WHERE conversation = ? AND number = ?", (stored, number)
         )
 
     def _names(self, turn: Turn) -> tuple[str | None, str | None]:
-        return self._lasting(turn.cell), turn.name
+        return self._stable_cell_id(turn.cell), turn.name
 
     @staticmethod
     def _question(turn: Turn) -> tuple[Any, ...]:
@@ -252,7 +258,7 @@ class History:
             json.dumps(turn.images) if turn.images else "",
             turn.parent.number if turn.parent else None,
             turn.parent_revision,
-            turn.started_from,
+            turn.parent_token,
         )
 
     def _write(self, connection: sqlite3.Connection, stored: int, turns: list[Turn]) -> None:
@@ -264,7 +270,7 @@ class History:
                     *self._question(turn),
                     "".join(f"{token or ''}\n" for token in turn.tokens),
                     *self._names(turn),
-                    turn.asked,
+                    turn.asked_at,
                     *_reply_row(turn.reply),
                 )
                 for turn in turns
@@ -273,17 +279,17 @@ class History:
 
     # Reading -------------------------------------------------------------------------------
 
-    def conversations(self, notebook: str | None = None) -> list[Stored]:
+    def conversations(self, notebook: str | None = None) -> list[StoredConversation]:
         """All conversations, or those of one notebook: the last first, but unanswered ones last."""
         with self._open() as connection:
             where = "" if notebook is None else " WHERE notebook = ?"
             rows = connection.execute(
-                f"{_STORED}{where} ORDER BY {NEWEST}",
+                f"{_STORED}{where} ORDER BY {ORDER_BY_RECENT}",
                 () if notebook is None else (notebook,),
             )
-            return [Stored._make(row) for row in rows]
+            return [StoredConversation._make(row) for row in rows]
 
-    def load(self, stored: Stored, last: int | None = None) -> Tree:
+    def load(self, stored: StoredConversation, last: int | None = None) -> ConversationTree:
         """A conversation with its turns; with texts only the ``last`` so many, to look at them."""
         with self._open() as connection:
             place = (stored.id, sys.maxsize if last is None else last)
@@ -295,33 +301,33 @@ class History:
                 " FROM conversation WHERE id = ?",
                 (stored.id,),
             ).fetchone()
-        tree = Tree(stored.name, stored.service, stored=stored.id)
+        tree = ConversationTree(stored.name, stored.service, history_id=stored.id)
         tree.turns = list(turns.values())
         tree.head = tree.newest
         if other is not None:
-            tree.begun_by, tree.given = other[0], other[1] or 0
+            tree.created_by, tree.last_number = other[0], other[1] or 0
         return tree
 
-    def unfinished(self, tree: Tree) -> list[tuple[Attempt, str | None]]:
+    def unfinished(self, tree: ConversationTree) -> list[tuple[PendingTurn, str | None]]:
         """The questions of ``tree`` of which the file knows no end, oldest first.
 
         Each comes with the token of its reply, None where the service had not said it.
         """
         with self._open() as connection:
             rows = connection.execute(
-                f"SELECT {_ATTEMPT} FROM attempt WHERE conversation = ? ORDER BY asked",  # noqa: S608
-                (tree.stored,),
+                f"SELECT {_PENDING} FROM attempt WHERE conversation = ? ORDER BY asked",  # noqa: S608
+                (tree.history_id,),
             ).fetchall()
         found = []
         for number, question, images, parent, revision, sent, cell, name, asked, token in rows:
             before = tree.by_number(parent)
-            place = Place(tree, sent, before, revision, tree.by_number(number))
+            place = Position(tree, sent, before, revision, tree.by_number(number))
             turn = Turn(number, question, _images(images), before, revision, sent)
-            turn.cell, turn.name, turn.asked = cell, name, asked
-            found.append((Attempt(place, turn), token))
+            turn.cell, turn.name, turn.asked_at = cell, name, asked
+            found.append((PendingTurn(place, turn), token))
         return found
 
-    def take_up(self, stored: Stored) -> None:
+    def claim(self, stored: StoredConversation) -> None:
         """Write to this conversation from now on, whoever did before."""
         with self._writing() as connection:
             take = "UPDATE conversation SET owner = ? WHERE id = ?"
@@ -334,10 +340,10 @@ class History:
         with self._open() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def mark_behind(self, tree: Tree) -> None:
+    def mark_dirty(self, tree: ConversationTree) -> None:
         """Write the conversation whole next time: a write of it has failed."""
-        if tree.stored is not None:
-            self._behind.add(tree.stored)
+        if tree.history_id is not None:
+            self._dirty.add(tree.history_id)
 
 
 def _marks(count: int) -> str:
@@ -375,7 +381,7 @@ def _turns(rows: Iterable[tuple[Any, ...]], service: str) -> dict[int, Turn]:
         (status, text, token, told, msg_id, seconds, first, replayed) = row[10:]
         turn = Turn(number, question, _images(images), turns.get(parent), revision, sent)
         turn.tokens = [one or None for one in tokens.split("\n")[:-1]]
-        turn.cell, turn.name, turn.asked = cell, name, asked
+        turn.cell, turn.name, turn.asked_at = cell, name, asked
         if status is not None:
             turn.reply = Reply(
                 text, status, token, told, msg_id, service, seconds, first, bool(replayed)

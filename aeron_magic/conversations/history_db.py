@@ -2,7 +2,7 @@
 
 SQLite in the user's data folder, readable by the user alone, with a write-ahead log so that
 several kernels can use it at once and a killed one leaves nothing half written. The version of
-the tables is SQLite's ``user_version``: the number of ``SCRIPTS`` that have been run.
+the tables is SQLite's ``user_version``: the number of ``MIGRATIONS`` that have been run.
 
 This module is loaded with the extension where the file exists, so it imports little.
 """
@@ -19,15 +19,15 @@ from pathlib import Path
 from aeron_magic.errors import HistoryError
 
 __all__ = [
-    "NEWEST",
+    "MIGRATIONS",
     "OFF",
-    "SCRIPTS",
+    "ORDER_BY_RECENT",
     "VARIABLE",
-    "announced",
-    "chosen",
-    "explained",
+    "format_time",
+    "history_path",
     "open_file",
-    "when",
+    "resume_hint",
+    "translating_errors",
 ]
 
 VARIABLE = "AERON_HISTORY"
@@ -35,10 +35,10 @@ VARIABLE = "AERON_HISTORY"
 OFF = ("off", "0", "no", "false")
 """Values of the setting that switch the history off."""
 
-BUSY = 2.0
+BUSY_TIMEOUT = 2.0
 """Seconds to wait for another kernel's write, which takes milliseconds."""
 
-SCRIPTS = (
+MIGRATIONS = (
     """
     CREATE TABLE conversation (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -94,7 +94,7 @@ SCRIPTS = (
 )
 """What makes each version of the tables out of the one before; only ever appended to."""
 
-NEWEST = (
+ORDER_BY_RECENT = (
     "(EXISTS (SELECT 1 FROM turn WHERE conversation = c.id AND tokens != '')"
     " OR EXISTS (SELECT 1 FROM attempt WHERE conversation = c.id)) DESC, used DESC, id DESC"
 )
@@ -102,7 +102,7 @@ NEWEST = (
 come last, since a question that failed at once is not what anybody wants to go on from."""
 
 
-def chosen(configured: str = "", environ: Mapping[str, str] | None = None) -> Path | None:
+def history_path(configured: str = "", environ: Mapping[str, str] | None = None) -> Path | None:
     """The file to use; None where the history is switched off.
 
     The variable ``AERON_HISTORY`` counts first, then ``configured``: each is a path, or one of
@@ -119,7 +119,7 @@ def chosen(configured: str = "", environ: Mapping[str, str] | None = None) -> Pa
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def translating_errors(path: Path) -> Iterator[None]:
     """Turn what SQLite and the system say into a :class:`HistoryError` with a remedy."""
     try:
         yield
@@ -138,7 +138,7 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
 
 
-def open_file(path: Path, scripts: Sequence[str] = SCRIPTS) -> sqlite3.Connection:
+def open_file(path: Path, scripts: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
     """Open the history at ``path``, make it where it is missing, and bring it up to date.
 
     Raises
@@ -146,7 +146,7 @@ def open_file(path: Path, scripts: Sequence[str] = SCRIPTS) -> sqlite3.Connectio
     HistoryError
         It cannot be read or written, is damaged, or was written by a later version.
     """
-    with explained(path):
+    with translating_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its log the mode of the file, so the file comes first.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
@@ -155,10 +155,10 @@ def open_file(path: Path, scripts: Sequence[str] = SCRIPTS) -> sqlite3.Connectio
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
         connection = sqlite3.connect(
-            path, timeout=BUSY, isolation_level=None, check_same_thread=False
+            path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
         )
     try:
-        with explained(path):
+        with translating_errors(path):
             # Turns are some kilobytes long: with larger pages a conversation is read in half the
             # time. It counts for a new file only.
             connection.execute("PRAGMA page_size = 16384")
@@ -210,7 +210,7 @@ def _statements(script: str) -> Iterator[str]:
             statement = ""
 
 
-def announced(path: Path, notebook: str) -> str:
+def resume_hint(path: Path, notebook: str) -> str:
     """One line on what ``notebook`` talked about last; empty if nothing, or without a file.
 
     Raises
@@ -220,7 +220,7 @@ def announced(path: Path, notebook: str) -> str:
     """
     if not path.exists():
         return ""
-    with explained(path):
+    with translating_errors(path):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=0.2, uri=True)
         try:
             if not _version(connection):
@@ -229,7 +229,7 @@ def announced(path: Path, notebook: str) -> str:
                 "SELECT name, used, (SELECT count(*) FROM turn WHERE conversation = c.id)"  # noqa: S608
                 " + (SELECT count(*) FROM attempt a WHERE conversation = c.id AND NOT EXISTS"
                 " (SELECT 1 FROM turn t WHERE t.conversation = c.id AND t.number = a.number))"
-                f" FROM conversation c WHERE notebook = ? ORDER BY {NEWEST} LIMIT 1",
+                f" FROM conversation c WHERE notebook = ? ORDER BY {ORDER_BY_RECENT} LIMIT 1",
                 (notebook,),
             ).fetchone()
         finally:
@@ -238,11 +238,11 @@ def announced(path: Path, notebook: str) -> str:
         return ""
     name, used, turns = row
     return (
-        f"This notebook has a conversation of {when(used)} ({name}, {turns} "
+        f"This notebook has a conversation of {format_time(used)} ({name}, {turns} "
         f"turn{'s' * (turns != 1)}): %aeron resume takes it up."
     )
 
 
-def when(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """A time as a person reads it, by the clock of this machine."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from aeron_magic.conversations.history import HistoryScope, HistoryStore
+from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Turn
 from aeron_magic.errors import HistoryError
-from aeron_magic.conversations.history import History, Owner
-from aeron_magic.conversations.tree import Attempt, Tree, Turn
 
-__all__ = ["Keeper"]
+__all__ = ["HistoryWriter"]
 
 
-class Keeper:
+class HistoryWriter:
     """Keeps the questions of one kernel, and never lets a question fail for that.
 
     Parameters
@@ -20,57 +20,57 @@ class Keeper:
         Where; None keeps nothing.
     """
 
-    def __init__(self, history: History | None) -> None:
+    def __init__(self, history: HistoryStore | None) -> None:
         self.history = history
-        self.problem: HistoryError | None = None
+        self.error: HistoryError | None = None
         """Why something was not kept: the first failure."""
-        self._told = False
-        self._under_way: set[Turn] = set()
+        self._warned = False
+        self._pending: set[Turn] = set()
 
-    def asked(self, attempt: Attempt, owner: Owner) -> None:
-        """See :meth:`History.asked`."""
-        self._under_way.add(attempt.turn)
-        self._keep(attempt, lambda history: history.asked(attempt, owner))
+    def save_pending(self, attempt: PendingTurn, owner: HistoryScope) -> None:
+        """See :meth:`HistoryStore.asked`."""
+        self._pending.add(attempt.turn)
+        self._write(attempt, lambda history: history.save_pending(attempt, owner))
 
-    def started(self, attempt: Attempt, token: str) -> None:
-        """See :meth:`History.started`."""
-        self._keep(attempt, lambda history: history.started(attempt, token))
+    def save_token(self, attempt: PendingTurn, token: str) -> None:
+        """See :meth:`HistoryStore.started`."""
+        self._write(attempt, lambda history: history.save_token(attempt, token))
 
-    def ended(self, attempt: Attempt, turn: Turn, owner: Owner) -> None:
-        """See :meth:`History.ended`."""
-        self._under_way.discard(attempt.turn)
-        self._keep(attempt, lambda history: history.ended(attempt, turn, owner))
+    def save_turn(self, attempt: PendingTurn, turn: Turn, owner: HistoryScope) -> None:
+        """See :meth:`HistoryStore.ended`."""
+        self._pending.discard(attempt.turn)
+        self._write(attempt, lambda history: history.save_turn(attempt, turn, owner))
 
-    def lost(self, attempt: Attempt, turn: Turn) -> None:
-        """See :meth:`History.lost`."""
-        self._keep(attempt, lambda history: history.lost(attempt, turn))
+    def mark_lost(self, attempt: PendingTurn, turn: Turn) -> None:
+        """See :meth:`HistoryStore.lost`."""
+        self._write(attempt, lambda history: history.mark_lost(attempt, turn))
 
-    def dropped(self, attempt: Attempt) -> None:
-        """See :meth:`History.dropped`."""
-        self._under_way.discard(attempt.turn)
-        self._keep(attempt, lambda history: history.dropped(attempt))
+    def delete_pending(self, attempt: PendingTurn) -> None:
+        """See :meth:`HistoryStore.dropped`."""
+        self._pending.discard(attempt.turn)
+        self._write(attempt, lambda history: history.delete_pending(attempt))
 
-    def unfinished(self, tree: Tree) -> list[tuple[Attempt, str | None]]:
-        """See :meth:`History.unfinished`; without those that this kernel is waiting for."""
-        if self.history is None or tree.stored is None:
+    def unfinished(self, tree: ConversationTree) -> list[tuple[PendingTurn, str | None]]:
+        """See :meth:`HistoryStore.unfinished`; without those that this kernel is waiting for."""
+        if self.history is None or tree.history_id is None:
             return []
-        waiting = {turn.number for turn in self._under_way}
+        waiting = {turn.number for turn in self._pending}
         found = self.history.unfinished(tree)
         return [one for one in found if one[0].turn.number not in waiting]
 
-    def _keep(self, attempt: Attempt, what: Callable[[History], None]) -> None:
+    def _write(self, attempt: PendingTurn, what: Callable[[HistoryStore], None]) -> None:
         if self.history is None:
             return
         try:
             what(self.history)
         except HistoryError as error:
-            self.problem = self.problem or error
-            self.history.mark_behind(attempt.place.tree)
-            self.history.impatient()
+            self.error = self.error or error
+            self.history.mark_dirty(attempt.position.tree)
+            self.history.shorten_busy_timeout()
 
     def warning(self) -> str:
         """What is wrong, in a sentence or two: once; then, and without a problem, nothing."""
-        if self.problem is None or self._told:
+        if self.error is None or self._warned:
             return ""
-        self._told = True
-        return f"{self.problem} What is asked works, but is not kept. {self.problem.hint}"
+        self._warned = True
+        return f"{self.error} What is asked works, but is not kept. {self.error.hint}"

@@ -26,9 +26,9 @@ from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import ONE_LINE
 
-__all__ = ["Attempt", "Place", "Tree", "Turn"]
+__all__ = ["ConversationTree", "PendingTurn", "Position", "Turn"]
 
-SHORTEST_TOKEN = 20
+MIN_TOKEN_LENGTH = 20
 """Characters; a shorter text after ``--after`` is a name or a number."""
 
 
@@ -44,7 +44,7 @@ class Turn:
         The turn it follows; None at a beginning, and after a token from elsewhere.
     parent_revision
         Which reply of the parent it continued; where the parent has a newer one, it is stale.
-    started_from
+    parent_token
         The token that was sent with the question; None where it began a conversation.
     tokens
         The tokens of all its whole replies, oldest first.
@@ -64,12 +64,12 @@ class Turn:
     images: tuple[str, ...] = ()
     parent: Turn | None = None
     parent_revision: int = 0
-    started_from: str | None = None
+    parent_token: str | None = None
     tokens: list[str | None] = field(default_factory=list)
     reply: Reply | None = None
     cell: str | None = None
     name: str | None = None
-    asked: float = 0.0
+    asked_at: float = 0.0
 
     @property
     def revision(self) -> int:
@@ -87,16 +87,16 @@ class Turn:
         return self.reply.status if self.reply is not None else "lost"
 
     @property
-    def elsewhere(self) -> bool:
+    def parent_mismatch(self) -> bool:
         """Whether the service says that the reply continued another one than was asked for."""
         said = self.reply.parent_context_token if self.reply is not None else None
-        return said is not None and said != self.started_from
+        return said is not None and said != self.parent_token
 
     @property
     def label(self) -> str:
         return self.name or str(self.number)
 
-    def line(self) -> list[Turn]:
+    def path(self) -> list[Turn]:
         """The turns from the beginning to this one."""
         back = [self]
         while (parent := back[-1].parent) is not None:
@@ -104,47 +104,47 @@ class Turn:
         return back[::-1]
 
 
-class Place(NamedTuple):
+class Position(NamedTuple):
     """Where a question is about to be asked.
 
     ``token`` is what goes over the wire; ``revision`` says which reply of ``parent`` that is;
     ``again`` is the turn that the question replaces.
     """
 
-    tree: Tree
+    tree: ConversationTree
     token: str | None = None
     parent: Turn | None = None
     revision: int = 0
-    again: Turn | None = None
+    replaces: Turn | None = None
 
 
-class Attempt(NamedTuple):
+class PendingTurn(NamedTuple):
     """A question on its way: ``turn`` is in the tree once the attempt is settled.
 
     ``passed`` is the newest turn that the service was asked under the same token, where that is
     not the one to continue from.
     """
 
-    place: Place
+    position: Position
     turn: Turn
-    passed: Turn | None = None
+    diverges_from: Turn | None = None
 
 
 @dataclass(eq=False, slots=True)
-class Tree:
+class ConversationTree:
     """The turns of one conversation; ``head`` is the turn that a new question follows.
 
-    ``begun_by`` is the key of the cell that began it, where one did so by an option or a command.
+    ``created_by`` is the key of the cell that began it, where one did so by an option or a command.
     """
 
     name: str
     service: str = ""
     turns: list[Turn] = field(default_factory=list)
     head: Turn | None = None
-    begun_by: str | None = None
-    stored: int | None = None
+    created_by: str | None = None
+    history_id: int | None = None
     """Its number in the local history, once it is there."""
-    given: int = 0
+    last_number: int = 0
     """The highest number that a turn was given, be it in the tree or on its way."""
 
     def __iter__(self) -> Iterator[Turn]:
@@ -169,7 +169,7 @@ class Tree:
         if self.head is not None and token in self.head.tokens:
             return self.head
         having = [turn for turn in self.turns if token in turn.tokens]
-        return max(having, key=lambda turn: turn.asked, default=None)
+        return max(having, key=lambda turn: turn.asked_at, default=None)
 
     def find(self, label: str) -> Turn | None:
         """The turn of this name, this number or this token."""
@@ -178,7 +178,7 @@ class Tree:
             turn = self.by_number(int(label))
         return turn or self.by_token(label)
 
-    def known(self, cell: str | None, name: str | None = None) -> Turn | None:
+    def turn_for(self, cell: str | None, name: str | None = None) -> Turn | None:
         """The turn that a question of this cell replaces; else the one that has its name.
 
         So a notebook with names is the same conversation where cells have no ids.
@@ -188,7 +188,7 @@ class Tree:
     @property
     def newest(self) -> Turn | None:
         """The turn whose whole reply was asked for last."""
-        return max([t for t in self.turns if t.tokens], key=attrgetter("asked"), default=None)
+        return max([t for t in self.turns if t.tokens], key=attrgetter("asked_at"), default=None)
 
     def stale(self) -> set[Turn]:
         """The turns of which one before them has been answered anew since."""
@@ -206,15 +206,15 @@ class Tree:
                 )
         return {turn for turn in self.turns if known[turn]}
 
-    def at_head(self) -> Place:
+    def at_head(self) -> Position:
         """After the newest reply."""
-        return self.behind(self.head) if self.head is not None else self.at_beginning()
+        return self.after_turn(self.head) if self.head is not None else self.at_root()
 
-    def at_beginning(self) -> Place:
+    def at_root(self) -> Position:
         """A beginning: nothing before it."""
-        return Place(self)
+        return Position(self)
 
-    def behind(self, turn: Turn) -> Place:
+    def after_turn(self, turn: Turn) -> Position:
         """After the newest reply of ``turn``.
 
         Raises
@@ -227,19 +227,19 @@ class Tree:
                 f"Turn {turn.label} has no whole reply to continue from.",
                 hint="Run its cell again first, or fetch its reply with `%aeron fetch`.",
             )
-        return Place(self, turn.token, turn, turn.revision)
+        return Position(self, turn.token, turn, turn.revision)
 
-    def at_token(self, token: str | None) -> Place:
+    def at_token(self, token: str | None) -> Position:
         """After the reply with this token, which may come from elsewhere, or be an older one."""
         if token is None:
-            return self.at_beginning()
+            return self.at_root()
         turn = self.by_token(token)
         if turn is None:
-            return Place(self, token)
+            return Position(self, token)
         newest_first = turn.tokens[::-1]
-        return Place(self, token, turn, turn.revision - newest_first.index(token))
+        return Position(self, token, turn, turn.revision - newest_first.index(token))
 
-    def after(self, label: str) -> Place:
+    def resolve(self, label: str) -> Position:
         """After the turn of this name or number, or after this token.
 
         Raises
@@ -249,8 +249,8 @@ class Tree:
         """
         turn = self.find(label)
         if turn is not None and label not in turn.tokens:
-            return self.behind(turn)
-        if turn is None and len(label) < SHORTEST_TOKEN:
+            return self.after_turn(turn)
+        if turn is None and len(label) < MIN_TOKEN_LENGTH:
             known = ", ".join(turn.label for turn in self.turns[-10:]) or "none yet"
             raise UsageError(
                 f"There is no turn {label!r} in the conversation {self.name!r}.",
@@ -258,32 +258,32 @@ class Tree:
             )
         return self.at_token(label)
 
-    def again(self, turn: Turn) -> Place:
+    def rerun(self, turn: Turn) -> Position:
         """Where ``turn`` stands: after the newest reply of the turn it followed."""
         parent = turn.parent
         if parent is None or not parent.revision:
-            return Place(self, turn.started_from, parent, turn.parent_revision, turn)
-        return Place(self, parent.token, parent, parent.revision, turn)
+            return Position(self, turn.parent_token, parent, turn.parent_revision, turn)
+        return Position(self, parent.token, parent, parent.revision, turn)
 
-    def replacing(self, place: Place, turn: Turn | None) -> Place:
+    def replacing(self, position: Position, turn: Turn | None) -> Position:
         """``place``, asked by the cell that asked ``turn`` before.
 
         A turn cannot follow itself: where ``place`` is behind ``turn``, the question is a new one.
         """
-        if turn is None or (place.parent is not None and turn in place.parent.line()):
-            return place
-        return Place(self, place.token, place.parent, place.revision, turn)
+        if turn is None or (position.parent is not None and turn in position.parent.path()):
+            return position
+        return Position(self, position.token, position.parent, position.revision, turn)
 
-    def begin(
+    def start(
         self,
-        place: Place,
+        position: Position,
         question: str,
         images: tuple[str, ...] = (),
         *,
         cell: str | None = None,
         name: str | None = None,
         now: float | None = None,
-    ) -> Attempt:
+    ) -> PendingTurn:
         """An attempt to ask ``question`` at ``place``; what it replaces is left alone until it is
         settled.
 
@@ -292,9 +292,9 @@ class Tree:
         UsageError
             The service keeps one line for each conversation, and the place is not its end.
         """
-        passed = self._passed(place)
+        passed = self._diverges_from(position)
         if passed is not None and self.service in ONE_LINE:
-            where = f"to turn {place.parent.label}" if place.parent else "before that"
+            where = f"to turn {position.parent.label}" if position.parent else "before that"
             raise UsageError(
                 f"The service keeps one line for each conversation, which has reached turn "
                 f"{passed.label}: it cannot go back {where}. Nothing was sent.",
@@ -303,63 +303,63 @@ class Tree:
                 f"`--after {passed.label}` asks at the end of the line.",
             )
         turn = Turn(
-            number=self._next_number() if place.again is None else place.again.number,
+            number=self._next_number() if position.replaces is None else position.replaces.number,
             question=question,
             images=images,
-            parent=place.parent,
-            parent_revision=place.revision,
-            started_from=place.token,
+            parent=position.parent,
+            parent_revision=position.revision,
+            parent_token=position.token,
             cell=cell,
             name=name,
-            asked=time.time() if now is None else now,
+            asked_at=time.time() if now is None else now,
         )
-        return Attempt(place, turn, passed)
+        return PendingTurn(position, turn, passed)
 
     def _next_number(self) -> int:
         taken = max((turn.number for turn in self.turns), default=0)
-        self.given = max(self.given, taken) + 1
-        return self.given
+        self.last_number = max(self.last_number, taken) + 1
+        return self.last_number
 
-    def _passed(self, place: Place) -> Turn | None:
+    def _diverges_from(self, position: Position) -> Turn | None:
         """The newest turn answered under the place's token, where that is not its parent."""
-        if place.token is None:
+        if position.token is None:
             return None
-        there = [turn for turn in self.turns if place.token == turn.token]
-        newest = max(there, key=lambda turn: turn.asked, default=None)
-        return None if newest is place.parent else newest
+        there = [turn for turn in self.turns if position.token == turn.token]
+        newest = max(there, key=lambda turn: turn.asked_at, default=None)
+        return None if newest is position.parent else newest
 
-    def settle(self, attempt: Attempt, reply: Reply) -> Turn:
+    def complete(self, pending: PendingTurn, reply: Reply) -> Turn:
         """Take the end of ``attempt`` in; the turn as it now stands in the tree.
 
         A whole reply replaces the one before, and the head moves to it. Anything else moves
         nothing: a new turn is kept with what came, an old one keeps the reply that it had.
         """
-        asked = attempt.turn
+        asked = pending.turn
         turn = self.by_number(asked.number)
         if turn is None:
             turn = asked
             self.turns.append(turn)
-        if reply.whole or not turn.revision:
-            turn.question, turn.images, turn.asked = asked.question, asked.images, asked.asked
+        if reply.is_complete or not turn.revision:
+            turn.question, turn.images, turn.asked_at = asked.question, asked.images, asked.asked_at
             turn.parent, turn.parent_revision = asked.parent, asked.parent_revision
-            turn.started_from = asked.started_from
+            turn.parent_token = asked.parent_token
             turn.reply = reply
-        self._claim(turn, asked.cell, asked.name)
-        if reply.whole:
+        self._assign_cell_and_name(turn, asked.cell, asked.name)
+        if reply.is_complete:
             turn.tokens.append(reply.context_token)
             self.head = turn
         return turn
 
-    def lose(self, attempt: Attempt) -> Turn:
+    def mark_lost(self, pending: PendingTurn) -> Turn:
         """Keep the question of an attempt of which no end will be known."""
-        turn = self.by_number(attempt.turn.number)
+        turn = self.by_number(pending.turn.number)
         if turn is None:
-            turn = attempt.turn
+            turn = pending.turn
             self.turns.append(turn)
-            self._claim(turn, turn.cell, turn.name)
+            self._assign_cell_and_name(turn, turn.cell, turn.name)
         return turn
 
-    def _claim(self, turn: Turn, cell: str | None, name: str | None) -> None:
+    def _assign_cell_and_name(self, turn: Turn, cell: str | None, name: str | None) -> None:
         """A cell asks one question of a conversation, and a name names one turn."""
         for other in self.turns:
             if other is not turn:
@@ -368,7 +368,7 @@ class Tree:
         turn.cell = cell or turn.cell
         turn.name = name or turn.name
 
-    def drop(self, attempt: Attempt) -> None:
+    def cancel(self, pending: PendingTurn) -> None:
         """Forget ``attempt``, of which nothing was sent; its number is free again."""
-        if attempt.place.again is None and attempt.turn.number == self.given:
-            self.given -= 1
+        if pending.position.replaces is None and pending.turn.number == self.last_number:
+            self.last_number -= 1

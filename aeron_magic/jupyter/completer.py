@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
-    from aeron_magic.jupyter.command_line.suggestions import Found
+    from aeron_magic.jupyter.command_line.suggestions import Completion
 
 __all__ = ["Matcher", "register", "unregister"]
 
@@ -21,7 +21,7 @@ _IDENTIFIER = "aeron_magic"
 
 
 class Matcher:
-    """Finds what Tab offers: :class:`aeron_magic.jupyter.command_line.suggestions.Offers`, made when it is needed."""
+    """Finds what Tab offers: :class:`aeron_magic.jupyter.command_line.suggestions.Suggestions`, made when it is needed."""
 
     def __init__(
         self,
@@ -31,20 +31,20 @@ class Matcher:
         self._dynamic = dynamic
         self._namespace = namespace
 
-    def find(self, text: str, line_number: int, column: int) -> Found | None:
+    def find(self, text: str, line_number: int, column: int) -> Completion | None:
         """Return what to offer at a place of a cell, or None where the place is not ours.
 
         ``line_number`` and ``column`` count from 0.
         """
         if "%aeron" not in text:
             return None
-        from aeron_magic.jupyter.command_line.suggestions import Offers
+        from aeron_magic.jupyter.command_line.suggestions import Suggestions
 
-        offers = Offers(dynamic=self._dynamic, namespace=self._namespace)
+        offers = Suggestions(dynamic=self._dynamic, namespace=self._namespace)
         return offers.find(text, line_number, column)
 
 
-class _Silence:
+class _NoCompletions:
     """Completions of which there are none, though their number is one.
 
     IPython lets a matcher suppress the others only if it has completions of its own, and asks
@@ -68,7 +68,7 @@ def register(ip: InteractiveShell, matcher: Matcher) -> None:
         if found is None:
             return {"completions": [], "suppress": False}
         some: Any = [SimpleCompletion(one, type=found.kind) for one in found.choices]
-        silence: Any = _Silence()
+        silence: Any = _NoCompletions()
         return {
             "completions": some or silence,
             "matched_fragment": found.fragment,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from aeron_magic.defaults import defaults
 from aeron_magic.jupyter.magics import AeronMagics
-from aeron_magic.defaults import surroundings
 
-__all__ = ["load", "loaded", "unload"]
+__all__ = ["current_app", "load", "unload"]
 
 SOURCES = ("turns", "tokens", "conversations", "stored")
 """What completion asks the magics for, see :meth:`AeronMagics.names`."""
@@ -28,26 +28,26 @@ def load(shell: Any) -> None:
     matcher = completer.Matcher(dynamic=dynamic, namespace=lambda: shell.user_ns)
     completer.register(shell, matcher)
     question_marks.register(shell)
-    surroundings.connection = partial(_connection, magics)
-    surroundings.watched = partial(_watched, magics)
+    defaults.connection = partial(_connection, magics)
+    defaults.show_progress = partial(_watched, magics)
     _loaded[id(shell)] = magics
-    if magics.notebook_key and (past := _past(magics)):
+    if magics.notebook_key and (past := _resume_hint(magics)):
         print(past)  # noqa: T201 - one line, and no display that would have to be loaded
 
 
-def _past(magics: AeronMagics) -> str:
+def _resume_hint(magics: AeronMagics) -> str:
     """One line for a notebook that has a past; else nothing."""
+    from aeron_magic.conversations.history_db import resume_hint
     from aeron_magic.errors import HistoryError
-    from aeron_magic.conversations.history_db import announced
 
     path = magics.history_path
     try:
-        return "" if path is None else announced(path, magics.notebook_key)
+        return "" if path is None else resume_hint(path, magics.notebook_key)
     except HistoryError:
         return ""  # the first question says what is wrong, with the cell that it belongs to
 
 
-def loaded(shell: Any) -> AeronMagics:
+def current_app(shell: Any) -> AeronMagics:
     """The magics of this shell; the extension is loaded if it is not."""
     if id(shell) not in _loaded:
         shell.extension_manager.load_extension("aeron_magic")
@@ -66,17 +66,17 @@ def unload(shell: Any) -> None:
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("aeron", None)
     shell.magics_manager.registry.pop(AeronMagics.__name__, None)
-    surroundings.leave()
+    defaults.reset()
     magics.close()
 
 
 def _connection(magics: AeronMagics) -> Any:
-    from aeron_magic.jupyter.commands.ask_each import connection
+    from aeron_magic.jupyter.commands.ask_each import batch_target
 
-    return connection(magics.session)
+    return batch_target(magics.session)
 
 
 def _watched(magics: AeronMagics) -> bool:
-    from aeron_magic.jupyter.commands.ask_each import watched
+    from aeron_magic.jupyter.commands.ask_each import show_progress
 
-    return watched(magics)
+    return show_progress(magics)

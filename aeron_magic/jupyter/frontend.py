@@ -7,7 +7,15 @@ from typing import Any
 
 from aeron_magic.errors import UsageError
 
-__all__ = ["CellKeys", "cell_id", "has_kernel", "is_live", "lasting", "notebook", "whole_cell"]
+__all__ = [
+    "CellKeys",
+    "cell_id",
+    "has_kernel",
+    "is_cell_magic",
+    "is_live",
+    "notebook_path",
+    "stable_cell_id",
+]
 
 VARIABLE = "AERON_LIVE"
 
@@ -36,12 +44,12 @@ def cell_id(shell: Any) -> str | None:
     return str(found) if found else None
 
 
-def lasting(cell: str | None) -> str | None:
+def stable_cell_id(cell: str | None) -> str | None:
     """The cell's key, if it will be the same after a restart; VS Code's holds but while open."""
     return None if cell is None or cell.startswith("vscode-notebook-cell:") else cell
 
 
-def notebook(shell: Any) -> str:
+def notebook_path(shell: Any) -> str:
     """The path of the notebook, as the front end tells it to the kernel; else empty.
 
     A Jupyter server sets ``JPY_SESSION_NAME``; VS Code puts ``__vsc_ipynb_file__`` into the
@@ -51,7 +59,7 @@ def notebook(shell: Any) -> str:
     return os.path.abspath(path) if isinstance(path, str) and path else ""  # noqa: PTH100
 
 
-def whole_cell(shell: Any) -> bool:
+def is_cell_magic(shell: Any) -> bool:
     """Whether the running cell is a ``%%aeron`` cell: all its outputs are then the reply's."""
     code = str((_message(shell).get("content") or {}).get("code", ""))
     return code.lstrip().startswith("%%aeron")

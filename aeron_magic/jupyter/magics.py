@@ -14,7 +14,7 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_
 from traitlets import Bool, Float, TraitError, Unicode, validate
 
 from aeron_magic.errors import AeronError, Interrupted
-from aeron_magic.jupyter.frontend import CellKeys, has_kernel, notebook
+from aeron_magic.jupyter.frontend import CellKeys, has_kernel, notebook_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,13 +64,13 @@ class AeronMagics(Magics):
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         for kind in ("line", "cell"):
-            self.magics[kind]["aeron"] = _Magic(self.magics[kind]["aeron"])
+            self.magics[kind]["aeron"] = _DocumentedMagic(self.magics[kind]["aeron"])
         self.cell_keys = CellKeys()
-        self.offered_code: dict[str | None, str] = {}
+        self.offered_cells: dict[str | None, str] = {}
         """Code of replies that was offered as the next cell, by cell."""
-        self.batches: dict[tuple[object, ...], object] = {}
+        self.batch_results: dict[tuple[object, ...], object] = {}
         """What the rows of each cell's batch have come to; see :mod:`aeron_magic.jupyter.commands.ask_each`."""
-        self.told_of_cells = False
+        self.cell_id_notice_shown = False
         """Whether the user knows that cells cannot be told apart here."""
         self._session: Session | None = None
         self.observe(self._configure, ["timeout", "fetch_timeout", "history", "notebook"])
@@ -91,34 +91,34 @@ class AeronMagics(Magics):
             self._session = Session(self.shell.user_ns)
             self._configure()
             if file := os.environ.get("AERON_RECORD"):
-                from aeron_magic.jupyter.commands.record import recorder_for
+                from aeron_magic.jupyter.commands.record import open_recorder
 
-                self._session.connector.recorder = recorder_for(file, speed=self.replay_speed)
+                self._session.connections.recorder = open_recorder(file, speed=self.replay_speed)
         return self._session
 
     def _configure(self, _change: Any = None) -> None:
         if self._session is not None:
-            self._session.connector.timeout = self.timeout
-            self._session.connector.fetch_timeout = self.fetch_timeout
-            self._session.keep_in(self.history_path)
+            self._session.connections.timeout = self.timeout
+            self._session.connections.fetch_timeout = self.fetch_timeout
+            self._session.set_history_file(self.history_path)
             self._session.notebook = self.notebook_key
 
     @property
     def history_path(self) -> Path | None:
         """The file of the local history; None where there is none."""
-        from aeron_magic.conversations.history_db import chosen
+        from aeron_magic.conversations.history_db import history_path
 
-        return chosen(self.history)
+        return history_path(self.history)
 
     @property
     def notebook_key(self) -> str:
         """What the conversations are kept under."""
-        return notebook(self.shell) or self.notebook
+        return notebook_path(self.shell) or self.notebook
 
     @no_var_expand
     @cell_magic("aeron")  # type: ignore[arg-type]
     def ask_cell(self, line: str, cell: str) -> None:
-        with self._failing():
+        with self._error_boundary():
             from aeron_magic.jupyter.command_line.parser import parse_options
 
             self._ask(parse_options(line), cell)
@@ -126,7 +126,7 @@ class AeronMagics(Magics):
     @no_var_expand
     @line_magic("aeron")  # type: ignore[arg-type]
     def run_line(self, line: str) -> None:
-        with self._failing():
+        with self._error_boundary():
             from aeron_magic.jupyter.command_line.parser import parse_command
 
             command = parse_command(line)
@@ -146,8 +146,8 @@ class AeronMagics(Magics):
 
         COMMANDS[command.name](self, command)
 
-    def _failing(self) -> _Failing:
-        return _Failing(self)
+    def _error_boundary(self) -> _ErrorBoundary:
+        return _ErrorBoundary(self)
 
     @property
     def has_kernel(self) -> bool:
@@ -163,7 +163,7 @@ class AeronMagics(Magics):
         if self._session is None:
             return ()
         if source == "conversations":
-            return list(self._session.book.trees)
+            return list(self._session.registry.conversations)
         turns = self._session.tree.turns
         if source == "tokens":
             return [turn.token for turn in reversed(turns) if turn.token]
@@ -176,7 +176,7 @@ class AeronMagics(Magics):
             self._session = None
 
 
-class _Magic:
+class _DocumentedMagic:
     """A magic whose help is the manual: IPython asks ``getdoc`` before it reads a docstring."""
 
     def __init__(self, run: Callable[..., None]) -> None:
@@ -195,7 +195,7 @@ class _Magic:
         return help_text()
 
 
-class _Failing:
+class _ErrorBoundary:
     """Remembers an error for ``%aeron error`` on its way to the cell, which it fails.
 
     The stop button, where a command does not take it up itself, fails the cell as shortly: while

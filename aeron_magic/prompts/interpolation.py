@@ -24,7 +24,16 @@ from typing import Any, NamedTuple
 
 from aeron_magic.errors import ValueRefused
 
-__all__ = ["NAME", "STEP", "Reference", "as_text", "insert", "keys_of", "names_in", "resolve"]
+__all__ = [
+    "NAME",
+    "STEP",
+    "Placeholder",
+    "format_value",
+    "interpolate",
+    "keys_of",
+    "placeholders_in",
+    "resolve",
+]
 
 NAME = r"[^\W\d]\w*+"
 """The regular expression of a name."""
@@ -51,7 +60,7 @@ _PICTURES = {"PIL", "altair", "bokeh", "matplotlib", "plotly"}
 _SHORT = 80
 
 
-class Reference(NamedTuple):
+class Placeholder(NamedTuple):
     """One ``{{path}}`` of a text.
 
     Parameters
@@ -77,12 +86,12 @@ class Reference(NamedTuple):
         return found[0] if found else self.path
 
     @property
-    def where(self) -> str:
+    def location(self) -> str:
         """The reference and its place, as an error begins."""
         return f"{{{{{self.path}}}}} (line {self.line}, column {self.column})"
 
 
-def insert(
+def interpolate(
     text: str, namespace: Mapping[str, object], *, secrets: Iterable[str] = (), rows: int = 20
 ) -> str:
     """Return ``text`` with its values put in.
@@ -103,7 +112,7 @@ def insert(
     ValueRefused
         A name is unknown, a value cannot be shown as text, or it contains a secret.
     """
-    hidden = {form for secret in secrets if secret for form in _forms(secret)}
+    hidden = {form for secret in secrets if secret for form in _spellings(secret)}
     pieces: list[str] = []
     at = 0
     for match in _BRACES.finditer(text):
@@ -122,27 +131,29 @@ def insert(
                     hint=f"Put the result in a variable and name that; {_WAYS}",
                 )
             value = resolve(reference, namespace)
-            written = as_text(value, rows=rows)
+            written = format_value(value, rows=rows)
             if any(form in written for form in hidden):
                 raise ValueRefused(
                     "it contains a configured secret, which is never sent as text",
                     hint="Take the secret out of the value.",
                 )
         except ValueRefused as error:
-            raise ValueRefused(f"{reference.where}: {error.message}.", hint=error.hint) from error
-        pieces.append(_apart(written, text, reference) if _frame(value) else written)
+            raise ValueRefused(
+                f"{reference.location}: {error.message}.", hint=error.hint
+            ) from error
+        pieces.append(_on_own_lines(written, text, reference) if _frame(value) else written)
     pieces.append(text[at:])
     return "".join(pieces)
 
 
-def names_in(text: str) -> list[Reference]:
+def placeholders_in(text: str) -> list[Placeholder]:
     """Return the values ``text`` asks for, in order."""
     return [_reference(match, text) for match in _BRACES.finditer(text) if match["path"]]
 
 
-def _reference(match: re.Match[str], text: str) -> Reference:
+def _reference(match: re.Match[str], text: str) -> Placeholder:
     start = match.start()
-    return Reference(
+    return Placeholder(
         path=match[0][2:-2].strip(),
         start=start,
         end=match.end(),
@@ -151,7 +162,7 @@ def _reference(match: re.Match[str], text: str) -> Reference:
     )
 
 
-def _apart(table: str, text: str, reference: Reference) -> str:
+def _on_own_lines(table: str, text: str, reference: Placeholder) -> str:
     """Return ``table`` on lines of its own, so that no text beside it becomes a part of it."""
     before = text[: reference.start].rpartition("\n")[2]
     beside, _, below = text[reference.end :].partition("\n")
@@ -159,13 +170,13 @@ def _apart(table: str, text: str, reference: Reference) -> str:
     return ("\n\n" if before.strip() else "") + table + after
 
 
-def _forms(secret: str) -> set[str]:
+def _spellings(secret: str) -> set[str]:
     """Return the ways ``secret`` may be written in a value's text."""
     quoted = {secret, json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     return quoted | {_cell(form) for form in quoted}
 
 
-def resolve(reference: Reference, namespace: Mapping[str, object]) -> object:
+def resolve(reference: Placeholder, namespace: Mapping[str, object]) -> object:
     """Return the value ``reference`` names.
 
     Reading an attribute may run a property's code; nothing else is run.
@@ -190,12 +201,12 @@ def resolve(reference: Reference, namespace: Mapping[str, object]) -> object:
     value: Any = namespace[name]
     shown = name
     for step in _STEPS.finditer(reference.path, len(name)):
-        value = _follow(value, step, shown)
+        value = _step_into(value, step, shown)
         shown += step[0]
     return value
 
 
-def _follow(value: Any, step: re.Match[str], shown: str) -> object:
+def _step_into(value: Any, step: re.Match[str], shown: str) -> object:
     attribute = step["attribute"]
     if attribute and attribute.startswith("_"):
         raise ValueRefused("private attributes do not enter", hint=_PRIVATE)
@@ -251,7 +262,7 @@ def _hint(first: str) -> str:
     return f"{first or 'Define it first; '}{_WAYS[0].upper() if first else _WAYS[0]}{_WAYS[1:]}"
 
 
-def as_text(value: object, *, rows: int = 20) -> str:
+def format_value(value: object, *, rows: int = 20) -> str:
     """Return ``value`` as it enters a question.
 
     Text enters as it is; numbers, dates and most objects by ``str``; lists, dictionaries and

@@ -1,6 +1,6 @@
 """What can happen while a reply comes in: frozen values, the same for every service.
 
-A service's flow yields them in lists; a :class:`~aeron_magic.replies.reply.Draft` is the fold over them.
+A service's flow yields them in lists; a :class:`~aeron_magic.replies.reply.ReplyAccumulator` is the fold over them.
 They are named tuples, as most values are that the first question needs: a dataclass is made by
 compiling its methods, and costs five times as much at import.
 """

@@ -7,13 +7,13 @@ own file, and two small loops (one plain, one ``async``) drive it.
 ======================  =====================================================================
 yields                  is sent
 ======================  =====================================================================
-``Send(request)``       the whole :class:`Answer` (its body may be cut where its status refuses),
-                        or :class:`Lost`
-``Open(request)``       an :class:`Answer`; its body is empty where the status is 2xx and the
-                        bytes are to be had by ``READ``; or :class:`Lost`
-``READ``                bytes as they arrive, ``b""`` at a clean end, or :class:`Lost`
+``Send(request)``       the whole :class:`Response` (its body may be cut where its status refuses),
+                        or :class:`ConnectionLost`
+``OpenStream(request)``       an :class:`Response`; its body is empty where the status is 2xx and the
+                        bytes are to be had by ``READ``; or :class:`ConnectionLost`
+``READ``                bytes as they arrive, ``b""`` at a clean end, or :class:`ConnectionLost`
 ``Close()``             None; the open stream is closed
-``Pause(seconds)``      None, after that time
+``Sleep(seconds)``      None, after that time
 a list of events        None; what has become known of the reply
 ======================  =====================================================================
 """
@@ -28,22 +28,22 @@ from aeron_magic.protocol.events import Event
 
 __all__ = [
     "READ",
-    "Answer",
     "Close",
+    "ConnectionLost",
     "Flow",
-    "Lost",
-    "Open",
-    "Outcome",
-    "Pause",
+    "OpenStream",
     "Question",
-    "Read",
+    "ReadChunk",
     "Request",
+    "Response",
     "Send",
+    "Sleep",
     "Step",
+    "StepResult",
     "open_stream",
-    "pause",
     "read",
     "send",
+    "sleep",
 ]
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class Request(NamedTuple):
         return f"Request({self.method!r}, {self.url!r}, json={self.json!r})"
 
 
-class Answer(NamedTuple):
+class Response(NamedTuple):
     """What the server answered. Header names are in lower case.
 
     ``seconds`` is how long it took: a flow has no clock of its own. Headers and body may repeat a
@@ -94,17 +94,17 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
-    seconds: float = 0.0
+    elapsed: float = 0.0
 
     @property
     def ok(self) -> bool:
         return 200 <= self.status < 300
 
     def __repr__(self) -> str:
-        return f"Answer({self.status}, seconds={self.seconds})"
+        return f"Answer({self.status}, seconds={self.elapsed})"
 
 
-class Lost(NamedTuple):
+class ConnectionLost(NamedTuple):
     """The connection failed.
 
     ``sent`` is False only where no connection was made, so that the server surely saw nothing;
@@ -113,21 +113,21 @@ class Lost(NamedTuple):
 
     reason: str
     sent: bool = True
-    seconds: float = 0.0
+    elapsed: float = 0.0
 
 
 class Send(NamedTuple):
     """``patience`` is the longest silence in seconds, where it is less than the driver's own."""
 
     request: Request
-    patience: float | None = None
+    timeout: float | None = None
 
 
-class Open(NamedTuple):
+class OpenStream(NamedTuple):
     request: Request
 
 
-class Read:
+class ReadChunk:
     __slots__ = ()
 
 
@@ -137,38 +137,38 @@ class Close(NamedTuple):
     finished: bool = False
 
 
-class Pause(NamedTuple):
+class Sleep(NamedTuple):
     seconds: float
 
 
-READ = Read()
+READ = ReadChunk()
 
-Step = Send | Open | Read | Close | Pause | list[Event]
-Outcome = Answer | Lost | bytes | None
-Flow = Generator[Step, Outcome, T]
+Step = Send | OpenStream | ReadChunk | Close | Sleep | list[Event]
+StepResult = Response | ConnectionLost | bytes | None
+Flow = Generator[Step, StepResult, T]
 
 
-def send(request: Request, patience: float | None = None) -> Flow[Answer | Lost]:
+def send(request: Request, timeout: float | None = None) -> Flow[Response | ConnectionLost]:
     """Yield ``Send(request, patience)``; its outcome, with its type."""
-    outcome = yield Send(request, patience)
-    assert isinstance(outcome, Answer | Lost)
+    outcome = yield Send(request, timeout)
+    assert isinstance(outcome, Response | ConnectionLost)
     return outcome
 
 
-def open_stream(request: Request) -> Flow[Answer | Lost]:
-    """Yield ``Open(request)``; its outcome, with its type."""
-    outcome = yield Open(request)
-    assert isinstance(outcome, Answer | Lost)
+def open_stream(request: Request) -> Flow[Response | ConnectionLost]:
+    """Yield ``OpenStream(request)``; its outcome, with its type."""
+    outcome = yield OpenStream(request)
+    assert isinstance(outcome, Response | ConnectionLost)
     return outcome
 
 
-def read() -> Flow[bytes | Lost]:
+def read() -> Flow[bytes | ConnectionLost]:
     """Yield ``READ``; its outcome, with its type."""
     outcome = yield READ
-    assert isinstance(outcome, bytes | Lost)
+    assert isinstance(outcome, bytes | ConnectionLost)
     return outcome
 
 
-def pause(seconds: float) -> Flow[None]:
-    """Yield ``Pause(seconds)``."""
-    yield Pause(seconds)
+def sleep(seconds: float) -> Flow[None]:
+    """Yield ``Sleep(seconds)``."""
+    yield Sleep(seconds)

@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from httpx_sse import ServerSentEvent
 
-__all__ = ["FRAME_LIMIT", "REST_LIMIT", "Frame", "Framing", "Kind"]
+__all__ = ["FRAME_LIMIT", "UNPARSED_LIMIT", "Frame", "FrameDecoder", "Kind"]
 
 Kind = Literal["", "sse", "json", "other"]
 """How a body is framed; empty until it is known."""
@@ -38,7 +38,7 @@ Kind = Literal["", "sse", "json", "other"]
 FRAME_LIMIT = 32 * 2**20
 """Bytes without a single frame after which a body is given up: no reply is that long."""
 
-REST_LIMIT = 2_000
+UNPARSED_LIMIT = 2_000
 """Characters of what could not be read that are kept."""
 
 _BOM = b"\xef\xbb\xbf"
@@ -46,7 +46,7 @@ _SPACE = b" \t\r\n"
 _FIELDS = ("", "data", "event", "id", "retry")
 _NAMES = tuple(name.encode() for name in _FIELDS)
 _NAME = re.compile(rb"[a-z]+")
-_REST_BYTES = 4 * REST_LIMIT
+_UNPARSED_BYTES = 4 * UNPARSED_LIMIT
 
 # JSON between its braces, and a whole object in which objects nest once, as the services' do.
 # Possessive throughout, so that a match never turns back.
@@ -83,7 +83,7 @@ class Frame(NamedTuple):
     event: str = ""
 
 
-class Framing:
+class FrameDecoder:
     """Cuts one body into frames, whatever the reads were.
 
     Parameters
@@ -109,7 +109,7 @@ class Framing:
         self._unframed = 0
         self._framed = False
         self._held = b""
-        self._reader: _Events | _Objects | None = None
+        self._reader: _SSEReader | _JSONReader | None = None
         self._read: Callable[[bytes], list[Frame]] = self._sniff
 
     def feed(self, chunk: bytes) -> list[Frame]:
@@ -121,7 +121,7 @@ class Framing:
         else:
             self._unframed += len(chunk)
             if self._unframed > self._limit and self._reader is not None:
-                self._refuse(self._reader.left())
+                self._give_up(self._reader.left())
         return frames
 
     def close(self) -> list[Frame]:
@@ -131,18 +131,18 @@ class Framing:
         object without its last brace is no object. What was discarded is in `rest`.
         """
         if not self.kind and self._held.strip(_SPACE):
-            self._refuse(self._held.removeprefix(_BOM))
+            self._give_up(self._held.removeprefix(_BOM))
         return []
 
     @property
-    def rest(self) -> str:
-        """The beginning of what could not be read: at most ``REST_LIMIT`` characters.
+    def unparsed(self) -> str:
+        """The beginning of what could not be read: at most ``UNPARSED_LIMIT`` characters.
 
         A web page or other garbage, lines that are no field of an event stream, an unfinished
         line or object, without leading space. Empty if all was read.
         """
         left = self._held if self._reader is None else self._reader.left()
-        return left.lstrip(_SPACE)[:_REST_BYTES].decode("utf-8", "replace")[:REST_LIMIT]
+        return left.lstrip(_SPACE)[:_UNPARSED_BYTES].decode("utf-8", "replace")[:UNPARSED_LIMIT]
 
     def _sniff(self, chunk: bytes) -> list[Frame]:
         """Find out what the body is, then read all that has come of it."""
@@ -150,10 +150,10 @@ class Framing:
         if len(self._held) < len(_BOM) and _BOM.startswith(self._held):
             return []
         body = self._held.removeprefix(_BOM)
-        head = body.lstrip(_SPACE)[:_REST_BYTES]
+        head = body.lstrip(_SPACE)[:_UNPARSED_BYTES]
         kind = _kind(head, self._labelled)
-        if kind == "other" or (not kind and len(head) == _REST_BYTES):
-            self._refuse(body)
+        if kind == "other" or (not kind and len(head) == _UNPARSED_BYTES):
+            self._give_up(body)
             return []
         if not kind:
             # Blank lines before the first field mean nothing; a space in its line does.
@@ -163,33 +163,33 @@ class Framing:
         self.kind = kind
         self._held = b""
         if kind == "sse":
-            self._reader = _Events()
+            self._reader = _SSEReader()
             self._read = self._reader.feed
         else:
-            self._reader = _Objects()
+            self._reader = _JSONReader()
             self._read = self._objects
         return self._read(body)
 
     def _objects(self, chunk: bytes) -> list[Frame]:
-        assert isinstance(self._reader, _Objects)
+        assert isinstance(self._reader, _JSONReader)
         frames = self._reader.feed(chunk)
         if self._reader.broken:
             self._framed = self._framed or bool(frames)
-            self._refuse(self._reader.left())
+            self._give_up(self._reader.left())
         return frames
 
-    def _refuse(self, left: bytes) -> None:
+    def _give_up(self, left: bytes) -> None:
         """Read no further; keep the beginning of what is left."""
         if not self._framed:
             self.kind = "other"
         self._reader = None
-        self._read = self._keep
+        self._read = self._collect_unparsed
         self._held = b""
-        self._keep(left)
+        self._collect_unparsed(left)
 
-    def _keep(self, chunk: bytes) -> list[Frame]:
-        if len(self._held) < _REST_BYTES:
-            self._held = (self._held + chunk)[:_REST_BYTES]
+    def _collect_unparsed(self, chunk: bytes) -> list[Frame]:
+        if len(self._held) < _UNPARSED_BYTES:
+            self._held = (self._held + chunk)[:_UNPARSED_BYTES]
         return []
 
 
@@ -223,10 +223,10 @@ def _kind(head: bytes, labelled: bool) -> Kind:
     return "sse" if name[0] in _NAMES and head[name.end()] in b":\r\n" else "other"
 
 
-class _Events:
+class _SSEReader:
     """Reads server-sent events."""
 
-    __slots__ = ("_after_cr", "_decode", "_has_data", "_id", "_open", "_pieces", "_strange")
+    __slots__ = ("_after_cr", "_decode", "_has_data", "_id", "_open", "_pieces", "_unknown_fields")
 
     def __init__(self) -> None:
         self._decode: Callable[[str], ServerSentEvent | None] | None = None
@@ -235,7 +235,7 @@ class _Events:
         self._open = False
         self._has_data = False
         self._id = ""
-        self._strange = b""
+        self._unknown_fields = b""
 
     def feed(self, chunk: bytes) -> list[Frame]:
         if self._after_cr and chunk:
@@ -296,8 +296,11 @@ class _Events:
                 self._open = True
                 if line.startswith("data:") or line == "data":
                     self._has_data = True
-                elif line.partition(":")[0] not in _FIELDS and len(self._strange) < _REST_BYTES:
-                    self._strange += f"{line}\n".encode()
+                elif (
+                    line.partition(":")[0] not in _FIELDS
+                    and len(self._unknown_fields) < _UNPARSED_BYTES
+                ):
+                    self._unknown_fields += f"{line}\n".encode()
                 self._decode(line)
             elif self._open:
                 event = self._decode("")
@@ -308,7 +311,7 @@ class _Events:
                 self._open = self._has_data = False
 
     def left(self) -> bytes:
-        return self._strange + b"".join(self._pieces)
+        return self._unknown_fields + b"".join(self._pieces)
 
 
 def _type(named: str) -> str:
@@ -324,7 +327,7 @@ def _decoder() -> Callable[[str], ServerSentEvent | None]:
     return SSEDecoder().decode
 
 
-class _Objects:
+class _JSONReader:
     """Reads JSON objects, however they follow each other.
 
     Only braces are counted, outside of strings; what stands between two objects (space, commas

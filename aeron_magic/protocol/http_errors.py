@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from aeron_magic.protocol.json_values import json_object
 from aeron_magic.errors import (
     AuthenticationError,
     IncompleteReply,
@@ -14,9 +13,16 @@ from aeron_magic.errors import (
     UnexpectedAnswer,
     Unreachable,
 )
-from aeron_magic.protocol.flow import Answer, Lost
+from aeron_magic.protocol.flow import ConnectionLost, Response
+from aeron_magic.protocol.json_values import decode_json_object
 
-__all__ = ["decode", "lost", "perhaps_accepted", "refusal", "unexpected"]
+__all__ = [
+    "decode_response",
+    "error_for_status",
+    "maybe_accepted",
+    "unexpected_body",
+    "unreachable",
+]
 
 AUTHENTICATION = (
     "Check the credentials (`%aeron login` asks for them again). AeronPay serves only allow-listed "
@@ -24,7 +30,7 @@ AUTHENTICATION = (
 )
 
 
-def decode(answer: Answer, url: str) -> dict[str, Any]:
+def decode_response(answer: Response, url: str) -> dict[str, Any]:
     """The JSON object in ``answer``.
 
     Raises
@@ -34,16 +40,16 @@ def decode(answer: Answer, url: str) -> dict[str, Any]:
     UnexpectedAnswer
         The body is no JSON object.
     """
-    body = json_object(answer.body)
+    body = decode_json_object(answer.body)
     if not answer.ok:
-        raise refusal(answer.status, body or {}, url, answer)
+        raise error_for_status(answer.status, body or {}, url, answer)
     if body is None:
-        raise unexpected(answer.status, answer.body.decode(errors="replace"), url)
+        raise unexpected_body(answer.status, answer.body.decode(errors="replace"), url)
     return body
 
 
-def refusal(
-    status: int, body: dict[str, Any], url: str, answer: Answer | None = None
+def error_for_status(
+    status: int, body: dict[str, Any], url: str, answer: Response | None = None
 ) -> ServiceError:
     """The exception for a refusal with this HTTP status (or the status its body claims)."""
     said = str(body.get("message") or body.get("msg") or body.get("error") or "") or None
@@ -95,7 +101,7 @@ def refusal(
     )
 
 
-def _plain_text(answer: Answer) -> str | None:
+def _plain_text(answer: Response) -> str | None:
     """The beginning of an error page that is no JSON, if it is text and not markup."""
     start = " ".join(answer.body[:800].decode(errors="replace").split())[:200]
     return None if start[:1] in ("", "<", "{", "[") else start
@@ -109,7 +115,7 @@ def _about_a_token(said: str | None) -> bool:
     )
 
 
-def unexpected(status: int, text: str, url: str) -> UnexpectedAnswer:
+def unexpected_body(status: int, text: str, url: str) -> UnexpectedAnswer:
     """The exception for a body that is not this service's: mostly somebody's web page."""
     start = " ".join(text.split())[:200]
     what = "a web page" if start.startswith("<") else "something else than the service's JSON"
@@ -123,7 +129,7 @@ def unexpected(status: int, text: str, url: str) -> UnexpectedAnswer:
     )
 
 
-def lost(outcome: Lost, url: str) -> Unreachable:
+def unreachable(outcome: ConnectionLost, url: str) -> Unreachable:
     """The exception for a request that is safe to repeat and could not be made."""
     return Unreachable(
         f"{url} cannot be reached: {outcome.reason.rstrip('.')}.",
@@ -132,7 +138,7 @@ def lost(outcome: Lost, url: str) -> Unreachable:
     )
 
 
-def perhaps_accepted(reason: str, service_message: str | None = None) -> IncompleteReply:
+def maybe_accepted(reason: str, service_message: str | None = None) -> IncompleteReply:
     """The exception for a paid question of which nobody knows whether the service took it up."""
     return IncompleteReply(
         f"The answer was cut off before the service named the reply ({reason.rstrip('.')}). "

@@ -13,12 +13,12 @@ from typing import Any
 
 import orjson
 
-__all__ = ["json_object", "json_value"]
+__all__ = ["decode_json", "decode_json_object"]
 
 _fast = orjson.loads
 
 
-def json_value(data: str | bytes) -> Any:
+def decode_json(data: str | bytes) -> Any:
     """The JSON value that ``data`` is; bytes are in any encoding of Unicode.
 
     Raises
@@ -35,10 +35,10 @@ def json_value(data: str | bytes) -> Any:
             raise ValueError("too many brackets in each other") from None
 
 
-def json_object(data: str | bytes) -> dict[str, Any] | None:
+def decode_json_object(data: str | bytes) -> dict[str, Any] | None:
     """The JSON object that ``data`` is; None where it is none."""
     try:
-        value = json_value(data)
+        value = decode_json(data)
     except ValueError:
         return None
     return value if type(value) is dict else None

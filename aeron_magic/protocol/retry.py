@@ -11,47 +11,55 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-from aeron_magic.protocol.flow import Answer, Flow, Lost, Request, open_stream, pause, send
+from aeron_magic.protocol.flow import (
+    ConnectionLost,
+    Flow,
+    Request,
+    Response,
+    open_stream,
+    send,
+    sleep,
+)
 
 __all__ = [
-    "ATTEMPTS",
-    "Patience",
-    "Repeatable",
-    "delay",
-    "not_accepted",
-    "passing",
-    "repeat",
+    "MAX_ATTEMPTS",
+    "PollDeadline",
+    "RetryRule",
+    "backoff_delay",
+    "is_safe_to_resend",
+    "is_transient",
+    "requested_delay",
     "retry_after",
-    "wanted_pause",
+    "retrying",
 ]
 
-ATTEMPTS = 4
+MAX_ATTEMPTS = 4
 FIRST_DELAY = 0.5
-LONGEST_DELAY = 8.0
-LONGEST_RETRY_AFTER = 60.0
+MAX_DELAY = 8.0
+MAX_RETRY_AFTER = 60.0
 """A service that asks for a longer wait than this many seconds is told to the user instead."""
 
 FIRST_POLL = 0.4
-LONGEST_POLL = 5.0
-LAST_ATTEMPT = 1.0
+MAX_POLL = 5.0
+MIN_REQUEST_TIMEOUT = 1.0
 """Seconds of silence that even the last request of a wait is given."""
 
-PASSING = frozenset({408, 429, 500, 502, 503, 504})
+TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
-Repeatable = Callable[[Answer | Lost], bool]
+RetryRule = Callable[[Response | ConnectionLost], bool]
 
 
-def passing(outcome: Answer | Lost) -> bool:
+def is_transient(outcome: Response | ConnectionLost) -> bool:
     """Whether a request that is safe to repeat should be repeated after ``outcome``."""
-    return isinstance(outcome, Lost) or outcome.status in PASSING
+    return isinstance(outcome, ConnectionLost) or outcome.status in TRANSIENT_STATUSES
 
 
-def not_accepted(outcome: Answer | Lost) -> bool:
+def is_safe_to_resend(outcome: Response | ConnectionLost) -> bool:
     """Whether the service surely took nothing up, so that even a paid request may be repeated.
 
     That is so where the connection was never made, after 429, and after 503 with ``Retry-After``.
     """
-    if isinstance(outcome, Lost):
+    if isinstance(outcome, ConnectionLost):
         return not outcome.sent
     return outcome.status == 429 or (outcome.status == 503 and "retry-after" in outcome.headers)
 
@@ -82,39 +90,39 @@ def _date(value: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def wanted_pause(outcome: Answer | Lost) -> float | None:
+def requested_delay(outcome: Response | ConnectionLost) -> float | None:
     """Seconds that ``outcome`` asks to wait, or None where it does not say."""
-    if isinstance(outcome, Lost):
+    if isinstance(outcome, ConnectionLost):
         return None
     return retry_after(outcome.headers.get("retry-after"), outcome.headers.get("date"))
 
 
-def delay(attempt: int, outcome: Answer | Lost, chance: float) -> float | None:
+def backoff_delay(attempt: int, outcome: Response | ConnectionLost, jitter: float) -> float | None:
     """Seconds to wait after attempt number ``attempt`` (from 1), or None to give up.
 
     ``chance`` is a random number in [0, 1): half of each wait is drawn by it, so that many clients
     do not come back at the same moment.
     """
-    if attempt >= ATTEMPTS:
+    if attempt >= MAX_ATTEMPTS:
         return None
-    asked = wanted_pause(outcome)
+    asked = requested_delay(outcome)
     if asked is not None:
-        return asked if asked <= LONGEST_RETRY_AFTER else None
-    whole = min(LONGEST_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1))
-    return _spread(whole, chance)
+        return asked if asked <= MAX_RETRY_AFTER else None
+    whole = min(MAX_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1))
+    return _with_jitter(whole, jitter)
 
 
-def _spread(seconds: float, chance: float) -> float:
-    return seconds * (0.5 + 0.5 * chance)
+def _with_jitter(seconds: float, jitter: float) -> float:
+    return seconds * (0.5 + 0.5 * jitter)
 
 
-def repeat(
+def retrying(
     request: Callable[[], Request],
-    again: Repeatable,
+    should_retry: RetryRule,
     *,
     stream: bool = False,
-    chance: Callable[[], float] = random.random,
-) -> Flow[Answer | Lost]:
+    jitter: Callable[[], float] = random.random,
+) -> Flow[Response | ConnectionLost]:
     """Make the request, and make it again while ``again`` says so and patience lasts.
 
     ``request`` is called for each attempt, because each attempt has a reference id of its own.
@@ -122,16 +130,16 @@ def repeat(
     attempt = 1
     while True:
         outcome = yield from (open_stream if stream else send)(request())
-        if not again(outcome):
+        if not should_retry(outcome):
             return outcome
-        wait = delay(attempt, outcome, chance())
+        wait = backoff_delay(attempt, outcome, jitter())
         if wait is None:
             return outcome
-        yield from pause(wait)
+        yield from sleep(wait)
         attempt += 1
 
 
-class Patience:
+class PollDeadline:
     """How long to go on asking for something that is not ready: growing pauses, bounded in all.
 
     Parameters
@@ -142,30 +150,30 @@ class Patience:
         Gives random numbers in [0, 1), by which half of each pause is drawn; by default none is.
     """
 
-    def __init__(self, seconds: float, chance: Callable[[], float] = lambda: 1.0) -> None:
-        self._left = seconds
-        self._chance = chance
+    def __init__(self, seconds: float, jitter: Callable[[], float] = lambda: 1.0) -> None:
+        self._remaining = seconds
+        self._jitter = jitter
         self._interval = FIRST_POLL
 
     @property
-    def left(self) -> float:
-        """Seconds that are left for the next request: at least `LAST_ATTEMPT`."""
-        return max(self._left, LAST_ATTEMPT)
+    def remaining(self) -> float:
+        """Seconds that are left for the next request: at least `MIN_REQUEST_TIMEOUT`."""
+        return max(self._remaining, MIN_REQUEST_TIMEOUT)
 
     @property
-    def over(self) -> bool:
+    def expired(self) -> bool:
         """Whether the time is used up."""
-        return self._left <= 0
+        return self._remaining <= 0
 
-    def spend(self, outcome: Answer | Lost) -> None:
+    def consume(self, outcome: Response | ConnectionLost) -> None:
         """Count the time that ``outcome`` took."""
-        self._left -= outcome.seconds
+        self._remaining -= outcome.elapsed
 
-    def rest(self, outcome: Answer | Lost | None = None) -> Flow[None]:
+    def sleep(self, outcome: Response | ConnectionLost | None = None) -> Flow[None]:
         """Pause, longer than the last time, or as long as ``outcome`` asks, if time is left."""
-        asked = 0.0 if outcome is None else wanted_pause(outcome) or 0.0
-        interval = _spread(self._interval, self._chance())
-        seconds = max(0.0, min(max(asked, interval), self._left))
-        self._left -= seconds
-        self._interval = min(LONGEST_POLL, self._interval * 1.5)
-        yield from pause(seconds)
+        asked = 0.0 if outcome is None else requested_delay(outcome) or 0.0
+        interval = _with_jitter(self._interval, self._jitter())
+        seconds = max(0.0, min(max(asked, interval), self._remaining))
+        self._remaining -= seconds
+        self._interval = min(MAX_POLL, self._interval * 1.5)
+        yield from sleep(seconds)

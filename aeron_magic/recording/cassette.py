@@ -108,7 +108,7 @@ class Cassette:
                         continue  # a damaged line; whoever looks for it by its key is told
         return found
 
-    def keep(self, made: Record) -> None:
+    def save(self, record: Record) -> None:
         """Keep ``made``; a record of the same key is replaced, unless it says the same.
 
         Raises
@@ -121,11 +121,11 @@ class Cassette:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 with self._lock():
                     self._refresh()
-                    before = self.find(made.key)
-                    if before is None and made.key not in self._places:
-                        self._append(made)
-                    elif before is None or not before.same_as(made):
-                        self._replace(made)
+                    before = self.find(record.key)
+                    if before is None and record.key not in self._places:
+                        self._append(record)
+                    elif before is None or not before.matches(record):
+                        self._replace(record)
             except OSError as error:
                 raise RecordingError(
                     f"The recording {self.path} cannot be written: {error.strerror or error}.",
@@ -151,7 +151,7 @@ class Cassette:
             ) from None
 
     def _append(self, made: Record) -> None:
-        data = (made.line() + "\n").encode()
+        data = (made.to_json_line() + "\n").encode()
         with self.path.open("ab") as file:
             size = file.tell()
             if size and not self._ends_a_line(size):
@@ -175,7 +175,7 @@ class Cassette:
             ) as new,
         ):
             for count, line in enumerate(old, 1):
-                new.write((made.line() + "\n").encode() if count == number else line)
+                new.write((made.to_json_line() + "\n").encode() if count == number else line)
             new.flush()
             os.fsync(new.fileno())
         Path(new.name).chmod(path.stat().st_mode)

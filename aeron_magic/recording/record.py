@@ -30,31 +30,39 @@ from aeron_magic.protocol.events import (
     ToolCalled,
     Unknown,
 )
-from aeron_magic.protocol.flow import Flow, Question, pause
+from aeron_magic.protocol.flow import Flow, Question, sleep
 
-__all__ = ["ELSEWHERE", "Record", "key_of", "key_of_token", "record", "replay", "stand_in"]
+__all__ = [
+    "UNRECORDED_PARENT",
+    "Record",
+    "key_of_token",
+    "placeholder_token",
+    "record_flow",
+    "replay_flow",
+    "turn_key",
+]
 
-STAND_IN = "replay_"
-ELSEWHERE = "elsewhere"
+PLACEHOLDER = "replay_"
+UNRECORDED_PARENT = "elsewhere"
 """Stands for the turn before, where that is from outside of the recording."""
 
 
-def stand_in(key: str) -> str:
+def placeholder_token(key: str) -> str:
     """The token that a replayed reply has."""
-    return STAND_IN + key
+    return PLACEHOLDER + key
 
 
 def key_of_token(token: str) -> str | None:
     """The key in a stand-in; None for a token that is none."""
-    return token.removeprefix(STAND_IN) if token.startswith(STAND_IN) else None
+    return token.removeprefix(PLACEHOLDER) if token.startswith(PLACEHOLDER) else None
 
 
-def key_of(service: str, text: str, images: Sequence[str] = (), after: str = "") -> str:
+def turn_key(service: str, text: str, images: Sequence[str] = (), parent_key: str = "") -> str:
     """The key of a turn: 24 hex digits.
 
     ``after`` is the key of the turn before; empty at a beginning.
     """
-    parts = json.dumps([service, text, list(images), after], ensure_ascii=False)
+    parts = json.dumps([service, text, list(images), parent_key], ensure_ascii=False)
     return hashlib.sha256(parts.encode(errors="surrogatepass")).hexdigest()[:24]
 
 
@@ -79,7 +87,7 @@ class Record:
     """
 
     key: str
-    after: str
+    parent_key: str
     service: str
     question: str
     images: tuple[str, ...] = ()
@@ -88,7 +96,7 @@ class Record:
     error: dict[str, Any] | None = None
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         return self.status in ("complete", "recovered")
 
     @property
@@ -99,7 +107,7 @@ class Record:
             return str(last["text"])
         return "".join(event[1] for event in self.events if isinstance(event[1], str))
 
-    def same_as(self, other: Record) -> bool:
+    def matches(self, other: Record) -> bool:
         """Whether the two say the same; when and in what pieces it came does not count."""
         return (self.key, self.status, self.text, self.error) == (
             other.key,
@@ -108,11 +116,11 @@ class Record:
             other.error,
         )
 
-    def line(self) -> str:
+    def to_json_line(self) -> str:
         """The record as one line of JSON; the key stands first."""
         fields: dict[str, Any] = {
             "key": self.key,
-            "after": self.after,
+            "after": self.parent_key,
             "service": self.service,
             "question": self.question,
         }
@@ -141,7 +149,7 @@ class Record:
             fields = json.loads(line)
             record = cls(
                 key=fields["key"],
-                after=fields["after"],
+                parent_key=fields["after"],
                 service=fields["service"],
                 question=fields["question"],
                 images=tuple(fields.get("images", ())),
@@ -156,7 +164,7 @@ class Record:
         return record
 
 
-class _Recorder:
+class _EventLog:
     """Takes events in, and times; makes the record."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -167,10 +175,10 @@ class _Recorder:
         self._numbers: list[int] = []
         self._texts: list[str] = []
         self.token: str | None = None
-        self.whole = ""
+        self.full_text = ""
         self.events: list[list[Any]] = []
 
-    def take(self, events: Iterable[Event]) -> None:
+    def add(self, events: Iterable[Event]) -> None:
         now = self._clock()
         self._waited, self._last = self._waited + now - self._last, now
         for event in events:
@@ -241,11 +249,11 @@ def _event(entry: list[Any], tokens: dict[str, str | None]) -> Event:
             return Unknown(str(other))
 
 
-def record(
+def record_flow(
     flow: Flow[None],
     question: Question,
     service: str,
-    after: str,
+    parent_key: str,
     keep: Callable[[Record, str | None], None],
     *,
     secrets: Iterable[str] = (),
@@ -256,14 +264,14 @@ def record(
     ``keep`` gets the record and the reply's token, if there was one. A question that was refused
     before it was sent, or never reached the service, leaves no record.
     """
-    recorder = _Recorder(clock)
+    recorder = _EventLog(clock)
     status = "interrupted"
     error: AeronError | None = None
     try:
         step = next(flow)
         while True:
             if isinstance(step, list):
-                recorder.take(step)
+                recorder.add(step)
             outcome = yield step
             step = flow.send(outcome)
     except StopIteration:
@@ -277,18 +285,18 @@ def record(
         flow.close()
         recordable = error is None or isinstance(error, ServiceError | ReplyError)
         if recordable and (status != "interrupted" or recorder.events):
-            key = key_of(service, question.text, question.images, after)
+            key = turn_key(service, question.text, question.images, parent_key)
             made = Record(
                 key,
-                after,
+                parent_key,
                 service,
                 question.text,
                 question.images,
                 _status(status, recorder.events),
                 recorder.events,
-                _error_facts(error, recorder.token, stand_in(key)) if error else None,
+                _error_facts(error, recorder.token, placeholder_token(key)) if error else None,
             )
-            keep(_without(made, secrets), recorder.token)
+            keep(_redacted(made, secrets), recorder.token)
 
 
 def _status(status: str, events: list[list[Any]]) -> str:
@@ -297,12 +305,12 @@ def _status(status: str, events: list[list[Any]]) -> str:
     return "recovered" if recovered else status
 
 
-def _without(made: Record, secrets: Iterable[str]) -> Record:
+def _redacted(record: Record, secrets: Iterable[str]) -> Record:
     """``made`` with no secret in it."""
-    line = clean = made.line()
+    line = clean = record.to_json_line()
     for secret in filter(None, secrets):
         clean = clean.replace(json.dumps(secret, ensure_ascii=False)[1:-1], "[secret]")
-    return made if line == clean else Record.from_line(clean)
+    return record if line == clean else Record.from_line(clean)
 
 
 def _error_facts(error: AeronError, token: str | None, instead: str) -> dict[str, Any]:
@@ -319,7 +327,7 @@ def _error_facts(error: AeronError, token: str | None, instead: str) -> dict[str
     return {name: value for name, value in facts.items() if value}
 
 
-def replay(made: Record, *, speed: float = 1.0, parent: str | None = None) -> Flow[None]:
+def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None) -> Flow[None]:
     """The flow that yields what was recorded, without a network.
 
     Parameters
@@ -334,15 +342,15 @@ def replay(made: Record, *, speed: float = 1.0, parent: str | None = None) -> Fl
     AeronError
         The error that was recorded; IncompleteReply where the user had interrupted it.
     """
-    own = stand_in(made.key)
+    own = placeholder_token(record.key)
     yield [Started(own, parent, replayed=True)]
-    for entry in made.events:
+    for entry in record.events:
         if speed and entry[0]:
-            yield from pause(entry[0] / 1000 / speed)
+            yield from sleep(entry[0] / 1000 / speed)
         yield [_event(entry, {"own": own, "parent": parent})]
-    if made.error is not None:
-        raise _error(made.error, own)
-    if not made.whole:
+    if record.error is not None:
+        raise _error(record.error, own)
+    if not record.is_complete:
         raise IncompleteReply(
             "This question was interrupted when it was recorded.",
             hint="Ask it again with `%aeron record FILE --mode auto`.",

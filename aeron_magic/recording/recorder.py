@@ -27,24 +27,31 @@ from typing import Literal, Protocol, get_args
 from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.protocol.events import Completed, Recovering, Started
 from aeron_magic.protocol.flow import Flow, Question
-from aeron_magic.recording.record import ELSEWHERE, Record, key_of, key_of_token, record, replay
+from aeron_magic.recording.record import (
+    UNRECORDED_PARENT,
+    Record,
+    key_of_token,
+    record_flow,
+    replay_flow,
+    turn_key,
+)
 
-__all__ = ["Ask", "Mode", "Recorder", "Store"]
+__all__ = ["Ask", "Mode", "RecordStore", "Recorder"]
 
 Mode = Literal["auto", "replay", "record", "off"]
 
 Ask = Callable[[Question], Flow[None]]
 """What a service does with a question."""
 
-REMEDY = "`%aeron record FILE --mode auto` asks and records it."
-COMPARED = 50
+HINT = "`%aeron record FILE --mode auto` asks and records it."
+MAX_COMPARED = 50
 """Recorded questions that a question which is not there is compared with."""
 
 SHOWN = 300
 """Characters of the difference to the nearest recording that an error shows."""
 
 
-class Store(Protocol):
+class RecordStore(Protocol):
     """Where records are kept; see :class:`aeron_magic.recording.cassette.Cassette`."""
 
     @property
@@ -56,7 +63,7 @@ class Store(Protocol):
         """The record of this key."""
         ...
 
-    def keep(self, made: Record) -> None:
+    def save(self, record: Record) -> None:
         """Keep a record; one of the same key is replaced, unless it says the same."""
         ...
 
@@ -89,12 +96,12 @@ class Recorder:
 
     def __init__(
         self,
-        store: Store,
+        store: RecordStore,
         mode: Mode = "auto",
         *,
         speed: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
-        remedy: str = REMEDY,
+        hint: str = HINT,
     ) -> None:
         if mode not in get_args(Mode):
             raise UsageError(
@@ -104,13 +111,15 @@ class Recorder:
         self.mode = mode
         self.speed = speed
         self._clock = clock
-        self._remedy = remedy
+        self._hint = hint
         self._keys: dict[str, str] = {}
         """The key of each turn by the token that its reply had at the service."""
         self._tokens: dict[str, str] = {}
         """The token at the service by key."""
 
-    def learn(self, token: str, service: str, line: Iterable[tuple[str, tuple[str, ...]]]) -> None:
+    def register_path(
+        self, token: str, service: str, line: Iterable[tuple[str, tuple[str, ...]]]
+    ) -> None:
         """Know that ``token`` stands after these questions (text and images), oldest first.
 
         For turns that were asked before recording began, or in an earlier kernel.
@@ -119,19 +128,19 @@ class Recorder:
             return
         key = ""
         for text, images in line:
-            key = key_of(service, text, images, key)
+            key = turn_key(service, text, images, key)
         self._keys[token] = key
         self._tokens[key] = token
 
     def key(self, question: Question, service: str) -> str:
         """The key of ``question``."""
-        return key_of(service, question.text, question.images, self._after(question))
+        return turn_key(service, question.text, question.images, self._parent_key(question))
 
-    def _after(self, question: Question) -> str:
+    def _parent_key(self, question: Question) -> str:
         token = question.context_token
         if token is None:
             return ""
-        return key_of_token(token) or self._keys.get(token, ELSEWHERE)
+        return key_of_token(token) or self._keys.get(token, UNRECORDED_PARENT)
 
     def ask(
         self, question: Question, service: str, ask: Ask, secrets: Iterable[str] = ()
@@ -143,21 +152,21 @@ class Recorder:
         RecordingError
             In ``replay``: the question is not recorded; the error shows the nearest that is.
         """
-        after = self._after(question)
+        after = self._parent_key(question)
         found = None
         if self.mode in ("auto", "replay"):
             found = self.store.find(self.key(question, service))
-        if found is not None and (found.whole or self.mode == "replay"):
-            yield from replay(found, speed=self.speed, parent=question.context_token)
+        if found is not None and (found.is_complete or self.mode == "replay"):
+            yield from replay_flow(found, speed=self.speed, parent=question.context_token)
             return
         if self.mode == "replay":
-            raise self._miss(question)
-        real = yield from self._at_the_service(question, ask)
+            raise self._not_recorded(question)
+        real = yield from self._with_live_token(question, ask)
         if self.mode == "off":
             yield from ask(real)
             return
-        keep = self._keep
-        yield from record(
+        keep = self._save
+        yield from record_flow(
             ask(real), question, service, after, keep, secrets=secrets, clock=self._clock
         )
 
@@ -168,7 +177,7 @@ class Recorder:
             if self.mode == "replay":
                 raise RecordingError(
                     "This token is not from the recording, and the mode is replay.",
-                    hint=self._remedy,
+                    hint=self._hint,
                 )
             yield from ask(token)
             return
@@ -178,21 +187,21 @@ class Recorder:
                 f"{self.store.name} no longer holds the reply of this token.",
                 hint="Run the cell that asked for it again.",
             )
-        yield from replay(found, speed=0, parent=None)
+        yield from replay_flow(found, speed=0, parent=None)
 
-    def adopt(self, made: Record, question: Question) -> None:
+    def save_foreign(self, record: Record, question: Question) -> None:
         """Keep what was recorded of ``question`` elsewhere, without knowing what is before it."""
-        after = self._after(question)
-        key = key_of(made.service, question.text, question.images, after)
-        self.store.keep(replace(made, key=key, after=after))
+        after = self._parent_key(question)
+        key = turn_key(record.service, question.text, question.images, after)
+        self.store.save(replace(record, key=key, parent_key=after))
 
-    def _keep(self, made: Record, token: str | None) -> None:
-        self.store.keep(made)
+    def _save(self, record: Record, token: str | None) -> None:
+        self.store.save(record)
         if token is not None:
-            self._keys[token] = made.key
-            self._tokens[made.key] = token
+            self._keys[token] = record.key
+            self._tokens[record.key] = token
 
-    def _at_the_service(self, question: Question, ask: Ask) -> Flow[Question]:
+    def _with_live_token(self, question: Question, ask: Ask) -> Flow[Question]:
         """``question`` with a token that the service knows."""
         token = question.context_token
         key = key_of_token(token) if token else None
@@ -200,10 +209,10 @@ class Recorder:
             return question
         if key not in self._tokens:
             yield [Recovering("the earlier questions were replayed and are asked again")]
-            yield from self._ask_again(key, ask)
+            yield from self._rebuild_parent(key, ask)
         return Question(question.text, question.images, self._tokens[key], question.stream)
 
-    def _ask_again(self, key: str, ask: Ask) -> Flow[None]:
+    def _rebuild_parent(self, key: str, ask: Ask) -> Flow[None]:
         made = self.store.find(key)
         if made is None:
             raise RecordingError(
@@ -211,15 +220,15 @@ class Recorder:
                 hint="Run the cells before this one again.",
             )
         before: str | None = None
-        if made.after == ELSEWHERE:
+        if made.parent_key == UNRECORDED_PARENT:
             raise RecordingError(
                 "The recording begins in the middle of a conversation, which cannot be continued.",
                 hint="Begin anew with -n, or record the conversation from its beginning.",
             )
-        if made.after:
-            if made.after not in self._tokens:
-                yield from self._ask_again(made.after, ask)
-            before = self._tokens[made.after]
+        if made.parent_key:
+            if made.parent_key not in self._tokens:
+                yield from self._rebuild_parent(made.parent_key, ask)
+            before = self._tokens[made.parent_key]
         flow = ask(Question(made.question, made.images, before))
         try:
             step = next(flow)
@@ -235,12 +244,12 @@ class Recorder:
         except StopIteration:
             self._tokens.setdefault(key, before or "")
 
-    def _miss(self, question: Question) -> RecordingError:
+    def _not_recorded(self, question: Question) -> RecordingError:
         known = [text for _, text in self.store.questions()]
         words = set(question.text.split())
         # Comparing letter by letter takes a millisecond each: only with those of the same words.
         alike = heapq.nlargest(
-            COMPARED, known, key=lambda text: len(words.intersection(text.split()))
+            MAX_COMPARED, known, key=lambda text: len(words.intersection(text.split()))
         )
         near = difflib.get_close_matches(question.text, alike, 1, 0.3)
         if not near:
@@ -256,15 +265,15 @@ class Recorder:
             nearest = f"The nearest that it holds (-) and this question (+):\n{changes[:SHOWN]}"
         return RecordingError(
             f"{self.store.name} does not hold this question. {nearest}",
-            hint=self._remedy,
+            hint=self._hint,
         )
 
     def _elsewhere(self, question: Question) -> str:
         """In what a record of the same text is another one."""
-        after = self._after(question)
+        after = self._parent_key(question)
         for key, text in self.store.questions():
             made = self.store.find(key) if text == question.text else None
-            if made is not None and made.after == after:
+            if made is not None and made.parent_key == after:
                 same = made.images == question.images
                 return "of another service" if same else "with other images"
         return "after other questions"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pygments.lexer import Lexer
     from pygments.token import _TokenType
 
-__all__ = ["CLASSES", "CODE_LIMIT", "highlight", "highlight_slice", "slices"]
+__all__ = ["CLASSES", "CODE_LIMIT", "highlight", "highlight_slice", "split_code"]
 
 CODE_LIMIT = 20_000
 """Characters of a code block beyond which it is not coloured."""
@@ -57,16 +57,16 @@ CLASSES = {
 _QUOTES = ('"""', "'''", "`")
 _COMMENTS = (("/*", "*/"), ("<!--", "-->"))
 _LINE_END = re.compile("\n")
-_BEGINS_ANEW = re.compile(r"(?<=\n\n)\S")
+_TOP_LEVEL_LINE = re.compile(r"(?<=\n\n)\S")
 _LAST_LINE_END = re.compile(r"\n(</span>)?\Z")
 
 
 def highlight(code: str, language: str) -> str:
     """Return ``code`` as HTML for the inside of ``<pre>``; plain where ``language`` is unknown."""
-    return "".join(highlight_slice(part, language) for part in slices(code, language))
+    return "".join(highlight_slice(part, language) for part in split_code(code, language))
 
 
-def slices(code: str, language: str) -> Iterator[str]:
+def split_code(code: str, language: str) -> Iterator[str]:
     """The parts that ``code`` is coloured in, each by itself.
 
     All but the last stay the same however the code goes on, up to the limit.
@@ -84,16 +84,19 @@ def slices(code: str, language: str) -> Iterator[str]:
 def _end_of_slice(code: str, begin: int) -> int:
     """Where the slice that begins at ``begin`` ends; 0 where that depends on what is to come."""
     least, most = begin + SLICE, begin + 2 * SLICE
-    for place in _BEGINS_ANEW.finditer(code, least, most):
-        if _is_between(code, begin, place.start()):
+    for place in _TOP_LEVEL_LINE.finditer(code, least, most):
+        if _outside_multiline_token(code, begin, place.start()):
             return place.start()
     if len(code) <= most:
         return 0
     ends = [line_end.end() for line_end in _LINE_END.finditer(code, least, most)]
-    return next((end for end in ends if _is_between(code, begin, end)), ends[0] if ends else most)
+    return next(
+        (end for end in ends if _outside_multiline_token(code, begin, end)),
+        ends[0] if ends else most,
+    )
 
 
-def _is_between(code: str, begin: int, end: int) -> bool:
+def _outside_multiline_token(code: str, begin: int, end: int) -> bool:
     """Whether no string or comment of several lines seems to be open at ``end``."""
     return all(code.count(quote, begin, end) % 2 == 0 for quote in _QUOTES) and all(
         code.count(opening, begin, end) == code.count(closing, begin, end)

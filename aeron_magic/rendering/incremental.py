@@ -26,15 +26,15 @@ from dataclasses import dataclass
 
 from aeron_magic.rendering.mimebundle import to_html
 
-__all__ = ["LIMIT", "Piece", "Pieces", "render_piece"]
+__all__ = ["LIMIT", "MarkdownBlock", "MarkdownStream", "render_block"]
 
 LIMIT = 1_000
 """Characters from which on a piece ends at the next block."""
 
-SHORT = 8_000
+FIXED_LIMIT_UP_TO = 8_000
 """Characters of a reply up to which the limit stays."""
 
-MANY = 40
+MAX_OUTPUTS = 40
 """Outputs after which the limit grows faster."""
 
 CONTEXT_LIMIT = 500
@@ -50,7 +50,7 @@ _WORD_END = re.compile(r".*\s", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class MarkdownBlock:
     """A part of a reply that can be rendered by itself.
 
     Parameters
@@ -85,12 +85,12 @@ class Piece:
         return self.context + source
 
 
-def render_piece(piece: Piece, *, plain: bool = False) -> str:
+def render_block(piece: MarkdownBlock, *, plain: bool = False) -> str:
     """Return the HTML of one piece; with ``plain``, without colours in code."""
-    return to_html(piece.markdown, growing=piece.is_open, plain=plain)
+    return to_html(piece.markdown, streaming=piece.is_open, plain=plain)
 
 
-class Pieces:
+class MarkdownStream:
     """Takes a reply as it comes; gives its finished pieces and the open tail.
 
     Parameters
@@ -101,15 +101,15 @@ class Pieces:
         Whether the limit grows with the text, so that the pieces stay few; else it stays.
     """
 
-    def __init__(self, limit: int = LIMIT, *, few: bool = True) -> None:
+    def __init__(self, limit: int = LIMIT, *, limit_blocks: bool = True) -> None:
         self._least = self._limit = limit
-        self._few = few
+        self._limit_blocks = limit_blocks
         self._blocks = _Blocks()
-        self._ready: list[Piece] = []
+        self._ready: list[MarkdownBlock] = []
         self._count = 0
-        self._frozen = 0
-        self._start = _Cut()
-        self._cuts: dict[int, tuple[int, _Cut]] = {}
+        self._finished_blocks = 0
+        self._start = _SplitPoint()
+        self._split_points: dict[int, tuple[int, _SplitPoint]] = {}
         self._lines: list[str] = []
         self._lines_length = 0
         self._unfinished: list[str] = []
@@ -121,17 +121,17 @@ class Pieces:
         for begin in range(0, len(text), self._least):
             self._add(text[begin : begin + self._least])
 
-    def take(self) -> list[Piece]:
+    def pop_finished(self) -> list[MarkdownBlock]:
         """Return the pieces that were finished since the last call: to be shown as one."""
         ready, self._ready = self._ready, []
         self._count += bool(ready)
         return ready
 
     @property
-    def tail(self) -> Piece:
+    def tail(self) -> MarkdownBlock:
         """What is not finished."""
         source = "".join([*self._lines, *self._unfinished])
-        return Piece(source, self._start.context, self._start.number, is_open=True)
+        return MarkdownBlock(source, self._start.context, self._start.number, is_open=True)
 
     def _add(self, text: str) -> None:
         if "\n" in text:
@@ -152,33 +152,33 @@ class Pieces:
         self._lines_length += len(line)
         self._may_cut(after)
 
-    def _may_cut(self, cut: _Cut | None) -> None:
+    def _may_cut(self, cut: _SplitPoint | None) -> None:
         if cut is None or not self._lines:
             return
-        self._cuts[cut.rank] = (len(self._lines), cut)
+        self._split_points[cut.rank] = (len(self._lines), cut)
         is_good = cut.rank == 0 or cut.is_row or self._start.rank > 0
         if is_good and self._lines_length >= self._limit:
-            self._freeze_lines(*self._cuts.pop(min(self._cuts)))
+            self._finish_block_lines(*self._split_points.pop(min(self._split_points)))
 
     def _cut_what_is_too_long(self) -> None:
         while self._lines_length + self._unfinished_length >= 2 * self._limit:
-            if self._cuts:
-                self._freeze_lines(*self._cuts.pop(min(self._cuts)))
+            if self._split_points:
+                self._finish_block_lines(*self._split_points.pop(min(self._split_points)))
             else:
-                self._freeze_within_a_line()
+                self._finish_block_within_line()
 
-    def _freeze_lines(self, count: int, cut: _Cut) -> None:
+    def _finish_block_lines(self, count: int, cut: _SplitPoint) -> None:
         source = "".join(self._lines[:count])
         self._lines = self._lines[count:]
         self._lines_length -= len(source)
-        self._cuts = {
+        self._split_points = {
             rank: (line - count, other)
-            for rank, (line, other) in self._cuts.items()
+            for rank, (line, other) in self._split_points.items()
             if line > count
         }
-        self._freeze(source, cut)
+        self._finish_block(source, cut)
 
-    def _freeze_within_a_line(self) -> None:
+    def _finish_block_within_line(self) -> None:
         text = "".join([*self._lines, *self._unfinished])
         window = text[: 2 * self._limit]
         least = len(window) // 2
@@ -186,22 +186,26 @@ class Pieces:
         end = found.end() if found else len(window)
         self._lines, self._lines_length = [], 0
         self._unfinished, self._unfinished_length = [text[end:]], len(text) - end
-        self._cuts = {}
+        self._split_points = {}
         self._goes_on = True
-        self._freeze(text[:end], self._blocks.within_a_line())
+        self._finish_block(text[:end], self._blocks.within_a_line())
 
-    def _freeze(self, source: str, cut: _Cut) -> None:
-        self._ready.append(Piece(source, self._start.context, self._start.number))
+    def _finish_block(self, source: str, cut: _SplitPoint) -> None:
+        self._ready.append(MarkdownBlock(source, self._start.context, self._start.number))
         self._start = cut
-        self._frozen += len(source)
-        if not self._few:
+        self._finished_blocks += len(source)
+        if not self._limit_blocks:
             return
-        growth = (self._frozen - SHORT) // 8 if self._count < MANY else self._frozen
+        growth = (
+            (self._finished_blocks - FIXED_LIMIT_UP_TO) // 8
+            if self._count < MAX_OUTPUTS
+            else self._finished_blocks
+        )
         self._limit = max(self._least, growth)
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
+class _SplitPoint:
     """How the text goes on after a cut, and how good the place is.
 
     The ranks: 0 between two blocks, 1 within one, 2 within an item of a list.
@@ -213,7 +217,7 @@ class _Cut:
     is_row: bool = False
 
 
-_Cuts = tuple[_Cut | None, _Cut | None]
+_SplitPoints = tuple[_SplitPoint | None, _SplitPoint | None]
 
 
 class _Blocks:
@@ -232,7 +236,7 @@ class _Blocks:
         self._item_indent = 0
         self._number: int | None = None
 
-    def read(self, line: str) -> _Cuts:
+    def read(self, line: str) -> _SplitPoints:
         """Read the next complete ``line``."""
         if line.isspace():
             return self._blank_line()
@@ -249,29 +253,29 @@ class _Blocks:
             return self._begin(line)
         return self._go_on(line)
 
-    def rest(self) -> _Cuts:
+    def rest(self) -> _SplitPoints:
         """Read the end of a line that was cut."""
         return None, self.within_a_line()
 
-    def within_a_line(self) -> _Cut:
+    def within_a_line(self) -> _SplitPoint:
         """How the text goes on after a cut that no block has asked for."""
         if self._kind in {"", "heading"}:
             self._kind = "text"
         context = self._context if self._kind in {"fence", "table"} else ""
         if len(context) > CONTEXT_LIMIT:
             context = ""
-        return _Cut(1, context, is_row=self._kind == "table")
+        return _SplitPoint(1, context, is_row=self._kind == "table")
 
-    def _blank_line(self) -> _Cuts:
+    def _blank_line(self) -> _SplitPoints:
         self._after_blank = True
         if self._kind in {"fence", "list", "heading"}:
             return None, None
         self._kind = ""
-        return None, _Cut()
+        return None, _SplitPoint()
 
-    def _begin(self, line: str) -> _Cuts:
+    def _begin(self, line: str) -> _SplitPoints:
         """Read the first line of a block; a heading stays with what follows it."""
-        before = None if self._kind == "heading" else _Cut()
+        before = None if self._kind == "heading" else _SplitPoint()
         after = None
         self._last = line
         if fence := _FENCE.match(line):
@@ -288,30 +292,30 @@ class _Blocks:
             self._kind = "heading"
         else:
             self._kind = "quote" if line.lstrip().startswith(">") else "text"
-            after = _Cut(1)
+            after = _SplitPoint(1)
         return before, after
 
-    def _go_on(self, line: str) -> _Cuts:
+    def _go_on(self, line: str) -> _SplitPoints:
         if self._kind == "text" and "|" in self._last and _is_rule(line):
             self._kind, self._context = "table", self._last + line
             return None, None
         self._last = line
         return None, self.within_a_line()
 
-    def _in_fence(self, line: str) -> _Cuts:
+    def _in_fence(self, line: str) -> _SplitPoints:
         """Read a line of a fence; neither its first nor its last line stands alone."""
         opener, self._last = self._last, ""
         if _closes(line, self._end):
             self._kind = ""
-            return None, _Cut()
+            return None, _SplitPoint()
         return None if opener else self.within_a_line(), None
 
-    def _in_math(self, line: str) -> _Cuts:
+    def _in_math(self, line: str) -> _SplitPoints:
         if self._end in line:
             self._kind = "text"
         return None, None
 
-    def _in_list(self, line: str) -> _Cuts:
+    def _in_list(self, line: str) -> _SplitPoints:
         """Read a line of a list; ``_end`` is that of a fence within the item."""
         inside = _indent(line) >= self._item_indent + 2
         item = _ITEM.match(line)
@@ -319,15 +323,15 @@ class _Blocks:
             self._begin_item(line, item)
             written = item["number"]
             again = self._number if written and int(written) != self._number else None
-            return _Cut(1, number=again), None
+            return _SplitPoint(1, number=again), None
         if self._end:
             if _closes(line, self._end):
                 self._end = ""
                 return None, None
-            return _Cut(2, f"{self._item}\n{self._context}"), None
+            return _SplitPoint(2, f"{self._item}\n{self._context}"), None
         if inside:
             self._find_fence(line, 0)
-            return _Cut(2, f"{self._item}\n"), None
+            return _SplitPoint(2, f"{self._item}\n"), None
         return None, None
 
     def _begin_item(self, line: str, item: re.Match[str]) -> None:

@@ -11,9 +11,9 @@ import re
 from collections.abc import Callable
 
 from aeron_magic.errors import UsageError
-from aeron_magic.plaintext import clean
+from aeron_magic.plaintext import strip_control_sequences
 
-__all__ = ["FORMATS", "mimebundle", "prepare", "to_html", "to_markdown", "to_plain"]
+__all__ = ["FORMATS", "mimebundle", "to_html", "to_markdown", "to_plain", "warm_cache"]
 
 Bundle = dict[str, str]
 
@@ -26,7 +26,7 @@ _outside_code_spans = re.compile(f"{_ESCAPED}|{_CODE_SPAN}|{_AUTOLINK}|{_ACTIVE}
 _anywhere = re.compile(f"{_ESCAPED}|{_AUTOLINK}|{_ACTIVE}", re.DOTALL)
 
 
-def to_html(markdown: str, *, growing: bool = False, plain: bool = False) -> str:
+def to_html(markdown: str, *, streaming: bool = False, plain: bool = False) -> str:
     """Return ``markdown`` as HTML made of an allow-list of elements.
 
     CommonMark with tables and strikethrough; raw HTML is shown, not obeyed. Links lead to http,
@@ -39,17 +39,17 @@ def to_html(markdown: str, *, growing: bool = False, plain: bool = False) -> str
     """
     from aeron_magic.rendering.safe_html import safe_html
 
-    return safe_html(clean(markdown), growing=growing, plain=plain)
+    return safe_html(strip_control_sequences(markdown), streaming=streaming, plain=plain)
 
 
-def prepare(markdown: str) -> str:
+def warm_cache(markdown: str) -> str:
     """Render ahead what `to_html` will need of a text that begins with ``markdown``, and keep it.
 
     Returns the end that may yet change: to be given again, with what follows it.
     """
-    from aeron_magic.rendering.safe_html import prepare
+    from aeron_magic.rendering.safe_html import warm_cache
 
-    return prepare(clean(markdown))
+    return warm_cache(strip_control_sequences(markdown))
 
 
 def to_markdown(markdown: str) -> str:
@@ -59,23 +59,23 @@ def to_markdown(markdown: str) -> str:
     again to see that nothing active is left, since what is code to a pattern may be none to a
     parser; if something is, less is taken for code.
     """
-    text = clean(markdown)
+    text = strip_control_sequences(markdown)
     if not _SUSPICIOUS.search(text):
         return text
-    from aeron_magic.rendering.safe_html import is_inactive, outside_code_blocks
+    from aeron_magic.rendering.safe_html import has_no_active_content, outside_code_blocks
 
     for attempt in (
-        outside_code_blocks(text, lambda part: _outside_code_spans.sub(_passive, part)),
-        outside_code_blocks(text, lambda part: _anywhere.sub(_passive, part)),
+        outside_code_blocks(text, lambda part: _outside_code_spans.sub(_deactivate, part)),
+        outside_code_blocks(text, lambda part: _anywhere.sub(_deactivate, part)),
     ):
-        if is_inactive(attempt):
+        if has_no_active_content(attempt):
             return attempt
-    return _anywhere.sub(_passive, text)
+    return _anywhere.sub(_deactivate, text)
 
 
 def to_plain(text: str) -> str:
     """Return ``text`` as it is, but for what a terminal would act on."""
-    return clean(text)
+    return strip_control_sequences(text)
 
 
 def mimebundle(
@@ -111,7 +111,7 @@ def mimebundle(
         raise UsageError(f"There is no format {format!r}.", hint=f"Use one of: {known}.")
     bundle = FORMATS[format](text)
     if note:
-        bundle = _with_note(bundle, " ".join(clean(note).split()))
+        bundle = _with_note(bundle, " ".join(strip_control_sequences(note).split()))
     if not markdown:
         del bundle["text/markdown"]
     return bundle
@@ -139,24 +139,24 @@ def _as_text(text: str) -> Bundle:
 def _as_json(text: str) -> Bundle:
     import json
 
-    from aeron_magic.replies.extract import json_in
+    from aeron_magic.replies.extract import extract_json
 
-    return _as_code([(json.dumps(json_in(text), indent=2, ensure_ascii=False), "json")])
+    return _as_code([(json.dumps(extract_json(text), indent=2, ensure_ascii=False), "json")])
 
 
 def _as_table(text: str) -> Bundle:
-    from aeron_magic.replies.extract import table_in, tables
+    from aeron_magic.replies.extract import extract_table, tables
 
-    table_in(text)  # which says what is wrong, if there is none
+    extract_table(text)  # which says what is wrong, if there is none
     source = "\n\n".join(table.source for table in tables(text))
     return _as_markdown(source)
 
 
 def _as_blocks(text: str) -> Bundle:
-    from aeron_magic.replies.extract import code_in, fences
+    from aeron_magic.replies.extract import code_blocks, extract_code
 
-    code_in(text)  # which says what is wrong, if there is none
-    return _as_code([(block.code, block.language) for block in fences(text)])
+    extract_code(text)  # which says what is wrong, if there is none
+    return _as_code([(block.code, block.language) for block in code_blocks(text)])
 
 
 def _as_code(blocks: list[tuple[str, str]]) -> Bundle:
@@ -197,7 +197,7 @@ def _with_note(bundle: Bundle, note: str) -> Bundle:
     }
 
 
-def _passive(match: re.Match[str]) -> str:
+def _deactivate(match: re.Match[str]) -> str:
     if match["image"]:
         return ""
     if match["tag"]:

@@ -25,18 +25,18 @@ from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
-from aeron_magic.rendering.highlighting import CLASSES, highlight, highlight_slice, slices
+from aeron_magic.rendering.highlighting import CLASSES, highlight, highlight_slice, split_code
 from aeron_magic.rendering.markdown_blocks import segments
-from aeron_magic.rendering.tex_math import inert, may_be_typeset, use_math
+from aeron_magic.rendering.tex_math import escape_math, install_math_rules, is_self_contained
 
 __all__ = [
     "close_fence",
     "code_html",
-    "is_inactive",
+    "has_no_active_content",
     "outside_code_blocks",
-    "prepare",
     "safe_html",
     "text_html",
+    "warm_cache",
 ]
 
 LINK_SCHEMES = {"http", "https", "mailto"}
@@ -45,7 +45,7 @@ p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a
 table thead tbody tr th td span div figure
 """
 _ALIGNMENTS = {"text-align:left", "text-align:center", "text-align:right"}
-KEPT_LENGTH = 8_000
+MAX_CACHED = 8_000
 """Characters of a segment whose HTML is kept."""
 TABLE_CELLS = 60_000
 """Cells of a table that may be rendered group by group: the parser has a limit for the whole."""
@@ -65,7 +65,7 @@ class _Renderer(RendererHTML):
     """Tokens to HTML; the names of the methods are the types of the tokens."""
 
     def text(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
-        return inert(tokens[idx].content)
+        return escape_math(tokens[idx].content)
 
     def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[idx]
@@ -83,7 +83,7 @@ class _Renderer(RendererHTML):
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
     ) -> str:
         tex = tokens[idx].content
-        if may_be_typeset(tex):
+        if is_self_contained(tex):
             return f'<span class="math">{escapeHtml(tex)}</span>'
         return f"<code>{escapeHtml(tex)}</code>"
 
@@ -91,12 +91,12 @@ class _Renderer(RendererHTML):
         self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
     ) -> str:
         tex = tokens[idx].content
-        if may_be_typeset(tex):
+        if is_self_contained(tex):
             return f'<div class="math">{escapeHtml(tex)}</div>\n'
         return code_html(tex)
 
 
-def _skip_endless(state: StateCore) -> None:
+def _flatten_long_paragraphs(state: StateCore) -> None:
     """Take very long paragraphs as they are: some that no person writes take the square of it."""
     for token in state.tokens:
         if token.type == "inline" and len(token.content) > PARAGRAPH_LIMIT:
@@ -113,28 +113,28 @@ def _align_cells(state: StateCore) -> None:
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer)
     parser.enable(["table", "strikethrough"])
-    parser.core.ruler.before("inline", "skip_endless", _skip_endless)
-    parser.core.ruler.push("tame_links", _tame_links)
+    parser.core.ruler.before("inline", "skip_endless", _flatten_long_paragraphs)
+    parser.core.ruler.push("tame_links", _sanitize_links)
     parser.core.ruler.push("align_cells", _align_cells)
-    use_math(parser)
+    install_math_rules(parser)
     return parser
 
 
-def safe_html(markdown: str, *, growing: bool = False, plain: bool = False) -> str:
+def safe_html(markdown: str, *, streaming: bool = False, plain: bool = False) -> str:
     """Return the HTML of ``markdown`` that is allowed; see `aeron_magic.rendering.mimebundle.to_html`."""
     parts = segments(markdown)
     html = []
     for number, part in enumerate(parts, 1):
-        is_growing = growing and number == len(parts)
+        is_growing = streaming and number == len(parts)
         is_plain = plain and ("```" in part or "~~~" in part)
         if (is_growing and not _TABLE.fullmatch(part)) or is_plain:
-            html.append(_html(part, growing=is_growing, plain=is_plain))
+            html.append(_html(part, streaming=is_growing, plain=is_plain))
         else:
             html.append(_segment_html(part))
     return "".join(html)
 
 
-def prepare(markdown: str) -> str:
+def warm_cache(markdown: str) -> str:
     """Render and keep what `safe_html` will need of a text that begins with ``markdown``.
 
     Returns the end that may yet change: to be given again, with what follows it.
@@ -144,9 +144,9 @@ def prepare(markdown: str) -> str:
         _segment_html(part)
     if table := _TABLE.fullmatch(last):
         for group in _GROUP.findall(table["rows"]):
-            _kept_html(table["head"] + group)
+            _cached_html(table["head"] + group)
     elif fence := _FENCED.match(last):
-        for part in list(slices(last[fence.end() :], fence["language"]))[:-1]:
+        for part in list(split_code(last[fence.end() :], fence["language"]))[:-1]:
             _code_slice_html(part, fence["language"])
     return last
 
@@ -155,13 +155,13 @@ def _segment_html(markdown: str) -> str:
     table = _TABLE.fullmatch(markdown)
     if table and table["head"].count("|") * table["rows"].count("\n") <= TABLE_CELLS:
         return _table_html(table["head"], table["rows"])
-    return _kept_html(markdown) if len(markdown) <= KEPT_LENGTH else _part_html(markdown)
+    return _cached_html(markdown) if len(markdown) <= MAX_CACHED else _part_html(markdown)
 
 
 def _table_html(head: str, rows: str) -> str:
     """The HTML of a table whose rows begin with a bar, so that none of them ends it."""
     groups = [*_GROUP.findall(rows), _GROUP.sub("", rows)]
-    html = [_kept_html(head + group) for group in groups if group or len(groups) == 1]
+    html = [_cached_html(head + group) for group in groups if group or len(groups) == 1]
     begin = html[0].find(_BODY) + len(_BODY)
     if begin < len(_BODY):  # no table, or one without rows
         return _html(head + rows)
@@ -181,9 +181,9 @@ def _fenced_html(markdown: str) -> str:
         return ""
     above = "\n".join(markdown.split("\n")[: fence.map[0]])
     language = _language(fence)
-    code = slices(fence.content.removesuffix("\n"), language)
+    code = split_code(fence.content.removesuffix("\n"), language)
     block = _code_block("".join(_code_slice_html(part, language) for part in code))
-    return _kept_html(above) + block
+    return _cached_html(above) + block
 
 
 @lru_cache(maxsize=512)
@@ -192,7 +192,7 @@ def _code_slice_html(code: str, language: str) -> str:
 
 
 @lru_cache(maxsize=2048)
-def _kept_html(markdown: str) -> str:
+def _cached_html(markdown: str) -> str:
     return _part_html(markdown)
 
 
@@ -200,8 +200,8 @@ def _part_html(markdown: str) -> str:
     return _fenced_html(markdown) or _html(markdown)
 
 
-def _html(markdown: str, *, growing: bool = False, plain: bool = False) -> str:
-    env: dict[str, object] = {"growing": markdown} if growing else {}
+def _html(markdown: str, *, streaming: bool = False, plain: bool = False) -> str:
+    env: dict[str, object] = {"growing": markdown} if streaming else {}
     if plain:
         env["plain"] = True
     return _CLEANER.clean(_PARSER.render(markdown, env))
@@ -209,7 +209,7 @@ def _html(markdown: str, *, growing: bool = False, plain: bool = False) -> str:
 
 def text_html(text: str) -> str:
     """Return ``text`` as HTML that shows just that, without math."""
-    return inert(text)
+    return escape_math(text)
 
 
 def code_html(code: str, language: str = "") -> str:
@@ -244,7 +244,7 @@ def outside_code_blocks(markdown: str, change: Callable[[str], str]) -> str:
     return "\n".join([*parts, change("\n".join(lines[done:]))])
 
 
-def is_inactive(markdown: str) -> bool:
+def has_no_active_content(markdown: str) -> bool:
     """Whether a parser that obeys HTML finds neither HTML nor an image in ``markdown``."""
     active = {"html_block", "html_inline", "image"}
     return not any(
@@ -280,13 +280,13 @@ def _blocks(markdown: str) -> list[Token]:
     return tokens
 
 
-def _tame_links(state: StateCore) -> None:
+def _sanitize_links(state: StateCore) -> None:
     for token in state.tokens:
         if token.children:
-            token.children = list(_tamed(token.children))
+            token.children = list(_sanitized(token.children))
 
 
-def _tamed(tokens: Sequence[Token]) -> Iterator[Token]:
+def _sanitized(tokens: Sequence[Token]) -> Iterator[Token]:
     """Keep links that lead to an address of the web, and make links of images."""
     refused: str | None = None
     in_link = False

@@ -21,7 +21,7 @@ from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 
-__all__ = ["inert", "may_be_typeset", "use_math"]
+__all__ = ["escape_math", "install_math_rules", "is_self_contained"]
 
 BLOCK_LINES = 200
 """Lines a block of math may have; so that an opener without its end costs little."""
@@ -35,13 +35,13 @@ _DOLLARS = re.compile(
     r"|(?<![A-Za-z0-9$\\])\$(?![\s$])(?P<tex>(?:(?!\*\*)[^`$\\]|\\.){1,1000}?)(?<!\s)\$(?![A-Za-z0-9$])",
     re.DOTALL,
 )
-_MONEY = re.compile(r"\d[^\\^_={}]*\s[A-Za-z]{2,}[^\\^_={}]*")
+_CURRENCY = re.compile(r"\d[^\\^_={}]*\s[A-Za-z]{2,}[^\\^_={}]*")
 _BLOCK = re.compile(r"\$\$|\\\[|\\begin\{[A-Za-z]{1,30}\*?\}")
 _AFTER_BLOCK = re.compile(r"\s*[.,;:]?\s*")
 
 # What TeX could do beyond its own formula: links, styles, classes and ids of the page, and
 # definitions, which would stay and change the formulas of other cells.
-_REACHING_OUT = re.compile(
+_UNSAFE_COMMANDS = re.compile(
     r"\\(?:href|url|style|class|cssId|data|require|includegraphics|[gex]?def|let|futurelet|global"
     r"|(?:re)?new(?:command|environment|tagform)|providecommand|usetagform|mmlToken"
     r"|Declare[A-Za-z]*|Newextarrow|mathtoolsset)(?![A-Za-z])"
@@ -49,19 +49,19 @@ _REACHING_OUT = re.compile(
 _DELIMITER = re.compile(r"\$|\\(?=[\\$(\[]|begin|(?:eq)?ref|\Z)")
 
 
-def use_math(parser: MarkdownIt) -> None:
+def install_math_rules(parser: MarkdownIt) -> None:
     """Teach ``parser`` the tokens ``math_inline`` and ``math_block``."""
     parser.inline.ruler.before("escape", "math_inline", _math_inline)
     followers: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     parser.block.ruler.before("fence", "math_block", _math_block, followers)
 
 
-def may_be_typeset(tex: str) -> bool:
+def is_self_contained(tex: str) -> bool:
     """Whether ``tex`` keeps to itself: no links, styles or definitions that outlive it."""
-    return not _REACHING_OUT.search(tex)
+    return not _UNSAFE_COMMANDS.search(tex)
 
 
-def inert(text: str) -> str:
+def escape_math(text: str) -> str:
     """Return ``text`` as HTML in which no front end finds math."""
     return _DELIMITER.sub(r"<span>\g<0></span>", escapeHtml(text))
 
@@ -79,7 +79,7 @@ def _math_inline(state: StateInline, silent: bool) -> bool:
 
 def _end_of_dollars(state: StateInline) -> int | None:
     match = _DOLLARS.match(state.src, state.pos, state.posMax)
-    if match is None or _MONEY.fullmatch(match["tex"] or ""):
+    if match is None or _CURRENCY.fullmatch(match["tex"] or ""):
         return None
     return match.end()
 

@@ -19,7 +19,16 @@ from typing import Any
 
 from aeron_magic.errors import ReplyFormatError
 
-__all__ = ["Fence", "Table", "code_in", "fences", "frame", "json_in", "table_in", "tables"]
+__all__ = [
+    "CodeBlock",
+    "Table",
+    "code_blocks",
+    "extract_code",
+    "extract_json",
+    "extract_table",
+    "table_to_dataframe",
+    "tables",
+]
 
 FENCE = re.compile(r"^(?P<indent>[ \t>]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>.*)$")
 DASHES = re.compile(r"^[ \t>]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
@@ -44,7 +53,7 @@ PROSE = ("", "markdown", "md", "text")
 
 
 @dataclass(frozen=True, slots=True)
-class Fence:
+class CodeBlock:
     """A code block: its ``language`` (in lower case, perhaps empty), its ``code`` without the last
     line end, and the ``line`` (from 1) and ``column`` (from 0) of the text where the code begins.
     """
@@ -64,9 +73,9 @@ class Table:
     source: str
 
 
-def fences(text: str) -> list[Fence]:
+def code_blocks(text: str) -> list[CodeBlock]:
     """The code blocks of ``text``, in order."""
-    found: list[Fence] = []
+    found: list[CodeBlock] = []
     opening: re.Match[str] | None = None
     first, body = 0, list[str]()
     for number, line in enumerate(text.splitlines(), 1):
@@ -85,14 +94,14 @@ def fences(text: str) -> list[Fence]:
     return found
 
 
-def _fence(opening: re.Match[str], body: list[str], line: int) -> Fence:
+def _fence(opening: re.Match[str], body: list[str], line: int) -> CodeBlock:
     indent = opening["indent"]
     words = opening["info"].strip(" \t{}.").split(maxsplit=1)
     code = "\n".join(part.removeprefix(indent) for part in body)
-    return Fence(words[0].strip("{}.,").lower() if words else "", code, line, len(indent))
+    return CodeBlock(words[0].strip("{}.,").lower() if words else "", code, line, len(indent))
 
 
-def code_in(text: str, language: str | None = None, number: int = 1) -> str:
+def extract_code(text: str, language: str | None = None, number: int = 1) -> str:
     """The code of the block number ``number`` (from 1), of those in ``language`` if that is given.
 
     Raises
@@ -100,14 +109,14 @@ def code_in(text: str, language: str | None = None, number: int = 1) -> str:
     ReplyFormatError
         There is no such block.
     """
-    blocks = fences(text)
+    blocks = code_blocks(text)
     wanted = [one for one in blocks if language is None or _same(one.language, language)]
     if 1 <= number <= len(wanted):
         return wanted[number - 1].code
     kind = f"code block in {language}" if language else "code block"
     if not wanted:
         others = ", ".join(sorted({one.language or "no language" for one in blocks}))
-        held = f"its blocks are in: {others}" if blocks else _begins(text)
+        held = f"its blocks are in: {others}" if blocks else _preview(text)
         raise ReplyFormatError(
             f"The reply holds no {kind}; {held}.", hint="Ask for the code in a fenced block."
         )
@@ -122,7 +131,7 @@ def _same(one: str, other: str) -> bool:
     return ALIASES.get(one, one) == ALIASES.get(other, other)
 
 
-def json_in(text: str) -> Any:
+def extract_json(text: str) -> Any:
     """The JSON in ``text``: of its JSON block, else the whole text, else of any block, else the
     longest object or list that stands in the prose.
 
@@ -131,10 +140,10 @@ def json_in(text: str) -> Any:
     ReplyFormatError
         There is none; where a JSON block is broken, with the line and column of the reply.
     """
-    blocks = fences(text)
+    blocks = code_blocks(text)
     named = [one for one in blocks if one.language.startswith("json")]
     problem: ReplyFormatError | None = None
-    for block in (*named, Fence("", text, 1), *(b for b in blocks if b not in named)):
+    for block in (*named, CodeBlock("", text, 1), *(b for b in blocks if b not in named)):
         try:
             return _loaded(block.code)
         except ValueError as error:
@@ -148,7 +157,7 @@ def json_in(text: str) -> Any:
     if best[0]:
         return best[1]
     raise ReplyFormatError(
-        f"The reply holds no JSON; {_begins(text)}.",
+        f"The reply holds no JSON; {_preview(text)}.",
         hint="Ask for JSON in so many words, such as “Answer with JSON only”.",
     )
 
@@ -160,7 +169,7 @@ def _loaded(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def _broken(error: ValueError, block: Fence) -> ReplyFormatError:
+def _broken(error: ValueError, block: CodeBlock) -> ReplyFormatError:
     where, what = f"line {block.line}", str(error)
     if isinstance(error, json.JSONDecodeError):
         where = f"line {block.line + error.lineno - 1}, column {error.colno + block.column}"
@@ -191,7 +200,7 @@ def _in_prose(text: str) -> Iterator[tuple[int, Any]]:
         at = end
 
 
-def _begins(text: str) -> str:
+def _preview(text: str) -> str:
     start = " ".join(text.split())
     if not start:
         return "it is empty"
@@ -200,7 +209,7 @@ def _begins(text: str) -> str:
 
 def tables(text: str) -> list[Table]:
     """The tables of ``text`` in order; where there are none, those in its blocks without code."""
-    blocks = fences(text)
+    blocks = code_blocks(text)
     lines = text.splitlines()
     for block in blocks:
         first = block.line - 1
@@ -270,7 +279,7 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(taken)
 
 
-def table_in(text: str, number: int = 1) -> Table:
+def extract_table(text: str, number: int = 1) -> Table:
     """Table number ``number`` (from 1) of ``text``.
 
     Raises
@@ -283,11 +292,11 @@ def table_in(text: str, number: int = 1) -> Table:
         return found[number - 1]
     said = f"no table number {number}; it has {len(found)}" if found else "no table"
     raise ReplyFormatError(
-        f"The reply holds {said}; {_begins(text)}.", hint="Ask for a Markdown table."
+        f"The reply holds {said}; {_preview(text)}.", hint="Ask for a Markdown table."
     )
 
 
-def frame(text: str, number: int = 1) -> Any:
+def table_to_dataframe(text: str, number: int = 1) -> Any:
     """Table number ``number`` (from 1) of ``text``: a DataFrame, or without pandas a list of
     dictionaries with the same values.
 
@@ -301,7 +310,7 @@ def frame(text: str, number: int = 1) -> Any:
     ReplyFormatError
         There is no such table.
     """
-    table = table_in(text, number)
+    table = extract_table(text, number)
     columns = {
         name: _typed([row[index] for row in table.rows]) for index, name in enumerate(table.head)
     }

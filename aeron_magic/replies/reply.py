@@ -19,11 +19,11 @@ from aeron_magic.protocol.events import (
     Unknown,
 )
 
-__all__ = ["Draft", "Message", "Reply", "Status"]
+__all__ = ["Message", "Reply", "ReplyAccumulator", "Status"]
 
 Status = Literal["complete", "recovered", "interrupted", "incomplete", "failed", "processing"]
 
-HELD_AT_MOST = 64
+MAX_HELD_CHUNKS = 64
 """Chunks held back for a missing number before the stream goes on without it."""
 
 FIRST_NUMBER = 2
@@ -73,7 +73,7 @@ class Reply:
         return self.text
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the service said that the text is all there is."""
         return self.status in ("complete", "recovered")
 
@@ -85,10 +85,10 @@ class Reply:
         ReplyFormatError
             There is none, or it is broken; the message says where.
         """
-        from aeron_magic.replies.extract import json_in  # only a whole reply is searched
+        from aeron_magic.replies.extract import extract_json  # only a whole reply is searched
 
-        with self._said():
-            return json_in(self.text)
+        with self._annotating_errors():
+            return extract_json(self.text)
 
     def table(self, number: int = 1) -> Any:
         """A Markdown table in the text.
@@ -111,10 +111,10 @@ class Reply:
         ReplyFormatError
             There is no such table.
         """
-        from aeron_magic.replies.extract import frame
+        from aeron_magic.replies.extract import table_to_dataframe
 
-        with self._said():
-            return frame(self.text, number)
+        with self._annotating_errors():
+            return table_to_dataframe(self.text, number)
 
     def code(self, language: str | None = None, number: int = 1) -> str:
         """The code in a fenced block of the text.
@@ -131,19 +131,19 @@ class Reply:
         ReplyFormatError
             There is no such block.
         """
-        from aeron_magic.replies.extract import code_in
+        from aeron_magic.replies.extract import extract_code
 
-        with self._said():
-            return code_in(self.text, language, number)
+        with self._annotating_errors():
+            return extract_code(self.text, language, number)
 
     @contextmanager
-    def _said(self) -> Iterator[None]:
+    def _annotating_errors(self) -> Iterator[None]:
         """Have an error say which reply it is about, and that it is not whole where it is not."""
         try:
             yield
         except ReplyFormatError as error:
             error.context_token = self.context_token
-            if not self.whole:
+            if not self.is_complete:
                 error.hint = f"The reply is {self.status}: what is missing may hold it."
             raise
 
@@ -170,7 +170,7 @@ class Message:
     status: str = ""
 
 
-class Draft:
+class ReplyAccumulator:
     """The state of a reply that is coming in: a fold over its events.
 
     Chunks are put in the order of their numbers and repeated numbers are dropped; a number that
@@ -180,17 +180,17 @@ class Draft:
 
     def __init__(self, service: str = "", sent_token: str | None = None) -> None:
         self.service = service
-        self.sent_token = sent_token
+        self.request_token = sent_token
         self.context_token: str | None = None
         """The reply's own token: None until the service has said it."""
         self.parent_context_token: str | None = None
         self.msg_id = ""
         self.status: Status = "processing"
-        self.notice = ""
+        self.status_text = ""
         self.replayed = False
         self.introduction: Introduced | None = None
         self.unknown: dict[str, int] = {}
-        self.pieces: list[str] = []
+        self.displayed: list[str] = []
         """What has been handed out for display, in order; only ever appended to."""
         self._final: str | None = None
         # Texts and message ids apart: thousands of tuples that stay would have the garbage
@@ -209,7 +209,7 @@ class Draft:
             return self._final
         if self._late or self._held:
             return self._in_order()
-        return "".join(self.pieces)
+        return "".join(self.displayed)
 
     def _in_order(self) -> str:
         last = ""
@@ -234,13 +234,13 @@ class Draft:
                 self._messages[number] = self.msg_id
                 self._next = number + 1
                 self._between = 0.0
-                self.notice = ""
+                self.status_text = ""
                 fresh.append(text)
             else:
                 self._other(event, fresh)
         piece = "".join(fresh)
         if piece:
-            self.pieces.append(piece)
+            self.displayed.append(piece)
         return piece
 
     def _chunk(self, chunk: Chunk, fresh: list[str]) -> None:
@@ -263,7 +263,7 @@ class Draft:
         else:
             self._held[number] = chunk
             begins = self._next is None and (number <= FIRST_NUMBER or len(self._held) > 1)
-            if begins or len(self._held) > HELD_AT_MOST:
+            if begins or len(self._held) > MAX_HELD_CHUNKS:
                 self._next = min(self._held)
         if self._held and self._next is not None:
             self._release_held(fresh)
@@ -285,7 +285,7 @@ class Draft:
             self.msg_id = chunk.msg_id or self.msg_id
         else:
             fresh.append(chunk.text)
-        self.notice = ""
+        self.status_text = ""
 
     @staticmethod
     def _separated(text: str, msg_id: str, last: str) -> str:
@@ -300,9 +300,9 @@ class Draft:
             case Introduced():
                 self.introduction = event
             case ToolCalled():
-                self.notice = "using a tool …"
+                self.status_text = "using a tool …"
             case Recovering():
-                self.notice = f"{event.reason}; fetching the reply …"
+                self.status_text = f"{event.reason}; fetching the reply …"
             case Completed():
                 self._complete(event, fresh)
             case Unknown():
@@ -320,13 +320,13 @@ class Draft:
         self._tokens(event.context_token, event.parent_context_token)
         self.msg_id = event.msg_id or self.msg_id
         whole = event.text or self._in_order()
-        shown = "".join(self.pieces) + "".join(fresh)
+        shown = "".join(self.displayed) + "".join(fresh)
         if whole.startswith(shown):
             fresh.append(whole[len(shown) :])
         self._final = whole
         self._held.clear()
         self.status = "recovered" if event.recovered else "complete"
-        self.notice = ""
+        self.status_text = ""
 
     def reply(
         self,
@@ -339,7 +339,9 @@ class Draft:
         status = status or self.status
         token = self.context_token
         if token is None and status in ("complete", "recovered"):
-            token = self.sent_token  # the service returned none: the one that was sent still holds
+            token = (
+                self.request_token
+            )  # the service returned none: the one that was sent still holds
         return Reply(
             text=self.text,
             status=status,

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .faults import Faults, Refusal
-    from .request_log import Seen
+    from .request_log import LoggedRequest
     from .server import Sandbox
 
-__all__ = ["Faults", "Refusal", "Sandbox", "Seen"]
+__all__ = ["Faults", "LoggedRequest", "Refusal", "Sandbox"]
 
-_HOMES = {"Faults": "faults", "Refusal": "faults", "Sandbox": "server", "Seen": "request_log"}
+_HOMES = {"Faults": "faults", "Refusal": "faults", "Sandbox": "server", "LoggedRequest": "request_log"}
 
 
 def __getattr__(name: str) -> Any:

@@ -14,15 +14,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from .encoding import Answer, Refused, Request, Stream, batched, content_type, frame, pieces
 from .faults import Faults
 from .ids import digest
-from .encoding import Answer, Refused, Request, Stream, content_type, frame, packed, pieces
 
-__all__ = ["AeronPay", "Speaker", "TokenRule"]
+__all__ = ["AeronPay", "AnswerFunction", "TokenRule"]
 
 TokenRule = Literal["new", "same"]
 # Question and the turns before it (question, answer) give the answer.
-Speaker = Callable[[str, Sequence[tuple[str, str]]], str]
+AnswerFunction = Callable[[str, Sequence[tuple[str, str]]], str]
 
 _REFERENCE_LENGTH = 30
 
@@ -94,14 +94,14 @@ class AeronPay:
 
     def __init__(
         self,
-        speak: Speaker,
+        speak: AnswerFunction,
         *,
         clock: Callable[[], float],
         token_rule: TokenRule = "new",  # noqa: S107 - a word, not a password
         token_life: float = 86_400.0,
         require_credentials: bool = True,
     ) -> None:
-        self._speak = speak
+        self._answer = speak
         self._clock = clock
         self._one_token = token_rule == "same"  # noqa: S105
         self._token_life = token_life
@@ -180,7 +180,7 @@ class AeronPay:
         streamed = stream and faults.framing != "object"
         turn = self._begin(text, images, parent, faults, streamed=streamed)
         if streamed:
-            parts = packed(faults, self._events(turn, faults))
+            parts = batched(faults, self._events(turn, faults))
             return Stream(content_type(faults), parts)
         wait = _duration(turn.chunks, faults)
         return Answer(
@@ -232,7 +232,7 @@ class AeronPay:
         streamed: bool,
     ) -> _Turn:
         history = [(turn.question, turn.text) for turn in parent.path()] if parent else []
-        text = self._speak(question, history) if faults.said is None else faults.said
+        text = self._answer(question, history) if faults.said is None else faults.said
         chunks = pieces(text, faults)
         wait = _duration(chunks, faults) if streamed else 0.0
         now = self._clock()

@@ -16,10 +16,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from .aeronpay import Speaker
+from .aeronpay import AnswerFunction
+from .encoding import Answer, Refused, Request, Stream, batched, pieces, sse
 from .faults import Faults
 from .ids import digest, uuid_from
-from .encoding import Answer, Refused, Request, Stream, packed, pieces, sse
 
 __all__ = ["Chatzy"]
 
@@ -76,8 +76,8 @@ class Chatzy:
         ("chatzy-stream", "get-response"),
     )
 
-    def __init__(self, speak: Speaker, *, clock: Callable[[], float]) -> None:
-        self._speak = speak
+    def __init__(self, speak: AnswerFunction, *, clock: Callable[[], float]) -> None:
+        self._answer = speak
         self._clock = clock
         self._lock = threading.Lock()
         self._conversations: dict[str, _Conversation] = {}
@@ -141,7 +141,7 @@ class Chatzy:
             raise Refused(400, "messages.content is required and must be a string.")
         with self._lock:
             turns = list(conversation.turns)
-        text = self._speak(question, turns) if faults.said is None else faults.said
+        text = self._answer(question, turns) if faults.said is None else faults.said
         number = str(len(turns))
         with self._lock:
             conversation.turns.append((question, text))
@@ -203,7 +203,7 @@ class Chatzy:
         if found is None or self._clock() >= found[1]:
             raise Refused(401, "Unauthorized: the token is missing, used, expired or invalid.")
         kind = faults.content_type or "text/event-stream"
-        return Stream(kind, packed(faults, self._events(found[0], faults)))
+        return Stream(kind, batched(faults, self._events(found[0], faults)))
 
     def _events(self, conversation: _Conversation, faults: Faults) -> Iterator[bytes | float]:
         reply = conversation.reply

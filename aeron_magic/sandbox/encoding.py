@@ -19,11 +19,11 @@ __all__ = [
     "Refused",
     "Request",
     "Stream",
+    "batched",
     "chunked",
     "content_type",
     "frame",
-    "life_sign",
-    "packed",
+    "keep_alive",
     "pieces",
     "sse",
 ]
@@ -123,13 +123,13 @@ def content_type(faults: Faults) -> str:
     return "application/x-ndjson" if faults.framing == "ndjson" else "application/json"
 
 
-def life_sign(faults: Faults, kind: str) -> bytes:
+def keep_alive(faults: Faults, kind: str) -> bytes:
     """What a silent server sends to show that it lives: a comment, or an empty line."""
     end = _LINE_ENDS[faults.line_end]
     return f": still there{end}{end}".encode() if "event-stream" in kind else end.encode()
 
 
-def packed(faults: Faults, parts: Iterable[bytes | float]) -> Iterator[bytes | float]:
+def batched(faults: Faults, parts: Iterable[bytes | float]) -> Iterator[bytes | float]:
     """The parts as they leave: a byte-order mark first where asked for, events put together or
     cut into pieces of so many bytes, pauses where they were."""
     held, count = (_BOM.encode() if faults.bom else b""), 0

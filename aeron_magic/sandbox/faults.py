@@ -198,7 +198,7 @@ class Faults:
         """The text with which every question is answered; None: each gets an answer of its own."""
         return "".join(self.chunks) if self.chunks else self.say
 
-    def taken(self, endpoint: str) -> tuple[Faults, Faults, Refusal | None]:
+    def for_request(self, endpoint: str) -> tuple[Faults, Faults, Refusal | None]:
         """The faults for one request of `endpoint`, those for the ones after it, and its refusal.
 
         What holds for so many requests is counted down here and nowhere else.

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-__all__ = ["Log", "Seen"]
+__all__ = ["LoggedRequest", "RequestLog"]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class LoggedRequest:
     """One request as the sandbox saw it, and what became of it.
 
     Parameters
@@ -48,19 +48,19 @@ class Seen:
     done: bool = False
 
 
-class Log:
-    """A list of `Seen` that many threads write and tests read and wait on.
+class RequestLog:
+    """A list of `LoggedRequest` that many threads write and tests read and wait on.
 
     Iterating and indexing work on what is there at that moment; records are frozen, a request
     under way has its record replaced as it goes on.
     """
 
     def __init__(self) -> None:
-        self._seen: dict[int, Seen] = {}
+        self._seen: dict[int, LoggedRequest] = {}
         self._next = 0
         self._changed = threading.Condition()
 
-    def add(self, seen: Seen) -> int:
+    def add(self, seen: LoggedRequest) -> int:
         """Append a record; the number it is updated by."""
         with self._changed:
             number, self._next = self._next, self._next + 1
@@ -80,11 +80,11 @@ class Log:
         with self._changed:
             self._seen.clear()
 
-    def of(self, endpoint: str) -> list[Seen]:
+    def of(self, endpoint: str) -> list[LoggedRequest]:
         """The records of one endpoint, in order of arrival."""
         return [seen for seen in self if seen.endpoint == endpoint]
 
-    def wait(self, condition: Callable[[list[Seen]], bool], timeout: float = 5.0) -> bool:
+    def wait(self, condition: Callable[[list[LoggedRequest]], bool], timeout: float = 5.0) -> bool:
         """Wait until `condition` holds for the records, at most `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: condition(list(self._seen.values())), timeout)
@@ -97,10 +97,10 @@ class Log:
         with self._changed:
             return len(self._seen)
 
-    def __iter__(self) -> Iterator[Seen]:
+    def __iter__(self) -> Iterator[LoggedRequest]:
         with self._changed:
             return iter(list(self._seen.values()))
 
-    def __getitem__(self, index: int) -> Seen:
+    def __getitem__(self, index: int) -> LoggedRequest:
         with self._changed:
             return list(self._seen.values())[index]

@@ -1,6 +1,6 @@
 """Sending an answer down one connection, well or badly.
 
-Whatever is sent goes through `Delivery`: it counts the bytes of the body, breaks off or falls
+Whatever is sent goes through `ResponseWriter`: it counts the bytes of the body, breaks off or falls
 silent at the byte it was told to, waits without missing that the client has left, and keeps the
 record of the request up to date.
 """
@@ -19,24 +19,24 @@ from dataclasses import replace
 from http import HTTPStatus
 from http.client import responses
 
+from .encoding import Answer, Stream, chunked, keep_alive
 from .faults import Faults
-from .request_log import Log
-from .encoding import Answer, Stream, chunked, life_sign
+from .request_log import RequestLog
 
-__all__ = ["BrokenOff", "Delivery"]
+__all__ = ["ConnectionDropped", "ResponseWriter"]
 
 _LONGEST_DRAIN = 2.0  # seconds; a client that does not read would be waited for in vain
 
 
-class BrokenOff(Exception):
+class ConnectionDropped(Exception):
     """The connection is of no more use: cut on purpose, left by the client, or stopped."""
 
 
-class _Ended(Exception):
+class _BodyEnded(Exception):
     """The body ends here, as if that were all."""
 
 
-class Delivery:
+class ResponseWriter:
     """The answer to one request.
 
     Parameters
@@ -56,7 +56,7 @@ class Delivery:
         self,
         connection: socket.socket,
         faults: Faults,
-        log: Log,
+        log: RequestLog,
         number: int,
         stopping: threading.Event,
     ) -> None:
@@ -78,7 +78,7 @@ class Delivery:
 
         Raises
         ------
-        BrokenOff
+        ConnectionDropped
             The client closed the connection, or the server stops.
         """
         ends = time.monotonic() + seconds
@@ -86,14 +86,14 @@ class Delivery:
             if not self._readable(left):
                 continue
             if self._stopping.is_set():
-                raise BrokenOff
+                raise ConnectionDropped
             try:
                 gone = not self._connection.recv(1, socket.MSG_PEEK)
             except OSError:
                 gone = True
             if gone:
                 self._log.update(self._number, closed_by_client=not self._stopping.is_set())
-                raise BrokenOff
+                raise ConnectionDropped
             # A next request that came early makes the socket readable for good.
             self._stopping.wait(min(left, 0.02))
 
@@ -106,9 +106,9 @@ class Delivery:
         """Send an answer whole."""
         self.wait(answer.wait)
         body = answer.encoded()
-        self.whole(answer.status, "application/json", body, answer.headers)
+        self.send(answer.status, "application/json", body, answer.headers)
 
-    def whole(
+    def send(
         self, status: int, kind: str, body: bytes, headers: Mapping[str, str] | None = None
     ) -> None:
         """Send a status, headers and a body of known length."""
@@ -131,7 +131,7 @@ class Delivery:
             },
         )
         self._framed = chunked
-        with contextlib.suppress(_Ended):
+        with contextlib.suppress(_BodyEnded):
             self._cut_here()
             for part in stream.parts:
                 if isinstance(part, bytes):
@@ -169,18 +169,18 @@ class Delivery:
         while (left := ends - time.monotonic()) > 0:
             self.wait(min(left, self._faults.comment_every if comments else 3600.0))
             if comments:
-                self._raw(self._framed(life_sign(self._faults, self._kind)))
+                self._raw(self._framed(keep_alive(self._faults, self._kind)))
 
     def _cut_here(self) -> None:
         if self._sent != self._faults.cut_after:
             return
         if self._faults.cut_how == "end" and self._framed is chunked:
-            raise _Ended
+            raise _BodyEnded
         if self._faults.cut_how == "reset":
             self._drain()
             linger = struct.pack("ii", 1, 0)  # closing then sends a reset instead of an end
             self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        raise BrokenOff
+        raise ConnectionDropped
 
     def _drain(self) -> None:
         """Wait until the client's side has all that was sent, since a reset drops the rest."""
@@ -201,4 +201,4 @@ class Delivery:
             self._connection.sendall(data)
         except OSError as error:
             self._log.update(self._number, closed_by_client=not self._stopping.is_set())
-            raise BrokenOff from error
+            raise ConnectionDropped from error

@@ -23,10 +23,10 @@ from urllib.parse import parse_qsl, urlsplit
 from .aeronpay import AeronPay, TokenRule
 from .answers.answer import answer
 from .chatzy import Chatzy
-from .response_writer import BrokenOff, Delivery
-from .faults import Faults, Refusal
-from .request_log import Log, Seen
 from .encoding import Answer, Request, Stream
+from .faults import Faults, Refusal
+from .request_log import LoggedRequest, RequestLog
+from .response_writer import ConnectionDropped, ResponseWriter
 
 __all__ = ["Sandbox"]
 
@@ -73,7 +73,7 @@ class Sandbox:
         self._faults = faults or Faults()
         self._lock = threading.Lock()
         self._server: _Server | None = None
-        self.log = Log()
+        self.log = RequestLog()
         services: tuple[AeronPay | Chatzy, ...] = (
             AeronPay(
                 answer,
@@ -149,7 +149,7 @@ class Sandbox:
         with self._lock:
             self._faults = faults
 
-    def misbehave(self, **changes: Any) -> None:
+    def set_faults(self, **changes: Any) -> None:
         """Change some fields of the faults, as ``Faults(**changes)`` names them."""
         with self._lock:
             self._faults = Faults.from_json(changes, self._faults)
@@ -157,7 +157,7 @@ class Sandbox:
     def _take(self, endpoint: str) -> tuple[Faults, Refusal | None]:
         """The faults for one request; what is limited to so many times is counted down."""
         with self._lock:
-            now, self._faults, refusal = self._faults.taken(endpoint)
+            now, self._faults, refusal = self._faults.for_request(endpoint)
         return now, refusal
 
     # Requests ------------------------------------------------------------------------------
@@ -177,12 +177,14 @@ class Sandbox:
         )
         server = handler.server
         if first in ("control", "log") and not endpoint:
-            delivery = Delivery(handler.connection, Faults(), Log(), 0, server.stopping)
+            delivery = ResponseWriter(
+                handler.connection, Faults(), RequestLog(), 0, server.stopping
+            )
             delivery.answer(self._control(first, request))
             return
         service = self._routes.get((first, endpoint))
         number = self.log.add(
-            Seen(
+            LoggedRequest(
                 service=service.name if service else "",
                 endpoint=endpoint if service else parts.path,
                 method=request.method,
@@ -192,7 +194,7 @@ class Sandbox:
             )
         )
         faults, refusal = self._take(endpoint if service else "")
-        delivery = Delivery(handler.connection, faults, self.log, number, server.stopping)
+        delivery = ResponseWriter(handler.connection, faults, self.log, number, server.stopping)
         try:
             delivery.wait(faults.latency)
             if service is None:
@@ -212,7 +214,7 @@ class Sandbox:
 
     def _refuse(
         self,
-        delivery: Delivery,
+        delivery: ResponseWriter,
         refusal: Refusal,
         service: AeronPay | Chatzy,
         request: Request,
@@ -223,16 +225,16 @@ class Sandbox:
         headers = {} if refusal.retry_after is None else {"Retry-After": refusal.retry_after}
         match refusal.page:
             case "drop":
-                raise BrokenOff
+                raise ConnectionDropped
             case "json":
                 given = service.refusal(refusal.status, refusal.message, faults)
                 delivery.answer(replace(given, headers=headers))
             case "html":
-                delivery.whole(refusal.status, "text/html; charset=utf-8", _HTML_PAGE, headers)
+                delivery.send(refusal.status, "text/html; charset=utf-8", _HTML_PAGE, headers)
             case "empty":
-                delivery.whole(refusal.status, "text/plain", b"", headers)
+                delivery.send(refusal.status, "text/plain", b"", headers)
             case "redirect":
-                delivery.whole(
+                delivery.send(
                     refusal.status, "text/plain", b"", {**headers, "Location": refusal.location}
                 )
 
@@ -323,7 +325,7 @@ class _Handler(BaseHTTPRequestHandler):
     def handle(self) -> None:
         try:
             super().handle()
-        except (BrokenOff, ConnectionError):
+        except (ConnectionDropped, ConnectionError):
             self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name

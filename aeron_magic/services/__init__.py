@@ -18,7 +18,7 @@ class Service(Protocol):
     name: str
     settings: Settings
 
-    def introduce(self) -> Flow[None]:
+    def introduction(self) -> Flow[None]:
         """The introductory message of a conversation that begins, where the service has one."""
         ...
 
@@ -26,7 +26,7 @@ class Service(Protocol):
         """Ask; ends when the reply is whole, and raises an AeronError when it will not be."""
         ...
 
-    def create(self, question: Question) -> Request:
+    def build_request(self, question: Question) -> Request:
         """The request that asks ``question``."""
         ...
 

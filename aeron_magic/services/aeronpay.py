@@ -18,7 +18,6 @@ import secrets
 from collections.abc import Callable
 from typing import Any, Literal, NoReturn
 
-from aeron_magic.protocol.json_values import json_object
 from aeron_magic.errors import (
     AeronError,
     FailedReply,
@@ -28,11 +27,33 @@ from aeron_magic.errors import (
     UsageError,
 )
 from aeron_magic.protocol.events import Chunk, Completed, Event, Recovering, Started, Unknown
-from aeron_magic.protocol.flow import READ, Answer, Close, Flow, Lost, Question, Request, send
-from aeron_magic.protocol.framing import Frame, Framing
-from aeron_magic.protocol.http_errors import decode, lost, perhaps_accepted, refusal, unexpected
+from aeron_magic.protocol.flow import (
+    READ,
+    Close,
+    ConnectionLost,
+    Flow,
+    Question,
+    Request,
+    Response,
+    send,
+)
+from aeron_magic.protocol.framing import Frame, FrameDecoder
+from aeron_magic.protocol.http_errors import (
+    decode_response,
+    error_for_status,
+    maybe_accepted,
+    unexpected_body,
+    unreachable,
+)
+from aeron_magic.protocol.json_values import decode_json_object
+from aeron_magic.protocol.retry import (
+    MAX_ATTEMPTS,
+    PollDeadline,
+    is_safe_to_resend,
+    is_transient,
+    retrying,
+)
 from aeron_magic.replies.reply import Message
-from aeron_magic.protocol.retry import ATTEMPTS, Patience, not_accepted, passing, repeat
 from aeron_magic.services.settings import Settings
 
 __all__ = ["Service", "reference_id"]
@@ -71,54 +92,54 @@ class Service:
     ) -> None:
         self.settings = settings
         self._new_id = new_id
-        self._chance = chance
+        self._jitter = chance
 
-    def introduce(self) -> Flow[None]:
+    def introduction(self) -> Flow[None]:
         """AeronPay has no introductory message: there is nothing to ask for."""
         yield from ()
 
     def ask(self, question: Question) -> Flow[None]:
         """create-response; then fetch-response, if its stream is lost."""
-        answer = yield from repeat(
-            lambda: self.create(question),
-            not_accepted,
+        answer = yield from retrying(
+            lambda: self.build_request(question),
+            is_safe_to_resend,
             stream=question.stream,
-            chance=self._chance,
+            jitter=self._jitter,
         )
         url = self._url("create-response")
-        if isinstance(answer, Lost):
-            raise perhaps_accepted(answer.reason) if answer.sent else lost(answer, url)
+        if isinstance(answer, ConnectionLost):
+            raise maybe_accepted(answer.reason) if answer.sent else unreachable(answer, url)
         if not answer.ok:
             _refuse(answer, url)
-        framing = Framing(answer.headers.get("content-type", ""))
-        reading = _Reading(url)
+        framing = FrameDecoder(answer.headers.get("content-type", ""))
+        reading = _StreamParser(url)
         ended = "the stream ended early"
         if not question.stream:
-            yield reading.take(framing.feed(answer.body))
+            yield reading.feed(framing.feed(answer.body))
             ended = "the answer ended early"
         while question.stream and not (reading.done or framing.kind == "other"):
             data = yield READ
-            if isinstance(data, Lost) or not data:
-                ended = data.reason if isinstance(data, Lost) else ended
+            if isinstance(data, ConnectionLost) or not data:
+                ended = data.reason if isinstance(data, ConnectionLost) else ended
                 break
             assert isinstance(data, bytes)
-            if events := reading.take(framing.feed(data)):
+            if events := reading.feed(framing.feed(data)):
                 yield events
         yield Close(finished=reading.done and reading.error is None)
         if reading.error is not None:
             raise reading.error
         if reading.done:
-            if not reading.hole:
+            if not reading.has_gap:
                 return
             ended = "the stream left chunks out"
         if framing.kind == "other":
-            raise unexpected(answer.status, framing.rest, url)
+            raise unexpected_body(answer.status, framing.unparsed, url)
         if reading.token is None:
-            raise perhaps_accepted(ended, reading.message)
+            raise maybe_accepted(ended, reading.message)
         if not reading.processing:
             yield [Recovering(ended)]
         try:
-            yield from self._await(reading.token, recovered=not reading.processing, patient=True)
+            yield from self._poll(reading.token, recovered=not reading.processing, patient=True)
         except FailedReply:
             raise
         except AeronError as error:
@@ -137,7 +158,7 @@ class Service:
         With ``wait``, polls while the reply is processing, for ``fetch_timeout`` seconds in all.
         """
         yield [Started(token)]
-        yield from self._await(token, wait=wait)
+        yield from self._poll(token, wait=wait)
 
     def history(self, token: str, order: Literal["asc", "desc"] = "asc") -> Flow[list[Message]]:
         """list-input: the messages up to ``token``; its own answer is left out by the service.
@@ -149,11 +170,11 @@ class Service:
             raise UsageError(
                 f"{order!r} is no order.", hint="The orders are asc (oldest first) and desc."
             )
-        body = yield from self._repeated("list-input", context_token=token, data_order=order)
+        body = yield from self._call("list-input", context_token=token, data_order=order)
         rows = body.get("data")
         return [m for row in (rows if isinstance(rows, list) else []) for m in _messages(row)]
 
-    def create(self, question: Question) -> Request:
+    def build_request(self, question: Question) -> Request:
         """The request that asks ``question``; what has no value is left out, never sent as null."""
         user: dict[str, Any] = {"text": question.text}
         if question.images:
@@ -177,15 +198,15 @@ class Service:
             json={"client_referenceId": self._new_id(), **body},
         )
 
-    def _repeated(self, endpoint: str, **body: Any) -> Flow[dict[str, Any]]:
-        answer = yield from repeat(
-            lambda: self._request(endpoint, body), passing, chance=self._chance
+    def _call(self, endpoint: str, **body: Any) -> Flow[dict[str, Any]]:
+        answer = yield from retrying(
+            lambda: self._request(endpoint, body), is_transient, jitter=self._jitter
         )
-        if isinstance(answer, Lost):
-            raise lost(answer, self._url(endpoint))
-        return _accepted(decode(answer, self._url(endpoint)), self._url(endpoint))
+        if isinstance(answer, ConnectionLost):
+            raise unreachable(answer, self._url(endpoint))
+        return _raise_if_failed(decode_response(answer, self._url(endpoint)), self._url(endpoint))
 
-    def _await(
+    def _poll(
         self, token: str, *, wait: bool = True, recovered: bool = False, patient: bool = False
     ) -> Flow[None]:
         """Poll until the reply of ``token`` has ended.
@@ -194,21 +215,21 @@ class Service:
         to come back, so passing failures are borne for as long as an unfinished reply, and so is
         for a moment a service that does not know yet what it has just begun.
         """
-        patience = Patience(self.settings.fetch_timeout, self._chance)
+        patience = PollDeadline(self.settings.fetch_timeout, self._jitter)
         failures = 0
         while True:
             request = self._request("fetch-response", {"context_token": token})
-            outcome = yield from send(request, patience.left)
-            patience.spend(outcome)
+            outcome = yield from send(request, patience.remaining)
+            patience.consume(outcome)
             try:
                 body = self._fetched(outcome, token)
             except AeronError as error:
                 failures += 1
-                again = passing(outcome) or (patient and isinstance(error, TokenError))
-                enough = failures >= ATTEMPTS and not (patient and passing(outcome))
-                if patience.over or not again or enough:
+                again = is_transient(outcome) or (patient and isinstance(error, TokenError))
+                enough = failures >= MAX_ATTEMPTS and not (patient and is_transient(outcome))
+                if patience.expired or not again or enough:
                     raise
-                yield from patience.rest(outcome)
+                yield from patience.sleep(outcome)
                 continue
             failures = 0
             status = str(body.get("response_status") or "unfinished")
@@ -220,29 +241,29 @@ class Service:
                 return
             if not wait:
                 return
-            if patience.over:
+            if patience.expired:
                 raise IncompleteReply(
                     f"The reply is still {status} after {self.settings.fetch_timeout:g} s.",
                     hint=f"`%aeron fetch {token}` asks again; fetch_timeout sets the patience.",
                     context_token=token,
                 )
-            yield from patience.rest(outcome)
+            yield from patience.sleep(outcome)
 
-    def _fetched(self, outcome: Answer | Lost, token: str) -> dict[str, Any]:
+    def _fetched(self, outcome: Response | ConnectionLost, token: str) -> dict[str, Any]:
         url = self._url("fetch-response")
-        if isinstance(outcome, Lost):
-            raise lost(outcome, url)
-        return _accepted(decode(outcome, url), url, token)
+        if isinstance(outcome, ConnectionLost):
+            raise unreachable(outcome, url)
+        return _raise_if_failed(decode_response(outcome, url), url, token)
 
 
-class _Reading:
+class _StreamParser:
     """What create-response's body has said so far."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self.token: str | None = None
         self.done = False
-        self.hole = False
+        self.has_gap = False
         """The service says that the reply is whole, but not what was in the chunks it left out."""
         self.processing = False
         """The service took the question up, and says itself that the reply is not ready."""
@@ -252,13 +273,13 @@ class _Reading:
         """Raised after the events before it were handed on, so that their text is kept."""
         self._numbers: set[int] = set()
 
-    def take(self, frames: list[Frame]) -> list[Event]:
+    def feed(self, frames: list[Frame]) -> list[Event]:
         """The events of ``frames``; none after the end."""
         events: list[Event] = []
         for frame in frames:
             if self.done:
                 break
-            body = json_object(frame.data)
+            body = decode_json_object(frame.data)
             if body is None:
                 events.append(Unknown("not a JSON object"))
             elif (event := body.get("event") or frame.event) == "response_output":
@@ -272,24 +293,24 @@ class _Reading:
                 text, msg_id = system.get("text_chunk"), system.get("msg_id")
                 events.append(Chunk(str(text or ""), number, str(msg_id or "")))
             else:
-                self._stage(str(event or ""), body, events)
+                self._handle_event(str(event or ""), body, events)
         return events
 
-    def _stage(self, event: str, body: dict[str, Any], events: list[Event]) -> None:
+    def _handle_event(self, event: str, body: dict[str, Any], events: list[Event]) -> None:
         begun = self.token is not None
         if token := body.get("context_token"):
             self.token = str(token)
         try:
-            _accepted(body, self._url, self.token, event=event, begun=begun)
+            _raise_if_failed(body, self._url, self.token, event=event, begun=begun)
         except AeronError as error:
             self.error, self.done = error, True
             return
-        event = event or _implied(body)
+        event = event or _infer_event(body)
         if event == "response_completed":
             completed = _completed(body)
             self.done = True
-            self.hole = completed.text is None and self.token is not None and self._skipped()
-            if not self.hole:
+            self.has_gap = completed.text is None and self.token is not None and self._skipped()
+            if not self.has_gap:
                 events.append(completed)
         elif event == "response_initiated":
             events.append(Started(self.token, _text(body.get("parent_context_token"))))
@@ -304,7 +325,7 @@ class _Reading:
         return bool(numbers) and max(numbers) - min(numbers) >= len(numbers)
 
 
-def _implied(body: dict[str, Any]) -> str:
+def _infer_event(body: dict[str, Any]) -> str:
     """The event that an object without one stands for: what is not streamed has none."""
     status = body.get("response_status")
     if status == "completed" or (status is None and _system(body).get("text")):
@@ -312,12 +333,12 @@ def _implied(body: dict[str, Any]) -> str:
     return "response_initiated" if body.get("context_token") else ""
 
 
-def _refuse(answer: Answer, url: str) -> NoReturn:
+def _refuse(answer: Response, url: str) -> NoReturn:
     """Raise what a refused question's answer says."""
     try:
-        decode(answer, url)
+        decode_response(answer, url)
     except ServiceError as error:
-        if answer.status >= 500 and not not_accepted(answer):
+        if answer.status >= 500 and not is_safe_to_resend(answer):
             error.hint = (
                 "Ask again in a moment. If the question was accepted all the same, "
                 "that may be charged a second time."
@@ -326,7 +347,7 @@ def _refuse(answer: Answer, url: str) -> NoReturn:
     raise AssertionError("an answer that is not ok is a refusal")
 
 
-def _accepted(
+def _raise_if_failed(
     body: dict[str, Any],
     url: str,
     token: str | None = None,
@@ -350,7 +371,7 @@ def _accepted(
         )
     if refused:
         # Such a body may come under HTTP 200; what it says of itself counts.
-        error = refusal(_number(body.get("status_code")) or 400, body, url)
+        error = error_for_status(_number(body.get("status_code")) or 400, body, url)
         if not isinstance(error, TokenError):
             error.context_token = token
         raise error

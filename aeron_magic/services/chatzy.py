@@ -32,7 +32,6 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from aeron_magic.protocol.json_values import json_value
 from aeron_magic.errors import (
     AeronError,
     AuthenticationError,
@@ -50,16 +49,33 @@ from aeron_magic.protocol.events import (
     ToolCalled,
     Unknown,
 )
-from aeron_magic.protocol.flow import Answer, Close, Flow, Lost, Question, Request, open_stream, read, send
-from aeron_magic.protocol.framing import Frame, Framing
-from aeron_magic.protocol.http_errors import decode, lost, perhaps_accepted, refusal, unexpected
+from aeron_magic.protocol.flow import (
+    Close,
+    ConnectionLost,
+    Flow,
+    Question,
+    Request,
+    Response,
+    open_stream,
+    read,
+    send,
+)
+from aeron_magic.protocol.framing import Frame, FrameDecoder
+from aeron_magic.protocol.http_errors import (
+    decode_response,
+    error_for_status,
+    maybe_accepted,
+    unexpected_body,
+    unreachable,
+)
+from aeron_magic.protocol.json_values import decode_json
+from aeron_magic.protocol.retry import PollDeadline, is_safe_to_resend, is_transient, retrying
 from aeron_magic.replies.reply import Message
-from aeron_magic.protocol.retry import Patience, not_accepted, passing, repeat
 from aeron_magic.services.settings import Settings
 
 __all__ = ["Service"]
 
-REOPENINGS = 5
+MAX_REOPENS = 5
 """How often a stream that has given nothing is opened again."""
 
 WHICH_AGENT = "Check the agent's id (--chatbot-id, CHATZY_CHATBOT_ID), and whether it is public."
@@ -90,7 +106,7 @@ OVER: dict[tuple[str | None, str | None], str] = {
 }
 
 # Comments and reconnection times keep a stream alive and say nothing of the reply.
-_SIGNS_OF_LIFE = re.compile(rb"(?:\xef\xbb\xbf)?(?:(?::|retry:)[^\r\n]*+|[\r\n]+)*+")
+_KEEP_ALIVE = re.compile(rb"(?:\xef\xbb\xbf)?(?:(?::|retry:)[^\r\n]*+|[\r\n]+)*+")
 
 
 class Service:
@@ -107,7 +123,7 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def introduce(self) -> Flow[None]:
+    def introduction(self) -> Flow[None]:
         """init_conversation: the agent's introductory message, and the conversation's token."""
         conversation = yield from self._begin()
         yield [Started(conversation)]
@@ -127,15 +143,15 @@ class Service:
         conversation = question.context_token
         if conversation is None:
             conversation = yield from self._begin()
-        request = self.create(question, conversation)
-        answer = yield from repeat(lambda: request, not_accepted)
-        if isinstance(answer, Lost):
+        request = self.build_request(question, conversation)
+        answer = yield from retrying(lambda: request, is_safe_to_resend)
+        if isinstance(answer, ConnectionLost):
             if answer.sent:
-                raise perhaps_accepted(answer.reason)
-            raise lost(answer, request.url)
+                raise maybe_accepted(answer.reason)
+            raise unreachable(answer, request.url)
         data = _data(answer, request.url)
         yield [Started(conversation)]
-        yield from self._listen(conversation, _text(data.get("temp_token")))
+        yield from self._read_reply(conversation, _text(data.get("temp_token")))
 
     def fetch(self, token: str, *, wait: bool = True) -> Flow[None]:
         """Chatzy has no call that returns a reply: always a UsageError."""
@@ -155,7 +171,7 @@ class Service:
             context_token=token,
         )
 
-    def create(self, question: Question, conversation: str | None = None) -> Request:
+    def build_request(self, question: Question, conversation: str | None = None) -> Request:
         """The request that asks ``question``; without ``conversation``, in the question's own."""
         body: dict[str, Any] = {"chatbot_id": self.settings.chatbot_id}
         if known := conversation or question.context_token:
@@ -167,18 +183,18 @@ class Service:
     def _get(self, endpoint: str, **params: str) -> Request:
         return Request("GET", f"{self.settings.base_url}/{endpoint}", params=params)
 
-    def _repeated(self, endpoint: str, **params: str) -> Flow[dict[str, Any]]:
+    def _call(self, endpoint: str, **params: str) -> Flow[dict[str, Any]]:
         """The ``data`` of a call that is safe to repeat."""
         request = self._get(endpoint, **params)
-        answer = yield from repeat(lambda: request, passing)
-        if isinstance(answer, Lost):
-            raise lost(answer, request.url)
+        answer = yield from retrying(lambda: request, is_transient)
+        if isinstance(answer, ConnectionLost):
+            raise unreachable(answer, request.url)
         return _data(answer, request.url)
 
     def _begin(self) -> Flow[str]:
         """A new conversation, perhaps with an introduction; its id. An unused one costs nothing."""
         agent = self.settings.chatbot_id
-        data = yield from self._repeated("init_conversation", chatbot_id=agent)
+        data = yield from self._call("init_conversation", chatbot_id=agent)
         conversation = _text(data.get("conversation_id"))
         if conversation is None or data.get("valid") is False:
             raise AuthenticationError(f"Chatzy has no agent {agent} to talk to.", hint=WHICH_AGENT)
@@ -186,11 +202,11 @@ class Service:
             yield [introduced]
         return conversation
 
-    def _listen(self, conversation: str, secret: str | None) -> Flow[None]:
+    def _read_reply(self, conversation: str, secret: str | None) -> Flow[None]:
         """Read the reply's stream; open it again where that is safe."""
-        patience = Patience(self.settings.fetch_timeout)
-        for opened in range(1 + REOPENINGS):
-            reading = _Reading(reopened=opened > 0)
+        patience = PollDeadline(self.settings.fetch_timeout)
+        for opened in range(1 + MAX_REOPENS):
+            reading = _StreamParser(reopened=opened > 0)
             ended = "no token came to open it with"
             if secret is not None:
                 ended = yield from self._read(secret, reading, patience)
@@ -198,18 +214,18 @@ class Service:
                 return
             yield [Recovering(ended)]
             if opened:
-                yield from patience.rest()
+                yield from patience.sleep()
             try:
                 yield from self._await_beginning(conversation, reading, ended, patience)
-                data = yield from self._repeated("generate_secret", conversation_id=conversation)
+                data = yield from self._call("generate_secret", conversation_id=conversation)
                 secret = _text(data.get("temp_token"))
             except IncompleteReply:
                 raise
             except AeronError as error:
                 raise _incomplete(ended, f"its state is not known: {error}", error) from None
-        raise _incomplete(ended, f"opening it again failed {REOPENINGS} times")
+        raise _incomplete(ended, f"opening it again failed {MAX_REOPENS} times")
 
-    def _read(self, secret: str, reading: _Reading, patience: Patience) -> Flow[str]:
+    def _read(self, secret: str, reading: _StreamParser, patience: PollDeadline) -> Flow[str]:
         """Read one stream to its end; why it ended, where the reply is not whole."""
         request = Request(
             "GET", f"{self.settings.stream_url}/get-response", params={"token": secret}
@@ -217,19 +233,19 @@ class Service:
         try:
             # One attempt: the token may be spent by it, and what follows a loss asks for another.
             answer = yield from open_stream(request)
-            patience.spend(answer)
-            if isinstance(answer, Lost):
+            patience.consume(answer)
+            if isinstance(answer, ConnectionLost):
                 return answer.reason
             if answer.status == 401:
                 return "the temporary token was refused: it was used before, or is too old"
-            if passing(answer):
+            if is_transient(answer):
                 return f"the stream was refused with HTTP status {answer.status}"
             if not answer.ok:
                 _data(answer, request.url)
-            framing = Framing(answer.headers.get("content-type", ""))
+            framing = FrameDecoder(answer.headers.get("content-type", ""))
             data = yield from read()
             while isinstance(data, bytes) and data:
-                if events := reading.take(data, framing.feed(data)):
+                if events := reading.feed(data, framing.feed(data)):
                     yield events
                 if reading.done:
                     yield Close(finished=reading.error is None)
@@ -240,17 +256,17 @@ class Service:
             framing.close()
             yield Close()
             if framing.kind == "other":
-                raise unexpected(answer.status, framing.rest, request.url)
+                raise unexpected_body(answer.status, framing.unparsed, request.url)
         except AeronError as error:
             error.redact([secret])
             raise
-        if isinstance(data, Lost):
-            patience.spend(data)
+        if isinstance(data, ConnectionLost):
+            patience.consume(data)
             return data.reason
         return "the stream ended early"
 
     def _await_beginning(
-        self, conversation: str, reading: _Reading, ended: str, patience: Patience
+        self, conversation: str, reading: _StreamParser, ended: str, patience: PollDeadline
     ) -> Flow[None]:
         """get_stream_status until it is known what became of the reply.
 
@@ -259,20 +275,20 @@ class Service:
         request = self._get("get_stream_status", conversation_id=conversation)
         while True:
             outcome = yield from send(request)
-            patience.spend(outcome)
-            if not passing(outcome) or patience.over:
+            patience.consume(outcome)
+            if not is_transient(outcome) or patience.expired:
                 state = _status(outcome, request.url)
                 if state == NOT_BEGUN and not reading.began:
                     return
                 if state not in UNFINISHED:
                     raise _incomplete(ended, OVER.get(state, f"its state is {state}: unheard of"))
-            if patience.over:
+            if patience.expired:
                 seconds = f"{self.settings.fetch_timeout:g} s"
                 raise _incomplete(ended, f"the server is still working on it after {seconds}")
-            yield from patience.rest(outcome)
+            yield from patience.sleep(outcome)
 
 
-class _Reading:
+class _StreamParser:
     """What one stream has said so far."""
 
     def __init__(self, *, reopened: bool) -> None:
@@ -284,33 +300,33 @@ class _Reading:
         """Whether anything came that may belong to an event, were it a single byte."""
         self._line = b""
 
-    def take(self, data: bytes, frames: list[Frame]) -> list[Event]:
+    def feed(self, data: bytes, frames: list[Frame]) -> list[Event]:
         """The events of ``frames``, which ``data`` completed; none after the end."""
         if not self.began:
             self._line += data
-            self.began = _SIGNS_OF_LIFE.fullmatch(self._line) is None
+            self.began = _KEEP_ALIVE.fullmatch(self._line) is None
             self._line = self._line[max(self._line.rfind(b"\n"), self._line.rfind(b"\r")) + 1 :]
         events: list[Event] = []
         for frame in frames:
             if self.done:
                 break
             try:
-                said = json_value(frame.data)
+                said = decode_json(frame.data)
             except ValueError:
                 said = frame.data
             if not isinstance(said, dict):
-                self._signal(str(said).strip(), {}, events)
+                self._handle_signal(str(said).strip(), {}, events)
                 continue
             content, signal = said.get("content"), said.get("signal")
             if isinstance(content, str) and content:
                 events.append(Chunk(content, msg_id=frame.id))
             if isinstance(signal, str):
-                self._signal(signal.strip(), said, events)
+                self._handle_signal(signal.strip(), said, events)
             elif not isinstance(content, str):
                 events.append(Unknown("neither content nor signal"))
         return events
 
-    def _signal(self, signal: str, said: dict[str, Any], events: list[Event]) -> None:
+    def _handle_signal(self, signal: str, said: dict[str, Any], events: list[Event]) -> None:
         if signal == "call_again":
             events.append(ToolCalled())
         elif signal in ENDS:
@@ -362,24 +378,24 @@ def _incomplete(ended: str, why: str, cause: AeronError | None = None) -> Incomp
     )
 
 
-def _data(answer: Answer, url: str) -> dict[str, Any]:
+def _data(answer: Response, url: str) -> dict[str, Any]:
     """The object ``data`` of an answer, or the refusal that stands in its place."""
     try:
-        body = decode(answer, url)
+        body = decode_response(answer, url)
         data = body.get("data")
         if not isinstance(data, dict):
-            raise refusal(answer.status, body, url, answer)
+            raise error_for_status(answer.status, body, url, answer)
     except AuthenticationError as error:
         error.hint = WHICH_AGENT
         raise
     return data
 
 
-def _status(outcome: Answer | Lost, url: str) -> tuple[str | None, str | None]:
+def _status(outcome: Response | ConnectionLost, url: str) -> tuple[str | None, str | None]:
     """``stream_status`` and ``response_processing_status``: in ``data``, else at the top."""
-    if isinstance(outcome, Lost):
-        raise lost(outcome, url)
-    body = decode(outcome, url)
+    if isinstance(outcome, ConnectionLost):
+        raise unreachable(outcome, url)
+    body = decode_response(outcome, url)
     data = body.get("data")
     place = data if isinstance(data, dict) and "stream_status" in data else body
     return _text(place.get("stream_status")), _text(place.get("response_processing_status"))

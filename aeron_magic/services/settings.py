@@ -15,13 +15,13 @@ from uuid import UUID
 from aeron_magic.errors import CredentialsError, UsageError, ValueRefused
 from aeron_magic.services.catalog import NAMES
 
-__all__ = ["DEFAULTS", "ServiceName", "Settings", "positive", "resolve"]
+__all__ = ["DEFAULTS", "ServiceName", "Settings", "resolve_settings", "validate_timeout"]
 
 ServiceName = Literal["aeronpay", "chatzy"]
 
-LONGEST_TIME = 1e6
+MAX_TIMEOUT = 1e6
 
-LONG = 12
+MIN_SECRET_LENGTH = 12
 """Characters from which on a secret is no word that a question may hold by chance."""
 
 DEFAULTS = {
@@ -64,12 +64,12 @@ class Settings:
     fetch_timeout: float = 120.0
 
     @property
-    def answerer(self) -> str:
+    def recording_id(self) -> str:
         """Who answers, as recordings name it: the service and, for Chatzy, the agent."""
         return f"{self.service}/{self.chatbot_id}" if self.chatbot_id else self.service
 
     @property
-    def address(self) -> str:
+    def conversation_scope(self) -> str:
         """Where conversations are held: the address and, for Chatzy, the agent."""
         return f"{self.base_url}#{self.chatbot_id}" if self.chatbot_id else self.base_url
 
@@ -78,22 +78,22 @@ class Settings:
         """What must never be shown, recorded or sent inside a prompt."""
         return (self.client_secret,) if self.client_secret else ()
 
-    def refuse_secret(self, question: str) -> None:
+    def reject_secrets(self, question: str) -> None:
         """Refuse a question that holds a secret, wherever in it that stands.
 
         Raises
         ------
         ValueRefused
-            It does. A secret shorter than ``LONG`` does not count.
+            It does. A secret shorter than ``MIN_SECRET_LENGTH`` does not count.
         """
-        if any(len(secret) >= LONG and secret in question for secret in self.secrets):
+        if any(len(secret) >= MIN_SECRET_LENGTH and secret in question for secret in self.secrets):
             raise ValueRefused(
                 "The question contains a configured secret, which is never sent as text.",
                 hint="Take it out: what is saved with it gives it away.",
             )
 
 
-def resolve(
+def resolve_settings(
     service: str = "aeronpay",
     *,
     base_url: str | None = None,
@@ -118,8 +118,8 @@ def resolve(
         AeronPay without credentials, or Chatzy without the id of an agent.
     """
     env = os.environ if environ is None else environ
-    positive("timeout", timeout)
-    positive("fetch_timeout", fetch_timeout)
+    validate_timeout("timeout", timeout)
+    validate_timeout("fetch_timeout", fetch_timeout)
     if service == "aeronpay":
         identity = client_id or env.get("AERON_CLIENT_ID", "")
         secret = client_secret or env.get("AERON_CLIENT_SECRET", "")
@@ -159,18 +159,18 @@ def resolve(
     )
 
 
-def positive(name: str, seconds: float) -> float:
+def validate_timeout(name: str, seconds: float) -> float:
     """``seconds``, if a socket can wait for so long.
 
     Raises
     ------
     UsageError
-        It is no number, not above 0, or more than ``LONGEST_TIME``.
+        It is no number, not above 0, or more than ``MAX_TIMEOUT``.
     """
-    if not isinstance(seconds, int | float) or not 0 < seconds <= LONGEST_TIME:
+    if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_TIMEOUT:
         raise UsageError(
             f"{name} is {seconds!r}.",
-            hint=f"{name} is a number of seconds above 0, at most {LONGEST_TIME:g}.",
+            hint=f"{name} is a number of seconds above 0, at most {MAX_TIMEOUT:g}.",
         )
     return seconds
 

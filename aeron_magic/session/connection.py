@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.errors import CredentialsError
-from aeron_magic.session import credentials
-from aeron_magic.session.io_loop import Background
-from aeron_magic.services.settings import Settings, resolve
 from aeron_magic.services.catalog import NAMES
+from aeron_magic.services.settings import Settings, resolve_settings
+from aeron_magic.session import credentials
+from aeron_magic.session.io_loop import IOLoop
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
     from aeron_magic.sandbox.server import Sandbox
 
-__all__ = ["Connection", "Connector"]
+__all__ = ["Connection", "ConnectionManager"]
 
-READING_PACE = 0.012
+SANDBOX_CHUNK_DELAY = 0.012
 """Seconds between the sandbox's chunks where a person watches: fast, but to be seen."""
 
 SANDBOX_AGENT = "00000000-0000-4000-8000-000000000000"
@@ -36,7 +36,7 @@ class Connection(NamedTuple):
         name = NAMES[self.settings.service]
         return f"the sandbox, playing {name}" if self.sandbox else name
 
-    def refuse(self, question: str, *more: str) -> None:
+    def validate(self, question: str, *more: str) -> None:
         """Refuse a question before anything is kept of it.
 
         Raises
@@ -46,16 +46,16 @@ class Connection(NamedTuple):
         UsageError
             It, or what goes with it (``more``), holds half a character.
         """
-        self.settings.refuse_secret(question)
+        self.settings.reject_secrets(question)
         try:
             "".join((question, *more)).encode()
         except UnicodeEncodeError:
-            from aeron_magic.client.httpx_transport import half_a_character
+            from aeron_magic.client.httpx_transport import unpaired_surrogate
 
-            raise half_a_character() from None
+            raise unpaired_surrogate() from None
 
 
-class Connector:
+class ConnectionManager:
     """Makes connections, and keeps the one that is in use.
 
     Parameters
@@ -71,12 +71,12 @@ class Connector:
         Replays and records questions; None where recordings are off.
     """
 
-    def __init__(self, background: Background, timeout: float, fetch_timeout: float) -> None:
+    def __init__(self, background: IOLoop, timeout: float, fetch_timeout: float) -> None:
         self.timeout = timeout
         self.fetch_timeout = fetch_timeout
         self.connection: Connection | None = None
         self.recorder: Recorder | None = None
-        self._background = background
+        self._loop = background
         self._sandbox: Sandbox | None = None
 
     def connect_sandbox(self, service: str = "aeronpay") -> Connection:
@@ -85,7 +85,7 @@ class Connector:
             from aeron_magic.sandbox.faults import Faults
             from aeron_magic.sandbox.server import Sandbox
 
-            self._sandbox = Sandbox(faults=Faults(pause=READING_PACE)).start()
+            self._sandbox = Sandbox(faults=Faults(pause=SANDBOX_CHUNK_DELAY)).start()
         sandbox = self._sandbox
         if service == "chatzy":
             settings = self._resolve(
@@ -112,7 +112,7 @@ class Connector:
             options = {"client_id": "replay", "client_secret": "replay", **options}
         return self._use(self._resolve(service, **options))
 
-    def connected(self) -> Connection:
+    def ensure_connected(self) -> Connection:
         """The connection; the first question connects to AeronPay if credentials are found.
 
         Raises
@@ -125,7 +125,7 @@ class Connector:
             found = credentials.find("aeronpay")
             if found is None and not replaying:
                 raise CredentialsError(
-                    "Not connected, and there are no credentials.", hint=credentials.WAYS
+                    "Not connected, and there are no credentials.", hint=credentials.HOW_TO_CONNECT
                 )
             return self.connect("aeronpay", **(found or {}))
         settings = replace(
@@ -134,7 +134,9 @@ class Connector:
         return self._use(settings, self.connection.sandbox)
 
     def _resolve(self, service: str, **options: Any) -> Settings:
-        return resolve(service, timeout=self.timeout, fetch_timeout=self.fetch_timeout, **options)
+        return resolve_settings(
+            service, timeout=self.timeout, fetch_timeout=self.fetch_timeout, **options
+        )
 
     def _use(self, settings: Settings, sandbox: bool = False) -> Connection:
         """A connection with these settings: the one there is, if they are the same."""
@@ -142,7 +144,7 @@ class Connector:
         if before is None or before.settings != settings:
             client = AsyncClient(settings=settings)
             if before is not None:
-                self._background.start(before.client.close())
+                self._loop.submit(before.client.close())
             self.connection = before = Connection(settings, client, sandbox)
         before.client.recorder = self.recorder
         return before
@@ -150,7 +152,7 @@ class Connector:
     def close(self) -> None:
         """Close the connection and the sandbox."""
         if self.connection is not None:
-            self._background.run(self.connection.client.close())
+            self._loop.run(self.connection.client.close())
             self.connection = None
         if self._sandbox is not None:
             self._sandbox.stop()

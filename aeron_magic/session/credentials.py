@@ -22,13 +22,13 @@ FIELDS = {
     "chatzy": (("chatbot_id", "CHATZY_CHATBOT_ID", "Chatzy chatbot_id"),),
 }
 
-WAYS = (
+HOW_TO_CONNECT = (
     "`%aeron connect sandbox` works at once and needs no account; or set AERON_CLIENT_ID and "
     "AERON_CLIENT_SECRET in the environment; or run `%aeron login` and type them hidden."
 )
 
-_WAYS = {
-    "aeronpay": WAYS,
+_HOW_TO_PROVIDE = {
+    "aeronpay": HOW_TO_CONNECT,
     "chatzy": "Name the agent: `%aeron connect chatzy --chatbot-id UUID`, or set "
     "CHATZY_CHATBOT_ID; `%aeron connect sandbox --service chatzy` needs none.",
 }
@@ -86,10 +86,11 @@ def ask(service: str) -> dict[str, str]:
                 answers[name] = getpass.getpass(f"{prompt}: ").strip()
         except (EOFError, NotImplementedError, getpass.GetPassWarning):
             raise CredentialsError(
-                f"There is no {prompt}, and nobody can be asked for it here.", hint=_WAYS[service]
+                f"There is no {prompt}, and nobody can be asked for it here.",
+                hint=_HOW_TO_PROVIDE[service],
             ) from None
         if not answers[name]:
-            raise CredentialsError(f"The {prompt} was left empty.", hint=_WAYS[service])
+            raise CredentialsError(f"The {prompt} was left empty.", hint=_HOW_TO_PROVIDE[service])
     return answers
 
 

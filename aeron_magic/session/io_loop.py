@@ -14,12 +14,12 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-__all__ = ["Background"]
+__all__ = ["IOLoop"]
 
 T = TypeVar("T")
 
 
-class Background:
+class IOLoop:
     """The loop; its thread starts with the first work."""
 
     def __init__(self) -> None:
@@ -27,11 +27,11 @@ class Background:
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def start(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Start ``work`` on the loop; its future, which can be cancelled from any thread."""
         return asyncio.run_coroutine_threadsafe(work, self._running())
 
-    def call(self, act: Callable[[], object]) -> None:
+    def call_soon(self, act: Callable[[], object]) -> None:
         """Have ``act`` called on the loop, after what was handed over before it."""
         self._running().call_soon_threadsafe(act)
 
@@ -47,7 +47,7 @@ class Background:
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` on the loop and wait for it; an interrupt of the caller cancels it."""
-        future = self.start(work)
+        future = self.submit(work)
         try:
             return future.result()
         except KeyboardInterrupt:

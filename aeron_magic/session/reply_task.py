@@ -8,16 +8,16 @@ from concurrent.futures import Future
 
 from aeron_magic.client.client import AsyncStream
 from aeron_magic.errors import AeronError
-from aeron_magic.session.io_loop import Background
-from aeron_magic.replies.reply import Draft, Reply
+from aeron_magic.replies.reply import Reply, ReplyAccumulator
+from aeron_magic.session.io_loop import IOLoop
 
-__all__ = ["Running"]
+__all__ = ["ReplyTask"]
 
-CLOSING = 0.5
+CLOSE_TIMEOUT = 0.5
 """Seconds that a cancelled question is given to close its connection."""
 
 
-class Running:
+class ReplyTask:
     """A reply that is coming in.
 
     Parameters
@@ -39,23 +39,23 @@ class Running:
         Why it is not whole, once it has ended.
     """
 
-    def __init__(self, background: Background, stream: AsyncStream) -> None:
+    def __init__(self, background: IOLoop, stream: AsyncStream) -> None:
         self.changed = threading.Event()
         self.sent = threading.Event()
-        self.ended = threading.Event()
+        self.done = threading.Event()
         self.error: AeronError | None = None
         self._stream = stream
-        stream.when_sent(self.sent.set)
-        self._background = background
-        self._followers: list[Callable[[], None]] = []
+        stream.on_sent(self.sent.set)
+        self._loop = background
+        self._listeners: list[Callable[[], None]] = []
         self._begun = False
-        self._future: Future[None] = background.start(self._read())
-        self._future.add_done_callback(self._never_begun)
+        self._future: Future[None] = background.submit(self._read())
+        self._future.add_done_callback(self._cancelled_before_start)
 
     @property
-    def draft(self) -> Draft:
+    def accumulator(self) -> ReplyAccumulator:
         """The state of the reply; read it from any thread."""
-        return self._stream.draft
+        return self._stream.accumulator
 
     @property
     def reply(self) -> Reply:
@@ -71,7 +71,7 @@ class Running:
                     if not changed.is_set():
                         self.sent.set()  # a recorded reply is never asked for
                         changed.set()
-                    for tell in self._followers:
+                    for tell in self._listeners:
                         tell()
         except AeronError as error:
             self.error = error
@@ -79,34 +79,34 @@ class Running:
             self.error = AeronError(
                 f"This should not have happened: {type(error).__name__}.",
                 hint="Please report it, with what `%aeron error` shows.",
-                partial=self.draft.text,
+                partial=self.accumulator.text,
             )
             self.error.__cause__ = error
         finally:
             self._end()
-            self._tell()
+            self._notify()
 
-    def _never_begun(self, future: Future[None]) -> None:
+    def _cancelled_before_start(self, future: Future[None]) -> None:
         if not self._begun:
-            self._stream.give_up()
+            self._stream.abandon()
             self._end()
-            self._background.call(self._tell)
+            self._loop.call_soon(self._notify)
 
     def _end(self) -> None:
-        self.ended.set()
+        self.done.set()
         self.sent.set()
         self.changed.set()
 
-    def _tell(self) -> None:
-        for tell in self._followers:
+    def _notify(self) -> None:
+        for tell in self._listeners:
             tell()
 
-    def follow(self, tell: Callable[[], None]) -> None:
+    def add_listener(self, tell: Callable[[], None]) -> None:
         """Have ``tell`` called now, after each piece, and at the end; only on the background loop.
 
         It is called for every chunk: whoever shows something has to pace itself.
         """
-        self._followers.append(tell)
+        self._listeners.append(tell)
         tell()
 
     def stop(self) -> None:
@@ -116,11 +116,11 @@ class Running:
     def cancel(self) -> None:
         """Stop reading and close the connection, now; what came is kept."""
         self.stop()
-        self.ended.wait(CLOSING)
+        self.done.wait(CLOSE_TIMEOUT)
 
     def wait(self) -> Reply:
         """Wait for the end; the reply, or the error."""
-        self.ended.wait()
+        self.done.wait()
         if self.error is not None:
             raise self.error
         return self.reply

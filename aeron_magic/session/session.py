@@ -9,57 +9,57 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aeron_magic.conversations.registry import Book, ByHand, remarks
 from aeron_magic.client.client import AsyncStream
+from aeron_magic.conversations.history import HistoryScope, HistoryStore
+from aeron_magic.conversations.history_writer import HistoryWriter
+from aeron_magic.conversations.registry import AssignedToken, ConversationRegistry, divergence_notes
+from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError
-from aeron_magic.conversations.history import History, Owner
-from aeron_magic.session.io_loop import Background
-from aeron_magic.session.connection import Connection, Connector
-from aeron_magic.jupyter.frontend import lasting
-from aeron_magic.session.token_variable import TokenVariable
-from aeron_magic.session.reply_task import Running
-from aeron_magic.conversations.history_writer import Keeper
+from aeron_magic.jupyter.frontend import stable_cell_id
 from aeron_magic.replies.reply import Message, Reply
-from aeron_magic.conversations.tree import Attempt, Place, Tree, Turn
+from aeron_magic.session.connection import Connection, ConnectionManager
+from aeron_magic.session.io_loop import IOLoop
+from aeron_magic.session.reply_task import ReplyTask
+from aeron_magic.session.token_variable import TokenVariable
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
 
-__all__ = ["Asked", "Session", "Watcher"]
+__all__ = ["PendingQuestion", "Session", "SessionObserver"]
 
 NOTHING_SENT = (UsageError, RecordingError, TokenError)
 """Errors after which the service has not taken the question up: the tree stays as it was."""
 
 
 @dataclass(eq=False, slots=True)
-class Asked:
+class PendingQuestion:
     """A question under way, and where it stands.
 
     ``turn`` is the turn as it stands in ``tree`` once the question is settled; ``notes`` are
     sentences that the output has to say besides the reply.
     """
 
-    running: Running
-    attempt: Attempt
+    task: ReplyTask
+    pending: PendingTurn
     connection: Connection
     turn: Turn
     notes: list[str] = field(default_factory=list)
-    origin: str = ""
+    request_id: str = ""
     """Empty for a cell; else the panel's name for its wish, and the panel settles the question."""
 
     @property
-    def tree(self) -> Tree:
+    def tree(self) -> ConversationTree:
         """The conversation."""
-        return self.attempt.place.tree
+        return self.pending.position.tree
 
     @property
     def metadata(self) -> dict[str, Any]:
         """What the saved output says of the reply; nothing secret."""
-        known = _metadata(self.tree, self.turn, self.running.reply)
+        known = _metadata(self.tree, self.turn, self.task.reply)
         return {**known, "notes": self.notes} if self.notes else known
 
 
-def _metadata(tree: Tree, turn: Turn, reply: Reply) -> dict[str, Any]:
+def _metadata(tree: ConversationTree, turn: Turn, reply: Reply) -> dict[str, Any]:
     return {
         "service": reply.service,
         "conversation": tree.name,
@@ -72,16 +72,16 @@ def _metadata(tree: Tree, turn: Turn, reply: Reply) -> dict[str, Any]:
     }
 
 
-class Watcher(Protocol):
+class SessionObserver(Protocol):
     """Wants to know what is asked, whoever asks; it is told in the thread where that happens."""
 
-    def began(self, asked: Asked) -> None:
+    def question_started(self, asked: PendingQuestion) -> None:
         """A question is on its way."""
 
-    def settled(self, asked: Asked) -> None:
+    def question_finished(self, asked: PendingQuestion) -> None:
         """A question has ended, and stands in its conversation where it will stand."""
 
-    def changed(self) -> None:
+    def conversation_changed(self) -> None:
         """The connection or the current conversation is another one."""
 
 
@@ -109,45 +109,47 @@ class Session:
         history: Path | None = None,
         notebook: str = "",
     ) -> None:
-        self.background = Background()
-        self.connector = Connector(self.background, timeout, fetch_timeout)
+        self.loop = IOLoop()
+        self.connections = ConnectionManager(self.loop, timeout, fetch_timeout)
         self.token = TokenVariable(namespace)
         self.notebook = notebook
-        self.keeper = Keeper(None)
-        self.keep_in(history)
-        self.book = Book()
-        self._books: dict[str, Book] = {}
+        self.history_writer = HistoryWriter(None)
+        self.set_history_file(history)
+        self.registry = ConversationRegistry()
+        self._registries: dict[str, ConversationRegistry] = {}
         self.last: Reply | None = None
         self.last_metadata: dict[str, Any] = {}
         self.last_error: AeronError | None = None
-        self.watchers: list[Watcher] = []
-        self._told: Connection | None = None
+        self.observers: list[SessionObserver] = []
+        self._announced: Connection | None = None
         self._lock = threading.RLock()
 
     @property
-    def tree(self) -> Tree:
+    def tree(self) -> ConversationTree:
         """The current conversation."""
-        return self.book.current
+        return self.registry.current
 
-    def keep_in(self, history: Path | None) -> None:
+    def set_history_file(self, history: Path | None) -> None:
         """Keep conversations in this file from now on; None keeps nothing."""
-        before = self.keeper.history
+        before = self.history_writer.history
         if before is not None and before.path == history:
             return
         if before is not None:
             before.close()
-        self.keeper = Keeper(None if history is None else History(history, lasting))
+        self.history_writer = HistoryWriter(
+            None if history is None else HistoryStore(history, stable_cell_id)
+        )
 
     # Connecting ----------------------------------------------------------------------------
 
     @property
     def connection(self) -> Connection | None:
         """The connection, if there is one."""
-        return self.connector.connection
+        return self.connections.connection
 
-    def connected(self) -> Connection:
+    def ensure_connected(self) -> Connection:
         """The connection; the first question makes one if it can."""
-        return self._opened(self.connector.connected())
+        return self._activate(self.connections.ensure_connected())
 
     def connect(self, service: str, *, sandbox: bool = False, **options: Any) -> Connection:
         """Connect to ``service``, or to the sandbox that plays it.
@@ -155,31 +157,33 @@ class Session:
         Each address has conversations of its own: connecting to it again finds them as they were.
         """
         if sandbox:
-            return self._opened(self.connector.connect_sandbox(service))
-        return self._opened(self.connector.connect(service, **options))
+            return self._activate(self.connections.connect_sandbox(service))
+        return self._activate(self.connections.connect(service, **options))
 
-    def _opened(self, connection: Connection) -> Connection:
+    def _activate(self, connection: Connection) -> Connection:
         """Open the book of conversations that belongs to the connection."""
         with self._lock:
-            address = connection.settings.address
-            if not self._books:  # what was begun before the first connection belongs to it
-                self._books[address] = self.book
-                self.book.service = connection.settings.service
-                for tree in self.book:
-                    tree.service = self.book.service
-            book = self._books.setdefault(address, Book(connection.settings.service))
-            if book is not self.book:
-                self.book = book
-                if not self.token.by_hand:
+            address = connection.settings.conversation_scope
+            if not self._registries:  # what was begun before the first connection belongs to it
+                self._registries[address] = self.registry
+                self.registry.service = connection.settings.service
+                for tree in self.registry:
+                    tree.service = self.registry.service
+            book = self._registries.setdefault(
+                address, ConversationRegistry(connection.settings.service)
+            )
+            if book is not self.registry:
+                self.registry = book
+                if not self.token.assigned_by_user:
                     self._move_token()
-        if connection is not self._told:
-            self._told = connection
-            self._tell_change()
+        if connection is not self._announced:
+            self._announced = connection
+            self._notify_change()
         return connection
 
     # Asking ---------------------------------------------------------------------------------
 
-    def place(
+    def position_for(
         self,
         *,
         cell: str | None = None,
@@ -187,17 +191,17 @@ class Session:
         conversation: str | None = None,
         new: bool = False,
         after: str | None = None,
-    ) -> Place:
-        """Where a question would be asked now; see :meth:`aeron_magic.conversations.registry.Book.place`."""
-        by_hand = ByHand(self.token.read()) if self.token.by_hand else None
-        return self.book.place(
-            cell=cell, name=name, conversation=conversation, new=new, after=after, by_hand=by_hand
+    ) -> Position:
+        """Where a question would be asked now; see :meth:`aeron_magic.conversations.registry.ConversationRegistry.place`."""
+        by_hand = AssignedToken(self.token.read()) if self.token.assigned_by_user else None
+        return self.registry.position_for(
+            cell=cell, name=name, conversation=conversation, new=new, after=after, assigned=by_hand
         )
 
     def ask(
         self,
         text: str,
-        place: Place,
+        position: Position,
         *,
         cell: str | None = None,
         images: tuple[str, ...] = (),
@@ -205,8 +209,8 @@ class Session:
         timeout: float | None = None,
         name: str | None = None,
         new: bool = False,
-        origin: str = "",
-    ) -> Asked:
+        request_id: str = "",
+    ) -> PendingQuestion:
         """Send the question; its reply comes in on the background loop.
 
         Parameters
@@ -216,7 +220,7 @@ class Session:
         cell, name, new
             As they were given to :meth:`place`.
         origin
-            See :class:`Asked`.
+            See :class:`ParsedQuestion`.
 
         Raises
         ------
@@ -225,25 +229,27 @@ class Session:
         UsageError
             The question, or its token, holds half a character: it can be neither sent nor kept.
         """
-        connection = self.connected()
-        connection.refuse(text, place.token or "", *images)
-        self.tell_line(self.connector.recorder, place)
+        connection = self.ensure_connected()
+        connection.validate(text, position.token or "", *images)
+        self.register_path(self.connections.recorder, position)
         reading = connection.client.stream(
-            text, place.token, images, stream=stream, timeout=timeout
+            text, position.token, images, stream=stream, timeout=timeout
         )
         with self._lock:
-            attempt = self.book.begin(place, text, images, cell=cell, name=name, new=new)
-        self.keeper.asked(attempt, self.owner(connection))
-        reading.when_token(partial(self.keeper.started, attempt))
-        return self._begun(reading, attempt, connection, origin)
+            attempt = self.registry.start(position, text, images, cell=cell, name=name, new=new)
+        self.history_writer.save_pending(attempt, self.history_scope(connection))
+        reading.on_token(partial(self.history_writer.save_token, attempt))
+        return self._begun(reading, attempt, connection, request_id)
 
-    def tell_line(self, recorder: Recorder | None, place: Place) -> None:
+    def register_path(self, recorder: Recorder | None, position: Position) -> None:
         """Tell a recorder which questions ``place`` stands after: it may have seen none of them."""
-        if recorder is not None and place.token and place.parent is not None:
-            line = [(turn.question, turn.images) for turn in place.parent.line()]
-            recorder.learn(place.token, self.connected().settings.answerer, line)
+        if recorder is not None and position.token and position.parent is not None:
+            line = [(turn.question, turn.images) for turn in position.parent.path()]
+            recorder.register_path(
+                position.token, self.ensure_connected().settings.recording_id, line
+            )
 
-    def fetch(self, tree: Tree, turn: Turn, *, origin: str = "") -> Asked:
+    def fetch(self, tree: ConversationTree, turn: Turn, *, request_id: str = "") -> PendingQuestion:
         """Ask the service for the reply of a turn that is not whole, by the token it has.
 
         Raises
@@ -257,116 +263,122 @@ class Session:
                 f"Turn {turn.label} has no token to fetch a reply by.",
                 hint="The service had not said one yet; ask again.",
             )
-        connection = self.connected()
-        place = Place(tree, turn.started_from, turn.parent, turn.parent_revision, turn)
+        connection = self.ensure_connected()
+        place = Position(tree, turn.parent_token, turn.parent, turn.parent_revision, turn)
         with self._lock:
-            attempt = self.book.begin(
+            attempt = self.registry.start(
                 place, turn.question, turn.images, cell=turn.cell, name=turn.name
             )
-        return self._begun(self.reading(token), attempt, connection, origin)
+        return self._begun(self.fetch_stream(token), attempt, connection, request_id)
 
     def _begun(
-        self, reading: AsyncStream, attempt: Attempt, connection: Connection, origin: str
-    ) -> Asked:
-        running = Running(self.background, reading)
-        asked = Asked(running, attempt, connection, attempt.turn, origin=origin)
-        for watcher in self.watchers:
-            watcher.began(asked)
+        self, reading: AsyncStream, pending: PendingTurn, connection: Connection, request_id: str
+    ) -> PendingQuestion:
+        running = ReplyTask(self.loop, reading)
+        asked = PendingQuestion(running, pending, connection, pending.turn, request_id=request_id)
+        for watcher in self.observers:
+            watcher.question_started(asked)
         return asked
 
-    def _tell_change(self) -> None:
-        for watcher in self.watchers:
-            watcher.changed()
+    def _notify_change(self) -> None:
+        for watcher in self.observers:
+            watcher.conversation_changed()
 
-    def settle(self, asked: Asked) -> Reply:
+    def finish(self, asked: PendingQuestion) -> Reply:
         """Take the end of a question in: the conversation, ``context_token``, the last reply."""
-        reply, error = asked.running.reply, asked.running.error
-        attempt = asked.attempt
+        reply, error = asked.task.reply, asked.task.error
+        attempt = asked.pending
         with self._lock:
             if isinstance(error, NOTHING_SENT):
-                self.book.drop(attempt)
-                self.keeper.dropped(attempt)
+                self.registry.cancel(attempt)
+                self.history_writer.delete_pending(attempt)
             else:
-                asked.notes += remarks(attempt, reply)
-                asked.turn = self.book.settle(attempt, reply)
-                self.keeper.ended(attempt, asked.turn, self.owner(asked.connection))
-            if reply.whole:
+                asked.notes += divergence_notes(attempt, reply)
+                asked.turn = self.registry.complete(attempt, reply)
+                self.history_writer.save_turn(
+                    attempt, asked.turn, self.history_scope(asked.connection)
+                )
+            if reply.is_complete:
                 self.token.write(reply.context_token)
-        if warning := self.keeper.warning():
+        if warning := self.history_writer.warning():
             asked.notes.append(warning)
         if isinstance(error, TokenError):
             error.hint = f"Nothing has changed here. {error.hint}"
-        if reply.whole or reply.text:  # else it would take the place of one that can be shown
+        if reply.is_complete or reply.text:  # else it would take the place of one that can be shown
             self.last, self.last_metadata = reply, asked.metadata
-        for watcher in self.watchers:
-            watcher.settled(asked)
+        for watcher in self.observers:
+            watcher.question_finished(asked)
         return reply
 
-    def settle_fetched(self, attempt: Attempt, reply: Reply) -> dict[str, Any]:
+    def finish_fetched(self, pending: PendingTurn, reply: Reply) -> dict[str, Any]:
         """Take in a reply that was fetched after its kernel had ended; its metadata."""
         with self._lock:
-            turn = self.book.settle(attempt, reply)
-            self.keeper.ended(attempt, turn, self.owner(self.connected()))
+            turn = self.registry.complete(pending, reply)
+            self.history_writer.save_turn(
+                pending, turn, self.history_scope(self.ensure_connected())
+            )
         self.last = reply
-        self.last_metadata = _metadata(attempt.place.tree, turn, reply)
+        self.last_metadata = _metadata(pending.position.tree, turn, reply)
         return self.last_metadata
 
-    def give_up(self, attempt: Attempt) -> None:
+    def mark_lost(self, pending: PendingTurn) -> None:
         """Keep a question whose reply is lost, as a turn without one."""
         with self._lock:
-            turn = attempt.place.tree.lose(attempt)
-            self.keeper.lost(attempt, turn)
+            turn = pending.position.tree.mark_lost(pending)
+            self.history_writer.mark_lost(pending, turn)
 
-    def owner(self, connection: Connection) -> Owner:
+    def history_scope(self, connection: Connection) -> HistoryScope:
         """What questions over ``connection`` are kept under."""
-        return Owner(self.notebook, connection.settings.address, connection.sandbox)
+        return HistoryScope(
+            self.notebook, connection.settings.conversation_scope, connection.sandbox
+        )
 
     # Conversations ---------------------------------------------------------------------------
 
-    def new(self, name: str | None = None, by: str | None = None) -> Tree:
-        """Begin a conversation; see :meth:`aeron_magic.conversations.registry.Book.new`."""
-        return self._switched(self.book.new(name, by))
+    def new(self, name: str | None = None, by: str | None = None) -> ConversationTree:
+        """Begin a conversation; see :meth:`aeron_magic.conversations.registry.ConversationRegistry.new`."""
+        return self._switched(self.registry.new(name, by))
 
-    def use(self, name: str) -> Tree:
+    def use(self, name: str) -> ConversationTree:
         """Switch to a conversation of this kernel."""
-        return self._switched(self.book.use(name))
+        return self._switched(self.registry.use(name))
 
-    def take_up(self, tree: Tree) -> Tree:
+    def adopt(self, tree: ConversationTree) -> ConversationTree:
         """Go on with a conversation from the history."""
-        return self._switched(self.book.add(tree))
+        return self._switched(self.registry.add(tree))
 
-    def forget(self, tree: Tree) -> None:
+    def forget(self, tree: ConversationTree) -> None:
         """Drop a conversation of this kernel; if it was the current one, the next begins anew."""
-        if self.book.forget(tree.name):
+        if self.registry.forget(tree.name):
             self._move_token()
-        self._tell_change()
+        self._notify_change()
 
-    def choose(self, tree: Tree, turn: Turn) -> None:
+    def select_branch(self, tree: ConversationTree, turn: Turn) -> None:
         """Go on after ``turn``, or after the last whole reply before it: choose a branch."""
-        whole = [other for other in turn.line() if other.revision]
+        whole = [other for other in turn.path() if other.revision]
         tree.head = whole[-1] if whole else None
-        self.book.current = tree
+        self.registry.current = tree
         self._move_token()
 
-    def _switched(self, tree: Tree) -> Tree:
+    def _switched(self, tree: ConversationTree) -> ConversationTree:
         self._move_token()
-        self._tell_change()
+        self._notify_change()
         return tree
 
     def _move_token(self) -> None:
         """``context_token`` follows the current conversation."""
-        head = self.book.current.head
+        head = self.registry.current.head
         self.token.write(head.token if head is not None else None)
 
     # The service's memory --------------------------------------------------------------------
 
-    def reading(self, token: str) -> AsyncStream:
+    def fetch_stream(self, token: str) -> AsyncStream:
         """A stream that ends with the stored reply of ``token``."""
-        return self.connected().client.fetching(token)
+        return self.ensure_connected().client.stream_fetch(token)
 
     def remote_history(self, token: str) -> list[Message]:
         """The conversation as the service keeps it, oldest first."""
-        return self.background.run(self.connected().client.history(token, "asc"))
+        return self.loop.run(self.ensure_connected().client.history(token, "asc"))
 
     def newest_token(self) -> str:
         """The token of the newest reply.
@@ -387,7 +399,7 @@ class Session:
 
     def close(self) -> None:
         """Stop what runs, and close the connections and the sandbox."""
-        self.connector.close()
-        self.background.stop()
-        if self.keeper.history is not None:
-            self.keeper.history.close()
+        self.connections.close()
+        self.loop.stop()
+        if self.history_writer.history is not None:
+            self.history_writer.history.close()

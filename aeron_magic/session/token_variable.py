@@ -50,7 +50,7 @@ class TokenVariable:
         return value.strip()
 
     @property
-    def by_hand(self) -> bool:
+    def assigned_by_user(self) -> bool:
         """Whether somebody else than this extension wrote the variable last."""
         return self.read() != self._written
 

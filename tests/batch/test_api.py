@@ -18,7 +18,7 @@ from observed_cache import Noting
 
 import aeron_magic
 from aeron_magic import Client, Interrupted, UsageError, ValueRefused, ask_many
-from aeron_magic.batch.runner import Batch, Known, Memory, Plan
+from aeron_magic.batch.runner import BatchConfig, BatchRun, RowCache, RowState
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
 from aeron_magic.services.settings import Settings
@@ -235,25 +235,25 @@ def interrupt_when(come: Callable[[], bool]) -> threading.Thread:
 def test_an_interrupt_keeps_what_is_done(sandbox: Sandbox, settings: Settings) -> None:
     """It comes at once; its result has every row, with what became of it."""
     sandbox.faults = Faults(say="one two three")
-    plan = Plan(settings, concurrency=2)
+    plan = BatchConfig(settings, concurrency=2)
     memory = Noting()
-    Batch(plan, ["a"], memory).run()
-    sandbox.misbehave(stall_after=300, stall_times=9)
+    BatchRun(plan, ["a"], memory).run()
+    sandbox.set_faults(stall_after=300, stall_times=9)
     pressing = interrupt_when(lambda: memory.wait(3))
-    batch = Batch(plan, ["a", "b", "c", "d"], memory)
+    batch = BatchRun(plan, ["a", "b", "c", "d"], memory)
     began = time.monotonic()
     with pytest.raises(Interrupted, match="1 of 4 rows"):
         batch.run()
     pressing.join()
     assert time.monotonic() - began < 3
-    kept = [one.reply.status if one and one.reply else None for one in batch.outcomes]
+    kept = [one.reply.status if one and one.reply else None for one in batch.results]
     assert kept == ["complete", "interrupted", "interrupted", None]
     # What is known: one answer, and two tokens, by which the next run fetches.
     assert [known.token is not None for known in memory.values()] == [False, True, True]
     sandbox.faults = Faults(say="one two three")
-    Batch(plan, ["a", "b", "c", "d"], memory).run()
+    BatchRun(plan, ["a", "b", "c", "d"], memory).run()
     assert sorted(asked(sandbox)) == ["a", "b", "c", "d"]
-    assert all(known.outcome is not None for known in memory.values())
+    assert all(known.result is not None for known in memory.values())
 
 
 def test_an_interrupt_of_ask_many_has_the_result(sandbox: Sandbox, settings: Settings) -> None:
@@ -270,14 +270,14 @@ def test_an_interrupt_of_ask_many_has_the_result(sandbox: Sandbox, settings: Set
 
 def test_a_token_that_leads_nowhere_is_forgotten(sandbox: Sandbox, settings: Settings) -> None:
     """The run after asks anew."""
-    memory: Memory = {("a", 0): Known(token="apay_nothing")}
-    plan = Plan(settings)
-    failed = Batch(plan, ["a"], memory)
+    memory: RowCache = {("a", 0): RowState(token="apay_nothing")}
+    plan = BatchConfig(settings)
+    failed = BatchRun(plan, ["a"], memory)
     failed.run()
-    assert failed.outcomes[0] is not None
-    assert failed.outcomes[0].error is not None
+    assert failed.results[0] is not None
+    assert failed.results[0].error is not None
     assert (asked(sandbox), memory) == ([], {})
-    Batch(plan, ["a"], memory).run()
+    BatchRun(plan, ["a"], memory).run()
     assert asked(sandbox) == ["a"]
 
 

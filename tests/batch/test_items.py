@@ -13,7 +13,7 @@ from fresh_process import printed
 
 from aeron_magic.batch.items import DataFrameRow, Row, items_of, result_of
 from aeron_magic.errors import FailedReply, UsageError
-from aeron_magic.prompts.interpolation import insert
+from aeron_magic.prompts.interpolation import interpolate
 from aeron_magic.replies.reply import Reply
 
 LISTS: dict[str, Callable[[], Any]] = {
@@ -40,7 +40,9 @@ def test_rows_of_a_frame_have_columns(library: Any) -> None:
     frame = library.DataFrame({"text": ["x", "y"], "items": [1, 2], "two words": [3, 4]})
     first, second = items_of(frame).values
     assert (first.text, first["text"], second.items, second["two words"]) == ("x", "x", 2, 4)
-    question = insert('{{row.text}} {{row.items}} {{row["two words"]}} {{row}}', {"row": first})
+    question = interpolate(
+        '{{row.text}} {{row.items}} {{row["two words"]}} {{row}}', {"row": first}
+    )
     assert question == 'x 1 3 {"text": "x", "items": 1, "two words": 3}'
 
 

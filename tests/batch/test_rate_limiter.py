@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeron_magic.batch.rate_limiter import Pace
+from aeron_magic.batch.rate_limiter import RateLimiter
 
 
 class Clock:
@@ -27,18 +27,18 @@ class Clock:
             await asyncio.sleep(0)
 
 
-def pace(rate: float | None) -> tuple[Pace, Clock]:
+def pace(rate: float | None) -> tuple[RateLimiter, Clock]:
     clock = Clock()
-    return Pace(rate, clock=clock, sleep=clock.sleep), clock
+    return RateLimiter(rate, clock=clock, sleep=clock.sleep), clock
 
 
-def leave(paced: Pace, clock: Clock, count: int) -> list[float]:
+def leave(paced: RateLimiter, clock: Clock, count: int) -> list[float]:
     """When ``count`` requests leave that want to leave now, one after the other."""
 
     async def run() -> list[float]:
         times = []
         for _ in range(count):
-            await paced.turn()
+            await paced.acquire()
             times.append(clock.now - 100.0)
         return times
 
@@ -74,8 +74,8 @@ def test_a_fast_pace_catches_up_a_little() -> None:
 def test_a_hold_holds_all(rate: float | None) -> None:
     """Nobody leaves before it is over, and a shorter hold does not shorten it."""
     paced, clock = pace(rate)
-    paced.hold(3)
-    paced.hold(1)
+    paced.pause(3)
+    paced.pause(1)
     assert leave(paced, clock, 2)[0] == pytest.approx(3)
 
 
@@ -84,10 +84,10 @@ def test_a_hold_reaches_those_who_wait_already() -> None:
     paced, clock = pace(2)
 
     async def run() -> float:
-        await paced.turn()
-        waiting = asyncio.ensure_future(paced.turn())
+        await paced.acquire()
+        waiting = asyncio.ensure_future(paced.acquire())
         await asyncio.sleep(0)
-        paced.hold(5)
+        paced.pause(5)
         await waiting
         return clock.now - 100
 
@@ -109,7 +109,7 @@ def test_no_span_of_time_sees_more_than_the_rate(
         times = []
         for gap in gaps:
             clock.now += gap
-            await paced.turn()
+            await paced.acquire()
             times.append(clock.now)
         return times
 

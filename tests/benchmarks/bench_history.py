@@ -17,21 +17,21 @@ from pathlib import Path
 
 from measure import Measure
 
-from aeron_magic.conversations.registry import Book
+from aeron_magic.conversations.history import HistoryScope, HistoryStore
+from aeron_magic.conversations.history_db import resume_hint
+from aeron_magic.conversations.registry import ConversationRegistry
+from aeron_magic.conversations.tree import ConversationTree
+from aeron_magic.jupyter.display.publish import markdown_table, plain_table
+from aeron_magic.jupyter.display.tables import MAX_TURNS, TURNS, tree_text, turn_rows
 from aeron_magic.recording.cassette import Cassette
-from aeron_magic.conversations.history import History, Owner
-from aeron_magic.conversations.history_db import announced
-from aeron_magic.jupyter.display.tables import MOST, TURNS, tree_text, turn_rows
-from aeron_magic.jupyter.display.publish import aligned, table
-from aeron_magic.recording.record import Record, key_of
+from aeron_magic.recording.record import Record, turn_key
 from aeron_magic.rendering.mimebundle import mimebundle
 from aeron_magic.replies.reply import Reply
-from aeron_magic.conversations.tree import Tree
 
 TITLE = "History and recordings: 10,000 turns"
 
 TURNS_IN_ALL = 10_000
-OWNER = Owner("/home/me/work.ipynb", "https://example.org/ai", False)
+OWNER = HistoryScope("/home/me/work.ipynb", "https://example.org/ai", False)
 QUESTION = "What does the seventh column of the table mean, and how does it change over the year?"
 ANSWER = "It is the mean of the quarter, and it rises with the number of visitors. " * 12
 
@@ -59,21 +59,21 @@ def run(quick: bool) -> list[Measure]:
 
 def _fill(path: Path, conversations: int) -> float:
     """Write the turns as a session does; the median CPU time of a question, in ms."""
-    history = History(path)
+    history = HistoryStore(path)
     times = []
     for _ in range(conversations):
-        book = Book("aeronpay")
+        book = ConversationRegistry("aeronpay")
         for number in range(TURNS_IN_ALL // conversations):
             if number % 100 == 99:
                 book.current.head = book.current.turns[number // 2]  # a branch now and then
-            attempt = book.begin(book.place(), QUESTION, cell=f"cell {number}")
+            attempt = book.start(book.position_for(), QUESTION, cell=f"cell {number}")
             began = time.process_time()
-            history.asked(attempt, OWNER)
-            history.started(attempt, f"apay_{number:048}")
+            history.save_pending(attempt, OWNER)
+            history.save_token(attempt, f"apay_{number:048}")
             spent = time.process_time() - began
-            turn = book.settle(attempt, Reply(ANSWER, "complete", f"apay_{number:048}"))
+            turn = book.complete(attempt, Reply(ANSWER, "complete", f"apay_{number:048}"))
             began = time.process_time()
-            history.ended(attempt, turn, OWNER)
+            history.save_turn(attempt, turn, OWNER)
             times.append(spent + time.process_time() - began)
     history.close()
     return statistics.median(times[-100:]) * 1000
@@ -81,32 +81,32 @@ def _fill(path: Path, conversations: int) -> float:
 
 def _reading(path: Path, shape: str, rounds: int) -> list[Measure]:
     def listed() -> None:
-        history = History(path)
+        history = HistoryStore(path)
         history.conversations(OWNER.notebook)
         history.close()
 
     def shown() -> None:
-        history = History(path)
-        tree = history.load(history.conversations(OWNER.notebook)[0], MOST)
-        rows = turn_rows(tree.turns[-MOST:], tree.stale())
-        aligned(TURNS, rows)
+        history = HistoryStore(path)
+        tree = history.load(history.conversations(OWNER.notebook)[0], MAX_TURNS)
+        rows = turn_rows(tree.turns[-MAX_TURNS:], tree.stale())
+        plain_table(TURNS, rows)
         history.close()
 
-    def taken_up() -> Tree:
-        history = History(path)
+    def taken_up() -> ConversationTree:
+        history = HistoryStore(path)
         tree = history.load(history.conversations(OWNER.notebook)[0])
         history.close()
         return tree
 
     tree = taken_up()
-    rows = turn_rows(tree.turns[-MOST:], tree.stale())
-    mimebundle(table(TURNS, rows))  # what it imports is not its own cost
+    rows = turn_rows(tree.turns[-MAX_TURNS:], tree.stale())
+    mimebundle(markdown_table(TURNS, rows))  # what it imports is not its own cost
     work: Work = {
-        "say on loading that there is a past": (lambda: announced(path, OWNER.notebook), 5),
+        "say on loading that there is a past": (lambda: resume_hint(path, OWNER.notebook), 5),
         "open and list the conversations": (listed, 100),
         "open, and list the newest one's turns": (shown, 100),
         "open, and take the newest one up": (taken_up, 150),
-        "the list as HTML": (lambda: mimebundle(table(TURNS, rows)), None),
+        "the list as HTML": (lambda: mimebundle(markdown_table(TURNS, rows)), None),
         "its tree": (lambda: tree_text(tree), 100),
     }
     memory: Work = {
@@ -124,8 +124,10 @@ def _recording(path: Path, rounds: int) -> list[Measure]:
     with path.open("w", encoding="utf-8") as file:
         for number in range(TURNS_IN_ALL):
             question = f"{QUESTION} ({number})"
-            keys.append(key_of("aeronpay", question, (), keys[-1]))
-            file.write(Record(keys[-1], keys[-2], "aeronpay", question, events=events).line())
+            keys.append(turn_key("aeronpay", question, (), keys[-1]))
+            file.write(
+                Record(keys[-1], keys[-2], "aeronpay", question, events=events).to_json_line()
+            )
             file.write("\n")
     cassette = Cassette(path)
 

@@ -39,7 +39,7 @@ def test_text_grows_in_place(
     lab: NotebookPage, sandbox: Sandbox, screenshots: Path, frontend: Frontend
 ) -> None:
     """What is painted is at each frame a longer beginning of the whole, and never jumps back."""
-    sandbox.misbehave(say=STORY, pause=0.004)
+    sandbox.set_faults(say=STORY, pause=0.004)
     lab.open(connecting(sandbox), "%%aeron\nTell me a long story", frontend=frontend)
     lab.run(0)
     lab.watch(1)
@@ -108,7 +108,7 @@ def test_a_hostile_reply_runs_nothing_and_fetches_nothing(
 ) -> None:
     """While it streams, at its end, when it is shown again, and when the file is opened anew."""
     address, asked = elsewhere
-    sandbox.misbehave(say=hostile(address), chunk_size=7, pause=0.001)
+    sandbox.set_faults(say=hostile(address), chunk_size=7, pause=0.001)
     lab.open(connecting(sandbox), "%%aeron\nDo your worst", "%aeron last", "%aeron history")
     with lab.requests_during() as requests:
         lab.run_all()
@@ -139,7 +139,7 @@ def test_a_hostile_reply_runs_nothing_and_fetches_nothing(
 
 def test_stop_keeps_what_came_on_screen(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The text stays, said to be interrupted; later cells do not run."""
-    sandbox.misbehave(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
+    sandbox.set_faults(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
     lab.open(connecting(sandbox), "%%aeron -o partial\nDrip", "print('never')")
     lab.run(0)
     lab.start_all()

@@ -21,7 +21,7 @@ def test_ask_and_stream(
     lab: NotebookPage, sandbox: Sandbox, screenshots: Path, frontend: Frontend
 ) -> None:
     """A reply grows while it comes in, and cell and panel continue one conversation."""
-    sandbox.misbehave(pause=0.02)
+    sandbox.set_faults(pause=0.02)
     lab.open(
         connecting(sandbox),
         "%aeron panel",
@@ -88,7 +88,7 @@ def test_stop_and_ask_while_a_cell_computes(
     panel.coming("sandbox")
     lab.start(2)
     lab.page.wait_for_timeout(300)  # the cell shall have begun; nothing on the page says so
-    sandbox.misbehave(say=LONG, pause=0.02)
+    sandbox.set_faults(say=LONG, pause=0.02)
     panel.ask("Tell me", wait=False)
     panel.coming("Sentence number 20")
     panel.evaluate("root => { window.pressed = performance.now(); }")
@@ -97,7 +97,7 @@ def test_stop_and_ask_while_a_cell_computes(
     assert panel.evaluate("root => performance.now() - window.pressed") < 1_000
     assert lab.prompt(2) is None, "the cell has ended: nothing was shown beside it"
     assert "Stopped." in panel.turns.last.inner_text()
-    sandbox.misbehave(say="Short.", pause=0)
+    sandbox.set_faults(say="Short.", pause=0)
     panel.ask("And now?")
     assert panel.reply().strip() == "Short."
     assert lab.prompt(2) is None
@@ -105,12 +105,12 @@ def test_stop_and_ask_while_a_cell_computes(
 
 def test_stop_from_the_first_moment(lab: NotebookPage, sandbox: Sandbox) -> None:
     """A question can be stopped before anything came, and the next one works."""
-    sandbox.misbehave(first_chunk=20)
+    sandbox.set_faults(first_chunk=20)
     panel = PanelPage.begun(lab, sandbox)
     panel.ask("Hello?", wait=False)
     panel.stop()
     panel.ready()
-    sandbox.misbehave(first_chunk=0)
+    sandbox.set_faults(first_chunk=0)
     panel.press("Ask again")
     panel.ready()
     assert panel.questions() == ["Hello?"]
@@ -121,7 +121,7 @@ def test_an_error_stands_where_the_reply_would(
     lab: NotebookPage, sandbox: Sandbox, screenshots: Path
 ) -> None:
     """Where nothing was accepted there is Retry; where a token is known, the reply is fetched."""
-    sandbox.misbehave(refuse=(Refusal("create-response", 400, message="No such luck."),))
+    sandbox.set_faults(refuse=(Refusal("create-response", 400, message="No such luck."),))
     panel = PanelPage.begun(lab, sandbox)
     panel.ask("What is a turn?", wait=False)
     panel.coming("No such luck.")
@@ -133,7 +133,7 @@ def test_an_error_stands_where_the_reply_would(
     assert panel.root.locator(".ap-error").count() == 0
     assert panel.questions() == ["What is a turn?"]
 
-    sandbox.misbehave(cut_after=700, refuse=(Refusal("fetch-response", 400, times=1),))
+    sandbox.set_faults(cut_after=700, refuse=(Refusal("fetch-response", 400, times=1),))
     panel.ask("How do I continue a conversation?", wait=False)
     panel.root.locator(".ap-error").wait_for()
     panel.ready()
@@ -177,7 +177,7 @@ def test_an_older_question_stays_in_sight_while_it_is_edited(
     lab: NotebookPage, sandbox: Sandbox
 ) -> None:
     """The box needs more room than the question had, and the panel follows its end otherwise."""
-    sandbox.misbehave(say="Yes.")
+    sandbox.set_faults(say="Yes.")
     panel = PanelPage.begun(lab, sandbox)
     for text in ("One?", "Two?", "Three?", "Four?"):
         panel.ask(text)
@@ -208,7 +208,7 @@ def test_what_cannot_be_asked_now_is_said(lab: NotebookPage, sandbox: Sandbox) -
     """Asking again while a reply comes in does nothing, and says why until it has ended."""
     panel = PanelPage.begun(lab, sandbox)
     panel.ask("One?")
-    sandbox.misbehave(say=LONG, pause=0.02)
+    sandbox.set_faults(say=LONG, pause=0.02)
     panel.ask("Two?", wait=False)
     panel.coming("Sentence number 2")
     panel.turns.first.hover()
@@ -222,7 +222,7 @@ def test_what_cannot_be_asked_now_is_said(lab: NotebookPage, sandbox: Sandbox) -
 
 def test_code_can_be_read_in_a_narrow_panel(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The buttons of a code block do not stand on its first line."""
-    sandbox.misbehave(say=f"```python\n{'x' * 200}\n```\n")
+    sandbox.set_faults(say=f"```python\n{'x' * 200}\n```\n")
     panel = PanelPage.begun(lab, sandbox)
     panel.ask("Show code")
     end = """root => {
@@ -251,7 +251,7 @@ def test_what_can_be_typed_looks_so(lab: NotebookPage) -> None:
 def test_what_can_be_taken_out(lab: NotebookPage, sandbox: Sandbox) -> None:
     """Code, question and reply are copied and put into cells; the conversation is saved."""
     reply = "Some *text*:\n\n```python\nprint(6 * 7)\n```\n"
-    sandbox.misbehave(say=reply)
+    sandbox.set_faults(say=reply)
     panel = PanelPage.begun(lab, sandbox)
     panel.ask("Show code")
     turn = panel.turns.first
@@ -294,7 +294,7 @@ def test_conversations(lab: NotebookPage, sandbox: Sandbox) -> None:
 
 def test_a_question_typed_meanwhile_is_sent_afterwards(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The input stays usable while a reply streams."""
-    sandbox.misbehave(say=LONG[:4_000], pause=0.01)
+    sandbox.set_faults(say=LONG[:4_000], pause=0.01)
     panel = PanelPage.begun(lab, sandbox)
     panel.ask("First", wait=False)
     panel.coming("Sentence number 2")
@@ -325,7 +325,7 @@ def test_chatzy_introduces_itself(lab: NotebookPage, sandbox: Sandbox, screensho
 def test_chatzy_uses_a_tool(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
     """While an agent uses a tool the panel says so below what has come; afterwards it does not."""
     # The reply comes as one event after the tool's; in the middle of it the service falls silent.
-    sandbox.misbehave(say=LONG, chunk_size=len(LONG), stall_after=4_000, stall_seconds=4)
+    sandbox.set_faults(say=LONG, chunk_size=len(LONG), stall_after=4_000, stall_seconds=4)
     panel = PanelPage.begun(lab, sandbox, "chatzy")
     panel.ask("Please look up the opening hours", wait=False)
     notice = panel.turns.last.locator(".ap-wait .ap-notice")
@@ -339,7 +339,7 @@ def test_chatzy_uses_a_tool(lab: NotebookPage, sandbox: Sandbox, screenshots: Pa
 
 def test_what_grows_late_does_not_end_the_following(lab: NotebookPage, sandbox: Sandbox) -> None:
     """Math, which is set after the panel has scrolled, looks like a reader who scrolled up."""
-    sandbox.misbehave(say="A line.\n\n" * 40)
+    sandbox.set_faults(say="A line.\n\n" * 40)
     panel = PanelPage.begun(lab, sandbox)
     panel.ask("Tell me")
     left = panel.evaluate(
@@ -357,7 +357,7 @@ def test_what_grows_late_does_not_end_the_following(lab: NotebookPage, sandbox: 
 
 def test_the_reader_keeps_the_place(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The page follows a growing reply, but not once the reader has scrolled up."""
-    sandbox.misbehave(say=LONG.replace(". ", ".\n\n"), pause=0.005)
+    sandbox.set_faults(say=LONG.replace(". ", ".\n\n"), pause=0.005)
     panel = PanelPage.begun(lab, sandbox)
     panel.ask("Tell me", wait=False)
     panel.coming("Sentence number 40")

@@ -42,7 +42,7 @@ def test_reload_in_the_middle_of_a_reply(
     panel = PanelPage.begun(lab, sandbox, frontend=frontend)
     panel.ask("How do I continue a conversation?")
     lab.save()
-    sandbox.misbehave(say=LONG[:9_000], pause=0.008)
+    sandbox.set_faults(say=LONG[:9_000], pause=0.008)
     panel.ask("Tell me", wait=False)
     panel.coming("Sentence number 20 ")
     panel.input.fill("a thought of mine")
@@ -77,7 +77,7 @@ def test_a_restarted_kernel_is_said_and_the_question_kept(
 
 def test_two_views_and_two_panels_agree(lab: NotebookPage, sandbox: Sandbox) -> None:
     """Views of one panel, and another panel, show the same turns while they come in."""
-    sandbox.misbehave(say=LONG[:2_000], pause=0.005)
+    sandbox.set_faults(say=LONG[:2_000], pause=0.005)
     lab.open(
         connecting(sandbox),
         "from aeron_magic import ChatPanel\npanel = ChatPanel()\npanel",
@@ -100,7 +100,7 @@ def test_two_views_and_two_panels_agree(lab: NotebookPage, sandbox: Sandbox) -> 
 
 def test_a_thousand_turns_stay_smooth(lab: NotebookPage, sandbox: Sandbox) -> None:
     """A chunk in a conversation of a thousand turns costs the page no long task, and few bytes."""
-    sandbox.misbehave(say=LONG[:6_000], pause=0.004)
+    sandbox.set_faults(say=LONG[:6_000], pause=0.004)
     lab.open(connecting(sandbox), "%aeron ask Hello", THOUSAND, "%aeron panel")
     lab.run_all()
     panel = PanelPage.opened(lab)
@@ -130,7 +130,7 @@ def test_a_thousand_turns_stay_smooth(lab: NotebookPage, sandbox: Sandbox) -> No
 
 def test_a_reply_that_ends_is_not_moved(lab: NotebookPage, sandbox: Sandbox) -> None:
     """Its tools come and its dots go, but a long reply is not laid out anew."""
-    sandbox.misbehave(say=LONG[:2_000], pause=0.004)
+    sandbox.set_faults(say=LONG[:2_000], pause=0.004)
     panel = PanelPage.begun(lab, sandbox)
     panel.ask("Tell me", wait=False)
     panel.coming("Sentence number 3 ")

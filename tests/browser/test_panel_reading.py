@@ -52,7 +52,7 @@ def test_hostile_text_does_nothing(
         "$\\href{javascript:window.stolen=5}{x}$ <a data-commandlinker-command='x'>y</a>\n\n"
         "```html\n<script>window.stolen = 6</script>\n```\n"
     )
-    sandbox.misbehave(say=hostile, chunk_size=3)
+    sandbox.set_faults(say=hostile, chunk_size=3)
     panel = PanelPage.begun(lab, sandbox)
     panel.ask("<img src=x onerror='window.stolen = 7'>" + hostile)
     body = panel.turns.first
@@ -73,13 +73,13 @@ def test_hostile_text_does_nothing(
 
 def test_rich_text_in_both_themes(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
     """Tables, code and math are shown, and axe finds nothing serious, light and dark."""
-    sandbox.misbehave(say=RICH, chunk_size=4)
+    sandbox.set_faults(say=RICH, chunk_size=4)
     panel = PanelPage.begun(lab, sandbox)
     panel.ask("Show me all that you can")
     panel.root.locator("mjx-container").nth(1).wait_for()
     assert panel.root.locator("td").all_inner_texts() == ["one", "1", "two", "2"]
     panel.press("Time and token", panel.turns.first)
-    sandbox.misbehave(refuse=(Refusal("create-response", 400, message="No such luck."),))
+    sandbox.set_faults(refuse=(Refusal("create-response", 400, message="No such luck."),))
     panel.ask("And now?", wait=False)
     panel.coming("No such luck.")
     panel.ready()
@@ -145,7 +145,7 @@ def test_keyboard_only(lab: NotebookPage, sandbox: Sandbox) -> None:
     grip.focus()
     keys.press("ArrowUp")
     assert panel.evaluate("root => root.getBoundingClientRect().height") < before
-    sandbox.misbehave(say="word " * 2_000, pause=0.01)
+    sandbox.set_faults(say="word " * 2_000, pause=0.01)
     panel.input.focus()
     keys.type("Tell me")
     keys.press("Enter")

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from aeron_magic import AeronError, AsyncClient, AsyncStream, Client, Message, Reply, Stream
-from aeron_magic.client.aiohttp_transport import ManyWire
+from aeron_magic.client.aiohttp_transport import AiohttpTransport
+from aeron_magic.client.httpx_transport import AsyncHttpxTransport
 from aeron_magic.errors import (
     AuthenticationError,
     FailedReply,
@@ -29,7 +30,6 @@ from aeron_magic.errors import (
 )
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
 from aeron_magic.services.aeronpay import Service
-from aeron_magic.client.httpx_transport import AsyncWire
 
 WORDS = "one two three four five six seven eight nine ten"
 KINDS = ("sync", "async", "many")
@@ -38,8 +38,8 @@ KINDS = ("sync", "async", "many")
 class ManyClient(AsyncClient):
     """The async one, on the wire that batches use."""
 
-    def _connect(self, addresses: tuple[str, ...], timeout: float) -> AsyncWire:
-        return ManyWire(addresses, timeout)
+    def _connect(self, addresses: tuple[str, ...], timeout: float) -> AsyncHttpxTransport:
+        return AiohttpTransport(addresses, timeout)
 
 
 CLIENTS: dict[str, type[Client | AsyncClient]] = {
@@ -148,7 +148,7 @@ def left(sandbox: Sandbox, index: int = 0) -> bool:
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_question_is_answered(face: Face, sandbox: Sandbox, stream: bool) -> None:
     """Streamed or at once, with all that is known of it."""
-    sandbox.misbehave(say=WORDS)
+    sandbox.set_faults(say=WORDS)
     reply = face.ask("Well?", stream=stream)
     assert (reply.text, reply.status, reply.service) == (WORDS, "complete", "aeronpay")
     assert str(reply.context_token).startswith("apay_")
@@ -161,7 +161,7 @@ def test_a_question_is_answered(face: Face, sandbox: Sandbox, stream: bool) -> N
 
 def test_pieces_come_as_they_are_made(face: Face, sandbox: Sandbox) -> None:
     """In order, and together they are the reply; those that wait for a busy reader come as one."""
-    sandbox.misbehave(say=WORDS, pause=0.005)
+    sandbox.set_faults(say=WORDS, pause=0.005)
     pieces, reply = face.pieces("Well?")
     assert 1 < len(pieces) <= 10
     assert "".join(pieces) == reply.text == WORDS
@@ -172,7 +172,7 @@ def test_pieces_are_in_order_whatever_the_stream_does(
     face: Face, sandbox: Sandbox, order: str
 ) -> None:
     """Swapped, repeated or missing chunks: what is printed is the reply."""
-    sandbox.misbehave(say=WORDS, order=order)
+    sandbox.set_faults(say=WORDS, order=order)
     pieces, reply = face.pieces("Well?")
     assert "".join(pieces) == reply.text == WORDS
 
@@ -199,7 +199,7 @@ def test_a_conversation_goes_on_by_either_rule_for_tokens(kind: str, rule: Any) 
 def test_a_service_without_tokens_leaves_the_sent_one(face: Face, sandbox: Sandbox) -> None:
     """The conversation goes on with it."""
     token = face.ask("a").context_token
-    sandbox.misbehave(tokens=False)
+    sandbox.set_faults(tokens=False)
     assert face.ask("b", context_token=token).context_token == token
     assert face.ask("c").context_token is None
 
@@ -228,7 +228,7 @@ def test_images_are_sent(face: Face, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("line_end", ["lf", "crlf", "cr"])
 def test_every_framing_is_read(face: Face, sandbox: Sandbox, framing: str, line_end: str) -> None:
     """With loose types, unknown events, a byte-order mark and reads of one byte."""
-    sandbox.misbehave(
+    sandbox.set_faults(
         say="naïve पैसा 💸",
         framing=framing,
         line_end=line_end if framing.startswith("sse") else "lf",
@@ -248,7 +248,7 @@ def cut_at(face: Face, sandbox: Sandbox, cut: int) -> Reply | IncompleteReply:
     """What becomes of a reply that is cut after so many bytes."""
     sandbox.log.clear()
     how = ("reset", "close", "end")[cut % 3]
-    sandbox.misbehave(cut_after=cut, cut_times=1, cut_how=how)
+    sandbox.set_faults(cut_after=cut, cut_times=1, cut_how=how)
     try:
         return face.ask("Well?")
     except IncompleteReply as error:
@@ -260,7 +260,7 @@ def test_a_reply_cut_at_every_byte_is_recovered_or_in_doubt(face: Face, sandbox:
 
     The two clients take every other byte each: what they share was cut everywhere without a line.
     """
-    sandbox.misbehave(say="Cut", chunk_size=4)
+    sandbox.set_faults(say="Cut", chunk_size=4)
     face.ask("Well?")
     assert sandbox.log.wait(lambda log: log[-1].done)
     length = sandbox.log[-1].bytes_sent
@@ -287,7 +287,7 @@ def test_a_stall_is_a_loss_and_the_reply_is_fetched(
     make: Callable[..., Face], sandbox: Sandbox
 ) -> None:
     """The idle limit counts silence; the stalled connection is closed."""
-    sandbox.misbehave(say=WORDS, stall_after=900)
+    sandbox.set_faults(say=WORDS, stall_after=900)
     reply = make(timeout=0.2).ask("Well?")
     assert (reply.text, reply.status) == (WORDS, "recovered")
     assert 0.2 <= reply.seconds < 2
@@ -296,7 +296,7 @@ def test_a_stall_is_a_loss_and_the_reply_is_fetched(
 
 def test_a_slow_reply_is_no_stall(make: Callable[..., Face], sandbox: Sandbox) -> None:
     """It may take longer than the limit, as long as it is never silent for so long."""
-    sandbox.misbehave(say=WORDS, pause=0.06)
+    sandbox.set_faults(say=WORDS, pause=0.06)
     reply = make(timeout=0.3).ask("Well?")
     assert reply.status == "complete"
     assert reply.seconds > 0.5
@@ -304,7 +304,7 @@ def test_a_slow_reply_is_no_stall(make: Callable[..., Face], sandbox: Sandbox) -
 
 def test_a_comment_counts_as_life(make: Callable[..., Face], sandbox: Sandbox) -> None:
     """Nothing else came for longer than the limit."""
-    sandbox.misbehave(
+    sandbox.set_faults(
         say=WORDS, stall_after=900, stall_how="comments", comment_every=0.05, stall_seconds=0.7
     )
     reply = make(timeout=0.3).ask("Well?")
@@ -314,7 +314,7 @@ def test_a_comment_counts_as_life(make: Callable[..., Face], sandbox: Sandbox) -
 
 def test_a_questions_own_limit_counts_for_it(face: Face, sandbox: Sandbox) -> None:
     """`timeout` of the call, where the client's is longer."""
-    sandbox.misbehave(say=WORDS, stall_after=900)
+    sandbox.set_faults(say=WORDS, stall_after=900)
     _, reply = face.pieces("Well?", timeout=0.15)
     assert reply.status == "recovered"
     assert reply.seconds < 2
@@ -322,7 +322,7 @@ def test_a_questions_own_limit_counts_for_it(face: Face, sandbox: Sandbox) -> No
 
 def test_a_reply_that_is_cut_and_not_ready_is_waited_for(face: Face, sandbox: Sandbox) -> None:
     """And says that it was recovered."""
-    sandbox.misbehave(say=WORDS, cut_after=900, processing_fetches=1)
+    sandbox.set_faults(say=WORDS, cut_after=900, processing_fetches=1)
     assert face.ask("Well?").status == "recovered"
     assert len(sandbox.log.of("fetch-response")) == 2
 
@@ -331,7 +331,7 @@ def test_a_reply_that_cannot_be_recovered_keeps_what_came(
     make: Callable[..., Face], sandbox: Sandbox
 ) -> None:
     """In the exception and in the stream's reply, with the token by which to ask later."""
-    sandbox.misbehave(say=WORDS, cut_after=900, processing_fetches=1000)
+    sandbox.set_faults(say=WORDS, cut_after=900, processing_fetches=1000)
     with pytest.raises(IncompleteReply, match="processing") as caught:
         make(fetch_timeout=0.3).ask("Well?")
     assert caught.value.partial
@@ -346,7 +346,7 @@ def test_waiting_ends_in_time_though_the_service_is_silent(
     """`fetch_timeout` is the time in all, the requests' own silence included."""
     face = make(fetch_timeout=1.0, timeout=30.0)
     token = face.ask("Well?").context_token
-    sandbox.misbehave(latency=30.0)
+    sandbox.set_faults(latency=30.0)
     began = time.monotonic()
     with pytest.raises(AeronError):
         face.fetch(token)
@@ -366,7 +366,7 @@ def test_a_reply_can_be_fetched(face: Face) -> None:
 def test_a_fetch_may_not_wait(face: Face, sandbox: Sandbox) -> None:
     """The reply is processing then."""
     token = face.ask("Well?").context_token
-    sandbox.misbehave(processing_fetches=5)
+    sandbox.set_faults(processing_fetches=5)
     assert face.fetch(token, wait=False).status == "processing"
 
 
@@ -399,7 +399,7 @@ def test_a_refused_question_has_its_exception_and_is_not_repeated(
     face: Face, sandbox: Sandbox, refusal: Refusal, kind: type[AeronError], stream: bool
 ) -> None:
     """With a remedy; and the next question works."""
-    sandbox.misbehave(refuse=[refusal])
+    sandbox.set_faults(refuse=[refusal])
     with pytest.raises(AeronError) as caught:
         face.ask("Well?", stream=stream)
     assert type(caught.value) is kind
@@ -417,7 +417,7 @@ def test_a_question_that_was_not_accepted_is_repeated(
     face: Face, sandbox: Sandbox, refusal: Refusal
 ) -> None:
     """With a reference id of its own."""
-    sandbox.misbehave(refuse=[refusal])
+    sandbox.set_faults(refuse=[refusal])
     assert face.ask("Well?").status == "complete"
     ids = [seen.body["client_referenceId"] for seen in sandbox.log]
     assert len(set(ids)) == len(ids) == 2
@@ -425,7 +425,7 @@ def test_a_question_that_was_not_accepted_is_repeated(
 
 def test_too_many_requests_for_long_are_told(face: Face, sandbox: Sandbox) -> None:
     """Not waited for."""
-    sandbox.misbehave(refuse=[Refusal(status=429, retry_after="3600", times=9)])
+    sandbox.set_faults(refuse=[Refusal(status=429, retry_after="3600", times=9)])
     with pytest.raises(RateLimited, match="3600"):
         face.ask("Well?")
     assert len(sandbox.log) == 1
@@ -444,7 +444,7 @@ def test_an_unknown_token_is_told(face: Face, sandbox: Sandbox) -> None:
 def test_an_expired_token_is_told(face: Face, sandbox: Sandbox) -> None:
     """The same way."""
     token = face.ask("Well?").context_token
-    sandbox.misbehave(expired=[token])
+    sandbox.set_faults(expired=[token])
     with pytest.raises(TokenError):
         face.ask("And?", token)
 
@@ -452,7 +452,7 @@ def test_an_expired_token_is_told(face: Face, sandbox: Sandbox) -> None:
 @pytest.mark.parametrize("generation", ["fails", "fails-with-event"])
 def test_a_reply_that_fails_keeps_what_came(face: Face, sandbox: Sandbox, generation: str) -> None:
     """Whether the stream or fetch-response says so."""
-    sandbox.misbehave(say=WORDS, generation=generation)
+    sandbox.set_faults(say=WORDS, generation=generation)
     with pytest.raises(FailedReply) as caught:
         face.ask("Well?")
     assert caught.value.partial == "one two three four five"
@@ -529,13 +529,13 @@ def test_null_is_never_sent(face: Face, sandbox: Sandbox) -> None:
 
 def test_a_stream_that_is_left_closes_its_connection(face: Face, sandbox: Sandbox) -> None:
     """At once; what had come is kept, and the next question works."""
-    sandbox.misbehave(say=WORDS, stall_after=900)
+    sandbox.set_faults(say=WORDS, stall_after=900)
     pieces, reply = face.pieces("Well?", most=1)
     assert (len(pieces), reply.status) == (1, "interrupted")
     assert reply.text == pieces[0]
     assert WORDS.startswith(reply.text)
     assert left(sandbox)
-    sandbox.misbehave(stall_after=None)
+    sandbox.set_faults(stall_after=None)
     assert face.ask("Well?").status == "complete"
     assert create_count(sandbox) == 2
 
@@ -553,7 +553,7 @@ def test_a_stream_that_is_never_read_sends_nothing(face: Face, sandbox: Sandbox)
 
 def test_a_stream_that_is_dropped_closes_its_connection(sandbox: Sandbox) -> None:
     """Also where nobody closed it."""
-    sandbox.misbehave(say=WORDS, stall_after=900)
+    sandbox.set_faults(say=WORDS, stall_after=900)
     with Client(base_url=sandbox.aeronpay_url, client_id="a", client_secret="b") as client:
         next(iter(client.stream("Well?")))
         gc.collect()
@@ -562,7 +562,7 @@ def test_a_stream_that_is_dropped_closes_its_connection(sandbox: Sandbox) -> Non
 
 def test_an_async_stream_that_is_dropped_closes_its_connection(sandbox: Sandbox) -> None:
     """As soon as the loop gets round to it."""
-    sandbox.misbehave(say=WORDS, stall_after=900)
+    sandbox.set_faults(say=WORDS, stall_after=900)
 
     async def drop() -> bool:
         options = {"client_id": "a", "client_secret": "b"}
@@ -580,7 +580,7 @@ def test_an_async_client_is_used_by_one_loop_after_another(sandbox: Sandbox) -> 
     """As by each ``asyncio.run`` of a script: the second found the first one's connection."""
     client = AsyncClient(base_url=sandbox.aeronpay_url, client_id="a", client_secret="b")
     for question in ("One?", "Two?"):
-        assert asyncio.run(client.ask(question)).whole
+        assert asyncio.run(client.ask(question)).is_complete
     asyncio.run(client.close())
     gc.collect()
 
@@ -591,7 +591,7 @@ def stalled(sandbox: Sandbox) -> bool:
 
 def test_a_cancelled_stream_closes_its_connection(sandbox: Sandbox) -> None:
     """At once, though it was waiting in silence; what had come is kept."""
-    sandbox.misbehave(say=WORDS, stall_after=900)
+    sandbox.set_faults(say=WORDS, stall_after=900)
 
     async def cancel() -> tuple[AsyncStream, float]:
         options = {"client_id": "a", "client_secret": "b"}
@@ -599,7 +599,7 @@ def test_a_cancelled_stream_closes_its_connection(sandbox: Sandbox) -> None:
             stream = client.stream("Well?")
             task = asyncio.create_task(stream.finish())
             assert await asyncio.to_thread(stalled, sandbox)
-            while not stream.draft.pieces:
+            while not stream.accumulator.displayed:
                 await asyncio.sleep(0)
             began = time.monotonic()
             task.cancel()
@@ -616,7 +616,7 @@ def test_a_cancelled_stream_closes_its_connection(sandbox: Sandbox) -> None:
 
 def test_an_interrupt_is_told_with_what_came(sandbox: Sandbox) -> None:
     """Ctrl-C while the stream is silent: an exception that is a KeyboardInterrupt too."""
-    sandbox.misbehave(say=WORDS, stall_after=900)
+    sandbox.set_faults(say=WORDS, stall_after=900)
 
     def press() -> None:
         if stalled(sandbox):
@@ -640,7 +640,7 @@ def test_an_interrupt_is_told_with_what_came(sandbox: Sandbox) -> None:
 
 def test_the_reply_can_be_seen_at_any_time(face: Face, sandbox: Sandbox) -> None:
     """Processing, with the text so far, until it is whole."""
-    sandbox.misbehave(say=WORDS, stall_after=900, stall_seconds=0.2)
+    sandbox.set_faults(say=WORDS, stall_after=900, stall_seconds=0.2)
     stream = face.client.stream("Well?")
     assert (stream.reply.status, stream.reply.text) == ("processing", "")
     if isinstance(stream, Stream):
@@ -658,7 +658,7 @@ def test_the_reply_can_be_seen_at_any_time(face: Face, sandbox: Sandbox) -> None
 
 def test_a_failed_streams_reply_has_what_came(face: Face, sandbox: Sandbox) -> None:
     """With its status: the exception says why."""
-    sandbox.misbehave(say=WORDS, generation="fails-with-event")
+    sandbox.set_faults(say=WORDS, generation="fails-with-event")
     stream = face.client.stream("Well?")
     with pytest.raises(FailedReply):
         stream.finish() if isinstance(stream, Stream) else face.runner.run(stream.finish())

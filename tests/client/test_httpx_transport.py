@@ -17,45 +17,61 @@ from pathlib import Path
 import certifi
 import pytest
 
-from aeron_magic.client.aiohttp_transport import ManyWire
+from aeron_magic.client.aiohttp_transport import AiohttpTransport
+from aeron_magic.client.httpx_transport import (
+    AsyncHttpxTransport,
+    ConnectionPolicy,
+    HttpxTransport,
+    ssl_context,
+)
 from aeron_magic.errors import UsageError
-from aeron_magic.protocol.flow import READ, Answer, Close, Lost, Open, Outcome, Pause, Read, Request, Send
+from aeron_magic.protocol.flow import (
+    READ,
+    Close,
+    ConnectionLost,
+    OpenStream,
+    ReadChunk,
+    Request,
+    Response,
+    Send,
+    Sleep,
+    StepResult,
+)
 from aeron_magic.sandbox import Refusal, Sandbox
-from aeron_magic.client.httpx_transport import AsyncWire, Terms, Wire, trusting
 
 SERVER = Path(__file__).parents[1] / "fixtures" / "tls" / "server.pem"
 """A key and its certificate, self-signed, of ``service.invalid``."""
 
-Step = Send | Open | Read | Close | Pause
-Do = Callable[[Step], Outcome]
+Step = Send | OpenStream | ReadChunk | Close | Sleep
+Do = Callable[[Step], StepResult]
 
 
 @pytest.fixture(params=["sync", "async", "many"])
 def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Do]]:
     """Makes exchanges: a function that does a step, whichever of the two loops it belongs to."""
     with asyncio.Runner() as runner:
-        wires: list[Wire | AsyncWire] = []
+        wires: list[HttpxTransport | AsyncHttpxTransport] = []
         used: list[Callable[[], object]] = []
 
         def new(address: str = "http://127.0.0.1", timeout: float = 5.0) -> Do:
             if request.param == "sync":
-                wire = Wire((address,), timeout)
+                wire = HttpxTransport((address,), timeout)
                 wires.append(wire)
-                exchange = wire.exchange()
+                exchange = wire.flow_io()
                 used.append(exchange.close)
-                return exchange.do
-            kind = AsyncWire if request.param == "async" else ManyWire
+                return exchange.perform
+            kind = AsyncHttpxTransport if request.param == "async" else AiohttpTransport
             awire = kind((address,), timeout)
             wires.append(awire)
-            aexchange = awire.exchange()
+            aexchange = awire.flow_io()
             used.append(lambda: runner.run(aexchange.close()))
-            return lambda step: runner.run(aexchange.do(step))
+            return lambda step: runner.run(aexchange.perform(step))
 
         yield new
         for close in used:
             close()
         for one in wires:
-            runner.run(one.close()) if isinstance(one, AsyncWire) else one.close()
+            runner.run(one.close()) if isinstance(one, AsyncHttpxTransport) else one.close()
 
 
 class Scripted:
@@ -105,15 +121,15 @@ def test_a_host_where_nobody_listens_has_seen_nothing(make: Callable[..., Do]) -
     """So that even a paid question may be repeated."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    outcome = make()(Open(get(f"http://127.0.0.1:{port}/")))
-    assert isinstance(outcome, Lost)
+    outcome = make()(OpenStream(get(f"http://127.0.0.1:{port}/")))
+    assert isinstance(outcome, ConnectionLost)
     assert not outcome.sent
 
 
 def test_a_name_that_is_none_has_seen_nothing(make: Callable[..., Do]) -> None:
     """`.invalid` is reserved for this."""
     outcome = make("https://no.invalid")(Send(get("https://no.invalid/")))
-    assert isinstance(outcome, Lost)
+    assert isinstance(outcome, ConnectionLost)
     assert not outcome.sent
 
 
@@ -121,9 +137,9 @@ def test_a_connection_that_breaks_without_an_answer_may_have_been_heard(
     make: Callable[..., Do], sandbox: Sandbox
 ) -> None:
     """The request was sent; what became of it is not known."""
-    sandbox.misbehave(refuse=[Refusal(page="drop", times=1)])
+    sandbox.set_faults(refuse=[Refusal(page="drop", times=1)])
     outcome = make()(Send(Request("POST", f"{sandbox.aeronpay_url}/fetch-response", json={})))
-    assert isinstance(outcome, Lost)
+    assert isinstance(outcome, ConnectionLost)
     assert outcome.sent
 
 
@@ -142,7 +158,7 @@ def test_a_reset_has_a_reason_in_words(make: Callable[..., Do]) -> None:
         address = f"http://127.0.0.1:{server.getsockname()[1]}/"
         outcome = make()(Send(Request("POST", address, json={})))
         thread.join()
-    assert isinstance(outcome, Lost)
+    assert isinstance(outcome, ConnectionLost)
     assert outcome.sent
     assert re.search("connection (broke|reset)|disconnected", outcome.reason, re.IGNORECASE)
     assert "ReadError" not in outcome.reason
@@ -152,14 +168,14 @@ def test_silence_is_a_loss_and_says_how_long_it_was(
     make: Callable[..., Do], sandbox: Sandbox
 ) -> None:
     """By the exchange's limit, or a request's own shorter one."""
-    sandbox.misbehave(latency=30.0)
+    sandbox.set_faults(latency=30.0)
     request = get(f"{sandbox.url}/x")
     outcome = make(timeout=0.1)(Send(request))
-    assert isinstance(outcome, Lost)
+    assert isinstance(outcome, ConnectionLost)
     assert "silent for 0.1 s" in outcome.reason
-    assert 0.1 <= outcome.seconds < 1
-    hurried = make(timeout=20)(Send(request, patience=0.2))
-    assert isinstance(hurried, Lost)
+    assert 0.1 <= outcome.elapsed < 1
+    hurried = make(timeout=20)(Send(request, timeout=0.2))
+    assert isinstance(hurried, ConnectionLost)
     assert "silent for 0.2 s" in hurried.reason
 
 
@@ -187,21 +203,21 @@ def test_a_request_arrives_as_it_was_made(make: Callable[..., Do], sandbox: Sand
 
 def test_redirects_are_answers(make: Callable[..., Do], sandbox: Sandbox) -> None:
     """Nothing is sent to where they point."""
-    sandbox.misbehave(refuse=[Refusal(status=302, page="redirect")])
-    outcome = make()(Open(Request("POST", f"{sandbox.aeronpay_url}/list-input", json={})))
-    assert isinstance(outcome, Answer)
+    sandbox.set_faults(refuse=[Refusal(status=302, page="redirect")])
+    outcome = make()(OpenStream(Request("POST", f"{sandbox.aeronpay_url}/list-input", json={})))
+    assert isinstance(outcome, Response)
     assert outcome.status == 302
     assert len(sandbox.log) == 1
 
 
-@pytest.mark.parametrize("kind", [Send, Open])
+@pytest.mark.parametrize("kind", [Send, OpenStream])
 def test_a_refusal_whose_body_is_cut_is_still_a_refusal(
-    make: Callable[..., Do], kind: type[Send] | type[Open]
+    make: Callable[..., Do], kind: type[Send] | type[OpenStream]
 ) -> None:
     """Its status says enough."""
     with Scripted(head("403 Forbidden", "Content-Length: 100") + b"half") as server:
         outcome = make()(kind(get(server.url)))
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, Response)
     assert (outcome.status, outcome.body) == (403, b"")
 
 
@@ -209,11 +225,11 @@ def test_a_good_answer_whose_body_is_cut_is_lost(make: Callable[..., Do]) -> Non
     """Half an object is none."""
     with Scripted(head("200 OK", "Content-Length: 100") + b"half") as server:
         outcome = make()(Send(get(server.url)))
-    assert isinstance(outcome, Lost)
+    assert isinstance(outcome, ConnectionLost)
     assert outcome.sent
 
 
-def read_all(do: Do) -> tuple[bytes, Outcome]:
+def read_all(do: Do) -> tuple[bytes, StepResult]:
     found = b""
     while isinstance(data := do(READ), bytes) and data:
         found += data
@@ -224,8 +240,8 @@ def test_a_stream_is_read_to_its_end(make: Callable[..., Do]) -> None:
     """And stays at its end."""
     with Scripted(head("200 OK", "Content-Length: 5") + b"hello") as server:
         do = make()
-        opened = do(Open(get(server.url)))
-        assert isinstance(opened, Answer)
+        opened = do(OpenStream(get(server.url)))
+        assert isinstance(opened, Response)
         assert (opened.status, opened.body) == (200, b"")
         assert read_all(do) == (b"hello", b"")
         assert do(READ) == b""
@@ -235,10 +251,10 @@ def test_a_cut_stream_gives_what_came_and_then_the_loss(make: Callable[..., Do])
     """In this order."""
     with Scripted(head("200 OK", "Content-Length: 50") + b"hello") as server:
         do = make()
-        do(Open(get(server.url)))
+        do(OpenStream(get(server.url)))
         data, end = read_all(do)
     assert data == b"hello"
-    assert isinstance(end, Lost)
+    assert isinstance(end, ConnectionLost)
 
 
 def test_a_compressed_body_is_unpacked(make: Callable[..., Do]) -> None:
@@ -247,7 +263,7 @@ def test_a_compressed_body_is_unpacked(make: Callable[..., Do]) -> None:
     lines = ("Content-Encoding: gzip", f"Content-Length: {len(packed)}")
     with Scripted(head("200 OK", *lines) + packed) as server:
         outcome = make()(Send(get(server.url)))
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, Response)
     assert outcome.body == b'{"a": 1}'
 
 
@@ -256,7 +272,7 @@ def test_a_body_that_is_not_what_it_says_is_lost(make: Callable[..., Do]) -> Non
     lines = ("Content-Encoding: gzip", "Content-Length: 5")
     with Scripted(head("200 OK", *lines) + b"hello") as server:
         outcome = make()(Send(get(server.url)))
-    assert isinstance(outcome, Lost)
+    assert isinstance(outcome, ConnectionLost)
 
 
 def test_an_answer_without_a_date_gets_one(make: Callable[..., Do]) -> None:
@@ -265,8 +281,8 @@ def test_an_answer_without_a_date_gets_one(make: Callable[..., Do]) -> None:
     with Scripted(head("200 OK", "Content-Length: 0"), dated, keep=True) as server:
         do = make()
         first, second = do(Send(get(server.url))), do(Send(get(server.url)))
-    assert isinstance(first, Answer)
-    assert isinstance(second, Answer)
+    assert isinstance(first, Response)
+    assert isinstance(second, Response)
     assert parsedate_to_datetime(first.headers["date"]).tzinfo is not None
     assert second.headers["date"] == "Sun, 22 Nov 2026 10:00:00 GMT"
 
@@ -277,7 +293,7 @@ def test_the_connection_is_kept(make: Callable[..., Do]) -> None:
     with Scripted(*scripts, keep=True) as server:
         do = make()
         for _ in scripts:
-            assert isinstance(do(Send(get(server.url))), Answer)
+            assert isinstance(do(Send(get(server.url))), Response)
         assert server.connections == 1
 
 
@@ -285,12 +301,12 @@ def test_a_stream_that_is_finished_leaves_its_connection_free() -> None:
     """The end of its body is taken, if it is here."""
 
     async def twice(url: str) -> None:
-        wire = AsyncWire((url,), 5.0)
+        wire = AsyncHttpxTransport((url,), 5.0)
         for _ in range(2):
-            exchange = wire.exchange()
-            await exchange.do(Open(get(url)))
-            assert await exchange.do(READ) == b"done"
-            await exchange.do(Close(finished=True))
+            exchange = wire.flow_io()
+            await exchange.perform(OpenStream(get(url)))
+            assert await exchange.perform(READ) == b"done"
+            await exchange.perform(Close(finished=True))
         await wire.close()
 
     body = head("200 OK", "Transfer-Encoding: chunked") + b"4\r\ndone\r\n0\r\n\r\n"
@@ -303,12 +319,12 @@ def test_a_stream_that_does_not_end_is_given_up_at_once() -> None:
     """A finished reply does not wait for a body that goes on."""
 
     async def once(url: str) -> float:
-        wire = AsyncWire((url,), 20.0)
-        exchange = wire.exchange()
-        await exchange.do(Open(get(url)))
-        await exchange.do(READ)
+        wire = AsyncHttpxTransport((url,), 20.0)
+        exchange = wire.flow_io()
+        await exchange.perform(OpenStream(get(url)))
+        await exchange.perform(READ)
         began = asyncio.get_running_loop().time()
-        await exchange.do(Close(finished=True))
+        await exchange.perform(Close(finished=True))
         await wire.close()
         return asyncio.get_running_loop().time() - began
 
@@ -326,7 +342,7 @@ def test_a_proxy_is_not_asked_for_this_machine(
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
     outcome = make(sandbox.url)(Send(get(f"{sandbox.url}/x")))
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, Response)
     assert outcome.status == 404
 
 
@@ -340,7 +356,7 @@ def test_a_proxy_is_asked_for_others(
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
         outcome = make("http://service.invalid")(Send(get("http://service.invalid/")))
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, Response)
     assert outcome.status == 407
 
 
@@ -359,7 +375,10 @@ def test_an_address_that_the_library_refuses_is_a_usage_error(make: Callable[...
 
 def test_one_tls_context_serves_all() -> None:
     """Loading the authorities can take longer than all else that a client does at its beginning."""
-    assert Terms.of(["https://one.invalid"]).tls is Terms.of(["https://two.invalid"]).tls
+    assert (
+        ConnectionPolicy.for_addresses(["https://one.invalid"]).tls
+        is ConnectionPolicy.for_addresses(["https://two.invalid"]).tls
+    )
 
 
 @pytest.fixture
@@ -386,7 +405,7 @@ def shaken_hands(trust: ssl.SSLContext, host: str) -> None:
 
 def test_whom_the_system_trusts_is_trusted(authorities: Path) -> None:
     """And is read when it is needed, and not before."""
-    trust = trusting(authorities)
+    trust = ssl_context(authorities)
     assert not trust.get_ca_certs()
     shaken_hands(trust, "service.invalid")
 
@@ -394,10 +413,10 @@ def test_whom_the_system_trusts_is_trusted(authorities: Path) -> None:
 def test_nobody_else_is_trusted(authorities: Path) -> None:
     """Neither under another name, nor without an authority of the folder."""
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
-        shaken_hands(trusting(authorities), "another.invalid")
+        shaken_hands(ssl_context(authorities), "another.invalid")
     (authorities / "3426ba42.0").rename(authorities / "00000000.0")
     with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
-        shaken_hands(trusting(authorities), "service.invalid")
+        shaken_hands(ssl_context(authorities), "service.invalid")
 
 
 @pytest.mark.parametrize("folder", ["empty", "missing"])
@@ -405,7 +424,7 @@ def test_without_a_folder_of_the_system_the_librarys_authorities_are_trusted(
     authorities: Path, folder: str
 ) -> None:
     (authorities / "empty").mkdir()
-    assert len(trusting(authorities / folder).get_ca_certs()) > 100
+    assert len(ssl_context(authorities / folder).get_ca_certs()) > 100
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
@@ -418,7 +437,7 @@ def test_what_the_user_names_comes_first(
     named = certifi.where() if variable == "SSL_CERT_FILE" else str(elsewhere)
     monkeypatch.setenv(variable, named)
     with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
-        shaken_hands(trusting(authorities), "service.invalid")
+        shaken_hands(ssl_context(authorities), "service.invalid")
 
 
 def test_it_is_told_when_a_request_has_left() -> None:
@@ -432,11 +451,11 @@ def test_it_is_told_when_a_request_has_left() -> None:
             if told.wait(10):
                 connection.sendall(head("204 No Content"))
 
-    async def ask() -> Outcome:
-        wire = AsyncWire(("http://127.0.0.1",), 20.0)
-        exchange = wire.exchange()
+    async def ask() -> StepResult:
+        wire = AsyncHttpxTransport(("http://127.0.0.1",), 20.0)
+        exchange = wire.flow_io()
         exchange.on_sent = told.set
-        outcome = await exchange.do(Send(get(f"http://127.0.0.1:{port}/")))
+        outcome = await exchange.perform(Send(get(f"http://127.0.0.1:{port}/")))
         await wire.close()
         return outcome
 
@@ -446,10 +465,10 @@ def test_it_is_told_when_a_request_has_left() -> None:
         server.start()
         outcome = asyncio.run(ask())
         server.join()
-    assert isinstance(outcome, Answer)
+    assert isinstance(outcome, Response)
     assert outcome.status == 204
 
 
 def test_pauses_pass(make: Callable[..., Do]) -> None:
     """Nothing comes of them."""
-    assert make()(Pause(0.0)) is None
+    assert make()(Sleep(0.0)) is None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from aeron_magic.conversations.comparison import Difference, differences
-from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.conversations.tree import Turn
+from aeron_magic.replies.reply import Message, Reply
 
 
 def line(*questions: str, started_from: str | None = None) -> list[Turn]:
@@ -16,7 +16,7 @@ def line(*questions: str, started_from: str | None = None) -> list[Turn]:
         parent = turns[-1] if turns else None
         turn = Turn(number, question, parent=parent, reply=Reply(f"{question}!"))
         turns.append(turn)
-    turns[0].started_from = started_from
+    turns[0].parent_token = started_from
     return turns
 
 

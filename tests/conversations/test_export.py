@@ -9,28 +9,28 @@ from typing import Any
 import nbformat
 import pytest
 
-from aeron_magic.errors import UsageError
 from aeron_magic.conversations.export import as_json, as_markdown, as_notebook, write
+from aeron_magic.conversations.tree import ConversationTree, Position
+from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply, Status
-from aeron_magic.conversations.tree import Place, Tree
 
 
 @pytest.fixture
-def tree() -> Tree:
+def tree() -> ConversationTree:
     """A line of two, a branch, another beginning, and a question that failed."""
-    tree = Tree("shop", "aeronpay")
+    tree = ConversationTree("shop", "aeronpay")
     settle(tree, tree.at_head(), "Plan a shop.", name="the plan")
     settle(tree, tree.at_head(), "And {{then}}?")
-    settle(tree, tree.after("1"), "Cheaper!", images=("https://a.example/1.png",))
-    settle(tree, tree.at_beginning(), "Something else.")
+    settle(tree, tree.resolve("1"), "Cheaper!", images=("https://a.example/1.png",))
+    settle(tree, tree.at_root(), "Something else.")
     settle(tree, tree.at_head(), "Fails.", status="failed")
-    settle(tree, tree.again(tree.turns[0]), "Plan a small shop.")
+    settle(tree, tree.rerun(tree.turns[0]), "Plan a small shop.")
     return tree
 
 
 def settle(
-    tree: Tree,
-    place: Place,
+    tree: ConversationTree,
+    place: Position,
     question: str,
     images: tuple[str, ...] = (),
     name: str | None = None,
@@ -38,11 +38,13 @@ def settle(
     text: str = "**Yes.**",
 ) -> None:
     number = len(tree.turns) + 1
-    attempt = tree.begin(place, question, images, name=name, now=1_763_776_200.0 + number)
-    tree.settle(attempt, Reply(text, status, f"token {number}", place.token, "m", "aeronpay", 1.5))
+    attempt = tree.start(place, question, images, name=name, now=1_763_776_200.0 + number)
+    tree.complete(
+        attempt, Reply(text, status, f"token {number}", place.token, "m", "aeronpay", 1.5)
+    )
 
 
-def test_the_json_is_what_its_schema_says(tree: Tree) -> None:
+def test_the_json_is_what_its_schema_says(tree: ConversationTree) -> None:
     """Down to each key; it survives being written and read."""
     data = json.loads(json.dumps(as_json(tree)))
     assert {key: value for key, value in data.items() if key != "turns"} == {
@@ -75,14 +77,14 @@ def test_the_json_is_what_its_schema_says(tree: Tree) -> None:
     assert [turn["reply"]["status"] for turn in data["turns"]].count("failed") == 1
 
 
-def test_a_lost_question_has_no_reply(tree: Tree) -> None:
+def test_a_lost_question_has_no_reply(tree: ConversationTree) -> None:
     """In data it is null, in the document it is called lost."""
-    tree.lose(tree.begin(tree.at_head(), "Lost?"))
+    tree.mark_lost(tree.start(tree.at_head(), "Lost?"))
     assert as_json(tree)["turns"][-1]["reply"] is None
     assert as_markdown(tree).rstrip().endswith("> Lost?\n\n*(lost)*")
 
 
-def test_the_document_has_each_turn_and_where_it_stands(tree: Tree) -> None:
+def test_the_document_has_each_turn_and_where_it_stands(tree: ConversationTree) -> None:
     """A heading says what is not obvious."""
     headings = [line for line in as_markdown(tree).splitlines() if line.startswith("#")]
     assert headings == [
@@ -100,7 +102,7 @@ def test_the_document_has_each_turn_and_where_it_stands(tree: Tree) -> None:
 )
 def test_the_document_has_nothing_active(hostile: str) -> None:
     """Neither from a question nor from a reply."""
-    tree = Tree(hostile)
+    tree = ConversationTree(hostile)
     settle(tree, tree.at_head(), hostile, text=hostile)
     document = as_markdown(tree)
     assert hostile not in document.replace("\\<", "")
@@ -108,7 +110,7 @@ def test_the_document_has_nothing_active(hostile: str) -> None:
 
 def test_a_reply_that_ends_in_a_code_block_does_not_swallow_the_rest() -> None:
     """The block is closed."""
-    tree = Tree("x")
+    tree = ConversationTree("x")
     settle(tree, tree.at_head(), "one", text="```python\nx = 1")
     settle(tree, tree.at_head(), "two")
     assert as_markdown(tree).count("```") == 2
@@ -118,7 +120,7 @@ def sources(notebook: dict[str, Any]) -> list[str]:
     return ["".join(cell["source"]) for cell in notebook["cells"]]
 
 
-def test_the_notebook_asks_each_question_at_its_place(tree: Tree) -> None:
+def test_the_notebook_asks_each_question_at_its_place(tree: ConversationTree) -> None:
     """Failed ones are left out; double braces are sent as they were."""
     notebook = as_notebook(tree)
     nbformat.validate(nbformat.from_dict(notebook))
@@ -141,21 +143,21 @@ def test_the_notebook_asks_each_question_at_its_place(tree: Tree) -> None:
 )
 def test_a_conversation_with_the_sandbox_connects_to_the_sandbox(service: str, line: str) -> None:
     """So it executes anywhere."""
-    assert sources(as_notebook(Tree("x", service), sandbox=True))[2] == line
+    assert sources(as_notebook(ConversationTree("x", service), sandbox=True))[2] == line
 
 
 def test_a_turn_that_was_moved_behind_a_later_one_comes_after_it() -> None:
     """The order of the numbers is not always the order of asking."""
-    tree = Tree("x")
+    tree = ConversationTree("x")
     for question in ("one", "two", "three"):
-        settle(tree, tree.at_beginning(), question)
-    settle(tree, tree.replacing(tree.after("3"), tree.turns[0]), "one, after three")
+        settle(tree, tree.at_root(), question)
+    settle(tree, tree.replacing(tree.resolve("3"), tree.turns[0]), "one, after three")
     questions = [source.split("\n")[-1] for source in sources(as_notebook(tree))[3:]]
     assert questions == ["two", "three", "one, after three"]
 
 
 @pytest.mark.parametrize("name", ["talk.md", "talk.JSON", "talk.ipynb"])
-def test_the_ending_chooses_the_kind(tree: Tree, tmp_path: Path, name: str) -> None:
+def test_the_ending_chooses_the_kind(tree: ConversationTree, tmp_path: Path, name: str) -> None:
     """In either case of letters; what was there before is replaced whole."""
     path = tmp_path / name
     path.write_text("before" * 100_000)
@@ -166,7 +168,9 @@ def test_the_ending_chooses_the_kind(tree: Tree, tmp_path: Path, name: str) -> N
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-def test_a_notebook_that_is_no_export_is_not_written_over(tree: Tree, tmp_path: Path) -> None:
+def test_a_notebook_that_is_no_export_is_not_written_over(
+    tree: ConversationTree, tmp_path: Path
+) -> None:
     """An export is."""
     work, export = tmp_path / "work.ipynb", tmp_path / "talk.ipynb"
     before = '{"cells": [{"cell_type": "markdown", "source": "mine"}], "metadata": {}}'
@@ -178,7 +182,7 @@ def test_a_notebook_that_is_no_export_is_not_written_over(tree: Tree, tmp_path: 
     write(tree, export)
 
 
-def test_a_link_stays_one(tree: Tree, tmp_path: Path) -> None:
+def test_a_link_stays_one(tree: ConversationTree, tmp_path: Path) -> None:
     link = tmp_path / "link.md"
     link.symlink_to(tmp_path / "talk.md")
     write(tree, link)
@@ -186,7 +190,7 @@ def test_a_link_stays_one(tree: Tree, tmp_path: Path) -> None:
     assert (tmp_path / "talk.md").read_text(encoding="utf-8") == as_markdown(tree)
 
 
-def test_another_ending_is_an_error(tree: Tree, tmp_path: Path) -> None:
+def test_another_ending_is_an_error(tree: ConversationTree, tmp_path: Path) -> None:
     """It names the three."""
     with pytest.raises(UsageError, match="no ending that is known") as caught:
         write(tree, tmp_path / "talk.doc")

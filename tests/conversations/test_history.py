@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from aeron_magic.conversations.registry import Book
+from aeron_magic.conversations.history import HistoryScope, HistoryStore, StoredConversation
+from aeron_magic.conversations.history_db import resume_hint
+from aeron_magic.conversations.registry import ConversationRegistry
+from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Turn
 from aeron_magic.errors import HistoryError
-from aeron_magic.conversations.history import History, Owner, Stored
-from aeron_magic.conversations.history_db import announced
 from aeron_magic.replies.reply import Reply, Status
-from aeron_magic.conversations.tree import Attempt, Tree, Turn
 
-OWNER = Owner("/home/me/work.ipynb", "https://example.org/ai", False)
+OWNER = HistoryScope("/home/me/work.ipynb", "https://example.org/ai", False)
 ELSEWHERE = OWNER._replace(notebook="/home/me/other.ipynb")
 
 _numbers = itertools.count(1)
@@ -32,53 +32,53 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def history(path: Path) -> Iterator[History]:
-    history = History(path)
+def history(path: Path) -> Iterator[HistoryStore]:
+    history = HistoryStore(path)
     yield history
     history.close()
 
 
 @pytest.fixture
-def again(path: Path) -> Iterator[History]:
+def again(path: Path) -> Iterator[HistoryStore]:
     """Another kernel on the same file."""
-    history = History(path)
+    history = HistoryStore(path)
     yield history
     history.close()
 
 
-def begin(book: Book, question: str = "why?", **options: Any) -> Attempt:
+def begin(book: ConversationRegistry, question: str = "why?", **options: Any) -> PendingTurn:
     names = {key: options[key] for key in ("cell", "name") if key in options}
-    return book.begin(book.place(**options), question, **names)
+    return book.start(book.position_for(**options), question, **names)
 
 
 def ask(
-    history: History,
-    book: Book,
+    history: HistoryStore,
+    book: ConversationRegistry,
     question: str = "why?",
     *,
     status: Status = "complete",
-    owner: Owner = OWNER,
+    owner: HistoryScope = OWNER,
     **options: Any,
 ) -> Turn:
     """A question that goes its whole way into the history."""
     attempt = begin(book, question, **options)
     token = f"token-{next(_numbers)}"
-    history.asked(attempt, owner)
-    history.started(attempt, token)
-    reply = Reply("because", status, token, attempt.turn.started_from, "m1", "aeronpay", 1.5, 0.5)
-    turn = book.settle(attempt, reply)
-    history.ended(attempt, turn, owner)
+    history.save_pending(attempt, owner)
+    history.save_token(attempt, token)
+    reply = Reply("because", status, token, attempt.turn.parent_token, "m1", "aeronpay", 1.5, 0.5)
+    turn = book.complete(attempt, reply)
+    history.save_turn(attempt, turn, owner)
     return turn
 
 
-def only(history: History) -> Stored:
+def only(history: HistoryStore) -> StoredConversation:
     (stored,) = history.conversations()
     return stored
 
 
-def test_a_conversation_comes_back_as_it_was(history: History, again: History) -> None:
+def test_a_conversation_comes_back_as_it_was(history: HistoryStore, again: HistoryStore) -> None:
     """Every field of every turn."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     ask(history, book, "one", cell="a", name="start")
     ask(history, book, "two", cell="b")
     ask(history, book, "three", after="start", status="interrupted")
@@ -101,20 +101,20 @@ def _facts(turn: Turn) -> tuple[Any, ...]:
         turn.images,
         parent,
         turn.parent_revision,
-        turn.started_from,
+        turn.parent_token,
         turn.tokens,
         turn.reply,
         turn.cell,
         turn.name,
-        turn.asked,
+        turn.asked_at,
     )
 
 
 def test_only_the_last_turns_come_with_their_texts_where_that_is_enough(
-    history: History, again: History
+    history: HistoryStore, again: HistoryStore
 ) -> None:
     """The others with what stands where, so that stale turns are known."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     for cell in "abcda":
         ask(history, book, f"question {cell}", cell=cell)
     for last, texts in ((2, ["", "", "question c", "question d"]), (9, None), (4, None)):
@@ -124,9 +124,9 @@ def test_only_the_last_turns_come_with_their_texts_where_that_is_enough(
         assert {turn.number for turn in tree.stale()} == {2, 3, 4}
 
 
-def test_texts_that_are_not_shown_are_not_read(history: History, again: History) -> None:
+def test_texts_that_are_not_shown_are_not_read(history: HistoryStore, again: HistoryStore) -> None:
     """To list the end of a long conversation takes no memory for the texts before it."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     long = "a long question " * 10_000
     for number in range(20):
         ask(history, book, long if number < 15 else "short")
@@ -140,11 +140,11 @@ def test_texts_that_are_not_shown_are_not_read(history: History, again: History)
     assert peak < len(long)
 
 
-def test_images_are_kept(history: History, again: History) -> None:
+def test_images_are_kept(history: HistoryStore, again: HistoryStore) -> None:
     """As they were given."""
-    book = Book("aeronpay")
-    attempt = book.begin(book.place(), "what is it?", ("https://a.example/1.png",))
-    history.asked(attempt, OWNER)
+    book = ConversationRegistry("aeronpay")
+    attempt = book.start(book.position_for(), "what is it?", ("https://a.example/1.png",))
+    history.save_pending(attempt, OWNER)
     again_tree = again.load(only(again))
     ((unfinished, _),) = again.unfinished(again_tree)
     assert unfinished.turn.images == ("https://a.example/1.png",)
@@ -153,11 +153,11 @@ def test_images_are_kept(history: History, again: History) -> None:
 # At whatever moment the kernel ends ----------------------------------------------------------
 
 
-def test_a_question_is_there_before_it_is_sent(history: History, again: History) -> None:
+def test_a_question_is_there_before_it_is_sent(history: HistoryStore, again: HistoryStore) -> None:
     """Without a token: nothing can be fetched."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     ask(history, book, cell="a")
-    history.asked(begin(book, "and then?", cell="b", name="next"), OWNER)
+    history.save_pending(begin(book, "and then?", cell="b", name="next"), OWNER)
     stored = only(again)
     assert stored.turns == 2
     tree = again.load(stored)
@@ -168,66 +168,72 @@ def test_a_question_is_there_before_it_is_sent(history: History, again: History)
     assert turn.parent is tree.turns[0]
 
 
-def test_a_token_is_there_as_soon_as_it_is_known(history: History, again: History) -> None:
+def test_a_token_is_there_as_soon_as_it_is_known(
+    history: HistoryStore, again: HistoryStore
+) -> None:
     """By it the reply can be fetched, and takes its place."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     ask(history, book)
     attempt = begin(book, "and then?")
-    history.asked(attempt, OWNER)
-    history.started(attempt, "its token")
+    history.save_pending(attempt, OWNER)
+    history.save_token(attempt, "its token")
     stored = only(again)
     tree = again.load(stored)
     ((unfinished, token),) = again.unfinished(tree)
     assert token == "its token"
-    again.take_up(stored)
-    turn = tree.settle(unfinished, Reply("because", "recovered", token))
-    again.ended(unfinished, turn, OWNER)
+    again.claim(stored)
+    turn = tree.complete(unfinished, Reply("because", "recovered", token))
+    again.save_turn(unfinished, turn, OWNER)
     assert again.unfinished(tree) == []
     assert [turn.status for turn in again.load(stored)] == ["complete", "recovered"]
 
 
-def test_a_turn_that_was_asked_again_keeps_its_reply(history: History, again: History) -> None:
+def test_a_turn_that_was_asked_again_keeps_its_reply(
+    history: HistoryStore, again: HistoryStore
+) -> None:
     """The unfinished attempt stands beside it."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     ask(history, book, "one", cell="a")
-    history.asked(begin(book, "one again", cell="a"), OWNER)
+    history.save_pending(begin(book, "one again", cell="a"), OWNER)
     stored = only(again)
     assert stored.turns == 1
     tree = again.load(stored)
     ((attempt, _),) = again.unfinished(tree)
-    assert attempt.place.again is tree.turns[0]
+    assert attempt.position.replaces is tree.turns[0]
     assert tree.turns[0].question == "one"
 
 
 def test_a_question_that_is_lost_is_a_turn_without_a_reply(
-    history: History, again: History
+    history: HistoryStore, again: HistoryStore
 ) -> None:
     """Nothing is on its way any more."""
-    book = Book("aeronpay")
-    history.asked(begin(book, "why?"), OWNER)
+    book = ConversationRegistry("aeronpay")
+    history.save_pending(begin(book, "why?"), OWNER)
     stored = only(again)
     tree = again.load(stored)
     ((attempt, _),) = again.unfinished(tree)
-    again.lost(attempt, tree.lose(attempt))
+    again.mark_lost(attempt, tree.mark_lost(attempt))
     assert again.unfinished(tree) == []
     (turn,) = again.load(stored)
     assert (turn.question, turn.status, turn.token) == ("why?", "lost", None)
 
 
-def test_the_number_of_a_lost_question_is_not_given_again(history: History, again: History) -> None:
+def test_the_number_of_a_lost_question_is_not_given_again(
+    history: HistoryStore, again: HistoryStore
+) -> None:
     """Even before anybody has looked what became of it."""
-    book = Book("aeronpay")
-    history.asked(begin(book), OWNER)
+    book = ConversationRegistry("aeronpay")
+    history.save_pending(begin(book), OWNER)
     tree = again.load(only(again))
-    assert tree.begin(tree.at_head(), "why?").turn.number == 2
+    assert tree.start(tree.at_head(), "why?").turn.number == 2
 
 
-def test_a_question_of_which_nothing_was_sent_is_not_kept(history: History) -> None:
+def test_a_question_of_which_nothing_was_sent_is_not_kept(history: HistoryStore) -> None:
     """And neither is its conversation, if that has nothing else."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     attempt = begin(book)
-    history.asked(attempt, OWNER)
-    history.dropped(attempt)
+    history.save_pending(attempt, OWNER)
+    history.delete_pending(attempt)
     assert history.conversations() == []
     ask(history, book)
     assert only(history).turns == 1
@@ -236,19 +242,19 @@ def test_a_question_of_which_nothing_was_sent_is_not_kept(history: History) -> N
 # Cells and names -----------------------------------------------------------------------------
 
 
-def test_a_cell_and_a_name_are_one_turns(history: History, again: History) -> None:
+def test_a_cell_and_a_name_are_one_turns(history: HistoryStore, again: HistoryStore) -> None:
     """As in the tree."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     ask(history, book, cell="a", name="start")
     ask(history, book, cell="a", name="start", after="1")
     tree = again.load(only(again))
     assert [(turn.cell, turn.name) for turn in tree] == [(None, None), ("a", "start")]
 
 
-def test_a_cell_that_will_have_another_key_is_not_kept(path: Path, again: History) -> None:
+def test_a_cell_that_will_have_another_key_is_not_kept(path: Path, again: HistoryStore) -> None:
     """VS Code's hold only while the notebook is open."""
-    history = History(path, lambda cell: None)
-    ask(history, Book("aeronpay"), cell="vscode-notebook-cell:/a.ipynb#W1")
+    history = HistoryStore(path, lambda cell: None)
+    ask(history, ConversationRegistry("aeronpay"), cell="vscode-notebook-cell:/a.ipynb#W1")
     history.close()
     assert [turn.cell for turn in again.load(only(again))] == [None]
 
@@ -256,35 +262,35 @@ def test_a_cell_that_will_have_another_key_is_not_kept(path: Path, again: Histor
 # Whose conversation --------------------------------------------------------------------------
 
 
-def test_conversations_are_a_notebooks(history: History) -> None:
+def test_conversations_are_a_notebooks(history: HistoryStore) -> None:
     """The one used last comes first."""
     for name, owner in (("one", OWNER), ("two", OWNER), ("three", ELSEWHERE)):
-        book = Book("aeronpay")
+        book = ConversationRegistry("aeronpay")
         ask(history, book, conversation=name, owner=owner)
     assert [one.name for one in history.conversations(OWNER.notebook)] == ["two", "one"]
     assert [one.name for one in history.conversations()] == ["three", "two", "one"]
 
 
-def test_a_conversation_without_an_answer_comes_last(history: History, path: Path) -> None:
+def test_a_conversation_without_an_answer_comes_last(history: HistoryStore, path: Path) -> None:
     """However lately it failed; one that may yet get its answer does not count as such."""
 
     def names() -> list[str]:
         return [stored.name for stored in history.conversations(OWNER.notebook)]
 
-    ask(history, Book("aeronpay"), conversation="answered")
-    refused = begin(book := Book("aeronpay"), conversation="refused")
-    history.asked(refused, OWNER)
-    history.ended(refused, book.settle(refused, Reply("", "failed")), OWNER)
+    ask(history, ConversationRegistry("aeronpay"), conversation="answered")
+    refused = begin(book := ConversationRegistry("aeronpay"), conversation="refused")
+    history.save_pending(refused, OWNER)
+    history.save_turn(refused, book.complete(refused, Reply("", "failed")), OWNER)
     assert names() == ["answered", "refused"]
-    assert "(answered, 1 turn)" in announced(path, OWNER.notebook)
-    history.asked(begin(Book("aeronpay"), conversation="on its way"), OWNER)
+    assert "(answered, 1 turn)" in resume_hint(path, OWNER.notebook)
+    history.save_pending(begin(ConversationRegistry("aeronpay"), conversation="on its way"), OWNER)
     assert names() == ["on its way", "answered", "refused"]
-    assert "(on its way, 1 turn)" in announced(path, OWNER.notebook)
+    assert "(on its way, 1 turn)" in resume_hint(path, OWNER.notebook)
 
 
-def test_two_kernels_of_a_notebook_do_not_mix(history: History, again: History) -> None:
+def test_two_kernels_of_a_notebook_do_not_mix(history: HistoryStore, again: HistoryStore) -> None:
     """Each has a conversation of its own, though both are called main."""
-    books = Book("aeronpay"), Book("aeronpay")
+    books = ConversationRegistry("aeronpay"), ConversationRegistry("aeronpay")
     for _ in range(3):
         for kernel, book in zip((history, again), books, strict=True):
             ask(kernel, book)
@@ -292,15 +298,15 @@ def test_two_kernels_of_a_notebook_do_not_mix(history: History, again: History) 
 
 
 def test_a_kernel_whose_conversation_was_taken_up_goes_on_with_a_copy(
-    history: History, again: History
+    history: HistoryStore, again: HistoryStore
 ) -> None:
     """Neither writes over the other."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     ask(history, book, "one")
     stored = only(again)
     tree = again.load(stored)
-    again.take_up(stored)
-    other = Book("aeronpay")
+    again.claim(stored)
+    other = ConversationRegistry("aeronpay")
     other.add(tree)
     ask(again, other, "two, there")
     ask(history, book, "two, here")
@@ -309,28 +315,28 @@ def test_a_kernel_whose_conversation_was_taken_up_goes_on_with_a_copy(
 
 
 def test_what_was_forgotten_elsewhere_is_not_written_again(
-    history: History, again: History
+    history: HistoryStore, again: HistoryStore
 ) -> None:
     """Only what is asked from then on."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     ask(history, book, "a secret")
     again.forget(only(again).id)
     ask(history, book, "and then?")
     assert [turn.question for turn in again.load(only(again))] == ["and then?"]
 
 
-def test_forgetting_leaves_nothing_in_the_files(history: History, path: Path) -> None:
+def test_forgetting_leaves_nothing_in_the_files(history: HistoryStore, path: Path) -> None:
     """Neither in the file nor in its log."""
-    ask(history, Book("aeronpay"), "a very secret question")
+    ask(history, ConversationRegistry("aeronpay"), "a very secret question")
     assert any(b"very secret" in file.read_bytes() for file in path.parent.iterdir())
     history.forget(only(history).id)
     assert history.conversations() == []
     assert not any(b"very secret" in file.read_bytes() for file in path.parent.iterdir())
 
 
-def test_only_the_user_can_read_it(history: History, path: Path) -> None:
+def test_only_the_user_can_read_it(history: HistoryStore, path: Path) -> None:
     """The file, its log and its folder."""
-    ask(history, Book("aeronpay"))
+    ask(history, ConversationRegistry("aeronpay"))
     modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     assert {f"{path.name}", f"{path.name}-wal"} <= set(modes)
     assert set(modes.values()) == {0o600}
@@ -340,28 +346,30 @@ def test_only_the_user_can_read_it(history: History, path: Path) -> None:
 # Where it cannot -----------------------------------------------------------------------------
 
 
-def test_a_write_that_failed_is_made_up_for(history: History, path: Path, again: History) -> None:
+def test_a_write_that_failed_is_made_up_for(
+    history: HistoryStore, path: Path, again: HistoryStore
+) -> None:
     """A turn that could not be written goes in with the next one."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     ask(history, book, "one")
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
-    history.impatient()
+    history.shorten_busy_timeout()
     attempt = begin(book, "two")
     with pytest.raises(HistoryError, match="locked"):
-        history.asked(attempt, OWNER)
-    book.settle(attempt, Reply("because", "complete", "two's token"))
-    history.mark_behind(book.current)
+        history.save_pending(attempt, OWNER)
+    book.complete(attempt, Reply("because", "complete", "two's token"))
+    history.mark_dirty(book.current)
     blocker.execute("ROLLBACK")
     blocker.close()
     ask(history, book, "three")
-    tree: Tree = again.load(only(again))
+    tree: ConversationTree = again.load(only(again))
     assert [turn.question for turn in tree] == ["one", "two", "three"]
 
 
-def test_a_full_disk_is_an_error_with_a_remedy(history: History) -> None:
+def test_a_full_disk_is_an_error_with_a_remedy(history: HistoryStore) -> None:
     """And what was there before stays readable."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     ask(history, book, "one")
     with history._open() as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
@@ -377,14 +385,14 @@ def test_a_file_that_is_no_history_is_an_error_with_a_remedy(path: Path) -> None
     path.parent.mkdir()
     path.write_bytes(b"this is no database at all" * 100)
     with pytest.raises(HistoryError, match="not a database") as caught:
-        History(path).conversations()
+        HistoryStore(path).conversations()
     assert f"Move {path} away" in caught.value.hint
     assert path.read_bytes().startswith(b"this is no database")
 
 
-def test_a_damaged_file_is_an_error_with_a_remedy(history: History, path: Path) -> None:
+def test_a_damaged_file_is_an_error_with_a_remedy(history: HistoryStore, path: Path) -> None:
     """Pages in the middle overwritten."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     for _ in range(30):
         ask(history, book, "why?" * 500)
     history.close()
@@ -400,13 +408,13 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     """A home that is a file here; one that is read-only is the same to us."""
     (tmp_path / "home").write_text("")
     with pytest.raises(HistoryError, match="cannot be used") as caught:
-        History(tmp_path / "home" / "history.sqlite3").conversations()
+        HistoryStore(tmp_path / "home" / "history.sqlite3").conversations()
     assert "AERON_HISTORY=off" in caught.value.hint
 
 
-def test_a_file_that_was_deleted_is_begun_anew(history: History, path: Path) -> None:
+def test_a_file_that_was_deleted_is_begun_anew(history: HistoryStore, path: Path) -> None:
     """What was in it is forgotten; what is asked from then on is kept."""
-    book = Book("aeronpay")
+    book = ConversationRegistry("aeronpay")
     ask(history, book, "one")
     shutil.rmtree(path.parent)
     ask(history, book, "two")

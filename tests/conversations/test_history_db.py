@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from aeron_magic.conversations.history_db import MIGRATIONS, history_path, open_file, resume_hint
 from aeron_magic.errors import HistoryError
-from aeron_magic.conversations.history_db import SCRIPTS, announced, chosen, open_file
 
 
 def test_the_variable_comes_before_the_setting(tmp_path: Path) -> None:
     """And both before the user's data folder."""
-    assert chosen("~/mine", {"AERON_HISTORY": str(tmp_path)}) == tmp_path
-    assert chosen(str(tmp_path), {}) == tmp_path
-    found = chosen("", {})
+    assert history_path("~/mine", {"AERON_HISTORY": str(tmp_path)}) == tmp_path
+    assert history_path(str(tmp_path), {}) == tmp_path
+    found = history_path("", {})
     assert found is not None
     assert found.parts[-2:] == ("aeron-magic", "history.sqlite3")
 
@@ -24,14 +24,14 @@ def test_the_variable_comes_before_the_setting(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", ["off", "OFF", "0", "no", "false"])
 def test_it_can_be_switched_off(value: str) -> None:
     """By either."""
-    assert chosen(value, {}) is None
-    assert chosen("~/mine", {"AERON_HISTORY": value}) is None
+    assert history_path(value, {}) is None
+    assert history_path("~/mine", {"AERON_HISTORY": value}) is None
 
 
 def test_a_new_file_has_all_tables(tmp_path: Path) -> None:
     """Its version is the number of scripts."""
     connection = open_file(tmp_path / "new")
-    assert connection.execute("PRAGMA user_version").fetchone() == (len(SCRIPTS),)
+    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
     assert connection.execute("SELECT count(*) FROM turn").fetchone() == (0,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
@@ -66,7 +66,7 @@ def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
 def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
     """The error says to update."""
     path = tmp_path / "later"
-    open_file(path, [*SCRIPTS, "CREATE TABLE more (x);"]).close()
+    open_file(path, [*MIGRATIONS, "CREATE TABLE more (x);"]).close()
     with pytest.raises(HistoryError, match="later version") as caught:
         open_file(path)
     assert "Update aeron-magic" in caught.value.hint
@@ -82,10 +82,10 @@ def test_a_file_that_others_can_read_is_closed_to_them(tmp_path: Path) -> None:
 
 def test_a_notebook_without_a_past_says_nothing(tmp_path: Path) -> None:
     """And looking makes no file."""
-    assert announced(tmp_path / "none", "/a.ipynb") == ""
+    assert resume_hint(tmp_path / "none", "/a.ipynb") == ""
     assert not (tmp_path / "none").exists()
     open_file(tmp_path / "some").close()
-    assert announced(tmp_path / "some", "/a.ipynb") == ""
+    assert resume_hint(tmp_path / "some", "/a.ipynb") == ""
 
 
 def test_a_notebook_with_a_past_says_so_in_a_line(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_a_notebook_with_a_past_says_so_in_a_line(tmp_path: Path) -> None:
             (name, used),
         )
     connection.close()
-    said = announced(tmp_path / "some", "/a.ipynb")
+    said = resume_hint(tmp_path / "some", "/a.ipynb")
     assert "(newer, 0 turns): %aeron resume takes it up." in said
     assert "\n" not in said
 
@@ -107,4 +107,4 @@ def test_a_past_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     """Whoever asks decides what to say of it."""
     (tmp_path / "bad").write_bytes(b"this is no database at all" * 100)
     with pytest.raises(HistoryError):
-        announced(tmp_path / "bad", "/a.ipynb")
+        resume_hint(tmp_path / "bad", "/a.ipynb")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from fake_notebook import NotebookLike, shape
 
-from aeron_magic.conversations.history import History
+from aeron_magic.conversations.history import HistoryStore
 from aeron_magic.conversations.history_db import open_file
 from aeron_magic.sandbox import Sandbox
 
@@ -72,7 +72,7 @@ def test_a_history_that_is_locked_does_not_hold_questions_up(
     blocker.close()
     notebook.run("d")
     notebook.close()
-    history = History(path)
+    history = HistoryStore(path)
     (stored,) = history.conversations()
     assert [turn.question[-1] for turn in history.load(stored)] == list("abcd")
     history.close()
@@ -93,7 +93,7 @@ def test_many_kernels_at_once_keep_all_that_is_asked(sandbox: Sandbox, tmp_path:
 
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(kernel, range(4))) == [[]] * 4
-    history = History(path)
+    history = HistoryStore(path)
     assert [stored.turns for stored in history.conversations("/same.ipynb")] == [6] * 4
     history.close()
 

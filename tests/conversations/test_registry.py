@@ -6,10 +6,15 @@ import itertools
 
 import pytest
 
-from aeron_magic.conversations.registry import MAIN, Book, ByHand, remarks
+from aeron_magic.conversations.registry import (
+    MAIN,
+    AssignedToken,
+    ConversationRegistry,
+    divergence_notes,
+)
+from aeron_magic.conversations.tree import Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply, Status
-from aeron_magic.conversations.tree import Turn
 
 
 class Asking:
@@ -17,7 +22,7 @@ class Asking:
 
     def __init__(self, service: str = "aeronpay") -> None:
         clock = itertools.count(1.0)
-        self.book = Book(service, clock=lambda: next(clock))
+        self.book = ConversationRegistry(service, clock=lambda: next(clock))
         self._tokens = itertools.count(1)
 
     def ask(
@@ -28,15 +33,15 @@ class Asking:
         new: bool = False,
         conversation: str | None = None,
         after: str | None = None,
-        by_hand: ByHand | None = None,
+        by_hand: AssignedToken | None = None,
         status: Status = "complete",
     ) -> Turn:
-        place = self.book.place(
-            cell=cell, name=name, new=new, conversation=conversation, after=after, by_hand=by_hand
+        place = self.book.position_for(
+            cell=cell, name=name, new=new, conversation=conversation, after=after, assigned=by_hand
         )
-        attempt = self.book.begin(place, "why?", cell=cell, name=name, new=new)
+        attempt = self.book.start(place, "why?", cell=cell, name=name, new=new)
         reply = Reply("because", status, f"token-{next(self._tokens):020}")
-        return self.book.settle(attempt, reply)
+        return self.book.complete(attempt, reply)
 
     @property
     def shape(self) -> dict[str, list[str]]:
@@ -65,8 +70,8 @@ def test_looking_changes_nothing(asking: Asking) -> None:
     """A place in a conversation that is not there does not make it."""
     asking.ask("a")
     before = asking.book.current
-    asking.book.place(conversation="plots")
-    asking.book.place(new=True)
+    asking.book.position_for(conversation="plots")
+    asking.book.position_for(new=True)
     assert asking.shape == {MAIN: ["1"]}
     assert asking.book.current is before
 
@@ -138,7 +143,7 @@ def test_new_in_an_empty_conversation_does_not_add_another(asking: Asking) -> No
     asking.ask("a", new=True)
     asking.book.new()
     asking.book.new()
-    assert list(asking.book.trees) == [MAIN, "conversation-2"]
+    assert list(asking.book.conversations) == [MAIN, "conversation-2"]
 
 
 def test_old_cells_build_a_conversation_that_is_begun_anew(asking: Asking) -> None:
@@ -193,14 +198,14 @@ def test_a_token_assigned_by_hand_wins_over_the_cell(asking: Asking) -> None:
     first = asking.ask("a")
     asking.ask("b")
     asking.ask("c")
-    turn = asking.ask("c", by_hand=ByHand(first.token))
+    turn = asking.ask("c", by_hand=AssignedToken(first.token))
     assert (turn.number, turn.parent) == (3, first)
 
 
 def test_none_assigned_by_hand_begins_anew_in_the_conversation(asking: Asking) -> None:
     """A second beginning of the same conversation."""
     asking.ask("a")
-    assert asking.ask("b", by_hand=ByHand(None)).parent is None
+    assert asking.ask("b", by_hand=AssignedToken(None)).parent is None
     assert asking.shape == {MAIN: ["1", "2"]}
 
 
@@ -208,7 +213,7 @@ def test_a_token_of_another_conversation_switches_to_it(asking: Asking) -> None:
     """The question continues that one."""
     first = asking.ask("a")
     asking.ask("b", conversation="plots")
-    asking.ask("c", by_hand=ByHand(first.token))
+    asking.ask("c", by_hand=AssignedToken(first.token))
     assert asking.shape == {MAIN: ["1", "2<1"], "plots": ["1"]}
     assert asking.book.current.name == MAIN
 
@@ -249,8 +254,8 @@ def test_forgetting_the_current_conversation_begins_anew(asking: Asking) -> None
 
 def test_a_dropped_question_leaves_no_conversation_behind(asking: Asking) -> None:
     """Nothing was sent, so nothing was begun."""
-    attempt = asking.book.begin(asking.book.place(conversation="plots"), "why?")
-    asking.book.drop(attempt)
+    attempt = asking.book.start(asking.book.position_for(conversation="plots"), "why?")
+    asking.book.cancel(attempt)
     assert asking.shape == {MAIN: []}
 
 
@@ -258,54 +263,59 @@ def test_a_dropped_question_leaves_no_conversation_behind(asking: Asking) -> Non
 def test_a_name_is_one_line(asking: Asking, name: str) -> None:
     """For conversations as for turns."""
     with pytest.raises(UsageError, match="no name"):
-        asking.book.place(conversation=name)
+        asking.book.position_for(conversation=name)
     with pytest.raises(UsageError, match="no name"):
-        asking.book.place(name=name)
+        asking.book.position_for(name=name)
 
 
 def test_a_turn_is_not_named_by_a_number(asking: Asking) -> None:
     """Turns have numbers."""
     with pytest.raises(UsageError, match="not a number"):
-        asking.book.place(name="3")
+        asking.book.position_for(name="3")
 
 
 def test_another_parent_than_the_one_asked_for_is_told(asking: Asking) -> None:
     """Shown, not hidden."""
     first = asking.ask("a")
-    attempt = asking.book.begin(asking.book.place(cell="b"), "why?")
-    said = remarks(attempt, Reply("because", "complete", "mine", "another"))
+    attempt = asking.book.start(asking.book.position_for(cell="b"), "why?")
+    said = divergence_notes(attempt, Reply("because", "complete", "mine", "another"))
     assert said == [
         f"The service says that this reply follows another; the question continued from "
         f"{first.token}."
     ]
-    assert asking.book.settle(attempt, Reply("", "complete", "mine", "another")).elsewhere
+    assert asking.book.complete(attempt, Reply("", "complete", "mine", "another")).parent_mismatch
 
 
 @pytest.mark.parametrize("theirs", ["the one that was sent", None])
 def test_the_same_parent_or_none_is_not_worth_a_word(asking: Asking, theirs: str | None) -> None:
     """Services need not say it."""
     first = asking.ask("a")
-    attempt = asking.book.begin(asking.book.place(cell="b"), "why?")
-    assert remarks(attempt, Reply("", "complete", "mine", theirs and first.token)) == []
+    attempt = asking.book.start(asking.book.position_for(cell="b"), "why?")
+    assert divergence_notes(attempt, Reply("", "complete", "mine", theirs and first.token)) == []
 
 
 def test_one_token_for_all_is_told_where_it_matters() -> None:
     """A turn asked again behind others, when its reply has the token that was sent."""
     asking = Asking()
     for cell in "ab":
-        attempt = asking.book.begin(asking.book.place(cell=cell), "why?", cell=cell)
-        assert remarks(attempt, Reply("because", "complete", "one")) == []
-        asking.book.settle(attempt, Reply("because", "complete", "one"))
-    attempt = asking.book.begin(asking.book.place(cell="b"), "why?", cell="b")
-    assert "up to turn 2, and not after turn 1" in remarks(attempt, Reply("", "complete", "one"))[0]
-    assert remarks(attempt, Reply("", "complete", "two")) == []
+        attempt = asking.book.start(asking.book.position_for(cell=cell), "why?", cell=cell)
+        assert divergence_notes(attempt, Reply("because", "complete", "one")) == []
+        asking.book.complete(attempt, Reply("because", "complete", "one"))
+    attempt = asking.book.start(asking.book.position_for(cell="b"), "why?", cell="b")
+    assert (
+        "up to turn 2, and not after turn 1"
+        in divergence_notes(attempt, Reply("", "complete", "one"))[0]
+    )
+    assert divergence_notes(attempt, Reply("", "complete", "two")) == []
 
 
 def test_a_question_that_chatzy_may_have_twice_is_told() -> None:
     """An interrupted one, asked again."""
     asking = Asking("chatzy")
     for status in ("complete", "interrupted"):
-        attempt = asking.book.begin(asking.book.place(cell=status), "why?", cell=status)
-        asking.book.settle(attempt, Reply("", status, "conversation"))
-    attempt = asking.book.begin(asking.book.place(cell="interrupted"), "why?")
-    assert "may have this question twice" in remarks(attempt, Reply("", "complete", "c"))[0]
+        attempt = asking.book.start(asking.book.position_for(cell=status), "why?", cell=status)
+        asking.book.complete(attempt, Reply("", status, "conversation"))
+    attempt = asking.book.start(asking.book.position_for(cell="interrupted"), "why?")
+    assert (
+        "may have this question twice" in divergence_notes(attempt, Reply("", "complete", "c"))[0]
+    )

@@ -6,16 +6,16 @@ import itertools
 
 import pytest
 
+from aeron_magic.conversations.tree import ConversationTree, Position, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply, Status
-from aeron_magic.conversations.tree import Place, Tree, Turn
 
 _numbers = itertools.count(1)
 
 
 def settle(
-    tree: Tree,
-    place: Place,
+    tree: ConversationTree,
+    place: Position,
     question: str = "why?",
     *,
     cell: str | None = None,
@@ -25,37 +25,37 @@ def settle(
 ) -> Turn:
     """Ask at ``place`` and take the reply in; each whole reply has a token of its own."""
     number = next(_numbers)
-    attempt = tree.begin(place, question, cell=cell, name=name, now=float(number))
+    attempt = tree.start(place, question, cell=cell, name=name, now=float(number))
     token = token or f"token-{number}"
-    return tree.settle(attempt, Reply(f"answer {number}", status, token))
+    return tree.complete(attempt, Reply(f"answer {number}", status, token))
 
 
 @pytest.fixture
-def tree() -> Tree:
-    return Tree("main")
+def tree() -> ConversationTree:
+    return ConversationTree("main")
 
 
 @pytest.fixture
-def line(tree: Tree) -> list[Turn]:
+def line(tree: ConversationTree) -> list[Turn]:
     """Three turns, one after the other, asked by the cells a, b and c."""
     return [settle(tree, tree.at_head(), f"question of {cell}", cell=cell) for cell in "abc"]
 
 
-def test_the_first_question_sends_no_token(tree: Tree) -> None:
+def test_the_first_question_sends_no_token(tree: ConversationTree) -> None:
     """Nothing is before it."""
-    assert tree.at_head() == Place(tree)
+    assert tree.at_head() == Position(tree)
 
 
-def test_a_question_follows_the_newest_reply(tree: Tree, line: list[Turn]) -> None:
+def test_a_question_follows_the_newest_reply(tree: ConversationTree, line: list[Turn]) -> None:
     """Each turn's parent is the one before, and its token is what is sent."""
     assert [turn.parent for turn in line] == [None, *line[:-1]]
-    assert [turn.started_from for turn in line] == [None, line[0].token, line[1].token]
+    assert [turn.parent_token for turn in line] == [None, line[0].token, line[1].token]
     assert tree.head is line[-1]
 
 
-def test_a_turn_asked_again_stands_where_it_stood(tree: Tree, line: list[Turn]) -> None:
+def test_a_turn_asked_again_stands_where_it_stood(tree: ConversationTree, line: list[Turn]) -> None:
     """It follows the same turn, and no turn is added."""
-    place = tree.again(line[1])
+    place = tree.rerun(line[1])
     assert (place.parent, place.token) == (line[0], line[0].token)
     turn = settle(tree, place, "better", cell="b")
     assert turn is line[1]
@@ -63,30 +63,34 @@ def test_a_turn_asked_again_stands_where_it_stood(tree: Tree, line: list[Turn]) 
     assert tree.head is line[1]
 
 
-def test_a_turn_continues_from_the_newest_reply_of_its_parent(tree: Tree, line: list[Turn]) -> None:
+def test_a_turn_continues_from_the_newest_reply_of_its_parent(
+    tree: ConversationTree, line: list[Turn]
+) -> None:
     """Not from the one that it followed the first time."""
     before = line[0].token
-    settle(tree, tree.again(line[0]), cell="a")
-    assert tree.again(line[1]).token == line[0].token != before
+    settle(tree, tree.rerun(line[0]), cell="a")
+    assert tree.rerun(line[1]).token == line[0].token != before
 
 
-def test_all_turns_after_one_that_is_answered_anew_are_stale(tree: Tree, line: list[Turn]) -> None:
+def test_all_turns_after_one_that_is_answered_anew_are_stale(
+    tree: ConversationTree, line: list[Turn]
+) -> None:
     """Until each has been asked again."""
-    settle(tree, tree.again(line[0]))
+    settle(tree, tree.rerun(line[0]))
     assert tree.stale() == {line[1], line[2]}
-    settle(tree, tree.again(line[1]))
+    settle(tree, tree.rerun(line[1]))
     assert tree.stale() == {line[2]}
-    settle(tree, tree.again(line[2]))
+    settle(tree, tree.rerun(line[2]))
     assert tree.stale() == set()
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted", "incomplete"])
 def test_a_turn_that_fails_when_asked_again_keeps_its_reply(
-    tree: Tree, line: list[Turn], status: Status
+    tree: ConversationTree, line: list[Turn], status: Status
 ) -> None:
     """Its question, its reply and the turns after it are as before; so is the head."""
     before = line[0].reply
-    settle(tree, tree.again(line[0]), "worse", status=status)
+    settle(tree, tree.rerun(line[0]), "worse", status=status)
     assert (line[0].question, line[0].reply, line[0].revision) == ("question of a", before, 1)
     assert tree.stale() == set()
     assert tree.head is line[2]
@@ -94,54 +98,58 @@ def test_a_turn_that_fails_when_asked_again_keeps_its_reply(
 
 @pytest.mark.parametrize("status", ["failed", "interrupted", "incomplete"])
 def test_a_new_turn_that_fails_is_kept_and_moves_nothing(
-    tree: Tree, line: list[Turn], status: Status
+    tree: ConversationTree, line: list[Turn], status: Status
 ) -> None:
     """The next question follows the newest whole reply."""
     turn = settle(tree, tree.at_head(), cell="d", status=status)
     assert tree.turns[-1] is turn
     assert (turn.token, turn.status) == (None, status)
     assert tree.at_head().parent is line[2]
-    assert tree.again(turn) == Place(tree, line[2].token, line[2], 1, turn)
+    assert tree.rerun(turn) == Position(tree, line[2].token, line[2], 1, turn)
 
 
-def test_a_turn_without_a_whole_reply_cannot_be_continued(tree: Tree) -> None:
+def test_a_turn_without_a_whole_reply_cannot_be_continued(tree: ConversationTree) -> None:
     """The error says what to do."""
     settle(tree, tree.at_head(), name="start", status="failed")
     with pytest.raises(UsageError, match="Turn start has no whole reply") as caught:
-        tree.after("start")
+        tree.resolve("start")
     assert "Run its cell again" in caught.value.hint
 
 
-def test_a_branch_leaves_the_other_one_alone(tree: Tree, line: list[Turn]) -> None:
+def test_a_branch_leaves_the_other_one_alone(tree: ConversationTree, line: list[Turn]) -> None:
     """Both follow the same turn."""
-    turn = settle(tree, tree.after("1"), cell="d")
+    turn = settle(tree, tree.resolve("1"), cell="d")
     assert turn.parent is line[1].parent is line[0]
     assert tree.stale() == set()
 
 
-def test_after_takes_a_name_a_number_and_a_token(tree: Tree, line: list[Turn]) -> None:
+def test_after_takes_a_name_a_number_and_a_token(tree: ConversationTree, line: list[Turn]) -> None:
     """All three mean the same turn here."""
-    turn = settle(tree, tree.again(line[1]), cell="b", name="plan")
+    turn = settle(tree, tree.rerun(line[1]), cell="b", name="plan")
     assert turn.token is not None
-    assert tree.after("plan") == tree.after("2") == tree.after(turn.token)
+    assert tree.resolve("plan") == tree.resolve("2") == tree.resolve(turn.token)
 
 
-def test_after_a_name_that_is_not_there_is_an_error(tree: Tree, line: list[Turn]) -> None:
+def test_after_a_name_that_is_not_there_is_an_error(
+    tree: ConversationTree, line: list[Turn]
+) -> None:
     """It names the turns there are."""
     with pytest.raises(UsageError, match="no turn 'plan'") as caught:
-        tree.after("plan")
+        tree.resolve("plan")
     assert "1, 2, 3" in caught.value.hint
 
 
-def test_a_long_text_after_after_is_a_token_from_elsewhere(tree: Tree) -> None:
+def test_a_long_text_after_after_is_a_token_from_elsewhere(tree: ConversationTree) -> None:
     """It is sent as it is."""
-    assert tree.after("apay_0123456789abcdef") == Place(tree, "apay_0123456789abcdef")
+    assert tree.resolve("apay_0123456789abcdef") == Position(tree, "apay_0123456789abcdef")
 
 
-def test_an_older_token_of_a_turn_continues_its_older_reply(tree: Tree, line: list[Turn]) -> None:
+def test_an_older_token_of_a_turn_continues_its_older_reply(
+    tree: ConversationTree, line: list[Turn]
+) -> None:
     """The turn hangs on the same parent, and is stale from the start."""
     old = line[0].token
-    settle(tree, tree.again(line[0]))
+    settle(tree, tree.rerun(line[0]))
     place = tree.at_token(old)
     assert (place.parent, place.revision, place.token) == (line[0], 1, old)
     assert settle(tree, place) in tree.stale()
@@ -149,70 +157,72 @@ def test_an_older_token_of_a_turn_continues_its_older_reply(tree: Tree, line: li
 
 def test_one_token_for_the_conversation_is_no_obstacle() -> None:
     """Turns are told apart by their revisions: staleness and places are the same."""
-    tree = Tree("main")
+    tree = ConversationTree("main")
     line = [settle(tree, tree.at_head(), cell=cell, token="one") for cell in "abc"]
-    settle(tree, tree.again(line[0]), cell="a", token="two")
+    settle(tree, tree.rerun(line[0]), cell="a", token="two")
     assert tree.stale() == {line[1], line[2]}
-    assert tree.again(line[1]).token == "two"
-    settle(tree, tree.again(line[1]), cell="b", token="two")
+    assert tree.rerun(line[1]).token == "two"
+    settle(tree, tree.rerun(line[1]), cell="b", token="two")
     assert tree.stale() == {line[2]}
     assert tree.at_token("two").parent is line[1]
 
 
 def test_a_token_that_several_turns_have_means_the_newest_reply() -> None:
     """So that an assigned token continues after all that was asked."""
-    tree = Tree("main")
+    tree = ConversationTree("main")
     line = [settle(tree, tree.at_head(), token="one") for _ in range(3)]
     assert tree.at_token("one").parent is line[2]
     tree.head = None
     assert tree.at_token("one").parent is line[2]
 
 
-def test_a_cell_asks_one_question(tree: Tree, line: list[Turn]) -> None:
+def test_a_cell_asks_one_question(tree: ConversationTree, line: list[Turn]) -> None:
     """Where it has asked another one, the first is no longer its own."""
-    settle(tree, tree.after("3"), cell="a")
+    settle(tree, tree.resolve("3"), cell="a")
     assert [turn.cell for turn in tree] == [None, "b", "c", "a"]
 
 
-def test_a_name_names_one_turn(tree: Tree, line: list[Turn]) -> None:
+def test_a_name_names_one_turn(tree: ConversationTree, line: list[Turn]) -> None:
     """The newer one has it."""
-    settle(tree, tree.again(line[0]), cell="a", name="plan")
+    settle(tree, tree.rerun(line[0]), cell="a", name="plan")
     turn = settle(tree, tree.at_head(), name="plan")
     assert tree.by_name("plan") is turn
     assert line[0].name is None
 
 
-def test_a_question_replaces_the_turn_that_has_its_name(tree: Tree, line: list[Turn]) -> None:
+def test_a_question_replaces_the_turn_that_has_its_name(
+    tree: ConversationTree, line: list[Turn]
+) -> None:
     """Whether or not cells are told apart; but a cell that has a turn keeps to that."""
-    settle(tree, tree.again(line[0]), cell="a", name="plan")
-    assert tree.known(None, "plan") is line[0]
-    assert tree.known("d", "plan") is line[0]
-    assert tree.known("b", "plan") is line[1]
+    settle(tree, tree.rerun(line[0]), cell="a", name="plan")
+    assert tree.turn_for(None, "plan") is line[0]
+    assert tree.turn_for("d", "plan") is line[0]
+    assert tree.turn_for("b", "plan") is line[1]
 
 
-def test_a_turn_cannot_follow_itself(tree: Tree, line: list[Turn]) -> None:
+def test_a_turn_cannot_follow_itself(tree: ConversationTree, line: list[Turn]) -> None:
     """A cell that is moved behind its own turn asks a new question."""
-    place = tree.replacing(tree.after("3"), line[0])
-    assert place.again is None
-    assert tree.replacing(tree.after("1"), line[2]).again is line[2]
+    place = tree.replacing(tree.resolve("3"), line[0])
+    assert place.replaces is None
+    assert tree.replacing(tree.resolve("1"), line[2]).replaces is line[2]
 
 
-def test_numbers_are_given_once(tree: Tree) -> None:
+def test_numbers_are_given_once(tree: ConversationTree) -> None:
     """Two questions on their way at the same time have two numbers."""
-    one, two = (tree.begin(tree.at_head(), "why?") for _ in range(2))
-    tree.settle(two, Reply("second"))
-    tree.settle(one, Reply("first"))
+    one, two = (tree.start(tree.at_head(), "why?") for _ in range(2))
+    tree.complete(two, Reply("second"))
+    tree.complete(one, Reply("first"))
     assert [turn.number for turn in tree] == [2, 1]
     assert [turn.question for turn in tree] == ["why?", "why?"]
 
 
-def test_a_dropped_attempt_gives_its_number_back(tree: Tree) -> None:
+def test_a_dropped_attempt_gives_its_number_back(tree: ConversationTree) -> None:
     """Nothing was sent: the next question is turn 1."""
-    tree.drop(tree.begin(tree.at_head(), "why?"))
+    tree.cancel(tree.start(tree.at_head(), "why?"))
     assert settle(tree, tree.at_head()).number == 1
 
 
-def test_a_line_of_ten_thousand_turns_is_walked_without_recursion(tree: Tree) -> None:
+def test_a_line_of_ten_thousand_turns_is_walked_without_recursion(tree: ConversationTree) -> None:
     """Staleness too, and quickly."""
     for _ in range(10_000):
         parent = tree.turns[-1] if tree.turns else None
@@ -221,47 +231,51 @@ def test_a_line_of_ten_thousand_turns_is_walked_without_recursion(tree: Tree) ->
         turn.tokens = ["token"]
     tree.turns[0].tokens = ["token", "newer"]
     assert len(tree.stale()) == 9_999
-    assert len(tree.turns[-1].line()) == 10_000
+    assert len(tree.turns[-1].path()) == 10_000
 
 
 class TestOneLine:
     """Chatzy: one token, and no going back."""
 
     @pytest.fixture
-    def chat(self) -> Tree:
-        tree = Tree("main", "chatzy")
+    def chat(self) -> ConversationTree:
+        tree = ConversationTree("main", "chatzy")
         for cell in "abc":
             settle(tree, tree.at_head(), cell=cell, token="conversation")
         return tree
 
-    def test_the_end_of_the_line_can_be_continued(self, chat: Tree) -> None:
+    def test_the_end_of_the_line_can_be_continued(self, chat: ConversationTree) -> None:
         """As often as one likes."""
         assert settle(chat, chat.at_head(), token="conversation").number == 4
 
     @pytest.mark.parametrize("label", ["1", "2"])
-    def test_a_branch_is_refused_before_anything_is_sent(self, chat: Tree, label: str) -> None:
+    def test_a_branch_is_refused_before_anything_is_sent(
+        self, chat: ConversationTree, label: str
+    ) -> None:
         """The error says that the service cannot go back, and offers a new conversation."""
         with pytest.raises(UsageError, match=f"cannot go back to turn {label}") as caught:
-            chat.begin(chat.after(label), "why?")
+            chat.start(chat.resolve(label), "why?")
         assert "-n begins a new conversation" in caught.value.hint
         assert len(chat.turns) == 3
 
     @pytest.mark.parametrize("number", [2, 3])
-    def test_a_later_turn_is_not_asked_twice_in_one_line(self, chat: Tree, number: int) -> None:
+    def test_a_later_turn_is_not_asked_twice_in_one_line(
+        self, chat: ConversationTree, number: int
+    ) -> None:
         """The service would have the question twice."""
         turn = chat.by_number(number)
         assert turn is not None
         with pytest.raises(UsageError, match="has reached turn 3"):
-            chat.begin(chat.again(turn), "better")
+            chat.start(chat.rerun(turn), "better")
 
-    def test_all_of_it_can_be_asked_again_from_the_first_turn(self, chat: Tree) -> None:
+    def test_all_of_it_can_be_asked_again_from_the_first_turn(self, chat: ConversationTree) -> None:
         """The first begins a conversation at the service, and the others follow in it."""
         for turn in list(chat.turns):
-            settle(chat, chat.again(turn), token="another")
-        assert [turn.started_from for turn in chat] == [None, "another", "another"]
+            settle(chat, chat.rerun(turn), token="another")
+        assert [turn.parent_token for turn in chat] == [None, "another", "another"]
         assert chat.stale() == set()
 
-    def test_a_turn_that_failed_may_be_asked_again(self, chat: Tree) -> None:
+    def test_a_turn_that_failed_may_be_asked_again(self, chat: ConversationTree) -> None:
         """Whether the service has the question cannot be known; not to ask would be a dead end."""
         turn = settle(chat, chat.at_head(), cell="d", status="interrupted", token="conversation")
-        assert settle(chat, chat.again(turn), cell="d", token="conversation") is turn
+        assert settle(chat, chat.rerun(turn), cell="d", token="conversation") is turn

@@ -13,9 +13,9 @@ import pytest
 from fresh_process import printed
 
 from aeron_magic.client.client import Client
+from aeron_magic.jupyter.display.live import REPAINT_INTERVAL, LiveOutput
 from aeron_magic.protocol.events import Chunk
-from aeron_magic.jupyter.display.live import PACE, LiveOutput
-from aeron_magic.replies.reply import Draft
+from aeron_magic.replies.reply import ReplyAccumulator
 from aeron_magic.sandbox import Sandbox
 
 SECTION = (
@@ -69,13 +69,13 @@ def shown(kind: str, count: int, rate: float) -> tuple[Shown, list[float]]:
     part, size = KINDS[kind], count * CHUNK
     text = (BEGINNINGS.get(kind, "") + part * (size // len(part) + 1))[:size]
     found = Shown(len(text.encode()), count / rate)
-    live, draft = LiveOutput(found.publish, clear=lambda: None), Draft()
+    live, draft = LiveOutput(found.publish, clear=lambda: None), ReplyAccumulator()
     paces: list[float] = []
     due = 0.0
     for number in range(count):
         draft.add([Chunk(text[number * CHUNK :][:CHUNK], number + 2, "m")])
         if number / rate >= due:
-            paces.append(live.paint(draft))
+            paces.append(live.render(draft))
             due = number / rate + paces[-1]
     return found, paces
 
@@ -96,13 +96,13 @@ def test_a_short_reply_that_is_there_at_once_is_one_message(kind: str) -> None:
     """However many pieces it has: its parts are frozen if it goes on."""
     text = (BEGINNINGS.get(kind, "") + KINDS[kind] * 60)[:1_200]
     found = Shown(len(text), 1.0)
-    live, draft = LiveOutput(found.publish, clear=lambda: None), Draft()
+    live, draft = LiveOutput(found.publish, clear=lambda: None), ReplyAccumulator()
     draft.add([Chunk(text, 2, "m")])
-    live.paint(draft)
+    live.render(draft)
     assert found.messages == 1
     assert found.ratio <= (5 if kind == "one table" else 2.0)
     draft.add([Chunk(text[600:], 3, "m")])
-    live.paint(draft)
+    live.render(draft)
     assert (found.messages, found.outputs) == (3, 2)
 
 
@@ -139,7 +139,7 @@ def test_no_reply_makes_more_outputs_than_jupyterlab_shows(kind: str) -> None:
 def test_a_large_painting_gives_the_page_time() -> None:
     _, slow = shown("sections", 1_000, 500)
     _, fast = shown("sections", 20_000, 100_000)
-    assert set(slow) == {PACE}
+    assert set(slow) == {REPAINT_INTERVAL}
     assert max(fast) > 0.4
 
 

@@ -60,7 +60,7 @@ def test_the_reply_grows_in_the_cell_and_ends_as_one_output(
     kernel: Kernel, service: Sandbox
 ) -> None:
     """Each state is a beginning of the whole, longer than the one before; one output stays."""
-    service.misbehave(say=LONG, pause=0.004)
+    service.set_faults(say=LONG, pause=0.004)
     run = kernel.execute("%%aeron -o answer\nTell me a long story")
     assert run.status == "ok"
     (last,) = run.outputs
@@ -96,7 +96,7 @@ def test_what_the_saved_output_says_of_the_reply(kernel: Kernel, service: Sandbo
 
 def test_messages_follow_the_clock_and_not_the_chunks(kernel: Kernel, service: Sandbox) -> None:
     """Thousands of chunks make some twenty small messages a second, however long the reply is."""
-    service.misbehave(say=LONG, chunk_size=1, pause=0.0005)
+    service.set_faults(say=LONG, chunk_size=1, pause=0.0005)
     run = kernel.execute("%%aeron\nTell me slowly")
     assert run.status == "ok"
     *growing, whole = run.of("display_data", "update_display_data")
@@ -108,7 +108,7 @@ def test_messages_follow_the_clock_and_not_the_chunks(kernel: Kernel, service: S
 
 def test_without_a_cell_id_there_is_one_display(kernel: Kernel, service: Sandbox) -> None:
     """Runners such as nbclient keep every update, so nothing is updated for them."""
-    service.misbehave(say=LONG, pause=0.001)
+    service.set_faults(say=LONG, pause=0.001)
     run = kernel.execute("%%aeron\nTell me", None)
     assert [message.kind for message in run.messages] == ["display_data"]
     assert run.outputs[0]["data"]["text/markdown"] == LONG
@@ -116,7 +116,7 @@ def test_without_a_cell_id_there_is_one_display(kernel: Kernel, service: Sandbox
 
 def test_an_option_makes_it_live_or_not(kernel: Kernel, service: Sandbox) -> None:
     """--live and --no-live come before what the front end sends."""
-    service.misbehave(say=LONG, pause=0.001)
+    service.set_faults(say=LONG, pause=0.001)
     assert kernel.execute("%%aeron --live\nTell me", None).of("update_display_data")
     run = kernel.execute("%%aeron --no-live\nTell me")
     assert [message.kind for message in run.messages] == ["display_data"]
@@ -131,7 +131,7 @@ def test_quiet_shows_nothing(kernel: Kernel) -> None:
 
 def test_other_outputs_of_a_cell_stay(kernel: Kernel, service: Sandbox) -> None:
     """A question on one line among others does not clear what they have shown."""
-    service.misbehave(say=LONG, pause=0.001)
+    service.set_faults(say=LONG, pause=0.001)
     run = kernel.execute("print('before')\n%aeron ask Tell me\nprint('after')")
     before, reply, after = run.outputs
     assert (before["text"], after["text"]) == ("before\n", "after\n")
@@ -142,7 +142,7 @@ def test_an_interrupt_keeps_what_came_and_closes_the_connection(
     kernel: Kernel, service: Sandbox
 ) -> None:
     """The prompt is back within a second, and the next question works."""
-    service.misbehave(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
+    service.set_faults(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
     run = kernel.start("%%aeron -o partial\nDrip for a minute")
     kernel.wait(run, lambda now: any("drip19" in str(one) for one in now.outputs))
     stopped = time.monotonic()
@@ -170,7 +170,7 @@ def test_an_interrupt_keeps_what_came_and_closes_the_connection(
 
 def test_a_service_that_is_silent_can_be_interrupted(kernel: Kernel, service: Sandbox) -> None:
     """Also before the first byte; the cell says meanwhile what it waits for."""
-    service.misbehave(latency=60.0)
+    service.set_faults(latency=60.0)
     run = kernel.start("%%aeron -o nothing\nAre you there?")
     kernel.wait(run, lambda now: any("waiting for AeronPay" in str(one) for one in now.outputs))
     stopped = time.monotonic()
@@ -184,7 +184,7 @@ def test_a_service_that_is_silent_can_be_interrupted(kernel: Kernel, service: Sa
 @pytest.mark.parametrize("live", [True, False], ids=["live", "not live"])
 def test_a_refused_question_fails_the_cell(kernel: Kernel, service: Sandbox, live: bool) -> None:
     """A short block with the remedy, no traceback of ours, no secret; the token stays."""
-    service.misbehave(refuse=(Refusal("create-response", 403, message=f"not for {SECRET}"),))
+    service.set_faults(refuse=(Refusal("create-response", 403, message=f"not for {SECRET}"),))
     run = kernel.execute("%%aeron -o refused\nHello", "cell-1" if live else None)
     assert run.status == "error"
     (error,) = run.outputs
@@ -201,7 +201,7 @@ def test_a_refused_question_fails_the_cell(kernel: Kernel, service: Sandbox, liv
 
 def test_a_cut_stream_is_made_whole_and_asked_only_once(kernel: Kernel, service: Sandbox) -> None:
     """The stored reply takes the place of what had come."""
-    service.misbehave(say=LONG, cut_after=3000)
+    service.set_faults(say=LONG, cut_after=3000)
     run = kernel.execute("%%aeron -o mended\nTell me")
     (last,) = run.outputs
     assert last["data"]["text/markdown"].startswith(LONG)
@@ -309,7 +309,7 @@ def test_a_stopped_reply_can_be_fetched_where_its_token_is_known(
     kernel: Kernel, service: Sandbox
 ) -> None:
     """The service goes on with it; the error says how to see it."""
-    service.misbehave(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
+    service.set_faults(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
     run = kernel.start("%%aeron -o partial\nDrip")
     kernel.wait(run, lambda now: "drip3" in str(now.outputs))
     kernel.interrupt()
@@ -320,7 +320,7 @@ def test_a_stopped_reply_can_be_fetched_where_its_token_is_known(
 
 def test_an_empty_reply_is_said_to_be_one(kernel: Kernel, service: Sandbox) -> None:
     """A blank cell would look like a fault."""
-    service.misbehave(say="")
+    service.set_faults(say="")
     (output,) = kernel.execute("%%aeron\nSay nothing").outputs
     assert "The reply is empty." in output["data"]["text/plain"]
     assert "The reply is empty." in output["data"]["text/html"]

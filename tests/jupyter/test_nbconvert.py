@@ -58,7 +58,7 @@ def test_each_question_has_one_output_with_three_forms(
     environment: dict[str, str], sandbox: Sandbox
 ) -> None:
     """HTML, Markdown and plain text; the conversation goes on from cell to cell."""
-    sandbox.misbehave(say=REPLY, pause=0.005)
+    sandbox.set_faults(say=REPLY, pause=0.005)
     notebook = executed(environment, *CELLS)
     for cell in notebook.cells[1:3]:
         (output,) = cell.outputs
@@ -71,7 +71,7 @@ def test_each_question_has_one_output_with_three_forms(
 
 def test_a_failed_question_stops_the_run(environment: dict[str, str], sandbox: Sandbox) -> None:
     """The error is named; the secret is nowhere in it."""
-    sandbox.misbehave(refuse=(Refusal("create-response", 401),))
+    sandbox.set_faults(refuse=(Refusal("create-response", 401),))
     with pytest.raises(CellExecutionError, match="AuthenticationError") as caught:
         executed(environment, "%load_ext aeron_magic", "%%aeron\nHello", "print('never')")
     assert "hush" not in str(caught.value)
@@ -81,7 +81,7 @@ def test_the_command_line_runs_the_same_cells(
     environment: dict[str, str], sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """``jupyter nbconvert --execute`` writes the notebook with its replies."""
-    sandbox.misbehave(say=REPLY)
+    sandbox.set_faults(say=REPLY)
     nbformat.write(
         new_notebook(cells=[new_code_cell(source) for source in CELLS]), tmp_path / "in.ipynb"
     )
@@ -103,7 +103,7 @@ def test_the_command_line_runs_the_same_cells(
 
 def test_exports_show_the_reply(environment: dict[str, str], sandbox: Sandbox) -> None:
     """As HTML and as Markdown, formatted."""
-    sandbox.misbehave(say=REPLY)
+    sandbox.set_faults(say=REPLY)
     notebook = executed(environment, "%load_ext aeron_magic", "%%aeron\nHello")
     html, _ = HTMLExporter().from_notebook_node(notebook)
     assert "<strong>bold</strong>" in html
@@ -116,7 +116,7 @@ def test_exports_of_a_hostile_reply_hold_no_script_and_load_nothing(
     environment: dict[str, str], sandbox: Sandbox
 ) -> None:
     """What a reply says cannot become a part of the page."""
-    sandbox.misbehave(say=HOSTILE)
+    sandbox.set_faults(say=HOSTILE)
     notebook = executed(environment, "%load_ext aeron_magic", "%%aeron\nDo your worst")
     html, _ = HTMLExporter().from_notebook_node(notebook)
     _, _, body = html.partition("<body")

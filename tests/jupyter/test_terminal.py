@@ -35,7 +35,7 @@ def terminal(
 
 def test_text_is_written_as_it_comes_and_once(terminal: Terminal, sandbox: Sandbox) -> None:
     """Words appear while the rest is not there yet, and none appears twice."""
-    sandbox.misbehave(chunks=tuple(f"word{n} " for n in range(40)), pause=0.03)
+    sandbox.set_faults(chunks=tuple(f"word{n} " for n in range(40)), pause=0.03)
     terminal.start("%%aeron -o answer\nCount")
     terminal.expect("word3 ")
     began = time.monotonic()
@@ -59,10 +59,10 @@ def test_a_format_shows_its_part_alone(
 ) -> None:
     """As in a notebook; a reply without that part is shown whole, and fails."""
     blocks = "```python\nx = 1\n```\n\n| b |\n| --- |\n| 3 |\n"
-    sandbox.misbehave(say=f'Here it is.\n\n{blocks if form != "json" else ""}\n{{"a": 2}}\n')
+    sandbox.set_faults(say=f'Here it is.\n\n{blocks if form != "json" else ""}\n{{"a": 2}}\n')
     lines = [line.strip() for line in terminal.run(f"%%aeron -f {form}\nGo").splitlines()]
     assert [line for line in lines if line] == shown
-    sandbox.misbehave(say="Nothing of the kind.")
+    sandbox.set_faults(say="Nothing of the kind.")
     said = terminal.run(f"%%aeron -f {form}\nGo")
     assert "Nothing of the kind." in said
     assert "ReplyFormatError" in said
@@ -72,7 +72,7 @@ def test_one_line_asks_too_and_may_end_with_a_question_mark(
     terminal: Terminal, sandbox: Sandbox
 ) -> None:
     """%aeron ask is the same on one line."""
-    sandbox.misbehave(say="Fine.")
+    sandbox.set_faults(say="Fine.")
     assert terminal.run("%aeron ask How is it?").split() == ["Fine."]
     assert sandbox.log[-1].body["user"]["text"] == "How is it?"
 
@@ -87,7 +87,7 @@ def test_the_conversation_goes_on(terminal: Terminal, sandbox: Sandbox) -> None:
 
 def test_control_sequences_do_nothing(terminal: Terminal, sandbox: Sandbox) -> None:
     """Nothing that acts on a terminal reaches it, also when a chunk ends in the middle."""
-    sandbox.misbehave(say=HOSTILE, chunk_size=1)
+    sandbox.set_faults(say=HOSTILE, chunk_size=1)
     terminal.run("%%aeron\nDo your worst")
     ours = terminal.raw
     assert "\x1b]" not in ours
@@ -100,7 +100,7 @@ def test_control_sequences_do_nothing(terminal: Terminal, sandbox: Sandbox) -> N
 
 def test_ctrl_c_brings_the_prompt_back(terminal: Terminal, sandbox: Sandbox) -> None:
     """Within a second; what came is in the variable, and the connection is closed."""
-    sandbox.misbehave(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
+    sandbox.set_faults(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
     terminal.start("%%aeron -o partial\nDrip for a minute")
     terminal.expect("drip5 ")
     began = time.monotonic()
@@ -111,13 +111,13 @@ def test_ctrl_c_brings_the_prompt_back(terminal: Terminal, sandbox: Sandbox) -> 
     assert "Traceback" not in shown
     assert sandbox.log.wait(lambda seen: seen[-1].closed_by_client, 1.0)
     assert "interrupted drip0 drip1" in terminal.run("print(partial.status, partial.text)")
-    sandbox.misbehave(chunks=(), say="Still here.", pause=0.0)
+    sandbox.set_faults(chunks=(), say="Still here.", pause=0.0)
     assert "Still here." in terminal.run("%%aeron\nAre you there?")
 
 
 def test_a_failure_is_a_short_block(terminal: Terminal, sandbox: Sandbox) -> None:
     """What, why and what next; no traceback, no secret."""
-    sandbox.misbehave(refuse=(Refusal("create-response", 401),))
+    sandbox.set_faults(refuse=(Refusal("create-response", 401),))
     shown = terminal.run("%%aeron\nHello")
     assert "AuthenticationError" in shown
     assert "→" in shown
@@ -138,5 +138,5 @@ def test_ctrl_c_where_a_secret_is_typed_is_a_short_block(terminal: Terminal) -> 
 
 def test_nothing_is_said_of_text_that_never_came(terminal: Terminal, sandbox: Sandbox) -> None:
     """A refusal is the error alone."""
-    sandbox.misbehave(refuse=(Refusal("create-response", 401),))
+    sandbox.set_faults(refuse=(Refusal("create-response", 401),))
     assert "what had come" not in terminal.run("%%aeron\nHello")

@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeron_magic.errors import ValueRefused
-from aeron_magic.prompts.interpolation import as_text, insert, names_in
+from aeron_magic.prompts.interpolation import format_value, interpolate, placeholders_in
 
 SECRET = 'pa|ss"wo\\rd-ü'
 Point = namedtuple("Point", "x y")
@@ -156,27 +156,27 @@ REFUSED = {
 def test_what_cannot_enter_is_not_suggested() -> None:
     """IPython puts ``open`` into every namespace, and it is near to many names."""
     with pytest.raises(ValueRefused) as caught:
-        insert("{{opne}}", {"open": open, "opened": 3})
+        interpolate("{{opne}}", {"open": open, "opened": 3})
     assert "`opened`" in caught.value.hint
     assert "`open`" not in caught.value.hint
 
 
 @pytest.mark.parametrize("text", PLACES)
 def test_a_path_is_replaced_by_its_value(text: str) -> None:
-    assert insert(text, VALUES) == PLACES[text]
+    assert interpolate(text, VALUES) == PLACES[text]
 
 
 @pytest.mark.parametrize("text", UNTOUCHED)
 def test_braces_around_anything_else_stay(text: str) -> None:
-    assert insert(text, VALUES) == text
-    assert names_in(text) == []
+    assert interpolate(text, VALUES) == text
+    assert placeholders_in(text) == []
 
 
 @pytest.mark.parametrize("text", REFUSED)
 def test_what_cannot_enter_is_an_error_that_says_where_and_what_to_do(text: str) -> None:
     message, hint = REFUSED[text]
     with pytest.raises(ValueRefused) as caught:
-        insert(text, VALUES)
+        interpolate(text, VALUES)
     assert message in str(caught.value)
     assert hint in caught.value.hint
 
@@ -184,27 +184,27 @@ def test_what_cannot_enter_is_an_error_that_says_where_and_what_to_do(text: str)
 @settings(max_examples=50)
 @given(st.text())
 def test_a_text_enters_as_it_is_and_is_not_looked_at_again(value: str) -> None:
-    assert insert("<{{v}}>{{v}}", {"v": value}) == f"<{value}>{value}"
+    assert interpolate("<{{v}}>{{v}}", {"v": value}) == f"<{value}>{value}"
 
 
 @given(st.text(alphabet="{}\\ab.[]\"'0 \n_"))
 def test_text_without_a_known_or_well_formed_name_is_changed_by_the_escape_only(text: str) -> None:
-    if not names_in(text):
-        assert insert(text, {}) == text.replace("\\{{", "{{")
+    if not placeholders_in(text):
+        assert interpolate(text, {}) == text.replace("\\{{", "{{")
 
 
 def test_a_long_line_of_braces_and_names_is_read_in_linear_time() -> None:
     for text in ("{{" * 50_000, "{{" + "a" * 100_000, "{{a" + " " * 100_000, "{{a" + ".a" * 50_000):
-        assert insert(text, {"a": 1}) == text
+        assert interpolate(text, {"a": 1}) == text
 
 
 def test_any_mapping_can_be_the_namespace() -> None:
-    assert insert("{{a}}{{b}}", ChainMap({"a": 1}, {"b": 2})) == "12"
+    assert interpolate("{{a}}{{b}}", ChainMap({"a": 1}, {"b": 2})) == "12"
 
 
 def test_names_in_tells_path_name_and_place() -> None:
     text = 'one \\{{no}} {{ a.b }}\n{{c["d"]}} {{1}}'
-    first, second = names_in(text)
+    first, second = placeholders_in(text)
     assert (first.path, first.name, first.line, first.column) == ("a.b", "a", 1, 13)
     assert (second.path, second.name, second.line, second.column) == ('c["d"]', "c", 2, 1)
     assert text[first.start : first.end] == "{{ a.b }}"
@@ -247,20 +247,20 @@ STRUCTURED = [
 
 @pytest.mark.parametrize(("value", "text"), PLAIN)
 def test_a_plain_value_enters_by_str(value: object, text: str) -> None:
-    assert as_text(value) == text
+    assert format_value(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), STRUCTURED)
 def test_a_structure_enters_as_json(value: object, text: str) -> None:
-    assert as_text(value) == text
+    assert format_value(value) == text
 
 
 def test_a_long_structure_is_indented() -> None:
-    assert as_text({"key": "v" * 80}) == '{\n  "key": "' + "v" * 80 + '"\n}'
+    assert format_value({"key": "v" * 80}) == '{\n  "key": "' + "v" * 80 + '"\n}'
 
 
 def test_a_large_array_enters_whole() -> None:
-    assert as_text(np.arange(5_000)).count(",") == 4_999
+    assert format_value(np.arange(5_000)).count(",") == 4_999
 
 
 NO_TEXT = {
@@ -288,7 +288,7 @@ NO_TEXT = {
 def test_a_value_without_a_text_is_refused_with_a_remedy(case: str) -> None:
     value, message, hint = NO_TEXT[case]
     with pytest.raises(ValueRefused) as caught:
-        insert("{{v}}", {"v": value})
+        interpolate("{{v}}", {"v": value})
     assert message in str(caught.value)
     assert hint in caught.value.hint
     assert "secret inside" not in "".join(caught.value.lines())
@@ -298,64 +298,64 @@ def test_a_list_within_itself_is_refused() -> None:
     endless: list[object] = []
     endless.append(endless)
     with pytest.raises(ValueRefused, match="raised ValueError"):
-        insert("{{v}}", {"v": endless})
+        interpolate("{{v}}", {"v": endless})
 
 
 def test_a_figure_is_refused_with_the_way_images_take() -> None:
     figure = type("Figure", (), {"__module__": "matplotlib.figure", "__str__": lambda _: "Figure"})
     mine = type("Mine", (figure,), {})()
     with pytest.raises(ValueRefused) as caught:
-        insert("{{v}}", {"v": mine})
+        interpolate("{{v}}", {"v": mine})
     assert "--image" in caught.value.hint
 
 
 @pytest.mark.parametrize("library", [pd, pl])
 def test_a_table_of_either_library_enters_as_markdown(library: object) -> None:
     frame = library.DataFrame({"n": [1, 2], "text": ["a|b", "two\nlines"]})  # type: ignore[attr-defined]
-    assert as_text(frame) == "| n | text |\n| --- | --- |\n| 1 | a\\|b |\n| 2 | two<br>lines |"
+    assert format_value(frame) == "| n | text |\n| --- | --- |\n| 1 | a\\|b |\n| 2 | two<br>lines |"
 
 
 @pytest.mark.parametrize("library", [pd, pl])
 def test_a_series_of_either_library_is_a_table_of_one_column(library: object) -> None:
     series = library.Series(name="n", data=[1, 2]) if library is pd else pl.Series("n", [1, 2])
-    assert as_text(series) == "| n |\n| --- |\n| 1 |\n| 2 |"
+    assert format_value(series) == "| n |\n| --- |\n| 1 |\n| 2 |"
     unnamed = pd.Series([1]) if library is pd else pl.Series([1])
-    assert as_text(unnamed).startswith("| value |\n")
+    assert format_value(unnamed).startswith("| value |\n")
 
 
 @pytest.mark.parametrize("library", [pd, pl])
 def test_a_long_table_is_cut_and_says_so(library: object) -> None:
     frame = library.DataFrame({"n": range(1234)})  # type: ignore[attr-defined]
-    text = as_text(frame)
+    text = format_value(frame)
     assert text.endswith("| 19 |\n\n(first 20 of 1,234 rows)")
-    assert insert("{{t}}", {"t": frame}, rows=3).endswith("| 2 |\n\n(first 3 of 1,234 rows)")
-    assert "rows)" not in as_text(frame.head(20))
+    assert interpolate("{{t}}", {"t": frame}, rows=3).endswith("| 2 |\n\n(first 3 of 1,234 rows)")
+    assert "rows)" not in format_value(frame.head(20))
 
 
 def test_an_index_is_shown_where_it_says_something() -> None:
     frame = pd.DataFrame({"n": [1, 2]}, index=pd.Index(["a", "b"], name="key"))
-    assert as_text(frame) == "| key | n |\n| --- | --- |\n| a | 1 |\n| b | 2 |"
-    assert as_text(frame["n"]) == as_text(frame)
+    assert format_value(frame) == "| key | n |\n| --- | --- |\n| a | 1 |\n| b | 2 |"
+    assert format_value(frame["n"]) == format_value(frame)
     counted = pd.DataFrame({"n": [1, 2, 3]})
-    assert as_text(counted[counted.n > 1]) == "|  | n |\n| --- | --- |\n| 1 | 2 |\n| 2 | 3 |"
-    assert as_text(counted.tail(1)) == "|  | n |\n| --- | --- |\n| 2 | 3 |"
+    assert format_value(counted[counted.n > 1]) == "|  | n |\n| --- | --- |\n| 1 | 2 |\n| 2 | 3 |"
+    assert format_value(counted.tail(1)) == "|  | n |\n| --- | --- |\n| 2 | 3 |"
 
 
 def test_levels_of_an_index_and_of_columns_are_shown() -> None:
     index = pd.MultiIndex.from_tuples([("a", 1)], names=["k", None])
     frame = pd.DataFrame([[5]], index=index, columns=pd.MultiIndex.from_tuples([("x", "mean")]))
-    assert as_text(frame) == "| k |  | x / mean |\n| --- | --- | --- |\n| a | 1 | 5 |"
+    assert format_value(frame) == "| k |  | x / mean |\n| --- | --- | --- |\n| a | 1 | 5 |"
 
 
 def test_a_table_without_rows_or_columns_says_so() -> None:
-    assert as_text(pd.DataFrame({"n": []})) == "| n |\n| --- |\n\n(no rows)"
-    assert as_text(pd.DataFrame(index=[1, 2])).endswith("| 2 |")
-    assert as_text(pd.DataFrame()) == "(a table of 0 rows and no columns)"
+    assert format_value(pd.DataFrame({"n": []})) == "| n |\n| --- |\n\n(no rows)"
+    assert format_value(pd.DataFrame(index=[1, 2])).endswith("| 2 |")
+    assert format_value(pd.DataFrame()) == "(a table of 0 rows and no columns)"
 
 
 def test_missing_cells_and_columns_of_equal_name_are_kept() -> None:
     frame = pd.DataFrame([[1.5, None], [np.nan, "b"]], columns=["n", "n"])
-    rows = as_text(frame).splitlines()
+    rows = format_value(frame).splitlines()
     assert rows[0] == "| n | n |"
     assert rows[2:] == ["| 1.5 | nan |", "| nan | b |"]
 
@@ -372,14 +372,14 @@ def test_missing_cells_and_columns_of_equal_name_are_kept() -> None:
 )
 def test_a_table_stands_on_lines_of_its_own(text: str, expected: str) -> None:
     frame = pd.DataFrame({"n": [1]})
-    assert insert(text, {"t": frame}) == expected.replace("T", as_text(frame))
+    assert interpolate(text, {"t": frame}) == expected.replace("T", format_value(frame))
 
 
 def test_a_subclass_of_a_dataframe_is_a_table() -> None:
     class Mine(pd.DataFrame):
         pass
 
-    assert as_text(Mine({"n": [1]})) == "| n |\n| --- |\n| 1 |"
+    assert format_value(Mine({"n": [1]})) == "| n |\n| --- |\n| 1 |"
 
 
 @pytest.mark.parametrize(
@@ -401,7 +401,7 @@ def test_a_subclass_of_a_dataframe_is_a_table() -> None:
 )
 def test_a_value_that_contains_a_secret_is_refused_without_showing_it(value: object) -> None:
     with pytest.raises(ValueRefused) as caught:
-        insert("{{v}}", {"v": value}, secrets=iter(["", "other", SECRET]))
+        interpolate("{{v}}", {"v": value}, secrets=iter(["", "other", SECRET]))
     shown = "".join(caught.value.lines())
     assert "configured secret" in shown
     assert "wo" + "\\" not in shown
@@ -409,9 +409,9 @@ def test_a_value_that_contains_a_secret_is_refused_without_showing_it(value: obj
 
 
 def test_an_empty_secret_refuses_nothing() -> None:
-    assert insert("{{v}}", {"v": "x"}, secrets=["", "y"]) == "x"
+    assert interpolate("{{v}}", {"v": "x"}, secrets=["", "y"]) == "x"
 
 
 def test_no_table_library_comes_with_the_module() -> None:
-    found = modules_after("from aeron_magic.prompts.interpolation import as_text; as_text([1])")
+    found = modules_after("from aeron_magic.prompts.interpolation import format_value; format_value([1])")
     assert not found & {"pandas", "polars", "numpy"}

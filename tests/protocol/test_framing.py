@@ -14,7 +14,7 @@ from fresh_process import modules_after
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from aeron_magic.protocol.framing import REST_LIMIT, Frame, Framing
+from aeron_magic.protocol.framing import UNPARSED_LIMIT, Frame, FrameDecoder
 
 WIRE = Path(__file__).parents[1] / "fixtures" / "wire"
 SAMPLES = sorted(path for path in WIRE.glob("*/*") if not path.name.endswith(".frames.json"))
@@ -26,10 +26,10 @@ sample = pytest.mark.parametrize(
 
 
 def read(chunks: Iterable[bytes], label: str = "") -> tuple[list[Frame], str, str]:
-    framing = Framing(label)
+    framing = FrameDecoder(label)
     frames = [frame for chunk in chunks for frame in framing.feed(chunk)]
     frames += framing.close()
-    return frames, framing.kind, framing.rest
+    return frames, framing.kind, framing.unparsed
 
 
 def frames_of(body: bytes | str, label: str = "") -> list[Frame]:
@@ -112,7 +112,7 @@ def test_bytes_that_are_no_utf_8_are_replaced() -> None:
 
 def test_an_event_whose_lines_end_in_cr_is_there_at_once() -> None:
     """It does not wait for the byte that would show whether a line feed follows."""
-    framing = Framing()
+    framing = FrameDecoder()
     assert framing.feed(b"data: now\r\r") == [Frame("now")]
     assert framing.feed(b"\ndata: next\r\n\r") == [Frame("next")]
     assert framing.feed(b"\ndata: last\n\n") == [Frame("last")]
@@ -375,7 +375,7 @@ def test_the_label_breaks_a_tie(label: str) -> None:
 
 
 def test_the_kind_is_known_as_soon_as_the_bytes_tell() -> None:
-    framing = Framing()
+    framing = FrameDecoder()
     kinds = []
     for byte in b"data:":
         framing.feed(bytes([byte]))
@@ -396,30 +396,30 @@ def test_lines_that_are_no_field_are_kept_in_rest() -> None:
 @pytest.mark.parametrize("label", ["", "text/event-stream"])
 def test_rest_is_bounded(unit: str, label: str) -> None:
     """Whatever the garbage, and it is the beginning that is kept."""
-    body = (unit * (3 * REST_LIMIT)).encode()
-    framing = Framing(label)
+    body = (unit * (3 * UNPARSED_LIMIT)).encode()
+    framing = FrameDecoder(label)
     for place in range(0, len(body), 1_000):
         framing.feed(body[place : place + 1_000])
     framing.close()
-    assert len(framing.rest) <= REST_LIMIT
+    assert len(framing.unparsed) <= UNPARSED_LIMIT
 
 
 @pytest.mark.parametrize("start", [b"data: ", b'{"a": "', b"{", b"data: x\n", b"x: "])
 def test_a_body_without_an_end_is_given_up(start: bytes) -> None:
     """Past the limit nothing more is kept, and nothing comes of it."""
-    framing = Framing("text/event-stream", limit=1_000)
+    framing = FrameDecoder("text/event-stream", limit=1_000)
     for _ in range(200):
         assert framing.feed(start + b"x" * 10) == []
     assert framing.kind == "other"
     assert framing.feed(b'x"}\n\ndata: late\n\n') == []
-    assert len(framing.rest) <= REST_LIMIT
+    assert len(framing.unparsed) <= UNPARSED_LIMIT
 
 
 @pytest.mark.parametrize("start", ["<html>", "{", "data: ", '{"a": 1} oh'])
 def test_what_is_given_up_is_not_kept_in_memory(start: str) -> None:
     """A megabyte of it leaves some kilobytes."""
     chunk = b"x" * 1_000
-    framing = Framing(limit=10_000)
+    framing = FrameDecoder(limit=10_000)
     framing.feed(start.encode())
     tracemalloc.start()
     try:
@@ -433,7 +433,7 @@ def test_what_is_given_up_is_not_kept_in_memory(start: str) -> None:
 
 def test_frames_reset_the_limit() -> None:
     """It is silence that is limited, not the length of a reply."""
-    framing = Framing(limit=100)
+    framing = FrameDecoder(limit=100)
     for _ in range(1_000):
         assert framing.feed(b"data: x") == []
         assert framing.feed(b"\n\n") == [Frame("x")]
@@ -507,7 +507,7 @@ def test_a_long_frame_costs_in_proportion_to_its_length(start: str, unit: str, e
 def test_importing_framing_brings_in_no_http_library() -> None:
     """Nor does reading JSON, or events as plain as nearly all are."""
     found = modules_after(
-        "from aeron_magic.protocol.framing import Framing\n"
-        "assert Framing().feed(b'data: {}\\n\\n') and Framing().feed(b'{}')"
+        "from aeron_magic.protocol.framing import FrameDecoder\n"
+        "assert FrameDecoder().feed(b'data: {}\\n\\n') and FrameDecoder().feed(b'{}')"
     )
     assert not found & {"httpx", "httpx_sse", "anyio", "asyncio", "threading"}

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeron_magic.protocol.json_values import json_object, json_value
+from aeron_magic.protocol.json_values import decode_json, decode_json_object
 
 VALUES = st.recursive(
     st.none()
@@ -26,7 +26,7 @@ VALUES = st.recursive(
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_json_comes_in_every_encoding_of_unicode(encoding: str) -> None:
     """A byte-order mark does no harm."""
-    assert json_object('{"a": "é"}'.encode(encoding)) == {"a": "é"}
+    assert decode_json_object('{"a": "é"}'.encode(encoding)) == {"a": "é"}
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_json_comes_in_every_encoding_of_unicode(encoding: str) -> None:
 )
 def test_what_is_no_object_is_none(data: str | bytes) -> None:
     """Also what would break a parser."""
-    assert json_object(data) is None
+    assert decode_json_object(data) is None
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_what_is_no_object_is_none(data: str | bytes) -> None:
 )
 def test_what_only_one_of_the_decoders_takes_is_read(data: str | bytes, value: Any) -> None:
     """Half a character, numbers past every number, a byte-order mark."""
-    assert json_value(data) == value
+    assert decode_json(data) == value
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_what_only_one_of_the_decoders_takes_is_read(data: str | bytes, value: A
 def test_what_is_not_json_is_a_value_error(data: str) -> None:
     """The one exception that a caller has to expect."""
     with pytest.raises(ValueError):  # noqa: PT011 -- its words are the decoder's
-        json_value(data)
+        decode_json(data)
 
 
 @given(VALUES)
 def test_all_that_the_standard_library_writes_is_read(value: Any) -> None:
     """As text and as bytes, whether it escapes or not."""
-    assert json_value(json.dumps(value)) == value
-    assert json_value(json.dumps(value).encode()) == value
+    assert decode_json(json.dumps(value)) == value
+    assert decode_json(json.dumps(value).encode()) == value
     plain = json.dumps(value, ensure_ascii=False)
-    assert json_value(plain) == value
+    assert decode_json(plain) == value

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from aeron_magic.recording.cassette import Cassette
 from aeron_magic.errors import RecordingError
-from aeron_magic.recording.record import Record, key_of
+from aeron_magic.recording.cassette import Cassette
+from aeron_magic.recording.record import Record, turn_key
 
 
 def turn(question: str, answer: str = "yes", milliseconds: int = 5) -> Record:
     return Record(
-        key_of("aeronpay", question),
+        turn_key("aeronpay", question),
         "",
         "aeronpay",
         question,
@@ -31,28 +31,28 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_turn_is_found_again_by_its_key(path: Path) -> None:
-    Cassette(path).keep(turn("a"))
-    Cassette(path).keep(turn("b"))
+    Cassette(path).save(turn("a"))
+    Cassette(path).save(turn("b"))
     cassette = Cassette(path)
     assert cassette.find(turn("a").key) == turn("a")
-    assert cassette.find(key_of("aeronpay", "c")) is None
+    assert cassette.find(turn_key("aeronpay", "c")) is None
     assert len(cassette) == 2
     assert [made.question for made in cassette] == ["a", "b"]
 
 
 def test_the_file_stays_the_same_to_the_byte_where_nothing_changed(path: Path) -> None:
     cassette = Cassette(path)
-    cassette.keep(turn("a"))
+    cassette.save(turn("a"))
     before = path.read_bytes()
-    cassette.keep(turn("a", milliseconds=99))
+    cassette.save(turn("a", milliseconds=99))
     assert path.read_bytes() == before
 
 
 def test_another_answer_replaces_the_line_where_it_stands(path: Path) -> None:
     cassette = Cassette(path)
     for question in "abc":
-        cassette.keep(turn(question))
-    cassette.keep(turn("b", "no"))
+        cassette.save(turn(question))
+    cassette.save(turn("b", "no"))
     assert [(made.question, made.text) for made in Cassette(path)] == [
         ("a", "yes"),
         ("b", "no"),
@@ -62,7 +62,13 @@ def test_another_answer_replaces_the_line_where_it_stands(path: Path) -> None:
 
 
 def test_a_damaged_line_is_named_and_the_rest_is_used(path: Path) -> None:
-    lines = [turn("a").line(), '{"key":"cut off', turn("b").line(), "", "<<<<<<< HEAD"]
+    lines = [
+        turn("a").to_json_line(),
+        '{"key":"cut off',
+        turn("b").to_json_line(),
+        "",
+        "<<<<<<< HEAD",
+    ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     cassette = Cassette(path)
     assert len(cassette) == 2
@@ -70,7 +76,7 @@ def test_a_damaged_line_is_named_and_the_rest_is_used(path: Path) -> None:
 
 
 def test_a_line_that_only_looks_whole_is_named_when_it_is_asked_for(path: Path) -> None:
-    line = turn("a").line().replace('"events"', '"evnets"')
+    line = turn("a").to_json_line().replace('"events"', '"evnets"')
     path.write_text(line + "\n", encoding="utf-8")
     cassette = Cassette(path)
     assert cassette.find(turn("a").key) is None
@@ -78,28 +84,30 @@ def test_a_line_that_only_looks_whole_is_named_when_it_is_asked_for(path: Path) 
 
 
 def test_a_damaged_line_is_replaced_when_its_question_is_recorded_again(path: Path) -> None:
-    path.write_text(turn("a").line().replace('"events"', '"evnets"') + "\n", encoding="utf-8")
+    path.write_text(
+        turn("a").to_json_line().replace('"events"', '"evnets"') + "\n", encoding="utf-8"
+    )
     cassette = Cassette(path)
-    cassette.keep(turn("a"))
+    cassette.save(turn("a"))
     assert Cassette(path).find(turn("a").key) == turn("a")
     assert len(path.read_text(encoding="utf-8").splitlines()) == 1
 
 
 def test_what_a_killed_writer_left_unfinished_harms_no_later_turn(path: Path) -> None:
-    path.write_bytes((turn("a").line() + "\n" + turn("b").line()[:40]).encode())
+    path.write_bytes((turn("a").to_json_line() + "\n" + turn("b").to_json_line()[:40]).encode())
     cassette = Cassette(path)
-    cassette.keep(turn("c"))
+    cassette.save(turn("c"))
     assert [made.question for made in Cassette(path)] == ["a", "c"]
     assert Cassette(path).find(turn("c").key) is not None
 
 
 def test_what_another_writer_appends_is_seen(path: Path) -> None:
     mine, other = Cassette(path), Cassette(path)
-    mine.keep(turn("a"))
+    mine.save(turn("a"))
     assert other.find(turn("a").key) is not None
-    other.keep(turn("b"))
+    other.save(turn("b"))
     assert mine.find(turn("b").key) is not None
-    other.keep(turn("a", "no"))
+    other.save(turn("a", "no"))
     found = mine.find(turn("a").key)
     assert found is not None
     assert found.text == "no"
@@ -108,8 +116,8 @@ def test_what_another_writer_appends_is_seen(path: Path) -> None:
 def _write(path: Path, name: str) -> None:
     cassette = Cassette(path)
     for number in range(25):
-        cassette.keep(turn(f"{name} {number}"))
-        cassette.keep(turn("the same for all"))
+        cassette.save(turn(f"{name} {number}"))
+        cassette.save(turn("the same for all"))
 
 
 def test_writers_in_threads_and_processes_lose_nothing(path: Path) -> None:
@@ -130,7 +138,7 @@ def test_writers_in_threads_and_processes_lose_nothing(path: Path) -> None:
 
 def test_a_folder_in_the_place_of_the_file_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="cannot be"):
-        Cassette(tmp_path).keep(turn("a"))
+        Cassette(tmp_path).save(turn("a"))
 
 
 def test_what_is_no_file_is_a_clear_error(tmp_path: Path) -> None:
@@ -142,15 +150,15 @@ def test_what_is_no_file_is_a_clear_error(tmp_path: Path) -> None:
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_turn(path: Path) -> None:
-    Cassette(path).keep(turn("a"))
-    Cassette(path).keep(turn("b"))
+    Cassette(path).save(turn("a"))
+    Cassette(path).save(turn("b"))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     cassette = Cassette(path)
     assert [made.question for made in cassette] == ["a", "b"]
     assert [question for _, question in cassette.questions()] == ["a", "b"]
     assert not cassette.damaged
-    cassette.keep(turn("b", "no"))
-    cassette.keep(turn("c"))
+    cassette.save(turn("b", "no"))
+    cassette.save(turn("c"))
     assert [made.text for made in cassette] == ["yes", "no", "yes"]
 
 
@@ -158,8 +166,8 @@ def test_a_link_stays_one(path: Path) -> None:
     """Also where a turn in its file is replaced."""
     link = path.with_name("link.jsonl")
     link.symlink_to(path)
-    Cassette(link).keep(turn("a"))
-    Cassette(link).keep(turn("a", "no"))
+    Cassette(link).save(turn("a"))
+    Cassette(link).save(turn("a", "no"))
     assert link.is_symlink()
     assert [made.text for made in Cassette(path)] == ["no"]
 
@@ -168,8 +176,8 @@ def test_the_questions_are_told_without_their_answers(path: Path) -> None:
     """In the order of the file; a damaged line has none."""
     assert Cassette(path).questions() == []
     first, last = turn('say "hi" \u2028 \u00e4'), turn("b", ',"question":"c"')
-    begun = turn("lost").line().partition(":")[0] + ':"' + "0" * 24 + '","question":"lo}'
-    path.write_text(f"{first.line()}\n{begun}\n{last.line()}\n", encoding="utf-8")
+    begun = turn("lost").to_json_line().partition(":")[0] + ':"' + "0" * 24 + '","question":"lo}'
+    path.write_text(f"{first.to_json_line()}\n{begun}\n{last.to_json_line()}\n", encoding="utf-8")
     expected = [(made.key, made.question) for made in (first, last)]
     assert Cassette(path).questions() == expected
 
@@ -178,7 +186,7 @@ def test_ten_thousand_turns_are_not_held_in_memory(path: Path) -> None:
     answer = "some words of an answer " * 40
     with path.open("w", encoding="utf-8") as file:
         for number in range(10_000):
-            file.write(turn(str(number), answer).line() + "\n")
+            file.write(turn(str(number), answer).to_json_line() + "\n")
     tracemalloc.start()
     try:
         cassette = Cassette(path)

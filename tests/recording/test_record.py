@@ -28,9 +28,16 @@ from aeron_magic.protocol.events import (
     ToolCalled,
     Unknown,
 )
-from aeron_magic.protocol.flow import Flow, Pause, Question
-from aeron_magic.recording.record import Record, key_of, key_of_token, record, replay, stand_in
-from aeron_magic.replies.reply import Draft
+from aeron_magic.protocol.flow import Flow, Question, Sleep
+from aeron_magic.recording.record import (
+    Record,
+    key_of_token,
+    placeholder_token,
+    record_flow,
+    replay_flow,
+    turn_key,
+)
+from aeron_magic.replies.reply import ReplyAccumulator
 
 QUESTION = Question("What is it?")
 
@@ -47,7 +54,7 @@ def recorded(*steps: Any, ticks: Iterator[float] | None = None, **options: Any) 
     """The record of a flow of ``steps``, driven to its end."""
     kept: list[Record] = []
     clock = (lambda: next(ticks)) if ticks else (lambda: 0.0)
-    driven = record(
+    driven = record_flow(
         flow(*steps), QUESTION, "aeronpay", "", lambda r, _: kept.append(r), clock=clock, **options
     )
     try:
@@ -62,7 +69,7 @@ def replayed(made: Record, **options: Any) -> tuple[list[Any], AeronError | None
     """What a replay yields, and the error that ends it."""
     steps: list[Any] = []
     try:
-        for step in replay(made, **options):
+        for step in replay_flow(made, **options):
             steps.append(step)
     except AeronError as error:
         return steps, error
@@ -70,19 +77,19 @@ def replayed(made: Record, **options: Any) -> tuple[list[Any], AeronError | None
 
 
 def test_the_key_is_the_question_and_what_came_before_it() -> None:
-    first = key_of("aeronpay", "a")
-    assert first == key_of("aeronpay", "a")
+    first = turn_key("aeronpay", "a")
+    assert first == turn_key("aeronpay", "a")
     others = [
-        key_of("chatzy", "a"),
-        key_of("aeronpay", "b"),
-        key_of("aeronpay", "a", ("https://x/y.png",)),
-        key_of("aeronpay", "a", (), first),
+        turn_key("chatzy", "a"),
+        turn_key("aeronpay", "b"),
+        turn_key("aeronpay", "a", ("https://x/y.png",)),
+        turn_key("aeronpay", "a", (), first),
     ]
     assert len({first, *others}) == 5
 
 
 def test_a_stand_in_says_its_key_and_a_real_token_none() -> None:
-    assert key_of_token(stand_in("abc")) == "abc"
+    assert key_of_token(placeholder_token("abc")) == "abc"
     assert key_of_token("apay_abc") is None
 
 
@@ -99,16 +106,16 @@ def test_a_reply_replays_with_its_chunks_and_pauses() -> None:
     assert made.events == [[500, "Hel"], [500, "lo"], [0, {"event": "completed"}]]
     steps, error = replayed(made, parent="p")
     assert error is None
-    assert [step.seconds for step in steps if isinstance(step, Pause)] == [0.5, 0.5]
-    draft = Draft()
+    assert [step.seconds for step in steps if isinstance(step, Sleep)] == [0.5, 0.5]
+    draft = ReplyAccumulator()
     for step in steps:
         if isinstance(step, list):
             draft.add(step)
     reply = draft.reply()
     assert (reply.text, reply.status, reply.replayed) == ("Hello", "complete", True)
-    assert reply.context_token == stand_in(made.key)
+    assert reply.context_token == placeholder_token(made.key)
     assert reply.parent_context_token == "p"
-    assert draft.pieces == ["Hel", "lo"]
+    assert draft.displayed == ["Hel", "lo"]
 
 
 @pytest.mark.parametrize(("speed", "pauses"), [(0.0, []), (2.0, [0.5])])
@@ -117,7 +124,7 @@ def test_a_replay_can_be_quicker(speed: float, pauses: list[float]) -> None:
         "k" * 24, "", "aeronpay", "q", events=[[1000, "text"], [0, {"event": "completed"}]]
     )
     steps, _ = replayed(made, speed=speed)
-    assert [step.seconds for step in steps if isinstance(step, Pause)] == pauses
+    assert [step.seconds for step in steps if isinstance(step, Sleep)] == pauses
 
 
 def test_neither_tokens_nor_message_ids_are_in_a_record() -> None:
@@ -127,14 +134,14 @@ def test_neither_tokens_nor_message_ids_are_in_a_record() -> None:
         FailedReply("It failed for apay_1.", hint="fetch apay_1", context_token="apay_1"),
     )
     assert made is not None
-    assert "apay_" not in made.line()
-    assert "msg_" not in made.line()
+    assert "apay_" not in made.to_json_line()
+    assert "msg_" not in made.to_json_line()
 
 
 def test_a_secret_in_a_reply_is_not_in_its_record() -> None:
     made = recorded([Chunk('the secret is s3"cret.')], [Completed()], secrets=['s3"cret'])
     assert made is not None
-    assert "s3" not in made.line()
+    assert "s3" not in made.to_json_line()
     assert made.text == "the secret is [secret]."
 
 
@@ -182,12 +189,12 @@ def test_an_error_is_recorded_and_raised_again() -> None:
 def test_a_cut_reply_is_recorded_as_incomplete() -> None:
     made = recorded([Chunk("half")], IncompleteReply("Cut."))
     assert made is not None
-    assert (made.status, made.whole, made.text) == ("incomplete", False, "half")
+    assert (made.status, made.is_complete, made.text) == ("incomplete", False, "half")
 
 
 def test_an_interrupted_reply_is_recorded_as_such_and_replays_as_incomplete() -> None:
     kept: list[Record] = []
-    driven = record(
+    driven = record_flow(
         flow([Chunk("half")], [Completed("half and half")]),
         QUESTION,
         "aeronpay",
@@ -215,14 +222,14 @@ def test_a_record_is_one_line_that_reads_back(
     text: str, pieces: list[str], images: list[str]
 ) -> None:
     made = Record(
-        key_of("aeronpay", text, images),
+        turn_key("aeronpay", text, images),
         "",
         "aeronpay",
         text,
         tuple(images),
         events=[*([1, piece] for piece in pieces), [0, {"event": "completed"}]],
     )
-    line = made.line()
+    line = made.to_json_line()
     assert len(line.splitlines()) == 1
     assert line.startswith('{"key":"')
     assert Record.from_line(line) == made

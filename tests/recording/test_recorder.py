@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from aeron_magic.recording.cassette import Cassette
 from aeron_magic.errors import FailedReply, RecordingError, UsageError
 from aeron_magic.protocol.events import Chunk, Completed, Started
-from aeron_magic.protocol.flow import Flow, Pause, Question
-from aeron_magic.recording.recorder import COMPARED, Mode, Recorder
-from aeron_magic.replies.reply import Draft, Reply
+from aeron_magic.protocol.flow import Flow, Question, Sleep
+from aeron_magic.recording.cassette import Cassette
+from aeron_magic.recording.recorder import MAX_COMPARED, Mode, Recorder
+from aeron_magic.replies.reply import Reply, ReplyAccumulator
 
 
 class Service:
@@ -46,12 +46,12 @@ def path(tmp_path: Path) -> Path:
 
 def drive(flow: Flow[None]) -> Reply:
     """Drive a flow that needs no network."""
-    draft = Draft("aeronpay")
+    draft = ReplyAccumulator("aeronpay")
     for step in flow:
         if isinstance(step, list):
             draft.add(step)
         else:
-            assert isinstance(step, Pause)
+            assert isinstance(step, Sleep)
     return draft.reply()
 
 
@@ -132,7 +132,7 @@ def test_a_miss_says_what_there_is(
 def test_the_nearest_is_found_among_many(service: Service, path: Path) -> None:
     """Only those that share most words are compared letter by letter."""
     ask = asker(service, path)
-    for number in range(2 * COMPARED):
+    for number in range(2 * MAX_COMPARED):
         ask(f"How many turns of {number} are there?")
     ask("What is a turn?")
     with pytest.raises(RecordingError) as caught:
@@ -184,7 +184,7 @@ def test_turns_from_before_the_recording_are_learnt_by_their_questions(
 ) -> None:
     first = drive(service.ask(Question("a")))
     ask = asker(service, path)
-    ask.recorder.learn(first.context_token, "aeronpay", [("a", ())])
+    ask.recorder.register_path(first.context_token, "aeronpay", [("a", ())])
     ask("b", first.context_token)
     whole = asker(service, path)
     assert whole("b", whole("a").context_token).replayed

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeron_magic.rendering.highlighting import CLASSES, CODE_LIMIT, LANGUAGES, SLICE, highlight, slices
+from aeron_magic.rendering.highlighting import (
+    CLASSES,
+    CODE_LIMIT,
+    LANGUAGES,
+    SLICE,
+    highlight,
+    split_code,
+)
 
 FUNCTION = 'def f(x):\n    """Say <x>."""\n    return x + 1  # more\n\n\n'
 
@@ -58,7 +65,7 @@ def test_a_slice_does_not_end_in_a_string_or_comment(
     """Where what is in it looks like code that begins anew."""
     text = f"{opening}\n" + "some words\n\n" * (SLICE // 20) + f"{closing}\n"
     code = ("x = 1\n" * (SLICE // 12) + text) * 4
-    parts = list(slices(code, language))
+    parts = list(split_code(code, language))
     assert len(parts) > 3
     for part in parts:
         halves = part.count(opening) - part.count(closing) if opening != closing else 0
@@ -70,8 +77,8 @@ def test_slices_stay_however_the_code_goes_on() -> None:
     """So they can be coloured while it comes in, and little is left for its end."""
     code = FUNCTION * 40 + "x = 1\n" * 400
     for end in range(0, len(code), 97):
-        *done, last = slices(code[:end], "python")
-        assert list(slices(code, "python"))[: len(done)] == done
+        *done, last = split_code(code[:end], "python")
+        assert list(split_code(code, "python"))[: len(done)] == done
         assert len(last) <= 2 * SLICE
 
 

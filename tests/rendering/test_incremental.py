@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aeron_magic.rendering import incremental as module
-from aeron_magic.rendering.incremental import LIMIT, MANY, Piece, Pieces, render_piece
+from aeron_magic.rendering.incremental import (
+    LIMIT,
+    MAX_OUTPUTS,
+    MarkdownBlock,
+    MarkdownStream,
+    render_block,
+)
 from aeron_magic.rendering.mimebundle import to_html
 
 PARAGRAPH = "Words of a paragraph, *some* of them `code`, and more of them. " * 5 + "\n\n"
@@ -53,12 +59,12 @@ BLOCKS = st.lists(
 ).map("".join)
 
 
-def cut(text: str, size: int, limit: int = LIMIT) -> tuple[list[Piece], Piece, int]:
+def cut(text: str, size: int, limit: int = LIMIT) -> tuple[list[MarkdownBlock], MarkdownBlock, int]:
     """Return the pieces and the tail of ``text`` in chunks of ``size``, and the longest tail."""
-    pieces, ready, longest = Pieces(limit), [], 0
+    pieces, ready, longest = MarkdownStream(limit), [], 0
     for begin in range(0, len(text), size):
         pieces.add(text[begin : begin + size])
-        ready += pieces.take()
+        ready += pieces.pop_finished()
         longest = max(longest, len(pieces.tail.source))
     return ready, pieces.tail, longest
 
@@ -69,7 +75,7 @@ def test_the_pieces_and_the_tail_are_the_text(text: str, size: int, limit: int) 
     assert "".join(piece.source for piece in [*ready, tail]) == text
     for piece in ready:
         assert piece.source
-        render_piece(piece)
+        render_block(piece)
 
 
 @pytest.mark.parametrize("text", ENDLESS.values(), ids=ENDLESS)
@@ -107,7 +113,7 @@ def test_code_goes_on_in_a_fence_of_the_same_language() -> None:
     ready, tail, _ = cut(CODE, 9)
     assert all(piece.context == "```python\n" for piece in [*ready[1:], tail])
     assert all(piece.source.endswith("\n") for piece in ready)
-    assert all('<span class="c"># more</span>' in render_piece(piece) for piece in [*ready, tail])
+    assert all('<span class="c"># more</span>' in render_block(piece) for piece in [*ready, tail])
 
 
 def test_code_that_was_cut_is_cut_again_at_the_limit() -> None:
@@ -120,7 +126,7 @@ def test_code_that_was_cut_is_cut_again_at_the_limit() -> None:
 def test_a_table_goes_on_under_its_head() -> None:
     ready, _, _ = cut(TABLE, 9)
     assert {piece.context for piece in ready[1:]} == {"| a | b |\n|---|--:|\n"}
-    assert all(render_piece(piece).count("<thead>") == 1 for piece in ready)
+    assert all(render_block(piece).count("<thead>") == 1 for piece in ready)
 
 
 def test_a_table_begins_a_piece_and_is_cut_once_it_is_over_the_limit() -> None:
@@ -153,14 +159,14 @@ def test_a_list_that_says_one_everywhere_is_numbered_on() -> None:
     ready, _, _ = cut("1. item with words that fill its line to some length\n" * 90, 9)
     count = ready[0].source.count("\n")
     assert ready[1].number == count + 1
-    assert f'<ol start="{count + 1}">' in render_piece(ready[1])
+    assert f'<ol start="{count + 1}">' in render_block(ready[1])
 
 
 def test_code_in_an_item_goes_on_in_the_item() -> None:
     ready, tail, _ = cut(NESTED, 9)
     assert {piece.context for piece in ready[1:]} <= {"1.\n   ```js\n", ""}
     for piece in ready[1:-1]:
-        assert render_piece(piece).startswith('<ol>\n<li><figure class="highlight">')
+        assert render_block(piece).startswith('<ol>\n<li><figure class="highlight">')
     assert tail.source.endswith("2. step\n")
 
 
@@ -178,19 +184,19 @@ def test_a_line_is_cut_at_a_sentence_or_else_at_a_space() -> None:
 def test_the_pieces_of_a_very_long_reply_are_few() -> None:
     ready, _, _ = cut((PARAGRAPH + LIST + "\n" + CODE + "\n") * 16, 1_000)
     assert sum(len(piece.source) for piece in ready) > 200_000
-    assert len(ready) <= MANY
+    assert len(ready) <= MAX_OUTPUTS
     ready, _, _ = cut((PARAGRAPH + LIST + "\n" + CODE + "\n") * 80, 1_000)
-    assert len(ready) <= MANY + 8
+    assert len(ready) <= MAX_OUTPUTS + 8
 
 
 def test_a_line_that_may_yet_be_a_list_does_not_make_a_heading() -> None:
     """``Text`` and ``-`` is a heading, ``Text`` and ``- item`` is not."""
-    pieces = Pieces()
+    pieces = MarkdownStream()
     pieces.add("Text\n-")
     assert pieces.tail.source == "Text\n-"
-    assert render_piece(pieces.tail) == "<p>Text</p>\n"
+    assert render_block(pieces.tail) == "<p>Text</p>\n"
     pieces.add(" item")
-    assert "<li>item</li>" in render_piece(pieces.tail)
+    assert "<li>item</li>" in render_block(pieces.tail)
 
 
 def test_pieces_look_like_the_whole() -> None:
@@ -200,7 +206,7 @@ def test_pieces_look_like_the_whole() -> None:
     ) * 9
     ready, tail, _ = cut(text, 6)
     assert len(ready) > 3
-    assert "".join(map(render_piece, [*ready, tail])) == to_html(text)
+    assert "".join(map(render_block, [*ready, tail])) == to_html(text)
 
 
 def steps(text: str, size: int) -> int:
@@ -217,10 +223,10 @@ def steps(text: str, size: int) -> int:
     before = sys.gettrace()
     sys.settrace(trace)
     try:
-        pieces = Pieces()
+        pieces = MarkdownStream()
         for begin in range(0, len(text), size):
             pieces.add(text[begin : begin + size])
-            pieces.take()
+            pieces.pop_finished()
     finally:
         sys.settrace(before)
     return count

@@ -127,7 +127,7 @@ def test_markdown_entry(markdown: str, expected: str) -> None:
 @given(HOSTILE)
 def test_whatever_the_reply_only_allowed_html_comes_out(markdown: str) -> None:
     assert_harmless(to_html(markdown))
-    assert_harmless(to_html(markdown, growing=True))
+    assert_harmless(to_html(markdown, streaming=True))
 
 
 @given(HOSTILE)
@@ -212,8 +212,8 @@ def test_half_a_character_does_not_stop_the_rendering() -> None:
 
 
 def test_code_that_still_grows_is_coloured_when_it_ends() -> None:
-    assert "span" not in to_html("```py\nimport x", growing=True)
-    assert "span" in to_html("```py\nimport x\n```", growing=True)
+    assert "span" not in to_html("```py\nimport x", streaming=True)
+    assert "span" in to_html("```py\nimport x\n```", streaming=True)
     assert "span" in to_html("```py\nimport x")
 
 

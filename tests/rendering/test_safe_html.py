@@ -9,14 +9,14 @@ from cpu_time import least_cpu
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aeron_magic.rendering.markdown_blocks import segments
 from aeron_magic.rendering.safe_html import (
     close_fence,
-    is_inactive,
+    has_no_active_content,
     outside_code_blocks,
-    prepare,
+    warm_cache,
 )
 from aeron_magic.rendering.safe_html import safe_html as to_html
-from aeron_magic.rendering.markdown_blocks import segments
 
 BLOCKS = [
     *("a\n", "b *c*\n", "**b**\n", "\n", "\n\n", "# h\n", "---\n", "===\n", "    code\n"),
@@ -80,7 +80,7 @@ def test_slices_of_code_give_the_html_of_the_whole_block(
 def test_what_was_prepared_is_what_would_be_rendered(blocks: list[str], size: int) -> None:
     markdown, rest = "".join(blocks), ""
     for begin in range(0, len(markdown), size):
-        rest = prepare(rest + markdown[begin : begin + size])
+        rest = warm_cache(rest + markdown[begin : begin + size])
     assert markdown.endswith(rest)
     assert to_html(markdown) == to_html(f"[zz]: https://z.example\n\n{markdown}")
 
@@ -104,7 +104,7 @@ def test_a_block_that_never_closes_is_rendered_while_it_grows(opening: str, line
     def ahead(markdown: str) -> str:
         rest = ""
         for begin in range(0, len(markdown), 300):
-            rest = prepare(rest + markdown[begin : begin + 300])
+            rest = warm_cache(rest + markdown[begin : begin + 300])
         return markdown
 
     cold, warm = iter([text() for _ in range(3)]), iter([ahead(text()) for _ in range(3)])
@@ -129,12 +129,12 @@ def test_change_reaches_all_but_the_code() -> None:
 
 @pytest.mark.parametrize("text", ["<b>", "a <!-- b -->", "![a](b)", "<div>\n\n</div>", "- <i>"])
 def test_html_and_images_are_active(text: str) -> None:
-    assert not is_inactive(text)
+    assert not has_no_active_content(text)
 
 
 @pytest.mark.parametrize("text", ["`<b>`", "\\<b>", "[a](b)", "    <b>", "a < b"])
 def test_code_and_links_are_not(text: str) -> None:
-    assert is_inactive(text)
+    assert has_no_active_content(text)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from aeron_magic.rendering.tex_math import inert, may_be_typeset, use_math
+from aeron_magic.rendering.tex_math import escape_math, install_math_rules, is_self_contained
 
 PARSER = MarkdownIt("commonmark")
-use_math(PARSER)
+install_math_rules(PARSER)
 
 # How MathJax, as Jupyter sets it up, finds math in one run of text.
 MATHJAX = re.compile(
@@ -25,21 +25,21 @@ MATHJAX = re.compile(
 
 @given(st.text("$\\()[]{}abegin ref1<&\n", max_size=40))
 def test_mathjax_finds_nothing_in_inert_text(text: str) -> None:
-    html = inert(text)
+    html = escape_math(text)
     assert unescape(html.replace("<span>", "").replace("</span>", "")) == text
     assert not [run for run in re.split("</?span>", html) if MATHJAX.search(unescape(run))]
 
 
 @pytest.mark.parametrize("tex", [r"\frac{a}{b}", r"\left( x \right)", r"\defect", r"\text{href}"])
 def test_usual_tex_is_typeset(tex: str) -> None:
-    assert may_be_typeset(tex)
+    assert is_self_contained(tex)
 
 
 @pytest.mark.parametrize(
     "tex", [r"\href{x}{y}", r"\style{a}{b}", r"\def\a{b}", r"\newcommand{\a}{b}", r"\let\a=b"]
 )
 def test_tex_that_reaches_beyond_its_formula_is_not(tex: str) -> None:
-    assert not may_be_typeset(tex)
+    assert not is_self_contained(tex)
 
 
 def math(markdown: str) -> list[str]:

@@ -21,12 +21,14 @@ from aeron_magic.protocol.events import (
     ToolCalled,
     Unknown,
 )
-from aeron_magic.replies.reply import FIRST_NUMBER, HELD_AT_MOST, Draft, Reply
+from aeron_magic.replies.reply import FIRST_NUMBER, MAX_HELD_CHUNKS, Reply, ReplyAccumulator
 
 
-def fold(events: Iterable[Event], draft: Draft | None = None) -> tuple[Draft, list[str]]:
+def fold(
+    events: Iterable[Event], draft: ReplyAccumulator | None = None
+) -> tuple[ReplyAccumulator, list[str]]:
     """The draft after ``events``, one at a time, and what could be shown after each."""
-    draft = draft or Draft("aeronpay")
+    draft = draft or ReplyAccumulator("aeronpay")
     return draft, [draft.add([event]) for event in events]
 
 
@@ -76,16 +78,16 @@ def test_what_is_shown_is_never_out_of_order(order: list[int]) -> None:
 
 def test_a_missing_number_holds_the_text_back_for_a_while_only() -> None:
     """After so many chunks the stream goes on without it."""
-    numbers = [2, *range(4, 4 + HELD_AT_MOST + 1)]
+    numbers = [2, *range(4, 4 + MAX_HELD_CHUNKS + 1)]
     draft, shown = fold(chunks(*numbers))
-    assert shown[1:-1] == [""] * HELD_AT_MOST
+    assert shown[1:-1] == [""] * MAX_HELD_CHUNKS
     assert shown[-1] == "".join(f"<{n}>" for n in numbers[1:])
     assert draft.text == "".join(f"<{n}>" for n in numbers)
 
 
 def test_a_number_that_comes_too_late_is_in_the_text_and_not_on_the_screen() -> None:
     """Nothing that was shown is taken back."""
-    numbers = [2, *range(4, 4 + HELD_AT_MOST + 1), 3]
+    numbers = [2, *range(4, 4 + MAX_HELD_CHUNKS + 1), 3]
     draft, shown = fold(chunks(*numbers))
     assert shown[-1] == ""
     assert draft.text == "".join(f"<{n}>" for n in sorted(numbers))
@@ -110,7 +112,7 @@ def test_the_completed_text_brings_what_was_missing_on_the_screen() -> None:
     """A gap and the end are shown as soon as the whole text is known."""
     draft, shown = fold([*chunks(2, 4), Completed("<2><3><4>!")])
     assert shown == ["<2>", "", "<3><4>!"]
-    assert "".join(draft.pieces) == draft.text
+    assert "".join(draft.displayed) == draft.text
 
 
 def test_without_a_completed_text_the_chunks_are_the_reply() -> None:
@@ -124,7 +126,7 @@ def test_without_a_completed_text_the_chunks_are_the_reply() -> None:
 def test_events_in_one_list_give_the_same_as_one_by_one() -> None:
     """A read may bring many."""
     events = [Started("t"), *chunks(2, 4, 3), Completed("<2><3><4>.")]
-    draft = Draft()
+    draft = ReplyAccumulator()
     assert draft.add(events) == "<2><3><4>."
     assert draft.text == fold(events)[0].text
 
@@ -155,7 +157,7 @@ def test_an_event_without_a_token_leaves_the_one_that_is_known() -> None:
 
 def test_without_any_token_the_one_that_was_sent_still_holds() -> None:
     """Once the reply is whole: a question that failed moves nothing."""
-    draft = Draft(sent_token="sent")
+    draft = ReplyAccumulator(sent_token="sent")
     assert draft.reply(status="interrupted").context_token is None
     draft.add([Completed("x")])
     assert draft.reply().context_token == "sent"
@@ -163,25 +165,25 @@ def test_without_any_token_the_one_that_was_sent_still_holds() -> None:
 
 def test_status_follows_the_events() -> None:
     """Processing until the service says that the reply is whole."""
-    draft = Draft()
+    draft = ReplyAccumulator()
     assert draft.reply().status == "processing"
-    assert not draft.reply().whole
+    assert not draft.reply().is_complete
     draft.add([Completed("x", recovered=True)])
     assert draft.reply().status == "recovered"
-    assert draft.reply().whole
+    assert draft.reply().is_complete
 
 
 def test_notices_come_and_go() -> None:
     """They say why nothing comes, until something comes."""
-    draft = Draft()
+    draft = ReplyAccumulator()
     draft.add([ToolCalled()])
-    assert "tool" in draft.notice
+    assert "tool" in draft.status_text
     draft.add([Chunk("x")])
-    assert draft.notice == ""
+    assert draft.status_text == ""
     draft.add([Recovering("reset")])
-    assert draft.notice.startswith("reset")
+    assert draft.status_text.startswith("reset")
     draft.add([Completed("xy")])
-    assert draft.notice == ""
+    assert draft.status_text == ""
 
 
 def test_what_is_unknown_is_counted() -> None:
@@ -205,7 +207,7 @@ def test_a_replys_string_is_its_text() -> None:
 
 def test_a_draft_can_be_read_while_it_grows() -> None:
     """The notebook's painter reads on one thread what comes in on another."""
-    draft = Draft("aeronpay", "sent")
+    draft = ReplyAccumulator("aeronpay", "sent")
     order = [n ^ 1 for n in range(2, 6002)]  # each pair swapped, so that the held ones are read
     whole = "".join(f"<{n}>" for n in range(2, 6002))
     done = threading.Event()
@@ -213,7 +215,7 @@ def test_a_draft_can_be_read_while_it_grows() -> None:
 
     def paint() -> None:
         while not done.is_set():
-            if not whole.startswith(shown := "".join(draft.pieces)):
+            if not whole.startswith(shown := "".join(draft.displayed)):
                 torn.append(shown)
             numbers = [int(part) for part in re.findall(r"\d+", draft.reply().text)]
             if numbers != sorted(set(numbers)):
@@ -227,4 +229,4 @@ def test_a_draft_can_be_read_while_it_grows() -> None:
         done.set()
         painter.result()
     assert torn == []
-    assert draft.text == "".join(draft.pieces) == whole
+    assert draft.text == "".join(draft.displayed) == whole

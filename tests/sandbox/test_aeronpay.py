@@ -140,7 +140,7 @@ def test_fetch_gives_the_stored_reply(visitor):
 
 def test_fetch_says_processing_until_the_reply_would_be_finished(visitor, sandbox, clock):
     """The generation takes its time also when nobody listens."""
-    sandbox.misbehave(generation_time=5.0, completed=False)
+    sandbox.set_faults(generation_time=5.0, completed=False)
     token = visitor.stream()[0]["context_token"]
     processing = visitor.fetch(token).json()
     assert processing["response_status"] == "processing"
@@ -153,7 +153,7 @@ def test_fetch_says_processing_until_the_reply_would_be_finished(visitor, sandbo
 
 def test_fetch_says_processing_so_many_times(visitor, sandbox):
     """`processing_fetches` counts for each reply."""
-    sandbox.misbehave(processing_fetches=2)
+    sandbox.set_faults(processing_fetches=2)
     token = visitor.create().json()["context_token"]
     states = [visitor.fetch(token).json()["response_status"] for _ in range(3)]
     assert states == ["processing", "processing", "completed"]
@@ -161,7 +161,7 @@ def test_fetch_says_processing_so_many_times(visitor, sandbox):
 
 def test_failed_generation(visitor, sandbox):
     """The stream ends half-way without its last event, and fetch says failed."""
-    sandbox.misbehave(generation="fails")
+    sandbox.set_faults(generation="fails")
     events = visitor.stream()
     assert [event["event"] for event in events] == ["response_initiated", "response_output"]
     fetched = visitor.fetch(events[0]["context_token"]).json()
@@ -171,7 +171,7 @@ def test_failed_generation(visitor, sandbox):
 
 def test_failed_generation_may_be_announced(visitor, sandbox):
     """With an event of a kind that the vendor's page does not list."""
-    sandbox.misbehave(generation="fails-with-event")
+    sandbox.set_faults(generation="fails-with-event")
     assert visitor.stream()[-1]["event"] == "response_failed"
 
 
@@ -307,7 +307,7 @@ def test_tokens_expire_by_the_clock(visitor, clock):
 def test_a_token_can_be_expired_at_once(visitor, sandbox):
     """The fault `expired` names tokens."""
     token = visitor.create().json()["context_token"]
-    sandbox.misbehave(expired=[token])
+    sandbox.set_faults(expired=[token])
     assert visitor.create(context_token=token).json()["message"] == "Expired context token."
 
 

@@ -69,7 +69,7 @@ def test_stream_has_the_shape_of_the_vendors_sample(visitor):
 
 def test_streaming_off(visitor, sandbox):
     """The whole reply comes in one payload."""
-    sandbox.misbehave(streaming=False)
+    sandbox.set_faults(streaming=False)
     chunk, *_ = events(visitor.listen(visitor.secret(visitor.begin())))
     assert json.loads(chunk[1]) == {"content": "One two three."}
 
@@ -77,7 +77,7 @@ def test_streaming_off(visitor, sandbox):
 @pytest.mark.parametrize(("ids", "named"), [("each", 3), ("first", 1), ("none", 0)])
 def test_id_lines(visitor, sandbox, ids, named):
     """An id at each chunk, at the first only, or at none."""
-    sandbox.misbehave(ids=ids)
+    sandbox.set_faults(ids=ids)
     found = events(visitor.listen(visitor.secret(visitor.begin())))
     assert sum(name is not None for name, _ in found) == named
 
@@ -97,7 +97,7 @@ def test_id_lines(visitor, sandbox, ids, named):
 @pytest.mark.parametrize("spelling", ["json", "bare"])
 def test_every_signal_in_both_spellings(visitor, sandbox, signal, spelling):
     """The signal stands at the end, in place of close_connection."""
-    sandbox.misbehave(signal=signal, spelling=spelling)
+    sandbox.set_faults(signal=signal, spelling=spelling)
     *_, (_, data) = events(visitor.listen(visitor.secret(visitor.begin())))
     assert data == (signal if spelling == "bare" else json.dumps({"signal": signal}))
 
@@ -105,13 +105,13 @@ def test_every_signal_in_both_spellings(visitor, sandbox, signal, spelling):
 @pytest.mark.parametrize(("when", "chunks"), [("start", 0), ("middle", 1), ("end", 3)])
 def test_where_a_signal_comes(visitor, sandbox, when, chunks):
     """Before, within or after the reply."""
-    sandbox.misbehave(signal="[FROZEN]", signal_when=when)
+    sandbox.set_faults(signal="[FROZEN]", signal_when=when)
     assert len(events(visitor.listen(visitor.secret(visitor.begin())))) == chunks + 1
 
 
 def test_bare_close_connection(visitor, sandbox):
     """In the bare spelling the end is a word, without time and id."""
-    sandbox.misbehave(spelling="bare")
+    sandbox.set_faults(spelling="bare")
     found = events(visitor.listen(visitor.secret(visitor.begin())))
     assert [data for _, data in found[-2:]] == ["close_connection", "[DONE]"]
 
@@ -162,7 +162,7 @@ def test_status_of_a_reply_that_has_not_begun(visitor):
 
 def test_status_of_a_reply_under_way(visitor, sandbox, clock):
     """A stream that was lost goes on at the service until its time is over."""
-    sandbox.misbehave(cut_after=150, cut_how="end", generation_time=3.0)
+    sandbox.set_faults(cut_after=150, cut_how="end", generation_time=3.0)
     conversation = visitor.begin()
     visitor.listen(visitor.secret(conversation))
     assert status(visitor, conversation) == ("is_streaming", "processing")
@@ -179,7 +179,7 @@ def test_status_of_a_finished_reply(visitor):
 
 def test_status_fields_at_the_top(visitor, sandbox):
     """The place of the fields is not documented, so both can be had."""
-    sandbox.misbehave(status_where="top")
+    sandbox.set_faults(status_where="top")
     value = visitor.chatzy("get_stream_status", conversation_id=visitor.begin()).json()
     assert value["stream_status"] == "completed"
     assert "data" not in value
@@ -196,7 +196,7 @@ def test_status_fields_at_the_top(visitor, sandbox):
 def test_a_stream_opened_again(visitor, sandbox, reopen, datas):
     """After a loss in the second chunk there is nothing, all of it, or the rest."""
     conversation = visitor.begin()
-    sandbox.misbehave(cut_after=100, cut_how="end", reopen=reopen)
+    sandbox.set_faults(cut_after=100, cut_how="end", reopen=reopen)
     visitor.listen(visitor.secret(conversation))
     token = visitor.chatzy("generate_secret", conversation_id=conversation).json()["data"]
     again = events(visitor.listen(token["temp_token"]))

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from aeron_magic.sandbox import Faults
-from aeron_magic.sandbox.encoding import content_type, frame, packed, pieces, sse
+from aeron_magic.sandbox.encoding import batched, content_type, frame, pieces, sse
 
 EVENT = {"event": "response_output", "text": "a\nb \u2028 é"}
 
@@ -54,18 +54,18 @@ def test_escaped_json():
 
 def test_byte_order_mark():
     """It stands before the first byte, once."""
-    assert b"".join(packed(Faults(bom=True), [b"a", b"b"])) == b"\xef\xbb\xbfab"
+    assert b"".join(batched(Faults(bom=True), [b"a", b"b"])) == b"\xef\xbb\xbfab"
 
 
 def test_bytes_leave_in_pieces_of_the_size_asked_for():
     """Whatever the events are."""
-    assert list(packed(Faults(write_size=2), [b"abc", b"d"])) == [b"ab", b"c", b"d"]
+    assert list(batched(Faults(write_size=2), [b"abc", b"d"])) == [b"ab", b"c", b"d"]
 
 
 def test_events_leave_together():
     """As many as asked for, the rest at the end; a pause sends what is held."""
     parts = [b"a", b"b", b"c", 0.5, b"d"]
-    assert list(packed(Faults(events_per_write=2), parts)) == [b"ab", b"c", 0.5, b"d"]
+    assert list(batched(Faults(events_per_write=2), parts)) == [b"ab", b"c", 0.5, b"d"]
 
 
 @pytest.mark.parametrize("text", ["", "a", " a  b \n\nc\n", "\n", "ab cd"])
@@ -92,7 +92,7 @@ def test_scripted_chunks():
 )
 def test_order_of_chunks(visitor, sandbox, order, numbers):
     """Swapped, repeated or with a gap, each chunk keeps its own number and text."""
-    sandbox.misbehave(order=order)
+    sandbox.set_faults(order=order)
     outputs = visitor.stream()[1:-1]
     assert [one["sequence_no"] for one in outputs] == numbers
     texts = {2: "One", 3: " two", 4: " three."}
@@ -101,7 +101,7 @@ def test_order_of_chunks(visitor, sandbox, order, numbers):
 
 def test_ignoring_that_a_stream_was_asked_for(visitor, sandbox):
     """One plain object answers."""
-    sandbox.misbehave(framing="object")
+    sandbox.set_faults(framing="object")
     answer = visitor.create(stream=True)
     assert answer.headers["content-type"] == "application/json"
     assert answer.json()["system"]["text"] == "One two three."
@@ -109,7 +109,7 @@ def test_ignoring_that_a_stream_was_asked_for(visitor, sandbox):
 
 def test_a_completed_text_of_its_own(visitor, sandbox):
     """It differs from the chunks, and is what the service has stored."""
-    sandbox.misbehave(completed_text="Four.")
+    sandbox.set_faults(completed_text="Four.")
     *chunks, completed = visitor.stream()
     assert completed["system"]["text"] == "Four."
     assert chunks[1]["system"]["text_chunk"] == "One"
@@ -118,7 +118,7 @@ def test_a_completed_text_of_its_own(visitor, sandbox):
 
 def test_no_completed_event(visitor, sandbox):
     """The stream ends cleanly after the last chunk; the reply is there to be fetched."""
-    sandbox.misbehave(completed=False)
+    sandbox.set_faults(completed=False)
     events = visitor.stream()
     assert events[-1]["event"] == "response_output"
     fetched = visitor.fetch(events[0]["context_token"]).json()
@@ -127,14 +127,14 @@ def test_no_completed_event(visitor, sandbox):
 
 def test_no_tokens(visitor, sandbox):
     """The fields are left out everywhere."""
-    sandbox.misbehave(tokens=False)
+    sandbox.set_faults(tokens=False)
     assert not any("context_token" in event for event in visitor.stream())
     assert "context_token" not in visitor.create().json()
 
 
 def test_unknown_events_and_fields(visitor, sandbox):
     """Both stand among the known ones."""
-    sandbox.misbehave(extra=True)
+    sandbox.set_faults(extra=True)
     events = visitor.stream()
     assert "response_usage" in [event["event"] for event in events]
     assert events[0]["trace"]
@@ -145,12 +145,12 @@ def test_unknown_events_and_fields(visitor, sandbox):
 )
 def test_an_empty_system(visitor, sandbox, kind, value):
     """In every form it may have."""
-    sandbox.misbehave(system_empty=kind)
+    sandbox.set_faults(system_empty=kind)
     assert visitor.stream()[0].get("system", ...) == value
 
 
 def test_codes_as_numbers(visitor, sandbox):
     """In events, replies and refusals."""
-    sandbox.misbehave(number_codes=True)
+    sandbox.set_faults(number_codes=True)
     assert [event["status_code"] for event in visitor.stream()] == [102, 206, 206, 206, 200]
     assert visitor.fetch("no").json()["status_code"] == 400

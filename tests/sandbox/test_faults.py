@@ -45,11 +45,11 @@ def test_what_does_not_fit_is_refused(values):
 def test_taking_counts_down():
     """A cut is taken by a reply, not by a fetch; a refusal by its endpoint."""
     faults = Faults(cut_after=5, refuse=(Refusal("list-input", times=1),))
-    now, later, refusal = faults.taken("fetch-response")
+    now, later, refusal = faults.for_request("fetch-response")
     assert (now.cut_after, later, refusal) == (None, faults, None)
-    now, later, refusal = faults.taken("create-response")
+    now, later, refusal = faults.for_request("create-response")
     assert (now.cut_after, later.cut_times, refusal) == (5, 0, None)
-    assert later.taken("create-response")[0].cut_after is None
-    _, later, refusal = faults.taken("list-input")
+    assert later.for_request("create-response")[0].cut_after is None
+    _, later, refusal = faults.for_request("list-input")
     assert refusal == faults.refuse[0]
-    assert later.taken("list-input")[2] is None
+    assert later.for_request("list-input")[2] is None

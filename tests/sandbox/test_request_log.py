@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import threading
 
-from aeron_magic.sandbox import Seen
-from aeron_magic.sandbox.request_log import Log
+from aeron_magic.sandbox import LoggedRequest
+from aeron_magic.sandbox.request_log import RequestLog
 
 
 def test_records_are_replaced_not_changed():
     """Who holds a record keeps what was true then."""
-    log = Log()
-    number = log.add(Seen("aeronpay", "fetch-response", "POST"))
+    log = RequestLog()
+    number = log.add(LoggedRequest("aeronpay", "fetch-response", "POST"))
     before = log[0]
     log.update(number, status=200)
     assert before.status is None
@@ -18,8 +18,8 @@ def test_records_are_replaced_not_changed():
 
 def test_waiting_for_a_record():
     """A wait ends when the condition holds, and tells when it did not."""
-    log = Log()
-    timer = threading.Timer(0.02, log.add, [Seen("chatzy", "get-response", "GET")])
+    log = RequestLog()
+    timer = threading.Timer(0.02, log.add, [LoggedRequest("chatzy", "get-response", "GET")])
     timer.start()
     assert log.wait(lambda seen: len(seen) == 1)
     assert not log.wait(lambda seen: len(seen) == 2, timeout=0.01)
@@ -28,8 +28,8 @@ def test_waiting_for_a_record():
 
 def test_updating_what_was_cleared():
     """A request that outlives the log's clearing leaves no trace."""
-    log = Log()
-    number = log.add(Seen("", "/x", "GET"))
+    log = RequestLog()
+    number = log.add(LoggedRequest("", "/x", "GET"))
     log.clear()
     log.update(number, status=404)
     assert len(log) == 0
@@ -37,7 +37,7 @@ def test_updating_what_was_cleared():
 
 def test_records_of_an_endpoint():
     """`of` picks them in their order."""
-    log = Log()
+    log = RequestLog()
     for endpoint, method in (("a", "GET"), ("b", "GET"), ("a", "POST")):
-        log.add(Seen("chatzy", endpoint, method))
+        log.add(LoggedRequest("chatzy", endpoint, method))
     assert [seen.method for seen in log.of("a")] == ["GET", "POST"]

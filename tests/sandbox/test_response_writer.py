@@ -28,7 +28,7 @@ def streamed(visitor):
 def test_cut_after_so_many_bytes(visitor, sandbox, how, error, after):
     """Exactly so many bytes of the body arrive, and it ends as asked."""
     whole, _ = streamed(visitor)
-    sandbox.misbehave(cut_after=after, cut_how=how)
+    sandbox.set_faults(cut_after=after, cut_how=how)
     got, ended = streamed(visitor)
     assert len(got) == after
     assert got[:150] == whole[: min(after, 150)]  # the tokens come later
@@ -38,7 +38,7 @@ def test_cut_after_so_many_bytes(visitor, sandbox, how, error, after):
 def test_cut_after_the_last_byte(visitor, sandbox):
     """All of the body came, but not its proper end."""
     whole, _ = streamed(visitor)
-    sandbox.misbehave(cut_after=len(whole), cut_how="close")
+    sandbox.set_faults(cut_after=len(whole), cut_how="close")
     got, ended = streamed(visitor)
     assert len(got) == len(whole)
     assert isinstance(ended, httpx.RemoteProtocolError)
@@ -46,13 +46,13 @@ def test_cut_after_the_last_byte(visitor, sandbox):
 
 def test_a_cut_beyond_the_end_cuts_nothing(visitor, sandbox):
     """The reply is whole."""
-    sandbox.misbehave(cut_after=100_000)
+    sandbox.set_faults(cut_after=100_000)
     assert streamed(visitor)[1] is None
 
 
 def test_so_many_replies_are_cut(visitor, sandbox):
     """Then they are whole again."""
-    sandbox.misbehave(cut_after=10, cut_times=2)
+    sandbox.set_faults(cut_after=10, cut_times=2)
     errors = [streamed(visitor)[1] for _ in range(3)]
     assert [error is None for error in errors] == [False, False, True]
 
@@ -60,7 +60,7 @@ def test_so_many_replies_are_cut(visitor, sandbox):
 def test_only_replies_are_cut(visitor, sandbox):
     """fetch-response, list-input and refusals arrive whole, and use no cut up."""
     token = visitor.create().json()["context_token"]
-    sandbox.misbehave(cut_after=10)
+    sandbox.set_faults(cut_after=10)
     assert visitor.fetch(token).json()["context_token"] == token
     assert visitor.pay("list-input", context_token=token).json()["data"]
     assert sandbox.faults.cut_times == 1
@@ -68,7 +68,7 @@ def test_only_replies_are_cut(visitor, sandbox):
 
 def test_a_plain_reply_can_be_cut(visitor, sandbox):
     """The body is shorter than its Content-Length said."""
-    sandbox.misbehave(cut_after=10, cut_how="close")
+    sandbox.set_faults(cut_after=10, cut_how="close")
     with pytest.raises(httpx.RemoteProtocolError):
         visitor.create()
 
@@ -76,7 +76,7 @@ def test_a_plain_reply_can_be_cut(visitor, sandbox):
 def test_stall_in_silence(visitor, sandbox):
     """After so many bytes nothing comes for that time, then the rest."""
     whole, _ = streamed(visitor)
-    sandbox.misbehave(stall_after=320, stall_seconds=0.2)
+    sandbox.set_faults(stall_after=320, stall_seconds=0.2)
     began = time.monotonic()
     got, ended = streamed(visitor)
     assert ended is None
@@ -86,14 +86,14 @@ def test_stall_in_silence(visitor, sandbox):
 
 def test_stall_with_signs_of_life(visitor, sandbox):
     """Comments come meanwhile; without them the text is the same."""
-    sandbox.misbehave(stall_after=320, stall_seconds=0.1, stall_how="comments", comment_every=0.02)
+    sandbox.set_faults(stall_after=320, stall_seconds=0.1, stall_how="comments", comment_every=0.02)
     got, _ = streamed(visitor)
     assert got.count(b": still there\n\n") >= 2
 
 
 def test_stall_until_the_client_leaves(visitor, sandbox):
     """The server waits as long as it must, and notes who closed."""
-    sandbox.misbehave(stall_after=320)
+    sandbox.set_faults(stall_after=320)
     url = f"{sandbox.aeronpay_url}/create-response"
     body = {"client_referenceId": "r", "user": {"text": "a"}, "stream": True}
     headers = {"client-id": "a", "client-secret": "b"}

@@ -147,7 +147,7 @@ def test_the_log_tells_what_was_asked(visitor, sandbox):
 
 def test_the_log_knows_when_a_client_left(visitor, sandbox):
     """A stream that is closed early is noticed during its pause."""
-    sandbox.misbehave(pause=30.0)
+    sandbox.set_faults(pause=30.0)
     with visitor.opened() as answer:
         next(answer.iter_bytes())
     assert sandbox.log.wait(lambda seen: seen[0].closed_by_client and seen[0].done)
@@ -159,7 +159,7 @@ def test_the_log_knows_when_a_client_left(visitor, sandbox):
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
 def test_errors_for_the_next_requests(visitor, sandbox, status):
     """So many requests are refused, then all is well."""
-    sandbox.misbehave(refuse=[{"endpoint": "create-response", "status": status, "times": 2}])
+    sandbox.set_faults(refuse=[{"endpoint": "create-response", "status": status, "times": 2}])
     codes = [visitor.create().status_code for _ in range(3)]
     assert codes == [status, status, 200]
 

@@ -24,9 +24,16 @@ from aeron_magic.errors import (
     UsageError,
 )
 from aeron_magic.protocol.events import Recovering, Started
-from aeron_magic.protocol.flow import Answer, Lost, Open, Outcome, Question, Send
-from aeron_magic.replies.reply import Draft, Message
-from aeron_magic.protocol.retry import ATTEMPTS
+from aeron_magic.protocol.flow import (
+    ConnectionLost,
+    OpenStream,
+    Question,
+    Response,
+    Send,
+    StepResult,
+)
+from aeron_magic.protocol.retry import MAX_ATTEMPTS
+from aeron_magic.replies.reply import Message, ReplyAccumulator
 from aeron_magic.services.aeronpay import Service, reference_id
 from aeron_magic.services.settings import Settings
 
@@ -40,10 +47,10 @@ SETTINGS = Settings(
 )
 TOKEN = "apay_68946f93d7d48192a20ca597945780fd03f17a6a593fca89"
 WHOLE = "one two three four"
-LOST = Lost("the line broke")
-NOT_SENT = Lost("nobody listens", sent=False)
+LOST = ConnectionLost("the line broke")
+NOT_SENT = ConnectionLost("nobody listens", sent=False)
 
-Given = Answer | Lost
+Given = Response | ConnectionLost
 
 
 def event(name: str, **fields: Any) -> bytes:
@@ -66,11 +73,11 @@ BEGIN = event("response_initiated", status="PENDING", context_token=TOKEN, syste
 CHUNKS = [chunk(2, "one "), chunk(3, "two "), chunk(4, "three "), chunk(5, "four")]
 
 
-def answer(status: int = 200, headers: dict[str, str] | None = None, /, **body: Any) -> Answer:
-    return Answer(status, headers or {}, json.dumps(body).encode())
+def answer(status: int = 200, headers: dict[str, str] | None = None, /, **body: Any) -> Response:
+    return Response(status, headers or {}, json.dumps(body).encode())
 
 
-def fetched(text: str | None = WHOLE, status: str = "completed", **fields: Any) -> Answer:
+def fetched(text: str | None = WHOLE, status: str = "completed", **fields: Any) -> Response:
     system = {} if text is None else {"msg_id": "m", "text": text}
     body = {"status": "SUCCESS", "response_status": status, "context_token": TOKEN}
     return answer(**{**body, "system": system, **fields})
@@ -83,14 +90,14 @@ PROCESSING = fetched(None, "processing")
 class Server(FlowServer):
     """Answers requests: each list is used up from the front, and its last item stays."""
 
-    creates: list[Given] = field(default_factory=lambda: [Answer(200, {})])
+    creates: list[Given] = field(default_factory=lambda: [Response(200, {})])
     fetches: list[Given] = field(default_factory=lambda: [fetched()])
     lists: list[Given] = field(default_factory=list)
     settings: Settings = SETTINGS
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     patience: list[float | None] = field(default_factory=list)
 
-    def answer(self, step: Send | Open) -> Outcome:
+    def answer(self, step: Send | OpenStream) -> StepResult:
         request = step.request
         endpoint = request.url.removeprefix("https://api.test/ai/")
         assert request.method == "POST"
@@ -98,7 +105,7 @@ class Server(FlowServer):
         assert request.json is not None
         self.requests.append((endpoint, dict(request.json)))
         if isinstance(step, Send):
-            self.patience.append(step.patience)
+            self.patience.append(step.timeout)
         answers = {
             "create-response": self.creates,
             "fetch-response": self.fetches,
@@ -110,17 +117,17 @@ class Server(FlowServer):
     def service(self) -> Service:
         return Service(self.settings, chance=lambda: 1.0)
 
-    def ask(self, text: str = "Well?", **options: Any) -> Draft:
+    def ask(self, text: str = "Well?", **options: Any) -> ReplyAccumulator:
         return self.run(self.service.ask(Question(text, **options)))
 
-    def fetch(self, *, wait: bool = True) -> Draft:
+    def fetch(self, *, wait: bool = True) -> ReplyAccumulator:
         return self.run(self.service.fetch(TOKEN, wait=wait))
 
     def count(self, endpoint: str) -> int:
         return sum(name == endpoint for name, _ in self.requests)
 
 
-def streaming(*parts: bytes | Lost, **options: Any) -> Server:
+def streaming(*parts: bytes | ConnectionLost, **options: Any) -> Server:
     return Server(stream=list(parts), **options)
 
 
@@ -166,7 +173,7 @@ def test_reference_ids_are_as_long_as_allowed_and_new() -> None:
 def test_each_attempt_has_a_new_reference_id() -> None:
     """Repeated, polled or asked anew."""
     server = streaming(
-        BEGIN, LOST, creates=[answer(429), Answer(200, {})], fetches=[PROCESSING, LOST, fetched()]
+        BEGIN, LOST, creates=[answer(429), Response(200, {})], fetches=[PROCESSING, LOST, fetched()]
     )
     server.ask()
     ids = [body["client_referenceId"] for _, body in server.requests]
@@ -186,7 +193,7 @@ def test_one_object_where_a_stream_was_asked_for_is_a_reply() -> None:
 def test_a_stream_where_one_object_was_asked_for_is_a_reply() -> None:
     """A server may ignore `stream: false`."""
     body = b"".join([BEGIN, *CHUNKS, completed()])
-    draft = Server(creates=[Answer(200, {}, body)]).ask(stream=False)
+    draft = Server(creates=[Response(200, {}, body)]).ask(stream=False)
     assert (draft.text, draft.status) == (WHOLE, "complete")
 
 
@@ -281,7 +288,7 @@ def history(server: Server, order: Any = "asc") -> list[Message]:
 
 def test_the_sample_list_is_read() -> None:
     """Questions and answers, with their ids and states."""
-    server = Server(lists=[Answer(200, {}, (WIRE / "list-input.json").read_bytes())])
+    server = Server(lists=[Response(200, {}, (WIRE / "list-input.json").read_bytes())])
     messages = history(server)
     assert [message.role for message in messages] == ["user", "assistant", "user"]
     assert messages[0].text == "Laravel Short Description."
@@ -356,7 +363,7 @@ def test_nothing_after_the_end_counts() -> None:
 
 
 @pytest.mark.parametrize("end", [LOST, b""], ids=["lost", "clean"])
-def test_a_cut_stream_is_fetched_and_never_asked_again(end: bytes | Lost) -> None:
+def test_a_cut_stream_is_fetched_and_never_asked_again(end: bytes | ConnectionLost) -> None:
     """The text is whole and says that it was recovered."""
     server = streaming(BEGIN, CHUNKS[0], end, fetches=[PROCESSING, PROCESSING, fetched()])
     draft = server.ask()
@@ -370,7 +377,9 @@ def test_a_cut_stream_is_fetched_and_never_asked_again(end: bytes | Lost) -> Non
 
 @pytest.mark.parametrize("end", [LOST, b""], ids=["lost", "clean"])
 @pytest.mark.parametrize("begin", [b"", b"data: ", b"dat", BEGIN[:-2], b'{"event": "resp', b": hi"])
-def test_a_stream_cut_before_the_token_is_in_doubt(begin: bytes, end: bytes | Lost) -> None:
+def test_a_stream_cut_before_the_token_is_in_doubt(
+    begin: bytes, end: bytes | ConnectionLost
+) -> None:
     """It is said that the question may have been accepted; nothing is sent again."""
     server = streaming(begin, end) if begin else streaming(end)
     with pytest.raises(IncompleteReply, match="may have been accepted") as caught:
@@ -418,7 +427,7 @@ def test_recovery_gives_up_a_token_that_stays_unknown() -> None:
     server = streaming(BEGIN, CHUNKS[0], LOST, fetches=[unknown])
     with pytest.raises(IncompleteReply, match="could not be fetched") as caught:
         server.ask()
-    assert server.count("fetch-response") == ATTEMPTS
+    assert server.count("fetch-response") == MAX_ATTEMPTS
     assert caught.value.partial == "one "
     assert caught.value.service_message == "Expired context token."
     assert TOKEN in caught.value.hint
@@ -455,7 +464,7 @@ def test_a_recovered_reply_without_text_is_not_whole() -> None:
     [
         PROCESSING,
         LOST,
-        Lost("silence", seconds=7.0),
+        ConnectionLost("silence", elapsed=7.0),
         answer(503, {"retry-after": "20"}),
         fetched(None, "processing", status_code="102"),
     ],
@@ -467,15 +476,15 @@ def test_waiting_ends_with_fetch_timeout(outcome: Given, recovering: bool) -> No
     server = streaming(BEGIN, LOST, fetches=[outcome])
     with pytest.raises(AeronError):
         server.ask() if recovering else server.fetch()
-    waited = sum(server.pauses) + outcome.seconds * server.count("fetch-response")
-    assert waited <= SETTINGS.fetch_timeout + outcome.seconds
+    waited = sum(server.pauses) + outcome.elapsed * server.count("fetch-response")
+    assert waited <= SETTINGS.fetch_timeout + outcome.elapsed
     if recovering:
         assert waited >= SETTINGS.fetch_timeout - 1e-6
 
 
 def test_no_request_may_be_silent_for_longer_than_is_left() -> None:
     """The last one gets a second."""
-    silent = Lost("silence", seconds=20.0)
+    silent = ConnectionLost("silence", elapsed=20.0)
     server = streaming(BEGIN, LOST, fetches=[silent])
     with pytest.raises(IncompleteReply):
         server.ask()
@@ -488,7 +497,7 @@ def test_no_request_may_be_silent_for_longer_than_is_left() -> None:
 def test_a_question_is_repeated_where_nothing_was_accepted() -> None:
     """Not connected, too many requests, busy with a time to come back."""
     busy = answer(503, {"retry-after": "3"})
-    server = streaming(BEGIN, completed(), creates=[NOT_SENT, answer(429), busy, Answer(200, {})])
+    server = streaming(BEGIN, completed(), creates=[NOT_SENT, answer(429), busy, Response(200, {})])
     assert server.ask().status == "complete"
     assert server.count("create-response") == 4
     assert server.pauses == [0.5, 1.0, 3.0]
@@ -530,7 +539,7 @@ def test_a_host_that_cannot_be_reached_has_accepted_nothing() -> None:
     server = Server(creates=[NOT_SENT])
     with pytest.raises(Unreachable):
         server.ask()
-    assert server.count("create-response") == ATTEMPTS
+    assert server.count("create-response") == MAX_ATTEMPTS
 
 
 @pytest.mark.parametrize(
@@ -547,7 +556,7 @@ def test_a_host_that_cannot_be_reached_has_accepted_nothing() -> None:
 )
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_refused_question_has_its_exception(
-    refused: Answer, kind: type[ServiceError], stream: bool
+    refused: Response, kind: type[ServiceError], stream: bool
 ) -> None:
     """By its status, or by what a body under 200 says of itself."""
     body = [refused.body] if refused.ok and stream else []
@@ -573,12 +582,15 @@ def test_reading_that_fails_for_good_is_given_up() -> None:
         server.fetch()
     with pytest.raises(ServiceError):
         history(server)
-    assert (server.count("fetch-response"), server.count("list-input")) == (ATTEMPTS, ATTEMPTS)
+    assert (server.count("fetch-response"), server.count("list-input")) == (
+        MAX_ATTEMPTS,
+        MAX_ATTEMPTS,
+    )
 
 
 def test_retry_after_is_kept_to_while_polling() -> None:
     """Also where the answer is good."""
-    patient = Answer(200, {"retry-after": "9"}, PROCESSING.body)
+    patient = Response(200, {"retry-after": "9"}, PROCESSING.body)
     server = Server(fetches=[patient, fetched()])
     server.fetch()
     assert server.pauses == [9.0]
@@ -590,7 +602,7 @@ def test_retry_after_is_kept_to_while_polling() -> None:
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_redirect_is_told_and_not_followed(stream: bool) -> None:
     """The credentials would travel with it."""
-    server = Server(creates=[Answer(302, {"location": "https://evil.test"})])
+    server = Server(creates=[Response(302, {"location": "https://evil.test"})])
     with pytest.raises(UnexpectedAnswer, match="redirect"):
         server.ask(stream=stream)
     assert len(server.requests) == 1
@@ -616,7 +628,7 @@ def test_a_fetch_that_does_not_wait_may_find_it_processing() -> None:
 
 def test_a_fetched_reply_may_have_failed() -> None:
     """With the service's words and the token."""
-    failed = Answer(200, {}, (WIRE / "fetch-failed.json").read_bytes())
+    failed = Response(200, {}, (WIRE / "fetch-failed.json").read_bytes())
     with pytest.raises(FailedReply) as caught:
         Server(fetches=[failed]).fetch()
     assert caught.value.context_token == json.loads(failed.body)["context_token"]
@@ -626,7 +638,7 @@ def test_a_fetched_reply_may_have_failed() -> None:
 def test_a_fetched_web_page_is_no_reply() -> None:
     """A proxy's, mostly."""
     with pytest.raises(UnexpectedAnswer, match="web page"):
-        Server(fetches=[Answer(200, {}, b"<html>")]).fetch()
+        Server(fetches=[Response(200, {}, b"<html>")]).fetch()
 
 
 # Failures in the stream.
@@ -711,7 +723,7 @@ def test_a_whole_sample_is_a_complete_reply(name: str) -> None:
     assert str(whole[2]) in body.decode()
     single = streaming(*(body[i : i + 1] for i in range(len(body))))
     assert outcome_of(single) == whole
-    assert outcome_of(Server(creates=[Answer(200, {}, body)]), stream=False) == whole
+    assert outcome_of(Server(creates=[Response(200, {}, body)]), stream=False) == whole
 
 
 @pytest.mark.parametrize("name", WHOLE_STREAMS)
@@ -782,5 +794,5 @@ def test_events_do_not_depend_on_the_reads(size: int) -> None:
 def test_an_introduction_costs_no_request() -> None:
     """AeronPay has none."""
     server = Server()
-    server.run(server.service.introduce())
+    server.run(server.service.introduction())
     assert server.requests == []

@@ -24,9 +24,17 @@ from aeron_magic.errors import (
     UsageError,
 )
 from aeron_magic.protocol.events import Introduced, Recovering, Started, ToolCalled
-from aeron_magic.protocol.flow import Answer, Flow, Lost, Open, Outcome, Question, Send
-from aeron_magic.replies.reply import Draft
-from aeron_magic.services.chatzy import REOPENINGS, Service
+from aeron_magic.protocol.flow import (
+    ConnectionLost,
+    Flow,
+    OpenStream,
+    Question,
+    Response,
+    Send,
+    StepResult,
+)
+from aeron_magic.replies.reply import ReplyAccumulator
+from aeron_magic.services.chatzy import MAX_REOPENS, Service
 from aeron_magic.services.settings import Settings
 
 WIRE = Path(__file__).parents[1] / "fixtures" / "wire" / "chatzy"
@@ -36,20 +44,20 @@ SETTINGS = Settings(
     "chatzy", "https://api.test/prod", stream_url="https://stream.test", chatbot_id=AGENT
 )
 HELLO = {"switch": True, "buttons": ["Prices", "Hours"], "content": "Hello!"}
-LOST = Lost("the line broke")
+LOST = ConnectionLost("the line broke")
 PROCESSING = ("is_streaming", "processing")
 NOT_BEGUN = ("is_streaming", None)
 DONE = ("completed", "completed")
 
-Given = Answer | Lost
+Given = Response | ConnectionLost
 
 
-def ok(**data: Any) -> Answer:
-    return Answer(200, {"content-type": "application/json"}, json.dumps({"data": data}).encode())
+def ok(**data: Any) -> Response:
+    return Response(200, {"content-type": "application/json"}, json.dumps({"data": data}).encode())
 
 
-def refused(status: int, **body: Any) -> Answer:
-    return Answer(status, {}, json.dumps(body).encode())
+def refused(status: int, **body: Any) -> Response:
+    return Response(status, {}, json.dumps(body).encode())
 
 
 def event(data: Any, name: str = "m1") -> bytes:
@@ -76,11 +84,11 @@ class Server(FlowServer):
     inferences: list[Given] = field(default_factory=lambda: [ok(msg="taken", temp_token="t-1")])
     secrets: list[Given] = field(default_factory=lambda: [ok(temp_token="t-new")])
     statuses: list[Given | tuple[str | None, str | None]] = field(default_factory=lambda: [DONE])
-    streams: list[Given | list[bytes | Lost]] = field(default_factory=lambda: [[END]])
+    streams: list[Given | list[bytes | ConnectionLost]] = field(default_factory=lambda: [[END]])
     seen: list[str] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
 
-    def answer(self, step: Send | Open) -> Outcome:
+    def answer(self, step: Send | OpenStream) -> StepResult:
         endpoint = step.request.url.rpartition("/")[2]
         self.seen.append(endpoint)
         self.requests.append(step.request)
@@ -88,7 +96,7 @@ class Server(FlowServer):
             given = self.next_of(self.streams)
             if isinstance(given, list):
                 self.stream = list(given)
-                return Answer(200, {"content-type": "text/event-stream"})
+                return Response(200, {"content-type": "text/event-stream"})
             return given  # type: ignore[no-any-return]
         answers: dict[str, list[Any]] = {
             "init_conversation": self.inits,
@@ -97,21 +105,21 @@ class Server(FlowServer):
             "get_stream_status": self.statuses,
         }
         given = self.next_of(answers[endpoint])
-        if not isinstance(given, Answer | Lost):
+        if not isinstance(given, Response | ConnectionLost):
             return ok(stream_status=given[0], response_processing_status=given[1])
         return given  # type: ignore[no-any-return]
 
-    def run(self, flow: Flow[Any]) -> Draft:
+    def run(self, flow: Flow[Any]) -> ReplyAccumulator:
         """Drive ``flow`` to its end; of a whole reply all has been shown, in order."""
         draft = super().run(flow)
-        assert draft.status != "complete" or "".join(draft.pieces) == draft.text
+        assert draft.status != "complete" or "".join(draft.displayed) == draft.text
         return draft
 
-    def ask(self, token: str | None = CONVERSATION, **options: Any) -> Draft:
+    def ask(self, token: str | None = CONVERSATION, **options: Any) -> ReplyAccumulator:
         return self.run(Service(SETTINGS).ask(Question("Well?", context_token=token, **options)))
 
 
-def stream(*reads: bytes | Lost, **more: Any) -> Server:
+def stream(*reads: bytes | ConnectionLost, **more: Any) -> Server:
     return Server(streams=[list(reads)], **more)
 
 
@@ -188,7 +196,7 @@ def test_nothing_can_be_fetched(call: Callable[[Service, str], Flow[Any]]) -> No
 def test_introduce_begins_a_conversation_and_asks_nothing() -> None:
     """The introduction comes with the token that a first question continues from."""
     server = Server()
-    draft = server.run(Service(SETTINGS).introduce())
+    draft = server.run(Service(SETTINGS).introduction())
     assert server.seen == ["init_conversation"]
     assert server.events == [Introduced("Hello!", ("Prices", "Hours")), Started(CONVERSATION)]
     assert draft.context_token == CONVERSATION
@@ -211,7 +219,7 @@ def test_introduce_begins_a_conversation_and_asks_nothing() -> None:
 def test_introductions(message: Any, expected: Introduced | None) -> None:
     """An introduction is shown where there is one and it is switched on."""
     server = Server(inits=[ok(conversation_id=CONVERSATION, introductory_message=message)])
-    draft = server.run(Service(SETTINGS).introduce())
+    draft = server.run(Service(SETTINGS).introduction())
     assert draft.introduction == expected
 
 
@@ -225,7 +233,7 @@ def test_introductions(message: Any, expected: Introduced | None) -> None:
         refused(403, message="no"),
     ],
 )
-def test_an_agent_that_is_none(answer: Answer) -> None:
+def test_an_agent_that_is_none(answer: Response) -> None:
     """The chatbot_id is what Chatzy knows its callers by; the hint names it, not AeronPay's."""
     with pytest.raises(AuthenticationError) as caught:
         Server(inits=[answer]).ask(None)
@@ -248,9 +256,9 @@ def test_init_conversation_is_repeated() -> None:
 @pytest.mark.parametrize(
     "first",
     [
-        Lost("refused", sent=False),
+        ConnectionLost("refused", sent=False),
         refused(429),
-        Answer(503, {"retry-after": "1"}, b""),
+        Response(503, {"retry-after": "1"}, b""),
     ],
 )
 def test_a_question_that_was_surely_not_accepted_is_repeated(first: Given) -> None:
@@ -280,7 +288,7 @@ def test_a_question_that_was_lost_on_its_way_may_have_been_accepted() -> None:
 def test_a_service_that_is_out_of_reach() -> None:
     """Where no connection was ever made, nothing was accepted."""
     with pytest.raises(Unreachable):
-        Server(inferences=[Lost("refused", sent=False)]).ask()
+        Server(inferences=[ConnectionLost("refused", sent=False)]).ask()
 
 
 def test_a_conversation_that_is_not_known() -> None:
@@ -331,7 +339,7 @@ def test_signals(signal: str, spelling: str, streaming: bool, together: bool) ->
     said = {"bare": signal, "json": {"signal": signal}, "quoted": json.dumps(signal)}[spelling]
     chunks = [content("How"), content(" can")] if streaming else [content("How can")]
     after = [content(" I"), END] if signal == "call_again" else [content(" I"), event("[FROZEN]")]
-    parts: list[bytes | Lost] = [*chunks, event(said), *after]
+    parts: list[bytes | ConnectionLost] = [*chunks, event(said), *after]
     server = stream(*([b"".join(parts)] if together else parts))  # type: ignore[arg-type]
     error = OUTCOMES[signal][1]
     if error is None:
@@ -435,9 +443,9 @@ def result(reads: Iterable[bytes]) -> Any:
     """Everything that can be seen of a stream that came in these reads."""
     server = stream(*reads)
     ended, text = outcome(server)
-    draft = Draft()
+    draft = ReplyAccumulator()
     draft.add(server.events)
-    return ended, text, draft.msg_id, draft.unknown, draft.notice
+    return ended, text, draft.msg_id, draft.unknown, draft.status_text
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
@@ -472,7 +480,7 @@ def test_samples_of_whole_replies(name: str, expected: str) -> None:
 @pytest.mark.parametrize("status", [NOT_BEGUN, DONE])
 @pytest.mark.parametrize("second", ["repeats", "continues", "has nothing"])
 def test_a_stream_cut_at_any_byte_never_gives_a_wrong_text(
-    name: str, how: tuple[Lost, ...], status: tuple[str, str | None], second: str
+    name: str, how: tuple[ConnectionLost, ...], status: tuple[str, str | None], second: str
 ) -> None:
     """The reply is whole and right, or incomplete with a beginning of the right text.
 
@@ -526,7 +534,12 @@ def test_a_stream_that_gave_nothing_is_opened_again_with_a_new_secret(reads: lis
 
 @pytest.mark.parametrize(
     "refusal",
-    [refused(401, message="t-1 is invalid"), refused(503), Lost("refused", sent=False), LOST],
+    [
+        refused(401, message="t-1 is invalid"),
+        refused(503),
+        ConnectionLost("refused", sent=False),
+        LOST,
+    ],
 )
 def test_a_stream_that_did_not_open_is_opened_with_a_new_secret(refusal: Given) -> None:
     """The temporary token serves once and for a minute: another one is asked for."""
@@ -554,7 +567,7 @@ def test_a_stream_that_gave_a_single_byte_is_not_opened_again(first: bytes) -> N
         ((None, None), "unheard of"),
         (refused(404, message="gone"), "not known"),
         (refused(200, message="no"), "unheard of"),
-        (Answer(200, {}, b"<html>"), "a web page"),
+        (Response(200, {}, b"<html>"), "a web page"),
     ],
 )
 @pytest.mark.parametrize("got", [b"", content("Half")])
@@ -602,11 +615,11 @@ def test_the_status_stands_in_data_or_at_the_top(where: str, null: dict[str, Any
 def test_waiting_ends_with_fetch_timeout() -> None:
     """The pauses and the requests' own time are bounded together."""
     status = PROCESSING
-    slow = Answer(
+    slow = Response(
         200,
         {},
         json.dumps({"stream_status": status[0], "response_processing_status": status[1]}).encode(),
-        seconds=10.0,
+        elapsed=10.0,
     )
     server = stream(content("Half"), LOST, statuses=[slow])
     with pytest.raises(IncompleteReply, match="still working on it after 120 s"):
@@ -625,7 +638,7 @@ def test_a_status_that_passes_is_asked_for_again() -> None:
 
 def test_a_status_that_never_comes_is_given_up_in_time() -> None:
     """Neither the failures nor a long Retry-After wait longer than fetch_timeout."""
-    busy = Answer(503, {"retry-after": "86400"}, b"")
+    busy = Response(503, {"retry-after": "86400"}, b"")
     server = stream(content("Half"), LOST, statuses=[LOST, busy])
     with pytest.raises(IncompleteReply, match="not known") as caught:
         server.ask()
@@ -639,7 +652,7 @@ def test_opening_again_has_an_end() -> None:
     server = Server(streams=[[LOST]], statuses=[NOT_BEGUN])
     with pytest.raises(IncompleteReply, match="opening it again failed"):
         server.ask()
-    assert server.seen.count("get-response") == 1 + REOPENINGS
+    assert server.seen.count("get-response") == 1 + MAX_REOPENS
     assert server.seen.count("get_inference") == 1
 
 
@@ -667,7 +680,7 @@ def test_a_secret_that_cannot_be_had_leaves_the_reply_incomplete(answer: Given) 
         (refused(403, message="token t-1 is not for you"), AuthenticationError),
         (refused(400, message="bad token t-1"), ServiceError),
         (refused(404), UnexpectedAnswer),
-        (Answer(302, {"location": "https://elsewhere.test/?token=t-1"}), UnexpectedAnswer),
+        (Response(302, {"location": "https://elsewhere.test/?token=t-1"}), UnexpectedAnswer),
         ([b"<html>token=t-1"], UnexpectedAnswer),
         ([event("__ERROR__: token t-1 broke")], FailedReply),
     ],

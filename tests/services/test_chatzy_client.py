@@ -20,7 +20,7 @@ from aeron_magic.errors import (
     TokenError,
     UsageError,
 )
-from aeron_magic.replies.reply import Draft, Reply
+from aeron_magic.replies.reply import Reply, ReplyAccumulator
 from aeron_magic.sandbox import Refusal, Sandbox
 
 AGENT = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -55,10 +55,10 @@ class Asker:
     def call(self, name: str, *arguments: Any) -> Any:
         return self._wait(getattr(self.client, name)(*arguments))
 
-    def introduction(self) -> Draft:
-        reading: Stream | AsyncStream = self.client.introduction()
+    def introduction(self) -> ReplyAccumulator:
+        reading: Stream | AsyncStream = self.client.stream_introduction()
         self._wait(reading.finish())
-        return reading.draft
+        return reading.accumulator
 
     def failing(self, text: str = "Well?", **options: Any) -> tuple[AeronError, Reply]:
         """The error of a question, and the reply as far as it came."""
@@ -131,7 +131,7 @@ def test_a_whole_reply(
     asker: Asker, sandbox: Sandbox, spelling: str, streaming: bool, ids: str
 ) -> None:
     """In chunks or at once, with ids or without, signals in both spellings."""
-    sandbox.misbehave(chunks=SAY, spelling=spelling, streaming=streaming, ids=ids)
+    sandbox.set_faults(chunks=SAY, spelling=spelling, streaming=streaming, ids=ids)
     reply = asker.ask()
     assert (reply.text, reply.status) == (WHOLE, "complete")
 
@@ -165,7 +165,7 @@ def test_signals_that_end_a_reply(
     status: str,
 ) -> None:
     """The text before the signal is kept, in the error and in the reply."""
-    sandbox.misbehave(chunks=SAY, signal=signal, signal_when="middle", spelling=spelling)
+    sandbox.set_faults(chunks=SAY, signal=signal, signal_when="middle", spelling=spelling)
     caught, reply = asker.failing()
     assert type(caught) is error
     assert caught.partial == reply.text == "Hello there,"
@@ -176,7 +176,7 @@ def test_signals_that_end_a_reply(
 
 def test_leaving_a_reply_closes_its_connection(asker: Asker, sandbox: Sandbox) -> None:
     """The server sees that the reader has gone."""
-    sandbox.misbehave(chunks=SAY, pause=20.0)
+    sandbox.set_faults(chunks=SAY, pause=20.0)
     piece, reply = asker.first_piece()
     assert (piece, reply.text, reply.status) == ("Hello", "Hello", "interrupted")
     assert sandbox.log.wait(lambda seen: seen[-1].closed_by_client)
@@ -186,7 +186,7 @@ def test_leaving_a_reply_closes_its_connection(asker: Asker, sandbox: Sandbox) -
 @pytest.mark.parametrize("how", ["reset", "close", "end"])
 def test_a_stream_cut_anywhere(asker: Asker, sandbox: Sandbox, how: str, reopen: str) -> None:
     """Whole and right, or incomplete with a beginning of the right text; asked for once only."""
-    sandbox.misbehave(chunks=("Hi", " hi"), generation_time=0.0)
+    sandbox.set_faults(chunks=("Hi", " hi"), generation_time=0.0)
     asker.ask()
     assert sandbox.log.wait(lambda log: log[-1].done)
     size = sandbox.log[-1].bytes_sent
@@ -194,7 +194,7 @@ def test_a_stream_cut_anywhere(asker: Asker, sandbox: Sandbox, how: str, reopen:
     ended = set()
     for place in [0, *range(1, size, 23), size - 1]:
         sandbox.log.clear()
-        sandbox.misbehave(cut_after=place, cut_times=1, cut_how=how, reopen=reopen)
+        sandbox.set_faults(cut_after=place, cut_times=1, cut_how=how, reopen=reopen)
         try:
             reply = asker.ask(context_token=token)
         except IncompleteReply as error:
@@ -213,7 +213,7 @@ def test_a_stream_lost_before_it_began_is_opened_again(
     asker: Asker, sandbox: Sandbox, where: str
 ) -> None:
     """The reply is whole, and says that it was recovered."""
-    sandbox.misbehave(chunks=SAY, cut_after=0, status_where=where)
+    sandbox.set_faults(chunks=SAY, cut_after=0, status_where=where)
     reply = asker.ask()
     assert (reply.text, reply.status) == (WHOLE, "recovered")
     assert [seen.endpoint for seen in sandbox.log][2:] == [
@@ -226,7 +226,7 @@ def test_a_stream_lost_before_it_began_is_opened_again(
 
 def test_a_stream_that_falls_silent_is_lost(sandbox: Sandbox, asker: Asker) -> None:
     """Silence past the time-out is a loss; the reply is waited for, and then incomplete."""
-    sandbox.misbehave(chunks=SAY, stall_after=FIRST_EVENT, generation_time=0.3)
+    sandbox.set_faults(chunks=SAY, stall_after=FIRST_EVENT, generation_time=0.3)
     with contextlib.closing(Asker(sandbox, asker.sync, timeout=0.3)) as hasty:
         caught, reply = hasty.failing()
     assert isinstance(caught, IncompleteReply)
@@ -237,14 +237,14 @@ def test_a_stream_that_falls_silent_is_lost(sandbox: Sandbox, asker: Asker) -> N
 
 def test_comments_are_a_sign_of_life(sandbox: Sandbox, asker: Asker) -> None:
     """A stream that sends comments is not silent."""
-    sandbox.misbehave(chunks=SAY, stall_after=FIRST_EVENT, stall_how="comments", stall_seconds=0.8)
+    sandbox.set_faults(chunks=SAY, stall_after=FIRST_EVENT, stall_how="comments", stall_seconds=0.8)
     with contextlib.closing(Asker(sandbox, asker.sync, timeout=0.4)) as hasty:
         assert hasty.ask().text == WHOLE
 
 
 def test_waiting_for_a_reply_ends_with_fetch_timeout(sandbox: Sandbox, asker: Asker) -> None:
     """A server that never gets done is given up."""
-    sandbox.misbehave(chunks=SAY, cut_after=FIRST_EVENT, generation_time=3600.0)
+    sandbox.set_faults(chunks=SAY, cut_after=FIRST_EVENT, generation_time=3600.0)
     began = time.monotonic()
     with contextlib.closing(Asker(sandbox, asker.sync, fetch_timeout=0.5)) as hasty:
         caught, _ = hasty.failing()
@@ -254,7 +254,7 @@ def test_waiting_for_a_reply_ends_with_fetch_timeout(sandbox: Sandbox, asker: As
 
 def test_a_refused_temporary_token_is_replaced(asker: Asker, sandbox: Sandbox) -> None:
     """401 at the stream: it was too old; the reply has not begun, so a new one is asked for."""
-    sandbox.misbehave(chunks=SAY, refuse=(Refusal("get-response", 401),))
+    sandbox.set_faults(chunks=SAY, refuse=(Refusal("get-response", 401),))
     assert asker.ask().text == WHOLE
     assert len(sandbox.log.of("generate_secret")) == 1
 
@@ -267,7 +267,7 @@ def test_a_question_is_repeated_only_where_it_was_not_accepted(
     asker: Asker, sandbox: Sandbox, status: int, retry_after: str | None, times: int
 ) -> None:
     """It may be charged: 500, and 503 without Retry-After, may have come after its acceptance."""
-    sandbox.misbehave(refuse=(Refusal("get_inference", status, retry_after=retry_after),))
+    sandbox.set_faults(refuse=(Refusal("get_inference", status, retry_after=retry_after),))
     with contextlib.suppress(AeronError):
         asker.ask()
     assert len(sandbox.log.of("get_inference")) == times
@@ -275,7 +275,7 @@ def test_a_question_is_repeated_only_where_it_was_not_accepted(
 
 def test_an_answer_that_never_came_is_not_asked_for_again(asker: Asker, sandbox: Sandbox) -> None:
     """The question may have been accepted."""
-    sandbox.misbehave(refuse=(Refusal("get_inference", page="drop", accepted=True),))
+    sandbox.set_faults(refuse=(Refusal("get_inference", page="drop", accepted=True),))
     caught, reply = asker.failing()
     assert "may have been accepted" in str(caught)
     assert reply.status == "incomplete"
@@ -308,7 +308,7 @@ def test_temporary_tokens_are_shown_nowhere(
 ) -> None:
     """Not in errors, and not in the client's repr."""
     with caplog.at_level(logging.DEBUG, "aeron_magic"):
-        sandbox.misbehave(chunks=SAY, cut_after=FIRST_EVENT, generation_time=0.0)
+        sandbox.set_faults(chunks=SAY, cut_after=FIRST_EVENT, generation_time=0.0)
         caught, reply = asker.failing()
     (opened,) = sandbox.log.of("get-response")
     assert opened.query is not None

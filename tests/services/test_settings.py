@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from aeron_magic.errors import CredentialsError, UsageError, ValueRefused
-from aeron_magic.services.settings import DEFAULTS, LONGEST_TIME, Settings, positive, resolve
+from aeron_magic.services.settings import (
+    DEFAULTS,
+    MAX_TIMEOUT,
+    Settings,
+    resolve_settings,
+    validate_timeout,
+)
 
 SECRET = "s3cr3t-0815"
 KEYS = {"AERON_CLIENT_ID": "me", "AERON_CLIENT_SECRET": SECRET}
@@ -18,7 +24,7 @@ AGENT = "725e1f05-6142-467e-bdec-47862d50da79"
 def test_the_environment_fills_what_is_not_given() -> None:
     """Credentials and addresses."""
     env = {**KEYS, "AERON_BASE_URL": "https://pay.test/ai/"}
-    found = resolve(environ=env)
+    found = resolve_settings(environ=env)
     assert found == Settings(
         "aeronpay", "https://pay.test/ai", client_id="me", client_secret=SECRET
     )
@@ -27,7 +33,7 @@ def test_the_environment_fills_what_is_not_given() -> None:
 def test_what_is_given_wins() -> None:
     """Over the environment."""
     env = {**KEYS, "AERON_BASE_URL": "https://pay.test"}
-    found = resolve(
+    found = resolve_settings(
         client_id="you", client_secret="other", base_url="http://127.0.0.1:1/x", environ=env
     )
     assert (found.client_id, found.client_secret) == ("you", "other")
@@ -36,8 +42,8 @@ def test_what_is_given_wins() -> None:
 
 def test_without_either_the_vendors_address_is_used() -> None:
     """Of both services, and of Chatzy's stream."""
-    assert resolve(environ=KEYS).base_url == DEFAULTS["aeronpay"]
-    chatzy = resolve("chatzy", environ={"CHATZY_CHATBOT_ID": AGENT})
+    assert resolve_settings(environ=KEYS).base_url == DEFAULTS["aeronpay"]
+    chatzy = resolve_settings("chatzy", environ={"CHATZY_CHATBOT_ID": AGENT})
     assert chatzy.base_url == DEFAULTS["chatzy"]
     assert chatzy.stream_url == DEFAULTS["chatzy_stream"]
 
@@ -49,7 +55,7 @@ def test_chatzy_is_found_in_the_environment() -> None:
         "CHATZY_BASE_URL": "https://a.test",
         "CHATZY_STREAM_URL": "https://b.test/",
     }
-    found = resolve("chatzy", environ=env)
+    found = resolve_settings("chatzy", environ=env)
     assert (found.chatbot_id, found.base_url, found.stream_url) == (
         AGENT,
         "https://a.test",
@@ -62,14 +68,14 @@ def test_nothing_is_read_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AERON_BASE_URL", raising=False)
-    assert resolve().client_secret == SECRET
+    assert resolve_settings().client_secret == SECRET
 
 
 @pytest.mark.parametrize("env", [{}, {"AERON_CLIENT_ID": "me"}, {"AERON_CLIENT_SECRET": "x"}])
 def test_half_of_the_credentials_is_none(env: dict[str, str]) -> None:
     """The remedy names the variables and the login."""
     with pytest.raises(CredentialsError) as caught:
-        resolve(environ=env)
+        resolve_settings(environ=env)
     assert "AERON_CLIENT_SECRET" in caught.value.hint
     assert "%aeron login" in caught.value.hint
 
@@ -77,7 +83,7 @@ def test_half_of_the_credentials_is_none(env: dict[str, str]) -> None:
 def test_chatzy_needs_an_agent() -> None:
     """The remedy names the variable and the option."""
     with pytest.raises(CredentialsError) as caught:
-        resolve("chatzy", environ={})
+        resolve_settings("chatzy", environ={})
     assert "CHATZY_CHATBOT_ID" in caught.value.hint
     assert "--chatbot-id" in caught.value.hint
 
@@ -86,7 +92,7 @@ def test_chatzy_needs_an_agent() -> None:
 def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(bad: str) -> None:
     """It would fail later, in an error that quotes it."""
     with pytest.raises(CredentialsError) as caught:
-        resolve(client_id="me", client_secret=bad, environ={})
+        resolve_settings(client_id="me", client_secret=bad, environ={})
     assert SECRET not in "\n".join(caught.value.lines())
 
 
@@ -111,7 +117,7 @@ def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(bad: str) ->
 def test_what_is_no_address_is_refused(url: str) -> None:
     """And a password in it is not shown."""
     with pytest.raises(UsageError) as caught:
-        resolve(base_url=url, environ=KEYS)
+        resolve_settings(base_url=url, environ=KEYS)
     shown = "\n".join(caught.value.lines())
     assert caught.value.hint
     assert "pw" not in shown
@@ -119,37 +125,37 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 
 @pytest.mark.parametrize("name", ["timeout", "fetch_timeout"])
 @pytest.mark.parametrize(
-    "seconds", [0, -1, float("nan"), float("inf"), LONGEST_TIME * 2, "30", None]
+    "seconds", [0, -1, float("nan"), float("inf"), MAX_TIMEOUT * 2, "30", None]
 )
 def test_a_time_that_no_socket_can_wait_is_refused(name: str, seconds: Any) -> None:
     """By its name."""
     with pytest.raises(UsageError, match=name):
-        resolve(environ=KEYS, **{name: seconds})
+        resolve_settings(environ=KEYS, **{name: seconds})
 
 
 def test_a_good_time_is_kept() -> None:
     """Fractions too."""
-    assert positive("timeout", 0.5) == 0.5
+    assert validate_timeout("timeout", 0.5) == 0.5
 
 
 @pytest.mark.parametrize("name", ["", "AeronPay", "../client", "openai"])
 def test_an_unknown_service_is_refused(name: str) -> None:
     """The remedy names those that there are."""
     with pytest.raises(UsageError) as caught:
-        resolve(name, environ=KEYS)
+        resolve_settings(name, environ=KEYS)
     assert "aeronpay and chatzy" in caught.value.hint
 
 
 def test_an_agent_that_is_no_uuid_is_refused() -> None:
     """The remedy shows one."""
     with pytest.raises(UsageError) as caught:
-        resolve("chatzy", chatbot_id="mybot", environ={})
+        resolve_settings("chatzy", chatbot_id="mybot", environ={})
     assert "725e1f05" in caught.value.hint
 
 
 def test_no_repr_shows_the_credentials() -> None:
     """Neither of the settings nor of what holds them."""
-    found = resolve(environ=KEYS)
+    found = resolve_settings(environ=KEYS)
     for shown in (repr(found), str(found), repr([found]), repr({"settings": found})):
         assert SECRET not in shown
         assert "'me'" not in shown
@@ -157,25 +163,27 @@ def test_no_repr_shows_the_credentials() -> None:
 
 def test_the_secrets_are_known_by_name() -> None:
     """What must be kept out of prompts, recordings and errors."""
-    assert resolve(environ=KEYS).secrets == (SECRET,)
-    assert resolve("chatzy", chatbot_id=AGENT, environ={}).secrets == ()
+    assert resolve_settings(environ=KEYS).secrets == (SECRET,)
+    assert resolve_settings("chatzy", chatbot_id=AGENT, environ={}).secrets == ()
 
 
 def test_settings_do_not_change() -> None:
     """A client's settings are what they were when it was made."""
     with pytest.raises(dataclasses.FrozenInstanceError):
-        resolve(environ=KEYS).timeout = 1.0  # type: ignore[misc]
+        resolve_settings(environ=KEYS).timeout = 1.0  # type: ignore[misc]
 
 
 @pytest.mark.parametrize("question", ["my secret-of-the-house", "x=secret-of-the-house\n"])
 def test_a_question_that_holds_a_secret_is_refused_and_not_repeated(question: str) -> None:
     """Wherever in it the secret stands."""
-    settings = resolve(client_id="me", client_secret="secret-of-the-house", environ={})
+    settings = resolve_settings(client_id="me", client_secret="secret-of-the-house", environ={})
     with pytest.raises(ValueRefused) as caught:
-        settings.refuse_secret(question)
+        settings.reject_secrets(question)
     assert "secret-of-the-house" not in "".join(caught.value.lines())
 
 
 def test_a_short_secret_is_a_word_like_others() -> None:
     """Else a test's credentials would forbid half of all questions."""
-    resolve(client_id="me", client_secret="anything", environ={}).refuse_secret("Ask me anything")
+    resolve_settings(client_id="me", client_secret="anything", environ={}).reject_secrets(
+        "Ask me anything"
+    )

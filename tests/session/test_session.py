@@ -188,7 +188,7 @@ def test_where_cells_have_no_id_names_replace(paper: NotebookLike) -> None:
 
 
 def refuse_next(paper: NotebookLike, status: int = 500) -> None:
-    paper.sandbox.misbehave(refuse=(Refusal("create-response", status),))
+    paper.sandbox.set_faults(refuse=(Refusal("create-response", status),))
 
 
 def test_a_cell_that_fails_moves_nothing(paper: NotebookLike) -> None:
@@ -216,7 +216,7 @@ def test_a_cell_that_fails_when_run_again_keeps_its_reply(paper: NotebookLike) -
 def test_a_reply_that_the_service_could_not_give_is_kept_as_failed(paper: NotebookLike) -> None:
     """With its token; nothing else moves."""
     paper.run("a")
-    paper.sandbox.misbehave(generation="fails-with-event")
+    paper.sandbox.set_faults(generation="fails-with-event")
     assert isinstance(paper.fails("b"), FailedReply)
     assert shape(paper.tree) == ["1*", "2<1 failed"]
 
@@ -224,11 +224,11 @@ def test_a_reply_that_the_service_could_not_give_is_kept_as_failed(paper: Notebo
 def test_an_interrupted_cell_keeps_what_came_and_moves_nothing(paper: NotebookLike) -> None:
     """Asked again, it continues from where it did."""
     paper.run("a")
-    paper.sandbox.misbehave(say="one two three four", stall_after=900, stall_times=1)
+    paper.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
     try:
         paper.run("b", interrupt=True)
     finally:
-        paper.sandbox.misbehave(say=None)
+        paper.sandbox.set_faults(say=None)
     assert shape(paper.tree) == ["1*", "2<1 interrupted"]
     paper.replies.pop()
     paper.run_all("b", "c")
@@ -247,13 +247,13 @@ def test_a_server_that_is_gone_leaves_the_conversation(paper: NotebookLike) -> N
 def test_an_old_token_that_is_refused_changes_nothing(paper: NotebookLike) -> None:
     """The error says so; no turn is added, and the next question works."""
     paper.run_all(*"ab")
-    paper.sandbox.misbehave(expired=(paper.received(0),))
+    paper.sandbox.set_faults(expired=(paper.received(0),))
     error = paper.fails(Cell("c", "a branch", {"after": "1"}))
     assert isinstance(error, TokenError)
     assert error.hint.startswith("Nothing has changed here.")
     assert shape(paper.tree) == ["1", "2<1*"]
     assert paper.context_token == paper.received(1)
-    paper.sandbox.misbehave(expired=())
+    paper.sandbox.set_faults(expired=())
     paper.run("d")
     assert shape(paper.tree) == ["1", "2<1", "3<2*"]
 
@@ -261,10 +261,10 @@ def test_an_old_token_that_is_refused_changes_nothing(paper: NotebookLike) -> No
 def test_a_question_of_which_nothing_was_sent_leaves_no_turn(chat: NotebookLike) -> None:
     """Chatzy takes no images."""
     session = chat.session
-    asked = session.ask("look", session.place(), images=("https://example.org/a.png",))
-    asked.running.ended.wait(5)
-    session.settle(asked)
-    assert isinstance(asked.running.error, UsageError)
+    asked = session.ask("look", session.position_for(), images=("https://example.org/a.png",))
+    asked.task.done.wait(5)
+    session.finish(asked)
+    assert isinstance(asked.task.error, UsageError)
     assert shape(chat.tree) == []
 
 
@@ -300,7 +300,7 @@ def test_several_conversations_run_twice_add_nothing(paper: NotebookLike) -> Non
     ]
     paper.run_all(*cells)
     paper.run_all(*cells)
-    trees = paper.session.book.trees
+    trees = paper.session.registry.conversations
     assert {name: shape(tree) for name, tree in trees.items()} == {
         "main": ["1*"],
         "plots": ["1", "2<1*"],
@@ -327,7 +327,7 @@ def test_a_conversation_begun_anew_is_built_by_the_old_cells(paper: NotebookLike
     paper.run_all(*"ab")
     paper.session.new("again")
     paper.run_all(*"ab")
-    assert {name: shape(tree) for name, tree in paper.session.book.trees.items()} == {
+    assert {name: shape(tree) for name, tree in paper.session.registry.conversations.items()} == {
         "main": ["1", "2<1*"],
         "again": ["1", "2<1*"],
     }
@@ -460,9 +460,9 @@ def test_chatzy_asks_an_interrupted_question_again_and_says_what_that_means(
 ) -> None:
     """The service may have it twice."""
     chat.run("a")
-    chat.sandbox.misbehave(say="one two three four", stall_after=150)
+    chat.sandbox.set_faults(say="one two three four", stall_after=150)
     chat.run("b", interrupt=True)
-    chat.sandbox.misbehave(say=None)
+    chat.sandbox.set_faults(say=None)
     chat.run("b")
     assert shape(chat.tree) == ["1", "2<1*"]
     assert "may have this question twice" in chat.notes[0]
@@ -476,9 +476,9 @@ def test_a_parent_that_is_another_than_ours_is_shown(sandbox: Sandbox) -> None:
     notebook = NotebookLike(sandbox)
     notebook.run("a")
     session = notebook.session
-    asked = session.ask("why?", session.place(), cell="b")
-    asked.running.ended.wait(5)
-    asked.running.draft.parent_context_token = "another"
-    session.settle(asked)
+    asked = session.ask("why?", session.position_for(), cell="b")
+    asked.task.done.wait(5)
+    asked.task.accumulator.parent_context_token = "another"
+    session.finish(asked)
     assert "this reply follows another" in asked.metadata["notes"][0]
     notebook.close()

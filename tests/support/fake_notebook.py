@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aeron_magic.conversations.tree import ConversationTree
 from aeron_magic.errors import AeronError
-from aeron_magic.session.session import Session
 from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Sandbox
-from aeron_magic.conversations.tree import Tree
+from aeron_magic.session.session import Session
 
 __all__ = ["Cell", "NotebookLike", "shape"]
 
@@ -24,7 +24,7 @@ class Cell:
     options: dict[str, Any] = field(default_factory=dict)
 
 
-def shape(tree: Tree) -> list[str]:
+def shape(tree: ConversationTree) -> list[str]:
     """The turns as ``number<parent``, with what is not as usual; the head has a star."""
     stale = tree.stale()
     return [
@@ -86,22 +86,22 @@ class NotebookLike:
         if isinstance(cell, str):
             cell = Cell(cell, f"question of {cell}")
         session, options = self.session, cell.options
-        session.connected()
+        session.ensure_connected()
         asked = session.ask(
             cell.question,
-            session.place(cell=cell.id, **options),
+            session.position_for(cell=cell.id, **options),
             cell=cell.id,
             name=options.get("name"),
             new=options.get("new", False),
         )
         if interrupt:
-            assert asked.running.changed.wait(5)
-            asked.running.cancel()
-        asked.running.ended.wait(10)
-        reply = session.settle(asked)
+            assert asked.task.changed.wait(5)
+            asked.task.cancel()
+        asked.task.done.wait(10)
+        reply = session.finish(asked)
         self.notes = asked.notes
-        if asked.running.error is not None:
-            raise asked.running.error
+        if asked.task.error is not None:
+            raise asked.task.error
         self.replies.append(reply)
         return reply
 
@@ -138,7 +138,7 @@ class NotebookLike:
         return token
 
     @property
-    def tree(self) -> Tree:
+    def tree(self) -> ConversationTree:
         """The current conversation."""
         return self.session.tree
 

@@ -8,8 +8,17 @@ from typing import Any
 
 from aeron_magic.errors import AeronError
 from aeron_magic.protocol.events import Event
-from aeron_magic.protocol.flow import Close, Flow, Lost, Open, Outcome, Pause, Read, Send
-from aeron_magic.replies.reply import Draft
+from aeron_magic.protocol.flow import (
+    Close,
+    ConnectionLost,
+    Flow,
+    OpenStream,
+    ReadChunk,
+    Send,
+    Sleep,
+    StepResult,
+)
+from aeron_magic.replies.reply import ReplyAccumulator
 
 __all__ = ["FlowServer"]
 
@@ -28,15 +37,15 @@ class FlowServer(ABC):
         What the events come to, and what the flow returned.
     """
 
-    stream: list[bytes | Lost] = field(default_factory=list)
+    stream: list[bytes | ConnectionLost] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
     closed: list[bool] = field(default_factory=list)
-    draft: Draft = field(default_factory=Draft)
+    draft: ReplyAccumulator = field(default_factory=ReplyAccumulator)
     value: Any = None
 
     @abstractmethod
-    def answer(self, step: Send | Open) -> Outcome:
+    def answer(self, step: Send | OpenStream) -> StepResult:
         """What comes of a request."""
 
     @staticmethod
@@ -44,10 +53,10 @@ class FlowServer(ABC):
         """The next one of a list that is used up from the front, and whose last item stays."""
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
-    def run(self, flow: Flow[Any]) -> Draft:
+    def run(self, flow: Flow[Any]) -> ReplyAccumulator:
         """Drive ``flow`` to its end; an error of its carries the draft's text as ``partial``."""
-        self.draft = draft = Draft()
-        outcome: Outcome = None
+        self.draft = draft = ReplyAccumulator()
+        outcome: StepResult = None
         while True:
             try:
                 step = flow.send(outcome)
@@ -62,11 +71,11 @@ class FlowServer(ABC):
                 case list():
                     draft.add(step)
                     self.events += step
-                case Read():
+                case ReadChunk():
                     outcome = self.stream.pop(0) if self.stream else b""
-                case Pause(seconds):
+                case Sleep(seconds):
                     self.pauses.append(seconds)
                 case Close(finished):
                     self.closed.append(finished)
-                case Send() | Open():
+                case Send() | OpenStream():
                     outcome = self.answer(step)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import threading
 
-from aeron_magic.batch.runner import Key, Known
+from aeron_magic.batch.runner import Key, RowState
 
 __all__ = ["Noting"]
 
 
-class Noting(dict[Key, Known]):
-    """A memory for :class:`aeron_magic.batch.runner.Batch`."""
+class Noting(dict[Key, RowState]):
+    """A memory for :class:`aeron_magic.batch.runner.BatchRun`."""
 
     def __init__(self) -> None:
         super().__init__()
         self._changed = threading.Condition()
 
-    def __setitem__(self, key: Key, known: Known) -> None:
+    def __setitem__(self, key: Key, known: RowState) -> None:
         with self._changed:
             super().__setitem__(key, known)
             self._changed.notify_all()

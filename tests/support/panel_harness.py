@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from credentials import SECRET
 from comm.base_comm import BaseComm
+from credentials import SECRET
 
 from aeron_magic.jupyter.panel.widget import ChatPanel
-from aeron_magic.session.session import Session
 from aeron_magic.sandbox import Sandbox
+from aeron_magic.session.session import Session
 
 __all__ = ["Ground", "panel_ground", "rebuilt"]
 

@@ -23,22 +23,22 @@ from concurrent.futures import (
 )
 from typing import Any
 
-from aeron_magic.batch.task_queue import Board, Outcome, Task
 from aeron_magic.batch.cluster.channel import Channel, error_from, listen, record_from, reply_from
-from aeron_magic.batch.runner import Plan, run_here
-from aeron_magic.batch.cluster.remote_worker import Ticket, work
+from aeron_magic.batch.cluster.remote_worker import WorkerConfig, work
+from aeron_magic.batch.runner import BatchConfig, run_here
+from aeron_magic.batch.task_queue import RowResult, Task, TaskQueue
 from aeron_magic.errors import AeronError
 
-__all__ = ["Cluster"]
+__all__ = ["Coordinator"]
 
 WORKERS = 4
 """Jobs for an executor that does not say how many workers it has."""
 
-GOODBYE = 2.0
+SHUTDOWN_TIMEOUT = 2.0
 """Seconds for workers to leave by themselves after the last row."""
 
 
-class Cluster:
+class Coordinator:
     """Has workers of an executor do what is on a board.
 
     Parameters
@@ -63,7 +63,7 @@ class Cluster:
         self._came = False
         self._connections: dict[asyncio.Task[None], Channel] = {}
 
-    async def run(self, board: Board, plan: Plan) -> None:
+    async def run(self, board: TaskQueue, plan: BatchConfig) -> None:
         """Return when the board is over.
 
         Raises
@@ -76,12 +76,12 @@ class Cluster:
         server, port = await listen(
             lambda channel: self._connected(board, channel), self._interface
         )
-        ticket = Ticket(
+        ticket = WorkerConfig(
             self._addresses,
             port,
             self._key,
             plan.settings,
-            plan.manner,
+            plan.options,
             lanes=-(-plan.concurrency // self._workers),
             records=plan.recorder is not None,
         )
@@ -103,15 +103,15 @@ class Cluster:
         finally:
             server.close()
             if board.over.is_set():
-                await self._left(GOODBYE)
+                await self._left(SHUTDOWN_TIMEOUT)
             for job in jobs:
                 job.cancel()
             for channel in [*self._connections.values()]:
                 await channel.close()
-            await self._left(GOODBYE)
+            await self._left(SHUTDOWN_TIMEOUT)
 
     async def _until_over(
-        self, board: Board, plan: Plan, jobs: list[Future[bool]], gone: asyncio.Event
+        self, board: TaskQueue, plan: BatchConfig, jobs: list[Future[bool]], gone: asyncio.Event
     ) -> None:
         over = asyncio.ensure_future(board.over.wait())
         left = asyncio.ensure_future(gone.wait())
@@ -137,14 +137,14 @@ class Cluster:
         )
         await run_here(board, plan, plan.concurrency)
 
-    async def _connected(self, board: Board, channel: Channel) -> None:
+    async def _connected(self, board: TaskQueue, channel: Channel) -> None:
         connection = asyncio.current_task()
         assert connection is not None
         self._connections[connection] = channel
         try:
             if await channel.welcome(self._key):
                 self._came = True
-                await _Guest(board, channel).serve()
+                await _WorkerConnection(board, channel).serve()
         finally:
             await channel.close()
             del self._connections[connection]
@@ -155,11 +155,11 @@ class Cluster:
             await asyncio.wait([*self._connections], timeout=seconds)
 
 
-class _Guest:
+class _WorkerConnection:
     """One worker's connection, and what it has taken."""
 
-    def __init__(self, board: Board, channel: Channel) -> None:
-        self._board = board
+    def __init__(self, board: TaskQueue, channel: Channel) -> None:
+        self._queue = board
         self._channel = channel
         self._taken: dict[int, Task] = {}
         self._answers: set[asyncio.Task[None]] = set()
@@ -171,7 +171,7 @@ class _Guest:
         finally:
             for answer in self._answers:
                 answer.cancel()
-            self._board.lost(self._taken.values())
+            self._queue.requeue(self._taken.values())
 
     def _hear(self, message: list[Any]) -> None:
         match message:
@@ -180,12 +180,12 @@ class _Guest:
             case ["turn"]:
                 self._answer(self._let_go())
             case ["known", number, token] if number in self._taken:
-                self._board.known(self._taken[number], token)
+                self._queue.report_token(self._taken[number], token)
             case ["done", number, reply, error, record] if number in self._taken:
-                outcome = Outcome(reply_from(reply), error_from(error), record_from(record))
-                self._board.done(self._taken.pop(number), outcome)
+                outcome = RowResult(reply_from(reply), error_from(error), record_from(record))
+                self._queue.report_result(self._taken.pop(number), outcome)
             case ["hold", seconds]:
-                self._board.hold(seconds)
+                self._queue.pause(seconds)
 
     def _answer(self, answer: Any) -> None:
         task = asyncio.ensure_future(answer)
@@ -193,7 +193,7 @@ class _Guest:
         task.add_done_callback(self._answers.discard)
 
     async def _give(self) -> None:
-        task = await self._board.take()
+        task = await self._queue.take()
         if task is None:
             self._channel.send("over")
             return
@@ -201,7 +201,7 @@ class _Guest:
         self._channel.send("task", task.number, task.text, task.token, task.tries)
 
     async def _let_go(self) -> None:
-        await self._board.turn()
+        await self._queue.acquire()
         self._channel.send("go")
 
 

@@ -7,32 +7,32 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from aeron_magic.batch.task_queue import Outcome, Task
 from aeron_magic.batch.cluster.channel import Channel, error_to, reply_to
-from aeron_magic.batch.worker import Lane, Manner, MemoryStore, run_lanes
-from aeron_magic.client.aiohttp_transport import ManyWire
+from aeron_magic.batch.task_queue import RowResult, Task
+from aeron_magic.batch.worker import PromptOptions, SingleRecordStore, Worker, run_workers
+from aeron_magic.client.aiohttp_transport import AiohttpTransport
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.services.settings import Settings
 
-__all__ = ["Ticket", "work"]
+__all__ = ["WorkerConfig", "work"]
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Ticket:
+class WorkerConfig:
     """All that a worker has to know; its repr, which schedulers log and show, has no secret."""
 
     addresses: tuple[str, ...]
     port: int
     key: bytes = field(repr=False)
     settings: Settings = field(repr=False)
-    manner: Manner = field(repr=False)
+    options: PromptOptions = field(repr=False)
     lanes: int
     records: bool
 
 
-class _FarBoard:
+class RemoteTaskQueue:
     """The board, as lanes in this process see it."""
 
     def __init__(self, channel: Channel) -> None:
@@ -46,21 +46,21 @@ class _FarBoard:
         self._channel.send("take")
         return await waiter
 
-    async def turn(self) -> None:
+    async def acquire(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._turns.append(waiter)
         self._channel.send("turn")
         await waiter
 
-    def known(self, task: Task, token: str) -> None:
+    def report_token(self, task: Task, token: str) -> None:
         self._channel.send("known", task.number, token)
 
-    def done(self, task: Task, outcome: Outcome) -> None:
-        record = None if outcome.record is None else outcome.record.line()
+    def report_result(self, task: Task, outcome: RowResult) -> None:
+        record = None if outcome.record is None else outcome.record.to_json_line()
         reply, error = reply_to(outcome.reply), error_to(outcome.error)
         self._channel.send("done", task.number, reply, error, record)
 
-    def hold(self, seconds: float) -> None:
+    def pause(self, seconds: float) -> None:
         self._channel.send("hold", seconds)
 
     async def listen(self) -> None:
@@ -81,24 +81,24 @@ def _answer(waiting: deque[asyncio.Future[T]], value: T) -> None:
         waiter.set_result(value)
 
 
-def work(ticket: Ticket) -> bool:
+def work(config: WorkerConfig) -> bool:
     """What the executor runs: ask for rows until there are no more, or the board is gone.
 
     Returns whether the board was found at all.
     """
-    return asyncio.run(_work(ticket))
+    return asyncio.run(_work(config))
 
 
-async def _work(ticket: Ticket) -> bool:
-    for address in ticket.addresses:
-        channel = await Channel.open(address, ticket.port, ticket.key)
+async def _work(config: WorkerConfig) -> bool:
+    for address in config.addresses:
+        channel = await Channel.open(address, config.port, config.key)
         if channel is not None:
             break
     else:
         return False
-    board = _FarBoard(channel)
+    board = RemoteTaskQueue(channel)
     lanes = asyncio.ensure_future(
-        run_lanes(ticket.settings, lambda wire: _lane(board, wire, ticket), ticket.lanes)
+        run_workers(config.settings, lambda wire: _lane(board, wire, config), config.lanes)
     )
     listening = asyncio.ensure_future(board.listen())
     try:
@@ -113,8 +113,8 @@ async def _work(ticket: Ticket) -> bool:
         await channel.close()
 
 
-def _lane(board: _FarBoard, wire: ManyWire, ticket: Ticket) -> Lane:
-    if not ticket.records:
-        return Lane(board, wire, ticket.settings, ticket.manner)
-    store = MemoryStore()
-    return Lane(board, wire, ticket.settings, ticket.manner, Recorder(store, "record"), store)
+def _lane(board: RemoteTaskQueue, wire: AiohttpTransport, config: WorkerConfig) -> Worker:
+    if not config.records:
+        return Worker(board, wire, config.settings, config.options)
+    store = SingleRecordStore()
+    return Worker(board, wire, config.settings, config.options, Recorder(store, "record"), store)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable
 
-from aeron_magic.jupyter.command_line.spec import TABLE, Option, Table, as_typed
+from aeron_magic.jupyter.command_line.spec import SPEC, MagicSpec, Option, as_typed
 
 __all__ = ["help_text", "reference_markdown"]
 
@@ -25,7 +25,7 @@ def _all_flags(option: Option) -> list[str]:
     return [f"{flag} {option.value}".strip() for flag in option.flags]
 
 
-def help_text(table: Table = TABLE) -> str:
+def help_text(table: MagicSpec = SPEC) -> str:
     """Return the manual as plain text: for ``%aeron help``, ``%aeron?`` and ``%%aeron?``."""
     lines = [f"{table.question.usage}    {table.question.help}", ""]
     for option in table.question.options:
@@ -48,7 +48,7 @@ def _wrapped(line: str, indent: int) -> list[str]:
     return textwrap.wrap(line.replace("`", ""), WIDTH, subsequent_indent=" " * indent)
 
 
-def reference_markdown(table: Table = TABLE) -> str:
+def reference_markdown(table: MagicSpec = SPEC) -> str:
     """Return the manual as the two Markdown tables of the README."""
 
     def row(first: str, second: str) -> str:

@@ -23,15 +23,15 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from aeron_magic.errors import UsageError
-from aeron_magic.jupyter.command_line.spec import TABLE, Argument, Entry, Option, Table
+from aeron_magic.jupyter.command_line.spec import SPEC, Argument, CommandSpec, MagicSpec, Option
 
 __all__ = [
     "Command",
     "Options",
-    "Word",
+    "Token",
+    "next_token",
     "parse_command",
     "parse_options",
-    "word_at",
 ]
 
 _WORD = re.compile(
@@ -86,7 +86,7 @@ class Command:
         return self.values[name]
 
 
-class Word(NamedTuple):
+class Token(NamedTuple):
     """One word of a line.
 
     ``flag`` is the option's name, or empty; ``text`` the value (after ``=``, of a flag);
@@ -103,13 +103,13 @@ class Word(NamedTuple):
     closed: bool
 
 
-def word_at(line: str, at: int) -> Word | None:
+def next_token(line: str, at: int) -> Token | None:
     """Return the first word of ``line`` from position ``at`` on, or None."""
     match = _WORD.match(line, at)
     if match is None or not line[at:].strip():
         return None
     quoted = match["quoted"] is not None
-    return Word(
+    return Token(
         flag=match["flag"] or "",
         valued=bool(match["equals"]) or not match["flag"],
         text=match["quoted"] if quoted else match["bare"],
@@ -120,7 +120,7 @@ def word_at(line: str, at: int) -> Word | None:
     )
 
 
-def _refuse_secret(word: Word) -> None:
+def _reject_secret(word: Token) -> None:
     name, equals, _ = word.text.partition("=")
     if _SECRET.search(word.flag or (name if equals or name.startswith("-") else "")):
         raise UsageError(
@@ -154,20 +154,20 @@ def _checked(value: str, named: str, kind: Option | Argument) -> object:
         raise UsageError(f"{named} needs {error}.") from None
 
 
-def _value_of(option: Option, word: Word, line: str) -> tuple[object, int]:
+def _value_of(option: Option, word: Token, line: str) -> tuple[object, int]:
     """Return the option's value and where the line goes on."""
     if not option.value:
         if word.valued:
             raise UsageError(f"{word.flag} takes no value.", hint=f"Write `{word.flag}` alone.")
-        return option.sets, word.end
-    value = word if word.valued else word_at(line, word.end)
+        return option.const, word.end
+    value = word if word.valued else next_token(line, word.end)
     if value is None or (value.flag and not word.valued) or not value.valued:
         raise UsageError(f"{word.flag} needs a value.", hint=f"Write `{word.flag} {option.value}`.")
-    _refuse_open(value)
+    _reject_open_quote(value)
     return _checked(value.text, word.flag, option), value.end
 
 
-def _refuse_open(word: Word) -> None:
+def _reject_open_quote(word: Token) -> None:
     if not word.closed:
         raise UsageError(
             "A quote is never closed.",
@@ -175,15 +175,15 @@ def _refuse_open(word: Word) -> None:
         )
 
 
-def _parse(entry: Entry, line: str, at: int, table: Table) -> dict[str, Any]:
+def _parse(entry: CommandSpec, line: str, at: int, table: MagicSpec) -> dict[str, Any]:
     """Return the values given on ``line`` from position ``at`` on, by field."""
     flags, places = entry.flags, list(entry.arguments)
     given: dict[str, Any] = {}
     typed: dict[str, Option] = {}
-    while (word := word_at(line, at)) is not None:
+    while (word := next_token(line, at)) is not None:
         verbatim = bool(places) and places[0].verbatim
         if not verbatim or line[word.start] == "-":
-            _refuse_secret(word)
+            _reject_secret(word)
         if verbatim and not word.flag:
             begin = word.end if line[word.start : word.end] == "--" else word.start
             if text := line[begin:].lstrip():
@@ -191,18 +191,18 @@ def _parse(entry: Entry, line: str, at: int, table: Table) -> dict[str, Any]:
             break
         if not word.flag:
             if not places:
-                raise _surplus(entry, word, table)
-            _refuse_open(word)
+                raise _unexpected_argument(entry, word, table)
+            _reject_open_quote(word)
             place = places.pop(0)
             given[place.name.lower()] = _checked(word.text, f"{entry.label} {place.name}", place)
             at = word.end
         elif (option := flags.get(word.flag)) is None:
             raise _unknown(entry, word.flag)
         else:
-            _refuse_second(word.flag, option, typed)
+            _reject_repeated(word.flag, option, typed)
             typed[word.flag] = option
             value, at = _value_of(option, word, line)
-            given[option.field] = (*given.get(option.field, ()), value) if option.repeats else value
+            given[option.dest] = (*given.get(option.dest, ()), value) if option.multiple else value
         if at < len(line) and not line[at].isspace():
             raise UsageError(
                 "A blank is missing after a closing quote.", hint="Put the whole value in quotes."
@@ -211,20 +211,20 @@ def _parse(entry: Entry, line: str, at: int, table: Table) -> dict[str, Any]:
     if missing is not None:
         shown = " or ".join(missing.choices) or missing.name
         raise UsageError(f"{entry.label} needs {shown}.", hint=f"Write `{entry.usage}`.")
-    _refuse_misplaced(entry, given, typed)
+    _reject_misplaced(entry, given, typed)
     return given
 
 
-def _unknown(entry: Entry, flag: str) -> UsageError:
+def _unknown(entry: CommandSpec, flag: str) -> UsageError:
     hint = _nearest(flag, entry.flags) + "`%aeron help` shows all options and commands."
     if entry.asks and entry.arguments:
         hint += " Before a text that begins with a dash write `--`."
     return UsageError(f"{entry.label} has no option {flag}.", hint=hint)
 
 
-def _refuse_second(flag: str, option: Option, typed: Mapping[str, Option]) -> None:
-    earlier = [name for name, other in typed.items() if other.field == option.field]
-    if earlier and not option.repeats:
+def _reject_repeated(flag: str, option: Option, typed: Mapping[str, Option]) -> None:
+    earlier = [name for name, other in typed.items() if other.dest == option.dest]
+    if earlier and not option.multiple:
         same = typed[earlier[0]] is option
         raise UsageError(
             f"{flag} is given twice."
@@ -234,19 +234,19 @@ def _refuse_second(flag: str, option: Option, typed: Mapping[str, Option]) -> No
         )
 
 
-def _refuse_misplaced(
-    entry: Entry, given: Mapping[str, object], typed: Mapping[str, Option]
+def _reject_misplaced(
+    entry: CommandSpec, given: Mapping[str, object], typed: Mapping[str, Option]
 ) -> None:
     first = given.get(entry.arguments[0].name.lower()) if entry.arguments else None
     for flag, option in typed.items():
-        if option.only and first not in option.only:
+        if option.only_for and first not in option.only_for:
             raise UsageError(
                 f"{flag} does not belong to {entry.label} {first}.",
-                hint=f"It goes with {' or '.join(option.only)}.",
+                hint=f"It goes with {' or '.join(option.only_for)}.",
             )
 
 
-def _surplus(entry: Entry, word: Word, table: Table) -> UsageError:
+def _unexpected_argument(entry: CommandSpec, word: Token, table: MagicSpec) -> UsageError:
     if entry.name:
         return UsageError("There is too much on the line.", hint=f"Write `{entry.usage}`.")
     if word.text in table.by_name:
@@ -282,7 +282,7 @@ def _options(given: Mapping[str, Any]) -> Options:
     return options
 
 
-def parse_options(line: str, table: Table = TABLE) -> Options:
+def parse_options(line: str, table: MagicSpec = SPEC) -> Options:
     """Read what follows ``%%aeron`` on its line.
 
     Raises
@@ -293,7 +293,7 @@ def parse_options(line: str, table: Table = TABLE) -> Options:
     return _options(_parse(table.question, line, 0, table))
 
 
-def parse_command(line: str, table: Table = TABLE) -> Command:
+def parse_command(line: str, table: MagicSpec = SPEC) -> Command:
     """Read what follows ``%aeron`` on its line; nothing at all is ``status``.
 
     Raises
@@ -301,12 +301,12 @@ def parse_command(line: str, table: Table = TABLE) -> Command:
     UsageError
         The line is not of the language; the hint says the remedy.
     """
-    word = word_at(line, 0)
+    word = next_token(line, 0)
     if word is None:
         return Command("status")
     entry = table.by_name.get(word.text) if not word.flag else None
     if entry is None:
-        _refuse_secret(word)
+        _reject_secret(word)
         raise UsageError(
             f"%aeron has no command {(word.flag or word.text)[:30]}.",
             hint=(_nearest(word.text, table.by_name) or "To ask, write `%aeron ask …`. ")
@@ -317,5 +317,5 @@ def parse_command(line: str, table: Table = TABLE) -> Command:
     values = {name: given.pop(name, None) for name in names}
     if entry.asks:
         return Command(entry.name, values, _options(given))
-    defaults = {option.field: option.default for option in entry.options}
+    defaults = {option.dest: option.default for option in entry.options}
     return Command(entry.name, {**values, **defaults, **given})

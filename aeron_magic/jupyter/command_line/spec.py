@@ -1,6 +1,6 @@
 """Everything that can be typed after ``%aeron`` and ``%%aeron``, as one table.
 
-The parser, the help, the reference in the README and the completion all read ``TABLE``, so that a
+The parser, the help, the reference in the README and the completion all read ``SPEC``, so that a
 new command or option is one entry more and cannot be missing from one of them.
 """
 
@@ -15,18 +15,18 @@ from typing import NamedTuple
 from aeron_magic.services.catalog import NAMES
 
 __all__ = [
-    "TABLE",
+    "SPEC",
     "Argument",
-    "Entry",
+    "CommandSpec",
+    "MagicSpec",
     "Option",
-    "Table",
     "as_typed",
 ]
 
 SERVICES = tuple(NAMES)
 FORMATS = ("markdown", "text", "json", "table", "code")
 
-MOST_AT_ONCE = 1_000
+MAX_CONCURRENCY = 1_000
 
 _URL = re.compile(r"https?://[^\s/@?#]+(?:[/?#]\S*)?", re.IGNORECASE)
 
@@ -59,22 +59,22 @@ class Option(NamedTuple):
     """
 
     flags: tuple[str, ...]
-    field: str
+    dest: str
     help: str
     value: str = ""
     read: Callable[[str], object] = str
     choices: tuple[str, ...] = ()
-    source: str = ""
-    repeats: bool = False
-    sets: object = True
-    only: tuple[str, ...] = ()
+    completion_source: str = ""
+    multiple: bool = False
+    const: object = True
+    only_for: tuple[str, ...] = ()
 
     @property
     def default(self) -> object:
         """The value where the option is not given."""
-        if self.repeats:
+        if self.multiple:
             return ()
-        return None if self.value else not self.sets
+        return None if self.value else not self.const
 
 
 class Argument(NamedTuple):
@@ -86,11 +86,11 @@ class Argument(NamedTuple):
     name: str
     required: bool = False
     choices: tuple[str, ...] = ()
-    source: str = ""
+    completion_source: str = ""
     verbatim: bool = False
 
 
-class Entry(NamedTuple):
+class CommandSpec(NamedTuple):
     """A command of ``%aeron``, or ``%%aeron`` itself, whose ``name`` is empty.
 
     ``asks`` marks a question: its options become an :class:`Options`.
@@ -128,14 +128,14 @@ class Entry(NamedTuple):
         return " ".join(parts)
 
 
-class Table(NamedTuple):
+class MagicSpec(NamedTuple):
     """All that can be typed: ``question`` for ``%%aeron``, ``commands`` for ``%aeron``."""
 
-    question: Entry
-    commands: tuple[Entry, ...]
+    question: CommandSpec
+    commands: tuple[CommandSpec, ...]
 
     @property
-    def by_name(self) -> dict[str, Entry]:
+    def by_name(self) -> dict[str, CommandSpec]:
         """The commands by name."""
         return {entry.name: entry for entry in self.commands}
 
@@ -168,8 +168,8 @@ def _seconds(text: str) -> float:
 
 
 def _at_once(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:6]) <= MOST_AT_ONCE:
-        raise ValueError(f"a whole number from 1 to {MOST_AT_ONCE:,}")
+    if not text.isdecimal() or not 1 <= int(text[:6]) <= MAX_CONCURRENCY:
+        raise ValueError(f"a whole number from 1 to {MAX_CONCURRENCY:,}")
     return int(text)
 
 
@@ -193,7 +193,7 @@ _ASKING = (
         "bind the `Reply` to NAME: also when it was interrupted, cut or failed",
         "NAME",
         _variable,
-        source="variables",
+        completion_source="variables",
     ),
     Option(("-f", "--format"), "format", "how to show the reply", "FORMAT", choices=FORMATS),
     Option(
@@ -201,7 +201,7 @@ _ASKING = (
         "conversation",
         "use (or begin) the conversation of that name",
         "NAME",
-        source="conversations",
+        completion_source="conversations",
     ),
     Option(("-n", "--new"), "new", "begin a new conversation"),
     Option(
@@ -209,18 +209,18 @@ _ASKING = (
         "after",
         "continue from that turn: its name, its number, or a `context_token`",
         "TURN",
-        source="turns",
+        completion_source="turns",
     ),
-    Option(("--as",), "as_", "name this turn", "NAME", source="turns"),
+    Option(("--as",), "as_", "name this turn", "NAME", completion_source="turns"),
     Option(
         ("--image",),
         "images",
         "an image for the question, by its http(s) address; may be repeated",
         "URL",
         _url,
-        repeats=True,
+        multiple=True,
     ),
-    Option(("--no-stream",), "stream", "ask for the whole reply at once", sets=False),
+    Option(("--no-stream",), "stream", "ask for the whole reply at once", const=False),
     Option(("--raw",), "raw", "leave `{{…}}` alone"),
     Option(("--dry-run",), "dry_run", "show exactly what would be sent, send nothing"),
     Option(
@@ -235,7 +235,7 @@ _ASKING = (
         "each",
         "ask once for each item of a list, Series or DataFrame, as `{{row}}` or `{{row.column}}`",
         "EXPR",
-        source="variables",
+        completion_source="variables",
     ),
     Option(
         ("--concurrency",),
@@ -247,14 +247,14 @@ _ASKING = (
     Option(("--rate",), "rate", "with `--each`: most requests per second", "NUMBER", _rate),
     Option(("-q", "--quiet"), "quiet", "show nothing (with `-o`)"),
     Option(("--live",), "live", "update the output in place, whatever the front end"),
-    Option(("--no-live",), "live", "one display, at the end", sets=False),
+    Option(("--no-live",), "live", "one display, at the end", const=False),
 )
 
-TABLE = Table(
-    Entry("", "ask what the cell says below this line", _ASKING, asks=True),
+SPEC = MagicSpec(
+    CommandSpec("", "ask what the cell says below this line", _ASKING, asks=True),
     (
-        Entry("status", "service, address, conversation, token; the same as `%aeron` alone"),
-        Entry(
+        CommandSpec("status", "service, address, conversation, token; the same as `%aeron` alone"),
+        CommandSpec(
             "connect",
             "connect to a service; `sandbox` is built in and needs no account",
             (
@@ -264,7 +264,7 @@ TABLE = Table(
                     "which service the sandbox plays",
                     "SERVICE",
                     choices=SERVICES,
-                    only=("sandbox",),
+                    only_for=("sandbox",),
                 ),
                 Option(
                     ("--base-url",),
@@ -272,49 +272,51 @@ TABLE = Table(
                     "another address of the service",
                     "URL",
                     _url,
-                    only=SERVICES,
+                    only_for=SERVICES,
                 ),
-                Option(("--chatbot-id",), "chatbot_id", "the agent's id", "UUID", only=("chatzy",)),
+                Option(
+                    ("--chatbot-id",), "chatbot_id", "the agent's id", "UUID", only_for=("chatzy",)
+                ),
                 Option(
                     ("--stream-url",),
                     "stream_url",
                     "another address of the stream host",
                     "URL",
                     _url,
-                    only=("chatzy",),
+                    only_for=("chatzy",),
                 ),
             ),
             (Argument("TARGET", required=True, choices=("sandbox", *SERVICES)),),
         ),
-        Entry(
+        CommandSpec(
             "login",
             "type the credentials hidden, and keep them in the system keyring",
             arguments=(Argument("SERVICE", choices=SERVICES),),
         ),
-        Entry(
+        CommandSpec(
             "logout",
             "forget the stored credentials",
             arguments=(Argument("SERVICE", choices=SERVICES),),
         ),
-        Entry(
+        CommandSpec(
             "ask",
             "ask on one line; the options of `%%aeron` come before the text",
             _ASKING,
             (Argument("TEXT", required=True, verbatim=True),),
             asks=True,
         ),
-        Entry(
+        CommandSpec(
             "new",
             "begin a conversation; the one of that NAME, if there is one, is begun anew",
             arguments=(Argument("NAME"),),
         ),
-        Entry(
+        CommandSpec(
             "use",
             "switch to the conversation of that name",
-            arguments=(Argument("NAME", required=True, source="conversations"),),
+            arguments=(Argument("NAME", required=True, completion_source="conversations"),),
         ),
-        Entry("conversations", "the conversations of this kernel, and earlier ones"),
-        Entry(
+        CommandSpec("conversations", "the conversations of this kernel, and earlier ones"),
+        CommandSpec(
             "history",
             "the turns of this conversation, or of that name",
             (
@@ -328,31 +330,31 @@ TABLE = Table(
                 ),
                 Option(("--last",), "last", "so many turns at most (50)", "COUNT", _count),
             ),
-            (Argument("NAME", source="conversations"),),
+            (Argument("NAME", completion_source="conversations"),),
         ),
-        Entry("tree", "the turns as a tree: branches, names, stale turns"),
-        Entry(
+        CommandSpec("tree", "the turns as a tree: branches, names, stale turns"),
+        CommandSpec(
             "resume",
             "after a restart: take up this notebook's conversation, or the one of that name",
             (Option(("--check",), "check", "compare it with what the service has"),),
-            (Argument("NAME", source="stored"),),
+            (Argument("NAME", completion_source="stored"),),
         ),
-        Entry(
+        CommandSpec(
             "export",
             "write this conversation to FILE: `.md`, `.json` or `.ipynb` by its ending",
             arguments=(Argument("FILE", required=True),),
         ),
-        Entry(
+        CommandSpec(
             "forget",
             "delete this conversation, or the one of that name, from the local history",
-            arguments=(Argument("NAME", source="stored"),),
+            arguments=(Argument("NAME", completion_source="stored"),),
         ),
-        Entry(
+        CommandSpec(
             "fetch",
             "the stored reply of a token, by default of the newest; waits while it is processing",
-            arguments=(Argument("TOKEN", source="tokens"),),
+            arguments=(Argument("TOKEN", completion_source="tokens"),),
         ),
-        Entry(
+        CommandSpec(
             "record",
             "replay what FILE holds, ask and record the rest",
             (
@@ -374,10 +376,10 @@ TABLE = Table(
             ),
             (Argument("FILE", required=True),),
         ),
-        Entry("last", "show the last reply again"),
-        Entry("panel", "the chat panel on this conversation"),
-        Entry("error", "the last failure in full"),
-        Entry("help", "this text"),
+        CommandSpec("last", "show the last reply again"),
+        CommandSpec("panel", "the chat panel on this conversation"),
+        CommandSpec("error", "the last failure in full"),
+        CommandSpec("help", "this text"),
     ),
 )
 """Everything that can be typed."""

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType, MethodType
 
 from aeron_magic.errors import ValueRefused
-from aeron_magic.prompts.interpolation import NAME, STEP, Reference, keys_of, resolve
-from aeron_magic.jupyter.command_line.parser import Word, word_at
-from aeron_magic.jupyter.command_line.spec import TABLE, Argument, Entry, Option, Table
+from aeron_magic.jupyter.command_line.parser import Token, next_token
+from aeron_magic.jupyter.command_line.spec import SPEC, Argument, CommandSpec, MagicSpec, Option
+from aeron_magic.prompts.interpolation import NAME, STEP, Placeholder, keys_of, resolve
 
-__all__ = ["Found", "Offers"]
+__all__ = ["Completion", "Suggestions"]
 
 _CELL = re.compile(r"\s*%%aeron(?=\s|$)")
 _LINE = re.compile(r"\s*(?:\w+\s*=\s*)?%aeron(?=\s|$)")
@@ -29,7 +29,7 @@ _OF_IPYTHON = {"In", "Out", "exit", "quit", "get_ipython"}
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Completion:
     """What may stand in place of ``fragment``, the text before the cursor: all ``kind``."""
 
     fragment: str
@@ -37,10 +37,10 @@ class Found:
     kind: str = ""
 
 
-_NOTHING = Found("")
+_NOTHING = Completion("")
 
 
-class Offers:
+class Suggestions:
     """Finds what Tab offers.
 
     Parameters
@@ -55,7 +55,7 @@ class Offers:
 
     def __init__(
         self,
-        table: Table = TABLE,
+        table: MagicSpec = SPEC,
         dynamic: Mapping[str, Callable[[], Sequence[str]]] | None = None,
         namespace: Callable[[], Mapping[str, object]] = dict,
     ) -> None:
@@ -63,7 +63,7 @@ class Offers:
         self._namespace = namespace
         self._dynamic = {"variables": self._variables, **(dynamic or {})}
 
-    def find(self, text: str, line_number: int, column: int) -> Found | None:
+    def find(self, text: str, line_number: int, column: int) -> Completion | None:
         """Return what to offer at a place of a cell, or None where the place is not ours.
 
         ``line_number`` and ``column`` count from 0.
@@ -78,7 +78,7 @@ class Offers:
                 return None
             if line_number > first:
                 return self._in_text(before, after)
-            entry: Entry | None = self._table.question
+            entry: CommandSpec | None = self._table.question
             at = cell.end()
         else:
             command = _LINE.match(line)
@@ -89,9 +89,9 @@ class Offers:
             return None  # the name of the magic itself, which IPython completes
         return self._on_line(entry, before, at, after)
 
-    def _on_line(self, entry: Entry | None, before: str, at: int, after: str) -> Found:
+    def _on_line(self, entry: CommandSpec | None, before: str, at: int, after: str) -> Completion:
         if entry is None:
-            word = word_at(before, at)
+            word = next_token(before, at)
             if word is None or word.end == len(before):
                 return _begins("" if word is None else before[word.start :], self._names, "command")
             entry = self._table.by_name.get(word.text)
@@ -101,11 +101,11 @@ class Offers:
         places = list(entry.arguments)
         given: list[str] = []
         taken: list[Option] = []
-        while (word := word_at(before, at)) is not None:
+        while (word := next_token(before, at)) is not None:
             if word.flag and (option := entry.flags.get(word.flag)):
                 value = word if word.valued else None
                 if value is None and option.value and word.end < len(before):
-                    value = word_at(before, word.end)
+                    value = next_token(before, word.end)
                     if value is None:
                         return self._values(option, None)
                 if value is not None and value.end == len(before):
@@ -134,17 +134,17 @@ class Offers:
         long = [flag for flag in _free_flags(entry, given, taken) if flag.startswith("--")]
         return _begins("", long, "option")
 
-    def _values(self, kind: Option | Argument, word: Word | None) -> Found:
+    def _values(self, kind: Option | Argument, word: Token | None) -> Completion:
         """Return the values of an option or argument of which ``word`` has been typed."""
         typed = word.text if word else ""
         if word is not None and word.end > word.text_start + len(typed):
             return _NOTHING  # the quote is closed, so the value is whole
         in_quotes = word is not None and not word.closed
-        values = kind.choices or tuple(self._dynamic.get(kind.source, tuple)())
+        values = kind.choices or tuple(self._dynamic.get(kind.completion_source, tuple)())
         if not in_quotes:
             values = tuple(value if value.split() == [value] else f'"{value}"' for value in values)
             matching = [value for value in values if value.strip('"').startswith(typed)]
-            return Found(typed, tuple(matching), "value")
+            return Completion(typed, tuple(matching), "value")
         return _begins(typed, values, "value")
 
     @property
@@ -160,7 +160,7 @@ class Offers:
             and not isinstance(value, _ROUTINES)
         )
 
-    def _in_text(self, before: str, after: str) -> Found:
+    def _in_text(self, before: str, after: str) -> Completion:
         """Return the names after an open ``{{``; anywhere else in prose there are none."""
         begin = before.rfind("{{")
         match = _OPEN.fullmatch(before, begin) if begin >= 0 else None
@@ -169,25 +169,26 @@ class Offers:
         if match["path"] is None:
             return _begins(match["name"], self._variables(), "variable")
         try:
-            value = resolve(Reference(match["path"], 0, 0, 1, 1), self._namespace())
+            value = resolve(Placeholder(match["path"], 0, 0, 1, 1), self._namespace())
         except ValueRefused:
             return _NOTHING  # Tab is no place to complain; running the cell will
         if match["key"] is not None:
-            return Found(match["key"], tuple(_keys(value, match["key"], after)), "key")
+            return Completion(match["key"], tuple(_keys(value, match["key"], after)), "key")
         return _begins(match["attribute"], sorted(_attributes(value)), "attribute")
 
 
-def _begins(fragment: str, choices: Iterable[str], kind: str) -> Found:
-    return Found(fragment, tuple(one for one in choices if one.startswith(fragment)), kind)
+def _begins(fragment: str, choices: Iterable[str], kind: str) -> Completion:
+    return Completion(fragment, tuple(one for one in choices if one.startswith(fragment)), kind)
 
 
-def _free_flags(entry: Entry, given: Sequence[str], taken: Sequence[Option]) -> list[str]:
+def _free_flags(entry: CommandSpec, given: Sequence[str], taken: Sequence[Option]) -> list[str]:
     """Return the flags that may still be given."""
-    fields = {option.field for option in taken if not option.repeats}
+    fields = {option.dest for option in taken if not option.multiple}
     return [
         flag
         for option in entry.options
-        if option.field not in fields and (not option.only or not given or given[0] in option.only)
+        if option.dest not in fields
+        and (not option.only_for or not given or given[0] in option.only_for)
         for flag in option.flags
     ]
 

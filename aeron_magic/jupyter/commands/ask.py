@@ -9,22 +9,22 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.errors import Interrupted, UsageError
-from aeron_magic.protocol.flow import Question
-from aeron_magic.prompts.interpolation import insert
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
-from aeron_magic.session.reply_task import Running
-from aeron_magic.session.session import Asked, Session
+from aeron_magic.prompts.interpolation import interpolate
+from aeron_magic.protocol.flow import Question
 from aeron_magic.services.catalog import KEEPING
+from aeron_magic.session.reply_task import ReplyTask
+from aeron_magic.session.session import PendingQuestion, Session
 
 if TYPE_CHECKING:
-    from aeron_magic.jupyter.magics import AeronMagics
     from aeron_magic.jupyter.display.live import Output
+    from aeron_magic.jupyter.magics import AeronMagics
     from aeron_magic.replies.reply import Reply
 
-__all__ = ["ask", "show_dry_run", "watch_stored"]
+__all__ = ["ask", "show_dry_run", "show_fetched"]
 
-SENDING = 0.5
+SEND_GRACE = 0.5
 """Seconds that a question has the processor to itself, until it is sent."""
 
 
@@ -49,10 +49,10 @@ def ask(magics: AeronMagics, options: Options, text: str) -> None:
 
         ask_each(magics, options, text, key)
         return
-    session.connected()
+    session.ensure_connected()
     if not options.raw:
-        text = insert(text, shell.user_ns, secrets=session.secrets)
-    place = session.place(
+        text = interpolate(text, shell.user_ns, secrets=session.secrets)
+    place = session.position_for(
         cell=key,
         name=options.as_,
         conversation=options.conversation,
@@ -62,7 +62,7 @@ def ask(magics: AeronMagics, options: Options, text: str) -> None:
     if options.dry_run:
         show_dry_run(session, Question(text, options.images, place.token, options.stream), shell)
         return
-    make_output = _output_for(magics, options)
+    make_output = choose_output(magics, options)
     asked = session.ask(
         text,
         place,
@@ -73,36 +73,36 @@ def ask(magics: AeronMagics, options: Options, text: str) -> None:
         name=options.as_,
         new=options.new,
     )
-    finish(session, asked, make_output, shell, options.out)
+    show_until_done(session, asked, make_output, shell, options.out)
 
-    from aeron_magic.jupyter.display.next_cell import missing, offer
+    from aeron_magic.jupyter.display.next_cell import format_error, offer_next_cell
 
-    if problem := missing(asked.running.reply, options.format):
+    if problem := format_error(asked.task.reply, options.format):
         raise problem
     if options.format == "code":
-        offer(shell, magics.offered_code, key, asked.running.reply.text)
+        offer_next_cell(shell, magics.offered_cells, key, asked.task.reply.text)
 
 
-def finish(
+def show_until_done(
     session: Session,
-    asked: Asked,
+    asked: PendingQuestion,
     make_output: Callable[[], Output],
     shell: Any,
     out: str | None = None,
 ) -> None:
     """Watch ``asked`` to its end, show it, bind it to the variable ``out``, raise its error."""
-    running = asked.running
+    running = asked.task
     try:
-        running.sent.wait(SENDING)
+        running.sent.wait(SEND_GRACE)
         output = make_output()
     except KeyboardInterrupt:
         running.cancel()
         output = make_output()
     _watch_to_end(running, output, asked.connection.label)
-    reply = session.settle(asked)
+    reply = session.finish(asked)
     if out:
         shell.user_ns[out] = reply
-    seen = output.finish(running.draft, reply, asked.metadata)
+    seen = output.finish(running.accumulator, reply, asked.metadata)
     error = running.error
     if reply.status == "interrupted":  # by the kernel's interrupt, or by Stop in the panel
         error = Interrupted(
@@ -124,26 +124,26 @@ def _after_a_stop(reply: Reply) -> str:
     return f"`%aeron fetch {reply.context_token}` shows what the service has made of it. {again}"
 
 
-def watch_stored(magics: AeronMagics, token: str, label: str) -> tuple[Running, Output, bool]:
+def show_fetched(magics: AeronMagics, token: str, label: str) -> tuple[ReplyTask, Output, bool]:
     """Fetch the reply of ``token`` and watch it come, and whether the user stopped that."""
-    running = Running(magics.session.background, magics.session.reading(token))
-    output = _output_for(magics, Options())()
+    running = ReplyTask(magics.session.loop, magics.session.fetch_stream(token))
+    output = choose_output(magics, Options())()
     return running, output, _watch_to_end(running, output, label)
 
 
-def _watch_to_end(running: Running, output: Output, label: str) -> bool:
+def _watch_to_end(running: ReplyTask, output: Output, label: str) -> bool:
     """Watch ``running`` until it has ended; whether that was because the user stopped it."""
-    from aeron_magic.jupyter.display.live import watch
+    from aeron_magic.jupyter.display.live import render_until_done
 
     try:
-        watch(running, output, label)
+        render_until_done(running, output, label)
     except KeyboardInterrupt:
         running.cancel()
         return True
     return False
 
 
-def _output_for(magics: AeronMagics, options: Options) -> Callable[[], Output]:
+def choose_output(magics: AeronMagics, options: Options) -> Callable[[], Output]:
     """What makes the place where a reply appears, by what the front end can do.
 
     Raises
@@ -156,11 +156,16 @@ def _output_for(magics: AeronMagics, options: Options) -> Callable[[], Output]:
     live = seen and frontend.is_live(shell, options.live, magics.live)
 
     def make() -> Output:
-        from aeron_magic.jupyter.display.live import CellOutput, LiveOutput, NoOutput, TerminalOutput
+        from aeron_magic.jupyter.display.live import (
+            CellOutput,
+            LiveOutput,
+            NoOutput,
+            TerminalOutput,
+        )
         from aeron_magic.jupyter.display.publish import publish, write
 
         if live:
-            clear = _clear if frontend.whole_cell(shell) else None
+            clear = _clear if frontend.is_cell_magic(shell) else None
             return LiveOutput(publish, options.format, clear=clear)
         if seen:
             return CellOutput(publish, options.format)
@@ -185,9 +190,9 @@ def show_dry_run(session: Session, question: Question, shell: Any) -> None:
 
     from aeron_magic.jupyter.display.publish import fenced, show_markdown
 
-    connection = session.connected()
-    connection.refuse(question.text, question.context_token or "", *question.images)
-    request = connection.client.service.create(question)
+    connection = session.ensure_connected()
+    connection.validate(question.text, question.context_token or "", *question.images)
+    request = connection.client.service.build_request(question)
     headers = "".join(f"{name}: [hidden]\n" for name in request.headers)
     body = json.dumps(request.json, indent=2, ensure_ascii=False)
     text = f"{request.method} {request.url}\n{headers}\n{body}"

@@ -12,16 +12,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from aeron_magic.batch.runner import Memory, Plan
-from aeron_magic.batch.worker import Manner
-from aeron_magic.batch.api import run_batch, texts_of
+from aeron_magic.batch.api import render_prompts, run_batch
 from aeron_magic.batch.items import NOT_ASKED, Items, Row, items_of, result_of
+from aeron_magic.batch.runner import BatchConfig, RowCache
+from aeron_magic.batch.worker import PromptOptions
 from aeron_magic.errors import Interrupted, UsageError
-from aeron_magic.protocol.flow import Question
-from aeron_magic.prompts.interpolation import names_in
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
-from aeron_magic.jupyter.display.publish import aligned, show_markdown, table, unmarked
+from aeron_magic.jupyter.display.publish import (
+    markdown_table,
+    plain_table,
+    show_markdown,
+    strip_markup,
+)
+from aeron_magic.prompts.interpolation import placeholders_in
+from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.services.settings import Settings
 
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
     from aeron_magic.jupyter.magics import AeronMagics
     from aeron_magic.session.session import Session
 
-__all__ = ["ask_each", "connection", "watched"]
+__all__ = ["ask_each", "batch_target", "show_progress"]
 
 CONCURRENCY = 8
 SHOWN = 5
@@ -39,17 +44,17 @@ ANSWERS = ("item", "reply", "status")
 FAILURES = ("error", "rows", "the first of them, from 0")
 
 
-def connection(session: Session) -> tuple[Settings, Recorder | None]:
+def batch_target(session: Session) -> tuple[Settings, Recorder | None]:
     """Whom to ask, and who replays: at once, since nobody can watch so many replies."""
-    settings = session.connected().settings
-    recorder = session.connector.recorder
+    settings = session.ensure_connected().settings
+    recorder = session.connections.recorder
     if recorder is not None:
         recorder = copy.copy(recorder)
         recorder.speed = 0
     return settings, recorder
 
 
-def watched(magics: AeronMagics) -> bool:
+def show_progress(magics: AeronMagics) -> bool:
     """Whether to show how far it is: a bar that stays behind is of no use to a runner."""
     shell = magics.shell
     return frontend.is_live(shell, None, magics.live) if frontend.has_kernel(shell) else True
@@ -64,10 +69,10 @@ def ask_each(magics: AeronMagics, options: Options, text: str, key: str | None) 
         Something was wrong with the question, or not one row was answered.
     """
     session, shell = magics.session, magics.shell
-    settings, recorder = connection(session)
+    settings, recorder = batch_target(session)
     if options.timeout is not None:
         settings = replace(settings, timeout=options.timeout)
-    settings.refuse_secret(text)
+    settings.reject_secrets(text)
     items = _items(shell, options.each or "")
     if options.raw or (len(items.values) > 1 and not _mentions_row(text)):
         why = (
@@ -78,19 +83,21 @@ def ask_each(magics: AeronMagics, options: Options, text: str, key: str | None) 
             hint="Write {{row}}, or {{row.column}}, where the item belongs, and `\\{{` for two "
             "literal braces.",
         )
-    texts = texts_of(items.values, text, shell.user_ns, session.secrets)
-    manner = Manner(_after(session, options, recorder), options.images, options.stream)
+    texts = render_prompts(items.values, text, shell.user_ns, session.secrets)
+    manner = PromptOptions(_after(session, options, recorder), options.images, options.stream)
     if options.dry_run:
         _dry_run(session, manner, [one for one in texts if isinstance(one, str)], shell)
         return
-    plan = Plan(
+    plan = BatchConfig(
         settings, manner, options.concurrency or CONCURRENCY, options.rate, recorder=recorder
     )
-    memory = _memory(magics, plan, (key or options.each, text), options.new)
+    memory = _previous_rows(magics, plan, (key or options.each, text), options.new)
     quiet = options.quiet
     interrupted: Interrupted | None = None
     try:
-        rows = run_batch(plan, items, texts, memory=memory, watched=not quiet and watched(magics))
+        rows = run_batch(
+            plan, items, texts, cache=memory, show_progress=not quiet and show_progress(magics)
+        )
     except Interrupted as stopped:
         rows, interrupted = stopped.result, stopped
     result = result_of(rows, items.index)
@@ -102,7 +109,7 @@ def ask_each(magics: AeronMagics, options: Options, text: str, key: str | None) 
         interrupted.result = result
         raise interrupted
     errors = [row.error for row in rows if row.error is not None]
-    if errors and not any(row.reply is not None and row.reply.whole for row in rows):
+    if errors and not any(row.reply is not None and row.reply.is_complete for row in rows):
         raise errors[0]
 
 
@@ -125,31 +132,31 @@ def _items(shell: Any, expression: str) -> Items:
 
 
 def _mentions_row(text: str) -> bool:
-    return any(reference.name == "row" for reference in names_in(text))
+    return any(reference.name == "row" for reference in placeholders_in(text))
 
 
 def _after(session: Session, options: Options, recorder: Recorder | None) -> str | None:
     if options.after is None:
         return None
-    place = session.place(after=options.after)
-    session.tell_line(recorder, place)
+    place = session.position_for(after=options.after)
+    session.register_path(recorder, place)
     return place.token
 
 
-def _memory(
-    magics: AeronMagics, plan: Plan, cell: tuple[str | None, str], anew: bool
-) -> Memory | None:
+def _previous_rows(
+    magics: AeronMagics, plan: BatchConfig, cell: tuple[str | None, str], anew: bool
+) -> RowCache | None:
     """What is known of this cell's rows; of what it asked otherwise, nothing is kept."""
     if plan.recorder is not None and plan.recorder.mode == "record":
         return None
-    told = (plan.settings.address, plan.manner)
-    before = magics.batches.get(cell)
+    told = (plan.settings.conversation_scope, plan.options)
+    before = magics.batch_results.get(cell)
     if anew or not isinstance(before, tuple) or before[0] != told:
-        before = magics.batches[cell] = (told, {})
-    return cast("Memory", before[1])
+        before = magics.batch_results[cell] = (told, {})
+    return cast("RowCache", before[1])
 
 
-def _dry_run(session: Session, manner: Manner, texts: Sequence[str], shell: Any) -> None:
+def _dry_run(session: Session, manner: PromptOptions, texts: Sequence[str], shell: Any) -> None:
     from aeron_magic.jupyter.commands.ask import show_dry_run
 
     question: Question = manner.question(texts[0] if texts else "")
@@ -161,15 +168,15 @@ def _dry_run(session: Session, manner: Manner, texts: Sequence[str], shell: Any)
 def _show(magics: AeronMagics, options: Options, rows: Sequence[Row]) -> None:
     """One display: how it went, what failed, and the first rows."""
     shell = magics.shell
-    if frontend.has_kernel(shell) and watched(magics) and frontend.whole_cell(shell):
+    if frontend.has_kernel(shell) and show_progress(magics) and frontend.is_cell_magic(shell):
         from IPython.display import clear_output
 
         clear_output(wait=True)  # type: ignore[no-untyped-call]  # the bar has done its work
     summary, failures = _summary(rows, options.out), _failures(rows)
-    parts, plain = [summary], [unmarked(summary)]
+    parts, plain = [summary], [strip_markup(summary)]
     if failures:
-        parts.append(table(FAILURES, failures, 200))
-        plain.append(aligned(FAILURES, failures))
+        parts.append(markdown_table(FAILURES, failures, 200))
+        plain.append(plain_table(FAILURES, failures))
     if rows:
         secrets = magics.session.secrets
         shown = [
@@ -177,13 +184,13 @@ def _show(magics: AeronMagics, options: Options, rows: Sequence[Row]) -> None:
             for row in rows[:SHOWN]
         ]
         more = f"\n\n(first {SHOWN} of {len(rows):,} rows)" if len(rows) > SHOWN else ""
-        parts.append(table(ANSWERS, shown) + more)
-        plain.append(aligned(ANSWERS, shown) + more)
+        parts.append(markdown_table(ANSWERS, shown) + more)
+        plain.append(plain_table(ANSWERS, shown) + more)
     show_markdown("\n\n".join(parts), shell, "\n\n".join(plain))
 
 
 def _summary(rows: Sequence[Row], out: str | None) -> str:
-    whole = sum(row.reply is not None and row.reply.whole for row in rows)
+    whole = sum(row.reply is not None and row.reply.is_complete for row in rows)
     missing = sum(row.status == NOT_ASKED for row in rows)
     failed = len(rows) - whole - missing
     said = [f"{whole:,} of {len(rows):,} rows answered"]

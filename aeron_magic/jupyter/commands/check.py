@@ -5,31 +5,31 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aeron_magic.recording.cassette import Cassette
 from aeron_magic.errors import AeronError, RecordingError, ReplyFormatError
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.commands.record import damage, present
-from aeron_magic.jupyter.display.publish import show_markdown, table
-from aeron_magic.recording.record import ELSEWHERE, Record
+from aeron_magic.jupyter.commands.record import damage_note, require
+from aeron_magic.jupyter.display.publish import markdown_table, show_markdown
+from aeron_magic.recording.cassette import Cassette
+from aeron_magic.recording.record import UNRECORDED_PARENT, Record
 from aeron_magic.replies.reply import Reply
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magics import AeronMagics
 
-__all__ = ["Compared", "check", "same"]
+__all__ = ["CheckedTurn", "answers_match", "check"]
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class CheckedTurn:
     """One recorded turn, and what the service says now."""
 
-    made: Record
+    record: Record
     now: str
     result: str
     """``same``, ``differs``, ``failed`` or ``not asked``."""
 
 
-def same(before: str, now: str, how: str) -> bool:
+def answers_match(before: str, now: str, how: str) -> bool:
     """Whether two answers are the same.
 
     ``how`` is ``exact``, ``spaces`` (white space does not count) or ``json`` (as values).
@@ -56,9 +56,9 @@ def check(magics: AeronMagics, command: Command) -> None:
     session = magics.session
     how = command["match"] or "exact"
     cassette = Cassette(command["file"])
-    present(cassette)
+    require(cassette)
     compared = _ask_again(magics, cassette, how)
-    damaged = damage(cassette)
+    damaged = damage_note(cassette)
     if not compared:
         raise RecordingError(
             f"{cassette.name} holds nothing to compare{damaged}.",
@@ -68,8 +68,8 @@ def check(magics: AeronMagics, command: Command) -> None:
     text = f"{len(compared) - len(different)} of {len(compared)} answers are the same ({how})"
     text += f"{damaged}."
     if different:
-        rows = [(row.made.question, row.result, row.made.text, row.now) for row in different]
-        text += "\n\n" + table(["question", "result", "recorded", "now"], rows)
+        rows = [(row.record.question, row.result, row.record.text, row.now) for row in different]
+        text += "\n\n" + markdown_table(["question", "result", "recorded", "now"], rows)
     show_markdown(text, magics.shell)
     session.last_error = None
     if (different or damaged) and command["strict"]:
@@ -79,28 +79,30 @@ def check(magics: AeronMagics, command: Command) -> None:
         )
 
 
-def _ask_again(magics: AeronMagics, cassette: Cassette, how: str) -> list[Compared]:
+def _ask_again(magics: AeronMagics, cassette: Cassette, how: str) -> list[CheckedTurn]:
     session = magics.session
-    client = session.connected().client
+    client = session.ensure_connected().client
     recorder, client.recorder = client.recorder, None
     tokens: dict[str, str | None] = {"": None}
-    compared: list[Compared] = []
+    compared: list[CheckedTurn] = []
     try:
         for made in cassette:
-            elsewhere = made.after == ELSEWHERE or made.service != client.settings.service
-            if elsewhere or made.after not in tokens or not made.whole:
-                compared.append(Compared(made, "", "not asked"))
+            elsewhere = (
+                made.parent_key == UNRECORDED_PARENT or made.service != client.settings.service
+            )
+            if elsewhere or made.parent_key not in tokens or not made.is_complete:
+                compared.append(CheckedTurn(made, "", "not asked"))
                 continue
             try:
-                reply = session.background.run(
-                    client.ask(made.question, tokens[made.after], made.images)
+                reply = session.loop.run(
+                    client.ask(made.question, tokens[made.parent_key], made.images)
                 )
             except AeronError as error:
-                compared.append(Compared(made, str(error), "failed"))
+                compared.append(CheckedTurn(made, str(error), "failed"))
                 continue
             tokens[made.key] = reply.context_token
-            result = "same" if same(made.text, reply.text, how) else "differs"
-            compared.append(Compared(made, reply.text, result))
+            result = "same" if answers_match(made.text, reply.text, how) else "differs"
+            compared.append(CheckedTurn(made, reply.text, result))
     finally:
         client.recorder = recorder
     return compared

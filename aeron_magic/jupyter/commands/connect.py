@@ -7,14 +7,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aeron_magic.errors import UsageError
-from aeron_magic.jupyter.commands import conversations
-from aeron_magic.session import credentials
-from aeron_magic.jupyter.commands.ask import watch_stored
-from aeron_magic.jupyter.frontend import cell_id
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.display.live import note
+from aeron_magic.jupyter.commands import conversations
+from aeron_magic.jupyter.commands.ask import show_fetched
+from aeron_magic.jupyter.display.live import status_note
 from aeron_magic.jupyter.display.publish import fenced, publish, show_markdown
+from aeron_magic.jupyter.frontend import cell_id
 from aeron_magic.rendering.mimebundle import mimebundle
+from aeron_magic.session import credentials
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magics import AeronMagics
@@ -39,7 +39,7 @@ def status(magics: AeronMagics, command: Command) -> None:
     tree = session.tree
     if connection is None:
         ready = credentials.find("aeronpay") is not None
-        lines = ["not connected", f"next: {READY if ready else credentials.WAYS}"]
+        lines = ["not connected", f"next: {READY if ready else credentials.HOW_TO_CONNECT}"]
     else:
         lines = [
             f"service: {connection.label}",
@@ -48,18 +48,25 @@ def status(magics: AeronMagics, command: Command) -> None:
     lines += [
         f"conversation: {tree.name}, {len(tree.turns)} turn{'s' * (len(tree.turns) != 1)}"
         + (f", the newest is {tree.head.label}" if tree.head else ""),
-        f"context_token: {session.token.read()}" + (" (set by hand)" * session.token.by_hand),
+        f"context_token: {session.token.read()}"
+        + (" (set by hand)" * session.token.assigned_by_user),
     ]
-    if session.connector.recorder is not None:
+    if session.connections.recorder is not None:
         from aeron_magic.jupyter.commands.record import describe
 
-        lines.append(describe(session.connector.recorder).replace("Recording", "recording", 1))
+        lines.append(describe(session.connections.recorder).replace("Recording", "recording", 1))
     elif command.name == "status":
         lines.append("recording: off")
-    if session.keeper.problem is not None:
-        lines.append(f"history: not kept. {session.keeper.problem} {session.keeper.problem.hint}")
-    if command.name == "status" and not magics.told_of_cells and cell_id(magics.shell) is None:
-        magics.told_of_cells = True
+    if session.history_writer.error is not None:
+        lines.append(
+            f"history: not kept. {session.history_writer.error} {session.history_writer.error.hint}"
+        )
+    if (
+        command.name == "status"
+        and not magics.cell_id_notice_shown
+        and cell_id(magics.shell) is None
+    ):
+        magics.cell_id_notice_shown = True
         lines.append(CELLS)
     parts = [line.partition(": ") for line in lines]
     markdown = "\n".join(
@@ -109,11 +116,11 @@ def fetch(magics: AeronMagics, command: Command) -> None:
     """The stored reply of a token."""
     session = magics.session
     token = command["token"] or session.newest_token()
-    running, output, interrupted = watch_stored(magics, token, "the stored reply")
+    running, output, interrupted = show_fetched(magics, token, "the stored reply")
     metadata = {"service": running.reply.service, "context_token": token}
-    if running.reply.whole or running.reply.text:
+    if running.reply.is_complete or running.reply.text:
         session.last, session.last_metadata = running.reply, metadata
-    output.finish(running.draft, running.reply, metadata)
+    output.finish(running.accumulator, running.reply, metadata)
     if running.error or interrupted:
         raise running.error or UsageError("Stopped waiting.", hint=f"`%aeron fetch {token}` again.")
 
@@ -123,7 +130,7 @@ def last(magics: AeronMagics, command: Command) -> None:
     session = magics.session
     if session.last is None:
         raise UsageError("There is no reply yet.", hint="Ask something with %%aeron first.")
-    data = mimebundle(session.last.text, note=note(session.last))
+    data = mimebundle(session.last.text, note=status_note(session.last))
     if magics.has_kernel:
         publish(data=data, metadata={"aeron": session.last_metadata})
     else:

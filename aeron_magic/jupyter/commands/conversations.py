@@ -6,23 +6,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from aeron_magic.conversations.history import StoredConversation
+from aeron_magic.conversations.tree import ConversationTree
 from aeron_magic.errors import HistoryError, UsageError
-from aeron_magic.conversations.history import Stored
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Command
+from aeron_magic.jupyter.commands.resume import (
+    find_stored,
+    history_of,
+    resume,
+    stored_conversations,
+)
+from aeron_magic.jupyter.display.publish import fenced, show_markdown, show_message, show_table
 from aeron_magic.jupyter.display.tables import (
     CONVERSATIONS,
-    MOST,
+    MAX_TURNS,
     TURNS,
     comparison,
     conversation_rows,
     tree_text,
     turn_rows,
 )
-from aeron_magic.jupyter.commands.resume import found, history_of, past, resume
 from aeron_magic.session.session import Session
-from aeron_magic.jupyter.display.publish import fenced, show_markdown, show_said, show_table
-from aeron_magic.conversations.tree import Tree
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magics import AeronMagics
@@ -38,14 +43,14 @@ def new(magics: AeronMagics, command: Command) -> None:
     cell = frontend.cell_id(magics.shell)
     tree = magics.session.new(command["name"], None if cell is None else f"new {cell}")
     again = f" anew; its {_turns(tree)} stay until their cells run again" if tree.turns else ""
-    show_said(f"The next question begins the conversation `{tree.name}`{again}.", magics.shell)
+    show_message(f"The next question begins the conversation `{tree.name}`{again}.", magics.shell)
 
 
 def use(magics: AeronMagics, command: Command) -> None:
     """Switch to a conversation."""
     tree = magics.session.use(command["name"])
     after = f" after turn {tree.head.label}" if tree.head else ""
-    show_said(
+    show_message(
         f"The next question continues the conversation `{tree.name}`{after} ({_turns(tree)}).",
         magics.shell,
     )
@@ -54,16 +59,18 @@ def use(magics: AeronMagics, command: Command) -> None:
 def conversations(magics: AeronMagics, command: Command) -> None:
     """List the conversations of this kernel, and this notebook's earlier ones."""
     session = magics.session
-    earlier: list[Stored] = []
+    earlier: list[StoredConversation] = []
     below = ""
-    if session.keeper.history is not None:
+    if session.history_writer.history is not None:
         try:
-            earlier = past(session, session.notebook)[:MOST_PAST]
+            earlier = stored_conversations(session, session.notebook)[:MOST_PAST]
         except HistoryError as error:
             below = f"{error} {error.hint}"
     if earlier:
         below = "`%aeron resume NAME` takes up an earlier one."
-    show_table(CONVERSATIONS, conversation_rows(session.book, earlier), magics.shell, below=below)
+    show_table(
+        CONVERSATIONS, conversation_rows(session.registry, earlier), magics.shell, below=below
+    )
 
 
 def history(magics: AeronMagics, command: Command) -> None:
@@ -71,32 +78,32 @@ def history(magics: AeronMagics, command: Command) -> None:
     session, name = magics.session, command["name"]
     tree = _here(session, name)
     if tree is None:
-        last = None if command["remote"] else command["last"] or MOST
+        last = None if command["remote"] else command["last"] or MAX_TURNS
         tree = history_of(session).load(_earlier(session, name), last)
     newest_first = command["order"] == "desc"
     if command["remote"]:
         _remote(magics, tree, newest_first)
         return
     if not tree.turns:
-        show_said(_nothing(tree), magics.shell)
+        show_message(_nothing(tree), magics.shell)
         return
-    shown = tree.turns[-(command["last"] or MOST) :]
+    shown = tree.turns[-(command["last"] or MAX_TURNS) :]
     left = len(tree.turns) - len(shown)
     below = f"{left} earlier turns are left out; `--last {len(tree.turns)}` shows all."
     rows = turn_rows(shown[::-1] if newest_first else shown, tree.stale())
     show_table(TURNS, rows, magics.shell, below=below if left else "")
 
 
-def _here(session: Session, name: str | None) -> Tree | None:
+def _here(session: Session, name: str | None) -> ConversationTree | None:
     """The conversation of this name, or the current one; None where this kernel has none."""
-    return session.tree if name is None else session.book.trees.get(name)
+    return session.tree if name is None else session.registry.conversations.get(name)
 
 
-def _nothing(tree: Tree) -> str:
+def _nothing(tree: ConversationTree) -> str:
     return f"No turns yet in the conversation `{tree.name}`: ask something with `%%aeron`."
 
 
-def _remote(magics: AeronMagics, tree: Tree, newest_first: bool) -> None:
+def _remote(magics: AeronMagics, tree: ConversationTree, newest_first: bool) -> None:
     """The conversation as the service keeps it, and where ours differs."""
     session = magics.session
     newest = tree.head or tree.newest  # a conversation that is begun anew has no head as yet
@@ -111,7 +118,7 @@ def _remote(magics: AeronMagics, tree: Tree, newest_first: bool) -> None:
     head = tree.by_token(token)
     below = "The newest token is not from a turn of this conversation."
     if head is not None:
-        below = comparison(head.line(), messages)
+        below = comparison(head.path(), messages)
     rows = [(message.role, message.text[:200]) for message in messages]
     show_table(("message", "text"), rows[::-1] if newest_first else rows, magics.shell, below=below)
 
@@ -120,7 +127,7 @@ def tree(magics: AeronMagics, command: Command) -> None:
     """The turns as a tree."""
     shown = magics.session.tree
     if not shown.turns:
-        show_said(_nothing(shown), magics.shell)
+        show_message(_nothing(shown), magics.shell)
         return
     text = tree_text(shown)
     show_markdown(fenced(text, "text"), magics.shell, text)
@@ -132,7 +139,7 @@ def export(magics: AeronMagics, command: Command) -> None:
 
     session = magics.session
     path = Path(command["file"]).expanduser()
-    running = frontend.notebook(magics.shell)
+    running = frontend.notebook_path(magics.shell)
     if running and path.resolve() == Path(running).resolve():
         raise UsageError(
             "That file is the notebook that is running.", hint="Export to another name."
@@ -145,7 +152,7 @@ def export(magics: AeronMagics, command: Command) -> None:
     connection = session.connection
     sandbox = connection is not None and connection.sandbox
     write(session.tree, path, sandbox=sandbox)
-    show_said(f"Wrote {_turns(session.tree)} to `{path.name}`.", magics.shell)
+    show_message(f"Wrote {_turns(session.tree)} to `{path.name}`.", magics.shell)
 
 
 def forget(magics: AeronMagics, command: Command) -> None:
@@ -153,22 +160,22 @@ def forget(magics: AeronMagics, command: Command) -> None:
     session, name = magics.session, command["name"]
     tree = _here(session, name)
     if tree is not None:
-        stored, label = tree.stored, tree.name
+        stored, label = tree.history_id, tree.name
         session.forget(tree)
     else:
         earlier = _earlier(session, name)
         stored, label = earlier.id, earlier.name
     if stored is not None:
         history_of(session).forget(stored)
-    show_said(
+    show_message(
         f"Forgot the conversation `{label}`. What the service keeps is not touched by that, nor "
         "are the outputs of the notebook.",
         magics.shell,
     )
 
 
-def _earlier(session: Session, name: str) -> Stored:
-    stored = found(session, name)
+def _earlier(session: Session, name: str) -> StoredConversation:
+    stored = find_stored(session, name)
     if stored is None:
         raise UsageError(
             f"There is no conversation {name[:60]!r}, neither here nor in the local history.",
@@ -177,7 +184,7 @@ def _earlier(session: Session, name: str) -> Stored:
     return stored
 
 
-def _turns(tree: Tree) -> str:
+def _turns(tree: ConversationTree) -> str:
     return f"{len(tree.turns)} turn{'s' * (len(tree.turns) != 1)}"
 
 

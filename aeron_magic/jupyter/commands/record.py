@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from aeron_magic.recording.cassette import Cassette
 from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import show_markdown
-from aeron_magic.recording.recorder import REMEDY, Mode, Recorder
+from aeron_magic.recording.cassette import Cassette
+from aeron_magic.recording.recorder import HINT, Mode, Recorder
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magics import AeronMagics
 
-__all__ = ["damage", "describe", "present", "record", "recorder_for"]
+__all__ = ["damage_note", "describe", "open_recorder", "record", "require"]
 
 VARIABLE = "AERON_RECORD_MODE"
 OVERRIDDEN = f"Where {VARIABLE} is not set, the mode `auto` asks and records it."
@@ -27,7 +27,7 @@ MODES: tuple[Mode, ...] = ("auto", "replay", "record", "off")
 
 def record(magics: AeronMagics, command: Command) -> None:
     """Replay and record questions from here on; ``AERON_RECORD_MODE`` overrides the mode."""
-    connector = magics.session.connector
+    connector = magics.session.connections
     if command["mode"] == "check":
         from aeron_magic.jupyter.commands.check import check
 
@@ -38,12 +38,12 @@ def record(magics: AeronMagics, command: Command) -> None:
             f"{'--strict' if command['strict'] else '--match'} belongs to `--mode check`.",
             hint="Write `%aeron record FILE --mode check` with it.",
         )
-    connector.recorder = recorder_for(command["file"], command["mode"], magics.replay_speed)
+    connector.recorder = open_recorder(command["file"], command["mode"], magics.replay_speed)
     recorder = connector.recorder
     show_markdown("Recording is off." if recorder is None else describe(recorder), magics.shell)
 
 
-def recorder_for(file: str, mode: str | None = None, speed: float = 1.0) -> Recorder | None:
+def open_recorder(file: str, mode: str | None = None, speed: float = 1.0) -> Recorder | None:
     """A recorder on ``file``; None where the mode is ``off``, or the word stands for the file.
 
     Raises
@@ -56,11 +56,11 @@ def recorder_for(file: str, mode: str | None = None, speed: float = 1.0) -> Reco
         return None
     cassette = Cassette(file)
     if decided == "replay":
-        present(cassette)
+        require(cassette)
     # Under CI nobody watches, and there is nothing to wait for.
     speed = 0.0 if os.environ.get("CI") else speed
-    remedy = OVERRIDDEN if os.environ.get(VARIABLE) else REMEDY
-    return Recorder(cassette, decided, speed=speed, remedy=remedy)
+    remedy = OVERRIDDEN if os.environ.get(VARIABLE) else HINT
+    return Recorder(cassette, decided, speed=speed, hint=remedy)
 
 
 def _mode(asked: str) -> Mode:
@@ -81,10 +81,10 @@ def describe(recorder: Recorder) -> str:
     by = f" (by {VARIABLE})" if os.environ.get(VARIABLE) == recorder.mode else ""
     turns = f"{count} turn{'s' * (count != 1)}"
     text = f"Recording: {cassette.name}, mode {recorder.mode}{by}, {turns}"
-    return text + damage(cassette)
+    return text + damage_note(cassette)
 
 
-def damage(cassette: Cassette) -> str:
+def damage_note(cassette: Cassette) -> str:
     """Which lines of a recording cannot be read; empty where all can."""
     if not cassette.damaged:
         return ""
@@ -92,7 +92,7 @@ def damage(cassette: Cassette) -> str:
     return f"; damaged and left out: line{'s' * (len(cassette.damaged) != 1)} {lines}"
 
 
-def present(cassette: Cassette) -> None:
+def require(cassette: Cassette) -> None:
     """Make sure that there is a recording.
 
     Raises

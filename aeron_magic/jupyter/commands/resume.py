@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from aeron_magic.conversations.history import HistoryStore, StoredConversation
+from aeron_magic.conversations.tree import ConversationTree, PendingTurn
 from aeron_magic.errors import AeronError, FailedReply, HistoryError, TokenError, UsageError
-from aeron_magic.conversations.history import History, Stored
-from aeron_magic.session import credentials
-from aeron_magic.jupyter.commands.ask import watch_stored
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.display.tables import comparison, handles
-from aeron_magic.session.session import Session
-from aeron_magic.jupyter.display.publish import cell, show_said
-from aeron_magic.conversations.tree import Attempt, Tree
+from aeron_magic.jupyter.commands.ask import show_fetched
+from aeron_magic.jupyter.display.publish import escape_cell, show_message
+from aeron_magic.jupyter.display.tables import comparison, resume_names
 from aeron_magic.services.catalog import ONE_LINE
+from aeron_magic.session import credentials
+from aeron_magic.session.session import Session
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.magics import AeronMagics
 
-__all__ = ["check", "found", "history_of", "names", "past", "resume"]
+__all__ = ["check", "find_stored", "history_of", "names", "resume", "stored_conversations"]
 
 SANDBOX_GONE = (
     "It was held with the sandbox of another kernel, which nothing else reaches: the turns can be "
@@ -27,7 +27,7 @@ SANDBOX_GONE = (
 )
 
 
-def history_of(session: Session) -> History:
+def history_of(session: Session) -> HistoryStore:
     """The local history.
 
     Raises
@@ -35,33 +35,33 @@ def history_of(session: Session) -> History:
     HistoryError
         It is switched off.
     """
-    if session.keeper.history is None:
+    if session.history_writer.history is None:
         raise HistoryError(
             "The local history is switched off.",
             hint="Unset AERON_HISTORY, and `%config AeronMagics.history`, to keep conversations.",
         )
-    return session.keeper.history
+    return session.history_writer.history
 
 
-def past(session: Session, notebook: str | None) -> list[Stored]:
+def stored_conversations(session: Session, notebook: str | None) -> list[StoredConversation]:
     """The conversations of earlier kernels; those that this one holds are left out."""
     history = history_of(session)
-    held = {tree.stored for tree in session.book}
+    held = {tree.history_id for tree in session.registry}
     return [one for one in history.conversations(notebook) if one.id not in held]
 
 
-def found(session: Session, name: str | None) -> Stored | None:
+def find_stored(session: Session, name: str | None) -> StoredConversation | None:
     """The conversation of an earlier kernel that is meant, by name or this notebook's newest.
 
     Where there is a connection, the newest is one that can be taken up over it, if there is one.
     """
-    own = past(session, session.notebook)
+    own = stored_conversations(session, session.notebook)
     if name is None:
         if not session.notebook:
             return None
-        here = [stored for stored in own if _at_hand(session, stored)]
+        here = [stored for stored in own if _is_reachable(session, stored)]
         return next(iter(here or own), None)
-    for some in (own, past(session, None)):
+    for some in (own, stored_conversations(session, None)):
         for stored in some:
             if name in (stored.name, f"{stored.name}#{stored.id}"):
                 return stored
@@ -70,11 +70,11 @@ def found(session: Session, name: str | None) -> Stored | None:
 
 def names(session: Session) -> list[str]:
     """What ``resume`` and ``forget`` can be given: the conversations here and before."""
-    here = list(session.book.trees)
-    if session.keeper.history is None:
+    here = list(session.registry.conversations)
+    if session.history_writer.history is None:
         return here
     try:
-        return here + handles(past(session, session.notebook), here)
+        return here + resume_names(stored_conversations(session, session.notebook), here)
     except HistoryError:
         return here  # Tab is no place to complain
 
@@ -82,8 +82,8 @@ def names(session: Session) -> list[str]:
 def resume(magics: AeronMagics, command: Command) -> None:
     """Take up a conversation, fetch what is unfinished, and go on from its newest reply."""
     session, name = magics.session, command["name"]
-    before = session.book.taken_up(name)
-    stored = None if before else found(session, name)
+    before = session.registry.resumed(name)
+    stored = None if before else find_stored(session, name)
     if before is not None:
         tree, reachable = before
         session.use(tree.name)
@@ -91,16 +91,16 @@ def resume(magics: AeronMagics, command: Command) -> None:
         reachable = _connect(session, stored)
         history = history_of(session)
         tree = history.load(stored)
-        history.take_up(stored)
-        session.take_up(tree)
+        history.claim(stored)
+        session.adopt(tree)
     else:
-        tree = _held(session, name)
+        tree = _find_live(session, name)
         session.use(tree.name)
         reachable = True
-    session.book.took_up(name, tree, reachable)
+    session.registry.remember_resumed(name, tree, reachable)
     lines = [] if reachable else [SANDBOX_GONE]
-    for attempt, token in session.keeper.unfinished(tree):
-        lines += _end(magics, attempt, token if reachable else None)
+    for attempt, token in session.history_writer.unfinished(tree):
+        lines += _finish_pending(magics, attempt, token if reachable else None)
     if reachable:
         session.use(tree.name)
     else:
@@ -115,16 +115,16 @@ def resume(magics: AeronMagics, command: Command) -> None:
         lines.append("`context_token` is set.")
     if command["check"]:
         lines.append(check(session, tree))
-    show_said("\n\n".join(lines), magics.shell)
+    show_message("\n\n".join(lines), magics.shell)
 
 
-def _held(session: Session, name: str | None) -> Tree:
+def _find_live(session: Session, name: str | None) -> ConversationTree:
     """A conversation that this kernel holds already: it may have something unfinished."""
-    tree = session.book.trees.get(name) if name else session.tree
-    if tree is not None and tree.stored and (name or session.keeper.unfinished(tree)):
+    tree = session.registry.conversations.get(name) if name else session.tree
+    if tree is not None and tree.history_id and (name or session.history_writer.unfinished(tree)):
         return tree
     if name is None:
-        recent = handles(past(session, None)[:5])
+        recent = resume_names(stored_conversations(session, None)[:5])
         newest = f"the newest: {', '.join(recent)}." if recent else "the local history is empty."
         if not session.notebook:
             raise UsageError(
@@ -141,15 +141,17 @@ def _held(session: Session, name: str | None) -> Tree:
     )
 
 
-def _at_hand(session: Session, stored: Stored) -> bool:
+def _is_reachable(session: Session, stored: StoredConversation) -> bool:
     """Whether the conversation can be taken up without connecting elsewhere."""
     connection = session.connection
     return connection is None or (
-        connection.sandbox if stored.sandbox else connection.settings.address == stored.address
+        connection.sandbox
+        if stored.sandbox
+        else connection.settings.conversation_scope == stored.address
     )
 
 
-def _connect(session: Session, stored: Stored) -> bool:
+def _connect(session: Session, stored: StoredConversation) -> bool:
     """Connect to where the conversation was held; whether that is still there.
 
     Raises
@@ -158,7 +160,7 @@ def _connect(session: Session, stored: Stored) -> bool:
         This kernel is connected to another service, or there are no credentials for that one.
     """
     connection = session.connection
-    if connection is not None and connection.settings.address == stored.address:
+    if connection is not None and connection.settings.conversation_scope == stored.address:
         return True
     if stored.sandbox:
         if connection is not None and not connection.sandbox:
@@ -175,40 +177,40 @@ def _connect(session: Session, stored: Stored) -> bool:
     return True
 
 
-def _elsewhere(stored: Stored, connect: str) -> UsageError:
+def _elsewhere(stored: StoredConversation, connect: str) -> UsageError:
     return UsageError(
         f"That conversation was held at {stored.address}, and this kernel is connected elsewhere.",
         hint=f"Connect there first, with `%aeron {connect}`, then `%aeron resume` again.",
     )
 
 
-def _end(magics: AeronMagics, attempt: Attempt, token: str | None) -> list[str]:
+def _finish_pending(magics: AeronMagics, attempt: PendingTurn, token: str | None) -> list[str]:
     """Find out how a question ended that was on its way when its kernel did; what to say of it."""
     session, turn = magics.session, attempt.turn
-    label = f"The question of turn {turn.label} ({cell(turn.question, 60)})"
-    if token is None or attempt.place.tree.service in ONE_LINE:
+    label = f"The question of turn {turn.label} ({escape_cell(turn.question, 60)})"
+    if token is None or attempt.position.tree.service in ONE_LINE:
         why = (
             "the kernel ended before the service had given it a token"
             if token is None
             else "the service has no call that returns a stored reply"
         )
-        session.give_up(attempt)
+        session.mark_lost(attempt)
         return [f"{label} is lost: {why}. It was not sent again."]
-    running, output, interrupted = watch_stored(magics, token, "the reply that was unfinished")
+    running, output, interrupted = show_fetched(magics, token, "the reply that was unfinished")
     reply, error = running.reply, running.error
     if interrupted or not (error is None or isinstance(error, FailedReply | TokenError)):
         remedy = "`%aeron resume` again fetches it"
         return [f"{label} is still unfinished ({error or 'stopped'}); {remedy}."]
     reply = replace(reply, context_token=reply.context_token or token)
-    reply = replace(reply, status="recovered") if reply.whole else reply
-    metadata = session.settle_fetched(attempt, reply)
-    output.finish(running.draft, reply, metadata)
+    reply = replace(reply, status="recovered") if reply.is_complete else reply
+    metadata = session.finish_fetched(attempt, reply)
+    output.finish(running.accumulator, reply, metadata)
     if error is not None:
         return [f"{label} has no whole reply: {error}"]
     return [f"{label} was unfinished; its reply has been fetched."]
 
 
-def check(session: Session, tree: Tree) -> str:
+def check(session: Session, tree: ConversationTree) -> str:
     """Whether the service has the conversation as we have it."""
     head = tree.head
     if head is None or head.token is None:
@@ -217,4 +219,4 @@ def check(session: Session, tree: Tree) -> str:
         messages = session.remote_history(head.token)
     except AeronError as error:
         return f"It cannot be compared: {error}"
-    return comparison(head.line(), messages)
+    return comparison(head.path(), messages)

@@ -15,31 +15,39 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol, TextIO
 
 from aeron_magic.errors import ReplyFormatError
-from aeron_magic.session.reply_task import Running
-from aeron_magic.rendering.incremental import Piece, Pieces, render_piece
-from aeron_magic.rendering.mimebundle import mimebundle, prepare
-from aeron_magic.replies.reply import Draft, Reply
-from aeron_magic.plaintext import Scrubber, clean
+from aeron_magic.plaintext import ControlSequenceFilter, strip_control_sequences
+from aeron_magic.rendering.incremental import MarkdownBlock, MarkdownStream, render_block
+from aeron_magic.rendering.mimebundle import mimebundle, warm_cache
+from aeron_magic.replies.reply import Reply, ReplyAccumulator
+from aeron_magic.session.reply_task import ReplyTask
 
-__all__ = ["CellOutput", "LiveOutput", "NoOutput", "Output", "TerminalOutput", "note", "watch"]
+__all__ = [
+    "CellOutput",
+    "LiveOutput",
+    "NoOutput",
+    "Output",
+    "TerminalOutput",
+    "render_until_done",
+    "status_note",
+]
 
 Publish = Callable[..., None]
 """Publishes ``data``, ``metadata`` and, for what will be updated, ``transient``, ``update``."""
 
-PACE = 0.095
+REPAINT_INTERVAL = 0.095
 """Seconds from one painting to the next: text waits half of that, and each costs a message."""
 
-REST = 0.02
+MIN_IDLE = 0.02
 """Seconds after a painting, however long it took, in which others have the processor."""
 
-LARGE = 10e-6
+SECONDS_PER_CHAR = 10e-6
 """Seconds for each character painted, where so many are that the page needs the time: JupyterLab
 draws some 200 in a millisecond, and has other things to do."""
 
-PIECE = 500
+MIN_FROZEN = 500
 """Characters from which on a piece is frozen: half of them are sent again by each painting."""
 
-FLOOD = 2_000
+FAST_STREAM = 2_000
 """Characters that come between two paintings beyond which code is coloured at the end only: nobody
 reads that fast, and colours make it two or three times as long."""
 
@@ -47,7 +55,7 @@ _END_TAG = re.compile(r"</t[dhr]>\n")
 _QUOTED = re.compile(r'="([a-z:-]+)">')
 """What HTML does without, and each cell of a table has. Text has no ``>`` as such."""
 
-PATIENCE = 1.0
+WAITING_AFTER = 1.0
 """Seconds without any text after which the output says that it is waiting."""
 
 NOTES = {
@@ -63,7 +71,7 @@ EMPTY = {"complete": "The reply is empty.", "failed": "", "interrupted": "", "in
 """In place of those, where there is no text; the error says how it ended."""
 
 
-def note(reply: Reply, metadata: Mapping[str, Any] | None = None) -> str:
+def status_note(reply: Reply, metadata: Mapping[str, Any] | None = None) -> str:
     """What has to be said of a reply besides its text: how it ended, and ``notes``."""
     ended = NOTES[reply.status]
     if not reply.text.strip():
@@ -77,27 +85,27 @@ class Output(Protocol):
     def waiting(self, label: str) -> None:
         """Nothing has come for a while."""
 
-    def paint(self, draft: Draft) -> float:
+    def render(self, draft: ReplyAccumulator) -> float:
         """Show what has come since the last time; in how many seconds to do so again."""
         ...
 
-    def finish(self, draft: Draft, reply: Reply, metadata: dict[str, Any]) -> bool:
+    def finish(self, draft: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
         """Show the reply as it ended; whether its text is to be seen now."""
         ...
 
 
-def watch(running: Running, output: Output, label: str) -> None:
+def render_until_done(running: ReplyTask, output: Output, label: str) -> None:
     """Paint ``running`` on ``output``, by the clock, until it has ended."""
-    while not running.ended.is_set():
-        if not running.changed.wait(PATIENCE):
-            if not running.draft.pieces:
+    while not running.done.is_set():
+        if not running.changed.wait(WAITING_AFTER):
+            if not running.accumulator.displayed:
                 output.waiting(label)
             continue
         running.changed.clear()
-        if not running.ended.is_set():
+        if not running.done.is_set():
             began = time.monotonic()
-            pace = output.paint(running.draft)
-            running.ended.wait(max(REST, pace - (time.monotonic() - began)))
+            pace = output.render(running.accumulator)
+            running.done.wait(max(MIN_IDLE, pace - (time.monotonic() - began)))
 
 
 class NoOutput:
@@ -106,11 +114,11 @@ class NoOutput:
     def waiting(self, label: str) -> None:
         """Stay quiet."""
 
-    def paint(self, draft: Draft) -> float:
+    def render(self, draft: ReplyAccumulator) -> float:
         """Stay quiet."""
-        return PACE
+        return REPAINT_INTERVAL
 
-    def finish(self, draft: Draft, reply: Reply, metadata: dict[str, Any]) -> bool:
+    def finish(self, draft: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
         return False
 
 
@@ -132,19 +140,19 @@ class CellOutput:
     def waiting(self, label: str) -> None:
         """Nothing is shown before the end."""
 
-    def paint(self, draft: Draft) -> float:
+    def render(self, draft: ReplyAccumulator) -> float:
         """Nothing is shown before the end."""
-        return PACE
+        return REPAINT_INTERVAL
 
-    def finish(self, draft: Draft, reply: Reply, metadata: dict[str, Any]) -> bool:
-        if not reply.text and not reply.whole:
+    def finish(self, draft: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
+        if not reply.text and not reply.is_complete:
             return False
         self._publish(data=self._bundle(reply, metadata), metadata={"aeron": metadata})
         return True
 
     def _bundle(self, reply: Reply, metadata: dict[str, Any]) -> dict[str, str]:
         """The reply in its format; as Markdown where it does not hold what the format shows."""
-        remark = note(reply, metadata)
+        remark = status_note(reply, metadata)
         try:
             return mimebundle(reply.text, format=self._form, note=remark)
         except ReplyFormatError:
@@ -168,8 +176,8 @@ class LiveOutput(CellOutput):
     ) -> None:
         super().__init__(publish, form)
         self._clear = clear
-        self._pieces = Pieces(PIECE)
-        self._ready: list[Piece] = []
+        self._markdown = MarkdownStream(MIN_FROZEN)
+        self._ready: list[MarkdownBlock] = []
         self._taken = 0
         self._display_id: str | None = None
         self._shown = ""
@@ -179,16 +187,16 @@ class LiveOutput(CellOutput):
     def waiting(self, label: str) -> None:
         self._show(f"<p><em>waiting for {label} …</em></p>")
 
-    def paint(self, draft: Draft) -> float:
-        pieces = draft.pieces[self._taken :]
+    def render(self, draft: ReplyAccumulator) -> float:
+        pieces = draft.displayed[self._taken :]
         self._taken += len(pieces)
         fresh = "".join(pieces)
-        self._pieces.add(fresh)
-        flood = len(fresh) > FLOOD
+        self._markdown.add(fresh)
+        flood = len(fresh) > FAST_STREAM
         # A short text that is there at once goes in one message: the envelope is most of it.
         whole = not self._shown and not flood
         painted = 0
-        self._ready += self._pieces.take()
+        self._ready += self._markdown.pop_finished()
         html = "".join(self._html(piece, plain=flood or whole) for piece in self._ready)
         if self._ready and not whole:
             if self._clear is not None:
@@ -198,21 +206,21 @@ class LiveOutput(CellOutput):
             self._frozen += len(self._ready)
             self._ready.clear()
             html = ""
-        html += self._html(self._pieces.tail, plain=flood)
+        html += self._html(self._markdown.tail, plain=flood)
         if self._frozen and self._clear is None:
             html = f"<p><em>…</em></p>{html}"
-        if draft.notice:
-            html += f"<p><em>{clean(draft.notice)}</em></p>"
+        if draft.status_text:
+            html += f"<p><em>{strip_control_sequences(draft.status_text)}</em></p>"
         if html:
             self._show(html)
         if self._form == "markdown":
-            self._unprepared = prepare(self._unprepared + fresh)
-        return max(PACE, LARGE * (painted + len(html)))
+            self._unprepared = warm_cache(self._unprepared + fresh)
+        return max(REPAINT_INTERVAL, SECONDS_PER_CHAR * (painted + len(html)))
 
-    def _html(self, piece: Piece, *, plain: bool) -> str:
+    def _html(self, piece: MarkdownBlock, *, plain: bool) -> str:
         if self._form == "text":
             return mimebundle(piece.source, format="text")["text/html"]
-        html = _END_TAG.sub("", render_piece(piece, plain=plain))
+        html = _END_TAG.sub("", render_block(piece, plain=plain))
         return _QUOTED.sub(r"=\1>", html)
 
     def _show(self, html: str) -> None:
@@ -228,7 +236,7 @@ class LiveOutput(CellOutput):
             update=update,
         )
 
-    def finish(self, draft: Draft, reply: Reply, metadata: dict[str, Any]) -> bool:
+    def finish(self, draft: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
         painted = bool(self._shown)
         if painted and self._clear is not None:
             self._clear()
@@ -248,10 +256,10 @@ class TerminalOutput:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
-        self._scrubber = Scrubber()
+        self._filter = ControlSequenceFilter()
         self._taken = 0
         self._last = ""
-        self._notice = ""
+        self._status_text = ""
 
     @property
     def _out(self) -> TextIO:
@@ -260,15 +268,15 @@ class TerminalOutput:
     def waiting(self, label: str) -> None:
         """A terminal shows by its cursor that it waits."""
 
-    def paint(self, draft: Draft) -> float:
-        fresh = draft.pieces[self._taken :]
+    def render(self, draft: ReplyAccumulator) -> float:
+        fresh = draft.displayed[self._taken :]
         self._taken += len(fresh)
-        self._write(self._scrubber.feed("".join(fresh)))
-        if draft.notice and draft.notice != self._notice:
+        self._write(self._filter.feed("".join(fresh)))
+        if draft.status_text and draft.status_text != self._status_text:
             self._end_line()
-            self._write(f"[{clean(draft.notice)}]\n")
-        self._notice = draft.notice
-        return PACE
+            self._write(f"[{strip_control_sequences(draft.status_text)}]\n")
+        self._status_text = draft.status_text
+        return REPAINT_INTERVAL
 
     def _write(self, text: str) -> None:
         if text:
@@ -276,14 +284,16 @@ class TerminalOutput:
             self._out.write(text)
             self._out.flush()
 
-    def finish(self, draft: Draft, reply: Reply, metadata: dict[str, Any]) -> bool:
-        self.paint(draft)
-        self._write(self._scrubber.close())
+    def finish(self, draft: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
+        self.render(draft)
+        self._write(self._filter.close())
         self._end_line()
-        if reply.text != "".join(draft.pieces):
-            self._write(f"[the reply as the service has it:]\n{clean(reply.text)}")
+        if reply.text != "".join(draft.displayed):
+            self._write(
+                f"[the reply as the service has it:]\n{strip_control_sequences(reply.text)}"
+            )
             self._end_line()
-        if remark := note(reply, metadata):
+        if remark := status_note(reply, metadata):
             self._write(f"[{remark}]\n")
         return bool(self._last)
 

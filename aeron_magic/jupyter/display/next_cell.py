@@ -10,27 +10,27 @@ from collections.abc import Callable
 from typing import Any
 
 from aeron_magic.errors import ReplyFormatError
-from aeron_magic.replies.extract import code_in, fences, json_in, table_in
 from aeron_magic.jupyter.frontend import has_kernel
+from aeron_magic.replies.extract import code_blocks, extract_code, extract_json, extract_table
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["code_for_cell", "missing", "offer"]
+__all__ = ["code_for_cell", "format_error", "offer_next_cell"]
 
-HOLDS: dict[str, Callable[[str], object]] = {
-    "json": json_in,
-    "table": table_in,
-    "code": code_in,
+EXTRACTORS: dict[str, Callable[[str], object]] = {
+    "json": extract_json,
+    "table": extract_table,
+    "code": extract_code,
 }
 """The formats that a reply may not hold, and what finds out."""
 
 RUNS_HERE = ("", "python", "python3", "py", "ipython")
 
 
-def missing(reply: Reply, form: str) -> ReplyFormatError | None:
+def format_error(reply: Reply, form: str) -> ReplyFormatError | None:
     """The error to fail the cell with where ``reply`` does not hold what ``form`` shows."""
     try:
-        if form in HOLDS:
-            HOLDS[form](reply.text)
+        if form in EXTRACTORS:
+            EXTRACTORS[form](reply.text)
     except ReplyFormatError as error:
         error.context_token = reply.context_token
         return error
@@ -42,12 +42,14 @@ def code_for_cell(text: str) -> str:
 
     Blocks without a language count only where none says that it is Python.
     """
-    blocks = [block for block in fences(text) if block.language in RUNS_HERE]
+    blocks = [block for block in code_blocks(text) if block.language in RUNS_HERE]
     python = [block for block in blocks if block.language] or blocks
     return "\n\n".join(block.code for block in python)
 
 
-def offer(shell: Any, offered: dict[str | None, str], cell: str | None, text: str) -> None:
+def offer_next_cell(
+    shell: Any, offered: dict[str | None, str], cell: str | None, text: str
+) -> None:
     """Offer the code of the reply ``text`` to the question of ``cell`` as the next cell.
 
     ``offered`` is what has been offered so far, by cell.

@@ -7,19 +7,19 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from aeron_magic.jupyter.frontend import has_kernel
+from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.mimebundle import mimebundle
-from aeron_magic.plaintext import clean
 
 __all__ = [
-    "aligned",
-    "cell",
+    "escape_cell",
     "fenced",
+    "markdown_table",
+    "plain_table",
     "publish",
     "show_markdown",
-    "show_said",
+    "show_message",
     "show_table",
-    "table",
-    "unmarked",
+    "strip_markup",
     "write",
 ]
 
@@ -46,7 +46,7 @@ def publish(
 
 def write(*, data: dict[str, str], **_rest: object) -> None:
     """Show a display in a terminal."""
-    print(clean(data["text/plain"]))  # noqa: T201 - a terminal is for that
+    print(strip_control_sequences(data["text/plain"]))  # noqa: T201 - a terminal is for that
 
 
 def show_markdown(text: str, shell: Any, plain: str | None = None) -> None:
@@ -54,18 +54,18 @@ def show_markdown(text: str, shell: Any, plain: str | None = None) -> None:
     if has_kernel(shell):
         bundle = mimebundle(text)
         if plain is not None:
-            bundle["text/plain"] = clean(plain)
+            bundle["text/plain"] = strip_control_sequences(plain)
         publish(data=bundle, metadata={})
     else:
-        print(clean(text if plain is None else plain))  # noqa: T201 - a terminal is for that
+        print(strip_control_sequences(text if plain is None else plain))  # noqa: T201 - a terminal is for that
 
 
-def show_said(text: str, shell: Any) -> None:
+def show_message(text: str, shell: Any) -> None:
     """Show a sentence of ours; a terminal needs no marks around what is to be typed."""
-    show_markdown(text, shell, unmarked(text))
+    show_markdown(text, shell, strip_markup(text))
 
 
-def unmarked(text: str) -> str:
+def strip_markup(text: str) -> str:
     """Our own Markdown as plain text: without back-ticks, and without what :func:`cell` adds."""
     return _MARKS.sub(r"\1", text)
 
@@ -77,14 +77,17 @@ def show_table(
 
     In plain text its columns are aligned, and each text is cut so that a row fits a line.
     """
-    markdown = "\n\n".join(filter(None, [table(head, rows), below]))
-    plain = "\n\n".join(filter(None, [aligned(head, rows), unmarked(below)]))
+    markdown = "\n\n".join(filter(None, [markdown_table(head, rows), below]))
+    plain = "\n\n".join(filter(None, [plain_table(head, rows), strip_markup(below)]))
     show_markdown(markdown, shell, plain)
 
 
-def aligned(head: Sequence[str], rows: Sequence[Sequence[object]], width: int = 100) -> str:
+def plain_table(head: Sequence[str], rows: Sequence[Sequence[object]], width: int = 100) -> str:
     """A table in plain text, at most ``width`` wide: the wide columns share what is left."""
-    lines = [[" ".join(clean(str(value)).split()) for value in row] for row in (head, *rows)]
+    lines = [
+        [" ".join(strip_control_sequences(str(value)).split()) for value in row]
+        for row in (head, *rows)
+    ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     room = width - 2 * (len(widths) - 1)
     while sum(widths) > room and max(widths) > 8:
@@ -107,17 +110,17 @@ def fenced(text: str, language: str = "") -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def cell(text: object, width: int = 0) -> str:
+def escape_cell(text: object, width: int = 0) -> str:
     """``text`` as one cell of a table: on one line, cut to ``width`` characters where that is set,
     and with nothing in it that is Markdown."""
-    line = " ".join(clean(str(text)).split())
+    line = " ".join(strip_control_sequences(str(text)).split())
     if width and len(line) > width:
         line = line[: width - 1] + "…"
     return "".join(f"\\{c}" if c in _SPECIAL else c for c in line)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]], width: int = 80) -> str:
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]], width: int = 80) -> str:
     """A Markdown table of untrusted texts."""
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(cell(value, width) for value in row) + " |" for row in rows]
+    lines += ["| " + " | ".join(escape_cell(value, width) for value in row) + " |" for row in rows]
     return "\n".join(lines)

@@ -4,30 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from aeron_magic.conversations.registry import Book
 from aeron_magic.conversations.comparison import differences
-from aeron_magic.conversations.history import Stored
-from aeron_magic.conversations.history_db import when
-from aeron_magic.jupyter.display.publish import cell
+from aeron_magic.conversations.history import StoredConversation
+from aeron_magic.conversations.history_db import format_time
+from aeron_magic.conversations.registry import ConversationRegistry
+from aeron_magic.conversations.tree import ConversationTree, Turn
+from aeron_magic.jupyter.display.publish import escape_cell
+from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.replies.reply import Message
-from aeron_magic.plaintext import clean
-from aeron_magic.conversations.tree import Tree, Turn
 
 __all__ = [
     "CONVERSATIONS",
-    "MOST",
+    "MAX_TURNS",
     "TURNS",
     "comparison",
     "conversation_rows",
-    "handles",
+    "resume_names",
     "tree_text",
     "turn_rows",
 ]
 
-MOST = 50
+MAX_TURNS = 50
 """Turns that are shown if nothing else is said."""
 
-MOST_LINES = 300
+MAX_LINES = 300
 """Lines of a tree."""
 
 WIDTH = 72
@@ -56,7 +56,7 @@ def _remarks(turn: Turn, stale: set[Turn]) -> list[str]:
     found = [] if turn.status == "complete" else [turn.status]
     if turn in stale:
         found.append("stale")
-    if turn.elsewhere:
+    if turn.parent_mismatch:
         found.append("answered elsewhere")
     return found
 
@@ -68,12 +68,12 @@ def comparison(line: Sequence[Turn], messages: Sequence[Message]) -> str:
         count = len(messages)
         return f"The service has the same {count} message{'s' * (count != 1)}."
     return "The service has it otherwise:\n\n" + "\n".join(
-        f"- message {number}: here {cell(repr(here), 60)}, at the service {cell(repr(there), 60)}"
+        f"- message {number}: here {escape_cell(repr(here), 60)}, at the service {escape_cell(repr(there), 60)}"
         for number, here, there in different
     )
 
 
-def tree_text(tree: Tree) -> str:
+def tree_text(tree: ConversationTree) -> str:
     """The turns as a tree in plain text.
 
     A turn stands below the one it follows; only where there are several to follow it is there a
@@ -94,9 +94,9 @@ def tree_text(tree: Tree) -> str:
             f"{lead}{turn.number}{name}  {text}" + (f"  [{', '.join(marks)}]" if marks else "")
         )
         waiting += _branches(children.get(turn, []), below)
-    if len(lines) > MOST_LINES:
-        left = len(lines) - MOST_LINES
-        lines = [f"… {left} lines before; `%aeron export` has all turns", *lines[-MOST_LINES:]]
+    if len(lines) > MAX_LINES:
+        left = len(lines) - MAX_LINES
+        lines = [f"… {left} lines before; `%aeron export` has all turns", *lines[-MAX_LINES:]]
     return "\n".join(lines)
 
 
@@ -111,25 +111,27 @@ def _branches(turns: Sequence[Turn], below: str) -> list[tuple[Turn, str, str]]:
 
 
 def _short(text: str, width: int) -> str:
-    line = " ".join(clean(text[:400]).split())
+    line = " ".join(strip_control_sequences(text[:400]).split())
     width = max(width, 20)
     return line if len(line) <= width else line[: width - 1] + "…"
 
 
-def conversation_rows(book: Book, past: Sequence[Stored]) -> list[tuple[str, ...]]:
+def conversation_rows(
+    registry: ConversationRegistry, past: Sequence[StoredConversation]
+) -> list[tuple[str, ...]]:
     """The conversations of this kernel, and earlier ones, with the columns ``CONVERSATIONS``."""
     rows: list[tuple[str, ...]] = []
-    for tree in book:
+    for tree in registry:
         newest = tree.head or tree.newest
-        state = "current" if tree is book.current else ""
+        state = "current" if tree is registry.current else ""
         rows.append((tree.name, str(len(tree.turns)), newest.question if newest else "", state))
-    for stored, handle in zip(past, handles(past, book.trees), strict=True):
-        used = f"earlier: {when(stored.used)}"
+    for stored, handle in zip(past, resume_names(past, registry.conversations), strict=True):
+        used = f"earlier: {format_time(stored.used)}"
         rows.append((handle, str(stored.turns), stored.question, used))
     return rows
 
 
-def handles(past: Sequence[Stored], taken: Iterable[str] = ()) -> list[str]:
+def resume_names(past: Sequence[StoredConversation], taken: Iterable[str] = ()) -> list[str]:
     """How each stored conversation is called on a line: by its name, if that means it."""
     seen = set(taken)
     found = []

@@ -8,26 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from aeron_magic.conversations.export import export_text
+from aeron_magic.conversations.tree import ConversationTree, Position, Turn
 from aeron_magic.errors import UsageError
-from aeron_magic.conversations.export import exported
-from aeron_magic.jupyter.panel.turn_views import leaf_below
-from aeron_magic.jupyter.panel.messages import Wish, Word
-from aeron_magic.jupyter.panel.controller import Room
-from aeron_magic.conversations.tree import Place, Tree, Turn
+from aeron_magic.jupyter.panel.controller import PanelController
+from aeron_magic.jupyter.panel.messages import Action, PanelMessage
+from aeron_magic.jupyter.panel.turn_views import newest_leaf
 
-__all__ = ["WISHES"]
+__all__ = ["HANDLERS"]
 
 
-def _hello(room: Room, wish: Wish) -> None:
-    room.soon(lambda: room.tell(room.state()))
+def _hello(room: PanelController, wish: Action) -> None:
+    room.run_on_loop(lambda: room.broadcast(room.state()))
 
 
-def _ask(room: Room, wish: Wish) -> None:
+def _ask(room: PanelController, wish: Action) -> None:
     room.draft = ""
-    _ask_at(room, wish, wish.text, room.session.place())
+    _ask_at(room, wish, wish.text, room.session.position_for())
 
 
-def _ask_at(room: Room, wish: Wish, text: str, place: Place, images: tuple[str, ...] = ()) -> None:
+def _ask_at(
+    room: PanelController, wish: Action, text: str, place: Position, images: tuple[str, ...] = ()
+) -> None:
     if room.live is not None:
         raise UsageError(
             "A reply is still coming in.", hint="Ask when it has ended, or stop it first."
@@ -35,58 +37,58 @@ def _ask_at(room: Room, wish: Wish, text: str, place: Place, images: tuple[str, 
     text = text.strip("\n")
     if not text.strip():
         raise UsageError("There is no question.", hint="Write it into the box below.")
-    room.session.ask(text, place, images=images, origin=wish.id)
+    room.session.ask(text, place, images=images, request_id=wish.id)
 
 
-def _stop(room: Room, wish: Wish) -> None:
-    room.soon(lambda: room.stop(wish.request))
+def _stop(room: PanelController, wish: Action) -> None:
+    room.run_on_loop(lambda: room.stop(wish.request))
 
 
-def _regenerate(room: Room, wish: Wish) -> None:
+def _regenerate(room: PanelController, wish: Action) -> None:
     tree, turn = _found(room, wish.key)
-    _ask_at(room, wish, turn.question, tree.again(turn)._replace(again=None), turn.images)
+    _ask_at(room, wish, turn.question, tree.rerun(turn)._replace(replaces=None), turn.images)
 
 
-def _edit(room: Room, wish: Wish) -> None:
+def _edit(room: PanelController, wish: Action) -> None:
     tree, turn = _found(room, wish.key)
-    _ask_at(room, wish, wish.text, tree.again(turn)._replace(again=None), turn.images)
+    _ask_at(room, wish, wish.text, tree.rerun(turn)._replace(replaces=None), turn.images)
 
 
-def _retry(room: Room, wish: Wish) -> None:
+def _retry(room: PanelController, wish: Action) -> None:
     dropped = room.dropped(wish.key)
     if dropped is not None:
-        turn = dropped.attempt.turn
-        _ask_at(room, wish, turn.question, dropped.attempt.place, turn.images)
+        turn = dropped.pending.turn
+        _ask_at(room, wish, turn.question, dropped.pending.position, turn.images)
         return
     tree, turn = _found(room, wish.key)
-    _ask_at(room, wish, turn.question, tree.again(turn), turn.images)
+    _ask_at(room, wish, turn.question, tree.rerun(turn), turn.images)
 
 
-def _fetch(room: Room, wish: Wish) -> None:
+def _fetch(room: PanelController, wish: Action) -> None:
     tree, turn = _found(room, wish.key)
-    room.session.fetch(tree, turn, origin=wish.id)
+    room.session.fetch(tree, turn, request_id=wish.id)
 
 
-def _choose(room: Room, wish: Wish) -> None:
+def _choose(room: PanelController, wish: Action) -> None:
     tree, turn = _found(room, wish.key)
-    leaf = leaf_below(tree, turn)
-    room.session.choose(tree, leaf)
-    room.soon(lambda: room.show(tree, leaf))
+    leaf = newest_leaf(tree, turn)
+    room.session.select_branch(tree, leaf)
+    room.run_on_loop(lambda: room.show(tree, leaf))
 
 
-def _new(room: Room, wish: Wish) -> None:
+def _new(room: PanelController, wish: Action) -> None:
     room.session.new()
 
 
-def _use(room: Room, wish: Wish) -> None:
+def _use(room: PanelController, wish: Action) -> None:
     room.session.use(wish.name)
 
 
-def _older(room: Room, wish: Wish) -> None:
-    room.soon(lambda: room.tell(room.older(wish.end)))
+def _older(room: PanelController, wish: Action) -> None:
+    room.run_on_loop(lambda: room.broadcast(room.older(wish.end)))
 
 
-def _source(room: Room, wish: Wish) -> None:
+def _source(room: PanelController, wish: Action) -> None:
     _, turn = _found(room, wish.key)
     text = turn.reply.text if turn.reply is not None else ""
     _say(room, {"type": "source", "key": wish.key, "text": text})
@@ -100,35 +102,35 @@ FILES = {
 """The kinds of files that a page can save, and what they are to a browser."""
 
 
-def _export(room: Room, wish: Wish) -> None:
+def _export(room: PanelController, wish: Action) -> None:
     connection, tree = room.session.connection, room.tree
     sandbox = connection is not None and connection.sandbox
-    text = exported(tree, f".{wish.kind}", sandbox=sandbox)
+    text = export_text(tree, f".{wish.kind}", sandbox=sandbox)
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in tree.name)
-    word: Word = {"type": "file", "name": f"{name}.{wish.kind}", "mime": FILES[wish.kind]}
+    word: PanelMessage = {"type": "file", "name": f"{name}.{wish.kind}", "mime": FILES[wish.kind]}
     _say(room, {**word, "text": text, "request": wish.id})
 
 
-def _draft(room: Room, wish: Wish) -> None:
+def _draft(room: PanelController, wish: Action) -> None:
     room.draft = wish.text
 
 
-def _connect(room: Room, wish: Wish) -> None:
+def _connect(room: PanelController, wish: Action) -> None:
     room.session.connect("aeronpay", sandbox=True)
 
 
-def _say(room: Room, word: Word) -> None:
-    room.soon(lambda: room.tell(word))
+def _say(room: PanelController, word: PanelMessage) -> None:
+    room.run_on_loop(lambda: room.broadcast(word))
 
 
-def _found(room: Room, key: str) -> tuple[Tree, Turn]:
+def _found(room: PanelController, key: str) -> tuple[ConversationTree, Turn]:
     found = room.find(key)
     if found is None:
         raise UsageError("This turn is no longer there.", hint="Reload the page.")
     return found
 
 
-WISHES: dict[str, Callable[[Room, Wish], None]] = {
+HANDLERS: dict[str, Callable[[PanelController, Action], None]] = {
     "hello": _hello,
     "ask": _ask,
     "stop": _stop,

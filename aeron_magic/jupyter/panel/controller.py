@@ -11,18 +11,25 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from aeron_magic.jupyter.panel.turn_views import cards, key_of, line_to, problem_of
-from aeron_magic.jupyter.panel.html_stream import Growth, countable
-from aeron_magic.jupyter.panel.messages import About, Card, Introduction, Problem, Word, trouble
-from aeron_magic.session.reply_task import Running
+from aeron_magic.jupyter.panel.html_stream import HtmlStream, utf16_safe
+from aeron_magic.jupyter.panel.messages import (
+    Introduction,
+    PanelMessage,
+    PanelState,
+    Problem,
+    TurnView,
+    error_message,
+)
+from aeron_magic.jupyter.panel.turn_views import problem_of, turn_id, turn_views, visible_path
 from aeron_magic.rendering.mimebundle import to_html
 from aeron_magic.services.catalog import INTRODUCING, NAMES
+from aeron_magic.session.reply_task import ReplyTask
 
 if TYPE_CHECKING:
-    from aeron_magic.session.session import Asked, Session
-    from aeron_magic.conversations.tree import Tree, Turn
+    from aeron_magic.conversations.tree import ConversationTree, Turn
+    from aeron_magic.session.session import PendingQuestion, Session
 
-__all__ = ["PACE", "PAGE", "Room"]
+__all__ = ["PACE", "PAGE", "PanelController"]
 
 PAGE = 20
 """Turns that a page gets at once; older ones come when the reader goes back to them."""
@@ -36,7 +43,7 @@ PATIENCE = 0.25
 REST = 0.7
 """Seconds of rest after a turn before the saved transcript is written anew."""
 
-WAYS = (
+HOW_TO_CONNECT = (
     "No service is connected. The sandbox is built in and needs no account; "
     "`%aeron connect aeronpay` or `%aeron connect chatzy` in a cell connects to a service."
 )
@@ -50,16 +57,16 @@ SUGGESTIONS = (
 class _Live:
     """A reply that is coming in, and what the pages have of it."""
 
-    def __init__(self, asked: Asked, key: str) -> None:
+    def __init__(self, asked: PendingQuestion, key: str) -> None:
         self.asked = asked
         self.key = key
-        self.growth = Growth()
+        self.stream = HtmlStream()
         self.timer: asyncio.TimerHandle | None = None
         self.painted = 0.0
         self.ended = False
 
 
-class Room:
+class PanelController:
     """Follows a session and tells the panels.
 
     Parameters
@@ -71,76 +78,76 @@ class Room:
     def __init__(self, session: Session) -> None:
         self.session = session
         self.draft = ""
-        self.tree: Tree = session.tree
+        self.tree: ConversationTree = session.tree
         self._leaf: Turn | None = self.tree.head
         self._live: _Live | None = None
         """The reply that is coming in where the pages look."""
-        self._tell: list[Callable[[Word], None]] = []
-        self._moved: list[Callable[[], None]] = []
+        self._tell: list[Callable[[PanelMessage], None]] = []
+        self._turns_changed: list[Callable[[], None]] = []
         self.cell_ended: list[Callable[[], None]] = []
         """Called when a cell's question has ended, in that cell."""
         self._moving: asyncio.TimerHandle | None = None
         self._lives: dict[str, _Live] = {}
         self._problems: dict[str, Problem | None] = {}
-        self._dropped: dict[str, Asked] = {}
-        self._unwanted = ""
-        self._ghost: Turn | None = None
+        self._dropped: dict[str, PendingQuestion] = {}
+        self._cancelled_request = ""
+        self._dropped_turn: Turn | None = None
         """The newest question that was not taken into its conversation, until the next one."""
-        self._introductions: dict[Tree, Introduction | None] = {}
-        session.watchers.append(self)
+        self._introductions: dict[ConversationTree, Introduction | None] = {}
+        session.observers.append(self)
 
     # The session tells, from any thread --------------------------------------------------------
 
-    def began(self, asked: Asked) -> None:
+    def question_started(self, asked: PendingQuestion) -> None:
         """A question is on its way."""
-        self.soon(lambda: self._began(asked))
+        self.run_on_loop(lambda: self._began(asked))
 
-    def settled(self, asked: Asked) -> None:
+    def question_finished(self, asked: PendingQuestion) -> None:
         """A question has ended, and stands where it will stand."""
-        self.soon(lambda: self._settled(asked))
-        if not asked.origin:
+        self.run_on_loop(lambda: self._settled(asked))
+        if not asked.request_id:
             for ended in self.cell_ended:
                 ended()
 
-    def changed(self) -> None:
+    def conversation_changed(self) -> None:
         """The connection or the current conversation is another one, or has other turns."""
-        self.soon(self._changed)
+        self.run_on_loop(self._changed)
 
-    def soon(self, act: Callable[[], object]) -> None:
+    def run_on_loop(self, act: Callable[[], object]) -> None:
         """Do something on the loop."""
-        self.session.background.call(lambda: self._guard(act))
+        self.session.loop.call_soon(lambda: self._guard(act))
 
     def _guard(self, act: Callable[[], object]) -> None:
         """Do something; if it fails, the pages say so, since nobody else would."""
         try:
             act()
         except Exception as error:  # noqa: BLE001 - nobody else would say it
-            self.tell(trouble(error, self.session.secrets))
+            self.broadcast(error_message(error, self.session.secrets))
 
     # Panels join, and say what their readers do -------------------------------------------------
 
-    def join(self, tell: Callable[[Word], None], moved: Callable[[], None]) -> None:
+    def attach(self, tell: Callable[[PanelMessage], None], moved: Callable[[], None]) -> None:
         """Add a panel: ``tell`` sends it a word; ``moved`` is called, on the loop, some time after
         other turns are to be seen."""
 
         def add() -> None:
             self._tell.append(tell)
-            self._moved.append(moved)
+            self._turns_changed.append(moved)
             self._introduce(self.tree)
 
-        self.soon(add)
+        self.run_on_loop(add)
 
-    def leave(self, tell: Callable[[Word], None], moved: Callable[[], None]) -> None:
+    def detach(self, tell: Callable[[PanelMessage], None], moved: Callable[[], None]) -> None:
         """Take a panel out."""
 
         def remove() -> None:
             self._tell.remove(tell)
-            self._moved.remove(moved)
+            self._turns_changed.remove(moved)
 
-        self.soon(remove)
+        self.run_on_loop(remove)
 
     @property
-    def live(self) -> Asked | None:
+    def live(self) -> PendingQuestion | None:
         """The question whose reply is coming in where the panels look."""
         return self._live.asked if self._live is not None else None
 
@@ -150,55 +157,55 @@ class Room:
         Wishes are handled in more than one thread: the question may come after its stop.
         """
         if self.live is not None:
-            self.live.running.stop()
+            self.live.task.stop()
         elif request:
-            self._unwanted = request
+            self._cancelled_request = request
 
-    def find(self, key: str) -> tuple[Tree, Turn] | None:
+    def find(self, key: str) -> tuple[ConversationTree, Turn] | None:
         """The turn that pages call by this key."""
         name, _, number = key.rpartition("#")
-        tree = self.session.book.trees.get(name)
+        tree = self.session.registry.conversations.get(name)
         if tree is None or not number.isdecimal():
             return None
         turn = tree.by_number(int(number))
         return (tree, turn) if turn is not None else None
 
-    def dropped(self, key: str) -> Asked | None:
+    def dropped(self, key: str) -> PendingQuestion | None:
         """The question of this key that was not taken into its conversation."""
         return self._dropped.get(key)
 
-    def show(self, tree: Tree, turn: Turn | None) -> None:
+    def show(self, tree: ConversationTree, turn: Turn | None) -> None:
         """Show the line to this turn."""
         self.tree, self._leaf = tree, turn
-        shown = {key_of(tree, turn) for turn in self.line}
+        shown = {turn_id(tree, turn) for turn in self.visible_turns}
         self._live = next((live for key, live in self._lives.items() if key in shown), None)
-        self.tell(self.state())
+        self.broadcast(self.state())
         self._soon_moved()
 
     # What pages get ---------------------------------------------------------------------------
 
-    def tell(self, word: Word) -> None:
+    def broadcast(self, word: PanelMessage) -> None:
         """Say a word to all pages."""
         for tell in self._tell:
             tell(word)
 
-    def state(self) -> Word:
+    def state(self) -> PanelMessage:
         """Everything a page needs that has nothing."""
-        line = self.line
+        line = self.visible_turns
         first = max(0, len(line) - PAGE)
         live = self._live
         return {
             "type": "state",
-            "about": self.about(),
-            "turns": self._cards(line[first:]),
+            "about": self.panel_state(),
+            "turns": self._turn_views(line[first:]),
             "first": first,
-            "live": {"key": live.key, **live.growth.state} if live is not None else None,
+            "live": {"key": live.key, **live.stream.state} if live is not None else None,
             "draft": self.draft,
         }
 
-    def older(self, end: int) -> Word:
+    def older(self, end: int) -> PanelMessage:
         """The turns before the place ``end`` of the line."""
-        line = self.line
+        line = self.visible_turns
         end = max(0, min(end, len(line)))
         first = max(0, end - PAGE)
         return {
@@ -206,53 +213,55 @@ class Room:
             "conversation": self.tree.name,
             "first": first,
             "end": end,
-            "turns": self._cards(line[first:end]),
+            "turns": self._turn_views(line[first:end]),
         }
 
-    def about(self) -> About:
+    def panel_state(self) -> PanelState:
         """The connection and the conversations."""
         connection = self.session.connection
         service = connection.settings.service if connection is not None else ""
         sandbox = connection is not None and connection.sandbox
         speaker = NAMES.get(service, "the service")
         told = "It is built in, knows the handbook of aeron-magic, and costs nothing."
-        return About(
+        return PanelState(
             model_id="",
             connected=connection is not None,
             label=f"{speaker} (sandbox)" if sandbox else speaker if service else "Not connected",
             speaker=speaker,
             title=f"Ask {speaker}" + " in the sandbox" * sandbox if service else "Not connected",
-            welcome=told if sandbox else "" if service else WAYS,
+            welcome=told if sandbox else "" if service else HOW_TO_CONNECT,
             suggestions=list(SUGGESTIONS) if sandbox else [],
             introduction=self._introductions.get(self.tree),
             conversation=self.tree.name,
             conversations=[
-                {"name": tree.name, "turns": len(tree.turns)} for tree in self.session.book
+                {"name": tree.name, "turns": len(tree.turns)} for tree in self.session.registry
             ],
         )
 
     @property
-    def line(self) -> list[Turn]:
+    def visible_turns(self) -> list[Turn]:
         """The turns that are shown, oldest first."""
-        line = line_to(self.tree, self._leaf)
-        dropped = self._ghost
+        line = visible_path(self.tree, self._leaf)
+        dropped = self._dropped_turn
         return [*line, dropped] if dropped is not None and dropped.parent is self._leaf else line
 
-    def _cards(self, turns: list[Turn]) -> list[Card]:
+    def _turn_views(self, turns: list[Turn]) -> list[TurnView]:
         lives = [live.asked for live in self._lives.values() if live.asked.tree is self.tree]
-        beside = [asked.attempt.turn for asked in lives]
-        return cards(self.tree, turns, problems=self._problems, running=self._lives, beside=beside)
+        beside = [asked.pending.turn for asked in lives]
+        return turn_views(
+            self.tree, turns, problems=self._problems, running=self._lives, beside=beside
+        )
 
     # What happens, on the loop ----------------------------------------------------------------
 
-    def _began(self, asked: Asked) -> None:
-        turn, tree = asked.attempt.turn, asked.tree
-        key = key_of(tree, turn)
+    def _began(self, asked: PendingQuestion) -> None:
+        turn, tree = asked.pending.turn, asked.tree
+        key = turn_id(tree, turn)
         self._live = live = self._lives[key] = _Live(asked, key)
         self._problems.pop(key, None)
         self._dropped.pop(key, None)
-        ghost, self._ghost = self._ghost, None
-        shown = next((other for other in self.line if other.number == turn.number), None)
+        ghost, self._dropped_turn = self._dropped_turn, None
+        shown = next((other for other in self.visible_turns if other.number == turn.number), None)
         if tree is self.tree and shown is not None and shown.revision:
             self._tell_begin(asked, shown)  # in its place
         elif tree is self.tree and turn.parent is self._leaf and shown is None and ghost is None:
@@ -260,19 +269,19 @@ class Room:
             self._tell_begin(asked, turn)  # at the end
         else:
             self.show(tree, turn)
-        asked.running.follow(lambda: self._grown(live))
-        self._look(live)
-        if asked.origin and asked.origin == self._unwanted:
-            asked.running.stop()
+        asked.task.add_listener(lambda: self._on_chunk(live))
+        self._poll_status(live)
+        if asked.request_id and asked.request_id == self._cancelled_request:
+            asked.task.stop()
 
-    def _tell_begin(self, asked: Asked, shown: Turn) -> None:
-        card = self._cards([shown])[0]
-        card["question"] = asked.attempt.turn.question
-        self.tell({"type": "begin", "turn": card, "request": asked.origin})
+    def _tell_begin(self, asked: PendingQuestion, shown: Turn) -> None:
+        card = self._turn_views([shown])[0]
+        card["question"] = asked.pending.turn.question
+        self.broadcast({"type": "begin", "turn": card, "request": asked.request_id})
 
-    def _grown(self, live: _Live) -> None:
+    def _on_chunk(self, live: _Live) -> None:
         """More has come; called on the loop, for every chunk, so it does next to nothing."""
-        if live.asked.running.ended.is_set():
+        if live.asked.task.done.is_set():
             self._end(live)
         elif live.timer is None:
             loop = asyncio.get_running_loop()
@@ -280,66 +289,68 @@ class Room:
 
     def _paint(self, live: _Live) -> None:
         live.timer = None
-        self._step(live)
+        self._send_delta(live)
 
-    def _look(self, live: _Live, sequence: int = 0) -> None:
+    def _poll_status(self, live: _Live, sequence: int = 0) -> None:
         """A notice comes without a chunk: look now and then whether there is one."""
-        if live.asked.running.ended.is_set():
+        if live.asked.task.done.is_set():
             return
-        if live.growth.sequence == sequence:
-            self._grown(live)
-        asyncio.get_running_loop().call_later(PATIENCE, self._look, live, live.growth.sequence)
+        if live.stream.sequence == sequence:
+            self._on_chunk(live)
+        asyncio.get_running_loop().call_later(
+            PATIENCE, self._poll_status, live, live.stream.sequence
+        )
 
     def _end(self, live: _Live) -> None:
         """The reply has ended: nothing is left to wait for."""
         first, live.ended = not live.ended, True
         if live.timer is not None:
             live.timer.cancel()
-        self._guard(lambda: self._step(live))
-        if first and live.asked.origin:  # a panel has asked, so no cell will settle it
-            self._guard(lambda: self.session.settle(live.asked))
+        self._guard(lambda: self._send_delta(live))
+        if first and live.asked.request_id:  # a panel has asked, so no cell will settle it
+            self._guard(lambda: self.session.finish(live.asked))
 
-    def _step(self, live: _Live) -> None:
+    def _send_delta(self, live: _Live) -> None:
         if self._live is live:
-            word = live.growth.step(live.asked.running.draft)
+            word = live.stream.step(live.asked.task.accumulator)
             if word is None:  # so what comes next does not wait
                 return
-            self.tell({"type": "delta", "key": live.key, **word})
+            self.broadcast({"type": "delta", "key": live.key, **word})
         live.painted = asyncio.get_running_loop().time()
 
-    def _settled(self, asked: Asked) -> None:
-        key = key_of(asked.tree, asked.attempt.turn)
+    def _settled(self, asked: PendingQuestion) -> None:
+        key = turn_id(asked.tree, asked.pending.turn)
         live = self._lives.get(key)
         if live is None or live.asked is not asked:
             return
         if live.timer is not None:
             live.timer.cancel()
-        self._step(live)
+        self._send_delta(live)
         shown = self._live is live
         del self._lives[key]
-        reply, turn = asked.running.reply, asked.turn
-        problem = problem_of(asked.running.error, reply, asked.tree.service)
+        reply, turn = asked.task.reply, asked.turn
+        problem = problem_of(asked.task.error, reply, asked.tree.service)
         if problem is not None:
             self._problems[key] = problem
         if asked.tree.by_number(turn.number) is not turn:
             self._dropped[key] = asked
-            self._ghost = turn
+            self._dropped_turn = turn
         if not shown:
             return
         self._live = None
-        if self._leaf is asked.attempt.turn:
+        if self._leaf is asked.pending.turn:
             self._leaf = turn if turn.revision else turn.parent
-        card = self._cards([turn])[0]
+        card = self._turn_views([turn])[0]
         patch = None
         if turn.reply == reply:
-            patch = {"seq": live.growth.sequence, **live.growth.end(reply)}
+            patch = {"seq": live.stream.sequence, **live.stream.end(reply)}
             card["blocks"] = []
         if asked.notes:
             card["note"] = " ".join([card["note"], *asked.notes]).strip()
-        self.tell({"type": "end", "turn": card, "patch": patch})
-        if self.line[-1].number != turn.number:
-            self.tell(self.state())  # what follows it is stale now
-        self.tell({"type": "about", "about": self.about()})
+        self.broadcast({"type": "end", "turn": card, "patch": patch})
+        if self.visible_turns[-1].number != turn.number:
+            self.broadcast(self.state())  # what follows it is stale now
+        self.broadcast({"type": "about", "about": self.panel_state()})
         self._soon_moved()
 
     def _soon_moved(self) -> None:
@@ -349,7 +360,7 @@ class Room:
         self._moving = asyncio.get_running_loop().call_later(REST, self._guard, self._tell_moved)
 
     def _tell_moved(self) -> None:
-        for moved in self._moved:
+        for moved in self._turns_changed:
             moved()
 
     def _changed(self) -> None:
@@ -357,12 +368,12 @@ class Room:
         self._introduce(tree)
         if tree is not self.tree or not self._lives:
             # A reply that is coming in is no turn yet, and is to be seen all the same.
-            asked = [one.asked.attempt for one in self._lives.values() if one.asked.tree is tree]
+            asked = [one.asked.pending for one in self._lives.values() if one.asked.tree is tree]
             self.show(tree, asked[-1].turn if asked else tree.head)
         else:
-            self.tell({"type": "about", "about": self.about()})
+            self.broadcast({"type": "about", "about": self.panel_state()})
 
-    def _introduce(self, tree: Tree) -> None:
+    def _introduce(self, tree: ConversationTree) -> None:
         """Ask an agent for what it says before the first question."""
         connection = self.session.connection
         if connection is None or not self._tell:
@@ -372,13 +383,13 @@ class Room:
         if tree.turns or tree in self._introductions:
             return
         self._introductions[tree] = None
-        running = Running(self.session.background, connection.client.introduction())
+        running = ReplyTask(self.session.loop, connection.client.stream_introduction())
 
         def come() -> None:
-            said = running.draft.introduction
-            if running.ended.is_set() and said is not None:
-                html = countable(to_html(said.text))
+            said = running.accumulator.introduction
+            if running.done.is_set() and said is not None:
+                html = utf16_safe(to_html(said.text))
                 self._introductions[tree] = {"html": html, "buttons": list(said.buttons)}
-                self.tell({"type": "about", "about": self.about()})
+                self.broadcast({"type": "about", "about": self.panel_state()})
 
-        running.follow(come)
+        running.add_listener(come)

@@ -17,21 +17,21 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from aeron_magic.rendering.incremental import Pieces, render_piece
+from aeron_magic.rendering.incremental import MarkdownStream, render_block
 from aeron_magic.rendering.mimebundle import to_html
-from aeron_magic.replies.reply import Draft, Reply
+from aeron_magic.replies.reply import Reply, ReplyAccumulator
 
-__all__ = ["Growth", "countable", "difference"]
+__all__ = ["HtmlStream", "splice", "utf16_safe"]
 
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 
 
-def countable(html: str) -> str:
+def utf16_safe(html: str) -> str:
     """``html`` with the same meaning, of which Python and a browser say the same length."""
     return _ASTRAL.sub(lambda found: f"&#{ord(found.group())};", html)
 
 
-def difference(old: str, new: str) -> tuple[int, int, str]:
+def splice(old: str, new: str) -> tuple[int, int, str]:
     """How ``new`` comes from ``old``: at which place, how many are dropped, what is put there."""
     shortest = min(len(old), len(new))
     start = _common(shortest, lambda n: old[:n] == new[:n])
@@ -52,7 +52,7 @@ def _common(most: int, same: Any) -> int:
     return low
 
 
-class Growth:
+class HtmlStream:
     """Follows one draft and says what has changed since the last time.
 
     Attributes
@@ -68,9 +68,9 @@ class Growth:
     def __init__(self) -> None:
         self.blocks: list[str] = []
         self.tail = ""
-        self.notice = ""
+        self.status_text = ""
         self.sequence = 0
-        self._pieces = Pieces(few=False)
+        self._markdown = MarkdownStream(limit_blocks=False)
         self._taken = 0
 
     @property
@@ -80,29 +80,29 @@ class Growth:
             "seq": self.sequence,
             "blocks": self.blocks,
             "tail": self.tail,
-            "notice": self.notice,
+            "notice": self.status_text,
         }
 
-    def step(self, draft: Draft) -> dict[str, Any] | None:
+    def step(self, draft: ReplyAccumulator) -> dict[str, Any] | None:
         """What has changed since the last step; None where nothing has.
 
         ``at``, ``drop`` and ``add`` change the old tail; ``cuts`` are the places in the result
         where blocks end that are finished now, and what is behind the last one is the new tail.
         """
-        fresh = draft.pieces[self._taken :]
+        fresh = draft.displayed[self._taken :]
         self._taken += len(fresh)
-        self._pieces.add("".join(fresh))
-        done = [countable(render_piece(piece)) for piece in self._pieces.take()]
-        tail = countable(render_piece(self._pieces.tail)) if fresh else self.tail
-        if not done and tail == self.tail and draft.notice == self.notice:
+        self._markdown.add("".join(fresh))
+        done = [utf16_safe(render_block(piece)) for piece in self._markdown.pop_finished()]
+        tail = utf16_safe(render_block(self._markdown.tail)) if fresh else self.tail
+        if not done and tail == self.tail and draft.status_text == self.status_text:
             return None
-        at, drop, add = difference(self.tail, "".join([*done, tail]))
+        at, drop, add = splice(self.tail, "".join([*done, tail]))
         cuts, end = [], 0
         for block in done:
             end += len(block)
             cuts.append(end)
         self.blocks += done
-        self.tail, self.notice = tail, draft.notice
+        self.tail, self.status_text = tail, draft.status_text
         self.sequence += 1
         return {
             "seq": self.sequence,
@@ -110,7 +110,7 @@ class Growth:
             "drop": drop,
             "add": add,
             "cuts": cuts,
-            "notice": self.notice,
+            "notice": self.status_text,
         }
 
     def end(self, reply: Reply) -> dict[str, Any]:
@@ -119,7 +119,7 @@ class Growth:
         The first ``keep`` blocks and the last ``keep_last`` stay (the tail counts as one, if it is
         not empty); ``html`` takes the place of those between.
         """
-        whole = countable(to_html(reply.text)) if reply.text else ""
+        whole = utf16_safe(to_html(reply.text)) if reply.text else ""
         shown = [*self.blocks, self.tail] if self.tail else list(self.blocks)
         begin, keep = 0, 0
         while keep < len(shown) and whole.startswith(shown[keep], begin):

@@ -11,21 +11,21 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple, TypedDict
 
 from aeron_magic.errors import AeronError, UsageError
-from aeron_magic.plaintext import clean
+from aeron_magic.plaintext import strip_control_sequences
 
 __all__ = [
-    "About",
-    "Card",
-    "Conversation",
+    "Action",
+    "Branches",
+    "ConversationSummary",
     "Introduction",
+    "PanelMessage",
+    "PanelState",
     "Problem",
-    "Siblings",
-    "Wish",
-    "Word",
-    "trouble",
+    "TurnView",
+    "error_message",
 ]
 
-Word = dict[str, Any]
+PanelMessage = dict[str, Any]
 """``type`` is one of
 
 * ``state``: everything: ``about``, the newest ``turns``, the place of the ``first`` of them in the
@@ -33,14 +33,14 @@ Word = dict[str, Any]
 * ``about``: the connection and the list of conversations have changed;
 * ``older``: the ``turns`` from ``first`` up to ``end``;
 * ``begin``: a ``turn`` is asked; ``request`` is the id of the wish, if it was one of a page;
-* ``delta``: how the live reply has grown (:class:`~aeron_magic.jupyter.panel.html_stream.Growth`);
+* ``delta``: how the live reply has grown (:class:`~aeron_magic.jupyter.panel.html_stream.HtmlStream`);
 * ``end``: the ``turn`` as it ended, with a ``patch`` to what has been shown of it, or whole;
 * ``source``: the Markdown ``text`` of a reply; ``file``: an exported conversation;
 * ``trouble``: something that concerns no turn is wrong; ``heard``: a wish has arrived.
 """
 
 
-def trouble(error: Exception, secrets: Iterable[str], request: str = "") -> Word:
+def error_message(error: Exception, secrets: Iterable[str], request: str = "") -> PanelMessage:
     """The word for an error that concerns no turn, without ``secrets``.
 
     Whoever handles a wish or a piece of news catches everything: nobody else would say it.
@@ -51,7 +51,10 @@ def trouble(error: Exception, secrets: Iterable[str], request: str = "") -> Word
             hint="Please report it.",
         )
     error.redact(secrets)
-    title, hint = clean(error.message), clean(error.hint or error.service_message or "")
+    title, hint = (
+        strip_control_sequences(error.message),
+        strip_control_sequences(error.hint or error.service_message or ""),
+    )
     return {"type": "trouble", "title": title, "hint": hint, "request": request}
 
 
@@ -66,14 +69,14 @@ class Problem(TypedDict):
     """``retry`` where that is safe, ``again`` where the service may count it twice, ``fetch``."""
 
 
-class Siblings(TypedDict):
+class Branches(TypedDict):
     """The questions that were asked at the same place; ``at`` is the one that is shown."""
 
     at: int
     keys: list[str]
 
 
-class Card(TypedDict):
+class TurnView(TypedDict):
     """One turn as a page shows it."""
 
     key: str
@@ -94,10 +97,10 @@ class Card(TypedDict):
     cell: bool
     branches: bool
     """Whether it can be asked again beside itself."""
-    siblings: Siblings
+    siblings: Branches
 
 
-class Conversation(TypedDict):
+class ConversationSummary(TypedDict):
     """A conversation to choose."""
 
     name: str
@@ -111,7 +114,7 @@ class Introduction(TypedDict):
     buttons: list[str]
 
 
-class About(TypedDict):
+class PanelState(TypedDict):
     """Everything but the turns."""
 
     model_id: str
@@ -123,10 +126,10 @@ class About(TypedDict):
     suggestions: list[str]
     introduction: Introduction | None
     conversation: str
-    conversations: list[Conversation]
+    conversations: list[ConversationSummary]
 
 
-_WISHES: dict[str, dict[str, type]] = {
+_ACTION_FIELDS: dict[str, dict[str, type]] = {
     "hello": {},
     "ask": {"text": str},
     "stop": {"request": str},
@@ -146,7 +149,7 @@ _WISHES: dict[str, dict[str, type]] = {
 """What a page may wish, and what it says with it."""
 
 
-class Wish(NamedTuple):
+class Action(NamedTuple):
     """What a reader did; ``id`` names the wish in the answer to it."""
 
     do: str
@@ -159,7 +162,7 @@ class Wish(NamedTuple):
     end: int = 0
 
     @classmethod
-    def read(cls, content: object) -> Wish:
+    def read(cls, content: object) -> Action:
         """The wish in a message.
 
         Raises
@@ -168,7 +171,7 @@ class Wish(NamedTuple):
             It is none: the page shows another version of the panel.
         """
         if isinstance(content, Mapping):
-            wanted = _WISHES.get(str(content.get("do")))
+            wanted = _ACTION_FIELDS.get(str(content.get("do")))
             if wanted is not None and all(
                 isinstance(content.get(name), kind) for name, kind in wanted.items()
             ):

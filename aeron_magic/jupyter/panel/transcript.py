@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from aeron_magic.jupyter.display.live import note
+from aeron_magic.conversations.tree import ConversationTree, Turn
+from aeron_magic.jupyter.display.live import status_note
 from aeron_magic.rendering.mimebundle import to_html, to_markdown, to_plain
-from aeron_magic.conversations.tree import Tree, Turn
 from aeron_magic.services.catalog import NAMES
 
 __all__ = ["PANEL", "Transcript", "bundle", "pages"]
@@ -47,7 +47,7 @@ def pages(turns: Sequence[Turn]) -> list[list[Turn]]:
     return made
 
 
-def bundle(tree: Tree, turns: Sequence[Turn]) -> dict[str, str]:
+def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> dict[str, str]:
     """One output's data: its turns, folded where that is possible."""
     speaker = NAMES.get(tree.service, tree.service)
     title = _title(turns)
@@ -56,7 +56,7 @@ def bundle(tree: Tree, turns: Sequence[Turn]) -> dict[str, str]:
     for turn in turns:
         reply = turn.reply
         text = reply.text if reply is not None else ""
-        remark = note(reply) if reply is not None else "Nothing is known of the reply."
+        remark = status_note(reply) if reply is not None else "Nothing is known of the reply."
         html += [
             f"<p><strong>You</strong></p>\n<blockquote>{to_html(turn.question)}</blockquote>\n",
             f"<p><strong>{speaker}</strong></p>\n{to_html(text)}",
@@ -99,7 +99,7 @@ class Transcript:
         self._shown: list[tuple[Any, ...]] = []
         self._lock = threading.Lock()
 
-    def show(self, tree: Tree, turns: Sequence[Turn]) -> None:
+    def show(self, tree: ConversationTree, turns: Sequence[Turn]) -> None:
         """Show these turns; outputs that would stay as they are, are left alone."""
         wanted = pages(turns)
         with self._lock:
@@ -123,5 +123,5 @@ class Transcript:
         self._shown[place : place + 1] = [signature]
 
 
-def _signature(tree: Tree, turns: Sequence[Turn]) -> tuple[Any, ...]:
-    return (tree.name, *((turn.number, turn.asked, turn.status) for turn in turns))
+def _signature(tree: ConversationTree, turns: Sequence[Turn]) -> tuple[Any, ...]:
+    return (tree.name, *((turn.number, turn.asked_at, turn.status) for turn in turns))

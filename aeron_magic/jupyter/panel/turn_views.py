@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import (
     AeronError,
     FailedReply,
@@ -13,41 +14,47 @@ from aeron_magic.errors import (
     Unreachable,
     UsageError,
 )
-from aeron_magic.jupyter.display.live import note
-from aeron_magic.jupyter.panel.html_stream import countable
-from aeron_magic.jupyter.panel.messages import Card, Problem, Siblings
+from aeron_magic.jupyter.display.live import status_note
+from aeron_magic.jupyter.panel.html_stream import utf16_safe
+from aeron_magic.jupyter.panel.messages import Branches, Problem, TurnView
+from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.mimebundle import to_html
 from aeron_magic.replies.reply import Reply
-from aeron_magic.plaintext import clean
-from aeron_magic.conversations.tree import Tree, Turn
 from aeron_magic.services.catalog import KEEPING, NAMES, ONE_LINE
 
-__all__ = ["TWICE", "cards", "key_of", "leaf_below", "line_to", "problem_of"]
+__all__ = [
+    "DOUBLE_CHARGE_WARNING",
+    "newest_leaf",
+    "problem_of",
+    "turn_id",
+    "turn_views",
+    "visible_path",
+]
 
 
-def key_of(tree: Tree, turn: Turn) -> str:
+def turn_id(tree: ConversationTree, turn: Turn) -> str:
     """What pages call a turn."""
     return f"{tree.name}#{turn.number}"
 
 
-def leaf_below(tree: Tree, turn: Turn) -> Turn:
+def newest_leaf(tree: ConversationTree, turn: Turn) -> Turn:
     """The end of the line through ``turn``: at each fork, where the last question was asked."""
     newest: dict[Turn | None, Turn] = {}
     for other in tree.turns:
-        if other.parent not in newest or newest[other.parent].asked <= other.asked:
+        if other.parent not in newest or newest[other.parent].asked_at <= other.asked_at:
             newest[other.parent] = other
     while turn in newest:
         turn = newest[turn]
     return turn
 
 
-def line_to(tree: Tree, leaf: Turn | None) -> list[Turn]:
+def visible_path(tree: ConversationTree, leaf: Turn | None) -> list[Turn]:
     """The turns to show for the line that ends at ``leaf``, oldest first.
 
     A question without a whole reply moves nothing, so the next one stands beside it and not behind
     it. A reader has seen it happen, though: such dead ends stay where they were asked.
     """
-    line = leaf.line() if leaf is not None else []
+    line = leaf.path() if leaf is not None else []
     on_line = {turn.number for turn in line}  # an attempt may stand for the turn it replaces
     parents = {turn.parent for turn in tree.turns}
     dead: dict[Turn | None, list[Turn]] = {}
@@ -56,7 +63,7 @@ def line_to(tree: Tree, leaf: Turn | None) -> list[Turn]:
             dead.setdefault(turn.parent, []).append(turn)
     shown: list[Turn] = []
     for turn in line:
-        shown += [other for other in dead.get(turn.parent, ()) if other.asked < turn.asked]
+        shown += [other for other in dead.get(turn.parent, ()) if other.asked_at < turn.asked_at]
         shown.append(turn)
     return shown + dead.get(leaf, [])
 
@@ -73,7 +80,7 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
     service
         Who was asked.
     """
-    if error is None and (reply is None or reply.whole):
+    if error is None and (reply is None or reply.is_complete):
         return None
     token = reply.context_token if reply is not None else None
     actions = ["fetch"] if token and service in KEEPING else []
@@ -88,7 +95,7 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
             hint="",
             actions=[*actions, "again"],
         )
-    hint = clean(error.hint)
+    hint = strip_control_sequences(error.hint)
     if isinstance(error, TokenError):
         actions, hint = [], "Begin a new chat, or edit a question further up."
     elif isinstance(error, UsageError):
@@ -98,17 +105,19 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
     else:
         actions.append("again")
         if "charged" not in hint:
-            hint = f"{hint} {TWICE}".lstrip()
+            hint = f"{hint} {DOUBLE_CHARGE_WARNING}".lstrip()
     return Problem(
         kind="error",
-        title=clean(error.message),
-        said=clean(error.service_message or ""),
+        title=strip_control_sequences(error.message),
+        said=strip_control_sequences(error.service_message or ""),
         hint=hint,
         actions=actions,
     )
 
 
-TWICE = "If the service has taken the question up already, asking again may be charged twice."
+DOUBLE_CHARGE_WARNING = (
+    "If the service has taken the question up already, asking again may be charged twice."
+)
 """Is said where asking again is the reader's choice, unless the error says it already."""
 
 
@@ -120,14 +129,14 @@ def _surely_not_taken(error: AeronError) -> bool:
     return isinstance(error, Unreachable | FailedReply)
 
 
-def cards(
-    tree: Tree,
+def turn_views(
+    tree: ConversationTree,
     turns: Sequence[Turn],
     *,
     problems: Mapping[str, Problem | None] | None = None,
     running: Iterable[str] = (),
     beside: Iterable[Turn] = (),
-) -> list[Card]:
+) -> list[TurnView]:
     """The cards of some turns of a tree.
 
     Parameters
@@ -154,42 +163,42 @@ def cards(
     made = []
     for turn in turns:
         numbers = sorted(forks.get(turn.parent, set()) | {turn.number})
-        siblings = Siblings(
+        siblings = Branches(
             at=numbers.index(turn.number), keys=[f"{tree.name}#{number}" for number in numbers]
         )
-        key = key_of(tree, turn)
-        card = _card(tree, turn, key, siblings, known, key in under_way)
+        key = turn_id(tree, turn)
+        card = _turn_view(tree, turn, key, siblings, known, key in under_way)
         card["stale"] = turn in stale
         made.append(card)
     return made
 
 
-def _card(
-    tree: Tree,
+def _turn_view(
+    tree: ConversationTree,
     turn: Turn,
     key: str,
-    siblings: Siblings,
+    siblings: Branches,
     problems: Mapping[str, Problem | None],
     live: bool,
-) -> Card:
+) -> TurnView:
     reply = None if live else turn.reply
     problem = None
     if not live:
         problem = problems.get(key) or problem_of(None, reply, tree.service)
     text = reply.text if reply is not None else ""
-    return Card(
+    return TurnView(
         key=key,
-        label=clean(turn.label),
-        question=clean(turn.question),
+        label=strip_control_sequences(turn.label),
+        question=strip_control_sequences(turn.question),
         images=list(turn.images),
-        blocks=[countable(to_html(text))] if text else [],
+        blocks=[utf16_safe(to_html(text))] if text else [],
         status="processing" if live else turn.status,
-        note=note(reply) if reply is not None and reply.status == "recovered" else "",
+        note=status_note(reply) if reply is not None and reply.status == "recovered" else "",
         problem=problem,
         speaker=NAMES.get(tree.service, tree.service),
         token=turn.token or (reply.context_token if reply is not None else None),
         seconds=round(reply.seconds, 3) if reply is not None else 0.0,
-        asked=turn.asked,
+        asked=turn.asked_at,
         stale=False,
         replayed=reply.replayed if reply is not None else False,
         cell=turn.cell is not None,

@@ -15,15 +15,15 @@ from anywidget import AnyWidget
 from IPython import get_ipython
 
 from aeron_magic.errors import UsageError
-from aeron_magic.jupyter.frontend import cell_id
-from aeron_magic.jupyter.panel.turn_views import line_to
-from aeron_magic.jupyter.panel.messages import Wish, Word, trouble
-from aeron_magic.jupyter.panel.controller import Room
-from aeron_magic.jupyter.panel.transcript import PANEL, Transcript
-from aeron_magic.jupyter.panel.actions import WISHES
-from aeron_magic.session.session import Session
 from aeron_magic.jupyter.display.publish import publish
+from aeron_magic.jupyter.frontend import cell_id
+from aeron_magic.jupyter.panel.actions import HANDLERS
 from aeron_magic.jupyter.panel.assets import script, style
+from aeron_magic.jupyter.panel.controller import PanelController
+from aeron_magic.jupyter.panel.messages import Action, PanelMessage, error_message
+from aeron_magic.jupyter.panel.transcript import PANEL, Transcript
+from aeron_magic.jupyter.panel.turn_views import visible_path
+from aeron_magic.session.session import Session
 
 __all__ = ["ChatPanel"]
 
@@ -51,13 +51,13 @@ class ChatPanel(AnyWidget):
     _esm: ClassVar[str] = script()
     _css: ClassVar[str] = style()
 
-    _room: Room | None = None
+    _controller: PanelController | None = None
 
     def __init__(self, session: Session | None = None) -> None:
-        self._room = room = room_of(session or _session())
+        self._controller = room = controller_for(session or _session())
         super().__init__()
-        self.on_msg(self._heard)
-        room.join(self._tell, self._moved)
+        self.on_msg(self._on_message)
+        room.attach(self._post, self._turns_changed)
         room.cell_ended.append(self._cell_ended)
         self._transcripts: list[tuple[Context, Transcript]] = []
 
@@ -71,28 +71,28 @@ class ChatPanel(AnyWidget):
 
     def close(self) -> None:
         """Close the panel; the conversation goes on."""
-        if self._room is not None:
-            self._room.leave(self._tell, self._moved)
-            self._room.cell_ended.remove(self._cell_ended)
-            self._room = None
+        if self._controller is not None:
+            self._controller.detach(self._post, self._turns_changed)
+            self._controller.cell_ended.remove(self._cell_ended)
+            self._controller = None
         super().close()
 
-    def _tell(self, word: Word) -> None:
+    def _post(self, word: PanelMessage) -> None:
         if "about" in word:
             word = {**word, "about": {**word["about"], "model_id": self.model_id}}
         self.send(word)
 
-    def _heard(self, _widget: object, content: object, _buffers: object) -> None:
-        room, wish = self._room, Wish("")
+    def _on_message(self, _widget: object, content: object, _buffers: object) -> None:
+        room, wish = self._controller, Action("")
         if room is None:
             return
         try:
-            wish = Wish.read(content)
-            WISHES[wish.do](room, wish)
+            wish = Action.read(content)
+            HANDLERS[wish.do](room, wish)
             if wish.id:
                 self.send({"type": "heard", "request": wish.id})
         except Exception as error:  # noqa: BLE001 - a widget's errors vanish where nobody looks
-            self.send(trouble(error, room.session.secrets, wish.id))
+            self.send(error_message(error, room.session.secrets, wish.id))
 
     # What is saved ---------------------------------------------------------------------------
 
@@ -108,30 +108,30 @@ class ChatPanel(AnyWidget):
         # A later change of these outputs must find the cell that they stand in.
         transcript = Transcript(publish, f"{self.model_id}-{len(self._transcripts)}")
         self._transcripts.append((copy_context(), transcript))
-        if self._room is not None:
-            transcript.show(self._room.tree, self._room.line)
+        if self._controller is not None:
+            transcript.show(self._controller.tree, self._controller.visible_turns)
 
     def _cell_ended(self) -> None:
         """A runner that does not tell its cells apart hears a cell only while that runs."""
         shell: Any = get_ipython()
-        if self._room is None or not self._transcripts or cell_id(shell) is not None:
+        if self._controller is None or not self._transcripts or cell_id(shell) is not None:
             return
-        tree = self._room.session.tree
+        tree = self._controller.session.tree
         for _, transcript in self._transcripts:
-            transcript.show(tree, line_to(tree, tree.head))
+            transcript.show(tree, visible_path(tree, tree.head))
 
-    def _moved(self) -> None:
+    def _turns_changed(self) -> None:
         for context, transcript in self._transcripts:
-            if self._room is not None:
-                context.run(transcript.show, self._room.tree, self._room.line)
+            if self._controller is not None:
+                context.run(transcript.show, self._controller.tree, self._controller.visible_turns)
 
 
-def room_of(session: Session) -> Room:
+def controller_for(session: Session) -> PanelController:
     """The room of a session; made with its first panel."""
-    for watcher in session.watchers:
-        if isinstance(watcher, Room):
+    for watcher in session.observers:
+        if isinstance(watcher, PanelController):
             return watcher
-    return Room(session)
+    return PanelController(session)
 
 
 def _session() -> Session:
@@ -144,4 +144,4 @@ def _session() -> Session:
             "There is no notebook to show the panel in.",
             hint="Use it in JupyterLab, Notebook or Voilà; in a script, use aeron_magic.Client.",
         )
-    return extension.loaded(shell).session
+    return extension.current_app(shell).session

@@ -12,10 +12,10 @@ import json
 import re
 from collections.abc import Sequence
 
+from .intent import ParsedQuestion, read_question, without_follow_words
 from .pages import Page, handbook
-from .search import Found, index
+from .search import SearchHit, index
 from .sentiment import labelled, sentiment
-from .intent import Asked, read_question, without_follow_words
 
 __all__ = ["answer", "topic_of"]
 
@@ -92,7 +92,7 @@ def topic_of(turns: Turns) -> Page | None:
     return None
 
 
-def _found(asked: Asked, turns: Turns) -> tuple[list[Found], bool]:
+def _found(asked: ParsedQuestion, turns: Turns) -> tuple[list[SearchHit], bool]:
     """The pages for a question, best first, and whether it is a follow-up to the turns."""
     topic = topic_of(turns) if _without_topic(asked) else None
     if topic is not None:
@@ -100,30 +100,30 @@ def _found(asked: Asked, turns: Turns) -> tuple[list[Found], bool]:
     return _about(asked), False
 
 
-def _without_topic(asked: Asked) -> bool:
+def _without_topic(asked: ParsedQuestion) -> bool:
     """Whether a question names nothing but what it wants of the topic under way."""
     if asked.to_route:
         return False
     wants = asked.follow or asked.form != "prose"
-    return not index().substance(without_follow_words(asked.text) if wants else asked.text)
+    return not index().content_words(without_follow_words(asked.text) if wants else asked.text)
 
 
-def _about(asked: Asked) -> list[Found]:
+def _about(asked: ParsedQuestion) -> list[SearchHit]:
     found = [one for one in index().search(asked.text) if one.coverage > 0]
     # Who asks for the page of a question judges by the score; who asks a question cannot.
     known = found and (asked.to_route or found[0].coverage >= _KNOWN_ENOUGH)
     return found if known else []
 
 
-def _with_topic_first(topic: Page) -> list[Found]:
+def _with_topic_first(topic: Page) -> list[SearchHit]:
     others = [one for one in index().search(topic.title) if one.page != topic]
-    return [Found(topic, 1.0, 1.0), *others]
+    return [SearchHit(topic, 1.0, 1.0), *others]
 
 
 # Prose ---------------------------------------------------------------------------------------
 
 
-def _article(page: Page, asked: Asked) -> list[str]:
+def _article(page: Page, asked: ParsedQuestion) -> list[str]:
     """Lead, what fits of the text, and an example."""
     if asked.follow == "python" and "In Python" in page.sections:
         return [f"### {page.title}", page.lead, *page.sections["In Python"]]
@@ -133,12 +133,12 @@ def _article(page: Page, asked: Asked) -> list[str]:
     return parts + _chosen(page, asked)
 
 
-def _chosen(page: Page, asked: Asked) -> list[str]:
+def _chosen(page: Page, asked: ParsedQuestion) -> list[str]:
     """The blocks that speak of the question's words, and the first example."""
-    wanted = set(index().substance(asked.text))
+    wanted = set(index().content_words(asked.text))
     blocks = list(page.blocks)
     prose = [i for i, block in enumerate(blocks) if not block.startswith("```")]
-    ranked = sorted(prose, key=lambda i: (-len(wanted & set(index().substance(blocks[i]))), i))
+    ranked = sorted(prose, key=lambda i: (-len(wanted & set(index().content_words(blocks[i]))), i))
     kept = set(ranked[:2])
     first_example = next((i for i, block in enumerate(blocks) if block.startswith("```")), None)
     if first_example is not None:
@@ -153,7 +153,7 @@ def _chosen(page: Page, asked: Asked) -> list[str]:
     return [blocks[i] for i in sorted(kept)]
 
 
-def _follow_up(page: Page, asked: Asked, told: Sequence[str]) -> list[str]:
+def _follow_up(page: Page, asked: ParsedQuestion, told: Sequence[str]) -> list[str]:
     """What a follow-up wants of the topic under way, as far as it was not told before."""
     heard = "\n".join(told)
     match asked.follow:
@@ -176,7 +176,7 @@ def _follow_up(page: Page, asked: Asked, told: Sequence[str]) -> list[str]:
     return [f"More on *{page.title.lower()}*:", *new]
 
 
-def _noticed(asked: Asked) -> list[str]:
+def _noticed(asked: ParsedQuestion) -> list[str]:
     if asked.table is None:
         return []
     rows, columns = asked.table
@@ -190,7 +190,7 @@ def _related(page: Page) -> str:
     return f"*Related: {', '.join(handbook()[name].title.lower() for name in page.related)}.*"
 
 
-def _nothing(asked: Asked) -> str:
+def _nothing(asked: ParsedQuestion) -> str:
     sorry = (
         "The handbook has nothing on that, and the sandbox knows nothing else: it is no language "
         "model. These are the topics it can talk about:"
@@ -205,11 +205,11 @@ def _topics() -> str:
 # Data ----------------------------------------------------------------------------------------
 
 
-def _json(value: object, asked: Asked) -> str:
+def _json(value: object, asked: ParsedQuestion) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=2)
     return text if asked.form == "bare-json" else f"```json\n{text}\n```\n"
 
 
-def _table(found: Sequence[Found]) -> str:
+def _table(found: Sequence[SearchHit]) -> str:
     rows = [f"| {one.page.name} | {one.page.title} | {one.score:.2f} |" for one in found]
     return "\n".join(["| page | title | score |", "| --- | --- | ---: |", *rows]) + "\n"

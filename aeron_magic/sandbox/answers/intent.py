@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-__all__ = ["Asked", "read_question", "text_for", "without_follow_words"]
+__all__ = ["ParsedQuestion", "read_question", "text_for", "without_follow_words"]
 
 Form = Literal["prose", "json", "bare-json", "table", "code"]
 Follow = Literal["", "example", "python", "why", "more"]
@@ -65,7 +65,7 @@ _JSON = re.compile(r"^[ \t]*[\[{].*[\]}][ \t]*$", re.MULTILINE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ParsedQuestion:
     """A question taken apart.
 
     Parameters
@@ -90,7 +90,7 @@ class Asked:
     to_route: bool = False
 
 
-def read_question(question: str) -> Asked:
+def read_question(question: str) -> ParsedQuestion:
     """Take a question apart.
 
     Parameters
@@ -101,7 +101,7 @@ def read_question(question: str) -> Asked:
     given = text_for(_WHICH_PAGE, question)
     if given is not None:
         task, text = given
-        return Asked(" ".join(text.split()), _form_of(task)[0], to_route=True)
+        return ParsedQuestion(" ".join(text.split()), _form_of(task)[0], to_route=True)
     table = _table_of(question)
     words = _TABLE.sub("\n", _FENCE.sub("\n", question))
     words = _JSON.sub(lambda found: "\n" if _is_json(found[0]) else found[0], words)
@@ -111,7 +111,7 @@ def read_question(question: str) -> Asked:
         if pattern.search(words):
             follow = kind
             break
-    return Asked(" ".join(words.split()), form, follow, table)
+    return ParsedQuestion(" ".join(words.split()), form, follow, table)
 
 
 def text_for(task: re.Pattern[str], question: str) -> tuple[str, str] | None:

@@ -23,9 +23,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .pages import Page, handbook, questions
-from .vocabulary import STOP_WORDS, words
+from .vocabulary import STOP_WORDS, tokenize
 
-__all__ = ["Found", "Index", "index"]
+__all__ = ["Index", "SearchHit", "index"]
 
 _TITLE, _KEYWORDS, _LEAD = 8.0, 6.0, 3.0
 _QUESTION_SHARE = 0.6  # of the score; the rest is the page's own
@@ -38,7 +38,7 @@ _NEAR_ENOUGH = 0.83
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchHit:
     """A page that fits a question.
 
     Parameters
@@ -83,13 +83,13 @@ class Index:
         every: defaultdict[str, list[str]] = defaultdict(list)
         titles = ((page.name, page.title) for page in self._pages.values())
         for name, question in itertools.chain(asked, titles):
-            said = words(question)
+            said = tokenize(question)
             every[name] += said
             self._database.execute("INSERT INTO asked VALUES (?, ?)", (name, " ".join(said)))
         for page in self._pages.values():
             keywords = page.keywords.replace(",", f" {_PAIR_APART} ")
-            columns = [words(text) for text in (page.title, keywords, page.lead)]
-            said = [*every[page.name], *words(page.body), *(w for col in columns for w in col)]
+            columns = [tokenize(text) for text in (page.title, keywords, page.lead)]
+            said = [*every[page.name], *tokenize(page.body), *(w for col in columns for w in col)]
             vocabulary.update(said)
             self._database.execute(
                 "INSERT INTO pages VALUES (?, ?, ?, ?)",
@@ -100,10 +100,10 @@ class Index:
             )
         self._vocabulary = sorted(vocabulary)
 
-    def search(self, question: str) -> list[Found]:
+    def search(self, question: str) -> list[SearchHit]:
         """The pages that fit, best first; empty where no word of substance is known."""
-        asked = self.substance(question)
-        all_ = words(question)[:_LONGEST_QUERY]
+        asked = self.content_words(question)
+        all_ = tokenize(question)[:_LONGEST_QUERY]
         with self._lock:
             matches = {word: self._matches(word) for word in asked}
             known = [f'"{word}"' for word in asked if matches[word]]
@@ -116,12 +116,12 @@ class Index:
         for name in sorted({*own, *spoken}.union(*matches.values())):
             fit = _mix(own.get(name, 0.0), spoken.get(name, 0.0))
             coverage = self._coverage(name, matches)
-            found.append(Found(self._pages[name], round(fit * (1 + coverage) / 2, 3), coverage))
+            found.append(SearchHit(self._pages[name], round(fit * (1 + coverage) / 2, 3), coverage))
         return sorted(found, key=lambda one: -one.score)
 
-    def substance(self, question: str) -> list[str]:
+    def content_words(self, question: str) -> list[str]:
         """The words of a question that say something, each once, mistyped ones mended."""
-        kept = [word for word in words(question) if word not in STOP_WORDS]
+        kept = [word for word in tokenize(question) if word not in STOP_WORDS]
         kept = list(dict.fromkeys(word for word in kept if len(word) > 1 or word.isdigit()))
         if len(kept) > _LONGEST_MENDED:  # a text rather than a question, and mending takes time
             return kept[:_LONGEST_QUERY]
@@ -177,7 +177,7 @@ class Index:
 
 def _pairs(question: str) -> list[str]:
     """Neighbouring words, which say more together ("set up", "start over", "context token")."""
-    every = words(question)[:_LONGEST_QUERY]
+    every = tokenize(question)[:_LONGEST_QUERY]
     pairs = dict.fromkeys(itertools.pairwise(every))
     return [f'keywords : "{one} {two}"' for one, two in pairs if not {one, two} & _NO_PAIR]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["STOP_WORDS", "words"]
+__all__ = ["STOP_WORDS", "tokenize"]
 
 _SAY_NOTHING = """
     a about actually aeron aeronmagic all also am an and another any anything are as at be been
@@ -81,7 +81,7 @@ _NOTATION = (
 _CAMEL = re.compile(r"\b(?:[A-Z][a-z]+){2,}\b")
 
 
-def words(text: str) -> list[str]:
+def tokenize(text: str) -> list[str]:
     """The words of a text for indexing and asking, in order.
 
     Parameters

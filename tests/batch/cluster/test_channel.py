@@ -16,8 +16,8 @@ from aeron_magic.batch.cluster.channel import (
     reply_from,
     reply_to,
 )
-from aeron_magic.batch.worker import Manner
-from aeron_magic.batch.cluster.remote_worker import Ticket
+from aeron_magic.batch.cluster.remote_worker import WorkerConfig
+from aeron_magic.batch.worker import PromptOptions
 from aeron_magic.errors import AeronError, TokenError
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.settings import Settings
@@ -107,7 +107,9 @@ def test_replies_and_errors_pass_whole() -> None:
 def test_a_ticket_shows_no_secret() -> None:
     """Schedulers log and show the repr of what they hand out."""
     settings = Settings("aeronpay", "http://x", client_id="id-7", client_secret="hush-7")
-    ticket = Ticket(("127.0.0.1",), 1, KEY, settings, Manner(after="token-7"), 4, records=False)
+    ticket = WorkerConfig(
+        ("127.0.0.1",), 1, KEY, settings, PromptOptions(after="token-7"), 4, records=False
+    )
     for secret in ("id-7", "hush-7", "kkkk", "token-7"):
         assert secret not in repr(ticket)
     assert asdict(pickle.loads(pickle.dumps(ticket))) == asdict(ticket)

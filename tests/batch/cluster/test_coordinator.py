@@ -18,8 +18,8 @@ import pytest
 from observed_cache import Noting
 
 from aeron_magic import AeronError, Interrupted, ask_many
-from aeron_magic.batch.cluster.coordinator import Cluster
-from aeron_magic.batch.runner import Batch, Key, Known, Plan
+from aeron_magic.batch.cluster.coordinator import Coordinator
+from aeron_magic.batch.runner import BatchConfig, BatchRun, Key, RowState
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
 from aeron_magic.services.settings import Settings
@@ -74,7 +74,7 @@ def test_workers_of_a_pool_ask(
     assert times_asked(sandbox) == dict.fromkeys(questions(30), 1)
     (error,) = result.error.dropna()
     assert error.status_code == 500
-    assert sum(made.whole for made in Cassette(file)) == 29
+    assert sum(made.is_complete for made in Cassette(file)) == 29
     # Replayed rows need no worker, and the failed one is asked again.
     again = ask_many(questions(30), settings=settings, checkpoint=file)
     assert list(again.status) == ["complete"] * 30
@@ -155,11 +155,13 @@ def test_an_interrupt_ends_the_workers_too(sandbox: Sandbox, settings: Settings)
 
         pressing = threading.Thread(target=press)
         pressing.start()
-        batch = Batch(Plan(settings, concurrency=4), questions(9), memory, Cluster(pool))
+        batch = BatchRun(
+            BatchConfig(settings, concurrency=4), questions(9), memory, Coordinator(pool)
+        )
         with pytest.raises(Interrupted):
             batch.run()
         pressing.join()
-        kept = [one.reply.status for one in batch.outcomes if one is not None and one.reply]
+        kept = [one.reply.status for one in batch.results if one is not None and one.reply]
         assert kept == ["interrupted"] * 4
         assert sandbox.log.wait(lambda seen: all(one.closed_by_client for one in seen))
         sandbox.faults = Faults()
@@ -187,7 +189,7 @@ class Watching(Noting):
         self.asked: dict[str, int] = {}
         self._sandbox = sandbox
 
-    def __setitem__(self, key: Key, known: Known) -> None:
+    def __setitem__(self, key: Key, known: RowState) -> None:
         self.asked.setdefault(key[0], times_asked(self._sandbox)[key[0]])
         super().__setitem__(key, known)
 
@@ -211,13 +213,16 @@ def test_killed_workers_lose_nothing_and_ask_nothing_twice(
     for thread in killing:
         thread.start()
     memory = Watching(sandbox)
-    batch = Batch(
-        Plan(settings, concurrency=12), questions(150), memory, Cluster(dask.get_executor())
+    batch = BatchRun(
+        BatchConfig(settings, concurrency=12),
+        questions(150),
+        memory,
+        Coordinator(dask.get_executor()),
     )
     batch.run()
     for thread in killing:
         thread.join()
-    replies = [one.reply for one in batch.outcomes if one is not None and one.reply is not None]
+    replies = [one.reply for one in batch.results if one is not None and one.reply is not None]
     assert [reply.text for reply in replies] == [text] * 150
     assert {reply.status for reply in replies} <= {"complete", "recovered"}
     assert set(times_asked(sandbox)) == set(questions(150))
@@ -241,7 +246,7 @@ def test_no_secret_is_seen_by_the_scheduler(
     looking = Looking(dask)
     result = ask_many(questions(6), settings=settings, executor=looking)
     assert list(result.status) == ["complete"] * 6
-    assert len(seen) == Cluster(looking)._workers == 3
+    assert len(seen) == Coordinator(looking)._workers == 3
     assert SECRET not in "".join(seen)
     stories = dask.run_on_scheduler(lambda dask_scheduler: repr(dask_scheduler.tasks))
     assert SECRET not in stories

@@ -4,8 +4,14 @@ import pytest
 from fresh_process import modules_after
 
 from aeron_magic.errors import UsageError
-from aeron_magic.jupyter.command_line.parser import Command, Options, parse_command, parse_options, word_at
-from aeron_magic.jupyter.command_line.spec import TABLE, Argument, Entry, Option
+from aeron_magic.jupyter.command_line.parser import (
+    Command,
+    Options,
+    next_token,
+    parse_command,
+    parse_options,
+)
+from aeron_magic.jupyter.command_line.spec import SPEC, Argument, CommandSpec, Option
 
 GOOD_OPTIONS = {
     "": Options(),
@@ -201,8 +207,8 @@ def test_the_text_of_a_question_is_verbatim_after_its_options(line: str) -> None
 
 
 def test_one_entry_in_the_table_is_a_command() -> None:
-    write = Entry("write", "write a file", arguments=(Argument("FILE", required=True),))
-    table = TABLE._replace(commands=(*TABLE.commands, write))
+    write = CommandSpec("write", "write a file", arguments=(Argument("FILE", required=True),))
+    table = SPEC._replace(commands=(*SPEC.commands, write))
     for path in ('"C:\\My Notes\\new.md"', "C:\\notes\\new.md", "'it \"is\".md'"):
         assert parse_command(f"write {path}", table)["file"] == path.strip("\"'")
     with pytest.raises(UsageError, match="no command write"):
@@ -211,8 +217,8 @@ def test_one_entry_in_the_table_is_a_command() -> None:
 
 def test_one_entry_in_the_table_is_an_option_of_cell_and_line() -> None:
     name = Option(("--label",), "as_", "name this turn", "NAME")
-    ask = TABLE.by_name["ask"]._replace(options=(name,))
-    table = TABLE._replace(question=TABLE.question._replace(options=(name,)), commands=(ask,))
+    ask = SPEC.by_name["ask"]._replace(options=(name,))
+    table = SPEC._replace(question=SPEC.question._replace(options=(name,)), commands=(ask,))
     assert parse_options('--label "two words"', table).as_ == "two words"
     asked = parse_command("ask --label=x why?", table)
     assert asked.options == Options(as_="x")
@@ -221,7 +227,7 @@ def test_one_entry_in_the_table_is_an_option_of_cell_and_line() -> None:
 
 
 def test_every_field_of_the_table_is_a_field_of_options() -> None:
-    given = {option.field: option.default for option in TABLE.question.options}
+    given = {option.dest: option.default for option in SPEC.question.options}
     given["format"] = "markdown"
     given["live"] = None
     assert Options(**given) == Options()  # type: ignore[arg-type]
@@ -229,13 +235,16 @@ def test_every_field_of_the_table_is_a_field_of_options() -> None:
 
 def test_a_word_tells_its_place_in_the_line() -> None:
     line = '  --after="two wor'
-    word = word_at(line, 0)
+    word = next_token(line, 0)
     assert word is not None
     assert (word.flag, word.text, word.closed) == ("--after", "two wor", False)
     assert line[word.start :] == '--after="two wor'
     assert line[word.text_start :] == "two wor"
-    assert word_at("a  ", 1) is None
+    assert next_token("a  ", 1) is None
 
 
 def test_neither_ipython_nor_the_http_library_comes_with_the_parser() -> None:
-    assert not modules_after("import aeron_magic.jupyter.command_line.parser") & {"IPython", "httpx"}
+    assert not modules_after("import aeron_magic.jupyter.command_line.parser") & {
+        "IPython",
+        "httpx",
+    }

@@ -6,9 +6,9 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
 from aeron_magic.jupyter.command_line.help import help_text, reference_markdown
-from aeron_magic.jupyter.command_line.spec import TABLE, Entry, Option
+from aeron_magic.jupyter.command_line.spec import SPEC, CommandSpec, Option
 
-EVERY = [option for entry in (TABLE.question, *TABLE.commands) for option in entry.options]
+EVERY = [option for entry in (SPEC.question, *SPEC.commands) for option in entry.options]
 
 
 def test_the_help_names_every_command_option_and_choice() -> None:
@@ -16,7 +16,7 @@ def test_the_help_names_every_command_option_and_choice() -> None:
     for option in EVERY:
         for word in (*option.flags, *option.choices, option.help.replace("`", "")):
             assert word in text
-    for entry in TABLE.commands:
+    for entry in SPEC.commands:
         assert f"%aeron {entry.name}" in text
         assert entry.help.replace("`", "") in text
 
@@ -38,7 +38,7 @@ def test_the_reference_names_every_command_and_option() -> None:
     text = reference_markdown()
     for option in EVERY:
         assert option.flags[-1] in text
-    for entry in TABLE.commands:
+    for entry in SPEC.commands:
         assert f"`%aeron {entry.name}" in text
 
 
@@ -48,27 +48,27 @@ def test_the_reference_is_made_of_rows_with_two_cells() -> None:
 
 
 def test_a_new_entry_is_in_the_help_and_in_the_reference() -> None:
-    new = Entry("tree", "turns as a tree", (Option(("--deep",), "deep", "all of them"),))
-    table = TABLE._replace(commands=(*TABLE.commands, new))
+    new = CommandSpec("tree", "turns as a tree", (Option(("--deep",), "deep", "all of them"),))
+    table = SPEC._replace(commands=(*SPEC.commands, new))
     for text in (help_text(table), reference_markdown(table)):
         assert "%aeron tree [--deep]" in text
         assert "all of them" in text
 
 
 def test_no_flag_and_no_command_stands_twice() -> None:
-    for entry in (TABLE.question, *TABLE.commands):
+    for entry in (SPEC.question, *SPEC.commands):
         flags = [flag for option in entry.options for flag in option.flags]
         assert len(flags) == len(set(flags))
-    assert len(TABLE.by_name) == len(TABLE.commands)
+    assert len(SPEC.by_name) == len(SPEC.commands)
 
 
 @pytest.mark.parametrize(
     ("option", "default"),
     [
         (Option(("-x",), "x", ""), False),
-        (Option(("--no-x",), "x", "", sets=False), True),
+        (Option(("--no-x",), "x", "", const=False), True),
         (Option(("--x",), "x", "", "X"), None),
-        (Option(("--x",), "x", "", "X", repeats=True), ()),
+        (Option(("--x",), "x", "", "X", multiple=True), ()),
     ],
 )
 def test_an_option_that_is_not_given_has_the_default_of_its_kind(

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from aeron_magic.jupyter.command_line.suggestions import Found, Offers
-from aeron_magic.jupyter.command_line.spec import FORMATS, TABLE, Argument, Entry
+from aeron_magic.jupyter.command_line.spec import FORMATS, SPEC, Argument, CommandSpec
+from aeron_magic.jupyter.command_line.suggestions import Completion, Suggestions
 
 SOURCES = {"turns": lambda: ["first", "two words"], "tokens": lambda: ["9f-3a"]}
 SPACE: dict[str, object] = {
@@ -19,17 +19,17 @@ SPACE: dict[str, object] = {
     "In": [],
 }
 
-OFFERS = Offers(dynamic=SOURCES, namespace=lambda: SPACE)
+OFFERS = Suggestions(dynamic=SOURCES, namespace=lambda: SPACE)
 
 
-def found(cell: str, offers: Offers = OFFERS) -> Found | None:
+def found(cell: str, offers: Suggestions = OFFERS) -> Completion | None:
     """What is offered at the ``|`` of ``cell``."""
     before, _, after = cell.partition("|")
     last = before.rpartition("\n")[2]
     return offers.find(before + after, before.count("\n"), len(last))
 
 
-def texts(cell: str, offers: Offers = OFFERS) -> list[str]:
+def texts(cell: str, offers: Suggestions = OFFERS) -> list[str]:
     """What the line up to the cursor would become, with each of the offers."""
     offer = found(cell, offers)
     assert offer is not None
@@ -133,18 +133,20 @@ def test_other_places_are_left_to_ipython(cell: str) -> None:
 
 
 def test_after_the_magics_name_everything_that_can_be_typed_is_offered() -> None:
-    assert texts("%aeron |") == [f"%aeron {entry.name}" for entry in TABLE.commands]
-    longs = [option.flags[-1] for option in TABLE.question.options]
+    assert texts("%aeron |") == [f"%aeron {entry.name}" for entry in SPEC.commands]
+    longs = [option.flags[-1] for option in SPEC.question.options]
     assert texts("%%aeron |") == [f"%%aeron {flag}" for flag in longs]
     assert texts("%aeron ask |") == [f"%aeron ask {flag}" for flag in longs]
-    both = [flag for option in TABLE.question.options for flag in option.flags]
+    both = [flag for option in SPEC.question.options for flag in option.flags]
     assert texts("%%aeron -|") == [f"%%aeron {flag}" for flag in both]
 
 
 def test_an_entry_added_to_the_table_is_offered_with_its_values() -> None:
-    go = Entry("go", "switch", arguments=(Argument("NAME", source="conversations"),))
-    table = TABLE._replace(commands=(*TABLE.commands, go))
-    offers = Offers(table, {"conversations": lambda: ["mine"]})
+    go = CommandSpec(
+        "go", "switch", arguments=(Argument("NAME", completion_source="conversations"),)
+    )
+    table = SPEC._replace(commands=(*SPEC.commands, go))
+    offers = Suggestions(table, {"conversations": lambda: ["mine"]})
     assert texts("%aeron g|", offers) == ["%aeron go"]
     assert texts("%aeron go |", offers) == ["%aeron go mine"]
 
@@ -163,6 +165,6 @@ def test_a_property_that_fails_offers_nothing() -> None:
         def part(self) -> str:
             raise ZeroDivisionError
 
-    offers = Offers(namespace=lambda: {"broken": Broken()})
+    offers = Suggestions(namespace=lambda: {"broken": Broken()})
     assert texts("%%aeron\n{{broken.|", offers) == ["{{broken.part"]
     assert texts("%%aeron\n{{broken.part.|", offers) == []

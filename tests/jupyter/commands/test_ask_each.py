@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.parser import parse_options
-from aeron_magic.sandbox import Faults, Refusal, Sandbox, Seen
+from aeron_magic.sandbox import Faults, LoggedRequest, Refusal, Sandbox
 
 pytestmark = pytest.mark.jupyter
 
@@ -107,7 +107,7 @@ def test_an_interrupt_keeps_what_is_done(kernel: Kernel, service: Sandbox) -> No
     """The cell fails; the rows that had ended are bound, and only the others are asked then."""
     text = "one two three four"
 
-    def stalled(seen: list[Seen]) -> bool:
+    def stalled(seen: list[LoggedRequest]) -> bool:
         return [one.bytes_sent for one in seen if not one.done] == [300, 300]
 
     cell = '%%aeron --each "range(30)" -o squares --concurrency 2\nWhat is {{row}} squared?'
@@ -115,7 +115,7 @@ def test_an_interrupt_keeps_what_is_done(kernel: Kernel, service: Sandbox) -> No
     run = kernel.start(cell, "each-6")
     # Ten rows go well, then all stall.
     assert service.log.wait(lambda seen: sum(one.done for one in seen) >= 10)
-    service.misbehave(stall_after=300, stall_times=99)
+    service.set_faults(stall_after=300, stall_times=99)
     assert service.log.wait(stalled)
     kernel.interrupt()
     kernel.finish(run)

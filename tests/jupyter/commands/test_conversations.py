@@ -205,7 +205,7 @@ def test_a_mistake_fails_the_cell_with_a_sentence(lab: Kernel, line: str, error:
 def test_hostile_questions_do_no_harm_where_they_are_listed(lab: Kernel, sandbox: Sandbox) -> None:
     """In the table, in the tree, in the list, in the document."""
     hostile = "<script>alert(1)</script> | ![x](https://evil.example/x.png) \x1b[31m"
-    sandbox.misbehave(say=hostile)
+    sandbox.set_faults(say=hostile)
     lab.execute(f"%%aeron --as '<b>x</b>'\n{hostile}", "one")
     for command in ("history", "tree", "conversations"):
         data = bundle(lab.execute(f"%aeron {command}", "x"))

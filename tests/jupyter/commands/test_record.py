@@ -60,7 +60,7 @@ def test_a_recorded_question_streams_again_and_is_not_asked_again(
     connected: Kernel, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     file = tmp_path / "talk.jsonl"
-    sandbox.misbehave(pause=0.005)
+    sandbox.set_faults(pause=0.005)
     connected.execute(f"%aeron record {file}", "c0")
     first = connected.execute("%%aeron\nHow do I ask?", "c1")
     assert created(sandbox) == 1
@@ -128,7 +128,7 @@ def test_the_check_tells_which_answers_have_changed(
 ) -> None:
     file = tmp_path / "talk.jsonl"
     connected.execute(f"%aeron record {file}", "c0")
-    sandbox.misbehave(say='{"a": 1}')
+    sandbox.set_faults(say='{"a": 1}')
     connected.execute("%%aeron\nfirst", "c1")
     connected.execute("%%aeron\nsecond", "c2")
     for say, match, same in [
@@ -138,7 +138,7 @@ def test_the_check_tells_which_answers_have_changed(
         ('{ "a":1 }', "json", 2),
         ('{"a": 2}', "json", 0),
     ]:
-        sandbox.misbehave(say=say)
+        sandbox.set_faults(say=say)
         run = connected.execute(f"%aeron record {file} --mode check --match {match}", "c3")
         assert run.status == "ok"
         assert f"{same} of 2 answers are the same" in run.text

@@ -60,7 +60,7 @@ class Service:
         rows = seen if isinstance(seen, list) else seen["log"]
         return [row["body"]["user"]["text"] for row in rows if row["endpoint"] == "create-response"]
 
-    def misbehave(self, **faults: Any) -> None:
+    def set_faults(self, **faults: Any) -> None:
         """Change its faults."""
         body = json.dumps(faults).encode()
         request = urllib.request.Request(
@@ -206,12 +206,12 @@ def test_a_reply_that_is_not_ready_is_fetched_later(notebook: Notebook, service:
     run = notebook.kernel.start("%%aeron\nlate one", "a")
     notebook.kernel.wait(run, lambda now: bool(now.messages))
     notebook.restart()
-    service.misbehave(processing_fetches=10**6)
+    service.set_faults(processing_fetches=10**6)
     notebook.kernel.execute("%config AeronMagics.fetch_timeout = 0.05", "t")
     first = notebook.kernel.execute("%aeron resume", "r")
     assert first.status == "ok"
     assert "is still unfinished" in first.text
-    service.misbehave(processing_fetches=0)
+    service.set_faults(processing_fetches=0)
     notebook.kernel.execute("%config AeronMagics.fetch_timeout = 30", "t")
     assert "has been fetched" in notebook.kernel.execute("%aeron resume", "r").text
     (turn,) = notebook.turns
@@ -304,11 +304,11 @@ def test_chatzys_unfinished_reply_is_lost_and_the_transcript_is_not(tmp_path: Pa
         )
         notebook.kernel.execute("%aeron connect chatzy", "c")
         notebook.ask("one", "a")
-        sandbox.misbehave(pause=0.2, say=TEXT)
+        sandbox.set_faults(pause=0.2, say=TEXT)
         run = notebook.kernel.start("%%aeron\ntwo", "b")
         notebook.kernel.wait(run, lambda now: bool(now.messages))
         notebook.restart()
-        sandbox.misbehave(pause=0, say="three")
+        sandbox.set_faults(pause=0, say="three")
         resumed = notebook.kernel.execute("%aeron resume --check", "r")
         assert "(two) is lost: the service has no call" in resumed.text
         assert "It cannot be compared" in resumed.text

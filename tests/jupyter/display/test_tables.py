@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import pytest
 
-from aeron_magic.conversations.registry import Book
-from aeron_magic.conversations.history import Stored
-from aeron_magic.jupyter.display.tables import conversation_rows, handles, tree_text, turn_rows
-from aeron_magic.jupyter.display.publish import aligned, cell, unmarked
+from aeron_magic.conversations.history import StoredConversation
+from aeron_magic.conversations.registry import ConversationRegistry
+from aeron_magic.conversations.tree import ConversationTree
+from aeron_magic.jupyter.display.publish import escape_cell, plain_table, strip_markup
+from aeron_magic.jupyter.display.tables import conversation_rows, resume_names, tree_text, turn_rows
 from aeron_magic.replies.reply import Reply
-from aeron_magic.conversations.tree import Tree
 
 
-def grown(*parents: int, texts: str = "question {}") -> Tree:
+def grown(*parents: int, texts: str = "question {}") -> ConversationTree:
     """A tree in which turn n follows the turn ``parents[n - 1]``, 0 being a beginning."""
-    tree = Tree("main")
+    tree = ConversationTree("main")
     for number, parent in enumerate(parents, 1):
-        place = tree.after(str(parent)) if parent else tree.at_beginning()
-        attempt = tree.begin(place, texts.format(number), now=float(number))
-        tree.settle(attempt, Reply("because", "complete", f"token {number}"))
+        place = tree.resolve(str(parent)) if parent else tree.at_root()
+        attempt = tree.start(place, texts.format(number), now=float(number))
+        tree.complete(attempt, Reply("because", "complete", f"token {number}"))
     return tree
 
 
-def numbers(tree: Tree) -> list[str]:
+def numbers(tree: ConversationTree) -> list[str]:
     return [line.partition("  question")[0] for line in tree_text(tree).splitlines()]
 
 
@@ -77,10 +77,10 @@ def test_a_row_says_what_is_not_as_usual() -> None:
 
 def test_earlier_conversations_of_the_same_name_are_told_apart() -> None:
     """By their number in the history."""
-    past = [Stored(number, "a", "", "", "", False, 0.0, "", 3) for number in (7, 3)]
-    assert handles(past) == ["a", "a#3"]
-    assert handles(past, ["a"]) == ["a#7", "a#3"]
-    assert [row[:2] for row in conversation_rows(Book(), past)] == [
+    past = [StoredConversation(number, "a", "", "", "", False, 0.0, "", 3) for number in (7, 3)]
+    assert resume_names(past) == ["a", "a#3"]
+    assert resume_names(past, ["a"]) == ["a#7", "a#3"]
+    assert [row[:2] for row in conversation_rows(ConversationRegistry(), past)] == [
         ("main", "0"),
         ("a", "3"),
         ("a#3", "3"),
@@ -89,8 +89,8 @@ def test_earlier_conversations_of_the_same_name_are_told_apart() -> None:
 
 def test_a_plain_table_is_as_wide_as_its_texts_and_no_wider_than_a_line() -> None:
     """The wide columns share what is left."""
-    assert aligned(("a", "b"), [("x", "yy")]).splitlines() == ["a  b", "-  --", "x  yy"]
-    wide = aligned(("a", "b", "c"), [("x" * 500, "y" * 30, "z\x1b[0m\nz" * 100)], width=80)
+    assert plain_table(("a", "b"), [("x", "yy")]).splitlines() == ["a  b", "-  --", "x  yy"]
+    wide = plain_table(("a", "b", "c"), [("x" * 500, "y" * 30, "z\x1b[0m\nz" * 100)], width=80)
     assert all(len(line) <= 80 for line in wide.splitlines())
     assert "y" * 20 in wide
     assert "\x1b" not in wide
@@ -98,6 +98,6 @@ def test_a_plain_table_is_as_wide_as_its_texts_and_no_wider_than_a_line() -> Non
 
 def test_what_is_escaped_for_markdown_is_not_in_plain_text() -> None:
     """Nor are back-ticks around what is to be typed."""
-    assert unmarked(f"`%aeron tree` has **2** of {cell('[a_b] * `c`')}") == (
+    assert strip_markup(f"`%aeron tree` has **2** of {escape_cell('[a_b] * `c`')}") == (
         "%aeron tree has 2 of [a_b] * `c`"
     )

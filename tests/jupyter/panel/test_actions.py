@@ -25,7 +25,7 @@ def test_an_empty_question_is_refused(ground: Ground) -> None:
 
 def test_stop_keeps_what_came(ground: Ground, sandbox: Sandbox) -> None:
     """The turn is told as stopped, with what can be done; the next question works."""
-    sandbox.misbehave(say="word " * 500, pause=0.01)
+    sandbox.set_faults(say="word " * 500, pause=0.01)
     ground.say("ask", text="Tell me")
     ground.wait("delta", count=2)
     ground.say("stop", request="")
@@ -33,13 +33,13 @@ def test_stop_keeps_what_came(ground: Ground, sandbox: Sandbox) -> None:
     assert turn["status"] == "interrupted"
     assert turn["problem"]["kind"] == "stopped"
     assert turn["problem"]["actions"] == ["fetch", "again"]
-    sandbox.misbehave(say="Short.", pause=0)
+    sandbox.set_faults(say="Short.", pause=0)
     assert ground.ask("And now?")["turn"]["status"] == "complete"
 
 
 def test_a_stop_that_overtakes_its_question_holds(ground: Ground, sandbox: Sandbox) -> None:
     """Wishes are handled in two threads, and may change places."""
-    sandbox.misbehave(first_chunk=20)
+    sandbox.set_faults(first_chunk=20)
     ground.say("stop", request="wish-2")
     assert ground.say("ask", text="Hello") == "wish-2"
     assert ground.wait("end")["turn"]["status"] == "interrupted"
@@ -69,12 +69,12 @@ def test_choose_moves_the_token(ground: Ground) -> None:
     ground.say("choose", key="main#1")
     assert [turn["question"] for turn in ground.wait("state")["turns"]] == ["One"]
     assert ground.session.token.read() == token
-    assert not ground.session.token.by_hand
+    assert not ground.session.token.assigned_by_user
 
 
 def test_retry_takes_the_place_of_what_failed(ground: Ground, sandbox: Sandbox) -> None:
     """There is one turn in the end, and it is whole."""
-    sandbox.misbehave(refuse=(Refusal("create-response", 400),))
+    sandbox.set_faults(refuse=(Refusal("create-response", 400),))
     ground.ask("One")
     ground.say("retry", key="main#1")
     assert ground.wait("end", count=2)["turn"]["status"] == "complete"
@@ -86,18 +86,18 @@ def test_retry_of_a_question_with_a_refused_token(ground: Ground, sandbox: Sandb
     ground.ask("One")
     token = ground.session.token.read()
     assert token is not None
-    sandbox.misbehave(expired=(token,))
+    sandbox.set_faults(expired=(token,))
     end = ground.ask("Two")
     assert end["turn"]["problem"]["title"]
     assert len(ground.session.tree.turns) == 1
-    sandbox.misbehave(expired=())
+    sandbox.set_faults(expired=())
     ground.say("retry", key=end["turn"]["key"])
     assert ground.wait("end", count=3)["turn"]["question"] == "Two"
 
 
 def test_fetch_completes_a_turn(ground: Ground, sandbox: Sandbox) -> None:
     """The stored reply takes the place of the part; nothing is asked again."""
-    sandbox.misbehave(
+    sandbox.set_faults(
         say="word " * 300, cut_after=3_000, refuse=(Refusal("fetch-response", 400, times=1),)
     )
     end = ground.ask("One")
@@ -125,7 +125,7 @@ def test_conversations(ground: Ground) -> None:
 def test_who_comes_back_in_the_middle_of_a_reply_finds_it(ground: Ground, sandbox: Sandbox) -> None:
     """Another conversation was looked at meanwhile; the reply goes on, can be stopped, and ends."""
     ground.ask("One")
-    sandbox.misbehave(say="word " * 500, pause=0.01)
+    sandbox.set_faults(say="word " * 500, pause=0.01)
     ground.say("ask", text="Two")
     ground.wait("delta", count=2)
     ground.forget()
@@ -155,7 +155,7 @@ def test_export(ground: Ground, kind: str) -> None:
 
 def test_source_is_the_markdown(ground: Ground, sandbox: Sandbox) -> None:
     """Copying gives what the service wrote, not what the page shows."""
-    sandbox.misbehave(say="Some *text*.")
+    sandbox.set_faults(say="Some *text*.")
     ground.ask("One")
     ground.say("source", key="main#1")
     assert ground.wait("source")["text"] == "Some *text*."

@@ -8,9 +8,9 @@ import time
 import pytest
 from panel_harness import Ground, rebuilt
 
-from aeron_magic.jupyter.panel.widget import ChatPanel
-from aeron_magic.jupyter.panel.html_stream import countable
 from aeron_magic.jupyter.panel.controller import PACE, PAGE
+from aeron_magic.jupyter.panel.html_stream import utf16_safe
+from aeron_magic.jupyter.panel.widget import ChatPanel
 from aeron_magic.rendering.mimebundle import to_html
 from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Refusal, Sandbox
@@ -30,18 +30,18 @@ def grow(ground: Ground, turns: int) -> None:
     """Give the conversation so many turns."""
     tree = ground.session.tree
     for n in range(turns):
-        attempt = tree.begin(tree.at_head(), f"Question {n}")
-        tree.settle(attempt, Reply(f"Answer {n}", context_token=ground.session.token.read()))
+        attempt = tree.start(tree.at_head(), f"Question {n}")
+        tree.complete(attempt, Reply(f"Answer {n}", context_token=ground.session.token.read()))
     ground.session.use(tree.name)
 
 
 def test_a_reply_is_told_piece_by_piece(ground: Ground, sandbox: Sandbox) -> None:
     """What a page builds from the pieces is the reply's HTML; finished blocks came once."""
-    sandbox.misbehave(say=TEXT, pause=0.001)
+    sandbox.set_faults(say=TEXT, pause=0.001)
     ground.ask("Tell me")
     words = ground.words("begin", "delta", "end")
     assert words[0]["turn"]["question"] == "Tell me"
-    assert "".join(rebuilt(words)) == countable(to_html(TEXT))
+    assert "".join(rebuilt(words)) == utf16_safe(to_html(TEXT))
     assert words[-1]["turn"]["blocks"] == []
     assert words[-1]["patch"]["html"] == ""
     assert len(words) > 5
@@ -51,7 +51,7 @@ def test_a_reply_is_told_piece_by_piece(ground: Ground, sandbox: Sandbox) -> Non
 
 def test_pieces_cost_little_more_than_their_text(ground: Ground, sandbox: Sandbox) -> None:
     """With the envelope, a piece is at most half as long again as the bare text would be."""
-    sandbox.misbehave(say=TEXT, pause=0.002)
+    sandbox.set_faults(say=TEXT, pause=0.002)
     ground.ask("Tell me")
     deltas = ground.words("delta")
     envelope = 500
@@ -61,7 +61,7 @@ def test_pieces_cost_little_more_than_their_text(ground: Ground, sandbox: Sandbo
 
 def test_pieces_cost_the_same_after_a_thousand_turns(ground: Ground, sandbox: Sandbox) -> None:
     """What a message holds does not depend on what was said before."""
-    sandbox.misbehave(say=TEXT[:2_000])
+    sandbox.set_faults(say=TEXT[:2_000])
     ground.ask("Begin")
     few = ground.words("delta")
     grow(ground, 1_000)
@@ -77,7 +77,7 @@ def test_pieces_cost_the_same_after_a_thousand_turns(ground: Ground, sandbox: Sa
 
 def test_messages_are_paced(ground: Ground, sandbox: Sandbox) -> None:
     """However many chunks come, there are about a dozen messages a second."""
-    sandbox.misbehave(say=TEXT, chunk_size=1)
+    sandbox.set_faults(say=TEXT, chunk_size=1)
     began = time.monotonic()
     ground.ask("Tell me")
     assert len(ground.words("delta")) <= 2 + (time.monotonic() - began) / PACE
@@ -88,9 +88,9 @@ def test_the_end_waits_for_no_clock(
 ) -> None:
     """What came since the last message is told as soon as the reply has ended."""
     monkeypatch.setattr("aeron_magic.jupyter.panel.controller.PACE", 3_600)
-    sandbox.misbehave(say=TEXT, pause=0.001)
+    sandbox.set_faults(say=TEXT, pause=0.001)
     ground.ask("Tell me")
-    assert "".join(rebuilt(ground.words("begin", "delta", "end"))) == countable(to_html(TEXT))
+    assert "".join(rebuilt(ground.words("begin", "delta", "end"))) == utf16_safe(to_html(TEXT))
     assert len(ground.words("delta")) <= 2
 
 
@@ -98,22 +98,22 @@ def test_a_cell_and_a_panel_share_the_conversation(ground: Ground) -> None:
     """A question of a cell is told like one of the panel; the token follows both."""
     ground.ask("How do I continue a conversation?")
     first = ground.session.token.read()
-    asked = ground.session.ask("Why?", ground.session.place(cell="a"), cell="a")
-    asked.running.wait()
-    ground.session.settle(asked)
+    asked = ground.session.ask("Why?", ground.session.position_for(cell="a"), cell="a")
+    asked.task.wait()
+    ground.session.finish(asked)
     end = ground.wait("end", count=2)
     assert end["turn"]["cell"]
     assert end["turn"]["key"] == "main#2"
-    assert asked.attempt.place.token == first
+    assert asked.pending.position.token == first
     assert end["turn"]["token"] == ground.session.token.read() != first
 
 
 def test_a_cell_that_runs_again_is_answered_in_its_place(ground: Ground) -> None:
     """The turn keeps its place; the turns after it are stale."""
     for text, cell in (("Hello", "a"), ("Why?", None), ("Hello again", "a")):
-        asked = ground.session.ask(text, ground.session.place(cell=cell), cell=cell)
-        asked.running.wait()
-        ground.session.settle(asked)
+        asked = ground.session.ask(text, ground.session.position_for(cell=cell), cell=cell)
+        asked.task.wait()
+        ground.session.finish(asked)
     assert ground.wait("end", count=3)["turn"]["key"] == "main#1"
     turns = ground.wait("state")["turns"]
     shown = [(turn["question"], turn["stale"]) for turn in turns]
@@ -122,7 +122,7 @@ def test_a_cell_that_runs_again_is_answered_in_its_place(ground: Ground) -> None
 
 def test_a_page_that_comes_late_gets_all(ground: Ground, sandbox: Sandbox) -> None:
     """The snapshot has the turns, the half reply and the draft, and what follows fits to it."""
-    sandbox.misbehave(say=TEXT, pause=0.003)
+    sandbox.set_faults(say=TEXT, pause=0.003)
     ground.say("ask", text="Tell me")
     ground.wait("delta", count=3)
     ground.say("draft", text="my thought")
@@ -133,7 +133,7 @@ def test_a_page_that_comes_late_gets_all(ground: Ground, sandbox: Sandbox) -> No
     state = next(word for word in words if word["type"] == "state")
     assert state["draft"] == "my thought"
     assert state["turns"][0]["status"] == "processing"
-    assert "".join(rebuilt(words[words.index(state) :])) == countable(to_html(TEXT))
+    assert "".join(rebuilt(words[words.index(state) :])) == utf16_safe(to_html(TEXT))
 
 
 def test_two_panels_hear_the_same(ground: Ground) -> None:
@@ -151,7 +151,7 @@ def test_two_panels_hear_the_same(ground: Ground) -> None:
 
 def test_what_failed_stays_where_it_was_asked(ground: Ground, sandbox: Sandbox) -> None:
     """A failed question is shown with its error, and the next one stands below it."""
-    sandbox.misbehave(refuse=(Refusal("create-response", 400, message="No such luck."),))
+    sandbox.set_faults(refuse=(Refusal("create-response", 400, message="No such luck."),))
     end = ground.ask("First")
     assert end["turn"]["problem"]["said"] == "No such luck."
     assert end["turn"]["problem"]["actions"] == ["retry"]

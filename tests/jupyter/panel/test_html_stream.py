@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from panel_harness import rebuilt
 
+from aeron_magic.jupyter.panel.html_stream import HtmlStream, splice, utf16_safe
 from aeron_magic.protocol.events import Chunk, Recovering
-from aeron_magic.jupyter.panel.html_stream import Growth, countable, difference
 from aeron_magic.rendering.mimebundle import to_html
-from aeron_magic.replies.reply import Draft
+from aeron_magic.replies.reply import ReplyAccumulator
 
 CASES = {
     "paragraphs": "A paragraph with *emphasis* of some length.\n\n" * 80,
@@ -23,9 +23,9 @@ CASES = {
 }
 
 
-def words_of(text: str, size: int, step: int) -> tuple[list[dict[str, object]], Growth]:
+def words_of(text: str, size: int, step: int) -> tuple[list[dict[str, object]], HtmlStream]:
     """The words about a reply that comes in chunks of a size, told after each few chunks."""
-    draft, growth = Draft("aeronpay"), Growth()
+    draft, growth = ReplyAccumulator("aeronpay"), HtmlStream()
     words: list[dict[str, object]] = [{"type": "begin"}]
     chunks = [text[at : at + size] for at in range(0, len(text), size)]
     for number, chunk in enumerate(chunks):
@@ -42,7 +42,7 @@ def words_of(text: str, size: int, step: int) -> tuple[list[dict[str, object]], 
 def test_the_end_is_the_whole(name: str, size: int, step: int) -> None:
     """However it came, what stands there in the end is the HTML of the whole text."""
     words, _ = words_of(CASES[name], size, step)
-    assert "".join(rebuilt(words)) == countable(to_html(CASES[name]))
+    assert "".join(rebuilt(words)) == utf16_safe(to_html(CASES[name]))
 
 
 @given(st.text(alphabet="ab *`|-#\n>1.$😀<", max_size=300), st.integers(1, 40))
@@ -50,7 +50,7 @@ def test_any_text(text: str, size: int) -> None:
     """The same for anything at all."""
     words, growth = words_of(text, size, 2)
     assert rebuilt(words[:-1]) == [*growth.blocks, growth.tail]
-    whole = countable(to_html(text)) if text else ""
+    whole = utf16_safe(to_html(text)) if text else ""
     assert "".join(rebuilt(words)) == whole
 
 
@@ -65,21 +65,21 @@ def test_blocks_that_were_not_cut_inside_stay() -> None:
 @given(st.text(max_size=60), st.text(max_size=60))
 def test_difference(old: str, new: str) -> None:
     """The change leads from one to the other, and keeps both ends as far as they agree."""
-    at, drop, add = difference(old, new)
+    at, drop, add = splice(old, new)
     assert old[:at] + add + old[at + drop :] == new
     assert not (add and drop and (add[0] == old[at] or add[-1] == old[at + drop - 1]))
 
 
 def test_lengths_are_those_of_a_browser() -> None:
     """No character of what is sent counts twice in UTF-16."""
-    html = countable("<p>😀 ä €</p>")
+    html = utf16_safe("<p>😀 ä €</p>")
     assert len(html.encode("utf-16-le")) == 2 * len(html)
     assert html == "<p>&#128512; ä €</p>"
 
 
 def test_a_notice_is_told_without_a_chunk() -> None:
     """What the service does meanwhile changes nothing of the text."""
-    draft, growth = Draft("aeronpay"), Growth()
+    draft, growth = ReplyAccumulator("aeronpay"), HtmlStream()
     draft.add([Recovering("The stream was lost")])
     word = growth.step(draft)
     assert word is not None
@@ -91,7 +91,7 @@ def test_a_tail_that_never_closes_stays_short() -> None:
     """A code block without an end costs the same for each step, not more and more."""
     _, growth = words_of("```\n" + "a line of code\n" * 5_000, 400, 1)
     assert len(growth.tail) < 4_000
-    draft = Draft("aeronpay")
+    draft = ReplyAccumulator("aeronpay")
 
     def step() -> None:
         draft.add([Chunk("more", 2, "m")])

@@ -5,34 +5,34 @@ from __future__ import annotations
 import pytest
 
 from aeron_magic.errors import UsageError
-from aeron_magic.jupyter.panel.messages import Wish, trouble
-from aeron_magic.jupyter.panel.actions import WISHES
+from aeron_magic.jupyter.panel.actions import HANDLERS
+from aeron_magic.jupyter.panel.messages import Action, error_message
 
 
 def test_a_wish_is_read() -> None:
     """Only what belongs to it is taken."""
     content = {"do": "edit", "id": "a-1", "key": "main#2", "text": "Why?", "end": "x"}
-    assert Wish.read(content) == Wish("edit", "a-1", "main#2", "Why?")
+    assert Action.read(content) == Action("edit", "a-1", "main#2", "Why?")
 
 
 @pytest.mark.parametrize("content", [None, [], {"do": []}, {"do": "edit", "key": 2, "text": ""}])
 def test_anything_else_is_refused(content: object) -> None:
     """With a hint that says what to do."""
     with pytest.raises(UsageError) as caught:
-        Wish.read(content)
+        Action.read(content)
     assert "Reload" in caught.value.hint
 
 
-@pytest.mark.parametrize("name", WISHES)
+@pytest.mark.parametrize("name", HANDLERS)
 def test_every_wish_can_be_said(name: str) -> None:
     """The two tables hold the same names."""
     said = {"text": "", "key": "", "name": "", "kind": "", "request": "", "end": 0}
-    assert Wish.read({"do": name, **said}).do == name
+    assert Action.read({"do": name, **said}).do == name
 
 
 @pytest.mark.parametrize("kind", [UsageError, ValueError])
 def test_no_trouble_shows_a_secret(kind: type[Exception]) -> None:
     """Neither an error of ours nor one that nobody thought of."""
-    word = trouble(kind("It was 'hush'."), ["hush"], "a-1")
+    word = error_message(kind("It was 'hush'."), ["hush"], "a-1")
     assert word["title"].endswith("It was '[secret]'.")
     assert word["request"] == "a-1"

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import Any
 
+from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.jupyter.panel.transcript import Transcript, bundle, pages
 from aeron_magic.replies.reply import Reply
-from aeron_magic.conversations.tree import Tree, Turn
 
 
-def conversation(turns: int, length: int = 40) -> Tree:
+def conversation(turns: int, length: int = 40) -> ConversationTree:
     """A conversation of so many turns."""
-    tree = Tree("main", "aeronpay")
+    tree = ConversationTree("main", "aeronpay")
     for n in range(turns):
-        attempt = tree.begin(tree.at_head(), f"Question {n}", now=float(n + 1))
-        tree.settle(attempt, Reply(f"Answer {n} " + "x" * length, context_token=f"t{n}"))
+        attempt = tree.start(tree.at_head(), f"Question {n}", now=float(n + 1))
+        tree.complete(attempt, Reply(f"Answer {n} " + "x" * length, context_token=f"t{n}"))
     return tree
 
 
-def line(tree: Tree) -> list[Turn]:
+def line(tree: ConversationTree) -> list[Turn]:
     """The turns to its head."""
-    return tree.head.line() if tree.head is not None else []
+    return tree.head.path() if tree.head is not None else []
 
 
 def test_every_kind_holds_what_was_said() -> None:
@@ -35,9 +35,9 @@ def test_every_kind_holds_what_was_said() -> None:
 
 def test_hostile_text_stays_text() -> None:
     """Questions and replies go through the same safe place as a cell's output."""
-    tree = Tree("main", "aeronpay")
+    tree = ConversationTree("main", "aeronpay")
     evil = "</details><script>x</script><img src=x onerror=y> ![i](http://h/i.png)"
-    tree.settle(tree.begin(tree.at_head(), evil), Reply(evil, context_token="t"))
+    tree.complete(tree.start(tree.at_head(), evil), Reply(evil, context_token="t"))
     html = bundle(tree, line(tree))["text/html"]
     assert "<script" not in html
     assert "<img" not in html
@@ -69,7 +69,7 @@ def test_only_what_changed_is_published() -> None:
     sent.clear()
     transcript.show(tree, line(tree))
     assert sent == []
-    tree.settle(tree.begin(tree.at_head(), "One more"), Reply("Yes.", context_token="t"))
+    tree.complete(tree.start(tree.at_head(), "One more"), Reply("Yes.", context_token="t"))
     transcript.show(tree, line(tree))
     assert [(identity, update) for identity, update, _ in sent] == [(f"p-{count - 1}", True)]
     sent.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from aeron_magic.conversations.tree import ConversationTree, Position, Turn
 from aeron_magic.errors import (
     AeronError,
     AuthenticationError,
@@ -15,30 +16,37 @@ from aeron_magic.errors import (
     Unreachable,
     UsageError,
 )
-from aeron_magic.jupyter.panel.turn_views import TWICE, cards, leaf_below, line_to, problem_of
-from aeron_magic.protocol.http_errors import perhaps_accepted
+from aeron_magic.jupyter.panel.turn_views import (
+    DOUBLE_CHARGE_WARNING,
+    newest_leaf,
+    problem_of,
+    turn_views,
+    visible_path,
+)
+from aeron_magic.protocol.http_errors import maybe_accepted
 from aeron_magic.replies.reply import Reply
-from aeron_magic.conversations.tree import Place, Tree, Turn
 
 WHOLE = Reply("Yes.", context_token="t")
 CUT = Reply("Ye", status="incomplete", context_token="t")
 _clock = iter(range(1, 10_000))
 
 
-def ask(tree: Tree, text: str, place: Place | None = None, reply: Reply = WHOLE) -> Turn:
+def ask(
+    tree: ConversationTree, text: str, place: Position | None = None, reply: Reply = WHOLE
+) -> Turn:
     """Ask and answer."""
-    attempt = tree.begin(place or tree.at_head(), text, now=next(_clock))
-    return tree.settle(attempt, reply)
+    attempt = tree.start(place or tree.at_head(), text, now=next(_clock))
+    return tree.complete(attempt, reply)
 
 
-def shown(tree: Tree, leaf: Turn | None) -> list[str]:
+def shown(tree: ConversationTree, leaf: Turn | None) -> list[str]:
     """The questions of a line."""
-    return [turn.question for turn in line_to(tree, leaf)]
+    return [turn.question for turn in visible_path(tree, leaf)]
 
 
 def test_a_dead_end_stays_where_it_was_asked() -> None:
     """It stands between the turns before and after it, and at the end while it is the newest."""
-    tree = Tree("main")
+    tree = ConversationTree("main")
     ask(tree, "one")
     ask(tree, "cut", reply=CUT)
     assert shown(tree, tree.head) == ["one", "cut"]
@@ -50,40 +58,40 @@ def test_a_dead_end_stays_where_it_was_asked() -> None:
 
 def test_branches_are_turns_that_were_answered() -> None:
     """A card says which of its siblings it is; dead ends are no branches."""
-    tree = Tree("main", "aeronpay")
+    tree = ConversationTree("main", "aeronpay")
     first = ask(tree, "one")
     ask(tree, "two")
-    ask(tree, "cut", tree.behind(first), CUT)
-    other = ask(tree, "two, edited", tree.behind(first))
-    card = cards(tree, [other])[0]
+    ask(tree, "cut", tree.after_turn(first), CUT)
+    other = ask(tree, "two, edited", tree.after_turn(first))
+    card = turn_views(tree, [other])[0]
     assert card["siblings"] == {"at": 1, "keys": ["main#2", "main#4"]}
-    assert cards(tree, [first])[0]["siblings"]["keys"] == ["main#1"]
+    assert turn_views(tree, [first])[0]["siblings"]["keys"] == ["main#1"]
 
 
 def test_a_branch_is_followed_to_its_end() -> None:
     """At each fork the newest question counts."""
-    tree = Tree("main")
+    tree = ConversationTree("main")
     first = ask(tree, "one")
     ask(tree, "old")
-    new = ask(tree, "new", tree.behind(first))
+    new = ask(tree, "new", tree.after_turn(first))
     last = ask(tree, "last")
-    assert leaf_below(tree, first) is last
-    assert leaf_below(tree, new) is last
+    assert newest_leaf(tree, first) is last
+    assert newest_leaf(tree, new) is last
 
 
 def test_a_card_of_a_reply_that_is_coming_in_is_empty() -> None:
     """The old reply of a turn that is asked again is not shown meanwhile."""
-    tree = Tree("main", "aeronpay")
+    tree = ConversationTree("main", "aeronpay")
     turn = ask(tree, "one")
-    card = cards(tree, [turn], running=["main#1"])[0]
+    card = turn_views(tree, [turn], running=["main#1"])[0]
     assert (card["status"], card["blocks"], card["problem"]) == ("processing", [], None)
 
 
 def test_one_line_services_have_no_branches() -> None:
     """A conversation that the service keeps as one line cannot be edited."""
     for service, branches in (("aeronpay", True), ("chatzy", False)):
-        tree = Tree("main", service)
-        assert cards(tree, [ask(tree, "one")])[0]["branches"] is branches
+        tree = ConversationTree("main", service)
+        assert turn_views(tree, [ask(tree, "one")])[0]["branches"] is branches
 
 
 @pytest.mark.parametrize(
@@ -112,12 +120,12 @@ def test_what_can_be_done(error: AeronError | None, actions: list[str]) -> None:
 
 def test_that_it_may_be_charged_twice_is_said_once() -> None:
     """What the service may have taken up is asked again by somebody who knows the price."""
-    said = problem_of(perhaps_accepted("cut"), None, "aeronpay")
+    said = problem_of(maybe_accepted("cut"), None, "aeronpay")
     assert said is not None
     assert said["hint"] == "Ask again if you want to; that may be charged a second time."
     silent = problem_of(UnexpectedAnswer("no", hint="Check the address."), None, "aeronpay")
     assert silent is not None
-    assert silent["hint"] == f"Check the address. {TWICE}"
+    assert silent["hint"] == f"Check the address. {DOUBLE_CHARGE_WARNING}"
 
 
 def test_an_expired_token_has_a_way_on_in_the_panel() -> None:
@@ -136,16 +144,16 @@ def test_a_whole_reply_is_no_problem() -> None:
 
 def test_texts_cannot_act() -> None:
     """What a terminal or a page would act on is taken out or made harmless."""
-    tree = Tree("main", "aeronpay")
+    tree = ConversationTree("main", "aeronpay")
     turn = ask(tree, "a\x1b]0;title\x07b", reply=Reply("<script>x</script>", context_token="t"))
-    card = cards(tree, [turn])[0]
+    card = turn_views(tree, [turn])[0]
     assert card["question"] == "ab"
     assert "<script" not in "".join(card["blocks"])
 
 
 def test_an_attempt_stands_for_the_turn_that_it_replaces() -> None:
     """A question that is tried again is shown once."""
-    tree = Tree("main")
+    tree = ConversationTree("main")
     cut = ask(tree, "one", reply=CUT)
-    attempt = tree.begin(tree.again(cut), "one")
-    assert line_to(tree, attempt.turn) == [attempt.turn]
+    attempt = tree.start(tree.rerun(cut), "one")
+    assert visible_path(tree, attempt.turn) == [attempt.turn]

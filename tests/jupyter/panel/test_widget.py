@@ -57,7 +57,7 @@ def test_nonsense_is_answered_in_the_panel(ground: Ground, content: object) -> N
 
 def test_an_error_in_a_handler_is_shown(ground: Ground) -> None:
     """Even one that should not happen: nobody would see it otherwise."""
-    ground.session.book.trees = None  # type: ignore[assignment]
+    ground.session.registry.conversations = None  # type: ignore[assignment]
     ground.say("regenerate", key="main#1")
     assert "should not have happened" in ground.wait("trouble")["title"]
 
@@ -66,7 +66,7 @@ def test_no_secret_is_shown(ground: Ground, sandbox: Sandbox) -> None:
     """What the service says back may hold the secret; the panel's page does not get it."""
     from aeron_magic.sandbox import Refusal
 
-    sandbox.misbehave(refuse=(Refusal("create-response", 400, message=f"no: {SECRET}"),))
+    sandbox.set_faults(refuse=(Refusal("create-response", 400, message=f"no: {SECRET}"),))
     ground.ask("Hello")
     assert SECRET not in str(ground.wire)
     assert "[secret]" in ground.wait("end")["turn"]["problem"]["said"]
