@@ -3,7 +3,7 @@
     python3 tests/run.py                  set up what is missing, then run everything
     python3 tests/run.py --only pytest    one step (may be repeated)
     python3 tests/run.py --here           use this Python as it is, install nothing
-    python3 tests/run.py --only pytest -- tests/test_reply.py -k token
+    python3 tests/run.py --only pytest -- tests/replies/test_reply.py -k token
 
 The first run makes a virtual environment in ``.venv`` and, where it may, installs Chromium with
 apt-get. Without a browser the browser tests are skipped and named at the end; under CI (``CI``
@@ -28,6 +28,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     "ruff check": ("-m", "ruff", "check"),
     "ruff format": ("-m", "ruff", "format", "--check"),
     "mypy": ("-m", "mypy"),
+    "imports": ("-c", "import sys; from importlinter import cli; sys.exit(cli.lint_imports())"),
     "pytest": ("-m", "pytest", "-ra"),
     "nbval": ("-m", "pytest", "--nbval", "notebooks", "-ra"),
 }

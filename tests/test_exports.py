@@ -16,7 +16,7 @@ PATHS = sorted((ROOT / "aeron_magic").rglob("*.py"))
 MODULES = [
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
     for path in PATHS
-    if path.name != "__main__.py" and path.read_text(encoding="utf-8").strip()
+    if path.name != "__main__.py" and path.read_text(encoding="utf-8").count("\n") > 1
 ]
 
 PROMISED = {

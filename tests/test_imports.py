@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import pytest
 from fresh_process import modules_after
 
@@ -62,11 +64,23 @@ def test_a_services_flows_need_no_network_library(service: str) -> None:
 def test_a_question_leaves_before_what_shows_its_reply_is_imported() -> None:
     """That is a third of what is ours until then; and errors are few."""
     found = modules_after(
-        "import aeron_magic.jupyter.commands.ask, aeron_magic.session.session, aeron_magic.services.aeronpay"
+        "import aeron_magic.jupyter.commands.ask, aeron_magic.session.session;"
+        "import aeron_magic.services.aeronpay"
     )
-    shows = {"extract", "jupyter.output", "jupyter.show", "pieces", "render", "safe_html", "scrub"}
+    shows = {
+        "jupyter.display.live",
+        "jupyter.display.outputs",
+        "jupyter.display.publish",
+        "plaintext",
+        "rendering.incremental",
+        "rendering.mimebundle",
+        "rendering.safe_html",
+        "replies.extract",
+    }
     assert "aeron_magic.client.httpx_transport" in found
     assert not found & {f"aeron_magic.{name}" for name in shows}
+    import_module = importlib.import_module
+    assert all(import_module(f"aeron_magic.{name}") for name in shows)  # each name is a module
 
 
 def test_loading_the_extension_waits_for_nothing() -> None:

@@ -49,14 +49,14 @@ def test_clean(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
 def test_a_sequence_may_be_cut_after_each_character(text: str, expected: str) -> None:
-    scrubber = ControlSequenceFilter()
-    assert "".join(map(scrubber.feed, text)) + scrubber.close() == expected
+    text_filter = ControlSequenceFilter()
+    assert "".join(map(text_filter.feed, text)) + text_filter.close() == expected
 
 
 @given(PIECES)
 def test_cut_anywhere_the_text_is_the_same(pieces: list[str]) -> None:
-    scrubber = ControlSequenceFilter()
-    fed = "".join(map(scrubber.feed, pieces)) + scrubber.close()
+    text_filter = ControlSequenceFilter()
+    fed = "".join(map(text_filter.feed, pieces)) + text_filter.close()
     assert fed == strip_control_sequences("".join(pieces))
 
 
@@ -69,9 +69,9 @@ def test_nothing_harmful_is_left_and_nothing_new_arises(pieces: list[str]) -> No
 
 
 def test_a_sequence_that_never_ends_does_not_hold_back_the_reply() -> None:
-    scrubber = ControlSequenceFilter()
-    shown = "".join(scrubber.feed("x") for _ in range(5)) + scrubber.feed("\x1b]0;")
-    shown += "".join(scrubber.feed("y") for _ in range(BODY_LIMIT + 10))
+    text_filter = ControlSequenceFilter()
+    shown = "".join(text_filter.feed("x") for _ in range(5)) + text_filter.feed("\x1b]0;")
+    shown += "".join(text_filter.feed("y") for _ in range(BODY_LIMIT + 10))
     assert len(shown) > BODY_LIMIT
 
 

@@ -17,7 +17,7 @@ from aeron_magic.client.stream import FlowRun
 from aeron_magic.protocol.events import Chunk
 from aeron_magic.protocol.flow import OpenStream, Question, Send
 from aeron_magic.sandbox import Refusal, Sandbox
-from aeron_magic.services import load
+from aeron_magic.services.base import load
 from aeron_magic.services.settings import Settings
 
 SECRET = "s3cr3t-0815-do-not-show"

@@ -1,14 +1,14 @@
-"""Many prompts: each row a question of its own, many at once, here or on a cluster.
+"""Many prompts at once: each row is a question of its own, here or on a cluster.
 
 ::
 
-    items ─ insert ─→ Task ─→ Board ─→ lanes (one connection each) ─→ Outcome ─→ Row, DataFrame
-                                │ take, known, done, turn
-                                └─ workers on a cluster, each with lanes of its own
+    items ─ interpolate ─→ Task ─→ TaskQueue ─→ workers (one connection each) ─→ RowResult ─→ Row
+                                       │ take, report_token, report_result, acquire
+                                       └─ remote workers on a cluster
 
-The :class:`~aeron_magic.batch.task_queue.TaskQueue` alone knows what is to be done; lanes take from it one
-row at a time, wherever they run. So nothing is planned ahead, a slow row holds nobody up, and what
-a lost worker had taken goes back to the board, with its token if that was known.
+The :class:`~aeron_magic.batch.task_queue.TaskQueue` alone knows what is to be done; workers take
+one row at a time, wherever they run. Nothing is planned ahead, so a slow row holds no other row
+up, and the rows of a lost worker go back to the queue, with their tokens if those were known.
 """
 
 from __future__ import annotations

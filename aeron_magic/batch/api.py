@@ -110,7 +110,7 @@ def ask_many(
 
         recorder = Recorder(Cassette(checkpoint), "auto", speed=0)
     items = items_of(prompts)
-    plan = BatchConfig(
+    config = BatchConfig(
         own,
         _prompt_options(after, images, stream),
         concurrency,
@@ -123,7 +123,7 @@ def ask_many(
     texts = render_prompts(items.values, template, {}, own.secrets)
     watched = defaults.show_progress() if progress is None else progress
     try:
-        rows = run_batch(plan, items, texts, show_progress=watched)
+        rows = run_batch(config, items, texts, show_progress=watched)
     except Interrupted as interrupted:
         interrupted.result = result_of(interrupted.result, items.index)
         raise
@@ -237,14 +237,14 @@ def run_batch(
     return _rows(items, batch.results)
 
 
-def _rows(items: Items, outcomes: Sequence[RowResult | None]) -> list[Row]:
-    return [_row(item, one) for item, one in zip(items.values, outcomes, strict=True)]
+def _rows(items: Items, results: Sequence[RowResult | None]) -> list[Row]:
+    return [_row(item, one) for item, one in zip(items.values, results, strict=True)]
 
 
-def _row(item: Any, outcome: RowResult | None) -> Row:
-    if outcome is None:
+def _row(item: Any, result: RowResult | None) -> Row:
+    if result is None:
         return Row(item)
-    reply, error = outcome.reply, outcome.error
+    reply, error = result.reply, result.error
     if reply is None:
         return Row(item, None, "failed" if error else NOT_ASKED, error)
     return Row(item, reply, reply.status, error, reply.seconds)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aeron_magic.errors import AeronError, UsageError
-from aeron_magic.prompts.interpolation import format_value
+from aeron_magic.prompts.values import format_value
 from aeron_magic.replies.reply import Reply
 
 __all__ = ["NOT_ASKED", "DataFrameRow", "Items", "Row", "items_of", "result_of"]

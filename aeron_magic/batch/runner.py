@@ -31,9 +31,9 @@ CLOSE_TIMEOUT = 5.0
 
 
 class Distributor(Protocol):
-    """Has the lanes run elsewhere; see :class:`aeron_magic.batch.cluster.coordinator.Coordinator`."""
+    """Runs the workers elsewhere: :class:`aeron_magic.batch.cluster.coordinator.Coordinator`."""
 
-    async def run(self, board: TaskQueue, plan: BatchConfig) -> None:
+    async def run(self, queue: TaskQueue, config: BatchConfig) -> None:
         """Return when the board is over."""
         ...
 
@@ -90,13 +90,13 @@ class BatchRun:
 
     def __init__(
         self,
-        plan: BatchConfig,
+        config: BatchConfig,
         texts: Sequence[str | AeronError],
-        memory: RowCache | None = None,
+        cache: RowCache | None = None,
         spread: Distributor | None = None,
     ) -> None:
-        self._config = plan
-        self._cache: RowCache = {} if memory is None else memory
+        self._config = config
+        self._cache: RowCache = {} if cache is None else cache
         self._distributor = spread
         self.results: list[RowResult | None] = [None] * len(texts)
         self.finished = 0
@@ -133,8 +133,8 @@ class BatchRun:
             to_ask += self._duplicates.pop(first)
         return sorted(to_ask)
 
-    def _settle(self, number: int, outcome: RowResult) -> None:
-        self.results[number] = outcome
+    def _settle(self, number: int, result: RowResult) -> None:
+        self.results[number] = result
         self.finished += 1
 
     def _tasks(self) -> Iterator[Task]:
@@ -147,17 +147,17 @@ class BatchRun:
     def _begun(self, task: Task, token: str) -> None:
         self._cache[self._keys[task.number]] = RowState(token=token)
 
-    def _settled(self, board: TaskQueue, task: Task, outcome: RowResult) -> None:
-        if isinstance(outcome.error, TokenError | FailedReply):
-            board.tokens.pop(task.number, None)  # there is nothing to be had by it
+    def _settled(self, queue: TaskQueue, task: Task, result: RowResult) -> None:
+        if isinstance(result.error, TokenError | FailedReply):
+            queue.tokens.pop(task.number, None)  # there is nothing to be had by it
             self._cache.pop(self._keys[task.number], None)
-        if outcome.record is not None and self._config.recorder is not None:
+        if result.record is not None and self._config.recorder is not None:
             question = self._config.options.question(task.text)
-            self._config.recorder.save_foreign(outcome.record, question)
+            self._config.recorder.save_foreign(result.record, question)
         for number in (task.number, *self._duplicates.get(task.number, ())):
-            self._settle(number, outcome)
-            if outcome.is_complete:
-                self._cache[self._keys[number]] = RowState(outcome)
+            self._settle(number, result)
+            if result.is_complete:
+                self._cache[self._keys[number]] = RowState(result)
 
     def run(self, watch: Callable[[int], None] = lambda finished: None) -> None:
         """Run to the end; ``watch`` is told again and again how many rows are finished.
@@ -204,34 +204,34 @@ class BatchRun:
             raise failure
 
     async def _work(self) -> None:
-        plan = self._config
+        config = self._config
         self._main = asyncio.current_task()
         self._loop = asyncio.get_running_loop()
-        board = TaskQueue(
+        queue = TaskQueue(
             self._tasks(),
             len(self._to_ask),
-            plan.concurrency,
-            RateLimiter(plan.rate),
-            lambda task, outcome: self._settled(board, task, outcome),
+            config.concurrency,
+            RateLimiter(config.rate),
+            lambda task, outcome: self._settled(queue, task, outcome),
             self._begun,
         )
         try:
             if self._distributor is not None:
-                await self._distributor.run(board, plan)
+                await self._distributor.run(queue, config)
             else:
-                await run_here(board, plan, min(plan.concurrency, len(self._to_ask)))
+                await run_here(queue, config, min(config.concurrency, len(self._to_ask)))
         finally:
-            for number, token in board.tokens.items():
+            for number, token in queue.tokens.items():
                 if self.results[number] is None:
                     # A worker elsewhere had it when the user stopped the batch.
-                    reply = Reply("", "interrupted", token, service=plan.settings.service)
+                    reply = Reply("", "interrupted", token, service=config.settings.service)
                     self._settle(number, RowResult(reply, interrupted(reply)))
 
 
-async def run_here(queue: TaskQueue, config: BatchConfig, lanes: int) -> None:
+async def run_here(queue: TaskQueue, config: BatchConfig, workers: int) -> None:
     """Run the board in this process."""
 
-    def make(wire: AiohttpTransport) -> Worker:
-        return Worker(queue, wire, config.settings, config.options, config.recorder)
+    def make(transport: AiohttpTransport) -> Worker:
+        return Worker(queue, transport, config.settings, config.options, config.recorder)
 
-    await run_workers(config.settings, make, max(lanes, 1))
+    await run_workers(config.settings, make, max(workers, 1))

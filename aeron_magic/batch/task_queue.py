@@ -59,7 +59,7 @@ class TaskSource(Protocol):
         """The service has taken the question up; the reply has this token."""
         ...
 
-    def report_result(self, task: Task, outcome: RowResult) -> None:
+    def report_result(self, task: Task, result: RowResult) -> None:
         """The task has ended, well or not."""
         ...
 
@@ -143,16 +143,16 @@ class TaskQueue:
         self.tokens[task.number] = token
         self._begun(task, token)
 
-    def report_result(self, task: Task, outcome: RowResult) -> None:
+    def report_result(self, task: Task, result: RowResult) -> None:
         self._free += 1
-        error = outcome.error
+        error = result.error
         if isinstance(error, RateLimited) and task.tries < MAX_TRIES and task.token is None:
             self._last.append(replace(task, tries=task.tries + 1))
             self._wake()
             return
         hopeless = isinstance(error, AuthenticationError | Unreachable)
         self._consecutive_failures = self._consecutive_failures + 1 if hopeless else 0
-        self._settled(task, outcome)
+        self._settled(task, result)
         self._left -= 1
         if not self._left or self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
             self.stop()

@@ -26,7 +26,7 @@ from aeron_magic.protocol.retry import MAX_RETRY_AFTER, requested_delay
 from aeron_magic.recording.record import Record, key_of_token
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.reply import Reply
-from aeron_magic.services import Service, load
+from aeron_magic.services.base import Service, load
 from aeron_magic.services.catalog import KEEPING
 from aeron_magic.services.settings import Settings
 
@@ -56,8 +56,8 @@ class SingleRecordStore:
     def find(self, key: str) -> Record | None:
         return None
 
-    def save(self, made: Record) -> None:
-        self.record = made
+    def save(self, record: Record) -> None:
+        self.record = record
 
     def questions(self) -> Iterable[tuple[str, str]]:
         return ()
@@ -66,20 +66,20 @@ class SingleRecordStore:
 class _RateLimitedFlowIO(AiohttpFlowIO):
     """Asks the board before each request, and tells it when the service wants a pause."""
 
-    def __init__(self, wire: AiohttpTransport, work: TaskSource) -> None:
-        super().__init__(wire, wire.timeout)
+    def __init__(self, transport: AiohttpTransport, work: TaskSource) -> None:
+        super().__init__(transport, transport.timeout)
         self._work = work
 
     async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepOutcome:
         if not isinstance(step, Send | OpenStream):
             return await super().perform(step)
         await self._work.acquire()
-        outcome = await super().perform(step)
-        if isinstance(outcome, Response) and outcome.status in (429, 503):
-            wanted = requested_delay(outcome)
+        result = await super().perform(step)
+        if isinstance(result, Response) and result.status in (429, 503):
+            wanted = requested_delay(result)
             if wanted is not None and wanted <= MAX_RETRY_AFTER:
                 self._work.pause(wanted)
-        return outcome
+        return result
 
 
 class Worker:
@@ -102,19 +102,19 @@ class Worker:
     def __init__(
         self,
         work: TaskSource,
-        wire: AiohttpTransport,
+        transport: AiohttpTransport,
         settings: Settings,
-        manner: PromptOptions,
+        options: PromptOptions,
         recorder: Recorder | None = None,
         store: SingleRecordStore | None = None,
     ) -> None:
         self._work = work
         self._settings = settings
-        self._options = manner
+        self._options = options
         self._recorder = recorder
         self._store = store
         self._service: Service = load(settings)
-        self._transport = wire
+        self._transport = transport
 
     async def run(self) -> None:
         """Take tasks until there are no more."""
@@ -125,7 +125,7 @@ class Worker:
         question = self._options.question(task.text)
         run = FlowRun(self._flow(task, question), self._settings, question.context_token)
         if self._settings.service in KEEPING:
-            run.on_token = lambda token: self._known(task, token)
+            run.on_token = lambda token: self._on_token(task, token)
         stream = AsyncStream(run, _RateLimitedFlowIO(self._transport, self._work))
         error: AeronError | None = None
         try:
@@ -134,14 +134,14 @@ class Worker:
         except AeronError as failure:
             error = failure
         except asyncio.CancelledError:
-            self._end(task, stream, interrupted(stream.reply))
+            self._finish(task, stream, interrupted(stream.reply))
             raise
         except Exception as failure:  # noqa: BLE001 - one row must not end the others
             error = AeronError(
                 f"This should not have happened: {type(failure).__name__}: {failure}",
                 hint="Please report it.",
             )
-        self._end(task, stream, error)
+        self._finish(task, stream, error)
 
     def _flow(self, task: Task, question: Question) -> Flow[None]:
         def ask(question: Question) -> Flow[None]:
@@ -154,11 +154,11 @@ class Worker:
         settings = self._settings
         return self._recorder.ask(question, settings.recording_id, ask, settings.secrets)
 
-    def _known(self, task: Task, token: str) -> None:
+    def _on_token(self, task: Task, token: str) -> None:
         if key_of_token(token) is None:  # a recorded reply has none that the service knows
             self._work.report_token(task, token)
 
-    def _end(self, task: Task, stream: AsyncStream, error: AeronError | None) -> None:
+    def _finish(self, task: Task, stream: AsyncStream, error: AeronError | None) -> None:
         if error is not None:
             # Its frames would keep all that was read alive.
             error.__traceback__ = error.__context__ = error.__cause__ = None
@@ -183,11 +183,11 @@ async def run_workers(
 ) -> None:
     """Run so many lanes side by side until all have ended; a cancellation ends them all."""
     addresses = filter(None, (settings.base_url, settings.stream_url))
-    wire = AiohttpTransport(tuple(addresses), settings.timeout)
+    transport = AiohttpTransport(tuple(addresses), settings.timeout)
     try:
         with raised_gc_threshold(count):
             async with asyncio.TaskGroup() as group:
                 for _ in range(count):
-                    group.create_task(make(wire).run())
+                    group.create_task(make(transport).run())
     finally:
-        await wire.close()
+        await transport.close()

@@ -1,0 +1,1 @@
+"""``Client`` and ``AsyncClient``: the drivers of service flows, and the HTTP transports."""

@@ -1,7 +1,7 @@
 """``Client`` and ``AsyncClient``: ask a service from Python.
 
-Both drive the same flows, with the two loops of :mod:`aeron_magic.client.stream`; what needs no ``await``
-they have in common.
+Both drive the same flows with the two loops of :mod:`aeron_magic.client.stream`, and share what
+needs no ``await``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from aeron_magic.client.stream import AsyncStream, FlowRun, Stream
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Message, Reply
-from aeron_magic.services import Service, load
+from aeron_magic.services.base import Service, load
 from aeron_magic.services.settings import Settings, resolve_settings, validate_timeout
 
 if TYPE_CHECKING:

@@ -1,25 +1,20 @@
-"""The seam to the HTTP library: the only module that imports it.
+"""The httpx transports: perform the steps of a flow, one at a time.
 
-A :class:`HttpxTransport` does what a flow asks for, one step at a time, and turns whatever the library raises
-into :class:`~aeron_magic.protocol.flow.ConnectionLost`. A successor of httpx would be put in here, and nowhere else.
+Whatever the library raises becomes a :class:`~aeron_magic.protocol.flow.ConnectionLost`. Together
+with :mod:`aeron_magic.client.tls` this is the only code that imports httpx.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-import ssl
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
 from email.utils import formatdate
-from functools import cache
-from pathlib import Path
-from typing import Any, ClassVar, assert_never, cast
-from urllib.parse import urlsplit
+from typing import Any, assert_never, cast
 
 import httpx
 
+from aeron_magic.client.tls import CONNECT_TIMEOUT, ConnectionPolicy
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import (
     Close,
@@ -36,73 +31,16 @@ from aeron_magic.protocol.flow import (
 __all__ = [
     "AsyncFlowIO",
     "AsyncHttpxTransport",
-    "ConnectionPolicy",
     "HttpxTransport",
     "describe_error",
-    "ssl_context",
     "timeout_for",
     "unpaired_surrogate",
     "with_date",
 ]
 
-CONNECT_TIMEOUT = 10.0
 CONNECT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
 DRAIN_TIMEOUT = 0.01
 """Seconds that the end of a finished body may take, before its connection is given up."""
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-
-
-HASHED_CA_GLOB = "[0-9a-f]" * 8 + ".0"
-"""The names of the files in a folder where OpenSSL can look authorities up."""
-
-
-@cache
-def _tls(local: bool) -> ssl.SSLContext:
-    """One TLS context for all clients.
-
-    For servers on this machine it is left empty, and trusts nobody.
-    """
-    if local:
-        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    return ssl_context(Path(ssl.get_default_verify_paths().openssl_capath))
-
-
-def ssl_context(folder: Path) -> ssl.SSLContext:
-    """A context that trusts the authorities in ``folder``, which is the system's.
-
-    In a folder OpenSSL looks up the one that it needs. A file of them it reads whole, which takes
-    some 40 ms: so the file that httpx brings along is for systems without such a folder. What the
-    user names in ``SSL_CERT_FILE`` or ``SSL_CERT_DIR`` comes before both.
-    """
-    named = os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")
-    if named or not any(folder.glob(HASHED_CA_GLOB)):
-        return httpx.create_ssl_context()
-    return ssl.create_default_context(capath=folder)
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionPolicy:
-    """On what terms servers are talked to, whatever library does it."""
-
-    tls: ssl.SSLContext
-    trust_env: bool
-    """Whether proxies and the like are taken from the environment."""
-
-    headers: ClassVar[Mapping[str, str]] = {
-        "user-agent": "aeron-magic",
-        "accept": "text/event-stream, application/json",
-    }
-    connect_timeout: ClassVar[float] = CONNECT_TIMEOUT
-
-    @classmethod
-    def for_addresses(cls, addresses: Iterable[str]) -> ConnectionPolicy:
-        """Those for servers at ``addresses``."""
-        local = all(
-            parts.scheme == "http" and parts.hostname in LOOPBACK
-            for parts in map(urlsplit, addresses)
-        )
-        # A proxy has no business between us and this machine.
-        return cls(_tls(local), trust_env=not local)
 
 
 def _options(addresses: Iterable[str]) -> dict[str, Any]:
@@ -332,8 +270,8 @@ class AsyncFlowIO:
 
     on_sent: Callable[[], None] | None = None
 
-    def __init__(self, wire: AsyncHttpxTransport, timeout: float) -> None:
-        self._transport = wire
+    def __init__(self, transport: AsyncHttpxTransport, timeout: float) -> None:
+        self._transport = transport
         self._timeout = timeout
         self._response: httpx.Response | None = None
         self._bytes: AsyncGenerator[bytes] | None = None

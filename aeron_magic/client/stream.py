@@ -14,7 +14,8 @@ from typing import Any, Generic, Self, TypeVar
 from aeron_magic.client.httpx_transport import AsyncFlowIO, FlowIO
 from aeron_magic.errors import AeronError, FailedReply, Interrupted, ReplyError
 from aeron_magic.protocol.flow import READ, Flow, Step, StepResult
-from aeron_magic.replies.reply import Reply, ReplyAccumulator, Status
+from aeron_magic.replies.accumulator import ReplyAccumulator
+from aeron_magic.replies.reply import Reply, Status
 from aeron_magic.services.settings import Settings
 
 __all__ = ["AsyncStream", "FlowRun", "Stream"]
@@ -26,8 +27,8 @@ E = TypeVar("E", FlowIO, AsyncFlowIO)
 class FlowRun(Generic[T]):
     """One flow under way, and the draft of the reply that its events make."""
 
-    def __init__(self, flow: Flow[T], settings: Settings, sent_token: str | None = None) -> None:
-        self.accumulator = ReplyAccumulator(settings.service, sent_token)
+    def __init__(self, flow: Flow[T], settings: Settings, request_token: str | None = None) -> None:
+        self.accumulator = ReplyAccumulator(settings.service, request_token)
         self.value: T | None = None
         self.ended: Status | None = None
         self.on_token: Callable[[str], None] | None = None
@@ -38,10 +39,10 @@ class FlowRun(Generic[T]):
         self._first: float | None = None
         self._seconds: float | None = None
 
-    def send(self, outcome: StepResult) -> Step | None:
+    def send(self, result: StepResult) -> Step | None:
         """Tell the flow what came of its last step; its next step, or None at its end."""
         try:
-            return self._flow.send(outcome)
+            return self._flow.send(result)
         except StopIteration as stop:
             self.value = stop.value
             self.finish(self.accumulator.status)
@@ -93,9 +94,9 @@ class FlowRun(Generic[T]):
 class _Stream(Generic[E]):
     """What can be seen of a reply that is coming in, whoever waits for it."""
 
-    def __init__(self, run: FlowRun[Any], exchange: E) -> None:
+    def __init__(self, run: FlowRun[Any], flow_io: E) -> None:
         self._run = run
-        self._flow_io: E = exchange
+        self._flow_io: E = flow_io
 
     @property
     def reply(self) -> Reply:
@@ -116,26 +117,26 @@ class Stream(_Stream[FlowIO]):
     what :meth:`aeron_magic.Client.ask` raises.
     """
 
-    def __init__(self, run: FlowRun[Any], exchange: FlowIO) -> None:
-        super().__init__(run, exchange)
+    def __init__(self, run: FlowRun[Any], flow_io: FlowIO) -> None:
+        super().__init__(run, flow_io)
         self._pieces = self._drive()
 
     def __iter__(self) -> Iterator[str]:
         return self._pieces
 
     def _drive(self) -> Generator[str]:
-        run, exchange = self._run, self._flow_io
-        outcome: StepResult = None
+        run, flow_io = self._run, self._flow_io
+        result: StepResult = None
         try:
-            while (step := run.send(outcome)) is not None:
+            while (step := run.send(result)) is not None:
                 if step is READ:
-                    outcome = exchange.read()
+                    result = flow_io.read()
                 elif isinstance(step, list):
-                    outcome = None
+                    result = None
                     if piece := run.apply(step):
                         yield piece
                 else:
-                    outcome = exchange.perform(step)
+                    result = flow_io.perform(step)
         except AeronError as error:
             run.fail(error)
             raise
@@ -145,7 +146,7 @@ class Stream(_Stream[FlowIO]):
             run.finish("interrupted")
             raise
         finally:
-            exchange.close()
+            flow_io.close()
             run.finish("incomplete")
 
     def finish(self) -> Reply:
@@ -181,8 +182,8 @@ class Stream(_Stream[FlowIO]):
 class AsyncStream(_Stream[AsyncFlowIO]):
     """The same as :class:`Stream`, with ``async with`` and ``async for``."""
 
-    def __init__(self, run: FlowRun[Any], exchange: AsyncFlowIO) -> None:
-        super().__init__(run, exchange)
+    def __init__(self, run: FlowRun[Any], flow_io: AsyncFlowIO) -> None:
+        super().__init__(run, flow_io)
         self._pieces = self._drive()
 
     def on_token(self, call: Callable[[str], None]) -> None:
@@ -197,18 +198,18 @@ class AsyncStream(_Stream[AsyncFlowIO]):
         return self._pieces
 
     async def _drive(self) -> AsyncGenerator[str]:
-        run, exchange = self._run, self._flow_io
-        outcome: StepResult = None
+        run, flow_io = self._run, self._flow_io
+        result: StepResult = None
         try:
-            while (step := run.send(outcome)) is not None:
+            while (step := run.send(result)) is not None:
                 if step is READ:
-                    outcome = await exchange.read()
+                    result = await flow_io.read()
                 elif isinstance(step, list):
-                    outcome = None
+                    result = None
                     if piece := run.apply(step):
                         yield piece
                 else:
-                    outcome = await exchange.perform(step)
+                    result = await flow_io.perform(step)
         except AeronError as error:
             run.fail(error)
             raise
@@ -216,7 +217,7 @@ class AsyncStream(_Stream[AsyncFlowIO]):
             run.finish("interrupted")
             raise
         finally:
-            await exchange.close()
+            await flow_io.close()
             run.finish("incomplete")
 
     def abandon(self) -> None:

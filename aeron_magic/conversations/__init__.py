@@ -1,0 +1,1 @@
+"""Conversations as trees of turns: positions, names, the local history, export."""

@@ -90,18 +90,18 @@ class Conversation:
             As for :meth:`aeron_magic.Client.ask`. The conversation stays where it was; what came
             is in the turn.
         """
-        place = self.tree.resolve(after) if after else self.tree.at_token(self._token)
+        position = self.tree.resolve(after) if after else self.tree.at_token(self._token)
         images = tuple(images)
-        attempt = self.tree.start(place, text, images, name=name)
-        with self.client.stream(text, place.token, images, stream=stream) as reading:
+        pending = self.tree.start(position, text, images, name=name)
+        with self.client.stream(text, position.token, images, stream=stream) as reading:
             try:
                 reply = reading.finish()
             except UsageError:
-                self.tree.cancel(attempt)
+                self.tree.cancel(pending)
                 raise
             except AeronError:
-                self.tree.complete(attempt, reading.reply)
+                self.tree.complete(pending, reading.reply)
                 raise
-        self.tree.complete(attempt, reply)
+        self.tree.complete(pending, reply)
         self._token = reply.context_token
         return reply

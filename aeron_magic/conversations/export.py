@@ -175,11 +175,11 @@ def as_markdown(tree: ConversationTree) -> str:
     parts = [f"# {_inline(tree.name)}"]
     before: Turn | None = None
     for turn in _in_order(tree):
-        place = ""
+        position = ""
         if turn.parent is not before:
-            place = f", after {_title(turn.parent)}" if turn.parent else ", a beginning"
+            position = f", after {_title(turn.parent)}" if turn.parent else ", a beginning"
         remark = ", stale" if turn in stale else ""
-        parts.append(f"## {_title(turn)}{place}{remark}")
+        parts.append(f"## {_title(turn)}{position}{remark}")
         parts.append(
             "\n".join(f"> {line}".rstrip() for line in to_markdown(turn.question).split("\n"))
         )

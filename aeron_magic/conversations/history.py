@@ -141,30 +141,30 @@ class HistoryStore:
 
     # Writing -------------------------------------------------------------------------------
 
-    def save_pending(self, attempt: PendingTurn, owner: HistoryScope) -> None:
+    def save_pending(self, pending: PendingTurn, owner: HistoryScope) -> None:
         """Keep a question that is about to be sent."""
-        turn = attempt.turn
+        turn = pending.turn
         with self._writing() as connection:
-            stored = self._claim(connection, attempt.position.tree, owner, turn.asked_at)
+            stored = self._conversation_id(connection, pending.position.tree, owner, turn.asked_at)
             connection.execute(
                 f"INSERT OR REPLACE INTO attempt (conversation, {_PENDING})"  # noqa: S608
                 f" VALUES ({_marks(11)})",
                 (stored, *self._question(turn), *self._names(turn), turn.asked_at, None),
             )
 
-    def save_token(self, attempt: PendingTurn, token: str) -> None:
+    def save_token(self, pending: PendingTurn, token: str) -> None:
         """Keep the token by which the reply can be fetched from now on."""
         with self._writing() as connection:
             connection.execute(
                 "UPDATE attempt SET token = ? WHERE conversation = ? AND number = ?",
-                (token, attempt.position.tree.history_id, attempt.turn.number),
+                (token, pending.position.tree.history_id, pending.turn.number),
             )
 
-    def save_turn(self, attempt: PendingTurn, turn: Turn, owner: HistoryScope) -> None:
+    def save_turn(self, pending: PendingTurn, turn: Turn, owner: HistoryScope) -> None:
         """Keep a turn as it stands after an attempt."""
-        tree = attempt.position.tree
+        tree = pending.position.tree
         with self._writing() as connection:
-            stored = self._claim(connection, tree, owner, attempt.turn.asked_at)
+            stored = self._conversation_id(connection, tree, owner, pending.turn.asked_at)
             self._delete_pending(connection, stored, turn.number)
             self._write(connection, stored, [turn])
             for column, key in zip(("cell", "name"), self._names(turn), strict=True):
@@ -175,22 +175,22 @@ class HistoryStore:
                         (stored, turn.number, key),
                     )
 
-    def mark_lost(self, attempt: PendingTurn, turn: Turn) -> None:
+    def mark_lost(self, pending: PendingTurn, turn: Turn) -> None:
         """Keep a turn of this kernel's, and that no end of ``attempt`` will be known."""
-        stored = attempt.position.tree.history_id
+        stored = pending.position.tree.history_id
         if stored is None:
             return
         with self._writing() as connection:
             self._delete_pending(connection, stored, turn.number)
             self._write(connection, stored, [turn])
 
-    def delete_pending(self, attempt: PendingTurn) -> None:
+    def delete_pending(self, pending: PendingTurn) -> None:
         """Forget an attempt of which nothing was sent; a conversation without turns goes too."""
-        stored = attempt.position.tree.history_id
+        stored = pending.position.tree.history_id
         if stored is None:
             return
         with self._writing() as connection:
-            self._delete_pending(connection, stored, attempt.turn.number)
+            self._delete_pending(connection, stored, pending.turn.number)
             empty = connection.execute(
                 "DELETE FROM conversation WHERE id = ? AND NOT EXISTS"
                 " (SELECT 1 FROM turn WHERE conversation = ?1) AND NOT EXISTS"
@@ -198,9 +198,9 @@ class HistoryStore:
                 (stored,),
             ).rowcount
         if empty:
-            attempt.position.tree.history_id = None
+            pending.position.tree.history_id = None
 
-    def _claim(
+    def _conversation_id(
         self,
         connection: sqlite3.Connection,
         tree: ConversationTree,
@@ -292,9 +292,9 @@ class HistoryStore:
     def load(self, stored: StoredConversation, last: int | None = None) -> ConversationTree:
         """A conversation with its turns; with texts only the ``last`` so many, to look at them."""
         with self._open() as connection:
-            place = (stored.id, sys.maxsize if last is None else last)
-            outlines = connection.execute(_SELECT.format(_OUTLINE, "<="), place)
-            rows = connection.execute(_SELECT.format(_TURN, ">"), place)
+            position = (stored.id, sys.maxsize if last is None else last)
+            outlines = connection.execute(_SELECT.format(_OUTLINE, "<="), position)
+            rows = connection.execute(_SELECT.format(_TURN, ">"), position)
             turns = _turns(chain(outlines, rows), stored.service)
             other = connection.execute(
                 "SELECT begun_by, (SELECT max(number) FROM attempt WHERE conversation = id)"
@@ -321,10 +321,10 @@ class HistoryStore:
         found = []
         for number, question, images, parent, revision, sent, cell, name, asked, token in rows:
             before = tree.by_number(parent)
-            place = Position(tree, sent, before, revision, tree.by_number(number))
+            position = Position(tree, sent, before, revision, tree.by_number(number))
             turn = Turn(number, question, _images(images), before, revision, sent)
             turn.cell, turn.name, turn.asked_at = cell, name, asked
-            found.append((PendingTurn(place, turn), token))
+            found.append((PendingTurn(position, turn), token))
         return found
 
     def claim(self, stored: StoredConversation) -> None:

@@ -27,28 +27,28 @@ class HistoryWriter:
         self._warned = False
         self._pending: set[Turn] = set()
 
-    def save_pending(self, attempt: PendingTurn, owner: HistoryScope) -> None:
-        """See :meth:`HistoryStore.asked`."""
-        self._pending.add(attempt.turn)
-        self._write(attempt, lambda history: history.save_pending(attempt, owner))
+    def save_pending(self, pending: PendingTurn, owner: HistoryScope) -> None:
+        """See :meth:`HistoryStore.save_pending`."""
+        self._pending.add(pending.turn)
+        self._write(pending, lambda history: history.save_pending(pending, owner))
 
-    def save_token(self, attempt: PendingTurn, token: str) -> None:
-        """See :meth:`HistoryStore.started`."""
-        self._write(attempt, lambda history: history.save_token(attempt, token))
+    def save_token(self, pending: PendingTurn, token: str) -> None:
+        """See :meth:`HistoryStore.save_token`."""
+        self._write(pending, lambda history: history.save_token(pending, token))
 
-    def save_turn(self, attempt: PendingTurn, turn: Turn, owner: HistoryScope) -> None:
-        """See :meth:`HistoryStore.ended`."""
-        self._pending.discard(attempt.turn)
-        self._write(attempt, lambda history: history.save_turn(attempt, turn, owner))
+    def save_turn(self, pending: PendingTurn, turn: Turn, owner: HistoryScope) -> None:
+        """See :meth:`HistoryStore.save_turn`."""
+        self._pending.discard(pending.turn)
+        self._write(pending, lambda history: history.save_turn(pending, turn, owner))
 
-    def mark_lost(self, attempt: PendingTurn, turn: Turn) -> None:
-        """See :meth:`HistoryStore.lost`."""
-        self._write(attempt, lambda history: history.mark_lost(attempt, turn))
+    def mark_lost(self, pending: PendingTurn, turn: Turn) -> None:
+        """See :meth:`HistoryStore.mark_lost`."""
+        self._write(pending, lambda history: history.mark_lost(pending, turn))
 
-    def delete_pending(self, attempt: PendingTurn) -> None:
-        """See :meth:`HistoryStore.dropped`."""
-        self._pending.discard(attempt.turn)
-        self._write(attempt, lambda history: history.delete_pending(attempt))
+    def delete_pending(self, pending: PendingTurn) -> None:
+        """See :meth:`HistoryStore.delete_pending`."""
+        self._pending.discard(pending.turn)
+        self._write(pending, lambda history: history.delete_pending(pending))
 
     def unfinished(self, tree: ConversationTree) -> list[tuple[PendingTurn, str | None]]:
         """See :meth:`HistoryStore.unfinished`; without those that this kernel is waiting for."""
@@ -58,14 +58,14 @@ class HistoryWriter:
         found = self.history.unfinished(tree)
         return [one for one in found if one[0].turn.number not in waiting]
 
-    def _write(self, attempt: PendingTurn, what: Callable[[HistoryStore], None]) -> None:
+    def _write(self, pending: PendingTurn, what: Callable[[HistoryStore], None]) -> None:
         if self.history is None:
             return
         try:
             what(self.history)
         except HistoryError as error:
             self.error = self.error or error
-            self.history.mark_dirty(attempt.position.tree)
+            self.history.mark_dirty(pending.position.tree)
             self.history.shorten_busy_timeout()
 
     def warning(self) -> str:

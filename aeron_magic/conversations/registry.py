@@ -185,22 +185,22 @@ class ConversationRegistry:
             )
         if new:
             tree = self._tree_to_restart(conversation, cell or (f"as {name}" if name else None))
-            place = tree.at_root()
+            position = tree.at_root()
         elif after is not None:
             tree = self._named(conversation) or self._tree_of_cell(cell)
             if conversation is None and tree.find(after) is None:
                 tree = self._tree_of_token(after) or tree
-            place = tree.resolve(after)
+            position = tree.resolve(after)
         elif assigned is not None:
             tree = self._named(conversation) or self._tree_of_token(assigned.token) or self.current
-            place = tree.at_token(assigned.token)
+            position = tree.at_token(assigned.token)
         else:
             tree = self._named(conversation) or self._tree_of_cell(cell)
             known = tree.turn_for(cell, name)
             if known is not None:
                 return tree.rerun(known)
-            place = tree.at_head()
-        return tree.replacing(place, tree.turn_for(cell, name))
+            position = tree.at_head()
+        return tree.replacing(position, tree.turn_for(cell, name))
 
     def _named(self, name: str | None) -> ConversationTree | None:
         if name is None:
@@ -233,9 +233,9 @@ class ConversationRegistry:
         name: str | None = None,
         new: bool = False,
     ) -> PendingTurn:
-        """An attempt to ask; see :meth:`ConversationTree.begin`. ``new`` as for :meth:`place`."""
+        """See ``ConversationTree.start``; ``new`` as in :meth:`position_for`."""
         tree = position.tree
-        attempt = tree.start(position, question, images, cell=cell, name=name, now=self._clock())
+        pending = tree.start(position, question, images, cell=cell, name=name, now=self._clock())
         if new:
             tree.created_by = cell or (f"as {name}" if name else None)
         self.conversations.setdefault(tree.name, tree)
@@ -244,7 +244,7 @@ class ConversationRegistry:
             and tree is self.current
             and any(other.by_cell(cell) for other in self if other is not tree)
         )
-        return attempt
+        return pending
 
     def complete(self, pending: PendingTurn, reply: Reply) -> Turn:
         """Take the end of ``attempt`` in; a whole reply makes its conversation the current one."""
@@ -270,19 +270,19 @@ class ConversationRegistry:
 
 def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:
     """What has to be said of where the service answered, in sentences; ask before settling."""
-    place, passed, said = pending.position, pending.diverges_from, []
+    position, passed, said = pending.position, pending.diverges_from, []
     theirs = reply.parent_context_token
-    if theirs is not None and theirs != place.token:
-        ours = f"continued from {place.token}" if place.token else "began a conversation"
+    if theirs is not None and theirs != position.token:
+        ours = f"continued from {position.token}" if position.token else "began a conversation"
         said.append(f"The service says that this reply follows {theirs}; the question {ours}.")
-    if reply.is_complete and passed is not None and reply.context_token == place.token:
-        there = f"after turn {place.parent.label}" if place.parent else "where it was told to"
+    if reply.is_complete and passed is not None and reply.context_token == position.token:
+        there = f"after turn {position.parent.label}" if position.parent else "where it was told to"
         said.append(
             "The service has one token for the whole conversation: it may have answered after "
             f"all that was asked so far, up to turn {passed.label}, and not {there}."
         )
-    again = place.replaces if place.token is not None else None
-    if again is not None and not again.revision and place.tree.service in ONE_LINE:
+    again = position.replaces if position.token is not None else None
+    if again is not None and not again.revision and position.tree.service in ONE_LINE:
         said.append(
             "The service keeps one line for each conversation: it may have this question "
             "twice, because it was asked before without a whole reply."

@@ -1,0 +1,1 @@
+"""The IPython extension: magics, commands, displays and the chat panel."""

@@ -1,7 +1,7 @@
 """Tab on an aeron-magic line, put into IPython and taken out again.
 
-What is offered is found in ``aeron_magic.jupyter.command_line.suggestions``, which is loaded at the first Tab in a
-cell that is ours: loading the extension should cost next to nothing.
+The suggestions come from ``aeron_magic.jupyter.command_line.suggestions``, which is imported at
+the first Tab in a cell that is ours: loading the extension must stay cheap.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _IDENTIFIER = "aeron_magic"
 
 
 class Matcher:
-    """Finds what Tab offers: :class:`aeron_magic.jupyter.command_line.suggestions.Suggestions`, made when it is needed."""
+    """Finds what Tab offers, by a ``Suggestions`` object that is created when it is needed."""
 
     def __init__(
         self,

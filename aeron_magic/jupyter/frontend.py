@@ -7,15 +7,7 @@ from typing import Any
 
 from aeron_magic.errors import UsageError
 
-__all__ = [
-    "CellKeys",
-    "cell_id",
-    "has_kernel",
-    "is_cell_magic",
-    "is_live",
-    "notebook_path",
-    "stable_cell_id",
-]
+__all__ = ["CellKeys", "cell_id", "has_kernel", "is_cell_magic", "is_live", "notebook_path"]
 
 VARIABLE = "AERON_LIVE"
 
@@ -42,11 +34,6 @@ def cell_id(shell: Any) -> str | None:
     metadata = _message(shell).get("metadata") or {}
     found = metadata.get("cellId")
     return str(found) if found else None
-
-
-def stable_cell_id(cell: str | None) -> str | None:
-    """The cell's key, if it will be the same after a restart; VS Code's holds but while open."""
-    return None if cell is None or cell.startswith("vscode-notebook-cell:") else cell
 
 
 def notebook_path(shell: Any) -> str:

@@ -6,23 +6,23 @@ imported when the command runs first.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Bool, Float, TraitError, Unicode, validate
 
 from aeron_magic.errors import AeronError, Interrupted
-from aeron_magic.jupyter.frontend import CellKeys, has_kernel, notebook_path
+from aeron_magic.jupyter.app import App, Preferences
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from aeron_magic.jupyter.command_line.parser import Command, Options
-    from aeron_magic.session.session import Session
 
 __all__ = ["AeronMagics"]
+
+PREFERENCES = [field.name for field in fields(Preferences)]
+"""The traitlets whose values are handed to :class:`~aeron_magic.jupyter.app.App`."""
 
 
 @magics_class
@@ -65,15 +65,9 @@ class AeronMagics(Magics):
         super().__init__(shell)
         for kind in ("line", "cell"):
             self.magics[kind]["aeron"] = _DocumentedMagic(self.magics[kind]["aeron"])
-        self.cell_keys = CellKeys()
-        self.offered_cells: dict[str | None, str] = {}
-        """Code of replies that was offered as the next cell, by cell."""
-        self.batch_results: dict[tuple[object, ...], object] = {}
-        """What the rows of each cell's batch have come to; see :mod:`aeron_magic.jupyter.commands.ask_each`."""
-        self.cell_id_notice_shown = False
-        """Whether the user knows that cells cannot be told apart here."""
-        self._session: Session | None = None
-        self.observe(self._configure, ["timeout", "fetch_timeout", "history", "notebook"])
+        self.app = App(shell)
+        self._configure()
+        self.observe(self._configure, PREFERENCES)
 
     @validate("timeout", "fetch_timeout")
     def _positive(self, proposal: Any) -> float:
@@ -82,38 +76,10 @@ class AeronMagics(Magics):
             raise TraitError(f"{proposal.trait.name} is a number of seconds above 0, not {value}.")
         return value
 
-    @property
-    def session(self) -> Session:
-        """The kernel's session; made when it is first needed."""
-        if self._session is None:
-            from aeron_magic.session.session import Session
-
-            self._session = Session(self.shell.user_ns)
-            self._configure()
-            if file := os.environ.get("AERON_RECORD"):
-                from aeron_magic.jupyter.commands.record import open_recorder
-
-                self._session.connections.recorder = open_recorder(file, speed=self.replay_speed)
-        return self._session
-
     def _configure(self, _change: Any = None) -> None:
-        if self._session is not None:
-            self._session.connections.timeout = self.timeout
-            self._session.connections.fetch_timeout = self.fetch_timeout
-            self._session.set_history_file(self.history_path)
-            self._session.notebook = self.notebook_key
-
-    @property
-    def history_path(self) -> Path | None:
-        """The file of the local history; None where there is none."""
-        from aeron_magic.conversations.history_db import history_path
-
-        return history_path(self.history)
-
-    @property
-    def notebook_key(self) -> str:
-        """What the conversations are kept under."""
-        return notebook_path(self.shell) or self.notebook
+        for name in PREFERENCES:
+            setattr(self.app.preferences, name, getattr(self, name))
+        self.app.configure()
 
     @no_var_expand
     @cell_magic("aeron")  # type: ignore[arg-type]
@@ -139,41 +105,15 @@ class AeronMagics(Magics):
     def _ask(self, options: Options, text: str) -> None:
         from aeron_magic.jupyter.commands.ask import ask
 
-        ask(self, options, text)
+        ask(self.app, options, text)
 
     def _command(self, command: Command) -> None:
-        from aeron_magic.jupyter.commands.connect import COMMANDS
+        from aeron_magic.jupyter.commands import find_command
 
-        COMMANDS[command.name](self, command)
+        find_command(command.name)(self.app, command)
 
     def _error_boundary(self) -> _ErrorBoundary:
-        return _ErrorBoundary(self)
-
-    @property
-    def has_kernel(self) -> bool:
-        """Whether there is a front end that takes displays."""
-        return has_kernel(self.shell)
-
-    def names(self, source: str) -> Sequence[str]:
-        """Names for the completion: of turns, tokens, conversations; ``stored``: earlier ones."""
-        if source == "stored":
-            from aeron_magic.jupyter.commands.resume import names
-
-            return names(self.session)
-        if self._session is None:
-            return ()
-        if source == "conversations":
-            return list(self._session.registry.conversations)
-        turns = self._session.tree.turns
-        if source == "tokens":
-            return [turn.token for turn in reversed(turns) if turn.token]
-        return [turn.label for turn in reversed(turns)]
-
-    def close(self) -> None:
-        """Stop what runs; for ``%unload_ext``."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        return _ErrorBoundary(self.app)
 
 
 class _DocumentedMagic:
@@ -202,15 +142,15 @@ class _ErrorBoundary:
     credentials are typed, or the service is waited for.
     """
 
-    def __init__(self, magics: AeronMagics) -> None:
-        self._magics = magics
+    def __init__(self, app: App) -> None:
+        self._app = app
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if isinstance(error, AeronError):
-            session = self._magics.session
+            session = self._app.session
             error.redact(session.secrets)
             session.last_error = error
             error.__suppress_context__ = True

@@ -1,0 +1,1 @@
+"""Sans-I/O core of a service call: steps, events, framing, retry rules."""

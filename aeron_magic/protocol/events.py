@@ -1,8 +1,9 @@
 """What can happen while a reply comes in: frozen values, the same for every service.
 
-A service's flow yields them in lists; a :class:`~aeron_magic.replies.reply.ReplyAccumulator` is the fold over them.
-They are named tuples, as most values are that the first question needs: a dataclass is made by
-compiling its methods, and costs five times as much at import.
+A service's flow yields them in lists; the fold over them is a
+:class:`~aeron_magic.replies.accumulator.ReplyAccumulator`. They are named tuples, as most values
+are that the first question needs: a dataclass compiles its methods, which costs five times as
+much at import.
 """
 
 from __future__ import annotations

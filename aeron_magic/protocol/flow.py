@@ -4,18 +4,19 @@ A flow is a generator. It yields what it wants and is sent what came of it; it n
 socket, a clock or a thread, so that waiting, retrying and recovering stand once, in the service's
 own file, and two small loops (one plain, one ``async``) drive it.
 
-======================  =====================================================================
-yields                  is sent
-======================  =====================================================================
-``Send(request)``       the whole :class:`Response` (its body may be cut where its status refuses),
-                        or :class:`ConnectionLost`
-``OpenStream(request)``       an :class:`Response`; its body is empty where the status is 2xx and the
-                        bytes are to be had by ``READ``; or :class:`ConnectionLost`
-``READ``                bytes as they arrive, ``b""`` at a clean end, or :class:`ConnectionLost`
-``Close()``             None; the open stream is closed
-``Sleep(seconds)``      None, after that time
-a list of events        None; what has become known of the reply
-======================  =====================================================================
+========================  ===================================================================
+yields                    is sent
+========================  ===================================================================
+``Send(request)``         the whole :class:`Response` (its body may be cut where its status
+                          refuses), or :class:`ConnectionLost`
+``OpenStream(request)``   a :class:`Response`, or :class:`ConnectionLost`; where the status is 2xx
+                          the body is empty, and its bytes are read by ``READ``
+``READ``                  bytes as they arrive, ``b""`` at a clean end, or
+                          :class:`ConnectionLost`
+``Close()``               None; the open stream is closed
+``Sleep(seconds)``        None, after that time
+a list of events          None; what has become known of the reply
+========================  ===================================================================
 """
 
 from __future__ import annotations
@@ -101,7 +102,7 @@ class Response(NamedTuple):
         return 200 <= self.status < 300
 
     def __repr__(self) -> str:
-        return f"Answer({self.status}, seconds={self.elapsed})"
+        return f"Response({self.status}, seconds={self.elapsed})"
 
 
 class ConnectionLost(NamedTuple):
@@ -150,23 +151,23 @@ Flow = Generator[Step, StepResult, T]
 
 def send(request: Request, timeout: float | None = None) -> Flow[Response | ConnectionLost]:
     """Yield ``Send(request, patience)``; its outcome, with its type."""
-    outcome = yield Send(request, timeout)
-    assert isinstance(outcome, Response | ConnectionLost)
-    return outcome
+    result = yield Send(request, timeout)
+    assert isinstance(result, Response | ConnectionLost)
+    return result
 
 
 def open_stream(request: Request) -> Flow[Response | ConnectionLost]:
     """Yield ``OpenStream(request)``; its outcome, with its type."""
-    outcome = yield OpenStream(request)
-    assert isinstance(outcome, Response | ConnectionLost)
-    return outcome
+    result = yield OpenStream(request)
+    assert isinstance(result, Response | ConnectionLost)
+    return result
 
 
 def read() -> Flow[bytes | ConnectionLost]:
     """Yield ``READ``; its outcome, with its type."""
-    outcome = yield READ
-    assert isinstance(outcome, bytes | ConnectionLost)
-    return outcome
+    result = yield READ
+    assert isinstance(result, bytes | ConnectionLost)
+    return result
 
 
 def sleep(seconds: float) -> Flow[None]:

@@ -129,10 +129,10 @@ def unexpected_body(status: int, text: str, url: str) -> UnexpectedAnswer:
     )
 
 
-def unreachable(outcome: ConnectionLost, url: str) -> Unreachable:
+def unreachable(result: ConnectionLost, url: str) -> Unreachable:
     """The exception for a request that is safe to repeat and could not be made."""
     return Unreachable(
-        f"{url} cannot be reached: {outcome.reason.rstrip('.')}.",
+        f"{url} cannot be reached: {result.reason.rstrip('.')}.",
         hint="Check the network, the address, and the proxy if HTTPS_PROXY or the like names one; "
         "`%aeron connect sandbox` works without them.",
     )

@@ -49,19 +49,19 @@ TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 RetryRule = Callable[[Response | ConnectionLost], bool]
 
 
-def is_transient(outcome: Response | ConnectionLost) -> bool:
+def is_transient(result: Response | ConnectionLost) -> bool:
     """Whether a request that is safe to repeat should be repeated after ``outcome``."""
-    return isinstance(outcome, ConnectionLost) or outcome.status in TRANSIENT_STATUSES
+    return isinstance(result, ConnectionLost) or result.status in TRANSIENT_STATUSES
 
 
-def is_safe_to_resend(outcome: Response | ConnectionLost) -> bool:
+def is_safe_to_resend(result: Response | ConnectionLost) -> bool:
     """Whether the service surely took nothing up, so that even a paid request may be repeated.
 
     That is so where the connection was never made, after 429, and after 503 with ``Retry-After``.
     """
-    if isinstance(outcome, ConnectionLost):
-        return not outcome.sent
-    return outcome.status == 429 or (outcome.status == 503 and "retry-after" in outcome.headers)
+    if isinstance(result, ConnectionLost):
+        return not result.sent
+    return result.status == 429 or (result.status == 503 and "retry-after" in result.headers)
 
 
 def retry_after(value: str | None, now: str | None = None) -> float | None:
@@ -90,14 +90,14 @@ def _date(value: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def requested_delay(outcome: Response | ConnectionLost) -> float | None:
+def requested_delay(result: Response | ConnectionLost) -> float | None:
     """Seconds that ``outcome`` asks to wait, or None where it does not say."""
-    if isinstance(outcome, ConnectionLost):
+    if isinstance(result, ConnectionLost):
         return None
-    return retry_after(outcome.headers.get("retry-after"), outcome.headers.get("date"))
+    return retry_after(result.headers.get("retry-after"), result.headers.get("date"))
 
 
-def backoff_delay(attempt: int, outcome: Response | ConnectionLost, jitter: float) -> float | None:
+def backoff_delay(attempt: int, result: Response | ConnectionLost, jitter: float) -> float | None:
     """Seconds to wait after attempt number ``attempt`` (from 1), or None to give up.
 
     ``chance`` is a random number in [0, 1): half of each wait is drawn by it, so that many clients
@@ -105,7 +105,7 @@ def backoff_delay(attempt: int, outcome: Response | ConnectionLost, jitter: floa
     """
     if attempt >= MAX_ATTEMPTS:
         return None
-    asked = requested_delay(outcome)
+    asked = requested_delay(result)
     if asked is not None:
         return asked if asked <= MAX_RETRY_AFTER else None
     whole = min(MAX_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1))
@@ -129,12 +129,12 @@ def retrying(
     """
     attempt = 1
     while True:
-        outcome = yield from (open_stream if stream else send)(request())
-        if not should_retry(outcome):
-            return outcome
-        wait = backoff_delay(attempt, outcome, jitter())
+        result = yield from (open_stream if stream else send)(request())
+        if not should_retry(result):
+            return result
+        wait = backoff_delay(attempt, result, jitter())
         if wait is None:
-            return outcome
+            return result
         yield from sleep(wait)
         attempt += 1
 
@@ -165,13 +165,13 @@ class PollDeadline:
         """Whether the time is used up."""
         return self._remaining <= 0
 
-    def consume(self, outcome: Response | ConnectionLost) -> None:
+    def consume(self, result: Response | ConnectionLost) -> None:
         """Count the time that ``outcome`` took."""
-        self._remaining -= outcome.elapsed
+        self._remaining -= result.elapsed
 
-    def sleep(self, outcome: Response | ConnectionLost | None = None) -> Flow[None]:
+    def sleep(self, result: Response | ConnectionLost | None = None) -> Flow[None]:
         """Pause, longer than the last time, or as long as ``outcome`` asks, if time is left."""
-        asked = 0.0 if outcome is None else requested_delay(outcome) or 0.0
+        asked = 0.0 if result is None else requested_delay(result) or 0.0
         interval = _with_jitter(self._interval, self._jitter())
         seconds = max(0.0, min(max(asked, interval), self._remaining))
         self._remaining -= seconds

@@ -71,8 +71,8 @@ class Cassette:
             self._refresh()
             keys = list(self._places)
         for key in keys:
-            if (made := self.find(key)) is not None:
-                yield made
+            if (record := self.find(key)) is not None:
+                yield record
 
     def find(self, key: str) -> Record | None:
         """The record of this key; None where there is none, or its line is damaged."""
@@ -150,8 +150,8 @@ class Cassette:
                 hint="Check the path, and who may read it.",
             ) from None
 
-    def _append(self, made: Record) -> None:
-        data = (made.to_json_line() + "\n").encode()
+    def _append(self, record: Record) -> None:
+        data = (record.to_json_line() + "\n").encode()
         with self.path.open("ab") as file:
             size = file.tell()
             if size and not self._ends_a_line(size):
@@ -165,8 +165,8 @@ class Cassette:
             file.seek(size - 1)
             return file.read(1) == b"\n"
 
-    def _replace(self, made: Record) -> None:
-        number = self._places[made.key][1]
+    def _replace(self, record: Record) -> None:
+        number = self._places[record.key][1]
         path = self.path.resolve()  # a link stays one
         with (
             self._open() as old,
@@ -175,7 +175,7 @@ class Cassette:
             ) as new,
         ):
             for count, line in enumerate(old, 1):
-                new.write((made.to_json_line() + "\n").encode() if count == number else line)
+                new.write((record.to_json_line() + "\n").encode() if count == number else line)
             new.flush()
             os.fsync(new.fileno())
         Path(new.name).chmod(path.stat().st_mode)

@@ -27,14 +27,8 @@ from typing import Literal, Protocol, get_args
 from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.protocol.events import Completed, Recovering, Started
 from aeron_magic.protocol.flow import Flow, Question
-from aeron_magic.recording.record import (
-    UNRECORDED_PARENT,
-    Record,
-    key_of_token,
-    record_flow,
-    replay_flow,
-    turn_key,
-)
+from aeron_magic.recording.flows import record_flow, replay_flow
+from aeron_magic.recording.record import UNRECORDED_PARENT, Record, key_of_token, turn_key
 
 __all__ = ["Ask", "Mode", "RecordStore", "Recorder"]
 
@@ -213,23 +207,23 @@ class Recorder:
         return Question(question.text, question.images, self._tokens[key], question.stream)
 
     def _rebuild_parent(self, key: str, ask: Ask) -> Flow[None]:
-        made = self.store.find(key)
-        if made is None:
+        record = self.store.find(key)
+        if record is None:
             raise RecordingError(
                 f"{self.store.name} no longer holds the turn that this question continues from.",
                 hint="Run the cells before this one again.",
             )
         before: str | None = None
-        if made.parent_key == UNRECORDED_PARENT:
+        if record.parent_key == UNRECORDED_PARENT:
             raise RecordingError(
                 "The recording begins in the middle of a conversation, which cannot be continued.",
                 hint="Begin anew with -n, or record the conversation from its beginning.",
             )
-        if made.parent_key:
-            if made.parent_key not in self._tokens:
-                yield from self._rebuild_parent(made.parent_key, ask)
-            before = self._tokens[made.parent_key]
-        flow = ask(Question(made.question, made.images, before))
+        if record.parent_key:
+            if record.parent_key not in self._tokens:
+                yield from self._rebuild_parent(record.parent_key, ask)
+            before = self._tokens[record.parent_key]
+        flow = ask(Question(record.question, record.images, before))
         try:
             step = next(flow)
             while True:
@@ -272,8 +266,8 @@ class Recorder:
         """In what a record of the same text is another one."""
         after = self._parent_key(question)
         for key, text in self.store.questions():
-            made = self.store.find(key) if text == question.text else None
-            if made is not None and made.parent_key == after:
-                same = made.images == question.images
+            record = self.store.find(key) if text == question.text else None
+            if record is not None and record.parent_key == after:
+                same = record.images == question.images
                 return "of another service" if same else "with other images"
         return "after other questions"

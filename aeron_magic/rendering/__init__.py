@@ -1,0 +1,1 @@
+"""Reply text to HTML, Markdown and plain text. Pure functions; replies are hostile input."""

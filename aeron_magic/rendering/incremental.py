@@ -196,12 +196,12 @@ class MarkdownStream:
         self._finished_blocks += len(source)
         if not self._limit_blocks:
             return
-        growth = (
+        html_stream = (
             (self._finished_blocks - FIXED_LIMIT_UP_TO) // 8
             if self._count < MAX_OUTPUTS
             else self._finished_blocks
         )
-        self._limit = max(self._least, growth)
+        self._limit = max(self._least, html_stream)
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,7 +145,7 @@ def _as_json(text: str) -> Bundle:
 
 
 def _as_table(text: str) -> Bundle:
-    from aeron_magic.replies.extract import extract_table, tables
+    from aeron_magic.replies.tables import extract_table, tables
 
     extract_table(text)  # which says what is wrong, if there is none
     source = "\n\n".join(table.source for table in tables(text))

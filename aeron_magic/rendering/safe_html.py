@@ -121,7 +121,7 @@ def _parser() -> MarkdownIt:
 
 
 def safe_html(markdown: str, *, streaming: bool = False, plain: bool = False) -> str:
-    """Return the HTML of ``markdown`` that is allowed; see `aeron_magic.rendering.mimebundle.to_html`."""
+    """Return the HTML of ``markdown`` that is allowed; see `mimebundle.to_html`."""
     parts = segments(markdown)
     html = []
     for number, part in enumerate(parts, 1):

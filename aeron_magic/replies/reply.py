@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Any, Literal
 
 from aeron_magic.errors import ReplyFormatError
-from aeron_magic.protocol.events import (
-    Chunk,
-    Completed,
-    Event,
-    Introduced,
-    Recovering,
-    Started,
-    ToolCalled,
-    Unknown,
-)
 
-__all__ = ["Message", "Reply", "ReplyAccumulator", "Status"]
+__all__ = ["Message", "Reply", "Status"]
 
 Status = Literal["complete", "recovered", "interrupted", "incomplete", "failed", "processing"]
-
-MAX_HELD_CHUNKS = 64
-"""Chunks held back for a missing number before the stream goes on without it."""
-
-FIRST_NUMBER = 2
-"""The number of the first chunk in the vendor's sample. Nobody says that it is always so: a stream
-that begins with a higher one waits for a second chunk, in case the two came in the wrong order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +94,7 @@ class Reply:
         ReplyFormatError
             There is no such table.
         """
-        from aeron_magic.replies.extract import table_to_dataframe
+        from aeron_magic.replies.tables import table_to_dataframe
 
         with self._annotating_errors():
             return table_to_dataframe(self.text, number)
@@ -168,188 +151,3 @@ class Message:
     text: str
     msg_id: str = ""
     status: str = ""
-
-
-class ReplyAccumulator:
-    """The state of a reply that is coming in: a fold over its events.
-
-    Chunks are put in the order of their numbers and repeated numbers are dropped; a number that
-    never comes holds the text back for a while only. Where the service repeats the whole text at
-    the end, that text is the reply.
-    """
-
-    def __init__(self, service: str = "", sent_token: str | None = None) -> None:
-        self.service = service
-        self.request_token = sent_token
-        self.context_token: str | None = None
-        """The reply's own token: None until the service has said it."""
-        self.parent_context_token: str | None = None
-        self.msg_id = ""
-        self.status: Status = "processing"
-        self.status_text = ""
-        self.replayed = False
-        self.introduction: Introduced | None = None
-        self.unknown: dict[str, int] = {}
-        self.displayed: list[str] = []
-        """What has been handed out for display, in order; only ever appended to."""
-        self._final: str | None = None
-        # Texts and message ids apart: thousands of tuples that stay would have the garbage
-        # collector make its rounds again and again while a reply comes in.
-        self._texts: dict[float, str] = {}
-        self._messages: dict[float, str] = {}
-        self._held: dict[int, Chunk] = {}
-        self._next: int | None = None
-        self._between = 0.0
-        self._late = False
-
-    @property
-    def text(self) -> str:
-        """The text so far, in the right order, as good as it is known."""
-        if self._final is not None:
-            return self._final
-        if self._late or self._held:
-            return self._in_order()
-        return "".join(self.displayed)
-
-    def _in_order(self) -> str:
-        last = ""
-        parts = []
-        for place in sorted(self._texts):
-            msg_id = self._messages[place]
-            parts.append(self._separated(self._texts[place], msg_id, last))
-            last = msg_id or last
-        return "".join(parts)
-
-    def add(self, events: Iterable[Event]) -> str:
-        """Take ``events`` in; the text that can be shown now, in order, perhaps empty."""
-        fresh: list[str] = []
-        for event in events:
-            if type(event) is Chunk:
-                text, number, msg_id = event
-                if number is None or number != self._next or self._held or msg_id != self.msg_id:
-                    self._chunk(event, fresh)
-                    continue
-                # The next one of the message that is coming in: nearly all of them.
-                self._texts[number] = text
-                self._messages[number] = self.msg_id
-                self._next = number + 1
-                self._between = 0.0
-                self.status_text = ""
-                fresh.append(text)
-            else:
-                self._other(event, fresh)
-        piece = "".join(fresh)
-        if piece:
-            self.displayed.append(piece)
-        return piece
-
-    def _chunk(self, chunk: Chunk, fresh: list[str]) -> None:
-        number = chunk.sequence
-        if number is None:
-            # A chunk without a number stands where it came: right after the last one shown.
-            self._between += 1e-6
-            self._keep((self._next or 0) - 1 + self._between, chunk)
-            self._release(chunk, fresh)
-            return
-        if number in self._texts:
-            return
-        self._keep(number, chunk)
-        if number == self._next:
-            self._release(chunk, fresh)
-            self._next = number + 1
-            self._between = 0.0
-        elif self._next is not None and number < self._next:
-            self._late = True  # it belongs before text that is on the screen already
-        else:
-            self._held[number] = chunk
-            begins = self._next is None and (number <= FIRST_NUMBER or len(self._held) > 1)
-            if begins or len(self._held) > MAX_HELD_CHUNKS:
-                self._next = min(self._held)
-        if self._held and self._next is not None:
-            self._release_held(fresh)
-
-    def _keep(self, place: float, chunk: Chunk) -> None:
-        self._texts[place] = chunk.text
-        self._messages[place] = chunk.msg_id
-
-    def _release_held(self, fresh: list[str]) -> None:
-        assert self._next is not None
-        while (chunk := self._held.pop(self._next, None)) is not None:
-            self._release(chunk, fresh)
-            self._next += 1
-            self._between = 0.0
-
-    def _release(self, chunk: Chunk, fresh: list[str]) -> None:
-        if chunk.msg_id != self.msg_id:
-            fresh.append(self._separated(chunk.text, chunk.msg_id, self.msg_id))
-            self.msg_id = chunk.msg_id or self.msg_id
-        else:
-            fresh.append(chunk.text)
-        self.status_text = ""
-
-    @staticmethod
-    def _separated(text: str, msg_id: str, last: str) -> str:
-        """A chunk's text, a new paragraph where it begins another message."""
-        return f"\n\n{text}" if last and msg_id and msg_id != last else text
-
-    def _other(self, event: Event, fresh: list[str]) -> None:
-        match event:
-            case Started():
-                self._tokens(event.context_token, event.parent_context_token)
-                self.replayed = self.replayed or event.replayed
-            case Introduced():
-                self.introduction = event
-            case ToolCalled():
-                self.status_text = "using a tool …"
-            case Recovering():
-                self.status_text = f"{event.reason}; fetching the reply …"
-            case Completed():
-                self._complete(event, fresh)
-            case Unknown():
-                self.unknown[event.name] = self.unknown.get(event.name, 0) + 1
-            case Chunk():
-                self._chunk(event, fresh)
-            case _:
-                assert_never(event)
-
-    def _tokens(self, token: str | None, parent: str | None) -> None:
-        self.context_token = token or self.context_token
-        self.parent_context_token = parent or self.parent_context_token
-
-    def _complete(self, event: Completed, fresh: list[str]) -> None:
-        self._tokens(event.context_token, event.parent_context_token)
-        self.msg_id = event.msg_id or self.msg_id
-        whole = event.text or self._in_order()
-        shown = "".join(self.displayed) + "".join(fresh)
-        if whole.startswith(shown):
-            fresh.append(whole[len(shown) :])
-        self._final = whole
-        self._held.clear()
-        self.status = "recovered" if event.recovered else "complete"
-        self.status_text = ""
-
-    def reply(
-        self,
-        *,
-        status: Status | None = None,
-        seconds: float = 0.0,
-        first_chunk_seconds: float | None = None,
-    ) -> Reply:
-        """The reply as it stands; ``status`` where the caller knows better than the events."""
-        status = status or self.status
-        token = self.context_token
-        if token is None and status in ("complete", "recovered"):
-            token = (
-                self.request_token
-            )  # the service returned none: the one that was sent still holds
-        return Reply(
-            text=self.text,
-            status=status,
-            context_token=token,
-            parent_context_token=self.parent_context_token,
-            msg_id=self.msg_id,
-            service=self.service,
-            seconds=seconds,
-            first_chunk_seconds=first_chunk_seconds,
-            replayed=self.replayed,
-        )

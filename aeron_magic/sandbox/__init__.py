@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Faults", "LoggedRequest", "Refusal", "Sandbox"]
 
-_HOMES = {"Faults": "faults", "Refusal": "faults", "Sandbox": "server", "LoggedRequest": "request_log"}
+_HOMES = {
+    "Faults": "faults",
+    "Refusal": "faults",
+    "Sandbox": "server",
+    "LoggedRequest": "request_log",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -219,17 +219,17 @@ class Service:
         failures = 0
         while True:
             request = self._request("fetch-response", {"context_token": token})
-            outcome = yield from send(request, patience.remaining)
-            patience.consume(outcome)
+            result = yield from send(request, patience.remaining)
+            patience.consume(result)
             try:
-                body = self._fetched(outcome, token)
+                body = self._fetched(result, token)
             except AeronError as error:
                 failures += 1
-                again = is_transient(outcome) or (patient and isinstance(error, TokenError))
-                enough = failures >= MAX_ATTEMPTS and not (patient and is_transient(outcome))
+                again = is_transient(result) or (patient and isinstance(error, TokenError))
+                enough = failures >= MAX_ATTEMPTS and not (patient and is_transient(result))
                 if patience.expired or not again or enough:
                     raise
-                yield from patience.sleep(outcome)
+                yield from patience.sleep(result)
                 continue
             failures = 0
             status = str(body.get("response_status") or "unfinished")
@@ -247,13 +247,13 @@ class Service:
                     hint=f"`%aeron fetch {token}` asks again; fetch_timeout sets the patience.",
                     context_token=token,
                 )
-            yield from patience.sleep(outcome)
+            yield from patience.sleep(result)
 
-    def _fetched(self, outcome: Response | ConnectionLost, token: str) -> dict[str, Any]:
+    def _fetched(self, result: Response | ConnectionLost, token: str) -> dict[str, Any]:
         url = self._url("fetch-response")
-        if isinstance(outcome, ConnectionLost):
-            raise unreachable(outcome, url)
-        return _raise_if_failed(decode_response(outcome, url), url, token)
+        if isinstance(result, ConnectionLost):
+            raise unreachable(result, url)
+        return _raise_if_failed(decode_response(result, url), url, token)
 
 
 class _StreamParser:

@@ -274,10 +274,10 @@ class Service:
         """
         request = self._get("get_stream_status", conversation_id=conversation)
         while True:
-            outcome = yield from send(request)
-            patience.consume(outcome)
-            if not is_transient(outcome) or patience.expired:
-                state = _status(outcome, request.url)
+            result = yield from send(request)
+            patience.consume(result)
+            if not is_transient(result) or patience.expired:
+                state = _status(result, request.url)
                 if state == NOT_BEGUN and not reading.began:
                     return
                 if state not in UNFINISHED:
@@ -285,7 +285,7 @@ class Service:
             if patience.expired:
                 seconds = f"{self.settings.fetch_timeout:g} s"
                 raise _incomplete(ended, f"the server is still working on it after {seconds}")
-            yield from patience.sleep(outcome)
+            yield from patience.sleep(result)
 
 
 class _StreamParser:
@@ -391,11 +391,11 @@ def _data(answer: Response, url: str) -> dict[str, Any]:
     return data
 
 
-def _status(outcome: Response | ConnectionLost, url: str) -> tuple[str | None, str | None]:
+def _status(result: Response | ConnectionLost, url: str) -> tuple[str | None, str | None]:
     """``stream_status`` and ``response_processing_status``: in ``data``, else at the top."""
-    if isinstance(outcome, ConnectionLost):
-        raise unreachable(outcome, url)
-    body = decode_response(outcome, url)
+    if isinstance(result, ConnectionLost):
+        raise unreachable(result, url)
+    body = decode_response(result, url)
     data = body.get("data")
     place = data if isinstance(data, dict) and "stream_status" in data else body
     return _text(place.get("stream_status")), _text(place.get("response_processing_status"))

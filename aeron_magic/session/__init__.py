@@ -1,0 +1,1 @@
+"""What cells and the panel of one kernel share; nothing here imports IPython."""

@@ -71,12 +71,12 @@ class ConnectionManager:
         Replays and records questions; None where recordings are off.
     """
 
-    def __init__(self, background: IOLoop, timeout: float, fetch_timeout: float) -> None:
+    def __init__(self, loop: IOLoop, timeout: float, fetch_timeout: float) -> None:
         self.timeout = timeout
         self.fetch_timeout = fetch_timeout
         self.connection: Connection | None = None
         self.recorder: Recorder | None = None
-        self._loop = background
+        self._loop = loop
         self._sandbox: Sandbox | None = None
 
     def connect_sandbox(self, service: str = "aeronpay") -> Connection:
@@ -104,7 +104,7 @@ class ConnectionManager:
         return self._use(settings, sandbox=True)
 
     def connect(self, service: str, **options: Any) -> Connection:
-        """Connect to ``service``; options as for :func:`aeron_magic.services.settings.resolve`.
+        """Connect to ``service``; options as for ``resolve_settings``.
 
         While recordings are replayed, nothing is sent, and credentials are not needed.
         """

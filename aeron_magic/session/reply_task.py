@@ -8,7 +8,8 @@ from concurrent.futures import Future
 
 from aeron_magic.client.client import AsyncStream
 from aeron_magic.errors import AeronError
-from aeron_magic.replies.reply import Reply, ReplyAccumulator
+from aeron_magic.replies.accumulator import ReplyAccumulator
+from aeron_magic.replies.reply import Reply
 from aeron_magic.session.io_loop import IOLoop
 
 __all__ = ["ReplyTask"]
@@ -39,17 +40,17 @@ class ReplyTask:
         Why it is not whole, once it has ended.
     """
 
-    def __init__(self, background: IOLoop, stream: AsyncStream) -> None:
+    def __init__(self, loop: IOLoop, stream: AsyncStream) -> None:
         self.changed = threading.Event()
         self.sent = threading.Event()
         self.done = threading.Event()
         self.error: AeronError | None = None
         self._stream = stream
         stream.on_sent(self.sent.set)
-        self._loop = background
+        self._loop = loop
         self._listeners: list[Callable[[], None]] = []
         self._begun = False
-        self._future: Future[None] = background.submit(self._read())
+        self._future: Future[None] = loop.submit(self._read())
         self._future.add_done_callback(self._cancelled_before_start)
 
     @property
@@ -83,16 +84,16 @@ class ReplyTask:
             )
             self.error.__cause__ = error
         finally:
-            self._end()
+            self._finish()
             self._notify()
 
     def _cancelled_before_start(self, future: Future[None]) -> None:
         if not self._begun:
             self._stream.abandon()
-            self._end()
+            self._finish()
             self._loop.call_soon(self._notify)
 
-    def _end(self) -> None:
+    def _finish(self) -> None:
         self.done.set()
         self.sent.set()
         self.changed.set()

@@ -15,7 +15,6 @@ from aeron_magic.conversations.history_writer import HistoryWriter
 from aeron_magic.conversations.registry import AssignedToken, ConversationRegistry, divergence_notes
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError
-from aeron_magic.jupyter.frontend import stable_cell_id
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.session.connection import Connection, ConnectionManager
 from aeron_magic.session.io_loop import IOLoop
@@ -25,10 +24,15 @@ from aeron_magic.session.token_variable import TokenVariable
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
 
-__all__ = ["PendingQuestion", "Session", "SessionObserver"]
+__all__ = ["PendingQuestion", "Session", "SessionObserver", "stable_cell_id"]
 
 NOTHING_SENT = (UsageError, RecordingError, TokenError)
 """Errors after which the service has not taken the question up: the tree stays as it was."""
+
+
+def stable_cell_id(cell: str | None) -> str | None:
+    """The cell's key, if it will be the same after a restart; VS Code's holds but while open."""
+    return None if cell is None or cell.startswith("vscode-notebook-cell:") else cell
 
 
 @dataclass(eq=False, slots=True)
@@ -169,11 +173,11 @@ class Session:
                 self.registry.service = connection.settings.service
                 for tree in self.registry:
                     tree.service = self.registry.service
-            book = self._registries.setdefault(
+            registry = self._registries.setdefault(
                 address, ConversationRegistry(connection.settings.service)
             )
-            if book is not self.registry:
-                self.registry = book
+            if registry is not self.registry:
+                self.registry = registry
                 if not self.token.assigned_by_user:
                     self._move_token()
         if connection is not self._announced:
@@ -192,10 +196,10 @@ class Session:
         new: bool = False,
         after: str | None = None,
     ) -> Position:
-        """Where a question would be asked now; see :meth:`aeron_magic.conversations.registry.ConversationRegistry.place`."""
-        by_hand = AssignedToken(self.token.read()) if self.token.assigned_by_user else None
+        """Where a question would be asked now; see ``ConversationRegistry.position_for``."""
+        assigned = AssignedToken(self.token.read()) if self.token.assigned_by_user else None
         return self.registry.position_for(
-            cell=cell, name=name, conversation=conversation, new=new, after=after, assigned=by_hand
+            cell=cell, name=name, conversation=conversation, new=new, after=after, assigned=assigned
         )
 
     def ask(
@@ -216,11 +220,11 @@ class Session:
         Parameters
         ----------
         place
-            Where: from :meth:`place`, or from the tree.
+            Where: from :meth:`position_for`, or from the tree.
         cell, name, new
-            As they were given to :meth:`place`.
+            As they were given to :meth:`position_for`.
         origin
-            See :class:`ParsedQuestion`.
+            See :class:`PendingQuestion`.
 
         Raises
         ------
@@ -236,10 +240,10 @@ class Session:
             text, position.token, images, stream=stream, timeout=timeout
         )
         with self._lock:
-            attempt = self.registry.start(position, text, images, cell=cell, name=name, new=new)
-        self.history_writer.save_pending(attempt, self.history_scope(connection))
-        reading.on_token(partial(self.history_writer.save_token, attempt))
-        return self._begun(reading, attempt, connection, request_id)
+            pending = self.registry.start(position, text, images, cell=cell, name=name, new=new)
+        self.history_writer.save_pending(pending, self.history_scope(connection))
+        reading.on_token(partial(self.history_writer.save_token, pending))
+        return self._begun(reading, pending, connection, request_id)
 
     def register_path(self, recorder: Recorder | None, position: Position) -> None:
         """Tell a recorder which questions ``place`` stands after: it may have seen none of them."""
@@ -264,39 +268,39 @@ class Session:
                 hint="The service had not said one yet; ask again.",
             )
         connection = self.ensure_connected()
-        place = Position(tree, turn.parent_token, turn.parent, turn.parent_revision, turn)
+        position = Position(tree, turn.parent_token, turn.parent, turn.parent_revision, turn)
         with self._lock:
-            attempt = self.registry.start(
-                place, turn.question, turn.images, cell=turn.cell, name=turn.name
+            pending = self.registry.start(
+                position, turn.question, turn.images, cell=turn.cell, name=turn.name
             )
-        return self._begun(self.fetch_stream(token), attempt, connection, request_id)
+        return self._begun(self.fetch_stream(token), pending, connection, request_id)
 
     def _begun(
         self, reading: AsyncStream, pending: PendingTurn, connection: Connection, request_id: str
     ) -> PendingQuestion:
-        running = ReplyTask(self.loop, reading)
-        asked = PendingQuestion(running, pending, connection, pending.turn, request_id=request_id)
-        for watcher in self.observers:
-            watcher.question_started(asked)
+        task = ReplyTask(self.loop, reading)
+        asked = PendingQuestion(task, pending, connection, pending.turn, request_id=request_id)
+        for observer in self.observers:
+            observer.question_started(asked)
         return asked
 
     def _notify_change(self) -> None:
-        for watcher in self.observers:
-            watcher.conversation_changed()
+        for observer in self.observers:
+            observer.conversation_changed()
 
     def finish(self, asked: PendingQuestion) -> Reply:
         """Take the end of a question in: the conversation, ``context_token``, the last reply."""
         reply, error = asked.task.reply, asked.task.error
-        attempt = asked.pending
+        pending = asked.pending
         with self._lock:
             if isinstance(error, NOTHING_SENT):
-                self.registry.cancel(attempt)
-                self.history_writer.delete_pending(attempt)
+                self.registry.cancel(pending)
+                self.history_writer.delete_pending(pending)
             else:
-                asked.notes += divergence_notes(attempt, reply)
-                asked.turn = self.registry.complete(attempt, reply)
+                asked.notes += divergence_notes(pending, reply)
+                asked.turn = self.registry.complete(pending, reply)
                 self.history_writer.save_turn(
-                    attempt, asked.turn, self.history_scope(asked.connection)
+                    pending, asked.turn, self.history_scope(asked.connection)
                 )
             if reply.is_complete:
                 self.token.write(reply.context_token)
@@ -306,8 +310,8 @@ class Session:
             error.hint = f"Nothing has changed here. {error.hint}"
         if reply.is_complete or reply.text:  # else it would take the place of one that can be shown
             self.last, self.last_metadata = reply, asked.metadata
-        for watcher in self.observers:
-            watcher.question_finished(asked)
+        for observer in self.observers:
+            observer.question_finished(asked)
         return reply
 
     def finish_fetched(self, pending: PendingTurn, reply: Reply) -> dict[str, Any]:
@@ -336,7 +340,7 @@ class Session:
     # Conversations ---------------------------------------------------------------------------
 
     def new(self, name: str | None = None, by: str | None = None) -> ConversationTree:
-        """Begin a conversation; see :meth:`aeron_magic.conversations.registry.ConversationRegistry.new`."""
+        """Start a conversation; see ``ConversationRegistry.new``."""
         return self._switched(self.registry.new(name, by))
 
     def use(self, name: str) -> ConversationTree:

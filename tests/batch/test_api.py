@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 import pytest
-from observed_cache import Noting
+from observed_cache import ObservedCache
 
 import aeron_magic
 from aeron_magic import Client, Interrupted, UsageError, ValueRefused, ask_many
@@ -223,11 +223,11 @@ def test_rows_that_failed_are_asked_again_by_a_checkpoint(
 def interrupt_when(come: Callable[[], bool]) -> threading.Thread:
     """Press Ctrl-C when the time has come."""
 
-    def press() -> None:
+    def send_sigint() -> None:
         assert come()
         os.kill(os.getpid(), signal.SIGINT)
 
-    thread = threading.Thread(target=press)
+    thread = threading.Thread(target=send_sigint)
     thread.start()
     return thread
 
@@ -235,12 +235,12 @@ def interrupt_when(come: Callable[[], bool]) -> threading.Thread:
 def test_an_interrupt_keeps_what_is_done(sandbox: Sandbox, settings: Settings) -> None:
     """It comes at once; its result has every row, with what became of it."""
     sandbox.faults = Faults(say="one two three")
-    plan = BatchConfig(settings, concurrency=2)
-    memory = Noting()
-    BatchRun(plan, ["a"], memory).run()
+    config = BatchConfig(settings, concurrency=2)
+    cache = ObservedCache()
+    BatchRun(config, ["a"], cache).run()
     sandbox.set_faults(stall_after=300, stall_times=9)
-    pressing = interrupt_when(lambda: memory.wait(3))
-    batch = BatchRun(plan, ["a", "b", "c", "d"], memory)
+    pressing = interrupt_when(lambda: cache.wait(3))
+    batch = BatchRun(config, ["a", "b", "c", "d"], cache)
     began = time.monotonic()
     with pytest.raises(Interrupted, match="1 of 4 rows"):
         batch.run()
@@ -249,11 +249,11 @@ def test_an_interrupt_keeps_what_is_done(sandbox: Sandbox, settings: Settings) -
     kept = [one.reply.status if one and one.reply else None for one in batch.results]
     assert kept == ["complete", "interrupted", "interrupted", None]
     # What is known: one answer, and two tokens, by which the next run fetches.
-    assert [known.token is not None for known in memory.values()] == [False, True, True]
+    assert [known.token is not None for known in cache.values()] == [False, True, True]
     sandbox.faults = Faults(say="one two three")
-    BatchRun(plan, ["a", "b", "c", "d"], memory).run()
+    BatchRun(config, ["a", "b", "c", "d"], cache).run()
     assert sorted(asked(sandbox)) == ["a", "b", "c", "d"]
-    assert all(known.result is not None for known in memory.values())
+    assert all(known.result is not None for known in cache.values())
 
 
 def test_an_interrupt_of_ask_many_has_the_result(sandbox: Sandbox, settings: Settings) -> None:
@@ -270,14 +270,14 @@ def test_an_interrupt_of_ask_many_has_the_result(sandbox: Sandbox, settings: Set
 
 def test_a_token_that_leads_nowhere_is_forgotten(sandbox: Sandbox, settings: Settings) -> None:
     """The run after asks anew."""
-    memory: RowCache = {("a", 0): RowState(token="apay_nothing")}
-    plan = BatchConfig(settings)
-    failed = BatchRun(plan, ["a"], memory)
+    cache: RowCache = {("a", 0): RowState(token="apay_nothing")}
+    config = BatchConfig(settings)
+    failed = BatchRun(config, ["a"], cache)
     failed.run()
     assert failed.results[0] is not None
     assert failed.results[0].error is not None
-    assert (asked(sandbox), memory) == ([], {})
-    BatchRun(plan, ["a"], memory).run()
+    assert (asked(sandbox), cache) == ([], {})
+    BatchRun(config, ["a"], cache).run()
     assert asked(sandbox) == ["a"]
 
 

@@ -62,16 +62,16 @@ def _fill(path: Path, conversations: int) -> float:
     history = HistoryStore(path)
     times = []
     for _ in range(conversations):
-        book = ConversationRegistry("aeronpay")
+        registry = ConversationRegistry("aeronpay")
         for number in range(TURNS_IN_ALL // conversations):
             if number % 100 == 99:
-                book.current.head = book.current.turns[number // 2]  # a branch now and then
-            attempt = book.start(book.position_for(), QUESTION, cell=f"cell {number}")
+                registry.current.head = registry.current.turns[number // 2]  # a branch now and then
+            attempt = registry.start(registry.position_for(), QUESTION, cell=f"cell {number}")
             began = time.process_time()
             history.save_pending(attempt, OWNER)
             history.save_token(attempt, f"apay_{number:048}")
             spent = time.process_time() - began
-            turn = book.complete(attempt, Reply(ANSWER, "complete", f"apay_{number:048}"))
+            turn = registry.complete(attempt, Reply(ANSWER, "complete", f"apay_{number:048}"))
             began = time.process_time()
             history.save_turn(attempt, turn, OWNER)
             times.append(spent + time.process_time() - began)

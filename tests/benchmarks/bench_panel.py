@@ -51,41 +51,41 @@ PANEL = """
 ASKED = """
 import threading as _threading, time as _time
 from aeron_magic import ChatPanel as _ChatPanel
-from aeron_magic.jupyter.extension import loaded as _loaded
+from aeron_magic.jupyter.app import current_app as _current_app
 from aeron_magic.replies.reply import Reply as _Reply
 
-_session = _loaded(get_ipython()).session
+_session = _current_app(get_ipython()).session
 _panel = _ChatPanel()
 
 class _Ends:
     def __init__(self):
         self.come = _threading.Event()
-    def began(self, asked):
+    def question_started(self, question):
         self.come.clear()
-    def changed(self):
+    def conversation_changed(self):
         pass
-    def settled(self, asked):
-        _session.background.call(self.come.set)  # behind what the panel does at the end
+    def question_finished(self, question):
+        _session.loop.call_soon(self.come.set)  # behind what the panel does at the end
 
 _ends = _Ends()
-_session.watchers.append(_ends)
+_session.observers.append(_ends)
 
 def _asked():
     began = _time.process_time()
-    asked = _session.ask("Tell me.", _session.place(), origin="a panel's wish")
+    asked = _session.ask("Tell me.", _session.position_for(), request_id="panel")
     _ends.come.wait()
-    return [asked.running.reply.text, _time.process_time() - began]
+    return [asked.task.reply.text, _time.process_time() - began]
 
 def _turns(count):
     _session.new()
     tree = _session.tree
     text = "Some **words** and a list:\\n\\n- one\\n- two\\n\\n```python\\nx = 1\\n```\\n" * 3
     for n in range(count):
-        attempt = tree.begin(tree.at_head(), f"Question {n}")
-        tree.settle(attempt, _Reply(f"Answer {n}. " + text, context_token=f"apay_{n:048}"))
+        pending = tree.start(tree.at_head(), f"Question {n}")
+        tree.complete(pending, _Reply(f"Answer {n}. " + text, context_token=f"apay_{n:048}"))
     _session.use(tree.name)
     shown = _threading.Event()
-    _session.background.call(shown.set)  # behind what the panel does to show them
+    _session.loop.call_soon(shown.set)  # behind what the panel does to show them
     shown.wait()
 """
 

@@ -186,11 +186,11 @@ def test_an_older_question_stays_in_sight_while_it_is_edited(
         return [...root.querySelectorAll('.ap-turns > .ap-turn')]
             .map(turn => turn.getBoundingClientRect().top - top);
     }"""
-    first, room = next((i, top) for i, top in enumerate(panel.evaluate(above)) if top >= 0)
+    first, controller = next((i, top) for i, top in enumerate(panel.evaluate(above)) if top >= 0)
     assert first < 3, "the turn that is edited is not the last"
     # Its question shall be the first thing to be seen.
     panel.evaluate(
-        f"root => root.style.setProperty('--ap-height', `${{root.offsetHeight - {room}}}px`)"
+        f"root => root.style.setProperty('--ap-height', `${{root.offsetHeight - {controller}}}px`)"
     )
     lab.page.wait_for_function(
         f"root => ({above})(root)[{first}] < 5", arg=panel.root.element_handle()

@@ -23,14 +23,14 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03-chat-panel.ipynb"
 LONG = "".join(f"Sentence number {n} of a reply that takes its time.\n\n" for n in range(300))
 
 THOUSAND = """
-from aeron_magic.jupyter.extension import loaded
+from aeron_magic.jupyter.app import current_app
 from aeron_magic.replies.reply import Reply
-session = loaded(get_ipython()).session
+session = current_app(get_ipython()).session
 tree = session.tree
 text = "Some **words** and a list:\\n\\n- one\\n- two\\n\\n```python\\nx = 1\\n```\\n" * 3
 for n in range(1000):
-    attempt = tree.begin(tree.at_head(), f"Question {n}")
-    tree.settle(attempt, Reply(f"Answer {n}. " + text, context_token=context_token))
+    pending = tree.start(tree.at_head(), f"Question {n}")
+    tree.complete(pending, Reply(f"Answer {n}. " + text, context_token=context_token))
 """
 
 

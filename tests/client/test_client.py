@@ -266,18 +266,18 @@ def test_a_reply_cut_at_every_byte_is_recovered_or_in_doubt(face: Face, sandbox:
     length = sandbox.log[-1].bytes_sent
     found = []
     for cut in range(isinstance(face.client, AsyncClient), length, 2):
-        outcome = cut_at(face, sandbox, cut)
+        result = cut_at(face, sandbox, cut)
         assert create_count(sandbox) == 1
-        if isinstance(outcome, IncompleteReply):
-            assert "may have been accepted" in str(outcome)
-            assert outcome.context_token is None
+        if isinstance(result, IncompleteReply):
+            assert "may have been accepted" in str(result)
+            assert result.context_token is None
             assert len(sandbox.log) == 1
             found.append("in doubt")
         else:
-            assert outcome.text == "Cut"
-            assert str(outcome.context_token).startswith("apay_")
+            assert result.text == "Cut"
+            assert str(result.context_token).startswith("apay_")
             assert len(sandbox.log) == 2
-            found.append(outcome.status)
+            found.append(result.status)
     assert list(dict.fromkeys(found)) == ["in doubt", "recovered"]
     assert found == sorted(found)  # never in doubt again, once the token is known
     assert found.count("recovered") > len(found) / 2
@@ -618,12 +618,12 @@ def test_an_interrupt_is_told_with_what_came(sandbox: Sandbox) -> None:
     """Ctrl-C while the stream is silent: an exception that is a KeyboardInterrupt too."""
     sandbox.set_faults(say=WORDS, stall_after=900)
 
-    def press() -> None:
+    def send_sigint() -> None:
         if stalled(sandbox):
             time.sleep(0.05)  # the main thread is to be in its read
             os.kill(os.getpid(), signal.SIGINT)
 
-    pressing = threading.Thread(target=press)
+    pressing = threading.Thread(target=send_sigint)
     with Client(base_url=sandbox.aeronpay_url, client_id="a", client_secret="b") as client:
         pressing.start()
         stream = client.stream("Well?")

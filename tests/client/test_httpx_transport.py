@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gzip
 import re
 import socket
-import ssl
 import struct
 import threading
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
-import certifi
 import pytest
 
 from aeron_magic.client.aiohttp_transport import AiohttpTransport
-from aeron_magic.client.httpx_transport import (
-    AsyncHttpxTransport,
-    ConnectionPolicy,
-    HttpxTransport,
-    ssl_context,
-)
+from aeron_magic.client.httpx_transport import AsyncHttpxTransport, HttpxTransport
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import (
     READ,
@@ -39,9 +30,6 @@ from aeron_magic.protocol.flow import (
 )
 from aeron_magic.sandbox import Refusal, Sandbox
 
-SERVER = Path(__file__).parents[1] / "fixtures" / "tls" / "server.pem"
-"""A key and its certificate, self-signed, of ``service.invalid``."""
-
 Step = Send | OpenStream | ReadChunk | Close | Sleep
 Do = Callable[[Step], StepResult]
 
@@ -55,11 +43,11 @@ def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Do]]:
 
         def new(address: str = "http://127.0.0.1", timeout: float = 5.0) -> Do:
             if request.param == "sync":
-                wire = HttpxTransport((address,), timeout)
-                wires.append(wire)
-                exchange = wire.flow_io()
-                used.append(exchange.close)
-                return exchange.perform
+                transport = HttpxTransport((address,), timeout)
+                wires.append(transport)
+                flow_io = transport.flow_io()
+                used.append(flow_io.close)
+                return flow_io.perform
             kind = AsyncHttpxTransport if request.param == "async" else AiohttpTransport
             awire = kind((address,), timeout)
             wires.append(awire)
@@ -121,16 +109,16 @@ def test_a_host_where_nobody_listens_has_seen_nothing(make: Callable[..., Do]) -
     """So that even a paid question may be repeated."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-    outcome = make()(OpenStream(get(f"http://127.0.0.1:{port}/")))
-    assert isinstance(outcome, ConnectionLost)
-    assert not outcome.sent
+    result = make()(OpenStream(get(f"http://127.0.0.1:{port}/")))
+    assert isinstance(result, ConnectionLost)
+    assert not result.sent
 
 
 def test_a_name_that_is_none_has_seen_nothing(make: Callable[..., Do]) -> None:
     """`.invalid` is reserved for this."""
-    outcome = make("https://no.invalid")(Send(get("https://no.invalid/")))
-    assert isinstance(outcome, ConnectionLost)
-    assert not outcome.sent
+    result = make("https://no.invalid")(Send(get("https://no.invalid/")))
+    assert isinstance(result, ConnectionLost)
+    assert not result.sent
 
 
 def test_a_connection_that_breaks_without_an_answer_may_have_been_heard(
@@ -138,9 +126,9 @@ def test_a_connection_that_breaks_without_an_answer_may_have_been_heard(
 ) -> None:
     """The request was sent; what became of it is not known."""
     sandbox.set_faults(refuse=[Refusal(page="drop", times=1)])
-    outcome = make()(Send(Request("POST", f"{sandbox.aeronpay_url}/fetch-response", json={})))
-    assert isinstance(outcome, ConnectionLost)
-    assert outcome.sent
+    result = make()(Send(Request("POST", f"{sandbox.aeronpay_url}/fetch-response", json={})))
+    assert isinstance(result, ConnectionLost)
+    assert result.sent
 
 
 def test_a_reset_has_a_reason_in_words(make: Callable[..., Do]) -> None:
@@ -156,12 +144,12 @@ def test_a_reset_has_a_reason_in_words(make: Callable[..., Do]) -> None:
         thread = threading.Thread(target=reset)
         thread.start()
         address = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        outcome = make()(Send(Request("POST", address, json={})))
+        result = make()(Send(Request("POST", address, json={})))
         thread.join()
-    assert isinstance(outcome, ConnectionLost)
-    assert outcome.sent
-    assert re.search("connection (broke|reset)|disconnected", outcome.reason, re.IGNORECASE)
-    assert "ReadError" not in outcome.reason
+    assert isinstance(result, ConnectionLost)
+    assert result.sent
+    assert re.search("connection (broke|reset)|disconnected", result.reason, re.IGNORECASE)
+    assert "ReadError" not in result.reason
 
 
 def test_silence_is_a_loss_and_says_how_long_it_was(
@@ -170,10 +158,10 @@ def test_silence_is_a_loss_and_says_how_long_it_was(
     """By the exchange's limit, or a request's own shorter one."""
     sandbox.set_faults(latency=30.0)
     request = get(f"{sandbox.url}/x")
-    outcome = make(timeout=0.1)(Send(request))
-    assert isinstance(outcome, ConnectionLost)
-    assert "silent for 0.1 s" in outcome.reason
-    assert 0.1 <= outcome.elapsed < 1
+    result = make(timeout=0.1)(Send(request))
+    assert isinstance(result, ConnectionLost)
+    assert "silent for 0.1 s" in result.reason
+    assert 0.1 <= result.elapsed < 1
     hurried = make(timeout=20)(Send(request, timeout=0.2))
     assert isinstance(hurried, ConnectionLost)
     assert "silent for 0.2 s" in hurried.reason
@@ -204,9 +192,9 @@ def test_a_request_arrives_as_it_was_made(make: Callable[..., Do], sandbox: Sand
 def test_redirects_are_answers(make: Callable[..., Do], sandbox: Sandbox) -> None:
     """Nothing is sent to where they point."""
     sandbox.set_faults(refuse=[Refusal(status=302, page="redirect")])
-    outcome = make()(OpenStream(Request("POST", f"{sandbox.aeronpay_url}/list-input", json={})))
-    assert isinstance(outcome, Response)
-    assert outcome.status == 302
+    result = make()(OpenStream(Request("POST", f"{sandbox.aeronpay_url}/list-input", json={})))
+    assert isinstance(result, Response)
+    assert result.status == 302
     assert len(sandbox.log) == 1
 
 
@@ -216,17 +204,17 @@ def test_a_refusal_whose_body_is_cut_is_still_a_refusal(
 ) -> None:
     """Its status says enough."""
     with Scripted(head("403 Forbidden", "Content-Length: 100") + b"half") as server:
-        outcome = make()(kind(get(server.url)))
-    assert isinstance(outcome, Response)
-    assert (outcome.status, outcome.body) == (403, b"")
+        result = make()(kind(get(server.url)))
+    assert isinstance(result, Response)
+    assert (result.status, result.body) == (403, b"")
 
 
 def test_a_good_answer_whose_body_is_cut_is_lost(make: Callable[..., Do]) -> None:
     """Half an object is none."""
     with Scripted(head("200 OK", "Content-Length: 100") + b"half") as server:
-        outcome = make()(Send(get(server.url)))
-    assert isinstance(outcome, ConnectionLost)
-    assert outcome.sent
+        result = make()(Send(get(server.url)))
+    assert isinstance(result, ConnectionLost)
+    assert result.sent
 
 
 def read_all(do: Do) -> tuple[bytes, StepResult]:
@@ -262,17 +250,17 @@ def test_a_compressed_body_is_unpacked(make: Callable[..., Do]) -> None:
     packed = gzip.compress(b'{"a": 1}')
     lines = ("Content-Encoding: gzip", f"Content-Length: {len(packed)}")
     with Scripted(head("200 OK", *lines) + packed) as server:
-        outcome = make()(Send(get(server.url)))
-    assert isinstance(outcome, Response)
-    assert outcome.body == b'{"a": 1}'
+        result = make()(Send(get(server.url)))
+    assert isinstance(result, Response)
+    assert result.body == b'{"a": 1}'
 
 
 def test_a_body_that_is_not_what_it_says_is_lost(make: Callable[..., Do]) -> None:
     """Labelled as compressed, and is not."""
     lines = ("Content-Encoding: gzip", "Content-Length: 5")
     with Scripted(head("200 OK", *lines) + b"hello") as server:
-        outcome = make()(Send(get(server.url)))
-    assert isinstance(outcome, ConnectionLost)
+        result = make()(Send(get(server.url)))
+    assert isinstance(result, ConnectionLost)
 
 
 def test_an_answer_without_a_date_gets_one(make: Callable[..., Do]) -> None:
@@ -301,13 +289,13 @@ def test_a_stream_that_is_finished_leaves_its_connection_free() -> None:
     """The end of its body is taken, if it is here."""
 
     async def twice(url: str) -> None:
-        wire = AsyncHttpxTransport((url,), 5.0)
+        transport = AsyncHttpxTransport((url,), 5.0)
         for _ in range(2):
-            exchange = wire.flow_io()
-            await exchange.perform(OpenStream(get(url)))
-            assert await exchange.perform(READ) == b"done"
-            await exchange.perform(Close(finished=True))
-        await wire.close()
+            flow_io = transport.flow_io()
+            await flow_io.perform(OpenStream(get(url)))
+            assert await flow_io.perform(READ) == b"done"
+            await flow_io.perform(Close(finished=True))
+        await transport.close()
 
     body = head("200 OK", "Transfer-Encoding: chunked") + b"4\r\ndone\r\n0\r\n\r\n"
     with Scripted(body, body, keep=True) as server:
@@ -319,13 +307,13 @@ def test_a_stream_that_does_not_end_is_given_up_at_once() -> None:
     """A finished reply does not wait for a body that goes on."""
 
     async def once(url: str) -> float:
-        wire = AsyncHttpxTransport((url,), 20.0)
-        exchange = wire.flow_io()
-        await exchange.perform(OpenStream(get(url)))
-        await exchange.perform(READ)
+        transport = AsyncHttpxTransport((url,), 20.0)
+        flow_io = transport.flow_io()
+        await flow_io.perform(OpenStream(get(url)))
+        await flow_io.perform(READ)
         began = asyncio.get_running_loop().time()
-        await exchange.perform(Close(finished=True))
-        await wire.close()
+        await flow_io.perform(Close(finished=True))
+        await transport.close()
         return asyncio.get_running_loop().time() - began
 
     body = head("200 OK", "Transfer-Encoding: chunked") + b"4\r\ndone\r\n"
@@ -341,9 +329,9 @@ def test_a_proxy_is_not_asked_for_this_machine(
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
-    outcome = make(sandbox.url)(Send(get(f"{sandbox.url}/x")))
-    assert isinstance(outcome, Response)
-    assert outcome.status == 404
+    result = make(sandbox.url)(Send(get(f"{sandbox.url}/x")))
+    assert isinstance(result, Response)
+    assert result.status == 404
 
 
 def test_a_proxy_is_asked_for_others(
@@ -355,9 +343,9 @@ def test_a_proxy_is_asked_for_others(
             monkeypatch.setenv(name, proxy.url)
         for name in ("NO_PROXY", "no_proxy"):
             monkeypatch.delenv(name, raising=False)
-        outcome = make("http://service.invalid")(Send(get("http://service.invalid/")))
-    assert isinstance(outcome, Response)
-    assert outcome.status == 407
+        result = make("http://service.invalid")(Send(get("http://service.invalid/")))
+    assert isinstance(result, Response)
+    assert result.status == 407
 
 
 @pytest.mark.parametrize("text", ["\ud83d", "a\udc00b"])
@@ -373,73 +361,6 @@ def test_an_address_that_the_library_refuses_is_a_usage_error(make: Callable[...
         make()(Send(get("gopher://127.0.0.1/")))
 
 
-def test_one_tls_context_serves_all() -> None:
-    """Loading the authorities can take longer than all else that a client does at its beginning."""
-    assert (
-        ConnectionPolicy.for_addresses(["https://one.invalid"]).tls
-        is ConnectionPolicy.for_addresses(["https://two.invalid"]).tls
-    )
-
-
-@pytest.fixture
-def authorities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder with one authority, and nothing said by the user."""
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "3426ba42.0").write_bytes(SERVER.read_bytes())  # openssl x509 -subject_hash
-    return tmp_path
-
-
-def shaken_hands(trust: ssl.SSLContext, host: str) -> None:
-    """A client that trusts ``trust`` meets the server of the fixture; both in memory."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(SERVER)
-    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = trust.wrap_bio(down, up, server_hostname=host)
-    server = context.wrap_bio(up, down, server_side=True)
-    for side in (client, server, client):
-        with contextlib.suppress(ssl.SSLWantReadError):
-            side.do_handshake()
-    assert client.version() is not None
-
-
-def test_whom_the_system_trusts_is_trusted(authorities: Path) -> None:
-    """And is read when it is needed, and not before."""
-    trust = ssl_context(authorities)
-    assert not trust.get_ca_certs()
-    shaken_hands(trust, "service.invalid")
-
-
-def test_nobody_else_is_trusted(authorities: Path) -> None:
-    """Neither under another name, nor without an authority of the folder."""
-    with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
-        shaken_hands(ssl_context(authorities), "another.invalid")
-    (authorities / "3426ba42.0").rename(authorities / "00000000.0")
-    with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
-        shaken_hands(ssl_context(authorities), "service.invalid")
-
-
-@pytest.mark.parametrize("folder", ["empty", "missing"])
-def test_without_a_folder_of_the_system_the_librarys_authorities_are_trusted(
-    authorities: Path, folder: str
-) -> None:
-    (authorities / "empty").mkdir()
-    assert len(ssl_context(authorities / folder).get_ca_certs()) > 100
-
-
-@pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
-def test_what_the_user_names_comes_first(
-    authorities: Path, variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Here it holds nobody whom the server could show."""
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    named = certifi.where() if variable == "SSL_CERT_FILE" else str(elsewhere)
-    monkeypatch.setenv(variable, named)
-    with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
-        shaken_hands(ssl_context(authorities), "service.invalid")
-
-
 def test_it_is_told_when_a_request_has_left() -> None:
     """Before there is an answer: this one comes only when it was told."""
     told = threading.Event()
@@ -452,21 +373,21 @@ def test_it_is_told_when_a_request_has_left() -> None:
                 connection.sendall(head("204 No Content"))
 
     async def ask() -> StepResult:
-        wire = AsyncHttpxTransport(("http://127.0.0.1",), 20.0)
-        exchange = wire.flow_io()
-        exchange.on_sent = told.set
-        outcome = await exchange.perform(Send(get(f"http://127.0.0.1:{port}/")))
-        await wire.close()
-        return outcome
+        transport = AsyncHttpxTransport(("http://127.0.0.1",), 20.0)
+        flow_io = transport.flow_io()
+        flow_io.on_sent = told.set
+        result = await flow_io.perform(Send(get(f"http://127.0.0.1:{port}/")))
+        await transport.close()
+        return result
 
     with socket.create_server(("127.0.0.1", 0)) as listening:
         port = listening.getsockname()[1]
         server = threading.Thread(target=serve)
         server.start()
-        outcome = asyncio.run(ask())
+        result = asyncio.run(ask())
         server.join()
-    assert isinstance(outcome, Response)
-    assert outcome.status == 204
+    assert isinstance(result, Response)
+    assert result.status == 204
 
 
 def test_pauses_pass(make: Callable[..., Do]) -> None:

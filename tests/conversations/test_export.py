@@ -30,7 +30,7 @@ def tree() -> ConversationTree:
 
 def settle(
     tree: ConversationTree,
-    place: Position,
+    position: Position,
     question: str,
     images: tuple[str, ...] = (),
     name: str | None = None,
@@ -38,9 +38,9 @@ def settle(
     text: str = "**Yes.**",
 ) -> None:
     number = len(tree.turns) + 1
-    attempt = tree.start(place, question, images, name=name, now=1_763_776_200.0 + number)
+    pending = tree.start(position, question, images, name=name, now=1_763_776_200.0 + number)
     tree.complete(
-        attempt, Reply(text, status, f"token {number}", place.token, "m", "aeronpay", 1.5)
+        pending, Reply(text, status, f"token {number}", position.token, "m", "aeronpay", 1.5)
     )
 
 

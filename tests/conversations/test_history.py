@@ -46,14 +46,14 @@ def again(path: Path) -> Iterator[HistoryStore]:
     history.close()
 
 
-def begin(book: ConversationRegistry, question: str = "why?", **options: Any) -> PendingTurn:
+def begin(registry: ConversationRegistry, question: str = "why?", **options: Any) -> PendingTurn:
     names = {key: options[key] for key in ("cell", "name") if key in options}
-    return book.start(book.position_for(**options), question, **names)
+    return registry.start(registry.position_for(**options), question, **names)
 
 
 def ask(
     history: HistoryStore,
-    book: ConversationRegistry,
+    registry: ConversationRegistry,
     question: str = "why?",
     *,
     status: Status = "complete",
@@ -61,13 +61,13 @@ def ask(
     **options: Any,
 ) -> Turn:
     """A question that goes its whole way into the history."""
-    attempt = begin(book, question, **options)
+    pending = begin(registry, question, **options)
     token = f"token-{next(_numbers)}"
-    history.save_pending(attempt, owner)
-    history.save_token(attempt, token)
-    reply = Reply("because", status, token, attempt.turn.parent_token, "m1", "aeronpay", 1.5, 0.5)
-    turn = book.complete(attempt, reply)
-    history.save_turn(attempt, turn, owner)
+    history.save_pending(pending, owner)
+    history.save_token(pending, token)
+    reply = Reply("because", status, token, pending.turn.parent_token, "m1", "aeronpay", 1.5, 0.5)
+    turn = registry.complete(pending, reply)
+    history.save_turn(pending, turn, owner)
     return turn
 
 
@@ -78,13 +78,13 @@ def only(history: HistoryStore) -> StoredConversation:
 
 def test_a_conversation_comes_back_as_it_was(history: HistoryStore, again: HistoryStore) -> None:
     """Every field of every turn."""
-    book = ConversationRegistry("aeronpay")
-    ask(history, book, "one", cell="a", name="start")
-    ask(history, book, "two", cell="b")
-    ask(history, book, "three", after="start", status="interrupted")
-    ask(history, book, "one again", cell="a")
+    registry = ConversationRegistry("aeronpay")
+    ask(history, registry, "one", cell="a", name="start")
+    ask(history, registry, "two", cell="b")
+    ask(history, registry, "three", after="start", status="interrupted")
+    ask(history, registry, "one again", cell="a")
     tree = again.load(only(again))
-    before = book.current
+    before = registry.current
     assert tree.name == "main"
     assert [_facts(turn) for turn in tree] == [_facts(turn) for turn in before]
     assert {turn.number for turn in tree.stale()} == {turn.number for turn in before.stale()}
@@ -114,9 +114,9 @@ def test_only_the_last_turns_come_with_their_texts_where_that_is_enough(
     history: HistoryStore, again: HistoryStore
 ) -> None:
     """The others with what stands where, so that stale turns are known."""
-    book = ConversationRegistry("aeronpay")
+    registry = ConversationRegistry("aeronpay")
     for cell in "abcda":
-        ask(history, book, f"question {cell}", cell=cell)
+        ask(history, registry, f"question {cell}", cell=cell)
     for last, texts in ((2, ["", "", "question c", "question d"]), (9, None), (4, None)):
         tree = again.load(only(again), last)
         known = [turn.question for turn in tree]
@@ -126,10 +126,10 @@ def test_only_the_last_turns_come_with_their_texts_where_that_is_enough(
 
 def test_texts_that_are_not_shown_are_not_read(history: HistoryStore, again: HistoryStore) -> None:
     """To list the end of a long conversation takes no memory for the texts before it."""
-    book = ConversationRegistry("aeronpay")
+    registry = ConversationRegistry("aeronpay")
     long = "a long question " * 10_000
     for number in range(20):
-        ask(history, book, long if number < 15 else "short")
+        ask(history, registry, long if number < 15 else "short")
     stored = only(again)
     tracemalloc.start()
     try:
@@ -142,9 +142,9 @@ def test_texts_that_are_not_shown_are_not_read(history: HistoryStore, again: His
 
 def test_images_are_kept(history: HistoryStore, again: HistoryStore) -> None:
     """As they were given."""
-    book = ConversationRegistry("aeronpay")
-    attempt = book.start(book.position_for(), "what is it?", ("https://a.example/1.png",))
-    history.save_pending(attempt, OWNER)
+    registry = ConversationRegistry("aeronpay")
+    pending = registry.start(registry.position_for(), "what is it?", ("https://a.example/1.png",))
+    history.save_pending(pending, OWNER)
     again_tree = again.load(only(again))
     ((unfinished, _),) = again.unfinished(again_tree)
     assert unfinished.turn.images == ("https://a.example/1.png",)
@@ -155,15 +155,15 @@ def test_images_are_kept(history: HistoryStore, again: HistoryStore) -> None:
 
 def test_a_question_is_there_before_it_is_sent(history: HistoryStore, again: HistoryStore) -> None:
     """Without a token: nothing can be fetched."""
-    book = ConversationRegistry("aeronpay")
-    ask(history, book, cell="a")
-    history.save_pending(begin(book, "and then?", cell="b", name="next"), OWNER)
+    registry = ConversationRegistry("aeronpay")
+    ask(history, registry, cell="a")
+    history.save_pending(begin(registry, "and then?", cell="b", name="next"), OWNER)
     stored = only(again)
     assert stored.turns == 2
     tree = again.load(stored)
-    ((attempt, token),) = again.unfinished(tree)
+    ((pending, token),) = again.unfinished(tree)
     assert token is None
-    turn = attempt.turn
+    turn = pending.turn
     assert (turn.question, turn.cell, turn.name, turn.number) == ("and then?", "b", "next", 2)
     assert turn.parent is tree.turns[0]
 
@@ -172,11 +172,11 @@ def test_a_token_is_there_as_soon_as_it_is_known(
     history: HistoryStore, again: HistoryStore
 ) -> None:
     """By it the reply can be fetched, and takes its place."""
-    book = ConversationRegistry("aeronpay")
-    ask(history, book)
-    attempt = begin(book, "and then?")
-    history.save_pending(attempt, OWNER)
-    history.save_token(attempt, "its token")
+    registry = ConversationRegistry("aeronpay")
+    ask(history, registry)
+    pending = begin(registry, "and then?")
+    history.save_pending(pending, OWNER)
+    history.save_token(pending, "its token")
     stored = only(again)
     tree = again.load(stored)
     ((unfinished, token),) = again.unfinished(tree)
@@ -192,14 +192,14 @@ def test_a_turn_that_was_asked_again_keeps_its_reply(
     history: HistoryStore, again: HistoryStore
 ) -> None:
     """The unfinished attempt stands beside it."""
-    book = ConversationRegistry("aeronpay")
-    ask(history, book, "one", cell="a")
-    history.save_pending(begin(book, "one again", cell="a"), OWNER)
+    registry = ConversationRegistry("aeronpay")
+    ask(history, registry, "one", cell="a")
+    history.save_pending(begin(registry, "one again", cell="a"), OWNER)
     stored = only(again)
     assert stored.turns == 1
     tree = again.load(stored)
-    ((attempt, _),) = again.unfinished(tree)
-    assert attempt.position.replaces is tree.turns[0]
+    ((pending, _),) = again.unfinished(tree)
+    assert pending.position.replaces is tree.turns[0]
     assert tree.turns[0].question == "one"
 
 
@@ -207,12 +207,12 @@ def test_a_question_that_is_lost_is_a_turn_without_a_reply(
     history: HistoryStore, again: HistoryStore
 ) -> None:
     """Nothing is on its way any more."""
-    book = ConversationRegistry("aeronpay")
-    history.save_pending(begin(book, "why?"), OWNER)
+    registry = ConversationRegistry("aeronpay")
+    history.save_pending(begin(registry, "why?"), OWNER)
     stored = only(again)
     tree = again.load(stored)
-    ((attempt, _),) = again.unfinished(tree)
-    again.mark_lost(attempt, tree.mark_lost(attempt))
+    ((pending, _),) = again.unfinished(tree)
+    again.mark_lost(pending, tree.mark_lost(pending))
     assert again.unfinished(tree) == []
     (turn,) = again.load(stored)
     assert (turn.question, turn.status, turn.token) == ("why?", "lost", None)
@@ -222,20 +222,20 @@ def test_the_number_of_a_lost_question_is_not_given_again(
     history: HistoryStore, again: HistoryStore
 ) -> None:
     """Even before anybody has looked what became of it."""
-    book = ConversationRegistry("aeronpay")
-    history.save_pending(begin(book), OWNER)
+    registry = ConversationRegistry("aeronpay")
+    history.save_pending(begin(registry), OWNER)
     tree = again.load(only(again))
     assert tree.start(tree.at_head(), "why?").turn.number == 2
 
 
 def test_a_question_of_which_nothing_was_sent_is_not_kept(history: HistoryStore) -> None:
     """And neither is its conversation, if that has nothing else."""
-    book = ConversationRegistry("aeronpay")
-    attempt = begin(book)
-    history.save_pending(attempt, OWNER)
-    history.delete_pending(attempt)
+    registry = ConversationRegistry("aeronpay")
+    pending = begin(registry)
+    history.save_pending(pending, OWNER)
+    history.delete_pending(pending)
     assert history.conversations() == []
-    ask(history, book)
+    ask(history, registry)
     assert only(history).turns == 1
 
 
@@ -244,9 +244,9 @@ def test_a_question_of_which_nothing_was_sent_is_not_kept(history: HistoryStore)
 
 def test_a_cell_and_a_name_are_one_turns(history: HistoryStore, again: HistoryStore) -> None:
     """As in the tree."""
-    book = ConversationRegistry("aeronpay")
-    ask(history, book, cell="a", name="start")
-    ask(history, book, cell="a", name="start", after="1")
+    registry = ConversationRegistry("aeronpay")
+    ask(history, registry, cell="a", name="start")
+    ask(history, registry, cell="a", name="start", after="1")
     tree = again.load(only(again))
     assert [(turn.cell, turn.name) for turn in tree] == [(None, None), ("a", "start")]
 
@@ -265,8 +265,8 @@ def test_a_cell_that_will_have_another_key_is_not_kept(path: Path, again: Histor
 def test_conversations_are_a_notebooks(history: HistoryStore) -> None:
     """The one used last comes first."""
     for name, owner in (("one", OWNER), ("two", OWNER), ("three", ELSEWHERE)):
-        book = ConversationRegistry("aeronpay")
-        ask(history, book, conversation=name, owner=owner)
+        registry = ConversationRegistry("aeronpay")
+        ask(history, registry, conversation=name, owner=owner)
     assert [one.name for one in history.conversations(OWNER.notebook)] == ["two", "one"]
     assert [one.name for one in history.conversations()] == ["three", "two", "one"]
 
@@ -278,9 +278,9 @@ def test_a_conversation_without_an_answer_comes_last(history: HistoryStore, path
         return [stored.name for stored in history.conversations(OWNER.notebook)]
 
     ask(history, ConversationRegistry("aeronpay"), conversation="answered")
-    refused = begin(book := ConversationRegistry("aeronpay"), conversation="refused")
+    refused = begin(registry := ConversationRegistry("aeronpay"), conversation="refused")
     history.save_pending(refused, OWNER)
-    history.save_turn(refused, book.complete(refused, Reply("", "failed")), OWNER)
+    history.save_turn(refused, registry.complete(refused, Reply("", "failed")), OWNER)
     assert names() == ["answered", "refused"]
     assert "(answered, 1 turn)" in resume_hint(path, OWNER.notebook)
     history.save_pending(begin(ConversationRegistry("aeronpay"), conversation="on its way"), OWNER)
@@ -292,8 +292,8 @@ def test_two_kernels_of_a_notebook_do_not_mix(history: HistoryStore, again: Hist
     """Each has a conversation of its own, though both are called main."""
     books = ConversationRegistry("aeronpay"), ConversationRegistry("aeronpay")
     for _ in range(3):
-        for kernel, book in zip((history, again), books, strict=True):
-            ask(kernel, book)
+        for kernel, registry in zip((history, again), books, strict=True):
+            ask(kernel, registry)
     assert [stored.turns for stored in history.conversations()] == [3, 3]
 
 
@@ -301,15 +301,15 @@ def test_a_kernel_whose_conversation_was_taken_up_goes_on_with_a_copy(
     history: HistoryStore, again: HistoryStore
 ) -> None:
     """Neither writes over the other."""
-    book = ConversationRegistry("aeronpay")
-    ask(history, book, "one")
+    registry = ConversationRegistry("aeronpay")
+    ask(history, registry, "one")
     stored = only(again)
     tree = again.load(stored)
     again.claim(stored)
     other = ConversationRegistry("aeronpay")
     other.add(tree)
     ask(again, other, "two, there")
-    ask(history, book, "two, here")
+    ask(history, registry, "two, here")
     questions = [[turn.question for turn in again.load(one)] for one in again.conversations()]
     assert questions == [["one", "two, here"], ["one", "two, there"]]
 
@@ -318,10 +318,10 @@ def test_what_was_forgotten_elsewhere_is_not_written_again(
     history: HistoryStore, again: HistoryStore
 ) -> None:
     """Only what is asked from then on."""
-    book = ConversationRegistry("aeronpay")
-    ask(history, book, "a secret")
+    registry = ConversationRegistry("aeronpay")
+    ask(history, registry, "a secret")
     again.forget(only(again).id)
-    ask(history, book, "and then?")
+    ask(history, registry, "and then?")
     assert [turn.question for turn in again.load(only(again))] == ["and then?"]
 
 
@@ -350,32 +350,32 @@ def test_a_write_that_failed_is_made_up_for(
     history: HistoryStore, path: Path, again: HistoryStore
 ) -> None:
     """A turn that could not be written goes in with the next one."""
-    book = ConversationRegistry("aeronpay")
-    ask(history, book, "one")
+    registry = ConversationRegistry("aeronpay")
+    ask(history, registry, "one")
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
     history.shorten_busy_timeout()
-    attempt = begin(book, "two")
+    pending = begin(registry, "two")
     with pytest.raises(HistoryError, match="locked"):
-        history.save_pending(attempt, OWNER)
-    book.complete(attempt, Reply("because", "complete", "two's token"))
-    history.mark_dirty(book.current)
+        history.save_pending(pending, OWNER)
+    registry.complete(pending, Reply("because", "complete", "two's token"))
+    history.mark_dirty(registry.current)
     blocker.execute("ROLLBACK")
     blocker.close()
-    ask(history, book, "three")
+    ask(history, registry, "three")
     tree: ConversationTree = again.load(only(again))
     assert [turn.question for turn in tree] == ["one", "two", "three"]
 
 
 def test_a_full_disk_is_an_error_with_a_remedy(history: HistoryStore) -> None:
     """And what was there before stays readable."""
-    book = ConversationRegistry("aeronpay")
-    ask(history, book, "one")
+    registry = ConversationRegistry("aeronpay")
+    ask(history, registry, "one")
     with history._open() as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(HistoryError, match="full") as caught:
-        ask(history, book, "two" * 100_000)
+        ask(history, registry, "two" * 100_000)
     assert "AERON_HISTORY" in caught.value.hint
     assert [turn.question for turn in history.load(only(history))] == ["one"]
 
@@ -392,9 +392,9 @@ def test_a_file_that_is_no_history_is_an_error_with_a_remedy(path: Path) -> None
 
 def test_a_damaged_file_is_an_error_with_a_remedy(history: HistoryStore, path: Path) -> None:
     """Pages in the middle overwritten."""
-    book = ConversationRegistry("aeronpay")
+    registry = ConversationRegistry("aeronpay")
     for _ in range(30):
-        ask(history, book, "why?" * 500)
+        ask(history, registry, "why?" * 500)
     history.close()
     raw = bytearray(path.read_bytes())
     raw[4096 : len(raw) - 4096] = b"\xff" * (len(raw) - 8192)
@@ -414,8 +414,8 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
 
 def test_a_file_that_was_deleted_is_begun_anew(history: HistoryStore, path: Path) -> None:
     """What was in it is forgotten; what is asked from then on is kept."""
-    book = ConversationRegistry("aeronpay")
-    ask(history, book, "one")
+    registry = ConversationRegistry("aeronpay")
+    ask(history, registry, "one")
     shutil.rmtree(path.parent)
-    ask(history, book, "two")
+    ask(history, registry, "two")
     assert [turn.question for turn in history.load(only(history))] == ["two"]

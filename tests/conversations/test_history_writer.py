@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from fake_notebook import NotebookLike, shape
+from fake_notebook import FakeNotebook, shape
 
 from aeron_magic.conversations.history import HistoryStore
 from aeron_magic.conversations.history_db import open_file
@@ -44,7 +44,7 @@ def test_a_question_works_without_the_history_and_one_note_says_so(
     sandbox: Sandbox, tmp_path: Path, broken: Callable[[Path], Path]
 ) -> None:
     """The first question's output has it, the others' have none."""
-    notebook = NotebookLike(sandbox, history=broken(tmp_path))
+    notebook = FakeNotebook(sandbox, history=broken(tmp_path))
     notes = []
     for cell in "abc":
         notebook.run(cell)
@@ -61,7 +61,7 @@ def test_a_history_that_is_locked_does_not_hold_questions_up(
 ) -> None:
     """One of them waits; what was not kept is made up for when the lock is gone."""
     path = tmp_path / "history.sqlite3"
-    notebook = NotebookLike(sandbox, history=path)
+    notebook = FakeNotebook(sandbox, history=path)
     notebook.run("a")
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
@@ -83,7 +83,7 @@ def test_many_kernels_at_once_keep_all_that_is_asked(sandbox: Sandbox, tmp_path:
     path = tmp_path / "history.sqlite3"
 
     def kernel(_: int) -> list[str]:
-        notebook = NotebookLike(sandbox, history=path, notebook="/same.ipynb")
+        notebook = FakeNotebook(sandbox, history=path, notebook="/same.ipynb")
         notes: list[str] = []
         for cell in "abcdef":
             notebook.run(cell)
@@ -100,7 +100,7 @@ def test_many_kernels_at_once_keep_all_that_is_asked(sandbox: Sandbox, tmp_path:
 
 def test_without_a_history_nothing_is_kept(sandbox: Sandbox, tmp_path: Path) -> None:
     """Switched off is no problem to warn of."""
-    notebook = NotebookLike(sandbox)
+    notebook = FakeNotebook(sandbox)
     notebook.run("a")
     notebook.close()
     assert notebook.notes == []

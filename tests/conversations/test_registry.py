@@ -33,15 +33,15 @@ class Asking:
         new: bool = False,
         conversation: str | None = None,
         after: str | None = None,
-        by_hand: AssignedToken | None = None,
+        assigned: AssignedToken | None = None,
         status: Status = "complete",
     ) -> Turn:
-        place = self.book.position_for(
-            cell=cell, name=name, new=new, conversation=conversation, after=after, assigned=by_hand
+        position = self.book.position_for(
+            cell=cell, name=name, new=new, conversation=conversation, after=after, assigned=assigned
         )
-        attempt = self.book.start(place, "why?", cell=cell, name=name, new=new)
+        pending = self.book.start(position, "why?", cell=cell, name=name, new=new)
         reply = Reply("because", status, f"token-{next(self._tokens):020}")
-        return self.book.complete(attempt, reply)
+        return self.book.complete(pending, reply)
 
     @property
     def shape(self) -> dict[str, list[str]]:
@@ -198,14 +198,14 @@ def test_a_token_assigned_by_hand_wins_over_the_cell(asking: Asking) -> None:
     first = asking.ask("a")
     asking.ask("b")
     asking.ask("c")
-    turn = asking.ask("c", by_hand=AssignedToken(first.token))
+    turn = asking.ask("c", assigned=AssignedToken(first.token))
     assert (turn.number, turn.parent) == (3, first)
 
 
 def test_none_assigned_by_hand_begins_anew_in_the_conversation(asking: Asking) -> None:
     """A second beginning of the same conversation."""
     asking.ask("a")
-    assert asking.ask("b", by_hand=AssignedToken(None)).parent is None
+    assert asking.ask("b", assigned=AssignedToken(None)).parent is None
     assert asking.shape == {MAIN: ["1", "2"]}
 
 
@@ -213,7 +213,7 @@ def test_a_token_of_another_conversation_switches_to_it(asking: Asking) -> None:
     """The question continues that one."""
     first = asking.ask("a")
     asking.ask("b", conversation="plots")
-    asking.ask("c", by_hand=AssignedToken(first.token))
+    asking.ask("c", assigned=AssignedToken(first.token))
     assert asking.shape == {MAIN: ["1", "2<1"], "plots": ["1"]}
     assert asking.book.current.name == MAIN
 
@@ -254,8 +254,8 @@ def test_forgetting_the_current_conversation_begins_anew(asking: Asking) -> None
 
 def test_a_dropped_question_leaves_no_conversation_behind(asking: Asking) -> None:
     """Nothing was sent, so nothing was begun."""
-    attempt = asking.book.start(asking.book.position_for(conversation="plots"), "why?")
-    asking.book.cancel(attempt)
+    pending = asking.book.start(asking.book.position_for(conversation="plots"), "why?")
+    asking.book.cancel(pending)
     assert asking.shape == {MAIN: []}
 
 
@@ -277,45 +277,45 @@ def test_a_turn_is_not_named_by_a_number(asking: Asking) -> None:
 def test_another_parent_than_the_one_asked_for_is_told(asking: Asking) -> None:
     """Shown, not hidden."""
     first = asking.ask("a")
-    attempt = asking.book.start(asking.book.position_for(cell="b"), "why?")
-    said = divergence_notes(attempt, Reply("because", "complete", "mine", "another"))
+    pending = asking.book.start(asking.book.position_for(cell="b"), "why?")
+    said = divergence_notes(pending, Reply("because", "complete", "mine", "another"))
     assert said == [
         f"The service says that this reply follows another; the question continued from "
         f"{first.token}."
     ]
-    assert asking.book.complete(attempt, Reply("", "complete", "mine", "another")).parent_mismatch
+    assert asking.book.complete(pending, Reply("", "complete", "mine", "another")).parent_mismatch
 
 
 @pytest.mark.parametrize("theirs", ["the one that was sent", None])
 def test_the_same_parent_or_none_is_not_worth_a_word(asking: Asking, theirs: str | None) -> None:
     """Services need not say it."""
     first = asking.ask("a")
-    attempt = asking.book.start(asking.book.position_for(cell="b"), "why?")
-    assert divergence_notes(attempt, Reply("", "complete", "mine", theirs and first.token)) == []
+    pending = asking.book.start(asking.book.position_for(cell="b"), "why?")
+    assert divergence_notes(pending, Reply("", "complete", "mine", theirs and first.token)) == []
 
 
 def test_one_token_for_all_is_told_where_it_matters() -> None:
     """A turn asked again behind others, when its reply has the token that was sent."""
     asking = Asking()
     for cell in "ab":
-        attempt = asking.book.start(asking.book.position_for(cell=cell), "why?", cell=cell)
-        assert divergence_notes(attempt, Reply("because", "complete", "one")) == []
-        asking.book.complete(attempt, Reply("because", "complete", "one"))
-    attempt = asking.book.start(asking.book.position_for(cell="b"), "why?", cell="b")
+        pending = asking.book.start(asking.book.position_for(cell=cell), "why?", cell=cell)
+        assert divergence_notes(pending, Reply("because", "complete", "one")) == []
+        asking.book.complete(pending, Reply("because", "complete", "one"))
+    pending = asking.book.start(asking.book.position_for(cell="b"), "why?", cell="b")
     assert (
         "up to turn 2, and not after turn 1"
-        in divergence_notes(attempt, Reply("", "complete", "one"))[0]
+        in divergence_notes(pending, Reply("", "complete", "one"))[0]
     )
-    assert divergence_notes(attempt, Reply("", "complete", "two")) == []
+    assert divergence_notes(pending, Reply("", "complete", "two")) == []
 
 
 def test_a_question_that_chatzy_may_have_twice_is_told() -> None:
     """An interrupted one, asked again."""
     asking = Asking("chatzy")
     for status in ("complete", "interrupted"):
-        attempt = asking.book.start(asking.book.position_for(cell=status), "why?", cell=status)
-        asking.book.complete(attempt, Reply("", status, "conversation"))
-    attempt = asking.book.start(asking.book.position_for(cell="interrupted"), "why?")
+        pending = asking.book.start(asking.book.position_for(cell=status), "why?", cell=status)
+        asking.book.complete(pending, Reply("", status, "conversation"))
+    pending = asking.book.start(asking.book.position_for(cell="interrupted"), "why?")
     assert (
-        "may have this question twice" in divergence_notes(attempt, Reply("", "complete", "c"))[0]
+        "may have this question twice" in divergence_notes(pending, Reply("", "complete", "c"))[0]
     )

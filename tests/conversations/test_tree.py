@@ -15,7 +15,7 @@ _numbers = itertools.count(1)
 
 def settle(
     tree: ConversationTree,
-    place: Position,
+    position: Position,
     question: str = "why?",
     *,
     cell: str | None = None,
@@ -25,9 +25,9 @@ def settle(
 ) -> Turn:
     """Ask at ``place`` and take the reply in; each whole reply has a token of its own."""
     number = next(_numbers)
-    attempt = tree.start(place, question, cell=cell, name=name, now=float(number))
+    pending = tree.start(position, question, cell=cell, name=name, now=float(number))
     token = token or f"token-{number}"
-    return tree.complete(attempt, Reply(f"answer {number}", status, token))
+    return tree.complete(pending, Reply(f"answer {number}", status, token))
 
 
 @pytest.fixture
@@ -55,9 +55,9 @@ def test_a_question_follows_the_newest_reply(tree: ConversationTree, line: list[
 
 def test_a_turn_asked_again_stands_where_it_stood(tree: ConversationTree, line: list[Turn]) -> None:
     """It follows the same turn, and no turn is added."""
-    place = tree.rerun(line[1])
-    assert (place.parent, place.token) == (line[0], line[0].token)
-    turn = settle(tree, place, "better", cell="b")
+    position = tree.rerun(line[1])
+    assert (position.parent, position.token) == (line[0], line[0].token)
+    turn = settle(tree, position, "better", cell="b")
     assert turn is line[1]
     assert (turn.question, turn.revision, len(tree.turns)) == ("better", 2, 3)
     assert tree.head is line[1]
@@ -150,9 +150,9 @@ def test_an_older_token_of_a_turn_continues_its_older_reply(
     """The turn hangs on the same parent, and is stale from the start."""
     old = line[0].token
     settle(tree, tree.rerun(line[0]))
-    place = tree.at_token(old)
-    assert (place.parent, place.revision, place.token) == (line[0], 1, old)
-    assert settle(tree, place) in tree.stale()
+    position = tree.at_token(old)
+    assert (position.parent, position.revision, position.token) == (line[0], 1, old)
+    assert settle(tree, position) in tree.stale()
 
 
 def test_one_token_for_the_conversation_is_no_obstacle() -> None:
@@ -202,8 +202,8 @@ def test_a_question_replaces_the_turn_that_has_its_name(
 
 def test_a_turn_cannot_follow_itself(tree: ConversationTree, line: list[Turn]) -> None:
     """A cell that is moved behind its own turn asks a new question."""
-    place = tree.replacing(tree.resolve("3"), line[0])
-    assert place.replaces is None
+    position = tree.replacing(tree.resolve("3"), line[0])
+    assert position.replaces is None
     assert tree.replacing(tree.resolve("1"), line[2]).replaces is line[2]
 
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from credentials import account
+from credentials import credentials
 from live_kernel import Kernel, running_kernel
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_notebook
-from panel_harness import Ground, panel_ground
+from panel_harness import PanelHarness, panel_harness
 from private_home import private_environment
 from terminal_ipython import Terminal, running_terminal
 
@@ -39,16 +39,16 @@ def service() -> Iterator[Sandbox]:
 def shared_kernel(service: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
     """A kernel for a module, with the extension loaded; its first question asks the service."""
     home = tmp_path_factory.mktemp("kernel")
-    with running_kernel(home, **account(service.aeronpay_url)) as running:
+    with running_kernel(home, **credentials(service.aeronpay_url)) as running:
         loaded = running.execute("%load_ext aeron_magic")
         assert (loaded.status, loaded.outputs) == ("ok", [])
         yield running
 
 
 @pytest.fixture
-def ground(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ground]:
+def harness(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[PanelHarness]:
     """A panel without a browser."""
-    with panel_ground(sandbox, monkeypatch) as made:
+    with panel_harness(sandbox, monkeypatch) as made:
         yield made
 
 

@@ -13,9 +13,10 @@ import pytest
 from fresh_process import printed
 
 from aeron_magic.client.client import Client
-from aeron_magic.jupyter.display.live import REPAINT_INTERVAL, LiveOutput
+from aeron_magic.jupyter.display.live import LiveOutput
+from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL
 from aeron_magic.protocol.events import Chunk
-from aeron_magic.replies.reply import ReplyAccumulator
+from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.sandbox import Sandbox
 
 SECTION = (
@@ -69,13 +70,13 @@ def shown(kind: str, count: int, rate: float) -> tuple[Shown, list[float]]:
     part, size = KINDS[kind], count * CHUNK
     text = (BEGINNINGS.get(kind, "") + part * (size // len(part) + 1))[:size]
     found = Shown(len(text.encode()), count / rate)
-    live, draft = LiveOutput(found.publish, clear=lambda: None), ReplyAccumulator()
+    live, accumulator = LiveOutput(found.publish, clear=lambda: None), ReplyAccumulator()
     paces: list[float] = []
     due = 0.0
     for number in range(count):
-        draft.add([Chunk(text[number * CHUNK :][:CHUNK], number + 2, "m")])
+        accumulator.add([Chunk(text[number * CHUNK :][:CHUNK], number + 2, "m")])
         if number / rate >= due:
-            paces.append(live.render(draft))
+            paces.append(live.render(accumulator))
             due = number / rate + paces[-1]
     return found, paces
 
@@ -96,13 +97,13 @@ def test_a_short_reply_that_is_there_at_once_is_one_message(kind: str) -> None:
     """However many pieces it has: its parts are frozen if it goes on."""
     text = (BEGINNINGS.get(kind, "") + KINDS[kind] * 60)[:1_200]
     found = Shown(len(text), 1.0)
-    live, draft = LiveOutput(found.publish, clear=lambda: None), ReplyAccumulator()
-    draft.add([Chunk(text, 2, "m")])
-    live.render(draft)
+    live, accumulator = LiveOutput(found.publish, clear=lambda: None), ReplyAccumulator()
+    accumulator.add([Chunk(text, 2, "m")])
+    live.render(accumulator)
     assert found.messages == 1
     assert found.ratio <= (5 if kind == "one table" else 2.0)
-    draft.add([Chunk(text[600:], 3, "m")])
-    live.render(draft)
+    accumulator.add([Chunk(text[600:], 3, "m")])
+    live.render(accumulator)
     assert (found.messages, found.outputs) == (3, 2)
 
 
@@ -155,7 +156,7 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
     fresh = json.loads(printed(code).splitlines()[-1])
     ours = [name for name in fresh if name.startswith("aeron_magic")]
-    assert len(ours) <= 11, ours
+    assert len(ours) <= 12, ours
     assert len(fresh) <= 15, fresh
 
 

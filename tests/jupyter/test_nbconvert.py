@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from credentials import account
+from credentials import credentials
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter, MarkdownExporter
@@ -42,7 +42,7 @@ def environment(tmp_path: Path, sandbox: Sandbox) -> dict[str, str]:
     """Variables with which a kernel's first question goes to the sandbox."""
     return {
         **private_environment(tmp_path),
-        **account(sandbox.aeronpay_url),
+        **credentials(sandbox.aeronpay_url),
     }
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from credentials import account
+from credentials import credentials
 from terminal_ipython import Terminal, plain, running_terminal
 
 from aeron_magic.sandbox import Refusal, Sandbox
@@ -27,7 +27,7 @@ def terminal(
     with running_terminal(
         tmp_path,
         simple=request.param == "simple prompt",
-        **account(sandbox.aeronpay_url),
+        **credentials(sandbox.aeronpay_url),
     ) as running:
         assert running.run("%load_ext aeron_magic").strip() == ""
         yield running

@@ -1,25 +1,20 @@
 from __future__ import annotations
 
-import decimal
-import math
 import os
-from collections import ChainMap, OrderedDict, namedtuple
-from datetime import date
-from types import MappingProxyType, SimpleNamespace
+from collections import ChainMap
+from types import SimpleNamespace
 
-import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from fresh_process import modules_after
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from aeron_magic.errors import ValueRefused
-from aeron_magic.prompts.interpolation import format_value, interpolate, placeholders_in
+from aeron_magic.prompts.interpolation import interpolate, placeholders_in
+from aeron_magic.prompts.values import format_value
 
 SECRET = 'pa|ss"wo\\rd-ü'
-Point = namedtuple("Point", "x y")
 
 
 class Bare:
@@ -34,19 +29,6 @@ class Bare:
     @property
     def inner(self) -> str:
         return self.nothing  # type: ignore[attr-defined,no-any-return]
-
-
-class Speaks:
-    def __str__(self) -> str:
-        return "spoken"
-
-    def __call__(self) -> str:
-        return "called"
-
-
-class Mute:
-    def __str__(self) -> str:
-        raise KeyError("secret inside")
 
 
 VALUES: dict[str, object] = {
@@ -210,156 +192,6 @@ def test_names_in_tells_path_name_and_place() -> None:
     assert text[first.start : first.end] == "{{ a.b }}"
 
 
-PLAIN = [
-    (None, "None"),
-    (True, "True"),
-    (0.1, "0.1"),
-    (decimal.Decimal("1.10"), "1.10"),
-    (date(2024, 2, 29), "2024-02-29"),
-    (math.nan, "nan"),
-    (Speaks(), "spoken"),
-    (Point(1, 2), "Point(x=1, y=2)"),
-    (SimpleNamespace(a=1), "namespace(a=1)"),
-    (np.float64(1.5), "1.5"),
-    (np.int64(7), "7"),
-    (np.str_("s"), "s"),
-    (pd.Timestamp("2024-02-29"), "2024-02-29 00:00:00"),
-]
-
-STRUCTURED = [
-    ([1, "ü", None, True], '[1, "ü", null, true]'),
-    ((1, 2), "[1, 2]"),
-    ([], "[]"),
-    ({"a": {"b": [1.5]}}, '{"a": {"b": [1.5]}}'),
-    (OrderedDict(b=1, a=2), '{"b": 1, "a": 2}'),
-    (MappingProxyType({"a": 1}), '{"a": 1}'),
-    ({"b", "a"}, '["a", "b"]'),
-    ({"b": 1, "a": 2}.keys(), '["b", "a"]'),
-    ({1: "int keys"}, '{"1": "int keys"}'),
-    ({(1, 2): "tuple keys"}, "{(1, 2): 'tuple keys'}"),
-    ([date(2024, 2, 29), decimal.Decimal("1.10")], '["2024-02-29", "1.10"]'),
-    (np.array([[1, 2], [3, 4]]), "[[1, 2], [3, 4]]"),
-    (np.array(["2024-02-29"], dtype="datetime64[D]"), '["2024-02-29"]'),
-    ([np.int64(1), {"a": np.array([2])}], '[1, {"a": [2]}]'),
-    (pd.Index(["a", "b"]), '["a", "b"]'),
-]
-
-
-@pytest.mark.parametrize(("value", "text"), PLAIN)
-def test_a_plain_value_enters_by_str(value: object, text: str) -> None:
-    assert format_value(value) == text
-
-
-@pytest.mark.parametrize(("value", "text"), STRUCTURED)
-def test_a_structure_enters_as_json(value: object, text: str) -> None:
-    assert format_value(value) == text
-
-
-def test_a_long_structure_is_indented() -> None:
-    assert format_value({"key": "v" * 80}) == '{\n  "key": "' + "v" * 80 + '"\n}'
-
-
-def test_a_large_array_enters_whole() -> None:
-    assert format_value(np.arange(5_000)).count(",") == 4_999
-
-
-NO_TEXT = {
-    "bytes": (b"abc", "bytes is no text", "decode"),
-    "bytearray": (bytearray(b"abc"), "bytearray is no text", "decode"),
-    "module": (os, "a module", "values"),
-    "function": (len, "a function or class", "Call it"),
-    "lambda": (lambda: 1, "a function or class", "Call it"),
-    "class": (Bare, "a function or class", "Call it"),
-    "method": ("".join, "a function or class", "Call it"),
-    "ufunc": (np.sin, "a function or class", "Call it"),
-    "object": (Bare(), "type Bare has no text", "attributes"),
-    "generator": ((n for n in "abc"), "type generator has no text", "attributes"),
-    "bytes in a list": ([b"abc"], "bytes is no text", "decode"),
-    "object in a list": ([Bare()], "type Bare has no text", "attributes"),
-    "object under a tuple": ({(1, 2): Bare()}, "no text of their own", "part"),
-    "object in a table": (pd.DataFrame({"a": [Bare()]}), "type Bare has no text", "attributes"),
-    "lazy table": (pl.LazyFrame({"a": [1]}), "LazyFrame holds no rows", "collect"),
-    "failing": (Mute(), "raised KeyError", "yourself"),
-    "failing in a list": ([Mute()], "raised KeyError", "yourself"),
-}
-
-
-@pytest.mark.parametrize("case", NO_TEXT)
-def test_a_value_without_a_text_is_refused_with_a_remedy(case: str) -> None:
-    value, message, hint = NO_TEXT[case]
-    with pytest.raises(ValueRefused) as caught:
-        interpolate("{{v}}", {"v": value})
-    assert message in str(caught.value)
-    assert hint in caught.value.hint
-    assert "secret inside" not in "".join(caught.value.lines())
-
-
-def test_a_list_within_itself_is_refused() -> None:
-    endless: list[object] = []
-    endless.append(endless)
-    with pytest.raises(ValueRefused, match="raised ValueError"):
-        interpolate("{{v}}", {"v": endless})
-
-
-def test_a_figure_is_refused_with_the_way_images_take() -> None:
-    figure = type("Figure", (), {"__module__": "matplotlib.figure", "__str__": lambda _: "Figure"})
-    mine = type("Mine", (figure,), {})()
-    with pytest.raises(ValueRefused) as caught:
-        interpolate("{{v}}", {"v": mine})
-    assert "--image" in caught.value.hint
-
-
-@pytest.mark.parametrize("library", [pd, pl])
-def test_a_table_of_either_library_enters_as_markdown(library: object) -> None:
-    frame = library.DataFrame({"n": [1, 2], "text": ["a|b", "two\nlines"]})  # type: ignore[attr-defined]
-    assert format_value(frame) == "| n | text |\n| --- | --- |\n| 1 | a\\|b |\n| 2 | two<br>lines |"
-
-
-@pytest.mark.parametrize("library", [pd, pl])
-def test_a_series_of_either_library_is_a_table_of_one_column(library: object) -> None:
-    series = library.Series(name="n", data=[1, 2]) if library is pd else pl.Series("n", [1, 2])
-    assert format_value(series) == "| n |\n| --- |\n| 1 |\n| 2 |"
-    unnamed = pd.Series([1]) if library is pd else pl.Series([1])
-    assert format_value(unnamed).startswith("| value |\n")
-
-
-@pytest.mark.parametrize("library", [pd, pl])
-def test_a_long_table_is_cut_and_says_so(library: object) -> None:
-    frame = library.DataFrame({"n": range(1234)})  # type: ignore[attr-defined]
-    text = format_value(frame)
-    assert text.endswith("| 19 |\n\n(first 20 of 1,234 rows)")
-    assert interpolate("{{t}}", {"t": frame}, rows=3).endswith("| 2 |\n\n(first 3 of 1,234 rows)")
-    assert "rows)" not in format_value(frame.head(20))
-
-
-def test_an_index_is_shown_where_it_says_something() -> None:
-    frame = pd.DataFrame({"n": [1, 2]}, index=pd.Index(["a", "b"], name="key"))
-    assert format_value(frame) == "| key | n |\n| --- | --- |\n| a | 1 |\n| b | 2 |"
-    assert format_value(frame["n"]) == format_value(frame)
-    counted = pd.DataFrame({"n": [1, 2, 3]})
-    assert format_value(counted[counted.n > 1]) == "|  | n |\n| --- | --- |\n| 1 | 2 |\n| 2 | 3 |"
-    assert format_value(counted.tail(1)) == "|  | n |\n| --- | --- |\n| 2 | 3 |"
-
-
-def test_levels_of_an_index_and_of_columns_are_shown() -> None:
-    index = pd.MultiIndex.from_tuples([("a", 1)], names=["k", None])
-    frame = pd.DataFrame([[5]], index=index, columns=pd.MultiIndex.from_tuples([("x", "mean")]))
-    assert format_value(frame) == "| k |  | x / mean |\n| --- | --- | --- |\n| a | 1 | 5 |"
-
-
-def test_a_table_without_rows_or_columns_says_so() -> None:
-    assert format_value(pd.DataFrame({"n": []})) == "| n |\n| --- |\n\n(no rows)"
-    assert format_value(pd.DataFrame(index=[1, 2])).endswith("| 2 |")
-    assert format_value(pd.DataFrame()) == "(a table of 0 rows and no columns)"
-
-
-def test_missing_cells_and_columns_of_equal_name_are_kept() -> None:
-    frame = pd.DataFrame([[1.5, None], [np.nan, "b"]], columns=["n", "n"])
-    rows = format_value(frame).splitlines()
-    assert rows[0] == "| n | n |"
-    assert rows[2:] == ["| 1.5 | nan |", "| nan | b |"]
-
-
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -373,13 +205,6 @@ def test_missing_cells_and_columns_of_equal_name_are_kept() -> None:
 def test_a_table_stands_on_lines_of_its_own(text: str, expected: str) -> None:
     frame = pd.DataFrame({"n": [1]})
     assert interpolate(text, {"t": frame}) == expected.replace("T", format_value(frame))
-
-
-def test_a_subclass_of_a_dataframe_is_a_table() -> None:
-    class Mine(pd.DataFrame):
-        pass
-
-    assert format_value(Mine({"n": [1]})) == "| n |\n| --- |\n| 1 |"
 
 
 @pytest.mark.parametrize(
@@ -410,8 +235,3 @@ def test_a_value_that_contains_a_secret_is_refused_without_showing_it(value: obj
 
 def test_an_empty_secret_refuses_nothing() -> None:
     assert interpolate("{{v}}", {"v": "x"}, secrets=["", "y"]) == "x"
-
-
-def test_no_table_library_comes_with_the_module() -> None:
-    found = modules_after("from aeron_magic.prompts.interpolation import format_value; format_value([1])")
-    assert not found & {"pandas", "polars", "numpy"}

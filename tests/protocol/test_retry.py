@@ -105,7 +105,7 @@ def test_lost_connections_are_passing() -> None:
 def test_a_paid_request_is_repeated_only_where_nothing_was_taken_up() -> None:
     """Not connected, 429, 503 with Retry-After; nothing else."""
     again = [NOT_SENT, answer(429), answer(429, retry_after="1"), answer(503, retry_after="1")]
-    assert all(is_safe_to_resend(outcome) for outcome in again)
+    assert all(is_safe_to_resend(result) for result in again)
     final = [SENT, answer(503), *map(answer, (200, 302, 400, 403, 408, 500, 502, 504))]
     assert not any(is_safe_to_resend(outcome) for outcome in final)
 
@@ -142,7 +142,7 @@ def test_patience_ends_with_the_last_attempt() -> None:
     assert backoff_delay(MAX_ATTEMPTS, answer(429, retry_after="1"), 0.5) is None
 
 
-def run(outcomes: list[StepResult], *, stream: bool = False) -> tuple[list[object], object]:
+def run(results: list[StepResult], *, stream: bool = False) -> tuple[list[object], object]:
     """What `repeat` yields where these answers come, and what it returns."""
     ids = itertools.count()
     flow = retrying(
@@ -152,13 +152,13 @@ def run(outcomes: list[StepResult], *, stream: bool = False) -> tuple[list[objec
         jitter=lambda: 1.0,
     )
     steps: list[object] = []
-    given = iter(outcomes)
-    outcome: StepResult = None
+    given = iter(results)
+    result: StepResult = None
     try:
         while True:
-            step = flow.send(outcome)
+            step = flow.send(result)
             steps.append(step)
-            outcome = next(given) if isinstance(step, Send | OpenStream) else None
+            result = next(given) if isinstance(step, Send | OpenStream) else None
     except StopIteration as stop:
         return steps, stop.value
 
@@ -193,10 +193,10 @@ def test_a_stream_is_opened_and_not_sent_for() -> None:
     assert [type(step) for step in steps] == [OpenStream, Sleep, OpenStream]
 
 
-def pauses_of(patience: PollDeadline, outcome: Response | None = None) -> list[float]:
+def pauses_of(patience: PollDeadline, result: Response | None = None) -> list[float]:
     pauses: list[float] = []
     while not patience.expired:
-        pauses += [step.seconds for step in patience.sleep(outcome) if isinstance(step, Sleep)]
+        pauses += [step.seconds for step in patience.sleep(result) if isinstance(step, Sleep)]
     return pauses
 
 

@@ -37,7 +37,7 @@ def test_a_turn_is_found_again_by_its_key(path: Path) -> None:
     assert cassette.find(turn("a").key) == turn("a")
     assert cassette.find(turn_key("aeronpay", "c")) is None
     assert len(cassette) == 2
-    assert [made.question for made in cassette] == ["a", "b"]
+    assert [record.question for record in cassette] == ["a", "b"]
 
 
 def test_the_file_stays_the_same_to_the_byte_where_nothing_changed(path: Path) -> None:
@@ -53,7 +53,7 @@ def test_another_answer_replaces_the_line_where_it_stands(path: Path) -> None:
     for question in "abc":
         cassette.save(turn(question))
     cassette.save(turn("b", "no"))
-    assert [(made.question, made.text) for made in Cassette(path)] == [
+    assert [(record.question, record.text) for record in Cassette(path)] == [
         ("a", "yes"),
         ("b", "no"),
         ("c", "yes"),
@@ -97,7 +97,7 @@ def test_what_a_killed_writer_left_unfinished_harms_no_later_turn(path: Path) ->
     path.write_bytes((turn("a").to_json_line() + "\n" + turn("b").to_json_line()[:40]).encode())
     cassette = Cassette(path)
     cassette.save(turn("c"))
-    assert [made.question for made in Cassette(path)] == ["a", "c"]
+    assert [record.question for record in Cassette(path)] == ["a", "c"]
     assert Cassette(path).find(turn("c").key) is not None
 
 
@@ -154,7 +154,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_turn(path: Path) -> None:
     Cassette(path).save(turn("b"))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     cassette = Cassette(path)
-    assert [made.question for made in cassette] == ["a", "b"]
+    assert [record.question for record in cassette] == ["a", "b"]
     assert [question for _, question in cassette.questions()] == ["a", "b"]
     assert not cassette.damaged
     cassette.save(turn("b", "no"))
@@ -169,7 +169,7 @@ def test_a_link_stays_one(path: Path) -> None:
     Cassette(link).save(turn("a"))
     Cassette(link).save(turn("a", "no"))
     assert link.is_symlink()
-    assert [made.text for made in Cassette(path)] == ["no"]
+    assert [record.text for record in Cassette(path)] == ["no"]
 
 
 def test_the_questions_are_told_without_their_answers(path: Path) -> None:
@@ -178,7 +178,7 @@ def test_the_questions_are_told_without_their_answers(path: Path) -> None:
     first, last = turn('say "hi" \u2028 \u00e4'), turn("b", ',"question":"c"')
     begun = turn("lost").to_json_line().partition(":")[0] + ':"' + "0" * 24 + '","question":"lo}'
     path.write_text(f"{first.to_json_line()}\n{begun}\n{last.to_json_line()}\n", encoding="utf-8")
-    expected = [(made.key, made.question) for made in (first, last)]
+    expected = [(record.key, record.question) for record in (first, last)]
     assert Cassette(path).questions() == expected
 
 

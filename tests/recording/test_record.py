@@ -1,79 +1,15 @@
-"""A recorded turn: its key, its line, what is recorded of a flow and what a replay yields."""
+"""One recorded turn: its key, and its line of JSON."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeron_magic.errors import (
-    AeronError,
-    FailedReply,
-    IncompleteReply,
-    RateLimited,
-    RecordingError,
-    Unreachable,
-    UsageError,
-)
-from aeron_magic.protocol.events import (
-    Chunk,
-    Completed,
-    Introduced,
-    Recovering,
-    Started,
-    ToolCalled,
-    Unknown,
-)
-from aeron_magic.protocol.flow import Flow, Question, Sleep
-from aeron_magic.recording.record import (
-    Record,
-    key_of_token,
-    placeholder_token,
-    record_flow,
-    replay_flow,
-    turn_key,
-)
-from aeron_magic.replies.reply import ReplyAccumulator
-
-QUESTION = Question("What is it?")
-
-
-def flow(*steps: Any) -> Flow[None]:
-    """A flow that yields ``steps``; an exception among them is raised."""
-    for step in steps:
-        if isinstance(step, Exception):
-            raise step
-        yield step
-
-
-def recorded(*steps: Any, ticks: Iterator[float] | None = None, **options: Any) -> Record | None:
-    """The record of a flow of ``steps``, driven to its end."""
-    kept: list[Record] = []
-    clock = (lambda: next(ticks)) if ticks else (lambda: 0.0)
-    driven = record_flow(
-        flow(*steps), QUESTION, "aeronpay", "", lambda r, _: kept.append(r), clock=clock, **options
-    )
-    try:
-        for _ in driven:
-            pass
-    except AeronError:
-        pass
-    return kept[0] if kept else None
-
-
-def replayed(made: Record, **options: Any) -> tuple[list[Any], AeronError | None]:
-    """What a replay yields, and the error that ends it."""
-    steps: list[Any] = []
-    try:
-        for step in replay_flow(made, **options):
-            steps.append(step)
-    except AeronError as error:
-        return steps, error
-    return steps, None
+from aeron_magic.errors import RecordingError
+from aeron_magic.recording.record import Record, key_of_token, placeholder_token, turn_key
 
 
 def test_the_key_is_the_question_and_what_came_before_it() -> None:
@@ -93,126 +29,6 @@ def test_a_stand_in_says_its_key_and_a_real_token_none() -> None:
     assert key_of_token("apay_abc") is None
 
 
-def test_a_reply_replays_with_its_chunks_and_pauses() -> None:
-    ticks = iter([0.0, 0.25, 0.5, 1.0, 1.0])
-    made = recorded(
-        [Started("apay_1")],
-        [Chunk("Hel", 2, "msg_1")],
-        [Chunk("lo", 3, "msg_1")],
-        [Completed("Hello", "apay_1", msg_id="msg_1")],
-        ticks=ticks,
-    )
-    assert made is not None
-    assert made.events == [[500, "Hel"], [500, "lo"], [0, {"event": "completed"}]]
-    steps, error = replayed(made, parent="p")
-    assert error is None
-    assert [step.seconds for step in steps if isinstance(step, Sleep)] == [0.5, 0.5]
-    draft = ReplyAccumulator()
-    for step in steps:
-        if isinstance(step, list):
-            draft.add(step)
-    reply = draft.reply()
-    assert (reply.text, reply.status, reply.replayed) == ("Hello", "complete", True)
-    assert reply.context_token == placeholder_token(made.key)
-    assert reply.parent_context_token == "p"
-    assert draft.displayed == ["Hel", "lo"]
-
-
-@pytest.mark.parametrize(("speed", "pauses"), [(0.0, []), (2.0, [0.5])])
-def test_a_replay_can_be_quicker(speed: float, pauses: list[float]) -> None:
-    made = Record(
-        "k" * 24, "", "aeronpay", "q", events=[[1000, "text"], [0, {"event": "completed"}]]
-    )
-    steps, _ = replayed(made, speed=speed)
-    assert [step.seconds for step in steps if isinstance(step, Sleep)] == pauses
-
-
-def test_neither_tokens_nor_message_ids_are_in_a_record() -> None:
-    made = recorded(
-        [Started("apay_1", "apay_0")],
-        [Chunk("a", 2, "msg_1"), Chunk("b", None, "msg_2")],
-        FailedReply("It failed for apay_1.", hint="fetch apay_1", context_token="apay_1"),
-    )
-    assert made is not None
-    assert "apay_" not in made.to_json_line()
-    assert "msg_" not in made.to_json_line()
-
-
-def test_a_secret_in_a_reply_is_not_in_its_record() -> None:
-    made = recorded([Chunk('the secret is s3"cret.')], [Completed()], secrets=['s3"cret'])
-    assert made is not None
-    assert "s3" not in made.to_json_line()
-    assert made.text == "the secret is [secret]."
-
-
-def test_what_a_tool_an_introduction_and_a_recovery_said_is_replayed() -> None:
-    said = [
-        [Introduced("Hi!", ("A", "B")), Started("c")],
-        [ToolCalled(), Unknown("x")],
-        [Recovering("cut")],
-        [Chunk("text"), Completed("text and more", "c", recovered=True)],
-    ]
-    made = recorded(*said)
-    assert made is not None
-    assert made.status == "recovered"
-    assert made.text == "text and more"
-    events = [event for step in replayed(made)[0] if isinstance(step, list) for event in step]
-    assert [type(event) for event in events] == [
-        Started,
-        Introduced,
-        ToolCalled,
-        Recovering,
-        Chunk,
-        Completed,
-    ]
-
-
-def test_chunks_out_of_order_replay_as_the_whole_text() -> None:
-    made = recorded([Chunk("b", 3), Chunk("a", 2)], [Completed("ab")])
-    assert made is not None
-    assert made.text == "ab"
-
-
-def test_an_error_is_recorded_and_raised_again() -> None:
-    made = recorded(
-        [Started("apay_1")],
-        [Chunk("half")],
-        RateLimited("Too many.", hint="Wait.", status_code=429, service_message="slow down"),
-    )
-    assert made is not None
-    assert made.status == "failed"
-    _, error = replayed(made)
-    assert isinstance(error, RateLimited)
-    assert (error.status_code, error.service_message, error.hint) == (429, "slow down", "Wait.")
-
-
-def test_a_cut_reply_is_recorded_as_incomplete() -> None:
-    made = recorded([Chunk("half")], IncompleteReply("Cut."))
-    assert made is not None
-    assert (made.status, made.is_complete, made.text) == ("incomplete", False, "half")
-
-
-def test_an_interrupted_reply_is_recorded_as_such_and_replays_as_incomplete() -> None:
-    kept: list[Record] = []
-    driven = record_flow(
-        flow([Chunk("half")], [Completed("half and half")]),
-        QUESTION,
-        "aeronpay",
-        "",
-        lambda r, _: kept.append(r),
-        clock=lambda: 0.0,
-    )
-    next(driven)
-    driven.close()
-    assert kept[0].status == "interrupted"
-    assert isinstance(replayed(kept[0])[1], IncompleteReply)
-
-
-@pytest.mark.parametrize("error", [Unreachable("no"), UsageError("no")])
-def test_what_never_reached_the_service_leaves_no_record(error: AeronError) -> None:
-    assert recorded(error) is None
-
-
 @given(
     text=st.text(min_size=1),
     pieces=st.lists(st.text(), max_size=5),
@@ -221,7 +37,7 @@ def test_what_never_reached_the_service_leaves_no_record(error: AeronError) -> N
 def test_a_record_is_one_line_that_reads_back(
     text: str, pieces: list[str], images: list[str]
 ) -> None:
-    made = Record(
+    record = Record(
         turn_key("aeronpay", text, images),
         "",
         "aeronpay",
@@ -229,10 +45,10 @@ def test_a_record_is_one_line_that_reads_back(
         tuple(images),
         events=[*([1, piece] for piece in pieces), [0, {"event": "completed"}]],
     )
-    line = made.to_json_line()
+    line = record.to_json_line()
     assert len(line.splitlines()) == 1
     assert line.startswith('{"key":"')
-    assert Record.from_line(line) == made
+    assert Record.from_line(line) == record
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from aeron_magic.protocol.events import Chunk, Completed, Started
 from aeron_magic.protocol.flow import Flow, Question, Sleep
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import MAX_COMPARED, Mode, Recorder
-from aeron_magic.replies.reply import Reply, ReplyAccumulator
+from aeron_magic.replies.accumulator import ReplyAccumulator
+from aeron_magic.replies.reply import Reply
 
 
 class Service:
@@ -46,13 +47,13 @@ def path(tmp_path: Path) -> Path:
 
 def drive(flow: Flow[None]) -> Reply:
     """Drive a flow that needs no network."""
-    draft = ReplyAccumulator("aeronpay")
+    accumulator = ReplyAccumulator("aeronpay")
     for step in flow:
         if isinstance(step, list):
-            draft.add(step)
+            accumulator.add(step)
         else:
             assert isinstance(step, Sleep)
-    return draft.reply()
+    return accumulator.reply()
 
 
 def asker(service: Service, path: Path, mode: Mode = "auto", **options: Any) -> Any:

@@ -210,7 +210,7 @@ def test_pieces_look_like_the_whole() -> None:
 
 
 def steps(text: str, size: int) -> int:
-    """Return how many lines of `aeron_magic.rendering.incremental` run for ``text`` in chunks of ``size``."""
+    """Return how many lines of ``incremental`` run for ``text`` in chunks of ``size``."""
     count = 0
 
     def trace(frame: FrameType, event: str, _: object) -> object:

@@ -225,7 +225,8 @@ def test_plain_code_has_no_colours_and_the_rest_is_as_ever() -> None:
 
 def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
     found = modules_after(
-        "import aeron_magic.rendering.mimebundle, aeron_magic.rendering.incremental, aeron_magic.plaintext;"
-        "aeron_magic.rendering.mimebundle.to_plain('x'); aeron_magic.rendering.mimebundle.to_markdown('x')"
+        "import aeron_magic.rendering.incremental, aeron_magic.plaintext;"
+        "from aeron_magic.rendering.mimebundle import to_plain, to_markdown;"
+        "to_plain('x'); to_markdown('x')"
     )
     assert not found & {"markdown_it", "nh3", "pygments", "IPython"}

@@ -33,7 +33,8 @@ from aeron_magic.protocol.flow import (
     StepResult,
 )
 from aeron_magic.protocol.retry import MAX_ATTEMPTS
-from aeron_magic.replies.reply import Message, ReplyAccumulator
+from aeron_magic.replies.accumulator import ReplyAccumulator
+from aeron_magic.replies.reply import Message
 from aeron_magic.services.aeronpay import Service, reference_id
 from aeron_magic.services.settings import Settings
 
@@ -186,15 +187,19 @@ def test_each_attempt_has_a_new_reference_id() -> None:
 
 def test_one_object_where_a_stream_was_asked_for_is_a_reply() -> None:
     """A server may ignore `stream: true`."""
-    draft = streaming(fetched().body).ask()
-    assert (draft.text, draft.status, draft.context_token) == (WHOLE, "complete", TOKEN)
+    accumulator = streaming(fetched().body).ask()
+    assert (accumulator.text, accumulator.status, accumulator.context_token) == (
+        WHOLE,
+        "complete",
+        TOKEN,
+    )
 
 
 def test_a_stream_where_one_object_was_asked_for_is_a_reply() -> None:
     """A server may ignore `stream: false`."""
     body = b"".join([BEGIN, *CHUNKS, completed()])
-    draft = Server(creates=[Response(200, {}, body)]).ask(stream=False)
-    assert (draft.text, draft.status) == (WHOLE, "complete")
+    accumulator = Server(creates=[Response(200, {}, body)]).ask(stream=False)
+    assert (accumulator.text, accumulator.status) == (WHOLE, "complete")
 
 
 def test_the_event_may_be_named_by_its_line_alone() -> None:
@@ -212,15 +217,15 @@ def test_the_event_may_be_named_by_its_line_alone() -> None:
 
 def test_the_newest_token_is_kept() -> None:
     """Each event may name another."""
-    draft = streaming(BEGIN, completed(token="apay_2", parent_context_token="apay_0")).ask()
-    assert (draft.context_token, draft.parent_context_token) == ("apay_2", "apay_0")
+    accumulator = streaming(BEGIN, completed(token="apay_2", parent_context_token="apay_0")).ask()
+    assert (accumulator.context_token, accumulator.parent_context_token) == ("apay_2", "apay_0")
 
 
 def test_a_service_that_names_no_token_leaves_the_sent_one() -> None:
     """The reply is whole all the same."""
-    draft = streaming(event("response_initiated"), *CHUNKS, completed(token=None)).ask()
-    assert draft.context_token is None
-    assert draft.status == "complete"
+    accumulator = streaming(event("response_initiated"), *CHUNKS, completed(token=None)).ask()
+    assert accumulator.context_token is None
+    assert accumulator.status == "complete"
 
 
 # Decision 3: loose types and unknown things.
@@ -230,8 +235,10 @@ def test_a_service_that_names_no_token_leaves_the_sent_one() -> None:
 def test_system_may_be_empty_in_every_way(empty: dict[str, Any]) -> None:
     """List, object, null or absent."""
     begin = event("response_initiated", context_token=TOKEN, **empty)
-    draft = streaming(begin, event("response_output", sequence_no=2, **empty), completed()).ask()
-    assert draft.text == WHOLE
+    accumulator = streaming(
+        begin, event("response_output", sequence_no=2, **empty), completed()
+    ).ask()
+    assert accumulator.text == WHOLE
 
 
 @pytest.mark.parametrize("code", ["400", 400])
@@ -245,20 +252,20 @@ def test_a_status_code_is_a_string_or_a_number(code: Any) -> None:
 
 def test_numbers_may_come_as_strings() -> None:
     """The order counts, whatever its type."""
-    draft = streaming(BEGIN, chunk("3", "b"), chunk("2", "a"), completed(None)).ask()
-    assert draft.text == "ab"
+    accumulator = streaming(BEGIN, chunk("3", "b"), chunk("2", "a"), completed(None)).ask()
+    assert accumulator.text == "ab"
 
 
 @pytest.mark.parametrize("strange", ["²", "x", None, 2.5, [], "9" * 5000])
 def test_a_strange_number_is_as_good_as_none(strange: Any) -> None:
     """The chunk stands where it came."""
-    draft = streaming(BEGIN, chunk(strange, "a"), chunk(strange, "b"), completed(None)).ask()
-    assert draft.text == "ab"
+    accumulator = streaming(BEGIN, chunk(strange, "a"), chunk(strange, "b"), completed(None)).ask()
+    assert accumulator.text == "ab"
 
 
 def test_what_is_unknown_is_counted_and_never_fatal() -> None:
     """Unknown events, fields, and data that is no object."""
-    draft = streaming(
+    accumulator = streaming(
         BEGIN,
         event("response_usage", words=1),
         event("response_usage"),
@@ -267,15 +274,15 @@ def test_what_is_unknown_is_counted_and_never_fatal() -> None:
         chunk(2, "x", extra={"a": 1}),
         completed("x", extra=1),
     ).ask()
-    assert draft.unknown == {"response_usage": 2, "not a JSON object": 2}
-    assert draft.text == "x"
+    assert accumulator.unknown == {"response_usage": 2, "not a JSON object": 2}
+    assert accumulator.text == "x"
 
 
 def test_a_reply_without_its_status_is_a_reply() -> None:
     """Text under SUCCESS, and no response_status."""
     given = answer(status="SUCCESS", context_token=TOKEN, system={"text": "x"})
-    draft = Server(creates=[given]).ask(stream=False)
-    assert (draft.text, draft.status) == ("x", "complete")
+    accumulator = Server(creates=[given]).ask(stream=False)
+    assert (accumulator.text, accumulator.status) == ("x", "complete")
 
 
 # Decision 4: list-input.
@@ -346,8 +353,8 @@ def test_a_gap_is_closed_by_the_completed_text() -> None:
 def test_a_gap_that_no_text_closes_is_fetched() -> None:
     """A reply with a hole is no whole reply."""
     server = streaming(BEGIN, CHUNKS[0], CHUNKS[2], completed(None))
-    draft = server.ask()
-    assert (draft.text, draft.status) == (WHOLE, "recovered")
+    accumulator = server.ask()
+    assert (accumulator.text, accumulator.status) == (WHOLE, "recovered")
     assert server.count("create-response") == 1
 
 
@@ -366,8 +373,12 @@ def test_nothing_after_the_end_counts() -> None:
 def test_a_cut_stream_is_fetched_and_never_asked_again(end: bytes | ConnectionLost) -> None:
     """The text is whole and says that it was recovered."""
     server = streaming(BEGIN, CHUNKS[0], end, fetches=[PROCESSING, PROCESSING, fetched()])
-    draft = server.ask()
-    assert (draft.text, draft.status, draft.context_token) == (WHOLE, "recovered", TOKEN)
+    accumulator = server.ask()
+    assert (accumulator.text, accumulator.status, accumulator.context_token) == (
+        WHOLE,
+        "recovered",
+        TOKEN,
+    )
     assert server.count("create-response") == 1
     assert {body["context_token"] for name, body in server.requests[1:]} == {TOKEN}
     assert server.pauses == [0.4, pytest.approx(0.6)]
@@ -400,8 +411,8 @@ def test_chunks_before_a_cut_without_token_are_kept() -> None:
 def test_an_answer_that_takes_the_question_up_is_waited_for() -> None:
     """Asked for at once, and still processing: polled, and complete, for nothing was lost."""
     server = Server(creates=[PROCESSING], fetches=[PROCESSING, fetched()])
-    draft = server.ask(stream=False)
-    assert (draft.text, draft.status) == (WHOLE, "complete")
+    accumulator = server.ask(stream=False)
+    assert (accumulator.text, accumulator.status) == (WHOLE, "complete")
     assert Started(TOKEN) in server.events
     assert not [one for one in server.events if isinstance(one, Recovering)]
 
@@ -460,7 +471,7 @@ def test_a_recovered_reply_without_text_is_not_whole() -> None:
 
 
 @pytest.mark.parametrize(
-    "outcome",
+    "result",
     [
         PROCESSING,
         LOST,
@@ -471,13 +482,13 @@ def test_a_recovered_reply_without_text_is_not_whole() -> None:
     ids=["processing", "lost", "silent", "retry-after", "102"],
 )
 @pytest.mark.parametrize("recovering", [True, False])
-def test_waiting_ends_with_fetch_timeout(outcome: Given, recovering: bool) -> None:
+def test_waiting_ends_with_fetch_timeout(result: Given, recovering: bool) -> None:
     """All requests and pauses together."""
-    server = streaming(BEGIN, LOST, fetches=[outcome])
+    server = streaming(BEGIN, LOST, fetches=[result])
     with pytest.raises(AeronError):
         server.ask() if recovering else server.fetch()
-    waited = sum(server.pauses) + outcome.elapsed * server.count("fetch-response")
-    assert waited <= SETTINGS.fetch_timeout + outcome.elapsed
+    waited = sum(server.pauses) + result.elapsed * server.count("fetch-response")
+    assert waited <= SETTINGS.fetch_timeout + result.elapsed
     if recovering:
         assert waited >= SETTINGS.fetch_timeout - 1e-6
 
@@ -504,16 +515,16 @@ def test_a_question_is_repeated_where_nothing_was_accepted() -> None:
 
 
 @pytest.mark.parametrize(
-    "outcome",
+    "result",
     [LOST, *(answer(status) for status in (302, 400, 403, 408, 500, 502, 503, 504))],
     ids=str,
 )
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_question_that_may_have_been_accepted_is_not_repeated(
-    outcome: Given, stream: bool
+    result: Given, stream: bool
 ) -> None:
     """It may be charged twice; that is the user's choice."""
-    server = Server(creates=[outcome])
+    server = Server(creates=[result])
     with pytest.raises(AeronError):
         server.ask(stream=stream)
     assert server.count("create-response") == 1
@@ -566,10 +577,10 @@ def test_a_refused_question_has_its_exception(
     assert type(caught.value) is kind
 
 
-@pytest.mark.parametrize("outcome", [LOST, NOT_SENT, answer(429), answer(500), answer(504)])
-def test_reading_is_repeated(outcome: Given) -> None:
+@pytest.mark.parametrize("result", [LOST, NOT_SENT, answer(429), answer(500), answer(504)])
+def test_reading_is_repeated(result: Given) -> None:
     """fetch-response and list-input cost nothing."""
-    server = Server(fetches=[outcome, fetched()], lists=[outcome, answer(data=[])])
+    server = Server(fetches=[result, fetched()], lists=[result, answer(data=[])])
     assert server.fetch().text == WHOLE
     assert history(server) == []
     assert (server.count("fetch-response"), server.count("list-input")) == (2, 2)
@@ -613,16 +624,16 @@ def test_a_redirect_is_told_and_not_followed(stream: bool) -> None:
 
 def test_a_fetched_reply_is_complete() -> None:
     """With its tokens and its id."""
-    draft = Server(fetches=[fetched(parent_context_token="apay_0")]).fetch()
-    assert (draft.text, draft.status, draft.msg_id) == (WHOLE, "complete", "m")
-    assert (draft.context_token, draft.parent_context_token) == (TOKEN, "apay_0")
+    accumulator = Server(fetches=[fetched(parent_context_token="apay_0")]).fetch()
+    assert (accumulator.text, accumulator.status, accumulator.msg_id) == (WHOLE, "complete", "m")
+    assert (accumulator.context_token, accumulator.parent_context_token) == (TOKEN, "apay_0")
 
 
 def test_a_fetch_that_does_not_wait_may_find_it_processing() -> None:
     """One request, no pause."""
     server = Server(fetches=[PROCESSING])
-    draft = server.fetch(wait=False)
-    assert draft.reply().status == "processing"
+    accumulator = server.fetch(wait=False)
+    assert accumulator.reply().status == "processing"
     assert (server.count("fetch-response"), server.pauses) == (1, [])
 
 
@@ -690,14 +701,14 @@ def sample(name: str) -> bytes:
 def outcome_of(server: Server, **options: Any) -> tuple[str, str, str | None]:
     """What became of a question: status or error, text, token."""
     try:
-        draft = server.ask(**options)
+        accumulator = server.ask(**options)
     except AeronError as error:
         return (
             type(error).__name__,
             error.partial,
             error.context_token or server.draft.context_token,
         )
-    return draft.status, draft.text, draft.context_token
+    return accumulator.status, accumulator.text, accumulator.context_token
 
 
 STREAMS = sorted(path.name for path in WIRE.glob("stream*") if "frames" not in path.name)
@@ -736,24 +747,24 @@ def test_a_sample_cut_at_every_byte_is_recovered_or_in_doubt(name: str) -> None:
     for cut in range(len(body)):
         end = b"" if cut % 2 else LOST  # a clean end and a broken line, by turns
         server = streaming(*([body[:cut]] if cut else []), end, fetches=[fetched(text, **named)])
-        outcome = outcome_of(server)
+        result = outcome_of(server)
         assert server.count("create-response") == 1
         expected = {
             "complete": (text, token),
             "recovered": (text, token),
             "IncompleteReply": ("", None),
-        }[outcome[0]]
-        assert outcome[1:] == expected, cut
-        assert server.count("fetch-response") == (outcome[0] == "recovered")
-        if not found or found[-1] != outcome[0]:
-            found.append(outcome[0])
+        }[result[0]]
+        assert result[1:] == expected, cut
+        assert server.count("fetch-response") == (result[0] == "recovered")
+        if not found or found[-1] != result[0]:
+            found.append(result[0])
     stages = ["IncompleteReply", "recovered", "complete"]
     assert found == [stage for stage in stages if stage in found]  # never back
     assert found[0] == "IncompleteReply"
 
 
 @pytest.mark.parametrize(
-    ("name", "outcome"),
+    ("name", "result"),
     [
         ("cut.sse", "recovered"),
         ("cut.ndjson", "recovered"),
@@ -769,11 +780,11 @@ def test_a_sample_cut_at_every_byte_is_recovered_or_in_doubt(name: str) -> None:
         ("fetch-processing.json", "complete"),
     ],
 )
-def test_a_damaged_sample_is_what_it_is(name: str, outcome: str) -> None:
+def test_a_damaged_sample_is_what_it_is(name: str, result: str) -> None:
     """However it was cut into reads."""
     body = sample(name)
     whole = outcome_of(streaming(body))
-    assert whole[0] == outcome
+    assert whole[0] == result
     assert outcome_of(streaming(*(body[i : i + 1] for i in range(len(body))))) == whole
 
 

@@ -33,7 +33,7 @@ from aeron_magic.protocol.flow import (
     Send,
     StepResult,
 )
-from aeron_magic.replies.reply import ReplyAccumulator
+from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.services.chatzy import MAX_REOPENS, Service
 from aeron_magic.services.settings import Settings
 
@@ -111,9 +111,11 @@ class Server(FlowServer):
 
     def run(self, flow: Flow[Any]) -> ReplyAccumulator:
         """Drive ``flow`` to its end; of a whole reply all has been shown, in order."""
-        draft = super().run(flow)
-        assert draft.status != "complete" or "".join(draft.displayed) == draft.text
-        return draft
+        accumulator = super().run(flow)
+        assert (
+            accumulator.status != "complete" or "".join(accumulator.displayed) == accumulator.text
+        )
+        return accumulator
 
     def ask(self, token: str | None = CONVERSATION, **options: Any) -> ReplyAccumulator:
         return self.run(Service(SETTINGS).ask(Question("Well?", context_token=token, **options)))
@@ -129,20 +131,24 @@ def stream(*reads: bytes | ConnectionLost, **more: Any) -> Server:
 def test_a_new_conversation_is_begun_introduced_and_started() -> None:
     """Without a token: init_conversation, get_inference, the stream, in this order."""
     server = stream(content("Fine."), END)
-    draft = server.ask(None)
+    accumulator = server.ask(None)
     assert server.seen == ["init_conversation", "get_inference", "get-response"]
     assert server.requests[0].params == {"chatbot_id": AGENT}
     assert server.events[:2] == [Introduced("Hello!", ("Prices", "Hours")), Started(CONVERSATION)]
-    assert (draft.text, draft.status, draft.context_token) == ("Fine.", "complete", CONVERSATION)
+    assert (accumulator.text, accumulator.status, accumulator.context_token) == (
+        "Fine.",
+        "complete",
+        CONVERSATION,
+    )
 
 
 def test_a_token_continues_its_conversation() -> None:
     """The context_token is the conversation_id, before the question and after it."""
     server = stream(content("Fine."), END)
-    draft = server.ask("earlier")
+    accumulator = server.ask("earlier")
     assert server.seen == ["get_inference", "get-response"]
     assert server.requests[0].json["conversation_id"] == "earlier"
-    assert draft.context_token == "earlier"
+    assert accumulator.context_token == "earlier"
 
 
 def test_what_get_inference_is_sent() -> None:
@@ -196,10 +202,10 @@ def test_nothing_can_be_fetched(call: Callable[[Service, str], Flow[Any]]) -> No
 def test_introduce_begins_a_conversation_and_asks_nothing() -> None:
     """The introduction comes with the token that a first question continues from."""
     server = Server()
-    draft = server.run(Service(SETTINGS).introduction())
+    accumulator = server.run(Service(SETTINGS).introduction())
     assert server.seen == ["init_conversation"]
     assert server.events == [Introduced("Hello!", ("Prices", "Hours")), Started(CONVERSATION)]
-    assert draft.context_token == CONVERSATION
+    assert accumulator.context_token == CONVERSATION
 
 
 @pytest.mark.parametrize(
@@ -219,8 +225,8 @@ def test_introduce_begins_a_conversation_and_asks_nothing() -> None:
 def test_introductions(message: Any, expected: Introduced | None) -> None:
     """An introduction is shown where there is one and it is switched on."""
     server = Server(inits=[ok(conversation_id=CONVERSATION, introductory_message=message)])
-    draft = server.run(Service(SETTINGS).introduction())
-    assert draft.introduction == expected
+    accumulator = server.run(Service(SETTINGS).introduction())
+    assert accumulator.introduction == expected
 
 
 @pytest.mark.parametrize(
@@ -377,9 +383,9 @@ def test_chunks_of_one_id_are_one_message_and_a_new_id_begins_another() -> None:
     server = stream(
         content("a"), content("b"), content("c", "m2"), b'data: {"content":"d"}\n\n', END
     )
-    draft = server.ask()
-    assert draft.text == "ab\n\ncd"
-    assert draft.msg_id == "m2"
+    accumulator = server.ask()
+    assert accumulator.text == "ab\n\ncd"
+    assert accumulator.msg_id == "m2"
 
 
 def test_chunks_without_ids_are_one_message() -> None:
@@ -391,15 +397,15 @@ def test_chunks_without_ids_are_one_message() -> None:
 @pytest.mark.parametrize("empty", [{"content": ""}, {"content": "", "x": 1}])
 def test_an_empty_chunk_says_nothing(empty: dict[str, Any]) -> None:
     """It is neither text nor an unknown event, and it begins no message."""
-    draft = stream(content("a"), event(empty, "m2"), END).ask()
-    assert (draft.text, draft.unknown) == ("a", {})
+    accumulator = stream(content("a"), event(empty, "m2"), END).ask()
+    assert (accumulator.text, accumulator.unknown) == ("a", {})
 
 
 @pytest.mark.parametrize("end", ["close_connection", "[DONE]"])
 def test_an_empty_reply_is_a_reply(end: str) -> None:
     """The service said that it is whole."""
-    draft = stream(event(end)).ask()
-    assert (draft.text, draft.status) == ("", "complete")
+    accumulator = stream(event(end)).ask()
+    assert (accumulator.text, accumulator.status) == ("", "complete")
 
 
 @pytest.mark.parametrize(
@@ -417,14 +423,14 @@ def test_an_empty_reply_is_a_reply(end: str) -> None:
 )
 def test_what_is_not_known_is_counted_and_passed_over(odd: Any, name: str) -> None:
     """An event of a later version is no failure."""
-    draft = stream(content("a"), event(odd), content("b"), END).ask()
-    assert (draft.text, draft.unknown) == ("ab", {name: 1})
+    accumulator = stream(content("a"), event(odd), content("b"), END).ask()
+    assert (accumulator.text, accumulator.unknown) == ("ab", {name: 1})
 
 
 def test_data_nested_too_deeply_is_passed_over() -> None:
     """Hostile JSON is one more unknown event."""
-    draft = stream(content("a"), event("[" * 200_000), END).ask()
-    assert (draft.text, draft.status) == ("a", "complete")
+    accumulator = stream(content("a"), event("[" * 200_000), END).ask()
+    assert (accumulator.text, accumulator.status) == ("a", "complete")
 
 
 SAMPLES = sorted(WIRE.glob("*.sse"))
@@ -433,19 +439,19 @@ SAMPLES = sorted(WIRE.glob("*.sse"))
 def outcome(server: Server) -> tuple[str | type[AeronError], str]:
     """How it ended, and the text that was received."""
     try:
-        draft = server.ask()
+        accumulator = server.ask()
     except AeronError as error:
         return type(error), error.partial
-    return draft.status, draft.text
+    return accumulator.status, accumulator.text
 
 
 def result(reads: Iterable[bytes]) -> Any:
     """Everything that can be seen of a stream that came in these reads."""
     server = stream(*reads)
     ended, text = outcome(server)
-    draft = ReplyAccumulator()
-    draft.add(server.events)
-    return ended, text, draft.msg_id, draft.unknown, draft.status_text
+    accumulator = ReplyAccumulator()
+    accumulator.add(server.events)
+    return ended, text, accumulator.msg_id, accumulator.unknown, accumulator.status_text
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
@@ -517,8 +523,8 @@ def test_a_stream_cut_at_any_byte_never_gives_a_wrong_text(
 def test_a_stream_that_gave_nothing_is_opened_again_with_a_new_secret(reads: list[Any]) -> None:
     """is_streaming and null: the reply has not begun; comments are no part of it."""
     server = Server(streams=[reads, [content("Fine."), END]], statuses=[NOT_BEGUN])
-    draft = server.ask()
-    assert (draft.text, draft.status) == ("Fine.", "recovered")
+    accumulator = server.ask()
+    assert (accumulator.text, accumulator.status) == ("Fine.", "recovered")
     assert server.seen[1:] == [
         "get-response",
         "get_stream_status",

@@ -20,7 +20,8 @@ from aeron_magic.errors import (
     TokenError,
     UsageError,
 )
-from aeron_magic.replies.reply import Reply, ReplyAccumulator
+from aeron_magic.replies.accumulator import ReplyAccumulator
+from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Refusal, Sandbox
 
 AGENT = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -115,12 +116,12 @@ def test_a_conversation_of_two_turns(asker: Asker, sandbox: Sandbox) -> None:
 
 def test_an_introduction(asker: Asker, sandbox: Sandbox) -> None:
     """It begins a conversation, which the first question continues."""
-    draft = asker.introduction()
-    assert draft.introduction is not None
-    assert draft.introduction.text
-    assert draft.introduction.buttons
-    reply = asker.ask(context_token=draft.context_token)
-    assert reply.context_token == draft.context_token
+    accumulator = asker.introduction()
+    assert accumulator.introduction is not None
+    assert accumulator.introduction.text
+    assert accumulator.introduction.buttons
+    reply = asker.ask(context_token=accumulator.context_token)
+    assert reply.context_token == accumulator.context_token
     assert len(sandbox.log.of("init_conversation")) == 1
 
 

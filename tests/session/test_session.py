@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from fake_notebook import Cell, NotebookLike, shape
+from fake_notebook import Cell, FakeNotebook, shape
 
 from aeron_magic.errors import FailedReply, TokenError, Unreachable, UsageError
 from aeron_magic.sandbox import Sandbox
@@ -24,18 +24,18 @@ def rule(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def paper(rule: str) -> Iterator[NotebookLike]:
+def notebook(rule: str) -> Iterator[FakeNotebook]:
     """A notebook on a service of that rule."""
     with Sandbox(token_rule=rule) as sandbox:  # type: ignore[arg-type]
-        notebook = NotebookLike(sandbox)
+        notebook = FakeNotebook(sandbox)
         yield notebook
         notebook.close()
 
 
 @pytest.fixture
-def chat(sandbox: Sandbox) -> Iterator[NotebookLike]:
+def chat(sandbox: Sandbox) -> Iterator[FakeNotebook]:
     """A notebook on Chatzy."""
-    notebook = NotebookLike(sandbox, "chatzy")
+    notebook = FakeNotebook(sandbox, "chatzy")
     yield notebook
     notebook.close()
 
@@ -47,14 +47,14 @@ def questions(*cells: str) -> list[str]:
 # Asking --------------------------------------------------------------------------------------
 
 
-def test_each_question_continues_from_the_newest_reply(paper: NotebookLike) -> None:
+def test_each_question_continues_from_the_newest_reply(notebook: FakeNotebook) -> None:
     """And the variable holds its token."""
-    assert paper.context_token is None
-    paper.run_all(*"abc")
-    assert shape(paper.tree) == ["1", "2<1", "3<2*"]
-    assert paper.tokens == [None, paper.received(0), paper.received(1)]
-    assert paper.context_token == paper.received(2)
-    assert paper.remote == questions(*"abc")
+    assert notebook.context_token is None
+    notebook.run_all(*"abc")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
+    assert notebook.tokens == [None, notebook.received(0), notebook.received(1)]
+    assert notebook.context_token == notebook.received(2)
+    assert notebook.remote == questions(*"abc")
 
 
 @pytest.mark.parametrize("where", ["question", "token"])
@@ -62,7 +62,7 @@ def test_half_a_character_is_refused_before_anything_is_kept_of_it(
     sandbox: Sandbox, tmp_path: Path, where: str
 ) -> None:
     """The local history could not write it either."""
-    notebook = NotebookLike(sandbox, history=tmp_path / "history.sqlite")
+    notebook = FakeNotebook(sandbox, history=tmp_path / "history.sqlite")
     if where == "token":
         notebook.namespace["context_token"] = "cut \ud83d"
     error = notebook.fails(Cell("a", "cut \ud83d" if where == "question" else "whole"))
@@ -74,191 +74,191 @@ def test_half_a_character_is_refused_before_anything_is_kept_of_it(
     notebook.close()
 
 
-def test_what_brought_no_text_is_not_the_last_reply(paper: NotebookLike) -> None:
+def test_what_brought_no_text_is_not_the_last_reply(notebook: FakeNotebook) -> None:
     """``%aeron last`` has something to show."""
-    paper.run("a")
-    last = paper.session.last
-    paper.namespace["context_token"] = "unknown"
-    paper.fails("b")
-    assert paper.session.last is last
+    notebook.run("a")
+    last = notebook.session.last
+    notebook.namespace["context_token"] = "unknown"
+    notebook.fails("b")
+    assert notebook.session.last is last
 
 
 # Running cells again -------------------------------------------------------------------------
 
 
-def test_run_all_twice_is_the_same_conversation_twice(paper: NotebookLike) -> None:
+def test_run_all_twice_is_the_same_conversation_twice(notebook: FakeNotebook) -> None:
     """Never a doubled one: the service has each question once in the second, too."""
-    paper.run_all(*"abc")
-    paper.run_all(*"abc")
-    assert shape(paper.tree) == ["1", "2<1", "3<2*"]
-    assert paper.tokens[3:] == [None, paper.received(3), paper.received(4)]
-    assert paper.remote == questions(*"abc")
-    assert paper.notes == []
+    notebook.run_all(*"abc")
+    notebook.run_all(*"abc")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
+    assert notebook.tokens[3:] == [None, notebook.received(3), notebook.received(4)]
+    assert notebook.remote == questions(*"abc")
+    assert notebook.notes == []
 
 
-def test_a_cell_run_again_leaves_later_turns_stale(paper: NotebookLike, rule: str) -> None:
+def test_a_cell_run_again_leaves_later_turns_stale(notebook: FakeNotebook, rule: str) -> None:
     """It starts where it started before."""
-    paper.run_all(*"abc")
-    paper.run("b")
-    assert shape(paper.tree) == ["1", "2<1*", "3<2 stale"]
-    assert paper.tokens[3] == paper.received(0)
-    assert paper.context_token == paper.received(3)
+    notebook.run_all(*"abc")
+    notebook.run("b")
+    assert shape(notebook.tree) == ["1", "2<1*", "3<2 stale"]
+    assert notebook.tokens[3] == notebook.received(0)
+    assert notebook.context_token == notebook.received(3)
     if rule == "new":
-        assert paper.remote == questions(*"ab")
+        assert notebook.remote == questions(*"ab")
 
 
 def test_one_token_for_the_conversation_cannot_go_back_and_the_cell_says_so(
-    paper: NotebookLike, rule: str
+    notebook: FakeNotebook, rule: str
 ) -> None:
     """It turns out by the token that comes back; the other reading has nothing to tell."""
-    paper.run_all(*"abc")
-    paper.run("b")
-    assert [note.split(":")[0] for note in paper.notes] == (
+    notebook.run_all(*"abc")
+    notebook.run("b")
+    assert [note.split(":")[0] for note in notebook.notes] == (
         ["The service has one token for the whole conversation"] if rule == "same" else []
     )
 
 
 def test_the_cell_after_continues_from_the_newest_reply_of_the_one_it_followed(
-    paper: NotebookLike,
+    notebook: FakeNotebook,
 ) -> None:
     """So the line is made whole again, cell by cell."""
-    paper.run_all(*"abc")
-    paper.run_all("b", "c")
-    assert shape(paper.tree) == ["1", "2<1", "3<2*"]
-    assert paper.tokens[3:] == [paper.received(0), paper.received(3)]
+    notebook.run_all(*"abc")
+    notebook.run_all("b", "c")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
+    assert notebook.tokens[3:] == [notebook.received(0), notebook.received(3)]
 
 
-def test_cells_out_of_order_stand_where_they_stood(paper: NotebookLike) -> None:
+def test_cells_out_of_order_stand_where_they_stood(notebook: FakeNotebook) -> None:
     """Running upwards: each replaces its own reply, and what follows it is stale."""
-    paper.run_all(*"abc")
-    paper.run_all("c", "a")
-    assert shape(paper.tree) == ["1*", "2<1 stale", "3<2 stale"]
-    assert paper.tokens[3:] == [paper.received(1), None]
+    notebook.run_all(*"abc")
+    notebook.run_all("c", "a")
+    assert shape(notebook.tree) == ["1*", "2<1 stale", "3<2 stale"]
+    assert notebook.tokens[3:] == [notebook.received(1), None]
 
 
-def test_a_first_run_out_of_order_is_the_order_of_the_conversation(paper: NotebookLike) -> None:
+def test_a_first_run_out_of_order_is_the_order_of_the_conversation(notebook: FakeNotebook) -> None:
     """A cell follows the newest reply that there was when it was run first."""
-    paper.run_all("b", "a")
-    paper.run_all("a", "b")
-    assert shape(paper.tree) == ["1*", "2<1 stale"]
-    assert paper.tokens == [None, paper.received(0), paper.received(0), None]
+    notebook.run_all("b", "a")
+    notebook.run_all("a", "b")
+    assert shape(notebook.tree) == ["1*", "2<1 stale"]
+    assert notebook.tokens == [None, notebook.received(0), notebook.received(0), None]
 
 
-def test_a_copied_cell_is_a_new_turn(paper: NotebookLike) -> None:
+def test_a_copied_cell_is_a_new_turn(notebook: FakeNotebook) -> None:
     """The same source, another id."""
-    paper.run_all("a", Cell("copy", "question of a"))
-    assert shape(paper.tree) == ["1", "2<1*"]
-    assert paper.sent == [("question of a", None), ("question of a", paper.received(0))]
+    notebook.run_all("a", Cell("copy", "question of a"))
+    assert shape(notebook.tree) == ["1", "2<1*"]
+    assert notebook.sent == [("question of a", None), ("question of a", notebook.received(0))]
 
 
-def test_an_edited_cell_replaces_its_turn(paper: NotebookLike) -> None:
+def test_an_edited_cell_replaces_its_turn(notebook: FakeNotebook) -> None:
     """Question and reply both."""
-    paper.run_all("a", "b")
-    paper.run(Cell("b", "a better question"))
-    assert shape(paper.tree) == ["1", "2<1*"]
-    assert [turn.question for turn in paper.tree] == ["question of a", "a better question"]
-    assert paper.sent[2] == ("a better question", paper.received(0))
+    notebook.run_all("a", "b")
+    notebook.run(Cell("b", "a better question"))
+    assert shape(notebook.tree) == ["1", "2<1*"]
+    assert [turn.question for turn in notebook.tree] == ["question of a", "a better question"]
+    assert notebook.sent[2] == ("a better question", notebook.received(0))
 
 
-def test_a_cell_inserted_in_the_middle_is_a_branch(paper: NotebookLike) -> None:
+def test_a_cell_inserted_in_the_middle_is_a_branch(notebook: FakeNotebook) -> None:
     """Run All leaves the cells after it where they were."""
-    paper.run_all("a", "c")
-    paper.run_all("a", "b", "c")
-    assert shape(paper.tree) == ["1", "2<1*", "3<1"]
-    assert paper.tokens[2:] == [None, paper.received(2), paper.received(2)]
+    notebook.run_all("a", "c")
+    notebook.run_all("a", "b", "c")
+    assert shape(notebook.tree) == ["1", "2<1*", "3<1"]
+    assert notebook.tokens[2:] == [None, notebook.received(2), notebook.received(2)]
 
 
-def test_where_cells_have_no_id_each_run_is_a_new_turn(paper: NotebookLike) -> None:
+def test_where_cells_have_no_id_each_run_is_a_new_turn(notebook: FakeNotebook) -> None:
     """Nothing says that it is the same question."""
     cells = [Cell(None, text) for text in questions(*"ab")]
-    paper.run_all(*cells, *cells)
-    assert shape(paper.tree) == ["1", "2<1", "3<2", "4<3*"]
-    assert paper.remote == questions(*"abab")
+    notebook.run_all(*cells, *cells)
+    assert shape(notebook.tree) == ["1", "2<1", "3<2", "4<3*"]
+    assert notebook.remote == questions(*"abab")
 
 
-def test_where_cells_have_no_id_names_replace(paper: NotebookLike) -> None:
+def test_where_cells_have_no_id_names_replace(notebook: FakeNotebook) -> None:
     """Asking again under the same name."""
     cells = [Cell(None, "one", {"name": "one"}), Cell(None, "two", {"name": "two"})]
-    paper.run_all(*cells, *cells)
-    assert shape(paper.tree) == ["1", "2<1*"]
-    assert paper.remote == ["one", "two"]
+    notebook.run_all(*cells, *cells)
+    assert shape(notebook.tree) == ["1", "2<1*"]
+    assert notebook.remote == ["one", "two"]
 
 
 # Failures ------------------------------------------------------------------------------------
 
 
-def refuse_next(paper: NotebookLike, status: int = 500) -> None:
-    paper.sandbox.set_faults(refuse=(Refusal("create-response", status),))
+def refuse_next(notebook: FakeNotebook, status: int = 500) -> None:
+    notebook.sandbox.set_faults(refuse=(Refusal("create-response", status),))
 
 
-def test_a_cell_that_fails_moves_nothing(paper: NotebookLike) -> None:
+def test_a_cell_that_fails_moves_nothing(notebook: FakeNotebook) -> None:
     """Its question is kept; the next one follows the newest reply, and it can be asked again."""
-    paper.run("a")
-    refuse_next(paper)
-    paper.fails("b")
-    assert shape(paper.tree) == ["1*", "2<1 failed"]
-    assert paper.context_token == paper.received(0)
-    paper.run_all("b", "c")
-    assert shape(paper.tree) == ["1", "2<1", "3<2*"]
-    assert paper.tokens[2:] == [paper.received(0), paper.received(1)]
+    notebook.run("a")
+    refuse_next(notebook)
+    notebook.fails("b")
+    assert shape(notebook.tree) == ["1*", "2<1 failed"]
+    assert notebook.context_token == notebook.received(0)
+    notebook.run_all("b", "c")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
+    assert notebook.tokens[2:] == [notebook.received(0), notebook.received(1)]
 
 
-def test_a_cell_that_fails_when_run_again_keeps_its_reply(paper: NotebookLike) -> None:
+def test_a_cell_that_fails_when_run_again_keeps_its_reply(notebook: FakeNotebook) -> None:
     """The turns after it are not stale by that."""
-    paper.run_all(*"ab")
-    refuse_next(paper)
-    paper.fails("a")
-    assert shape(paper.tree) == ["1", "2<1*"]
-    assert paper.tree.turns[0].reply == paper.replies[0]
-    assert paper.context_token == paper.received(1)
+    notebook.run_all(*"ab")
+    refuse_next(notebook)
+    notebook.fails("a")
+    assert shape(notebook.tree) == ["1", "2<1*"]
+    assert notebook.tree.turns[0].reply == notebook.replies[0]
+    assert notebook.context_token == notebook.received(1)
 
 
-def test_a_reply_that_the_service_could_not_give_is_kept_as_failed(paper: NotebookLike) -> None:
+def test_a_reply_that_the_service_could_not_give_is_kept_as_failed(notebook: FakeNotebook) -> None:
     """With its token; nothing else moves."""
-    paper.run("a")
-    paper.sandbox.set_faults(generation="fails-with-event")
-    assert isinstance(paper.fails("b"), FailedReply)
-    assert shape(paper.tree) == ["1*", "2<1 failed"]
+    notebook.run("a")
+    notebook.sandbox.set_faults(generation="fails-with-event")
+    assert isinstance(notebook.fails("b"), FailedReply)
+    assert shape(notebook.tree) == ["1*", "2<1 failed"]
 
 
-def test_an_interrupted_cell_keeps_what_came_and_moves_nothing(paper: NotebookLike) -> None:
+def test_an_interrupted_cell_keeps_what_came_and_moves_nothing(notebook: FakeNotebook) -> None:
     """Asked again, it continues from where it did."""
-    paper.run("a")
-    paper.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    notebook.run("a")
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
     try:
-        paper.run("b", interrupt=True)
+        notebook.run("b", interrupt=True)
     finally:
-        paper.sandbox.set_faults(say=None)
-    assert shape(paper.tree) == ["1*", "2<1 interrupted"]
-    paper.replies.pop()
-    paper.run_all("b", "c")
-    assert shape(paper.tree) == ["1", "2<1", "3<2*"]
-    assert paper.tokens[2] == paper.received(0)
+        notebook.sandbox.set_faults(say=None)
+    assert shape(notebook.tree) == ["1*", "2<1 interrupted"]
+    notebook.replies.pop()
+    notebook.run_all("b", "c")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
+    assert notebook.tokens[2] == notebook.received(0)
 
 
-def test_a_server_that_is_gone_leaves_the_conversation(paper: NotebookLike) -> None:
+def test_a_server_that_is_gone_leaves_the_conversation(notebook: FakeNotebook) -> None:
     """The question is kept as failed."""
-    paper.run("a")
-    paper.sandbox.stop()
-    assert isinstance(paper.fails("b"), Unreachable)
-    assert shape(paper.tree) == ["1*", "2<1 failed"]
+    notebook.run("a")
+    notebook.sandbox.stop()
+    assert isinstance(notebook.fails("b"), Unreachable)
+    assert shape(notebook.tree) == ["1*", "2<1 failed"]
 
 
-def test_an_old_token_that_is_refused_changes_nothing(paper: NotebookLike) -> None:
+def test_an_old_token_that_is_refused_changes_nothing(notebook: FakeNotebook) -> None:
     """The error says so; no turn is added, and the next question works."""
-    paper.run_all(*"ab")
-    paper.sandbox.set_faults(expired=(paper.received(0),))
-    error = paper.fails(Cell("c", "a branch", {"after": "1"}))
+    notebook.run_all(*"ab")
+    notebook.sandbox.set_faults(expired=(notebook.received(0),))
+    error = notebook.fails(Cell("c", "a branch", {"after": "1"}))
     assert isinstance(error, TokenError)
     assert error.hint.startswith("Nothing has changed here.")
-    assert shape(paper.tree) == ["1", "2<1*"]
-    assert paper.context_token == paper.received(1)
-    paper.sandbox.set_faults(expired=())
-    paper.run("d")
-    assert shape(paper.tree) == ["1", "2<1", "3<2*"]
+    assert shape(notebook.tree) == ["1", "2<1*"]
+    assert notebook.context_token == notebook.received(1)
+    notebook.sandbox.set_faults(expired=())
+    notebook.run("d")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
 
 
-def test_a_question_of_which_nothing_was_sent_leaves_no_turn(chat: NotebookLike) -> None:
+def test_a_question_of_which_nothing_was_sent_leaves_no_turn(chat: FakeNotebook) -> None:
     """Chatzy takes no images."""
     session = chat.session
     asked = session.ask("look", session.position_for(), images=("https://example.org/a.png",))
@@ -271,26 +271,26 @@ def test_a_question_of_which_nothing_was_sent_leaves_no_turn(chat: NotebookLike)
 # Branches and names --------------------------------------------------------------------------
 
 
-def test_a_branch_run_again_stays_a_branch(paper: NotebookLike) -> None:
+def test_a_branch_run_again_stays_a_branch(notebook: FakeNotebook) -> None:
     """Both branches stand after the same turn."""
     cells = ["a", "b", Cell("c", "instead", {"after": "1"})]
-    paper.run_all(*cells)
-    paper.run_all(*cells)
-    assert shape(paper.tree) == ["1", "2<1", "3<1*"]
-    assert paper.tokens[:3] == [None, paper.received(0), paper.received(0)]
-    assert paper.tokens[3:] == [None, paper.received(3), paper.received(3)]
+    notebook.run_all(*cells)
+    notebook.run_all(*cells)
+    assert shape(notebook.tree) == ["1", "2<1", "3<1*"]
+    assert notebook.tokens[:3] == [None, notebook.received(0), notebook.received(0)]
+    assert notebook.tokens[3:] == [None, notebook.received(3), notebook.received(3)]
 
 
-def test_names_of_turns_can_be_continued(paper: NotebookLike) -> None:
+def test_names_of_turns_can_be_continued(notebook: FakeNotebook) -> None:
     """The name stays with the turn when its cell runs again."""
-    paper.run_all(Cell("a", "plan", {"name": "plan"}), "b")
-    paper.run(Cell("a", "plan better", {"name": "plan"}))
-    paper.run(Cell("c", "cheaper", {"after": "plan"}))
-    assert shape(paper.tree) == ["1", "2<1 stale", "3<1*"]
-    assert paper.tokens[3] == paper.received(2)
+    notebook.run_all(Cell("a", "plan", {"name": "plan"}), "b")
+    notebook.run(Cell("a", "plan better", {"name": "plan"}))
+    notebook.run(Cell("c", "cheaper", {"after": "plan"}))
+    assert shape(notebook.tree) == ["1", "2<1 stale", "3<1*"]
+    assert notebook.tokens[3] == notebook.received(2)
 
 
-def test_several_conversations_run_twice_add_nothing(paper: NotebookLike) -> None:
+def test_several_conversations_run_twice_add_nothing(notebook: FakeNotebook) -> None:
     """Each has its own line at the service."""
     cells = [
         "a",
@@ -298,119 +298,121 @@ def test_several_conversations_run_twice_add_nothing(paper: NotebookLike) -> Non
         "c",
         Cell("d", "new", {"new": True}),
     ]
-    paper.run_all(*cells)
-    paper.run_all(*cells)
-    trees = paper.session.registry.conversations
+    notebook.run_all(*cells)
+    notebook.run_all(*cells)
+    trees = notebook.session.registry.conversations
     assert {name: shape(tree) for name, tree in trees.items()} == {
         "main": ["1*"],
         "plots": ["1", "2<1*"],
         "conversation-2": ["1*"],
     }
-    assert paper.tokens[:4] == [None, None, paper.received(1), None]
-    assert paper.tokens[4:] == [None, None, paper.received(5), None]
+    assert notebook.tokens[:4] == [None, None, notebook.received(1), None]
+    assert notebook.tokens[4:] == [None, None, notebook.received(5), None]
 
 
-def test_new_and_use_move_the_token(paper: NotebookLike) -> None:
+def test_new_and_use_move_the_token(notebook: FakeNotebook) -> None:
     """The variable is the current conversation's."""
-    paper.run("a")
-    paper.session.new("plots")
-    assert paper.context_token is None
-    paper.run("b")
-    paper.session.use("main")
-    assert paper.context_token == paper.received(0)
-    paper.run("c")
-    assert paper.tokens == [None, None, paper.received(0)]
+    notebook.run("a")
+    notebook.session.new("plots")
+    assert notebook.context_token is None
+    notebook.run("b")
+    notebook.session.use("main")
+    assert notebook.context_token == notebook.received(0)
+    notebook.run("c")
+    assert notebook.tokens == [None, None, notebook.received(0)]
 
 
-def test_a_conversation_begun_anew_is_built_by_the_old_cells(paper: NotebookLike) -> None:
+def test_a_conversation_begun_anew_is_built_by_the_old_cells(notebook: FakeNotebook) -> None:
     """The first one stays as it was."""
-    paper.run_all(*"ab")
-    paper.session.new("again")
-    paper.run_all(*"ab")
-    assert {name: shape(tree) for name, tree in paper.session.registry.conversations.items()} == {
+    notebook.run_all(*"ab")
+    notebook.session.new("again")
+    notebook.run_all(*"ab")
+    assert {
+        name: shape(tree) for name, tree in notebook.session.registry.conversations.items()
+    } == {
         "main": ["1", "2<1*"],
         "again": ["1", "2<1*"],
     }
-    assert paper.tokens[2:] == [None, paper.received(2)]
+    assert notebook.tokens[2:] == [None, notebook.received(2)]
 
 
 # The variable --------------------------------------------------------------------------------
 
 
-def test_a_token_that_is_there_at_the_start_is_used(paper: NotebookLike) -> None:
+def test_a_token_that_is_there_at_the_start_is_used(notebook: FakeNotebook) -> None:
     """The first turn continues from elsewhere; run again, it does so again."""
-    paper.run("a")
-    other = NotebookLike(paper.sandbox)
-    other.context_token = paper.received(0)
+    notebook.run("a")
+    other = FakeNotebook(notebook.sandbox)
+    other.context_token = notebook.received(0)
     other.run("x")
     other.run("x")
     assert shape(other.tree) == ["1*"]
-    assert paper.tokens == [None, paper.received(0), paper.received(0)]
+    assert notebook.tokens == [None, notebook.received(0), notebook.received(0)]
     other.close()
 
 
-def test_a_token_assigned_by_hand_wins_over_the_cell(paper: NotebookLike) -> None:
+def test_a_token_assigned_by_hand_wins_over_the_cell(notebook: FakeNotebook) -> None:
     """The cell's turn moves; afterwards the rule holds again."""
-    paper.run_all(*"abc")
-    paper.context_token = paper.received(0)
-    paper.run("c")
-    assert paper.tokens[3] == paper.received(0)
-    assert paper.context_token == paper.received(3)
+    notebook.run_all(*"abc")
+    notebook.context_token = notebook.received(0)
+    notebook.run("c")
+    assert notebook.tokens[3] == notebook.received(0)
+    assert notebook.context_token == notebook.received(3)
 
 
 @pytest.mark.parametrize("how", ["assigned", "deleted"])
-def test_none_begins_anew(paper: NotebookLike, how: str) -> None:
+def test_none_begins_anew(notebook: FakeNotebook, how: str) -> None:
     """Assigned, or the variable deleted."""
-    paper.run("a")
+    notebook.run("a")
     if how == "assigned":
-        paper.context_token = None
+        notebook.context_token = None
     else:
-        del paper.namespace["context_token"]
-    paper.run("b")
-    assert paper.tokens == [None, None]
-    assert shape(paper.tree) == ["1", "2*"]
+        del notebook.namespace["context_token"]
+    notebook.run("b")
+    assert notebook.tokens == [None, None]
+    assert shape(notebook.tree) == ["1", "2*"]
 
 
-def test_a_token_of_another_conversation_switches_to_it(paper: NotebookLike) -> None:
+def test_a_token_of_another_conversation_switches_to_it(notebook: FakeNotebook) -> None:
     """The question continues that one, and it becomes the current one."""
-    paper.run("a")
-    paper.session.new("plots")
-    paper.run("b")
-    paper.context_token = paper.received(0)
-    paper.run("c")
-    assert paper.tree.name == "main"
-    assert shape(paper.tree) == ["1", "2<1*"]
+    notebook.run("a")
+    notebook.session.new("plots")
+    notebook.run("b")
+    notebook.context_token = notebook.received(0)
+    notebook.run("c")
+    assert notebook.tree.name == "main"
+    assert shape(notebook.tree) == ["1", "2<1*"]
 
 
-def test_after_a_failure_the_assigned_token_still_counts(paper: NotebookLike) -> None:
+def test_after_a_failure_the_assigned_token_still_counts(notebook: FakeNotebook) -> None:
     """A failed question moves nothing, the variable included."""
-    paper.run_all(*"ab")
-    paper.context_token = paper.received(0)
-    refuse_next(paper)
-    paper.fails("c")
-    paper.run("d")
-    assert paper.tokens[2:] == [paper.received(0), paper.received(0)]
+    notebook.run_all(*"ab")
+    notebook.context_token = notebook.received(0)
+    refuse_next(notebook)
+    notebook.fails("c")
+    notebook.run("d")
+    assert notebook.tokens[2:] == [notebook.received(0), notebook.received(0)]
 
 
 # Another address -----------------------------------------------------------------------------
 
 
-def test_each_address_has_conversations_of_its_own(paper: NotebookLike) -> None:
+def test_each_address_has_conversations_of_its_own(notebook: FakeNotebook) -> None:
     """Connecting to the first one again finds them as they were."""
-    paper.run_all(*"ab")
-    first = paper.sandbox.aeronpay_url
+    notebook.run_all(*"ab")
+    first = notebook.sandbox.aeronpay_url
     with Sandbox() as elsewhere:
         for url in (elsewhere.aeronpay_url, first):
-            paper.session.connect("aeronpay", base_url=url, client_id="me", client_secret="mine")
-            paper.run("a")
+            notebook.session.connect("aeronpay", base_url=url, client_id="me", client_secret="mine")
+            notebook.run("a")
         assert [seen.body.get("context_token") for seen in elsewhere.log] == [None]
-    assert shape(paper.tree) == ["1*", "2<1 stale"]
+    assert shape(notebook.tree) == ["1*", "2<1 stale"]
 
 
 # Chatzy --------------------------------------------------------------------------------------
 
 
-def asked_of_chatzy(chat: NotebookLike) -> list[tuple[str, str]]:
+def asked_of_chatzy(chat: FakeNotebook) -> list[tuple[str, str]]:
     """The questions that went over the wire, each with its conversation."""
     return [
         (seen.body["messages"]["content"], seen.body["conversation_id"])
@@ -418,14 +420,14 @@ def asked_of_chatzy(chat: NotebookLike) -> list[tuple[str, str]]:
     ]
 
 
-def test_chatzy_keeps_one_conversation_for_a_line(chat: NotebookLike) -> None:
+def test_chatzy_keeps_one_conversation_for_a_line(chat: FakeNotebook) -> None:
     """Its token is the conversation's id."""
     chat.run_all(*"ab")
     assert len({conversation for _, conversation in asked_of_chatzy(chat)}) == 1
     assert chat.context_token == asked_of_chatzy(chat)[0][1]
 
 
-def test_chatzy_run_all_twice_makes_two_conversations_at_the_service(chat: NotebookLike) -> None:
+def test_chatzy_run_all_twice_makes_two_conversations_at_the_service(chat: FakeNotebook) -> None:
     """In each the questions stand once; here it is one conversation still."""
     chat.run_all(*"ab")
     chat.run_all(*"ab")
@@ -438,7 +440,7 @@ def test_chatzy_run_all_twice_makes_two_conversations_at_the_service(chat: Noteb
 @pytest.mark.parametrize(
     "cell", ["b", Cell("d", "a branch", {"after": "1"})], ids=["again", "branch"]
 )
-def test_chatzy_cannot_go_back_and_says_so(chat: NotebookLike, cell: Cell | str) -> None:
+def test_chatzy_cannot_go_back_and_says_so(chat: FakeNotebook, cell: Cell | str) -> None:
     """Nothing is sent, nothing changes, and a new conversation is offered."""
     chat.run_all(*"abc")
     error = chat.fails(cell)
@@ -448,7 +450,7 @@ def test_chatzy_cannot_go_back_and_says_so(chat: NotebookLike, cell: Cell | str)
     assert shape(chat.tree) == ["1", "2<1", "3<2*"]
 
 
-def test_chatzy_begins_another_conversation_where_asked_to(chat: NotebookLike) -> None:
+def test_chatzy_begins_another_conversation_where_asked_to(chat: FakeNotebook) -> None:
     """The way out that the error names."""
     chat.run_all(*"ab")
     chat.run(Cell("b", "question of b", {"new": True}))
@@ -456,7 +458,7 @@ def test_chatzy_begins_another_conversation_where_asked_to(chat: NotebookLike) -
 
 
 def test_chatzy_asks_an_interrupted_question_again_and_says_what_that_means(
-    chat: NotebookLike,
+    chat: FakeNotebook,
 ) -> None:
     """The service may have it twice."""
     chat.run("a")
@@ -473,7 +475,7 @@ def test_chatzy_asks_an_interrupted_question_again_and_says_what_that_means(
 
 def test_a_parent_that_is_another_than_ours_is_shown(sandbox: Sandbox) -> None:
     """In the output's note and in its metadata."""
-    notebook = NotebookLike(sandbox)
+    notebook = FakeNotebook(sandbox)
     notebook.run("a")
     session = notebook.session
     asked = session.ask("why?", session.position_for(), cell="b")

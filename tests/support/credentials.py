@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from aeron_magic.sandbox import Sandbox
 
-__all__ = ["SECRET", "account", "connecting"]
+__all__ = ["SECRET", "connecting", "credentials"]
 
 SECRET = "hush-4f1c-hush"
 """Is to be seen nowhere but in the headers of a request."""
 
 
-def account(address: str) -> dict[str, str]:
+def credentials(address: str) -> dict[str, str]:
     """The variables with which a process's first question goes to AeronPay at this address."""
     return {
         "AERON_CLIENT_ID": "tester",

@@ -12,7 +12,7 @@ from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.session.session import Session
 
-__all__ = ["Cell", "NotebookLike", "shape"]
+__all__ = ["Cell", "FakeNotebook", "shape"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def shape(tree: ConversationTree) -> list[str]:
     ]
 
 
-class NotebookLike:
+class FakeNotebook:
     """Runs cells against a sandbox, as the magic does.
 
     Parameters

@@ -18,7 +18,7 @@ from aeron_magic.protocol.flow import (
     Sleep,
     StepResult,
 )
-from aeron_magic.replies.reply import ReplyAccumulator
+from aeron_magic.replies.accumulator import ReplyAccumulator
 
 __all__ = ["FlowServer"]
 
@@ -55,27 +55,27 @@ class FlowServer(ABC):
 
     def run(self, flow: Flow[Any]) -> ReplyAccumulator:
         """Drive ``flow`` to its end; an error of its carries the draft's text as ``partial``."""
-        self.draft = draft = ReplyAccumulator()
-        outcome: StepResult = None
+        self.draft = accumulator = ReplyAccumulator()
+        result: StepResult = None
         while True:
             try:
-                step = flow.send(outcome)
+                step = flow.send(result)
             except StopIteration as stop:
                 self.value = stop.value
-                return draft
+                return accumulator
             except AeronError as error:
-                error.partial = draft.text
+                error.partial = accumulator.text
                 raise
-            outcome = None
+            result = None
             match step:
                 case list():
-                    draft.add(step)
+                    accumulator.add(step)
                     self.events += step
                 case ReadChunk():
-                    outcome = self.stream.pop(0) if self.stream else b""
+                    result = self.stream.pop(0) if self.stream else b""
                 case Sleep(seconds):
                     self.pauses.append(seconds)
                 case Close(finished):
                     self.closed.append(finished)
                 case Send() | OpenStream():
-                    outcome = self.answer(step)
+                    result = self.answer(step)

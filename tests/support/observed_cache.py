@@ -6,10 +6,10 @@ import threading
 
 from aeron_magic.batch.runner import Key, RowState
 
-__all__ = ["Noting"]
+__all__ = ["ObservedCache"]
 
 
-class Noting(dict[Key, RowState]):
+class ObservedCache(dict[Key, RowState]):
     """A memory for :class:`aeron_magic.batch.runner.BatchRun`."""
 
     def __init__(self) -> None:

@@ -16,12 +16,12 @@ from aeron_magic.jupyter.panel.widget import ChatPanel
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.session.session import Session
 
-__all__ = ["Ground", "panel_ground", "rebuilt"]
+__all__ = ["PanelHarness", "panel_harness", "rebuilt"]
 
-Word = dict[str, Any]
+Message = dict[str, Any]
 
 
-class Ground:
+class PanelHarness:
     """A session, a panel on it, and all that the panel has sent.
 
     Parameters
@@ -40,16 +40,16 @@ class Ground:
         self,
         session: Session,
         panel: ChatPanel,
-        wire: list[tuple[str, dict[str, Any]]],
+        transport: list[tuple[str, dict[str, Any]]],
         changed: threading.Condition,
     ) -> None:
         self.session = session
         self.panel = panel
-        self.wire = wire
+        self.wire = transport
         self._changed = changed
         self._count = 0
 
-    def words(self, *types: str, panel: ChatPanel | None = None) -> list[Word]:
+    def words(self, *types: str, panel: ChatPanel | None = None) -> list[Message]:
         """The custom messages of one panel, or those of some types."""
         of = (panel or self.panel).model_id
         found = [
@@ -57,23 +57,25 @@ class Ground:
             for model, data in list(self.wire)
             if model == of and data.get("method") == "custom"
         ]
-        return [word for word in found if not types or word["type"] in types]
+        return [message for message in found if not types or message["type"] in types]
 
-    def wait(self, *types: str, count: int = 1, timeout: float = 10) -> Word:
+    def wait(self, *types: str, count: int = 1, timeout: float = 10) -> Message:
         """Wait until so many words of these types were sent; the last of them."""
         with self._changed:
             come = self._changed.wait_for(lambda: len(self.words(*types)) >= count, timeout)
-        assert come, f"no {types} ({count}); so far: {[word['type'] for word in self.words()]}"
+        assert come, (
+            f"no {types} ({count}); so far: {[message['type'] for message in self.words()]}"
+        )
         return self.words(*types)[count - 1]
 
     def say(self, do: str, **more: Any) -> str:
         """Say what a page says; the id of it."""
         self._count += 1
-        wish = f"wish-{self._count}"
-        self.panel._handle_custom_msg({"do": do, "id": wish, **more}, [])
-        return wish
+        action = f"wish-{self._count}"
+        self.panel._handle_custom_msg({"do": do, "id": action, **more}, [])
+        return action
 
-    def ask(self, text: str) -> Word:
+    def ask(self, text: str) -> Message:
         """Ask, and wait for the end; the word that says so."""
         before = len(self.words("end"))
         self.say("ask", text=text)
@@ -84,30 +86,30 @@ class Ground:
         self.wire.clear()
 
 
-def rebuilt(words: list[Word]) -> list[str]:
+def rebuilt(messages: list[Message]) -> list[str]:
     """The blocks of the newest reply, as a page builds them from the words about it."""
     blocks: list[str] = []
     tail = ""
     sequence = 0
-    for word in words:
-        if word["type"] == "begin":
+    for message in messages:
+        if message["type"] == "begin":
             blocks, tail, sequence = [], "", 0
-        elif word["type"] == "state" and word["live"]:
-            live = word["live"]
+        elif message["type"] == "state" and message["live"]:
+            live = message["live"]
             blocks, tail, sequence = list(live["blocks"]), live["tail"], live["seq"]
-        elif word["type"] == "delta":
-            assert word["seq"] == sequence + 1
+        elif message["type"] == "delta":
+            assert message["seq"] == sequence + 1
             sequence += 1
-            grown = tail[: word["at"]] + word["add"] + tail[word["at"] + word["drop"] :]
+            grown = tail[: message["at"]] + message["add"] + tail[message["at"] + message["drop"] :]
             begin = 0
-            for cut in word["cuts"]:
+            for cut in message["cuts"]:
                 blocks.append(grown[begin:cut])
                 begin = cut
             tail = grown[begin:]
-        elif word["type"] == "end":
-            patch = word["patch"]
+        elif message["type"] == "end":
+            patch = message["patch"]
             if patch is None:
-                return list(word["turn"]["blocks"])
+                return list(message["turn"]["blocks"])
             shown = [*blocks, tail] if tail else blocks
             kept, last = shown[: patch["keep"]], shown[len(shown) - patch["keep_last"] :]
             return [*kept, *([patch["html"]] if patch["html"] else []), *last]
@@ -115,7 +117,7 @@ def rebuilt(words: list[Word]) -> list[str]:
 
 
 @contextmanager
-def panel_ground(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Iterator[Ground]:
+def panel_harness(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Iterator[PanelHarness]:
     """A panel on a session that is connected to the sandbox.
 
     Parameters
@@ -125,13 +127,13 @@ def panel_ground(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Iterator[Ground
     patch
         Puts a comm that keeps what it is given in the place of the kernel's.
     """
-    wire: list[tuple[str, dict[str, Any]]] = []
+    transport: list[tuple[str, dict[str, Any]]] = []
     changed = threading.Condition()
 
     class Comm(BaseComm):
         def publish_msg(self, msg_type: str, data: Any = None, **_: Any) -> None:
             with changed:
-                wire.append((self.comm_id, json.loads(json.dumps(data or {}))))
+                transport.append((self.comm_id, json.loads(json.dumps(data or {}))))
                 changed.notify_all()
 
     patch.setattr("comm.create_comm", Comm)
@@ -144,7 +146,7 @@ def panel_ground(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Iterator[Ground
     )
     panel = ChatPanel(session)
     try:
-        yield Ground(session, panel, wire, changed)
+        yield PanelHarness(session, panel, transport, changed)
     finally:
         panel.close()
         session.close()

@@ -1,0 +1,1 @@
+"""A batch on an executor or a cluster: coordinator, channel and remote worker."""

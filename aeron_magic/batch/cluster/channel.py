@@ -43,10 +43,10 @@ __all__ = [
     "reply_to",
 ]
 
-LIMIT = 64 * 2**20
+MAX_LINE = 64 * 2**20
 """Bytes of the longest line: a row's question, or its reply."""
 
-PATIENCE = 10.0
+HANDSHAKE_TIMEOUT = 10.0
 """Seconds for both ends to prove themselves."""
 
 
@@ -62,8 +62,8 @@ class Channel:
     async def open(cls, address: str, port: int, key: bytes) -> Channel | None:
         """A worker's end; None where nobody at this address knows the key."""
         try:
-            async with asyncio.timeout(PATIENCE):
-                reader, writer = await asyncio.open_connection(address, port, limit=LIMIT)
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT):
+                reader, writer = await asyncio.open_connection(address, port, limit=MAX_LINE)
         except OSError:  # among them TimeoutError
             return None
         channel = cls(reader, writer)
@@ -78,7 +78,7 @@ class Channel:
 
     async def _proved(self, key: bytes, own: bytes, other: bytes) -> bool:
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT):
                 return await self._prove(key, own, other)
         except (OSError, ValueError):
             return False
@@ -124,7 +124,7 @@ async def listen(
         interface,
         0,
         family=socket.AF_INET,
-        limit=LIMIT,
+        limit=MAX_LINE,
     )
     return server, server.sockets[0].getsockname()[1]
 

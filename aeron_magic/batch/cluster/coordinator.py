@@ -63,7 +63,7 @@ class Coordinator:
         self._came = False
         self._connections: dict[asyncio.Task[None], Channel] = {}
 
-    async def run(self, board: TaskQueue, plan: BatchConfig) -> None:
+    async def run(self, queue: TaskQueue, config: BatchConfig) -> None:
         """Return when the board is over.
 
         Raises
@@ -74,16 +74,16 @@ class Coordinator:
         loop = asyncio.get_running_loop()
         gone = asyncio.Event()
         server, port = await listen(
-            lambda channel: self._connected(board, channel), self._interface
+            lambda channel: self._connected(queue, channel), self._interface
         )
-        ticket = WorkerConfig(
+        worker_config = WorkerConfig(
             self._addresses,
             port,
             self._key,
-            plan.settings,
-            plan.options,
-            lanes=-(-plan.concurrency // self._workers),
-            records=plan.recorder is not None,
+            config.settings,
+            config.options,
+            lanes=-(-config.concurrency // self._workers),
+            records=config.recorder is not None,
         )
         jobs: list[Future[bool]] = []
 
@@ -95,14 +95,14 @@ class Coordinator:
         try:
             # Some executors take their time to answer, and this loop has to go on meanwhile.
             jobs += await asyncio.to_thread(
-                lambda: [self._executor.submit(work, ticket) for _ in range(self._workers)]
+                lambda: [self._executor.submit(work, worker_config) for _ in range(self._workers)]
             )
             for job in jobs:
                 job.add_done_callback(ended)
-            await self._until_over(board, plan, jobs, gone)
+            await self._until_over(queue, config, jobs, gone)
         finally:
             server.close()
-            if board.over.is_set():
+            if queue.over.is_set():
                 await self._left(SHUTDOWN_TIMEOUT)
             for job in jobs:
                 job.cancel()
@@ -111,16 +111,16 @@ class Coordinator:
             await self._left(SHUTDOWN_TIMEOUT)
 
     async def _until_over(
-        self, board: TaskQueue, plan: BatchConfig, jobs: list[Future[bool]], gone: asyncio.Event
+        self, queue: TaskQueue, config: BatchConfig, jobs: list[Future[bool]], gone: asyncio.Event
     ) -> None:
-        over = asyncio.ensure_future(board.over.wait())
+        over = asyncio.ensure_future(queue.over.wait())
         left = asyncio.ensure_future(gone.wait())
         try:
             await asyncio.wait((over, left), return_when=asyncio.FIRST_COMPLETED)
         finally:
             over.cancel()
             left.cancel()
-        if board.over.is_set():
+        if queue.over.is_set():
             return
         problem = _problem(jobs)
         if not self._came:
@@ -135,16 +135,16 @@ class Coordinator:
             f"The executor's workers are gone ({problem}); the rest is asked from here.",
             stacklevel=2,
         )
-        await run_here(board, plan, plan.concurrency)
+        await run_here(queue, config, config.concurrency)
 
-    async def _connected(self, board: TaskQueue, channel: Channel) -> None:
+    async def _connected(self, queue: TaskQueue, channel: Channel) -> None:
         connection = asyncio.current_task()
         assert connection is not None
         self._connections[connection] = channel
         try:
             if await channel.welcome(self._key):
                 self._came = True
-                await _WorkerConnection(board, channel).serve()
+                await _WorkerConnection(queue, channel).serve()
         finally:
             await channel.close()
             del self._connections[connection]
@@ -158,8 +158,8 @@ class Coordinator:
 class _WorkerConnection:
     """One worker's connection, and what it has taken."""
 
-    def __init__(self, board: TaskQueue, channel: Channel) -> None:
-        self._queue = board
+    def __init__(self, queue: TaskQueue, channel: Channel) -> None:
+        self._queue = queue
         self._channel = channel
         self._taken: dict[int, Task] = {}
         self._answers: set[asyncio.Task[None]] = set()
@@ -182,8 +182,8 @@ class _WorkerConnection:
             case ["known", number, token] if number in self._taken:
                 self._queue.report_token(self._taken[number], token)
             case ["done", number, reply, error, record] if number in self._taken:
-                outcome = RowResult(reply_from(reply), error_from(error), record_from(record))
-                self._queue.report_result(self._taken.pop(number), outcome)
+                result = RowResult(reply_from(reply), error_from(error), record_from(record))
+                self._queue.report_result(self._taken.pop(number), result)
             case ["hold", seconds]:
                 self._queue.pause(seconds)
 

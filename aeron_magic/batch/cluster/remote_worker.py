@@ -55,9 +55,9 @@ class RemoteTaskQueue:
     def report_token(self, task: Task, token: str) -> None:
         self._channel.send("known", task.number, token)
 
-    def report_result(self, task: Task, outcome: RowResult) -> None:
-        record = None if outcome.record is None else outcome.record.to_json_line()
-        reply, error = reply_to(outcome.reply), error_to(outcome.error)
+    def report_result(self, task: Task, result: RowResult) -> None:
+        record = None if result.record is None else result.record.to_json_line()
+        reply, error = reply_to(result.reply), error_to(result.error)
         self._channel.send("done", task.number, reply, error, record)
 
     def pause(self, seconds: float) -> None:
@@ -96,25 +96,27 @@ async def _work(config: WorkerConfig) -> bool:
             break
     else:
         return False
-    board = RemoteTaskQueue(channel)
-    lanes = asyncio.ensure_future(
-        run_workers(config.settings, lambda wire: _lane(board, wire, config), config.lanes)
+    queue = RemoteTaskQueue(channel)
+    workers = asyncio.ensure_future(
+        run_workers(config.settings, lambda wire: _lane(queue, wire, config), config.lanes)
     )
-    listening = asyncio.ensure_future(board.listen())
+    listening = asyncio.ensure_future(queue.listen())
     try:
-        await asyncio.wait((lanes, listening), return_when=asyncio.FIRST_COMPLETED)
-        if lanes.done():
-            lanes.result()
+        await asyncio.wait((workers, listening), return_when=asyncio.FIRST_COMPLETED)
+        if workers.done():
+            workers.result()
         return True
     finally:
-        for task in (lanes, listening):
+        for task in (workers, listening):
             task.cancel()
-        await asyncio.gather(lanes, listening, return_exceptions=True)
+        await asyncio.gather(workers, listening, return_exceptions=True)
         await channel.close()
 
 
-def _lane(board: RemoteTaskQueue, wire: AiohttpTransport, config: WorkerConfig) -> Worker:
+def _lane(queue: RemoteTaskQueue, transport: AiohttpTransport, config: WorkerConfig) -> Worker:
     if not config.records:
-        return Worker(board, wire, config.settings, config.options)
+        return Worker(queue, transport, config.settings, config.options)
     store = SingleRecordStore()
-    return Worker(board, wire, config.settings, config.options, Recorder(store, "record"), store)
+    return Worker(
+        queue, transport, config.settings, config.options, Recorder(store, "record"), store
+    )

@@ -1,0 +1,1 @@
+"""The language of a magic line: options, parser, help, completion. No IPython."""

@@ -10,9 +10,9 @@ Grammar::
     value     bare | "any text" | 'any text'      bare: no blank, begins with no quote
 
 A quote counts only where a value begins, and a backslash never does anything, so that ``don't``
-and ``C:\\notes\\today.md`` are plain values. Commands and options are entries of the table in
-``aeron_magic.jupyter.command_line.spec``. What was typed is not repeated in an error, except names of
-options and commands: a secret typed in the wrong place must not come back in an output.
+and ``C:\\notes\\today.md`` are plain values. Commands and options are entries of
+``aeron_magic.jupyter.command_line.spec``. What was typed is not repeated in an error, except
+names of options and commands: a secret typed in the wrong place must not come back in an output.
 """
 
 from __future__ import annotations
@@ -193,8 +193,10 @@ def _parse(entry: CommandSpec, line: str, at: int, table: MagicSpec) -> dict[str
             if not places:
                 raise _unexpected_argument(entry, word, table)
             _reject_open_quote(word)
-            place = places.pop(0)
-            given[place.name.lower()] = _checked(word.text, f"{entry.label} {place.name}", place)
+            position = places.pop(0)
+            given[position.name.lower()] = _checked(
+                word.text, f"{entry.label} {position.name}", position
+            )
             at = word.end
         elif (option := flags.get(word.flag)) is None:
             raise _unknown(entry, word.flag)
@@ -313,7 +315,7 @@ def parse_command(line: str, table: MagicSpec = SPEC) -> Command:
             + "`%aeron help` shows all commands.",
         )
     given = _parse(entry, line, word.end, table)
-    names = [place.name.lower() for place in entry.arguments]
+    names = [position.name.lower() for position in entry.arguments]
     values = {name: given.pop(name, None) for name in names}
     if entry.asks:
         return Command(entry.name, values, _options(given))

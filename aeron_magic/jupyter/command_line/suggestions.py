@@ -93,7 +93,9 @@ class Suggestions:
         if entry is None:
             word = next_token(before, at)
             if word is None or word.end == len(before):
-                return _begins("" if word is None else before[word.start :], self._names, "command")
+                return _starting_with(
+                    "" if word is None else before[word.start :], self._names, "command"
+                )
             entry = self._table.by_name.get(word.text)
             if entry is None:
                 return _NOTHING
@@ -121,7 +123,7 @@ class Suggestions:
             if typing:
                 if dashed:
                     flags = _free_flags(entry, given, taken)
-                    return _begins(before[word.start :], flags, "option")
+                    return _starting_with(before[word.start :], flags, "option")
                 return self._values(places[0], word) if places else _NOTHING
             if places and not word.flag:
                 given.append(word.text)
@@ -132,7 +134,7 @@ class Suggestions:
             if found.choices or places[0].required:
                 return found
         long = [flag for flag in _free_flags(entry, given, taken) if flag.startswith("--")]
-        return _begins("", long, "option")
+        return _starting_with("", long, "option")
 
     def _values(self, kind: Option | Argument, word: Token | None) -> Completion:
         """Return the values of an option or argument of which ``word`` has been typed."""
@@ -145,7 +147,7 @@ class Suggestions:
             values = tuple(value if value.split() == [value] else f'"{value}"' for value in values)
             matching = [value for value in values if value.strip('"').startswith(typed)]
             return Completion(typed, tuple(matching), "value")
-        return _begins(typed, values, "value")
+        return _starting_with(typed, values, "value")
 
     @property
     def _names(self) -> list[str]:
@@ -167,17 +169,17 @@ class Suggestions:
         if match is None or before[:begin].endswith("\\"):
             return _NOTHING
         if match["path"] is None:
-            return _begins(match["name"], self._variables(), "variable")
+            return _starting_with(match["name"], self._variables(), "variable")
         try:
             value = resolve(Placeholder(match["path"], 0, 0, 1, 1), self._namespace())
         except ValueRefused:
             return _NOTHING  # Tab is no place to complain; running the cell will
         if match["key"] is not None:
             return Completion(match["key"], tuple(_keys(value, match["key"], after)), "key")
-        return _begins(match["attribute"], sorted(_attributes(value)), "attribute")
+        return _starting_with(match["attribute"], sorted(_attributes(value)), "attribute")
 
 
-def _begins(fragment: str, choices: Iterable[str], kind: str) -> Completion:
+def _starting_with(fragment: str, choices: Iterable[str], kind: str) -> Completion:
     return Completion(fragment, tuple(one for one in choices if one.startswith(fragment)), kind)
 
 

@@ -7,7 +7,6 @@ to continue from begins from nothing, and so does ``-n``.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
@@ -28,13 +27,12 @@ from aeron_magic.jupyter.display.publish import (
 from aeron_magic.prompts.interpolation import placeholders_in
 from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.recorder import Recorder
-from aeron_magic.services.settings import Settings
 
 if TYPE_CHECKING:
-    from aeron_magic.jupyter.magics import AeronMagics
+    from aeron_magic.jupyter.app import App
     from aeron_magic.session.session import Session
 
-__all__ = ["ask_each", "batch_target", "show_progress"]
+__all__ = ["ask_each"]
 
 CONCURRENCY = 8
 SHOWN = 5
@@ -44,23 +42,7 @@ ANSWERS = ("item", "reply", "status")
 FAILURES = ("error", "rows", "the first of them, from 0")
 
 
-def batch_target(session: Session) -> tuple[Settings, Recorder | None]:
-    """Whom to ask, and who replays: at once, since nobody can watch so many replies."""
-    settings = session.ensure_connected().settings
-    recorder = session.connections.recorder
-    if recorder is not None:
-        recorder = copy.copy(recorder)
-        recorder.speed = 0
-    return settings, recorder
-
-
-def show_progress(magics: AeronMagics) -> bool:
-    """Whether to show how far it is: a bar that stays behind is of no use to a runner."""
-    shell = magics.shell
-    return frontend.is_live(shell, None, magics.live) if frontend.has_kernel(shell) else True
-
-
-def ask_each(magics: AeronMagics, options: Options, text: str, key: str | None) -> None:
+def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     """Ask ``text`` for each item, show what became of them, and bind it.
 
     Raises
@@ -68,8 +50,8 @@ def ask_each(magics: AeronMagics, options: Options, text: str, key: str | None) 
     AeronError
         Something was wrong with the question, or not one row was answered.
     """
-    session, shell = magics.session, magics.shell
-    settings, recorder = batch_target(session)
+    session, shell = app.session, app.shell
+    settings, recorder = app.batch_target()
     if options.timeout is not None:
         settings = replace(settings, timeout=options.timeout)
     settings.reject_secrets(text)
@@ -88,15 +70,15 @@ def ask_each(magics: AeronMagics, options: Options, text: str, key: str | None) 
     if options.dry_run:
         _dry_run(session, manner, [one for one in texts if isinstance(one, str)], shell)
         return
-    plan = BatchConfig(
+    config = BatchConfig(
         settings, manner, options.concurrency or CONCURRENCY, options.rate, recorder=recorder
     )
-    memory = _previous_rows(magics, plan, (key or options.each, text), options.new)
+    cache = _previous_rows(app, config, (key or options.each, text), options.new)
     quiet = options.quiet
     interrupted: Interrupted | None = None
     try:
         rows = run_batch(
-            plan, items, texts, cache=memory, show_progress=not quiet and show_progress(magics)
+            config, items, texts, cache=cache, show_progress=not quiet and app.show_progress()
         )
     except Interrupted as stopped:
         rows, interrupted = stopped.result, stopped
@@ -104,7 +86,7 @@ def ask_each(magics: AeronMagics, options: Options, text: str, key: str | None) 
     if options.out:
         shell.user_ns[options.out] = result
     if not quiet:
-        _show(magics, options, rows)
+        _show(app, options, rows)
     if interrupted is not None:
         interrupted.result = result
         raise interrupted
@@ -138,37 +120,37 @@ def _mentions_row(text: str) -> bool:
 def _after(session: Session, options: Options, recorder: Recorder | None) -> str | None:
     if options.after is None:
         return None
-    place = session.position_for(after=options.after)
-    session.register_path(recorder, place)
-    return place.token
+    position = session.position_for(after=options.after)
+    session.register_path(recorder, position)
+    return position.token
 
 
 def _previous_rows(
-    magics: AeronMagics, plan: BatchConfig, cell: tuple[str | None, str], anew: bool
+    app: App, config: BatchConfig, cell: tuple[str | None, str], anew: bool
 ) -> RowCache | None:
     """What is known of this cell's rows; of what it asked otherwise, nothing is kept."""
-    if plan.recorder is not None and plan.recorder.mode == "record":
+    if config.recorder is not None and config.recorder.mode == "record":
         return None
-    told = (plan.settings.conversation_scope, plan.options)
-    before = magics.batch_results.get(cell)
+    told = (config.settings.conversation_scope, config.options)
+    before = app.batch_results.get(cell)
     if anew or not isinstance(before, tuple) or before[0] != told:
-        before = magics.batch_results[cell] = (told, {})
+        before = app.batch_results[cell] = (told, {})
     return cast("RowCache", before[1])
 
 
-def _dry_run(session: Session, manner: PromptOptions, texts: Sequence[str], shell: Any) -> None:
-    from aeron_magic.jupyter.commands.ask import show_dry_run
+def _dry_run(session: Session, options: PromptOptions, texts: Sequence[str], shell: Any) -> None:
+    from aeron_magic.jupyter.commands.dry_run import show_dry_run
 
-    question: Question = manner.question(texts[0] if texts else "")
+    question: Question = options.question(texts[0] if texts else "")
     if texts:
         show_dry_run(session, question, shell)
     show_markdown(f"The first of {len(texts):,} questions.", shell)
 
 
-def _show(magics: AeronMagics, options: Options, rows: Sequence[Row]) -> None:
+def _show(app: App, options: Options, rows: Sequence[Row]) -> None:
     """One display: how it went, what failed, and the first rows."""
-    shell = magics.shell
-    if frontend.has_kernel(shell) and show_progress(magics) and frontend.is_cell_magic(shell):
+    shell = app.shell
+    if frontend.has_kernel(shell) and app.show_progress() and frontend.is_cell_magic(shell):
         from IPython.display import clear_output
 
         clear_output(wait=True)  # type: ignore[no-untyped-call]  # the bar has done its work
@@ -178,7 +160,7 @@ def _show(magics: AeronMagics, options: Options, rows: Sequence[Row]) -> None:
         parts.append(markdown_table(FAILURES, failures, 200))
         plain.append(plain_table(FAILURES, failures))
     if rows:
-        secrets = magics.session.secrets
+        secrets = app.session.secrets
         shown = [
             (_short(row.item, secrets), _short(row.reply or "", secrets), row.status)
             for row in rows[:SHOWN]

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from aeron_magic.errors import AeronError, RecordingError, ReplyFormatError
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.commands.record import damage_note, require
 from aeron_magic.jupyter.display.publish import markdown_table, show_markdown
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.record import UNRECORDED_PARENT, Record
 from aeron_magic.replies.reply import Reply
+from aeron_magic.session.recordings import damage_note, require
 
 if TYPE_CHECKING:
-    from aeron_magic.jupyter.magics import AeronMagics
+    from aeron_magic.jupyter.app import App
 
 __all__ = ["CheckedTurn", "answers_match", "check"]
 
@@ -44,7 +44,7 @@ def answers_match(before: str, now: str, how: str) -> bool:
     return before == now
 
 
-def check(magics: AeronMagics, command: Command) -> None:
+def check(app: App, command: Command) -> None:
     """Ask every recorded question again, in its own conversation, and show what differs.
 
     Raises
@@ -53,11 +53,11 @@ def check(magics: AeronMagics, command: Command) -> None:
         There is no such file, or nothing in it; with ``--strict`` also: an answer differs, could
         not be had, or cannot be read.
     """
-    session = magics.session
+    session = app.session
     how = command["match"] or "exact"
     cassette = Cassette(command["file"])
     require(cassette)
-    compared = _ask_again(magics, cassette, how)
+    compared = _check_turns(app, cassette, how)
     damaged = damage_note(cassette)
     if not compared:
         raise RecordingError(
@@ -70,7 +70,7 @@ def check(magics: AeronMagics, command: Command) -> None:
     if different:
         rows = [(row.record.question, row.result, row.record.text, row.now) for row in different]
         text += "\n\n" + markdown_table(["question", "result", "recorded", "now"], rows)
-    show_markdown(text, magics.shell)
+    show_markdown(text, app.shell)
     session.last_error = None
     if (different or damaged) and command["strict"]:
         raise RecordingError(
@@ -79,30 +79,30 @@ def check(magics: AeronMagics, command: Command) -> None:
         )
 
 
-def _ask_again(magics: AeronMagics, cassette: Cassette, how: str) -> list[CheckedTurn]:
-    session = magics.session
+def _check_turns(app: App, cassette: Cassette, how: str) -> list[CheckedTurn]:
+    session = app.session
     client = session.ensure_connected().client
     recorder, client.recorder = client.recorder, None
     tokens: dict[str, str | None] = {"": None}
     compared: list[CheckedTurn] = []
     try:
-        for made in cassette:
+        for record in cassette:
             elsewhere = (
-                made.parent_key == UNRECORDED_PARENT or made.service != client.settings.service
+                record.parent_key == UNRECORDED_PARENT or record.service != client.settings.service
             )
-            if elsewhere or made.parent_key not in tokens or not made.is_complete:
-                compared.append(CheckedTurn(made, "", "not asked"))
+            if elsewhere or record.parent_key not in tokens or not record.is_complete:
+                compared.append(CheckedTurn(record, "", "not asked"))
                 continue
             try:
                 reply = session.loop.run(
-                    client.ask(made.question, tokens[made.parent_key], made.images)
+                    client.ask(record.question, tokens[record.parent_key], record.images)
                 )
             except AeronError as error:
-                compared.append(CheckedTurn(made, str(error), "failed"))
+                compared.append(CheckedTurn(record, str(error), "failed"))
                 continue
-            tokens[made.key] = reply.context_token
-            result = "same" if answers_match(made.text, reply.text, how) else "differs"
-            compared.append(CheckedTurn(made, reply.text, result))
+            tokens[record.key] = reply.context_token
+            result = "same" if answers_match(record.text, reply.text, how) else "differs"
+            compared.append(CheckedTurn(record, reply.text, result))
     finally:
         client.recorder = recorder
     return compared

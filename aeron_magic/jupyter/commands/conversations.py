@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.commands.resume import (
     find_stored,
     history_of,
-    resume,
     stored_conversations,
 )
 from aeron_magic.jupyter.display.publish import fenced, show_markdown, show_message, show_table
@@ -30,35 +28,35 @@ from aeron_magic.jupyter.display.tables import (
 from aeron_magic.session.session import Session
 
 if TYPE_CHECKING:
-    from aeron_magic.jupyter.magics import AeronMagics
+    from aeron_magic.jupyter.app import App
 
-__all__ = ["COMMANDS"]
+__all__ = ["conversations", "export", "forget", "history", "new", "tree", "use"]
 
 MOST_PAST = 20
 """Conversations of earlier kernels that are listed."""
 
 
-def new(magics: AeronMagics, command: Command) -> None:
+def new(app: App, command: Command) -> None:
     """Begin a conversation."""
-    cell = frontend.cell_id(magics.shell)
-    tree = magics.session.new(command["name"], None if cell is None else f"new {cell}")
+    cell = frontend.cell_id(app.shell)
+    tree = app.session.new(command["name"], None if cell is None else f"new {cell}")
     again = f" anew; its {_turns(tree)} stay until their cells run again" if tree.turns else ""
-    show_message(f"The next question begins the conversation `{tree.name}`{again}.", magics.shell)
+    show_message(f"The next question begins the conversation `{tree.name}`{again}.", app.shell)
 
 
-def use(magics: AeronMagics, command: Command) -> None:
+def use(app: App, command: Command) -> None:
     """Switch to a conversation."""
-    tree = magics.session.use(command["name"])
+    tree = app.session.use(command["name"])
     after = f" after turn {tree.head.label}" if tree.head else ""
     show_message(
         f"The next question continues the conversation `{tree.name}`{after} ({_turns(tree)}).",
-        magics.shell,
+        app.shell,
     )
 
 
-def conversations(magics: AeronMagics, command: Command) -> None:
+def conversations(app: App, command: Command) -> None:
     """List the conversations of this kernel, and this notebook's earlier ones."""
-    session = magics.session
+    session = app.session
     earlier: list[StoredConversation] = []
     below = ""
     if session.history_writer.history is not None:
@@ -68,30 +66,28 @@ def conversations(magics: AeronMagics, command: Command) -> None:
             below = f"{error} {error.hint}"
     if earlier:
         below = "`%aeron resume NAME` takes up an earlier one."
-    show_table(
-        CONVERSATIONS, conversation_rows(session.registry, earlier), magics.shell, below=below
-    )
+    show_table(CONVERSATIONS, conversation_rows(session.registry, earlier), app.shell, below=below)
 
 
-def history(magics: AeronMagics, command: Command) -> None:
+def history(app: App, command: Command) -> None:
     """The turns of a conversation, ours or the service's."""
-    session, name = magics.session, command["name"]
+    session, name = app.session, command["name"]
     tree = _here(session, name)
     if tree is None:
         last = None if command["remote"] else command["last"] or MAX_TURNS
         tree = history_of(session).load(_earlier(session, name), last)
     newest_first = command["order"] == "desc"
     if command["remote"]:
-        _remote(magics, tree, newest_first)
+        _remote(app, tree, newest_first)
         return
     if not tree.turns:
-        show_message(_nothing(tree), magics.shell)
+        show_message(_nothing(tree), app.shell)
         return
     shown = tree.turns[-(command["last"] or MAX_TURNS) :]
     left = len(tree.turns) - len(shown)
     below = f"{left} earlier turns are left out; `--last {len(tree.turns)}` shows all."
     rows = turn_rows(shown[::-1] if newest_first else shown, tree.stale())
-    show_table(TURNS, rows, magics.shell, below=below if left else "")
+    show_table(TURNS, rows, app.shell, below=below if left else "")
 
 
 def _here(session: Session, name: str | None) -> ConversationTree | None:
@@ -103,9 +99,9 @@ def _nothing(tree: ConversationTree) -> str:
     return f"No turns yet in the conversation `{tree.name}`: ask something with `%%aeron`."
 
 
-def _remote(magics: AeronMagics, tree: ConversationTree, newest_first: bool) -> None:
+def _remote(app: App, tree: ConversationTree, newest_first: bool) -> None:
     """The conversation as the service keeps it, and where ours differs."""
-    session = magics.session
+    session = app.session
     newest = tree.head or tree.newest  # a conversation that is begun anew has no head as yet
     known = newest.token if newest is not None else None
     token = session.newest_token() if tree is session.tree else known
@@ -120,26 +116,26 @@ def _remote(magics: AeronMagics, tree: ConversationTree, newest_first: bool) -> 
     if head is not None:
         below = comparison(head.path(), messages)
     rows = [(message.role, message.text[:200]) for message in messages]
-    show_table(("message", "text"), rows[::-1] if newest_first else rows, magics.shell, below=below)
+    show_table(("message", "text"), rows[::-1] if newest_first else rows, app.shell, below=below)
 
 
-def tree(magics: AeronMagics, command: Command) -> None:
+def tree(app: App, command: Command) -> None:
     """The turns as a tree."""
-    shown = magics.session.tree
+    shown = app.session.tree
     if not shown.turns:
-        show_message(_nothing(shown), magics.shell)
+        show_message(_nothing(shown), app.shell)
         return
     text = tree_text(shown)
-    show_markdown(fenced(text, "text"), magics.shell, text)
+    show_markdown(fenced(text, "text"), app.shell, text)
 
 
-def export(magics: AeronMagics, command: Command) -> None:
+def export(app: App, command: Command) -> None:
     """Write the conversation to a file."""
     from aeron_magic.conversations.export import write
 
-    session = magics.session
+    session = app.session
     path = Path(command["file"]).expanduser()
-    running = frontend.notebook_path(magics.shell)
+    running = frontend.notebook_path(app.shell)
     if running and path.resolve() == Path(running).resolve():
         raise UsageError(
             "That file is the notebook that is running.", hint="Export to another name."
@@ -152,12 +148,12 @@ def export(magics: AeronMagics, command: Command) -> None:
     connection = session.connection
     sandbox = connection is not None and connection.sandbox
     write(session.tree, path, sandbox=sandbox)
-    show_message(f"Wrote {_turns(session.tree)} to `{path.name}`.", magics.shell)
+    show_message(f"Wrote {_turns(session.tree)} to `{path.name}`.", app.shell)
 
 
-def forget(magics: AeronMagics, command: Command) -> None:
+def forget(app: App, command: Command) -> None:
     """Delete a conversation from the local history, and from this kernel."""
-    session, name = magics.session, command["name"]
+    session, name = app.session, command["name"]
     tree = _here(session, name)
     if tree is not None:
         stored, label = tree.history_id, tree.name
@@ -170,7 +166,7 @@ def forget(magics: AeronMagics, command: Command) -> None:
     show_message(
         f"Forgot the conversation `{label}`. What the service keeps is not touched by that, nor "
         "are the outputs of the notebook.",
-        magics.shell,
+        app.shell,
     )
 
 
@@ -186,15 +182,3 @@ def _earlier(session: Session, name: str) -> StoredConversation:
 
 def _turns(tree: ConversationTree) -> str:
     return f"{len(tree.turns)} turn{'s' * (len(tree.turns) != 1)}"
-
-
-COMMANDS: dict[str, Callable[[AeronMagics, Command], None]] = {
-    "new": new,
-    "use": use,
-    "conversations": conversations,
-    "history": history,
-    "tree": tree,
-    "resume": resume,
-    "export": export,
-    "forget": forget,
-}

@@ -9,7 +9,7 @@ from aeron_magic.conversations.history import HistoryStore, StoredConversation
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn
 from aeron_magic.errors import AeronError, FailedReply, HistoryError, TokenError, UsageError
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.commands.ask import show_fetched
+from aeron_magic.jupyter.display.follow import show_fetched
 from aeron_magic.jupyter.display.publish import escape_cell, show_message
 from aeron_magic.jupyter.display.tables import comparison, resume_names
 from aeron_magic.services.catalog import ONE_LINE
@@ -17,7 +17,7 @@ from aeron_magic.session import credentials
 from aeron_magic.session.session import Session
 
 if TYPE_CHECKING:
-    from aeron_magic.jupyter.magics import AeronMagics
+    from aeron_magic.jupyter.app import App
 
 __all__ = ["check", "find_stored", "history_of", "names", "resume", "stored_conversations"]
 
@@ -79,9 +79,9 @@ def names(session: Session) -> list[str]:
         return here  # Tab is no place to complain
 
 
-def resume(magics: AeronMagics, command: Command) -> None:
+def resume(app: App, command: Command) -> None:
     """Take up a conversation, fetch what is unfinished, and go on from its newest reply."""
-    session, name = magics.session, command["name"]
+    session, name = app.session, command["name"]
     before = session.registry.resumed(name)
     stored = None if before else find_stored(session, name)
     if before is not None:
@@ -99,8 +99,8 @@ def resume(magics: AeronMagics, command: Command) -> None:
         reachable = True
     session.registry.remember_resumed(name, tree, reachable)
     lines = [] if reachable else [SANDBOX_GONE]
-    for attempt, token in session.history_writer.unfinished(tree):
-        lines += _finish_pending(magics, attempt, token if reachable else None)
+    for pending, token in session.history_writer.unfinished(tree):
+        lines += _finish_pending(app, pending, token if reachable else None)
     if reachable:
         session.use(tree.name)
     else:
@@ -115,7 +115,7 @@ def resume(magics: AeronMagics, command: Command) -> None:
         lines.append("`context_token` is set.")
     if command["check"]:
         lines.append(check(session, tree))
-    show_message("\n\n".join(lines), magics.shell)
+    show_message("\n\n".join(lines), app.shell)
 
 
 def _find_live(session: Session, name: str | None) -> ConversationTree:
@@ -184,27 +184,27 @@ def _elsewhere(stored: StoredConversation, connect: str) -> UsageError:
     )
 
 
-def _finish_pending(magics: AeronMagics, attempt: PendingTurn, token: str | None) -> list[str]:
+def _finish_pending(app: App, pending: PendingTurn, token: str | None) -> list[str]:
     """Find out how a question ended that was on its way when its kernel did; what to say of it."""
-    session, turn = magics.session, attempt.turn
+    session, turn = app.session, pending.turn
     label = f"The question of turn {turn.label} ({escape_cell(turn.question, 60)})"
-    if token is None or attempt.position.tree.service in ONE_LINE:
+    if token is None or pending.position.tree.service in ONE_LINE:
         why = (
             "the kernel ended before the service had given it a token"
             if token is None
             else "the service has no call that returns a stored reply"
         )
-        session.mark_lost(attempt)
+        session.mark_lost(pending)
         return [f"{label} is lost: {why}. It was not sent again."]
-    running, output, interrupted = show_fetched(magics, token, "the reply that was unfinished")
-    reply, error = running.reply, running.error
+    task, output, interrupted = show_fetched(app, token, "the reply that was unfinished")
+    reply, error = task.reply, task.error
     if interrupted or not (error is None or isinstance(error, FailedReply | TokenError)):
         remedy = "`%aeron resume` again fetches it"
         return [f"{label} is still unfinished ({error or 'stopped'}); {remedy}."]
     reply = replace(reply, context_token=reply.context_token or token)
     reply = replace(reply, status="recovered") if reply.is_complete else reply
-    metadata = session.finish_fetched(attempt, reply)
-    output.finish(running.accumulator, reply, metadata)
+    metadata = session.finish_fetched(pending, reply)
+    output.finish(task.accumulator, reply, metadata)
     if error is not None:
         return [f"{label} has no whole reply: {error}"]
     return [f"{label} was unfinished; its reply has been fetched."]

@@ -1,0 +1,1 @@
+"""Outputs of replies and messages in cells and terminals."""

@@ -11,8 +11,9 @@ from typing import Any
 
 from aeron_magic.errors import ReplyFormatError
 from aeron_magic.jupyter.frontend import has_kernel
-from aeron_magic.replies.extract import code_blocks, extract_code, extract_json, extract_table
+from aeron_magic.replies.extract import code_blocks, extract_code, extract_json
 from aeron_magic.replies.reply import Reply
+from aeron_magic.replies.tables import extract_table
 
 __all__ = ["code_for_cell", "format_error", "offer_next_cell"]
 

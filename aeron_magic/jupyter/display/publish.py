@@ -66,7 +66,7 @@ def show_message(text: str, shell: Any) -> None:
 
 
 def strip_markup(text: str) -> str:
-    """Our own Markdown as plain text: without back-ticks, and without what :func:`cell` adds."""
+    """Our own Markdown as plain text: no back-ticks, none of what :func:`escape_cell` adds."""
     return _MARKS.sub(r"\1", text)
 
 
@@ -89,8 +89,8 @@ def plain_table(head: Sequence[str], rows: Sequence[Sequence[object]], width: in
         for row in (head, *rows)
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    room = width - 2 * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > 8:
+    controller = width - 2 * (len(widths) - 1)
+    while sum(widths) > controller and max(widths) > 8:
         widths[widths.index(max(widths))] -= 1
     lines.insert(1, ["-" * one for one in widths])
     return "\n".join(

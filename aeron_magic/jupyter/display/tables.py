@@ -68,7 +68,8 @@ def comparison(line: Sequence[Turn], messages: Sequence[Message]) -> str:
         count = len(messages)
         return f"The service has the same {count} message{'s' * (count != 1)}."
     return "The service has it otherwise:\n\n" + "\n".join(
-        f"- message {number}: here {escape_cell(repr(here), 60)}, at the service {escape_cell(repr(there), 60)}"
+        f"- message {number}: here {escape_cell(repr(here), 60)}, "
+        f"at the service {escape_cell(repr(there), 60)}"
         for number, here, there in different
     )
 

@@ -1,0 +1,1 @@
+"""The chat panel: widget, controller, messages, and the front end in ``static/``."""

@@ -18,80 +18,86 @@ from aeron_magic.jupyter.panel.turn_views import newest_leaf
 __all__ = ["HANDLERS"]
 
 
-def _hello(room: PanelController, wish: Action) -> None:
-    room.run_on_loop(lambda: room.broadcast(room.state()))
+def _sync(controller: PanelController, action: Action) -> None:
+    controller.run_on_loop(lambda: controller.broadcast(controller.state()))
 
 
-def _ask(room: PanelController, wish: Action) -> None:
-    room.draft = ""
-    _ask_at(room, wish, wish.text, room.session.position_for())
+def _ask(controller: PanelController, action: Action) -> None:
+    controller.draft = ""
+    _ask_at(controller, action, action.text, controller.session.position_for())
 
 
 def _ask_at(
-    room: PanelController, wish: Action, text: str, place: Position, images: tuple[str, ...] = ()
+    controller: PanelController,
+    action: Action,
+    text: str,
+    position: Position,
+    images: tuple[str, ...] = (),
 ) -> None:
-    if room.live is not None:
+    if controller.live is not None:
         raise UsageError(
             "A reply is still coming in.", hint="Ask when it has ended, or stop it first."
         )
     text = text.strip("\n")
     if not text.strip():
         raise UsageError("There is no question.", hint="Write it into the box below.")
-    room.session.ask(text, place, images=images, request_id=wish.id)
+    controller.session.ask(text, position, images=images, request_id=action.id)
 
 
-def _stop(room: PanelController, wish: Action) -> None:
-    room.run_on_loop(lambda: room.stop(wish.request))
+def _stop(controller: PanelController, action: Action) -> None:
+    controller.run_on_loop(lambda: controller.stop(action.request))
 
 
-def _regenerate(room: PanelController, wish: Action) -> None:
-    tree, turn = _found(room, wish.key)
-    _ask_at(room, wish, turn.question, tree.rerun(turn)._replace(replaces=None), turn.images)
+def _regenerate(controller: PanelController, action: Action) -> None:
+    tree, turn = _found(controller, action.key)
+    _ask_at(
+        controller, action, turn.question, tree.rerun(turn)._replace(replaces=None), turn.images
+    )
 
 
-def _edit(room: PanelController, wish: Action) -> None:
-    tree, turn = _found(room, wish.key)
-    _ask_at(room, wish, wish.text, tree.rerun(turn)._replace(replaces=None), turn.images)
+def _edit(controller: PanelController, action: Action) -> None:
+    tree, turn = _found(controller, action.key)
+    _ask_at(controller, action, action.text, tree.rerun(turn)._replace(replaces=None), turn.images)
 
 
-def _retry(room: PanelController, wish: Action) -> None:
-    dropped = room.dropped(wish.key)
+def _retry(controller: PanelController, action: Action) -> None:
+    dropped = controller.dropped(action.key)
     if dropped is not None:
         turn = dropped.pending.turn
-        _ask_at(room, wish, turn.question, dropped.pending.position, turn.images)
+        _ask_at(controller, action, turn.question, dropped.pending.position, turn.images)
         return
-    tree, turn = _found(room, wish.key)
-    _ask_at(room, wish, turn.question, tree.rerun(turn), turn.images)
+    tree, turn = _found(controller, action.key)
+    _ask_at(controller, action, turn.question, tree.rerun(turn), turn.images)
 
 
-def _fetch(room: PanelController, wish: Action) -> None:
-    tree, turn = _found(room, wish.key)
-    room.session.fetch(tree, turn, request_id=wish.id)
+def _fetch(controller: PanelController, action: Action) -> None:
+    tree, turn = _found(controller, action.key)
+    controller.session.fetch(tree, turn, request_id=action.id)
 
 
-def _choose(room: PanelController, wish: Action) -> None:
-    tree, turn = _found(room, wish.key)
+def _choose(controller: PanelController, action: Action) -> None:
+    tree, turn = _found(controller, action.key)
     leaf = newest_leaf(tree, turn)
-    room.session.select_branch(tree, leaf)
-    room.run_on_loop(lambda: room.show(tree, leaf))
+    controller.session.select_branch(tree, leaf)
+    controller.run_on_loop(lambda: controller.show(tree, leaf))
 
 
-def _new(room: PanelController, wish: Action) -> None:
-    room.session.new()
+def _new(controller: PanelController, action: Action) -> None:
+    controller.session.new()
 
 
-def _use(room: PanelController, wish: Action) -> None:
-    room.session.use(wish.name)
+def _use(controller: PanelController, action: Action) -> None:
+    controller.session.use(action.name)
 
 
-def _older(room: PanelController, wish: Action) -> None:
-    room.run_on_loop(lambda: room.broadcast(room.older(wish.end)))
+def _older(controller: PanelController, action: Action) -> None:
+    controller.run_on_loop(lambda: controller.broadcast(controller.older(action.end)))
 
 
-def _source(room: PanelController, wish: Action) -> None:
-    _, turn = _found(room, wish.key)
+def _source(controller: PanelController, action: Action) -> None:
+    _, turn = _found(controller, action.key)
     text = turn.reply.text if turn.reply is not None else ""
-    _say(room, {"type": "source", "key": wish.key, "text": text})
+    _say(controller, {"type": "source", "key": action.key, "text": text})
 
 
 FILES = {
@@ -102,36 +108,40 @@ FILES = {
 """The kinds of files that a page can save, and what they are to a browser."""
 
 
-def _export(room: PanelController, wish: Action) -> None:
-    connection, tree = room.session.connection, room.tree
+def _export(controller: PanelController, action: Action) -> None:
+    connection, tree = controller.session.connection, controller.tree
     sandbox = connection is not None and connection.sandbox
-    text = export_text(tree, f".{wish.kind}", sandbox=sandbox)
+    text = export_text(tree, f".{action.kind}", sandbox=sandbox)
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in tree.name)
-    word: PanelMessage = {"type": "file", "name": f"{name}.{wish.kind}", "mime": FILES[wish.kind]}
-    _say(room, {**word, "text": text, "request": wish.id})
+    message: PanelMessage = {
+        "type": "file",
+        "name": f"{name}.{action.kind}",
+        "mime": FILES[action.kind],
+    }
+    _say(controller, {**message, "text": text, "request": action.id})
 
 
-def _draft(room: PanelController, wish: Action) -> None:
-    room.draft = wish.text
+def _draft(controller: PanelController, action: Action) -> None:
+    controller.draft = action.text
 
 
-def _connect(room: PanelController, wish: Action) -> None:
-    room.session.connect("aeronpay", sandbox=True)
+def _connect(controller: PanelController, action: Action) -> None:
+    controller.session.connect("aeronpay", sandbox=True)
 
 
-def _say(room: PanelController, word: PanelMessage) -> None:
-    room.run_on_loop(lambda: room.broadcast(word))
+def _say(controller: PanelController, message: PanelMessage) -> None:
+    controller.run_on_loop(lambda: controller.broadcast(message))
 
 
-def _found(room: PanelController, key: str) -> tuple[ConversationTree, Turn]:
-    found = room.find(key)
+def _found(controller: PanelController, key: str) -> tuple[ConversationTree, Turn]:
+    found = controller.find(key)
     if found is None:
         raise UsageError("This turn is no longer there.", hint="Reload the page.")
     return found
 
 
 HANDLERS: dict[str, Callable[[PanelController, Action], None]] = {
-    "hello": _hello,
+    "sync": _sync,
     "ask": _ask,
     "stop": _stop,
     "regenerate": _regenerate,

@@ -46,10 +46,10 @@ def script() -> str:
         A part imports one that does not stand before it.
     """
     joined: list[str] = []
-    for place, name in enumerate(PARTS):
+    for position, name in enumerate(PARTS):
         text = _text(name)
         for needed in _IMPORT.finditer(text):
-            if needed["part"] not in PARTS[:place]:
+            if needed["part"] not in PARTS[:position]:
                 raise ImportError(f"{name} imports {needed['part']}, which stands after it")
         joined.append(_EXPORT.sub("", _IMPORT.sub("", text)))
     return "\n".join(joined)

@@ -29,18 +29,18 @@ if TYPE_CHECKING:
     from aeron_magic.conversations.tree import ConversationTree, Turn
     from aeron_magic.session.session import PendingQuestion, Session
 
-__all__ = ["PACE", "PAGE", "PanelController"]
+__all__ = ["DELTA_INTERVAL", "PAGE_SIZE", "PanelController"]
 
-PAGE = 20
+PAGE_SIZE = 20
 """Turns that a page gets at once; older ones come when the reader goes back to them."""
 
-PACE = 0.08
+DELTA_INTERVAL = 0.08
 """Seconds between two messages about one reply; each costs kernel and page a millisecond."""
 
 PATIENCE = 0.25
 """Seconds after which to look whether there is something else to say than text."""
 
-REST = 0.7
+DEBOUNCE = 0.7
 """Seconds of rest after a turn before the saved transcript is written anew."""
 
 HOW_TO_CONNECT = (
@@ -82,7 +82,7 @@ class PanelController:
         self._leaf: Turn | None = self.tree.head
         self._live: _Live | None = None
         """The reply that is coming in where the pages look."""
-        self._tell: list[Callable[[PanelMessage], None]] = []
+        self._senders: list[Callable[[PanelMessage], None]] = []
         self._turns_changed: list[Callable[[], None]] = []
         self.cell_ended: list[Callable[[], None]] = []
         """Called when a cell's question has ended, in that cell."""
@@ -100,18 +100,18 @@ class PanelController:
 
     def question_started(self, asked: PendingQuestion) -> None:
         """A question is on its way."""
-        self.run_on_loop(lambda: self._began(asked))
+        self.run_on_loop(lambda: self._on_started(asked))
 
     def question_finished(self, asked: PendingQuestion) -> None:
         """A question has ended, and stands where it will stand."""
-        self.run_on_loop(lambda: self._settled(asked))
+        self.run_on_loop(lambda: self._on_finished(asked))
         if not asked.request_id:
             for ended in self.cell_ended:
                 ended()
 
     def conversation_changed(self) -> None:
         """The connection or the current conversation is another one, or has other turns."""
-        self.run_on_loop(self._changed)
+        self.run_on_loop(self._on_conversation_changed)
 
     def run_on_loop(self, act: Callable[[], object]) -> None:
         """Do something on the loop."""
@@ -131,7 +131,7 @@ class PanelController:
         other turns are to be seen."""
 
         def add() -> None:
-            self._tell.append(tell)
+            self._senders.append(tell)
             self._turns_changed.append(moved)
             self._introduce(self.tree)
 
@@ -141,7 +141,7 @@ class PanelController:
         """Take a panel out."""
 
         def remove() -> None:
-            self._tell.remove(tell)
+            self._senders.remove(tell)
             self._turns_changed.remove(moved)
 
         self.run_on_loop(remove)
@@ -180,19 +180,19 @@ class PanelController:
         shown = {turn_id(tree, turn) for turn in self.visible_turns}
         self._live = next((live for key, live in self._lives.items() if key in shown), None)
         self.broadcast(self.state())
-        self._soon_moved()
+        self._schedule_turns_changed()
 
     # What pages get ---------------------------------------------------------------------------
 
-    def broadcast(self, word: PanelMessage) -> None:
+    def broadcast(self, message: PanelMessage) -> None:
         """Say a word to all pages."""
-        for tell in self._tell:
-            tell(word)
+        for tell in self._senders:
+            tell(message)
 
     def state(self) -> PanelMessage:
         """Everything a page needs that has nothing."""
         line = self.visible_turns
-        first = max(0, len(line) - PAGE)
+        first = max(0, len(line) - PAGE_SIZE)
         live = self._live
         return {
             "type": "state",
@@ -207,7 +207,7 @@ class PanelController:
         """The turns before the place ``end`` of the line."""
         line = self.visible_turns
         end = max(0, min(end, len(line)))
-        first = max(0, end - PAGE)
+        first = max(0, end - PAGE_SIZE)
         return {
             "type": "older",
             "conversation": self.tree.name,
@@ -254,7 +254,7 @@ class PanelController:
 
     # What happens, on the loop ----------------------------------------------------------------
 
-    def _began(self, asked: PendingQuestion) -> None:
+    def _on_started(self, asked: PendingQuestion) -> None:
         turn, tree = asked.pending.turn, asked.tree
         key = turn_id(tree, turn)
         self._live = live = self._lives[key] = _Live(asked, key)
@@ -275,9 +275,9 @@ class PanelController:
             asked.task.stop()
 
     def _tell_begin(self, asked: PendingQuestion, shown: Turn) -> None:
-        card = self._turn_views([shown])[0]
-        card["question"] = asked.pending.turn.question
-        self.broadcast({"type": "begin", "turn": card, "request": asked.request_id})
+        view = self._turn_views([shown])[0]
+        view["question"] = asked.pending.turn.question
+        self.broadcast({"type": "begin", "turn": view, "request": asked.request_id})
 
     def _on_chunk(self, live: _Live) -> None:
         """More has come; called on the loop, for every chunk, so it does next to nothing."""
@@ -285,7 +285,9 @@ class PanelController:
             self._end(live)
         elif live.timer is None:
             loop = asyncio.get_running_loop()
-            live.timer = loop.call_at(live.painted + PACE, self._guard, lambda: self._paint(live))
+            live.timer = loop.call_at(
+                live.painted + DELTA_INTERVAL, self._guard, lambda: self._paint(live)
+            )
 
     def _paint(self, live: _Live) -> None:
         live.timer = None
@@ -312,13 +314,13 @@ class PanelController:
 
     def _send_delta(self, live: _Live) -> None:
         if self._live is live:
-            word = live.stream.step(live.asked.task.accumulator)
-            if word is None:  # so what comes next does not wait
+            message = live.stream.step(live.asked.task.accumulator)
+            if message is None:  # so what comes next does not wait
                 return
-            self.broadcast({"type": "delta", "key": live.key, **word})
+            self.broadcast({"type": "delta", "key": live.key, **message})
         live.painted = asyncio.get_running_loop().time()
 
-    def _settled(self, asked: PendingQuestion) -> None:
+    def _on_finished(self, asked: PendingQuestion) -> None:
         key = turn_id(asked.tree, asked.pending.turn)
         live = self._lives.get(key)
         if live is None or live.asked is not asked:
@@ -340,30 +342,32 @@ class PanelController:
         self._live = None
         if self._leaf is asked.pending.turn:
             self._leaf = turn if turn.revision else turn.parent
-        card = self._turn_views([turn])[0]
+        view = self._turn_views([turn])[0]
         patch = None
         if turn.reply == reply:
             patch = {"seq": live.stream.sequence, **live.stream.end(reply)}
-            card["blocks"] = []
+            view["blocks"] = []
         if asked.notes:
-            card["note"] = " ".join([card["note"], *asked.notes]).strip()
-        self.broadcast({"type": "end", "turn": card, "patch": patch})
+            view["note"] = " ".join([view["note"], *asked.notes]).strip()
+        self.broadcast({"type": "end", "turn": view, "patch": patch})
         if self.visible_turns[-1].number != turn.number:
             self.broadcast(self.state())  # what follows it is stale now
         self.broadcast({"type": "about", "about": self.panel_state()})
-        self._soon_moved()
+        self._schedule_turns_changed()
 
-    def _soon_moved(self) -> None:
+    def _schedule_turns_changed(self) -> None:
         """Call ``moved`` when nothing has happened for a moment."""
         if self._moving is not None:
             self._moving.cancel()
-        self._moving = asyncio.get_running_loop().call_later(REST, self._guard, self._tell_moved)
+        self._moving = asyncio.get_running_loop().call_later(
+            DEBOUNCE, self._guard, self._notify_turns_changed
+        )
 
-    def _tell_moved(self) -> None:
+    def _notify_turns_changed(self) -> None:
         for moved in self._turns_changed:
             moved()
 
-    def _changed(self) -> None:
+    def _on_conversation_changed(self) -> None:
         tree = self.session.tree
         self._introduce(tree)
         if tree is not self.tree or not self._lives:
@@ -376,20 +380,20 @@ class PanelController:
     def _introduce(self, tree: ConversationTree) -> None:
         """Ask an agent for what it says before the first question."""
         connection = self.session.connection
-        if connection is None or not self._tell:
+        if connection is None or not self._senders:
             return
         if connection.settings.service not in INTRODUCING:
             return
         if tree.turns or tree in self._introductions:
             return
         self._introductions[tree] = None
-        running = ReplyTask(self.session.loop, connection.client.stream_introduction())
+        task = ReplyTask(self.session.loop, connection.client.stream_introduction())
 
         def come() -> None:
-            said = running.accumulator.introduction
-            if running.done.is_set() and said is not None:
+            said = task.accumulator.introduction
+            if task.done.is_set() and said is not None:
                 html = utf16_safe(to_html(said.text))
                 self._introductions[tree] = {"html": html, "buttons": list(said.buttons)}
                 self.broadcast({"type": "about", "about": self.panel_state()})
 
-        running.add_listener(come)
+        task.add_listener(come)

@@ -19,7 +19,8 @@ from typing import Any
 
 from aeron_magic.rendering.incremental import MarkdownStream, render_block
 from aeron_magic.rendering.mimebundle import to_html
-from aeron_magic.replies.reply import Reply, ReplyAccumulator
+from aeron_magic.replies.accumulator import ReplyAccumulator
+from aeron_magic.replies.reply import Reply
 
 __all__ = ["HtmlStream", "splice", "utf16_safe"]
 
@@ -83,18 +84,18 @@ class HtmlStream:
             "notice": self.status_text,
         }
 
-    def step(self, draft: ReplyAccumulator) -> dict[str, Any] | None:
+    def step(self, accumulator: ReplyAccumulator) -> dict[str, Any] | None:
         """What has changed since the last step; None where nothing has.
 
         ``at``, ``drop`` and ``add`` change the old tail; ``cuts`` are the places in the result
         where blocks end that are finished now, and what is behind the last one is the new tail.
         """
-        fresh = draft.displayed[self._taken :]
+        fresh = accumulator.displayed[self._taken :]
         self._taken += len(fresh)
         self._markdown.add("".join(fresh))
         done = [utf16_safe(render_block(piece)) for piece in self._markdown.pop_finished()]
         tail = utf16_safe(render_block(self._markdown.tail)) if fresh else self.tail
-        if not done and tail == self.tail and draft.status_text == self.status_text:
+        if not done and tail == self.tail and accumulator.status_text == self.status_text:
             return None
         at, drop, add = splice(self.tail, "".join([*done, tail]))
         cuts, end = [], 0
@@ -102,7 +103,7 @@ class HtmlStream:
             end += len(block)
             cuts.append(end)
         self.blocks += done
-        self.tail, self.status_text = tail, draft.status_text
+        self.tail, self.status_text = tail, accumulator.status_text
         self.sequence += 1
         return {
             "seq": self.sequence,

@@ -33,10 +33,11 @@ PanelMessage = dict[str, Any]
 * ``about``: the connection and the list of conversations have changed;
 * ``older``: the ``turns`` from ``first`` up to ``end``;
 * ``begin``: a ``turn`` is asked; ``request`` is the id of the wish, if it was one of a page;
-* ``delta``: how the live reply has grown (:class:`~aeron_magic.jupyter.panel.html_stream.HtmlStream`);
+* ``delta``: how the live reply has grown
+  (:class:`~aeron_magic.jupyter.panel.html_stream.HtmlStream`);
 * ``end``: the ``turn`` as it ended, with a ``patch`` to what has been shown of it, or whole;
 * ``source``: the Markdown ``text`` of a reply; ``file``: an exported conversation;
-* ``trouble``: something that concerns no turn is wrong; ``heard``: a wish has arrived.
+* ``error``: something that concerns no turn is wrong; ``ack``: a wish has arrived.
 """
 
 
@@ -55,7 +56,7 @@ def error_message(error: Exception, secrets: Iterable[str], request: str = "") -
         strip_control_sequences(error.message),
         strip_control_sequences(error.hint or error.service_message or ""),
     )
-    return {"type": "trouble", "title": title, "hint": hint, "request": request}
+    return {"type": "error", "title": title, "hint": hint, "request": request}
 
 
 class Problem(TypedDict):
@@ -130,7 +131,7 @@ class PanelState(TypedDict):
 
 
 _ACTION_FIELDS: dict[str, dict[str, type]] = {
-    "hello": {},
+    "sync": {},
     "ask": {"text": str},
     "stop": {"request": str},
     "regenerate": {"key": str},

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
-from aeron_magic.jupyter.display.live import status_note
+from aeron_magic.jupyter.display.outputs import status_note
 from aeron_magic.rendering.mimebundle import to_html, to_markdown, to_plain
 from aeron_magic.services.catalog import NAMES
 
@@ -103,24 +103,24 @@ class Transcript:
         """Show these turns; outputs that would stay as they are, are left alone."""
         wanted = pages(turns)
         with self._lock:
-            for place, page in enumerate(wanted):
-                self._show(place, _signature(tree, page), partial(bundle, tree, page))
-            for place in range(len(wanted), len(self._shown)):
-                self._show(place, (), lambda: {"text/html": "", "text/plain": ""})
+            for position, page in enumerate(wanted):
+                self._show(position, _signature(tree, page), partial(bundle, tree, page))
+            for position in range(len(wanted), len(self._shown)):
+                self._show(position, (), lambda: {"text/html": "", "text/plain": ""})
 
     def _show(
-        self, place: int, signature: tuple[Any, ...], data: Callable[[], dict[str, str]]
+        self, position: int, signature: tuple[Any, ...], data: Callable[[], dict[str, str]]
     ) -> None:
-        update = place < len(self._shown)
-        if update and self._shown[place] == signature:
+        update = position < len(self._shown)
+        if update and self._shown[position] == signature:
             return
         self._publish(
             data=data(),
             metadata={},
-            transient={"display_id": f"{self._name}-{place}"},
+            transient={"display_id": f"{self._name}-{position}"},
             update=update,
         )
-        self._shown[place : place + 1] = [signature]
+        self._shown[position : position + 1] = [signature]
 
 
 def _signature(tree: ConversationTree, turns: Sequence[Turn]) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ from aeron_magic.errors import (
     Unreachable,
     UsageError,
 )
-from aeron_magic.jupyter.display.live import status_note
+from aeron_magic.jupyter.display.outputs import status_note
 from aeron_magic.jupyter.panel.html_stream import utf16_safe
 from aeron_magic.jupyter.panel.messages import Branches, Problem, TurnView
 from aeron_magic.plaintext import strip_control_sequences
@@ -167,9 +167,9 @@ def turn_views(
             at=numbers.index(turn.number), keys=[f"{tree.name}#{number}" for number in numbers]
         )
         key = turn_id(tree, turn)
-        card = _turn_view(tree, turn, key, siblings, known, key in under_way)
-        card["stale"] = turn in stale
-        made.append(card)
+        view = _turn_view(tree, turn, key, siblings, known, key in under_way)
+        view["stale"] = turn in stale
+        made.append(view)
     return made
 
 

@@ -54,11 +54,11 @@ class ChatPanel(AnyWidget):
     _controller: PanelController | None = None
 
     def __init__(self, session: Session | None = None) -> None:
-        self._controller = room = controller_for(session or _session())
+        self._controller = controller = controller_for(session or _session())
         super().__init__()
         self.on_msg(self._on_message)
-        room.attach(self._post, self._turns_changed)
-        room.cell_ended.append(self._cell_ended)
+        controller.attach(self._post, self._turns_changed)
+        controller.cell_ended.append(self._cell_ended)
         self._transcripts: list[tuple[Context, Transcript]] = []
 
     def open(self) -> None:
@@ -77,22 +77,22 @@ class ChatPanel(AnyWidget):
             self._controller = None
         super().close()
 
-    def _post(self, word: PanelMessage) -> None:
-        if "about" in word:
-            word = {**word, "about": {**word["about"], "model_id": self.model_id}}
-        self.send(word)
+    def _post(self, message: PanelMessage) -> None:
+        if "about" in message:
+            message = {**message, "about": {**message["about"], "model_id": self.model_id}}
+        self.send(message)
 
     def _on_message(self, _widget: object, content: object, _buffers: object) -> None:
-        room, wish = self._controller, Action("")
-        if room is None:
+        controller, action = self._controller, Action("")
+        if controller is None:
             return
         try:
-            wish = Action.read(content)
-            HANDLERS[wish.do](room, wish)
-            if wish.id:
-                self.send({"type": "heard", "request": wish.id})
+            action = Action.read(content)
+            HANDLERS[action.do](controller, action)
+            if action.id:
+                self.send({"type": "ack", "request": action.id})
         except Exception as error:  # noqa: BLE001 - a widget's errors vanish where nobody looks
-            self.send(error_message(error, room.session.secrets, wish.id))
+            self.send(error_message(error, controller.session.secrets, action.id))
 
     # What is saved ---------------------------------------------------------------------------
 
@@ -128,15 +128,15 @@ class ChatPanel(AnyWidget):
 
 def controller_for(session: Session) -> PanelController:
     """The room of a session; made with its first panel."""
-    for watcher in session.observers:
-        if isinstance(watcher, PanelController):
-            return watcher
+    for observer in session.observers:
+        if isinstance(observer, PanelController):
+            return observer
     return PanelController(session)
 
 
 def _session() -> Session:
     """The session of the loaded extension."""
-    from aeron_magic.jupyter import extension
+    from aeron_magic.jupyter.app import current_app
 
     shell: Any = get_ipython()
     if shell is None:
@@ -144,4 +144,4 @@ def _session() -> Session:
             "There is no notebook to show the panel in.",
             hint="Use it in JupyterLab, Notebook or Voilà; in a script, use aeron_magic.Client.",
         )
-    return extension.current_app(shell).session
+    return current_app(shell).session

@@ -107,9 +107,9 @@ def test_replies_and_errors_pass_whole() -> None:
 def test_a_ticket_shows_no_secret() -> None:
     """Schedulers log and show the repr of what they hand out."""
     settings = Settings("aeronpay", "http://x", client_id="id-7", client_secret="hush-7")
-    ticket = WorkerConfig(
+    config = WorkerConfig(
         ("127.0.0.1",), 1, KEY, settings, PromptOptions(after="token-7"), 4, records=False
     )
     for secret in ("id-7", "hush-7", "kkkk", "token-7"):
-        assert secret not in repr(ticket)
-    assert asdict(pickle.loads(pickle.dumps(ticket))) == asdict(ticket)
+        assert secret not in repr(config)
+    assert asdict(pickle.loads(pickle.dumps(config))) == asdict(config)

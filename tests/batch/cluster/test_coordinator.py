@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from observed_cache import Noting
+from observed_cache import ObservedCache
 
 from aeron_magic import AeronError, Interrupted, ask_many
 from aeron_magic.batch.cluster.coordinator import Coordinator
@@ -74,7 +74,7 @@ def test_workers_of_a_pool_ask(
     assert times_asked(sandbox) == dict.fromkeys(questions(30), 1)
     (error,) = result.error.dropna()
     assert error.status_code == 500
-    assert sum(made.is_complete for made in Cassette(file)) == 29
+    assert sum(record.is_complete for record in Cassette(file)) == 29
     # Replayed rows need no worker, and the failed one is asked again.
     again = ask_many(questions(30), settings=settings, checkpoint=file)
     assert list(again.status) == ["complete"] * 30
@@ -146,17 +146,17 @@ def test_a_broken_pool_loses_no_row(sandbox: Sandbox, settings: Settings) -> Non
 def test_an_interrupt_ends_the_workers_too(sandbox: Sandbox, settings: Settings) -> None:
     """Their connections are closed, and the pool can be used again."""
     sandbox.faults = Faults(stall_after=300, stall_times=99)
-    memory = Noting()
+    cache = ObservedCache()
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
 
-        def press() -> None:
-            assert memory.wait(4)
+        def send_sigint() -> None:
+            assert cache.wait(4)
             os.kill(os.getpid(), signal.SIGINT)
 
-        pressing = threading.Thread(target=press)
+        pressing = threading.Thread(target=send_sigint)
         pressing.start()
         batch = BatchRun(
-            BatchConfig(settings, concurrency=4), questions(9), memory, Coordinator(pool)
+            BatchConfig(settings, concurrency=4), questions(9), cache, Coordinator(pool)
         )
         with pytest.raises(Interrupted):
             batch.run()
@@ -181,7 +181,7 @@ def dask() -> Iterator[Any]:
         yield client
 
 
-class Watching(Noting):
+class Watching(ObservedCache):
     """Notes how often a row's question had been asked when the token of its reply was known."""
 
     def __init__(self, sandbox: Sandbox) -> None:
@@ -201,22 +201,20 @@ def test_killed_workers_lose_nothing_and_ask_nothing_twice(
     """Rows of a killed worker whose token was known are fetched; the others are asked again."""
     text = " ".join(f"w{number}" for number in range(12))
     sandbox.faults = Faults(say=text, pause=0.02)
-    pids = list(dask.run(os.getpid).values())
 
-    def kill(pid: int, at: int) -> None:
+    def kill_one_with_a_job(at: int) -> None:
         assert sandbox.log.wait(lambda seen: sum(one.done for one in seen) >= at, 40)
-        os.kill(pid, signal.SIGKILL)
+        address = next(worker for worker, keys in dask.processing().items() if keys)
+        os.kill(dask.run(os.getpid, workers=[address])[address], signal.SIGKILL)
 
-    killing = [
-        threading.Thread(target=kill, args=pair) for pair in zip(pids[:2], (20, 60), strict=True)
-    ]
+    killing = [threading.Thread(target=kill_one_with_a_job, args=(at,)) for at in (20, 60)]
     for thread in killing:
         thread.start()
-    memory = Watching(sandbox)
+    cache = Watching(sandbox)
     batch = BatchRun(
         BatchConfig(settings, concurrency=12),
         questions(150),
-        memory,
+        cache,
         Coordinator(dask.get_executor()),
     )
     batch.run()
@@ -226,7 +224,7 @@ def test_killed_workers_lose_nothing_and_ask_nothing_twice(
     assert [reply.text for reply in replies] == [text] * 150
     assert {reply.status for reply in replies} <= {"complete", "recovered"}
     assert set(times_asked(sandbox)) == set(questions(150))
-    assert times_asked(sandbox) == memory.asked
+    assert times_asked(sandbox) == cache.asked
     assert len(sandbox.log.of("fetch-response")) >= 1
 
 

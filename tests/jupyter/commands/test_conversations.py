@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 import pytest
-from credentials import account
+from credentials import credentials
 from live_kernel import Kernel, Run, running_kernel
 from nbclient import NotebookClient
 from private_home import private_environment
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.jupyter
 
 SHAPE = """
 def shape():
-    tree = get_ipython().magics_manager.registry["AeronMagics"].session.tree
+    tree = get_ipython().magics_manager.registry["AeronMagics"].app.session.tree
     stale = tree.stale()
     return [
         f"{t.number}<{t.parent.number if t.parent else ''}" + " stale" * (t in stale) for t in tree
@@ -32,7 +32,7 @@ def shape():
 @pytest.fixture
 def lab(tmp_path: Path, sandbox: Sandbox) -> Iterator[Kernel]:
     """A kernel with the extension loaded; `sandbox` logs what it sends."""
-    with running_kernel(tmp_path, **account(sandbox.aeronpay_url)) as kernel:
+    with running_kernel(tmp_path, **credentials(sandbox.aeronpay_url)) as kernel:
         assert kernel.execute("%load_ext aeron_magic", "load").status == "ok"
         kernel.execute(SHAPE, "shape")
         yield kernel
@@ -108,9 +108,10 @@ def test_a_difference_with_the_service_stands_in_the_output(lab: Kernel, sandbox
     lab.execute("%%aeron\nWhat is a branch?", "one")
     lab.execute("%%aeron\nWhat is a token?", "two")
     patch = (
-        "from aeron_magic.replies.reply import Draft\n"
-        "reply = Draft.reply\n"
-        "Draft.reply = lambda self, **known: (setattr(self, 'parent_context_token', 'another'), "
+        "from aeron_magic.replies.accumulator import ReplyAccumulator\n"
+        "reply = ReplyAccumulator.reply\n"
+        "ReplyAccumulator.reply = lambda self, **known: "
+        "(setattr(self, 'parent_context_token', 'another'), "
         "reply(self, **known))[1]"
     )
     lab.execute(patch, "service")  # a service that answered elsewhere than it was asked to
@@ -237,7 +238,7 @@ def test_the_status_says_that_the_history_cannot_be_written(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
     """The question that found out may have been a quiet one."""
-    environment = {**account(sandbox.aeronpay_url), "AERON_HISTORY": str(tmp_path)}
+    environment = {**credentials(sandbox.aeronpay_url), "AERON_HISTORY": str(tmp_path)}
     with running_kernel(tmp_path, **environment) as kernel:
         kernel.execute("%load_ext aeron_magic", "load")
         assert kernel.execute("%%aeron -q\nWhat is a branch?", "one").text == ""
@@ -269,7 +270,7 @@ def test_an_exported_notebook_is_valid_and_executes(
     shown = [cell.outputs[0].data["text/plain"] for cell in notebook.cells if cell.get("outputs")]
     sandbox.log.clear()
     NotebookClient(notebook, timeout=60).execute(
-        env={**private_environment(tmp_path / "elsewhere"), **account(sandbox.aeronpay_url)},
+        env={**private_environment(tmp_path / "elsewhere"), **credentials(sandbox.aeronpay_url)},
         cwd=str(tmp_path),
     )
     again = [
@@ -289,7 +290,7 @@ def test_the_exported_notebook_is_not_written_over_the_running_one(
     path = tmp_path / "work.ipynb"
     path.write_text("mine")
     with running_kernel(
-        tmp_path, JPY_SESSION_NAME=str(path), **account(sandbox.aeronpay_url)
+        tmp_path, JPY_SESSION_NAME=str(path), **credentials(sandbox.aeronpay_url)
     ) as kernel:
         kernel.execute("%load_ext aeron_magic", "load")
         assert kernel.execute("%aeron export work.ipynb", "x").status == "error"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from credentials import account
+from credentials import credentials
 from live_kernel import Kernel, Run, running_kernel
 from nbclient import NotebookClient
 from private_home import private_environment
@@ -39,7 +39,7 @@ socket.socket.connect = socket.socket.connect_ex = refuse
 def connected(tmp_path: Path, sandbox: Sandbox) -> Iterator[Kernel]:
     """A kernel whose first question goes to the sandbox, as to AeronPay."""
     variables = {
-        **account(sandbox.aeronpay_url),
+        **credentials(sandbox.aeronpay_url),
         "CI": "",  # there, replays do not wait, and one test looks at the waiting
     }
     with running_kernel(tmp_path, **variables) as kernel:

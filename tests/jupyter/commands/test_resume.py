@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from credentials import account
+from credentials import credentials
 from jupyter_client.manager import KernelManager
 from live_kernel import Kernel, Run, running_kernel
 from private_home import private_environment
@@ -89,7 +89,7 @@ class Notebook:
         self._environment = {
             **private_environment(home),
             "JPY_SESSION_NAME": str(home / "work.ipynb"),
-            **account(f"{url}/aeronpay"),
+            **credentials(f"{url}/aeronpay"),
             **more,
         }
         self._home = home
@@ -322,7 +322,7 @@ def test_a_kernel_without_a_notebook_names_the_conversation(
     tmp_path: Path, service: Service
 ) -> None:
     """As in a terminal: nothing is said on loading, and resume wants the name."""
-    extra = account(f"{service.url}/aeronpay")
+    extra = credentials(f"{service.url}/aeronpay")
     with running_kernel(tmp_path, **extra) as kernel:
         kernel.execute("%load_ext aeron_magic")
         kernel.execute("%%aeron -c plots\none of plots", None)

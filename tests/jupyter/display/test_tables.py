@@ -16,9 +16,9 @@ def grown(*parents: int, texts: str = "question {}") -> ConversationTree:
     """A tree in which turn n follows the turn ``parents[n - 1]``, 0 being a beginning."""
     tree = ConversationTree("main")
     for number, parent in enumerate(parents, 1):
-        place = tree.resolve(str(parent)) if parent else tree.at_root()
-        attempt = tree.start(place, texts.format(number), now=float(number))
-        tree.complete(attempt, Reply("because", "complete", f"token {number}"))
+        position = tree.resolve(str(parent)) if parent else tree.at_root()
+        pending = tree.start(position, texts.format(number), now=float(number))
+        tree.complete(pending, Reply("because", "complete", f"token {number}"))
     return tree
 
 

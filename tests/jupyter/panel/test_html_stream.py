@@ -11,7 +11,7 @@ from panel_harness import rebuilt
 from aeron_magic.jupyter.panel.html_stream import HtmlStream, splice, utf16_safe
 from aeron_magic.protocol.events import Chunk, Recovering
 from aeron_magic.rendering.mimebundle import to_html
-from aeron_magic.replies.reply import ReplyAccumulator
+from aeron_magic.replies.accumulator import ReplyAccumulator
 
 CASES = {
     "paragraphs": "A paragraph with *emphasis* of some length.\n\n" * 80,
@@ -25,41 +25,41 @@ CASES = {
 
 def words_of(text: str, size: int, step: int) -> tuple[list[dict[str, object]], HtmlStream]:
     """The words about a reply that comes in chunks of a size, told after each few chunks."""
-    draft, growth = ReplyAccumulator("aeronpay"), HtmlStream()
-    words: list[dict[str, object]] = [{"type": "begin"}]
+    accumulator, html_stream = ReplyAccumulator("aeronpay"), HtmlStream()
+    messages: list[dict[str, object]] = [{"type": "begin"}]
     chunks = [text[at : at + size] for at in range(0, len(text), size)]
     for number, chunk in enumerate(chunks):
-        draft.add([Chunk(chunk, number + 2, "m")])
+        accumulator.add([Chunk(chunk, number + 2, "m")])
         last = number == len(chunks) - 1
-        if (number % step == 0 or last) and (word := growth.step(draft)) is not None:
-            words.append({"type": "delta", **word})
-    words.append({"type": "end", "patch": growth.end(draft.reply())})
-    return words, growth
+        if (number % step == 0 or last) and (message := html_stream.step(accumulator)) is not None:
+            messages.append({"type": "delta", **message})
+    messages.append({"type": "end", "patch": html_stream.end(accumulator.reply())})
+    return messages, html_stream
 
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize(("size", "step"), [(7, 3), (1, 50), (5_000, 1)])
 def test_the_end_is_the_whole(name: str, size: int, step: int) -> None:
     """However it came, what stands there in the end is the HTML of the whole text."""
-    words, _ = words_of(CASES[name], size, step)
-    assert "".join(rebuilt(words)) == utf16_safe(to_html(CASES[name]))
+    messages, _ = words_of(CASES[name], size, step)
+    assert "".join(rebuilt(messages)) == utf16_safe(to_html(CASES[name]))
 
 
 @given(st.text(alphabet="ab *`|-#\n>1.$😀<", max_size=300), st.integers(1, 40))
 def test_any_text(text: str, size: int) -> None:
     """The same for anything at all."""
-    words, growth = words_of(text, size, 2)
-    assert rebuilt(words[:-1]) == [*growth.blocks, growth.tail]
+    messages, html_stream = words_of(text, size, 2)
+    assert rebuilt(messages[:-1]) == [*html_stream.blocks, html_stream.tail]
     whole = utf16_safe(to_html(text)) if text else ""
-    assert "".join(rebuilt(words)) == whole
+    assert "".join(rebuilt(messages)) == whole
 
 
 def test_blocks_that_were_not_cut_inside_stay() -> None:
     """At the end nothing is sent again where every piece ended with a block."""
-    words, growth = words_of(CASES["paragraphs"], 7, 3)
-    assert len(growth.blocks) > 2
-    kept = len([*growth.blocks, growth.tail])
-    assert words[-1]["patch"] == {"keep": kept, "keep_last": 0, "html": ""}
+    messages, html_stream = words_of(CASES["paragraphs"], 7, 3)
+    assert len(html_stream.blocks) > 2
+    kept = len([*html_stream.blocks, html_stream.tail])
+    assert messages[-1]["patch"] == {"keep": kept, "keep_last": 0, "html": ""}
 
 
 @given(st.text(max_size=60), st.text(max_size=60))
@@ -79,22 +79,22 @@ def test_lengths_are_those_of_a_browser() -> None:
 
 def test_a_notice_is_told_without_a_chunk() -> None:
     """What the service does meanwhile changes nothing of the text."""
-    draft, growth = ReplyAccumulator("aeronpay"), HtmlStream()
-    draft.add([Recovering("The stream was lost")])
-    word = growth.step(draft)
-    assert word is not None
-    assert (word["notice"], word["add"]) == ("The stream was lost; fetching the reply …", "")
-    assert growth.step(draft) is None
+    accumulator, html_stream = ReplyAccumulator("aeronpay"), HtmlStream()
+    accumulator.add([Recovering("The stream was lost")])
+    message = html_stream.step(accumulator)
+    assert message is not None
+    assert (message["notice"], message["add"]) == ("The stream was lost; fetching the reply …", "")
+    assert html_stream.step(accumulator) is None
 
 
 def test_a_tail_that_never_closes_stays_short() -> None:
     """A code block without an end costs the same for each step, not more and more."""
-    _, growth = words_of("```\n" + "a line of code\n" * 5_000, 400, 1)
-    assert len(growth.tail) < 4_000
-    draft = ReplyAccumulator("aeronpay")
+    _, html_stream = words_of("```\n" + "a line of code\n" * 5_000, 400, 1)
+    assert len(html_stream.tail) < 4_000
+    accumulator = ReplyAccumulator("aeronpay")
 
     def step() -> None:
-        draft.add([Chunk("more", 2, "m")])
-        growth.step(draft)
+        accumulator.add([Chunk("more", 2, "m")])
+        html_stream.step(accumulator)
 
     assert least_cpu(step) < 0.05

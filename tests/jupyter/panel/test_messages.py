@@ -33,6 +33,6 @@ def test_every_wish_can_be_said(name: str) -> None:
 @pytest.mark.parametrize("kind", [UsageError, ValueError])
 def test_no_trouble_shows_a_secret(kind: type[Exception]) -> None:
     """Neither an error of ours nor one that nobody thought of."""
-    word = error_message(kind("It was 'hush'."), ["hush"], "a-1")
-    assert word["title"].endswith("It was '[secret]'.")
-    assert word["request"] == "a-1"
+    message = error_message(kind("It was 'hush'."), ["hush"], "a-1")
+    assert message["title"].endswith("It was '[secret]'.")
+    assert message["request"] == "a-1"

@@ -13,8 +13,8 @@ def conversation(turns: int, length: int = 40) -> ConversationTree:
     """A conversation of so many turns."""
     tree = ConversationTree("main", "aeronpay")
     for n in range(turns):
-        attempt = tree.start(tree.at_head(), f"Question {n}", now=float(n + 1))
-        tree.complete(attempt, Reply(f"Answer {n} " + "x" * length, context_token=f"t{n}"))
+        pending = tree.start(tree.at_head(), f"Question {n}", now=float(n + 1))
+        tree.complete(pending, Reply(f"Answer {n} " + "x" * length, context_token=f"t{n}"))
     return tree
 
 

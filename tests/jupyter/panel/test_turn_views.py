@@ -32,11 +32,11 @@ _clock = iter(range(1, 10_000))
 
 
 def ask(
-    tree: ConversationTree, text: str, place: Position | None = None, reply: Reply = WHOLE
+    tree: ConversationTree, text: str, position: Position | None = None, reply: Reply = WHOLE
 ) -> Turn:
     """Ask and answer."""
-    attempt = tree.start(place or tree.at_head(), text, now=next(_clock))
-    return tree.complete(attempt, reply)
+    pending = tree.start(position or tree.at_head(), text, now=next(_clock))
+    return tree.complete(pending, reply)
 
 
 def shown(tree: ConversationTree, leaf: Turn | None) -> list[str]:
@@ -63,8 +63,8 @@ def test_branches_are_turns_that_were_answered() -> None:
     ask(tree, "two")
     ask(tree, "cut", tree.after_turn(first), CUT)
     other = ask(tree, "two, edited", tree.after_turn(first))
-    card = turn_views(tree, [other])[0]
-    assert card["siblings"] == {"at": 1, "keys": ["main#2", "main#4"]}
+    view = turn_views(tree, [other])[0]
+    assert view["siblings"] == {"at": 1, "keys": ["main#2", "main#4"]}
     assert turn_views(tree, [first])[0]["siblings"]["keys"] == ["main#1"]
 
 
@@ -83,8 +83,8 @@ def test_a_card_of_a_reply_that_is_coming_in_is_empty() -> None:
     """The old reply of a turn that is asked again is not shown meanwhile."""
     tree = ConversationTree("main", "aeronpay")
     turn = ask(tree, "one")
-    card = turn_views(tree, [turn], running=["main#1"])[0]
-    assert (card["status"], card["blocks"], card["problem"]) == ("processing", [], None)
+    view = turn_views(tree, [turn], running=["main#1"])[0]
+    assert (view["status"], view["blocks"], view["problem"]) == ("processing", [], None)
 
 
 def test_one_line_services_have_no_branches() -> None:
@@ -146,14 +146,14 @@ def test_texts_cannot_act() -> None:
     """What a terminal or a page would act on is taken out or made harmless."""
     tree = ConversationTree("main", "aeronpay")
     turn = ask(tree, "a\x1b]0;title\x07b", reply=Reply("<script>x</script>", context_token="t"))
-    card = turn_views(tree, [turn])[0]
-    assert card["question"] == "ab"
-    assert "<script" not in "".join(card["blocks"])
+    view = turn_views(tree, [turn])[0]
+    assert view["question"] == "ab"
+    assert "<script" not in "".join(view["blocks"])
 
 
 def test_an_attempt_stands_for_the_turn_that_it_replaces() -> None:
     """A question that is tried again is shown once."""
     tree = ConversationTree("main")
     cut = ask(tree, "one", reply=CUT)
-    attempt = tree.start(tree.rerun(cut), "one")
-    assert visible_path(tree, attempt.turn) == [attempt.turn]
+    pending = tree.start(tree.rerun(cut), "one")
+    assert visible_path(tree, pending.turn) == [pending.turn]

@@ -8,7 +8,7 @@ import pytest
 from credentials import SECRET
 from live_kernel import Kernel
 from nbformat import NotebookNode
-from panel_harness import Ground
+from panel_harness import PanelHarness
 
 import aeron_magic
 from aeron_magic.errors import UsageError
@@ -27,49 +27,49 @@ def test_it_needs_a_notebook() -> None:
         ChatPanel()
 
 
-def test_the_state_does_not_hold_the_turns(ground: Ground) -> None:
+def test_the_state_does_not_hold_the_turns(harness: PanelHarness) -> None:
     """Widget state is script, style and layout: it has the same size after any conversation."""
-    before = len(str(ground.panel.get_state()))
-    ground.ask("How do I continue a conversation?")
-    assert len(str(ground.panel.get_state())) == before
-    assert not [data for _, data in ground.wire if data.get("method") == "update"]
+    before = len(str(harness.panel.get_state()))
+    harness.ask("How do I continue a conversation?")
+    assert len(str(harness.panel.get_state())) == before
+    assert not [data for _, data in harness.wire if data.get("method") == "update"]
 
 
-def test_its_bundle_is_constant(ground: Ground) -> None:
+def test_its_bundle_is_constant(harness: PanelHarness) -> None:
     """The text in place of the panel has no address or time in it."""
-    data, _ = ground.panel._repr_mimebundle_()
+    data, _ = harness.panel._repr_mimebundle_()
     view = data.pop("application/vnd.jupyter.widget-view+json")
-    assert view["model_id"] == ground.panel.model_id
+    assert view["model_id"] == harness.panel.model_id
     assert all(
-        "object at" not in text and ground.panel.model_id not in text for text in data.values()
+        "object at" not in text and harness.panel.model_id not in text for text in data.values()
     )
 
 
 @pytest.mark.parametrize(
     "content", [None, "ask", {}, {"do": "format"}, {"do": "ask"}, {"do": "older", "end": "1"}]
 )
-def test_nonsense_is_answered_in_the_panel(ground: Ground, content: object) -> None:
+def test_nonsense_is_answered_in_the_panel(harness: PanelHarness, content: object) -> None:
     """A message that is no wish shows an error, and harms nothing."""
-    ground.panel._handle_custom_msg(content, [])
-    assert "does not know" in ground.wait("trouble")["title"]
-    assert ground.ask("Hello")["turn"]["status"] == "complete"
+    harness.panel._handle_custom_msg(content, [])
+    assert "does not know" in harness.wait("error")["title"]
+    assert harness.ask("Hello")["turn"]["status"] == "complete"
 
 
-def test_an_error_in_a_handler_is_shown(ground: Ground) -> None:
+def test_an_error_in_a_handler_is_shown(harness: PanelHarness) -> None:
     """Even one that should not happen: nobody would see it otherwise."""
-    ground.session.registry.conversations = None  # type: ignore[assignment]
-    ground.say("regenerate", key="main#1")
-    assert "should not have happened" in ground.wait("trouble")["title"]
+    harness.session.registry.conversations = None  # type: ignore[assignment]
+    harness.say("regenerate", key="main#1")
+    assert "should not have happened" in harness.wait("error")["title"]
 
 
-def test_no_secret_is_shown(ground: Ground, sandbox: Sandbox) -> None:
+def test_no_secret_is_shown(harness: PanelHarness, sandbox: Sandbox) -> None:
     """What the service says back may hold the secret; the panel's page does not get it."""
     from aeron_magic.sandbox import Refusal
 
     sandbox.set_faults(refuse=(Refusal("create-response", 400, message=f"no: {SECRET}"),))
-    ground.ask("Hello")
-    assert SECRET not in str(ground.wire)
-    assert "[secret]" in ground.wait("end")["turn"]["problem"]["said"]
+    harness.ask("Hello")
+    assert SECRET not in str(harness.wire)
+    assert "[secret]" in harness.wait("end")["turn"]["problem"]["said"]
 
 
 @pytest.mark.jupyter

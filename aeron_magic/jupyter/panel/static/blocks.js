@@ -1,14 +1,14 @@
 // A block of a reply's HTML on the page. The HTML was made safe in the kernel; here it only gets
 // what a reader needs: buttons, places to scroll, and links that open elsewhere.
 
-import { confirm, copy, icon, make, tool } from "./dom.js";
+import { confirm, copy, icon, element, tool } from "./dom.js";
 import { insertCell, takesCells, typeset } from "./notebook.js";
 
 /** An element for one finished block. */
-export function finished(html, view) {
-  const block = make("div", { class: "ap-block" });
+export function renderBlock(html, view) {
+  const block = element("div", { class: "ap-block" });
   block.innerHTML = html;
-  dress(block, view, false);
+  decorate(block, view, false);
   typeset(view.model, block);
   return block;
 }
@@ -16,31 +16,31 @@ export function finished(html, view) {
 /** Fill the element of the unfinished tail: no buttons yet, since it is painted many times. */
 export function fillTail(tail, html, view) {
   tail.innerHTML = html;
-  dress(tail, view, true);
+  decorate(tail, view, true);
 }
 
-function dress(element, view, growing) {
-  for (const code of element.querySelectorAll("figure.highlight")) dressCode(code, view, growing);
-  for (const table of element.querySelectorAll("table")) {
+function decorate(node, view, growing) {
+  for (const code of node.querySelectorAll("figure.highlight")) decorateCode(code, view, growing);
+  for (const table of node.querySelectorAll("table")) {
     const name = { role: "region", "aria-label": "table", tabindex: "0" };
-    const frame = make("div", { class: "ap-table", ...name });
+    const frame = element("div", { class: "ap-table", ...name });
     table.replaceWith(frame);
     frame.append(table);
   }
-  for (const image of element.querySelectorAll("span.image")) dressImage(image, growing);
-  for (const link of element.querySelectorAll("a[href]")) {
+  for (const image of node.querySelectorAll("span.image")) decorateImage(image, growing);
+  for (const link of node.querySelectorAll("a[href]")) {
     link.target = "_blank";
     link.rel = "noopener noreferrer";
   }
 }
 
-function dressCode(code, view, growing) {
+function decorateCode(code, view, growing) {
   const pre = code.querySelector("pre");
   if (!pre) return;
   pre.tabIndex = 0;
   pre.setAttribute("role", "region");
   pre.setAttribute("aria-label", "code");
-  const head = make("div", { class: "ap-code-head" });
+  const head = element("div", { class: "ap-code-head" });
   if (!growing) {
     const text = () => pre.textContent.replace(/\n$/, "");
     head.append(
@@ -62,26 +62,26 @@ function dressCode(code, view, growing) {
   code.prepend(head);
 }
 
-function dressImage(image, growing) {
+function decorateImage(image, growing) {
   const link = image.querySelector("a[href]");
   if (!link || growing) return;
   const address = new URL(link.href);
   if (!["http:", "https:"].includes(address.protocol)) return;
-  const load = make(
+  const load = element(
     "button",
     {
       type: "button",
       class: "ap-button ap-small",
       title: address.href,
       onclick: () => {
-        const picture = make("img", {
+        const picture = element("img", {
           src: address.href,
           alt: link.textContent,
           referrerpolicy: "no-referrer",
           class: "ap-picture",
         });
         picture.addEventListener("error", () => {
-          picture.replaceWith(make("span", { class: "ap-gone" }, "The image did not load."));
+          picture.replaceWith(element("span", { class: "ap-gone" }, "The image did not load."));
         });
         image.replaceWith(picture);
         picture.tabIndex = -1;

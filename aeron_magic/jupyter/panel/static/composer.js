@@ -1,25 +1,25 @@
 // Where the question is written. It stays usable while a reply comes in.
 
-import { icon, make, button } from "./dom.js";
+import { icon, element, button } from "./dom.js";
 
 const TALLEST = 200;
 
 export class Composer {
   constructor(view) {
     this.view = view;
-    this.area = make("textarea", {
+    this.area = element("textarea", {
       class: "ap-input",
       rows: "1",
       "aria-label": "Your question",
       oninput: () => this.typed(),
       onkeydown: (event) => this.key(event),
     });
-    this.send = make(
+    this.send = element(
       "button",
       { type: "submit", class: "ap-send", title: "Send (Enter)", "aria-label": "Send" },
       icon("send"),
     );
-    this.stop = make(
+    this.stop = element(
       "button",
       {
         type: "button",
@@ -29,11 +29,11 @@ export class Composer {
         hidden: true,
         onclick: () => this.stopped(),
       },
-      make("span", { class: "ap-square", "aria-hidden": "true" }),
+      element("span", { class: "ap-square", "aria-hidden": "true" }),
     );
-    this.note = make("div", { class: "ap-queued", hidden: true });
-    this.hint = make("div", { class: "ap-keys" });
-    this.element = make(
+    this.note = element("div", { class: "ap-queued", hidden: true });
+    this.hint = element("div", { class: "ap-keys" });
+    this.element = element(
       "form",
       {
         class: "ap-composer",
@@ -42,11 +42,11 @@ export class Composer {
           this.submit();
         },
       },
-      make(
+      element(
         "div",
         { class: "ap-inner" },
         this.note,
-        make("div", { class: "ap-box" }, this.area, this.stop, this.send),
+        element("div", { class: "ap-box" }, this.area, this.stop, this.send),
         this.hint,
       ),
     );
@@ -118,7 +118,7 @@ export class Composer {
     if (store.queued && !this.note.firstChild) {
       const cancel = () => {
         store.queued = false;
-        store.show("input");
+        store.notify("input");
         this.focus();
       };
       this.note.append("Sends when this reply has ended.", button("Not yet", cancel, "ap-small"));

@@ -1,15 +1,15 @@
 // Small tools for building elements. Text that comes from outside is only ever set as text.
 
 /** An element with attributes (`on…` are listeners) and children (elements, text or nothing). */
-export function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
+export function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
-    else element.setAttribute(name, value === true ? "" : value);
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
-  return element;
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
 }
 
 const PATHS = {
@@ -44,19 +44,19 @@ export function icon(name) {
 /** A button with an icon; `label` is its name and its tooltip. */
 export function tool(name, label, act) {
   const attributes = { type: "button", class: "ap-tool", title: label, "aria-label": label };
-  return make("button", { ...attributes, onclick: act }, icon(name));
+  return element("button", { ...attributes, onclick: act }, icon(name));
 }
 
 /** A button with words. */
 export function button(words, act, kind = "") {
-  return make("button", { type: "button", class: `ap-button ${kind}`, onclick: act }, words);
+  return element("button", { type: "button", class: `ap-button ${kind}`, onclick: act }, words);
 }
 
 /** A sentence of ours, in which `…` is what can be typed. */
-export function words(text) {
+export function inlineCode(text) {
   const parts = text.split("`");
   if (parts.length % 2 === 0) return [text]; // somebody else's lonely back-tick
-  return parts.map((part, i) => (i % 2 ? make("code", {}, part) : part));
+  return parts.map((part, i) => (i % 2 ? element("code", {}, part) : part));
 }
 
 /** Put text on the clipboard; whether that was allowed. */
@@ -66,7 +66,7 @@ export async function copy(text) {
     return true;
   } catch {
     // Without a secure context there is no clipboard object; the old way needs a selection.
-    const area = make("textarea", { "aria-hidden": "true", class: "ap-offscreen" });
+    const area = element("textarea", { "aria-hidden": "true", class: "ap-offscreen" });
     area.value = text;
     document.body.append(area);
     area.select();

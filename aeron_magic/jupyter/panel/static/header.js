@@ -1,28 +1,28 @@
 // The line at the top: the service, the conversation, and what can be done with it as a whole.
 
-import { icon, make, tool } from "./dom.js";
+import { icon, element, tool } from "./dom.js";
 
 const FILES = { md: "Markdown", json: "JSON", ipynb: "Notebook" };
 
 export class Head {
   constructor(view) {
     this.view = view;
-    this.dot = make("span", { class: "ap-dot", "aria-hidden": "true" });
-    this.label = make("span", { class: "ap-label" });
-    this.picker = make("select", {
+    this.dot = element("span", { class: "ap-dot", "aria-hidden": "true" });
+    this.label = element("span", { class: "ap-label" });
+    this.picker = element("select", {
       class: "ap-picker",
       "aria-label": "Conversation",
       onchange: () => view.store.tell({ do: "use", name: this.picker.value }),
     });
-    this.menu = make(
+    this.menu = element(
       "details",
       { class: "ap-menu" },
-      make("summary", { class: "ap-tool", title: "Export", "aria-label": "Export" }, icon("save")),
-      make(
+      element("summary", { class: "ap-tool", title: "Export", "aria-label": "Export" }, icon("save")),
+      element(
         "div",
         { class: "ap-choices" },
         Object.entries(FILES).map(([kind, name]) =>
-          make("button", { type: "button", onclick: () => this.export(kind) }, name),
+          element("button", { type: "button", onclick: () => this.export(kind) }, name),
         ),
       ),
     );
@@ -35,11 +35,11 @@ export class Head {
       this.menu.querySelector("summary").focus();
     });
     this.fresh = tool("plus", "New chat", () => view.store.tell({ do: "new" }));
-    this.element = make(
+    this.element = element(
       "header",
       { class: "ap-head" },
-      make("div", { class: "ap-service" }, this.dot, this.label),
-      make("div", { class: "ap-room" }, this.picker, this.menu, this.fresh),
+      element("div", { class: "ap-service" }, this.dot, this.label),
+      element("div", { class: "ap-room" }, this.picker, this.menu, this.fresh),
     );
   }
 
@@ -63,7 +63,7 @@ export class Head {
     this.picker.replaceChildren(
       ...names.map(({ name, turns }) => {
         const words = `${name} (${turns})`;
-        return make("option", { value: name, selected: name === state.conversation }, words);
+        return element("option", { value: name, selected: name === state.conversation }, words);
       }),
     );
     this.picker.disabled = names.length < 2;

@@ -1,19 +1,19 @@
 // The grip at the lower edge, by which the panel's height is changed: with a pointer or with keys.
 
-import { make } from "./dom.js";
+import { element } from "./dom.js";
 
 const LEAST = 280;
 const STEP = 40;
 
-export function grip(root) {
+export function resizeHandle(root) {
   const set = (height) => {
     const most = Math.max(LEAST, 2 * window.innerHeight);
     const now = Math.round(Math.min(most, Math.max(LEAST, height)));
     root.style.setProperty("--ap-height", `${now}px`);
-    element.setAttribute("aria-valuenow", String(now));
+    handle.setAttribute("aria-valuenow", String(now));
   };
-  const element = make("div", {
-    class: "ap-grip",
+  const handle = element("div", {
+    class: "ap-resize",
     role: "separator",
     tabindex: "0",
     title: "Drag to change the height",
@@ -23,23 +23,23 @@ export function grip(root) {
     "aria-valuemax": "2000",
     "aria-valuenow": "560",
   });
-  element.addEventListener("pointerdown", (event) => {
+  handle.addEventListener("pointerdown", (event) => {
     event.preventDefault();
-    element.setPointerCapture(event.pointerId);
+    handle.setPointerCapture(event.pointerId);
     const from = root.getBoundingClientRect().height - event.clientY;
     const move = (moved) => set(from + moved.clientY);
-    element.addEventListener("pointermove", move);
-    element.addEventListener(
+    handle.addEventListener("pointermove", move);
+    handle.addEventListener(
       "lostpointercapture",
-      () => element.removeEventListener("pointermove", move),
+      () => handle.removeEventListener("pointermove", move),
       { once: true },
     );
   });
-  element.addEventListener("keydown", (event) => {
+  handle.addEventListener("keydown", (event) => {
     const step = { ArrowUp: -STEP, ArrowDown: STEP }[event.key];
     if (!step) return;
     event.preventDefault();
     set(root.getBoundingClientRect().height + step);
   });
-  return element;
+  return handle;
 }

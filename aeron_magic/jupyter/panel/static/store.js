@@ -1,7 +1,7 @@
 // What this page knows of the conversation: one store for each panel, shared by its views.
 //
 // The kernel tells it what happens; after a page was loaded anew, or a message was missed, it says
-// hello and gets a snapshot. A snapshot goes to every page, so taking it twice must do no harm.
+// sync and gets a snapshot. A snapshot goes to every page, so taking it twice must do no harm.
 
 const PATIENCE = 1500;
 const BUSY = {
@@ -25,13 +25,13 @@ export class Store {
     this.draft = "";
     this.queued = false;
     this.silent = false;
-    this.trouble = null;
+    this.error = null;
     this.waiting = new Map();
     this.count = 0;
     this.typed = false;
     this.receive = this.receive.bind(this);
     model.on("msg:custom", this.receive);
-    this.tell({ do: "hello" });
+    this.tell({ do: "sync" });
   }
 
   close() {
@@ -47,12 +47,12 @@ export class Store {
     const id = `${Date.now().toString(36)}-${this.count}`;
     clearTimeout(this.timer);
     if (!this.sent({ ...message, id })) {
-      this.trouble = GONE;
-      this.silence(true);
-      this.show("trouble");
+      this.error = GONE;
+      this.setUnresponsive(true);
+      this.notify("error");
       return "";
     }
-    this.timer = setTimeout(() => this.silence(true), PATIENCE);
+    this.timer = setTimeout(() => this.setUnresponsive(true), PATIENCE);
     return id;
   }
 
@@ -66,14 +66,14 @@ export class Store {
     return true;
   }
 
-  silence(is) {
+  setUnresponsive(is) {
     if (this.silent === is) return;
     this.silent = is;
-    this.show("connection");
+    this.notify("connection");
   }
 
-  show(what, detail) {
-    for (const view of this.views) view.show(what, detail);
+  notify(what, detail) {
+    for (const view of this.views) view.notify(what, detail);
   }
 
   get busy() {
@@ -89,12 +89,12 @@ export class Store {
   receive(message) {
     if (typeof message?.type !== "string") return;
     clearTimeout(this.timer);
-    this.silence(false);
+    this.setUnresponsive(false);
     const take = this[`on_${message.type}`];
     if (take) take.call(this, message);
   }
 
-  on_heard() {}
+  on_ack() {}
 
   on_state(message) {
     this.state = message.about;
@@ -103,37 +103,37 @@ export class Store {
     this.live = message.live && { ...message.live };
     if (this.live) this.asked = null;
     if (!this.typed && message.draft) this.draft = message.draft;
-    this.show("all");
+    this.notify("all");
   }
 
   on_about(message) {
     this.state = message.about;
-    this.show("about");
+    this.notify("about");
   }
 
   on_older(message) {
     if (message.conversation !== this.state?.conversation || message.end !== this.first) return;
     this.turns.unshift(...message.turns);
     this.first = message.first;
-    this.show("older", message.turns);
+    this.notify("older", message.turns);
   }
 
   on_begin(message) {
     if (!this.state) return;
     if (this.asked?.id === message.request) this.asked = null;
-    this.trouble = null;
+    this.error = null;
     const known = this.turns.findIndex((turn) => turn.key === message.turn.key);
     if (known >= 0) this.turns[known] = message.turn;
     else this.turns.push(message.turn);
     this.live = { key: message.turn.key, seq: 0, blocks: [], tail: "", notice: "" };
-    this.show("begin", { turn: message.turn, fresh: known < 0 });
+    this.notify("begin", { turn: message.turn, fresh: known < 0 });
   }
 
   on_delta(message) {
     const live = this.live;
     if (!live || live.key !== message.key || message.seq <= live.seq) return;
     if (message.seq !== live.seq + 1) {
-      if (!live.lost) this.tell({ do: "hello" });
+      if (!live.lost) this.tell({ do: "sync" });
       live.lost = true;
       return;
     }
@@ -149,7 +149,7 @@ export class Store {
     }
     live.blocks.push(...fresh);
     live.tail = grown.slice(from);
-    this.show("delta", fresh);
+    this.notify("delta", fresh);
   }
 
   on_end(message) {
@@ -165,19 +165,19 @@ export class Store {
       ];
     } else if (message.patch) {
       this.live = null; // something was missed: the kernel has it whole
-      this.tell({ do: "hello" });
+      this.tell({ do: "sync" });
       return;
     }
     this.live = null;
     if (known >= 0) this.turns[known] = message.turn;
-    this.show("end", { turn: message.turn, patch: live && message.patch, live });
-    if (this.trouble === BUSY) {
-      this.trouble = null;
-      this.show("trouble");
+    this.notify("end", { turn: message.turn, patch: live && message.patch, live });
+    if (this.error === BUSY) {
+      this.error = null;
+      this.notify("error");
     }
     if (this.queued && message.turn.status === "complete") this.ask(this.draft);
     this.queued = false;
-    this.show("input");
+    this.notify("input");
   }
 
   on_source(message) {
@@ -186,18 +186,18 @@ export class Store {
   }
 
   on_file(message) {
-    this.show("file", message);
+    this.notify("file", message);
   }
 
-  on_trouble(message) {
+  on_error(message) {
     if (this.asked && this.asked.id === message.request) {
       if (this.asked.do === "ask" && !this.draft) this.draft = this.asked.text;
       this.asked = null;
     }
-    this.trouble = message;
+    this.error = message;
     this.queued = false;
-    this.show("trouble");
-    this.show("input");
+    this.notify("error");
+    this.notify("input");
   }
 
   // What the reader does --------------------------------------------------------------------
@@ -213,33 +213,33 @@ export class Store {
     if (!text.trim()) return;
     if (this.busy) {
       this.queued = Boolean(this.draft.trim()); // a suggestion that was pressed twice is no draft
-      this.show("input");
+      this.notify("input");
       return;
     }
     if (!this.start({ do: "ask", text })) return;
     this.type("");
-    this.show("input");
+    this.notify("input");
   }
 
   /** Ask for a reply, and show at once that it is under way; whether that is possible now. */
   start(message) {
     if (this.busy) {
-      this.trouble = BUSY;
-      this.show("trouble");
+      this.error = BUSY;
+      this.notify("error");
       return false;
     }
-    this.trouble = null;
+    this.error = null;
     const id = this.tell(message);
     if (!id) return false;
     this.asked = { ...message, id };
-    this.show("asked");
+    this.notify("asked");
     return true;
   }
 
   stop() {
     this.tell({ do: "stop", request: this.asked?.id ?? "" });
     this.queued = false;
-    this.show("stopping");
+    this.notify("stopping");
   }
 
   source(key) {

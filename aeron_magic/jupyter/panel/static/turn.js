@@ -1,7 +1,7 @@
 // One turn on the page: the question, the reply as it stands, and what can be done with both.
 
-import { fillTail, finished } from "./blocks.js";
-import { button, confirm, copy, icon, make, tool, words } from "./dom.js";
+import { fillTail, renderBlock } from "./blocks.js";
+import { button, confirm, copy, icon, element, tool, inlineCode } from "./dom.js";
 import { insertCell, takesCells } from "./notebook.js";
 
 const WORDS = {
@@ -13,8 +13,8 @@ const WORDS = {
 export class TurnView {
   constructor(view, turn) {
     this.view = view;
-    this.element = make("article", { class: "ap-turn" });
-    this.body = make("div", { class: "ap-body" });
+    this.element = element("article", { class: "ap-turn" });
+    this.body = element("div", { class: "ap-body" });
     this.update(turn);
   }
 
@@ -22,8 +22,8 @@ export class TurnView {
   update(turn) {
     this.turn = turn;
     this.tail = null;
-    this.body = make("div", { class: "ap-body" });
-    this.body.append(...turn.blocks.map((html) => finished(html, this.view)));
+    this.body = element("div", { class: "ap-body" });
+    this.body.append(...turn.blocks.map((html) => renderBlock(html, this.view)));
     this.frame();
   }
 
@@ -36,7 +36,7 @@ export class TurnView {
     this.element.setAttribute("aria-label", `Turn ${turn.label}`);
     const heading = this.heading();
     const below = [
-      turn.note ? make("p", { class: "ap-note" }, turn.note) : null,
+      turn.note ? element("p", { class: "ap-note" }, turn.note) : null,
       turn.problem ? this.problem() : null,
       live ? null : this.replyTools(),
     ];
@@ -47,7 +47,7 @@ export class TurnView {
       while (this.body.nextSibling) this.body.nextSibling.remove();
       this.body.after(...below.filter((part) => part));
     } else {
-      this.reply = make("div", { class: "ap-reply" }, heading, this.body, below);
+      this.reply = element("div", { class: "ap-reply" }, heading, this.body, below);
       this.element.replaceChildren(this.question(), this.reply);
     }
   }
@@ -57,7 +57,7 @@ export class TurnView {
     const said = [turn.speaker];
     if (turn.replayed) said.push("replayed");
     if (turn.stale) said.push("stale");
-    const heading = make("div", { class: "ap-who" }, said.join(" · "));
+    const heading = element("div", { class: "ap-who" }, said.join(" · "));
     if (turn.stale) {
       heading.title = "A turn before this one has been answered anew since.";
     }
@@ -68,11 +68,11 @@ export class TurnView {
 
   question() {
     const { turn } = this;
-    this.asked = make(
+    this.asked = element(
       "div",
       { class: "ap-question" },
-      make("div", { class: "ap-bubble" }, turn.question),
-      ...turn.images.map((url) => make("div", { class: "ap-attached" }, icon("image"), url)),
+      element("div", { class: "ap-bubble" }, turn.question),
+      ...turn.images.map((url) => element("div", { class: "ap-attached" }, icon("image"), url)),
       this.questionTools(),
     );
     return this.asked;
@@ -80,9 +80,9 @@ export class TurnView {
 
   questionTools() {
     const { turn, view } = this;
-    const tools = make("div", { class: "ap-tools" });
-    if (turn.cell) tools.append(make("span", { class: "ap-from" }, "from a cell"));
-    const hidden = make(
+    const tools = element("div", { class: "ap-tools" });
+    if (turn.cell) tools.append(element("span", { class: "ap-from" }, "from a cell"));
+    const hidden = element(
       "span",
       { class: "ap-onuse" },
       turn.branches ? tool("edit", "Edit and ask as a branch", () => this.edit()) : null,
@@ -116,18 +116,18 @@ export class TurnView {
     back.disabled = at === 0;
     on.disabled = at === keys.length - 1;
     const place = `Branch ${at + 1} of ${keys.length}`;
-    return make(
+    return element(
       "span",
       { class: "ap-branches", role: "group", "aria-label": place },
       back,
-      make("span", { title: place }, `${at + 1}/${keys.length}`),
+      element("span", { title: place }, `${at + 1}/${keys.length}`),
       on,
     );
   }
 
   edit() {
     const { turn, view } = this;
-    const area = make("textarea", { class: "ap-edit", "aria-label": "Edit the question" });
+    const area = element("textarea", { class: "ap-edit", "aria-label": "Edit the question" });
     area.value = turn.question;
     const close = () => {
       this.asked.replaceWith(this.question());
@@ -147,7 +147,7 @@ export class TurnView {
     });
     this.asked.replaceChildren(
       area,
-      make(
+      element(
         "div",
         { class: "ap-row" },
         button("Cancel", close),
@@ -164,13 +164,13 @@ export class TurnView {
 
   /** The reply begins to come in. */
   begin(live) {
-    this.body.replaceChildren(...live.blocks.map((html) => finished(html, this.view)));
-    this.tail = make("div", { class: "ap-tail" });
-    this.wait = make(
+    this.body.replaceChildren(...live.blocks.map((html) => renderBlock(html, this.view)));
+    this.tail = element("div", { class: "ap-tail" });
+    this.wait = element(
       "div",
       { class: "ap-wait" },
-      make("span", { class: "ap-dots", "aria-hidden": "true" }, make("i"), make("i"), make("i")),
-      make("span", { class: "ap-notice" }),
+      element("span", { class: "ap-dots", "aria-hidden": "true" }, element("i"), element("i"), element("i")),
+      element("span", { class: "ap-notice" }),
     );
     this.body.append(this.tail, this.wait);
     this.paint(live);
@@ -178,7 +178,7 @@ export class TurnView {
 
   /** Blocks that are finished now. */
   grow(fresh) {
-    for (const html of fresh) this.tail?.before(finished(html, this.view));
+    for (const html of fresh) this.tail?.before(renderBlock(html, this.view));
   }
 
   /** The tail as it is now. */
@@ -203,9 +203,9 @@ export class TurnView {
     const last = shown.slice(shown.length - patch.keep_last);
     const kept = new Set([...shown.slice(0, patch.keep), ...(patch.keep_last ? last : [])]);
     const place = patch.keep_last ? last[0] : this.wait;
-    if (patch.html) place.before(finished(patch.html, this.view));
+    if (patch.html) place.before(renderBlock(patch.html, this.view));
     if (kept.has(this.tail)) {
-      this.tail.replaceWith(finished(turn.blocks[turn.blocks.length - 1], this.view));
+      this.tail.replaceWith(renderBlock(turn.blocks[turn.blocks.length - 1], this.view));
     }
     for (const block of shown) if (!kept.has(block)) block.remove();
     this.tail.remove();
@@ -216,7 +216,7 @@ export class TurnView {
 
   replyTools() {
     const { turn, view } = this;
-    const tools = make("div", { class: "ap-tools ap-onuse" });
+    const tools = element("div", { class: "ap-tools ap-onuse" });
     if (turn.blocks.length) {
       tools.append(
         tool("copy", "Copy the reply as Markdown", async (event) => {
@@ -246,10 +246,10 @@ export class TurnView {
       return;
     }
     const { turn } = this;
-    const list = make("dl", { class: "ap-details" });
+    const list = element("dl", { class: "ap-details" });
     const add = (name, value) => {
       if (value === null || value === undefined || value === "") return;
-      list.append(make("dt", {}, name), make("dd", {}, value));
+      list.append(element("dt", {}, name), element("dd", {}, value));
     };
     add("turn", turn.label);
     add("asked", turn.asked ? new Date(turn.asked * 1000).toLocaleString() : "");
@@ -258,8 +258,8 @@ export class TurnView {
     if (turn.token) {
       const copying = tool("copy", "Copy the token", (event) => this.copied(event, turn.token));
       list.append(
-        make("dt", {}, "context_token"),
-        make("dd", {}, make("code", {}, turn.token), copying),
+        element("dt", {}, "context_token"),
+        element("dd", {}, element("code", {}, turn.token), copying),
       );
     }
     this.reply.append(list);
@@ -270,22 +270,22 @@ export class TurnView {
     const { turn, view } = this;
     const { problem } = turn;
     const stopped = problem.kind === "stopped";
-    const line = (said, kind) => (said.length ? make("p", { class: kind }, said) : null);
+    const line = (said, kind) => (said.length ? element("p", { class: kind }, said) : null);
     const act = (action) => () =>
       view.store.start({ do: action === "again" ? "retry" : action, key: turn.key });
     const twice = "The service may have taken the question up already, and charge it twice.";
-    return make(
+    return element(
       "div",
       {
         class: stopped ? "ap-stopped" : "ap-error",
         role: "group",
         "aria-label": stopped ? "The reply was stopped" : "The reply failed",
       },
-      line(words(problem.title), stopped ? "ap-note" : "ap-error-title"),
+      line(inlineCode(problem.title), stopped ? "ap-note" : "ap-error-title"),
       line(problem.said ? `The service says: ${problem.said}` : "", ""),
-      line(problem.hint ? words(problem.hint) : "", "ap-hint"),
+      line(problem.hint ? inlineCode(problem.hint) : "", "ap-hint"),
       problem.actions.length
-        ? make(
+        ? element(
             "div",
             { class: "ap-row" },
             problem.actions.map((action) => {

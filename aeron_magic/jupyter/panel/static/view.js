@@ -1,10 +1,10 @@
 // One view of the panel: its parts, and what of them changes when the store tells of something.
 
 import { Composer } from "./composer.js";
-import { button, icon, make, tool, words } from "./dom.js";
-import { finished } from "./blocks.js";
+import { button, icon, element, tool, inlineCode } from "./dom.js";
+import { renderBlock } from "./blocks.js";
 import { Head } from "./header.js";
-import { grip } from "./resize.js";
+import { resizeHandle } from "./resize.js";
 import { TurnView } from "./turn.js";
 
 const NEAR_END = 40;
@@ -19,11 +19,11 @@ export class View {
     this.head = new Head(this);
     this.composer = new Composer(this);
     this.older = button("Show earlier turns", () => this.fetchOlder(), "ap-small");
-    this.olderRow = make("div", { class: "ap-older", hidden: true }, this.older);
-    this.start = make("div", { class: "ap-start" });
-    this.list = make("div", { class: "ap-turns" });
-    this.column = make("div", { class: "ap-column" }, this.olderRow, this.start, this.list);
-    this.log = make(
+    this.olderRow = element("div", { class: "ap-older", hidden: true }, this.older);
+    this.start = element("div", { class: "ap-start" });
+    this.list = element("div", { class: "ap-turns" });
+    this.column = element("div", { class: "ap-column" }, this.olderRow, this.start, this.list);
+    this.log = element(
       "div",
       {
         class: "ap-log",
@@ -35,15 +35,15 @@ export class View {
       },
       this.column,
     );
-    this.newest = make(
+    this.newest = element(
       "button",
       { type: "button", class: "ap-newest", hidden: true, onclick: () => this.toEnd() },
       icon("down"),
       "Newest",
     );
-    this.trouble = make("div", { class: "ap-trouble", role: "alert", hidden: true });
-    this.status = make("div", { class: "ap-offscreen", role: "status", "aria-live": "polite" });
-    this.root = make(
+    this.error = element("div", { class: "ap-notice-error", role: "alert", hidden: true });
+    this.status = element("div", { class: "ap-offscreen", role: "status", "aria-live": "polite" });
+    this.root = element(
       "section",
       {
         class: "aeron-panel",
@@ -52,12 +52,12 @@ export class View {
         "data-lm-suppress-shortcuts": "true",
       },
       this.head.element,
-      make("div", { class: "ap-middle" }, this.log, this.newest),
-      this.trouble,
+      element("div", { class: "ap-middle" }, this.log, this.newest),
+      this.error,
       this.composer.element,
       this.status,
     );
-    this.root.append(grip(this.root));
+    this.root.append(resizeHandle(this.root));
     el.append(this.root);
     this.log.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.watcher = new IntersectionObserver((seen) => this.sawTop(seen), { root: this.log });
@@ -66,7 +66,7 @@ export class View {
     this.sizes.observe(this.column);
     this.sizes.observe(this.log);
     store.views.add(this);
-    this.show("all");
+    this.notify("all");
   }
 
   close() {
@@ -77,7 +77,7 @@ export class View {
   }
 
   /** The store tells that something has changed. */
-  show(what, detail) {
+  notify(what, detail) {
     this[`show_${what}`](detail);
     this.root.dataset.state = this.store.silent
       ? "silent"
@@ -101,7 +101,7 @@ export class View {
     if (store.live) this.turns.get(store.live.key)?.begin(store.live);
     this.show_about();
     this.show_asked();
-    this.show_trouble();
+    this.show_error();
     this.composer.restore();
     this.toEnd();
   }
@@ -129,17 +129,17 @@ export class View {
     if (asked) {
       this.say("Asking.");
       if (asked.do === "ask") {
-        const bubble = make("div", { class: "ap-bubble" }, asked.text);
-        this.pending = make(
+        const bubble = element("div", { class: "ap-bubble" }, asked.text);
+        this.pending = element(
           "article",
           { class: "ap-turn", "data-status": "asked" },
-          make("div", { class: "ap-question" }, bubble),
+          element("div", { class: "ap-question" }, bubble),
         );
         this.list.append(this.pending);
       }
       this.toEnd();
     }
-    this.show_trouble();
+    this.show_error();
     this.showStart();
     this.composer.update();
   }
@@ -150,7 +150,7 @@ export class View {
     if (fresh) this.list.append(this.add(turn).element);
     else this.turns.get(turn.key).update(turn);
     this.turns.get(turn.key).begin(this.store.live);
-    this.show_trouble();
+    this.show_error();
     this.showStart();
     this.composer.update();
     this.say(`${turn.speaker} is answering.`);
@@ -192,24 +192,24 @@ export class View {
     if (this.store.silent) this.say("Waiting for the kernel.");
   }
 
-  show_trouble() {
-    const { trouble } = this.store;
+  show_error() {
+    const { error } = this.store;
     this.pending?.remove();
     if (this.store.asked && this.pending) this.list.append(this.pending);
-    this.trouble.hidden = !trouble;
-    this.trouble.replaceChildren();
-    if (!trouble) return;
+    this.error.hidden = !error;
+    this.error.replaceChildren();
+    if (!error) return;
     const close = tool("close", "Close", () => {
-      this.store.trouble = null;
-      this.show("trouble");
+      this.store.error = null;
+      this.notify("error");
       this.composer.focus();
     });
-    this.trouble.append(
-      make(
+    this.error.append(
+      element(
         "div",
         {},
-        make("p", { class: "ap-error-title" }, words(trouble.title)),
-        trouble.hint ? make("p", { class: "ap-hint" }, words(trouble.hint)) : null,
+        element("p", { class: "ap-error-title" }, inlineCode(error.title)),
+        error.hint ? element("p", { class: "ap-hint" }, inlineCode(error.hint)) : null,
       ),
       close,
     );
@@ -218,7 +218,7 @@ export class View {
   show_file({ name, mime, text, request }) {
     if (this.store.exporting !== request) return;
     this.store.exporting = null;
-    const link = make("a", { href: URL.createObjectURL(new Blob([text], { type: mime })) });
+    const link = element("a", { href: URL.createObjectURL(new Blob([text], { type: mime })) });
     link.download = name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
@@ -247,13 +247,13 @@ export class View {
     if (!state || first) return;
     const { introduction } = state;
     if (introduction) {
-      const body = make("div", { class: "ap-body" });
-      body.append(finished(introduction.html, this));
+      const body = element("div", { class: "ap-body" });
+      body.append(renderBlock(introduction.html, this));
       this.start.append(
-        make(
+        element(
           "div",
           { class: "ap-reply" },
-          make("div", { class: "ap-who" }, state.speaker),
+          element("div", { class: "ap-who" }, state.speaker),
           body,
           turns.length ? null : this.chips(introduction.buttons),
         ),
@@ -262,11 +262,11 @@ export class View {
     }
     if (turns.length || asked) return;
     this.start.append(
-      make(
+      element(
         "div",
         { class: "ap-empty" },
-        make("p", { class: "ap-empty-title" }, state.title),
-        make("p", {}, words(state.welcome)),
+        element("p", { class: "ap-empty-title" }, state.title),
+        element("p", {}, inlineCode(state.welcome)),
         state.connected
           ? this.chips(state.suggestions)
           : button("Try the sandbox", () => this.store.tell({ do: "connect" }), "ap-main"),
@@ -276,7 +276,7 @@ export class View {
 
   chips(texts) {
     if (!texts.length) return null;
-    return make(
+    return element(
       "div",
       { class: "ap-chips" },
       texts.map((text) => button(text, () => this.store.ask(text), "ap-chip")),

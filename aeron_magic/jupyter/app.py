@@ -1,0 +1,159 @@
+"""The application object of one kernel: shell, preferences, session, and the state of commands.
+
+Commands are handed an :class:`App` and keep nothing elsewhere. This module is loaded with the
+extension and imports next to nothing: the session is imported when it is first needed.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aeron_magic.jupyter.frontend import CellKeys, has_kernel, is_live, notebook_path
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aeron_magic.recording.recorder import Recorder
+    from aeron_magic.services.settings import Settings
+    from aeron_magic.session.session import Session
+
+__all__ = ["App", "Preferences", "current_app", "register", "unregister"]
+
+
+@dataclass(slots=True)
+class Preferences:
+    """The values of the traitlets of ``AeronMagics``, which documents them."""
+
+    timeout: float = 30.0
+    fetch_timeout: float = 120.0
+    replay_speed: float = 1.0
+    live: bool | None = None
+    history: str = ""
+    notebook: str = ""
+
+
+class App:
+    """What all commands of a kernel share.
+
+    Parameters
+    ----------
+    shell
+        IPython's shell.
+
+    Attributes
+    ----------
+    preferences
+        What the user has configured; :meth:`configure` makes a change take effect.
+    cell_keys
+        Names the questions of cells.
+    offered_cells
+        Code of replies that was offered as the next cell, by cell.
+    batch_results
+        The results of each cell's batch; see :mod:`aeron_magic.jupyter.commands.ask_each`.
+    cell_id_notice_shown
+        Whether the user knows that cells cannot be told apart here.
+    """
+
+    def __init__(self, shell: Any) -> None:
+        self.shell = shell
+        self.preferences = Preferences()
+        self.cell_keys = CellKeys()
+        self.offered_cells: dict[str | None, str] = {}
+        self.batch_results: dict[tuple[object, ...], object] = {}
+        self.cell_id_notice_shown = False
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The kernel's session; created when it is first needed."""
+        if self._session is None:
+            from aeron_magic.session.session import Session
+
+            self._session = Session(self.shell.user_ns)
+            self.configure()
+            if file := os.environ.get("AERON_RECORD"):
+                from aeron_magic.session.recordings import open_recorder
+
+                speed = self.preferences.replay_speed
+                self._session.connections.recorder = open_recorder(file, speed=speed)
+        return self._session
+
+    def configure(self) -> None:
+        """Apply the preferences to the session, if there is one."""
+        if self._session is not None:
+            self._session.connections.timeout = self.preferences.timeout
+            self._session.connections.fetch_timeout = self.preferences.fetch_timeout
+            self._session.set_history_file(self.history_path)
+            self._session.notebook = self.notebook_key
+
+    @property
+    def history_path(self) -> Path | None:
+        """The file of the local history; None where there is none."""
+        from aeron_magic.conversations.history_db import history_path
+
+        return history_path(self.preferences.history)
+
+    @property
+    def notebook_key(self) -> str:
+        """The name under which this notebook's conversations are kept."""
+        return notebook_path(self.shell) or self.preferences.notebook
+
+    @property
+    def has_kernel(self) -> bool:
+        """Whether there is a front end that takes displays."""
+        return has_kernel(self.shell)
+
+    def batch_target(self) -> tuple[Settings, Recorder | None]:
+        """The settings and the recorder of a batch; a recording is replayed without waits."""
+        settings = self.session.ensure_connected().settings
+        recorder = self.session.connections.recorder
+        if recorder is not None:
+            import copy
+
+            recorder = copy.copy(recorder)
+            recorder.speed = 0
+        return settings, recorder
+
+    def show_progress(self) -> bool:
+        """Whether to show a progress bar: not under nbclient, where it would stay in the output."""
+        return is_live(self.shell, None, self.preferences.live) if self.has_kernel else True
+
+    def names(self, source: str) -> Sequence[str]:
+        """Names for completion: of ``turns``, ``tokens`` or ``conversations`` of this kernel."""
+        if self._session is None:
+            return ()
+        if source == "conversations":
+            return list(self._session.registry.conversations)
+        turns = self._session.tree.turns
+        if source == "tokens":
+            return [turn.token for turn in reversed(turns) if turn.token]
+        return [turn.label for turn in reversed(turns)]
+
+    def close(self) -> None:
+        """Stop what runs; for ``%unload_ext``."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+
+_apps: dict[int, App] = {}
+
+
+def register(app: App) -> None:
+    """Make ``app`` the application object of its shell."""
+    _apps[id(app.shell)] = app
+
+
+def unregister(shell: Any) -> App | None:
+    """Remove the application object of ``shell``; return it, if there was one."""
+    return _apps.pop(id(shell), None)
+
+
+def current_app(shell: Any) -> App:
+    """The application object of ``shell``; the extension is loaded if it is not."""
+    if id(shell) not in _apps:
+        shell.extension_manager.load_extension("aeron_magic")
+    return _apps[id(shell)]

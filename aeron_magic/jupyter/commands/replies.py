@@ -1,0 +1,56 @@
+"""Commands about replies: fetch one by its token, show the last one, show the last failure."""
+
+from __future__ import annotations
+
+import traceback
+from typing import TYPE_CHECKING
+
+from aeron_magic.errors import UsageError
+from aeron_magic.jupyter.command_line.parser import Command
+from aeron_magic.jupyter.display.follow import show_fetched
+from aeron_magic.jupyter.display.outputs import status_note
+from aeron_magic.jupyter.display.publish import fenced, publish, show_markdown
+from aeron_magic.rendering.mimebundle import mimebundle
+
+if TYPE_CHECKING:
+    from aeron_magic.jupyter.app import App
+
+__all__ = ["error", "fetch", "last"]
+
+
+def fetch(app: App, command: Command) -> None:
+    """The stored reply of a token."""
+    session = app.session
+    token = command["token"] or session.newest_token()
+    task, output, interrupted = show_fetched(app, token, "the stored reply")
+    metadata = {"service": task.reply.service, "context_token": token}
+    if task.reply.is_complete or task.reply.text:
+        session.last, session.last_metadata = task.reply, metadata
+    output.finish(task.accumulator, task.reply, metadata)
+    if task.error or interrupted:
+        raise task.error or UsageError("Stopped waiting.", hint=f"`%aeron fetch {token}` again.")
+
+
+def last(app: App, command: Command) -> None:
+    """The last reply again: a page that is loaded anew keeps what it had of a running cell."""
+    session = app.session
+    if session.last is None:
+        raise UsageError("There is no reply yet.", hint="Ask something with %%aeron first.")
+    data = mimebundle(session.last.text, note=status_note(session.last))
+    if app.has_kernel:
+        publish(data=data, metadata={"aeron": session.last_metadata})
+    else:
+        show_markdown(data["text/plain"], app.shell)
+
+
+def error(app: App, command: Command) -> None:
+    """The last failure in full, without secrets."""
+    failure = app.session.last_error
+    if failure is None:
+        show_markdown("Nothing has failed.", app.shell)
+        return
+    lines = failure.lines(partial_limit=None)
+    if failure.__cause__ is not None:
+        lines += ["", *"".join(traceback.format_exception(failure.__cause__)).splitlines()]
+    text = "\n".join(lines)
+    show_markdown(fenced(text, "text"), app.shell, text)

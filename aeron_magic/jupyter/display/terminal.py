@@ -1,0 +1,64 @@
+"""The output of a reply in a terminal: text as it arrives, without control sequences."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, TextIO
+
+from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL, status_note
+from aeron_magic.plaintext import ControlSequenceFilter, strip_control_sequences
+from aeron_magic.replies.accumulator import ReplyAccumulator
+from aeron_magic.replies.reply import Reply
+
+__all__ = ["TerminalOutput"]
+
+
+class TerminalOutput:
+    """Writes text as it comes, made harmless, and never the same text twice."""
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream
+        self._filter = ControlSequenceFilter()
+        self._taken = 0
+        self._last = ""
+        self._status_text = ""
+
+    @property
+    def _out(self) -> TextIO:
+        return self._stream or sys.stdout
+
+    def waiting(self, label: str) -> None:
+        """A terminal shows by its cursor that it waits."""
+
+    def render(self, accumulator: ReplyAccumulator) -> float:
+        fresh = accumulator.displayed[self._taken :]
+        self._taken += len(fresh)
+        self._write(self._filter.feed("".join(fresh)))
+        if accumulator.status_text and accumulator.status_text != self._status_text:
+            self._end_line()
+            self._write(f"[{strip_control_sequences(accumulator.status_text)}]\n")
+        self._status_text = accumulator.status_text
+        return REPAINT_INTERVAL
+
+    def _write(self, text: str) -> None:
+        if text:
+            self._last = text[-1]
+            self._out.write(text)
+            self._out.flush()
+
+    def finish(self, accumulator: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
+        self.render(accumulator)
+        self._write(self._filter.close())
+        self._end_line()
+        if reply.text != "".join(accumulator.displayed):
+            self._write(
+                f"[the reply as the service has it:]\n{strip_control_sequences(reply.text)}"
+            )
+            self._end_line()
+        if remark := status_note(reply, metadata):
+            self._write(f"[{remark}]\n")
+        return bool(self._last)
+
+    def _end_line(self) -> None:
+        if self._last not in ("", "\n"):
+            self._write("\n")

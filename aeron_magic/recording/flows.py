@@ -1,0 +1,201 @@
+"""Flows that record a question while it is answered, and flows that replay a record."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from aeron_magic import errors
+from aeron_magic.errors import AeronError, IncompleteReply, ReplyError, ServiceError
+from aeron_magic.protocol.events import (
+    Chunk,
+    Completed,
+    Event,
+    Introduced,
+    Recovering,
+    Started,
+    ToolCalled,
+    Unknown,
+)
+from aeron_magic.protocol.flow import Flow, Question, sleep
+from aeron_magic.recording.record import Record, _event, _facts, placeholder_token, turn_key
+
+__all__ = ["record_flow", "replay_flow"]
+
+
+class _EventLog:
+    """Takes events in, and times; makes the record."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._last = clock()
+        self._waited = 0.0
+        self._messages: dict[str, int] = {}
+        self._numbers: list[int] = []
+        self._texts: list[str] = []
+        self.token: str | None = None
+        self.full_text = ""
+        self.events: list[list[Any]] = []
+
+    def add(self, events: Iterable[Event]) -> None:
+        now = self._clock()
+        self._waited, self._last = self._waited + now - self._last, now
+        for event in events:
+            match event:
+                case Chunk():
+                    number = self._messages.setdefault(event.msg_id, len(self._messages))
+                    entry: list[Any] = [self._milliseconds(), event.text]
+                    if number:
+                        entry.append(number)
+                    self._texts.append(event.text)
+                    if event.sequence is not None:
+                        self._numbers.append(event.sequence)
+                    self.events.append(entry)
+                case Started():
+                    self.token = event.context_token or self.token
+                case Completed():
+                    self.token = event.context_token or self.token
+                    self._completed(event)
+                case Introduced() | ToolCalled() | Recovering():
+                    self.events.append([self._milliseconds(), _facts(event)])
+                case Unknown():
+                    pass
+
+    def _milliseconds(self) -> int:
+        """The time since the event that was kept last."""
+        waited, self._waited = self._waited, 0.0
+        return round(waited * 1000)
+
+    def _completed(self, event: Completed) -> None:
+        end: dict[str, Any] = {"event": "completed"}
+        in_order = self._numbers == sorted(set(self._numbers))
+        if event.text and (event.text != "".join(self._texts) or not in_order):
+            end["text"] = event.text
+        if event.recovered:
+            end["recovered"] = True
+        self.events.append([self._milliseconds(), end])
+
+
+def record_flow(
+    flow: Flow[None],
+    question: Question,
+    service: str,
+    parent_key: str,
+    keep: Callable[[Record, str | None], None],
+    *,
+    secrets: Iterable[str] = (),
+    clock: Callable[[], float],
+) -> Flow[None]:
+    """Drive ``flow`` as it is, and give its record to ``keep`` when it ends, well or not.
+
+    ``keep`` gets the record and the reply's token, if there was one. A question that was refused
+    before it was sent, or never reached the service, leaves no record.
+    """
+    recorder = _EventLog(clock)
+    status = "interrupted"
+    error: AeronError | None = None
+    try:
+        step = next(flow)
+        while True:
+            if isinstance(step, list):
+                recorder.add(step)
+            result = yield step
+            step = flow.send(result)
+    except StopIteration:
+        status = "complete"
+    except AeronError as failure:
+        error = failure
+        partly = isinstance(failure, IncompleteReply)
+        status = "incomplete" if partly else "failed"
+        raise
+    finally:
+        flow.close()
+        recordable = error is None or isinstance(error, ServiceError | ReplyError)
+        if recordable and (status != "interrupted" or recorder.events):
+            key = turn_key(service, question.text, question.images, parent_key)
+            record = Record(
+                key,
+                parent_key,
+                service,
+                question.text,
+                question.images,
+                _status(status, recorder.events),
+                recorder.events,
+                _error_facts(error, recorder.token, placeholder_token(key)) if error else None,
+            )
+            keep(_redacted(record, secrets), recorder.token)
+
+
+def _status(status: str, events: list[list[Any]]) -> str:
+    last = events[-1][1] if events else None
+    recovered = status == "complete" and isinstance(last, dict) and last.get("recovered")
+    return "recovered" if recovered else status
+
+
+def _redacted(record: Record, secrets: Iterable[str]) -> Record:
+    """``made`` with no secret in it."""
+    line = clean = record.to_json_line()
+    for secret in filter(None, secrets):
+        clean = clean.replace(json.dumps(secret, ensure_ascii=False)[1:-1], "[secret]")
+    return record if line == clean else Record.from_line(clean)
+
+
+def _error_facts(error: AeronError, token: str | None, instead: str) -> dict[str, Any]:
+    def neutral(text: str | None) -> str | None:
+        return text.replace(token, instead) if text and token else text
+
+    facts = {
+        "type": type(error).__name__,
+        "message": neutral(error.message),
+        "hint": neutral(error.hint),
+        "status_code": error.status_code,
+        "service_message": neutral(error.service_message),
+    }
+    return {name: value for name, value in facts.items() if value}
+
+
+def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None) -> Flow[None]:
+    """The flow that yields what was recorded, without a network.
+
+    Parameters
+    ----------
+    speed
+        2 is twice as fast as it was; 0 does not wait at all.
+    parent
+        The token that the question continued from.
+
+    Raises
+    ------
+    AeronError
+        The error that was recorded; IncompleteReply where the user had interrupted it.
+    """
+    own = placeholder_token(record.key)
+    yield [Started(own, parent, replayed=True)]
+    for entry in record.events:
+        if speed and entry[0]:
+            yield from sleep(entry[0] / 1000 / speed)
+        yield [_event(entry, {"own": own, "parent": parent})]
+    if record.error is not None:
+        raise _error(record.error, own)
+    if not record.is_complete:
+        raise IncompleteReply(
+            "This question was interrupted when it was recorded.",
+            hint="Ask it again with `%aeron record FILE --mode auto`.",
+            context_token=own,
+        )
+
+
+def _error(facts: dict[str, Any], token: str) -> AeronError:
+    kind = getattr(errors, str(facts.get("type")), AeronError)
+    if not (isinstance(kind, type) and issubclass(kind, AeronError)):
+        kind = AeronError
+    error: AeronError = kind(
+        str(facts.get("message", "")),
+        hint=str(facts.get("hint", "")),
+        status_code=facts.get("status_code"),
+        service_message=facts.get("service_message"),
+    )
+    if isinstance(error, ReplyError):
+        error.context_token = token
+    return error

@@ -1,0 +1,81 @@
+"""Markdown tables in a reply: cells, types of columns, and the DataFrame."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from fresh_process import printed
+
+from aeron_magic.errors import ReplyFormatError
+from aeron_magic.replies.tables import table_to_dataframe, tables
+
+
+def test_columns_have_types() -> None:
+    """Numbers, dates and truth values are what they look like; the rest stays text."""
+    found = table_to_dataframe(
+        "x\n\n| n | f | day | ok | share | id |\n|---|:-:|--:|---|---|---|\n"
+        "| 1,234 | 1.5 | 2026-11-21 | true | 5 % | 007 |\n"
+        "| \N{MINUS SIGN}2 | 2 | 2026-01-31 | False | 6 % | 12 |\n"
+    )
+    assert found.n.tolist() == [1234, -2]
+    assert found.f.tolist() == [1.5, 2.0]
+    assert [day.date() for day in found.day] == [date(2026, 11, 21), date(2026, 1, 31)]
+    assert found.ok.tolist() == [True, False]
+    assert found.share.tolist() == ["5 %", "6 %"]
+    assert found.id.tolist() == ["007", "12"]
+
+
+def test_empty_cells_are_missing() -> None:
+    """An empty cell keeps the type of its column; in a column of texts it is an empty text."""
+    found = table_to_dataframe("|n|f|ok|t|\n|-|-|-|-|\n|1|1.5|true|x|\n| | | | |\n|3|\n")
+    assert found.n.dropna().tolist() == [1, 3]
+    assert str(found.n.dtype) == "Int64"
+    assert found.f.isna().tolist() == [False, True, True]
+    assert found.ok.isna().tolist() == [False, True, True]
+    assert found.t.tolist() == ["x", "", ""]
+
+
+def test_dates_that_do_not_exist_are_text() -> None:
+    """One impossible date leaves the column as it was written."""
+    assert table_to_dataframe("|d|\n|-|\n|2026-02-30|\n").d.tolist() == ["2026-02-30"]
+
+
+def test_cells_lose_their_markdown() -> None:
+    """What is around a whole cell goes, escapes are read, a bar can be escaped."""
+    (table,) = tables("| **a** | `b` |\n|---|---|\n| x \\| y | *z* |\n| a * b | \\*c\\* |")
+    assert table.head == ("a", "b")
+    assert table.rows == (("x | y", "z"), ("a * b", "*c*"))
+
+
+def test_names_of_columns_are_told_apart() -> None:
+    """Two columns of one name are both kept."""
+    assert list(table_to_dataframe("|a|a|a_2|\n|-|-|-|\n|1|2|3|").columns) == ["a", "a_2", "a_2_2"]
+
+
+def test_a_table_in_a_block_of_prose_counts() -> None:
+    """Some services put their table into a fence; a table in code is none."""
+    text = "| a | b |\n|---|---|\n| 1 | 2 |"
+    assert len(tables(f"```markdown\n{text}\n```")) == 1
+    assert tables(f"```python\n{text}\n```") == []
+    assert len(tables(f"{text}\n\n```\n{text}\n```")) == 1
+
+
+def test_tables_are_counted() -> None:
+    """The second table is number 2, and a third is an error that says how many there are."""
+    text = "|a|\n|-|\n|1|\n\n|b|\n|-|\n|2|\n"
+    assert list(table_to_dataframe(text, 2).columns) == ["b"]
+    with pytest.raises(ReplyFormatError, match="no table number 3; it has 2"):
+        table_to_dataframe(text, 3)
+    with pytest.raises(ReplyFormatError, match="holds no table; it begins “-”"):
+        table_to_dataframe("-")
+
+
+def test_without_pandas_a_table_is_a_list() -> None:
+    """Where pandas cannot be imported, the values are the same, as dictionaries."""
+    code = (
+        "import sys; sys.modules['pandas'] = None\n"
+        "from aeron_magic.replies.tables import table_to_dataframe\n"
+        "print(table_to_dataframe('|a|b|\\n|-|-|\\n|1|x|\\n||y|'))"
+    )
+    assert printed(code) == "[{'a': 1, 'b': 'x'}, {'a': None, 'b': 'y'}]\n"
