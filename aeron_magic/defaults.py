@@ -20,7 +20,7 @@ class Defaults:
     ----------
     connection
         Gives the settings of the connection, and its recorder; None where there is no notebook.
-    watched
+    show_progress
         Says whether somebody watches, and wants to see how far a batch is.
     """
 

@@ -58,10 +58,11 @@ def strip_control_sequences(text: str) -> str:
 
 
 class ControlSequenceFilter:
-    """`clean` for text that comes in pieces, cut anywhere.
+    """`strip_control_sequences` for text that comes in pieces, cut anywhere.
 
-    What `feed` returns, put together and followed by what `close` returns, is `clean` of the
-    whole. Text is held back only where it may be the beginning of a sequence.
+    The pieces that `feed` returns, followed by what `close` returns, are
+    `strip_control_sequences` of the whole. Text is held back only where it may be the beginning
+    of a sequence.
     """
 
     def __init__(self) -> None:

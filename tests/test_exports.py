@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import inspect
+import re
 import tomllib
 from pathlib import Path
 
@@ -83,3 +86,41 @@ def test_the_version_is_the_projects() -> None:
     """It stands in two places, for importing the metadata would cost more than the package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert aeron_magic.__version__ == project["version"]
+
+
+@pytest.mark.parametrize("path", PATHS, ids=str)
+def test_a_documented_parameter_is_a_parameter(path: Path) -> None:
+    """The names in a docstring's *Parameters* section are those of the signature."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            assert documented(node) <= parameters(node), node.name
+
+
+def documented(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> set[str]:
+    """The names in the *Parameters* section of a docstring."""
+    section = re.search(
+        r"^Parameters\n-+\n(.*?)(?:\n\n\w+\n-+|\Z)",
+        ast.get_docstring(node) or "",
+        re.DOTALL | re.MULTILINE,
+    )
+    lines = re.findall(r"^(\w.*)$", section[1], re.MULTILINE) if section else []
+    return {name.strip() for line in lines for name in line.split(",")}
+
+
+def parameters(node: ast.AST) -> set[str]:
+    """The parameters of a function, or of a class: of its ``__init__``, else its fields."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        given = [*node.args.args, *node.args.kwonlyargs, node.args.vararg, node.args.kwarg]
+        return {one.arg for one in given if one is not None}
+    assert isinstance(node, ast.ClassDef)
+    for part in node.body:
+        if isinstance(part, ast.FunctionDef) and part.name == "__init__":
+            return parameters(part)
+    if node.name in ("Client", "AsyncClient"):  # they have the parameters of their base
+        return set(inspect.signature(getattr(aeron_magic, node.name)).parameters)
+    return {
+        part.target.id
+        for part in node.body
+        if isinstance(part, ast.AnnAssign) and isinstance(part.target, ast.Name)
+    }

@@ -78,6 +78,7 @@ def test_a_question_leaves_before_what_shows_its_reply_is_imported() -> None:
         "replies.extract",
     }
     assert "aeron_magic.client.httpx_transport" in found
+    assert not found & {"aeron_magic.sandbox", "filelock", "keyring", "pandas", "platformdirs"}
     assert not found & {f"aeron_magic.{name}" for name in shows}
     import_module = importlib.import_module
     assert all(import_module(f"aeron_magic.{name}") for name in shows)  # each name is a module
@@ -94,3 +95,20 @@ def test_loading_the_extension_waits_for_nothing() -> None:
     assert not found & (HEAVY | SERVER)
     assert "aeron_magic.jupyter.extension" in found
     assert "aeron_magic.client.client" not in found
+
+
+def test_a_batch_imports_no_table_library_before_it_has_a_table() -> None:
+    """Nor a progress bar before one is shown."""
+    found = modules_after("import aeron_magic.batch.api")
+    assert "aeron_magic.batch.items" in found
+    assert not found & {"distributed", "narwhals", "pandas", "tqdm"}
+
+
+def test_a_lexer_is_imported_with_the_first_code() -> None:
+    found = modules_after("import aeron_magic.rendering.highlighting")
+    assert "markdown_it" in found
+    assert "pygments" not in found
+
+
+def test_a_recording_is_locked_by_a_library_that_comes_with_the_first_write() -> None:
+    assert "filelock" not in modules_after("import aeron_magic.recording.recorder")

@@ -121,9 +121,9 @@ def ask_many(
         host,
     )
     texts = render_prompts(items.values, template, {}, own.secrets)
-    watched = defaults.show_progress() if progress is None else progress
+    show_progress = defaults.show_progress() if progress is None else progress
     try:
-        rows = run_batch(config, items, texts, show_progress=watched)
+        rows = run_batch(config, items, texts, show_progress=show_progress)
     except Interrupted as interrupted:
         interrupted.result = result_of(interrupted.result, items.index)
         raise
@@ -217,7 +217,7 @@ def run_batch(
     Interrupted
         Its ``result`` is the list of rows as they are.
     """
-    spread = None
+    distributor = None
     if config.executor is not None:
         if config.options.after is not None and key_of_token(config.options.after) is not None:
             raise UsageError(
@@ -226,8 +226,8 @@ def run_batch(
             )
         from aeron_magic.batch.cluster.coordinator import Coordinator
 
-        spread = Coordinator(config.executor, config.workers, config.host)
-    batch = BatchRun(config, texts, cache, spread)
+        distributor = Coordinator(config.executor, config.workers, config.host)
+    batch = BatchRun(config, texts, cache, distributor)
     try:
         with progress_bar(len(texts), show_progress) as watch:
             batch.run(watch)

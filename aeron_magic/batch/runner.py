@@ -1,4 +1,4 @@
-"""Runs one batch: a board and its lanes on a loop of their own, watched from the caller's thread.
+"""Runs one batch: a queue and its workers on a loop of their own, watched from the caller's thread.
 
 The caller may be a notebook's cell, whose own loop already runs; so the batch has a thread.
 """
@@ -34,7 +34,7 @@ class Distributor(Protocol):
     """Runs the workers elsewhere: :class:`aeron_magic.batch.cluster.coordinator.Coordinator`."""
 
     async def run(self, queue: TaskQueue, config: BatchConfig) -> None:
-        """Return when the board is over."""
+        """Return when the queue is over."""
         ...
 
 
@@ -54,7 +54,7 @@ class BatchConfig:
 
 @dataclass(frozen=True, slots=True)
 class RowState:
-    """What an earlier run of the same batch left of a row: its outcome, or a reply's token."""
+    """What an earlier run of the same batch left of a row: its result, or a reply's token."""
 
     result: RowResult | None = None
     token: str | None = None
@@ -71,21 +71,21 @@ class BatchRun:
 
     Parameters
     ----------
-    plan
+    config
         See :class:`BatchConfig`.
     texts
         The question of each row; or why there is none, which is then the row's error.
-    memory
+    cache
         What is known from an earlier run; what becomes known in this one is added.
-    spread
-        Has the lanes run elsewhere; None: here.
+    distributor
+        Runs the workers elsewhere; None: here.
 
     Attributes
     ----------
-    outcomes
-        By row; None where nothing has become of it.
+    results
+        By row; None where there is none yet.
     finished
-        How many rows have an outcome.
+        How many rows have a result.
     """
 
     def __init__(
@@ -93,11 +93,11 @@ class BatchRun:
         config: BatchConfig,
         texts: Sequence[str | AeronError],
         cache: RowCache | None = None,
-        spread: Distributor | None = None,
+        distributor: Distributor | None = None,
     ) -> None:
         self._config = config
         self._cache: RowCache = {} if cache is None else cache
-        self._distributor = spread
+        self._distributor = distributor
         self.results: list[RowResult | None] = [None] * len(texts)
         self.finished = 0
         self._keys: list[Key] = []
@@ -212,7 +212,7 @@ class BatchRun:
             len(self._to_ask),
             config.concurrency,
             RateLimiter(config.rate),
-            lambda task, outcome: self._settled(queue, task, outcome),
+            lambda task, result: self._settled(queue, task, result),
             self._begun,
         )
         try:
@@ -228,10 +228,10 @@ class BatchRun:
                     self._settle(number, RowResult(reply, interrupted(reply)))
 
 
-async def run_here(queue: TaskQueue, config: BatchConfig, workers: int) -> None:
-    """Run the board in this process."""
+async def run_here(queue: TaskQueue, config: BatchConfig, concurrency: int) -> None:
+    """Run the workers in this process."""
 
     def make(transport: AiohttpTransport) -> Worker:
         return Worker(queue, transport, config.settings, config.options, config.recorder)
 
-    await run_workers(config.settings, make, max(workers, 1))
+    await run_workers(config.settings, make, max(concurrency, 1))

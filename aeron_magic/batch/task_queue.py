@@ -49,7 +49,7 @@ class RowResult:
 
 
 class TaskSource(Protocol):
-    """What a lane is told and tells: a board, here or at the other end of a connection."""
+    """The queue as a worker sees it, here or at the other end of a connection."""
 
     async def take(self) -> Task | None:
         """The next task; None when there are no more."""
@@ -83,10 +83,10 @@ class TaskQueue:
         How many there are.
     concurrency
         How many may be under way at once, wherever they are.
-    pace
+    limiter
         When their requests may leave.
     settled
-        Called with each task that has ended for good, and its outcome.
+        Called with each task that has ended for good, and its result.
     begun
         Called with each task whose reply was begun, and the reply's token.
     """
@@ -96,7 +96,7 @@ class TaskQueue:
         tasks: Iterable[Task],
         left: int,
         concurrency: int,
-        pace: RateLimiter,
+        limiter: RateLimiter,
         settled: Callable[[Task, RowResult], None],
         begun: Callable[[Task, str], None] = lambda task, token: None,
     ) -> None:
@@ -107,7 +107,7 @@ class TaskQueue:
         self._tasks = iter(tasks)
         self._left = left
         self._free = concurrency
-        self._limiter = pace
+        self._limiter = limiter
         self._settled = settled
         self._begun = begun
         self._first: deque[Task] = deque()

@@ -1,4 +1,4 @@
-"""A lane: one question after the other."""
+"""A worker of a batch: one question after the other."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from aeron_magic.protocol.flow import (
     Response,
     Send,
     Sleep,
+    StepResult,
 )
-from aeron_magic.protocol.flow import StepResult as StepOutcome
 from aeron_magic.protocol.retry import MAX_RETRY_AFTER, requested_delay
 from aeron_magic.recording.record import Record, key_of_token
 from aeron_magic.recording.recorder import Recorder
@@ -64,13 +64,13 @@ class SingleRecordStore:
 
 
 class _RateLimitedFlowIO(AiohttpFlowIO):
-    """Asks the board before each request, and tells it when the service wants a pause."""
+    """Asks the queue before each request, and tells it when the service wants a pause."""
 
     def __init__(self, transport: AiohttpTransport, work: TaskSource) -> None:
         super().__init__(transport, transport.timeout)
         self._work = work
 
-    async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepOutcome:
+    async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
         if not isinstance(step, Send | OpenStream):
             return await super().perform(step)
         await self._work.acquire()
@@ -88,15 +88,15 @@ class Worker:
     Parameters
     ----------
     work
-        Gives the tasks and takes their outcomes.
-    wire
-        Does the requests; all lanes share it.
-    settings, manner
+        Gives the tasks and takes their results.
+    transport
+        Performs the requests; all workers share it.
+    settings, options
         Whom to ask, and how.
     recorder
         Replays and records; None: neither.
     store
-        The recorder's, where records are to go with the outcomes.
+        The recorder's, where records are to go with the results.
     """
 
     def __init__(
@@ -181,7 +181,7 @@ def interrupted(reply: Reply) -> Interrupted:
 async def run_workers(
     settings: Settings, make: Callable[[AiohttpTransport], Worker], count: int
 ) -> None:
-    """Run so many lanes side by side until all have ended; a cancellation ends them all."""
+    """Run ``count`` workers side by side until all have ended; a cancellation ends them all."""
     addresses = filter(None, (settings.base_url, settings.stream_url))
     transport = AiohttpTransport(tuple(addresses), settings.timeout)
     try:

@@ -171,9 +171,9 @@ class _Client(ABC, Generic[W, S]):
     def stream_introduction(self) -> S:
         """Begin a conversation without a question: the agent's introductory message.
 
-        Chatzy only (*init_conversation*): it is ``draft.introduction`` of what is returned, once
-        that has been read, and ``reply.context_token`` continues after it. AeronPay has none, and
-        is not asked.
+        Chatzy only (*init_conversation*): it is ``accumulator.introduction`` of what is returned,
+        once that has been read, and ``reply.context_token`` continues after it. AeronPay has none,
+        and is not asked.
         """
         return self._stream_for(FlowRun(self.service.introduction(), self.settings))
 

@@ -161,7 +161,7 @@ class HttpxTransport:
         self._http = httpx.Client(**_options(addresses))
 
     def flow_io(self, timeout: float | None = None) -> FlowIO:
-        """A new exchange: at most one open stream at a time."""
+        """The I/O of one flow: at most one open stream at a time."""
         return FlowIO(self._http, timeout or self.timeout)
 
     def close(self) -> None:
@@ -178,7 +178,7 @@ class FlowIO:
         self._bytes: Iterator[bytes] | None = None
 
     def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
-        """Do ``step``; its outcome."""
+        """Perform ``step``; return its result."""
         match step:
             case ReadChunk():
                 return self.read()
@@ -252,7 +252,7 @@ class AsyncHttpxTransport:
         return self._http
 
     def flow_io(self, timeout: float | None = None) -> AsyncFlowIO:
-        """A new exchange: at most one open stream at a time."""
+        """The I/O of one flow: at most one open stream at a time."""
         return AsyncFlowIO(self, timeout or self.timeout)
 
     async def close(self) -> None:
@@ -277,7 +277,7 @@ class AsyncFlowIO:
         self._bytes: AsyncGenerator[bytes] | None = None
 
     async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
-        """Do ``step``; its outcome."""
+        """Perform ``step``; return its result."""
         match step:
             case ReadChunk():
                 return await self.read()

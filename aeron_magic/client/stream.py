@@ -1,4 +1,4 @@
-"""A reply under way: a flow, the draft that its events make, and the loop that drives both.
+"""A reply under way: a flow, the accumulator of its events, and the loop that drives both.
 
 Two loops do the steps of a flow, one plain and one with ``await``; all else is in :class:`FlowRun`.
 """
@@ -25,7 +25,7 @@ E = TypeVar("E", FlowIO, AsyncFlowIO)
 
 
 class FlowRun(Generic[T]):
-    """One flow under way, and the draft of the reply that its events make."""
+    """One flow under way, and the accumulator of its events."""
 
     def __init__(self, flow: Flow[T], settings: Settings, request_token: str | None = None) -> None:
         self.accumulator = ReplyAccumulator(settings.service, request_token)
@@ -186,11 +186,11 @@ class AsyncStream(_Stream[AsyncFlowIO]):
         super().__init__(run, flow_io)
         self._pieces = self._drive()
 
-    def on_token(self, call: Callable[[str], None]) -> None:
+    def notify_token(self, call: Callable[[str], None]) -> None:
         """Call ``call`` once, on the loop, as soon as the reply's token is known."""
         self._run.on_token = call
 
-    def on_sent(self, call: Callable[[], None]) -> None:
+    def notify_sent(self, call: Callable[[], None]) -> None:
         """Call ``call`` on the loop whenever a request has left this machine."""
         self._flow_io.on_sent = call
 

@@ -19,7 +19,7 @@ A turn is an object:
 ``parent``                  the number of the turn it follows, or null at a beginning
 ``question``, ``images``    what was asked; a list of addresses
 ``asked``                   when, in UTC: ``2026-11-22T01:50:00Z``
-``parent_token``            the token that was sent, or null
+``started_from``            the token that was sent, or null
 ``stale``                   whether a turn before it has been answered anew since
 ``reply``                   null where nothing is known of it, else an object with ``text``,
                             ``status``, ``context_token``, ``parent_context_token``, ``msg_id``,
@@ -175,11 +175,11 @@ def as_markdown(tree: ConversationTree) -> str:
     parts = [f"# {_inline(tree.name)}"]
     before: Turn | None = None
     for turn in _in_order(tree):
-        position = ""
+        suffix = ""
         if turn.parent is not before:
-            position = f", after {_title(turn.parent)}" if turn.parent else ", a beginning"
+            suffix = f", after {_title(turn.parent)}" if turn.parent else ", a beginning"
         remark = ", stale" if turn in stale else ""
-        parts.append(f"## {_title(turn)}{position}{remark}")
+        parts.append(f"## {_title(turn)}{suffix}{remark}")
         parts.append(
             "\n".join(f"> {line}".rstrip() for line in to_markdown(turn.question).split("\n"))
         )

@@ -85,7 +85,7 @@ class HistoryStore:
     ----------
     path
         The file; made where it is missing.
-    lasting
+    stable_cell_id
         Gives the key of a cell as it will be after a restart; None where it will be another.
 
     Raises
@@ -95,11 +95,11 @@ class HistoryStore:
     """
 
     def __init__(
-        self, path: Path, lasting: Callable[[str | None], str | None] = lambda cell: cell
+        self, path: Path, stable_cell_id: Callable[[str | None], str | None] = lambda cell: cell
     ) -> None:
         self.path = path
         self.kernel = uuid.uuid4().hex
-        self._stable_cell_id = lasting
+        self._stable_cell_id = stable_cell_id
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._dirty: set[int] = set()
@@ -176,7 +176,7 @@ class HistoryStore:
                     )
 
     def mark_lost(self, pending: PendingTurn, turn: Turn) -> None:
-        """Keep a turn of this kernel's, and that no end of ``attempt`` will be known."""
+        """Keep a turn of this kernel's, and that no end of ``pending`` will be known."""
         stored = pending.position.tree.history_id
         if stored is None:
             return
@@ -292,9 +292,9 @@ class HistoryStore:
     def load(self, stored: StoredConversation, last: int | None = None) -> ConversationTree:
         """A conversation with its turns; with texts only the ``last`` so many, to look at them."""
         with self._open() as connection:
-            position = (stored.id, sys.maxsize if last is None else last)
-            outlines = connection.execute(_SELECT.format(_OUTLINE, "<="), position)
-            rows = connection.execute(_SELECT.format(_TURN, ">"), position)
+            parameters = (stored.id, sys.maxsize if last is None else last)
+            outlines = connection.execute(_SELECT.format(_OUTLINE, "<="), parameters)
+            rows = connection.execute(_SELECT.format(_TURN, ">"), parameters)
             turns = _turns(chain(outlines, rows), stored.service)
             other = connection.execute(
                 "SELECT begun_by, (SELECT max(number) FROM attempt WHERE conversation = id)"

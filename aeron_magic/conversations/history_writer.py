@@ -25,11 +25,11 @@ class HistoryWriter:
         self.error: HistoryError | None = None
         """Why something was not kept: the first failure."""
         self._warned = False
-        self._pending: set[Turn] = set()
+        self._waiting: set[Turn] = set()
 
     def save_pending(self, pending: PendingTurn, owner: HistoryScope) -> None:
         """See :meth:`HistoryStore.save_pending`."""
-        self._pending.add(pending.turn)
+        self._waiting.add(pending.turn)
         self._write(pending, lambda history: history.save_pending(pending, owner))
 
     def save_token(self, pending: PendingTurn, token: str) -> None:
@@ -38,7 +38,7 @@ class HistoryWriter:
 
     def save_turn(self, pending: PendingTurn, turn: Turn, owner: HistoryScope) -> None:
         """See :meth:`HistoryStore.save_turn`."""
-        self._pending.discard(pending.turn)
+        self._waiting.discard(pending.turn)
         self._write(pending, lambda history: history.save_turn(pending, turn, owner))
 
     def mark_lost(self, pending: PendingTurn, turn: Turn) -> None:
@@ -47,14 +47,14 @@ class HistoryWriter:
 
     def delete_pending(self, pending: PendingTurn) -> None:
         """See :meth:`HistoryStore.delete_pending`."""
-        self._pending.discard(pending.turn)
+        self._waiting.discard(pending.turn)
         self._write(pending, lambda history: history.delete_pending(pending))
 
     def unfinished(self, tree: ConversationTree) -> list[tuple[PendingTurn, str | None]]:
         """See :meth:`HistoryStore.unfinished`; without those that this kernel is waiting for."""
         if self.history is None or tree.history_id is None:
             return []
-        waiting = {turn.number for turn in self._pending}
+        waiting = {turn.number for turn in self._waiting}
         found = self.history.unfinished(tree)
         return [one for one in found if one[0].turn.number not in waiting]
 

@@ -171,7 +171,7 @@ class ConversationRegistry:
             Begin anew.
         after
             Continue from this turn: its name, its number or its token.
-        assigned_by_user
+        assigned
             The token that was assigned by hand, if one was.
 
         Raises
@@ -247,17 +247,16 @@ class ConversationRegistry:
         return pending
 
     def complete(self, pending: PendingTurn, reply: Reply) -> Turn:
-        """Take the end of ``attempt`` in; a whole reply makes its conversation the current one."""
+        """Take the end of ``pending`` in; a whole reply makes its conversation the current one."""
         tree = pending.position.tree
         turn = tree.complete(pending, reply)
-        if (
-            reply.is_complete and self.conversations.get(tree.name) is tree
-        ):  # else it was forgotten meanwhile
+        forgotten = self.conversations.get(tree.name) is not tree
+        if reply.is_complete and not forgotten:
             self.current = tree
         return turn
 
     def cancel(self, pending: PendingTurn) -> None:
-        """Forget ``attempt``, of which nothing was sent."""
+        """Forget ``pending``, of which nothing was sent."""
         tree = pending.position.tree
         tree.cancel(pending)
         if (
@@ -269,7 +268,7 @@ class ConversationRegistry:
 
 
 def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:
-    """What has to be said of where the service answered, in sentences; ask before settling."""
+    """Sentences on where the service answered elsewhere; call before :meth:`complete`."""
     position, passed, said = pending.position, pending.diverges_from, []
     theirs = reply.parent_context_token
     if theirs is not None and theirs != position.token:

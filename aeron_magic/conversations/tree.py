@@ -55,7 +55,7 @@ class Turn:
         The key of the cell that asked it, where the front end tells one.
     name
         Given by the user.
-    asked
+    asked_at
         When it was asked last, in seconds since the epoch.
     """
 
@@ -108,7 +108,7 @@ class Position(NamedTuple):
     """Where a question is about to be asked.
 
     ``token`` is what goes over the wire; ``revision`` says which reply of ``parent`` that is;
-    ``again`` is the turn that the question replaces.
+    ``replaces`` is the turn that the question replaces.
     """
 
     tree: ConversationTree
@@ -119,10 +119,10 @@ class Position(NamedTuple):
 
 
 class PendingTurn(NamedTuple):
-    """A question on its way: ``turn`` is in the tree once the attempt is settled.
+    """A question on its way: ``turn`` is in the tree once it is complete.
 
-    ``passed`` is the newest turn that the service was asked under the same token, where that is
-    not the one to continue from.
+    ``diverges_from`` is the newest turn that the service was asked under the same token, where
+    that is not the one to continue from.
     """
 
     position: Position
@@ -266,9 +266,9 @@ class ConversationTree:
         return Position(self, parent.token, parent, parent.revision, turn)
 
     def replacing(self, position: Position, turn: Turn | None) -> Position:
-        """``place``, asked by the cell that asked ``turn`` before.
+        """``position``, asked by the cell that asked ``turn`` before.
 
-        A turn cannot follow itself: where ``place`` is behind ``turn``, the question is a new one.
+        A turn cannot follow itself: a question asked after ``turn`` is a new one.
         """
         if turn is None or (position.parent is not None and turn in position.parent.path()):
             return position
@@ -284,23 +284,22 @@ class ConversationTree:
         name: str | None = None,
         now: float | None = None,
     ) -> PendingTurn:
-        """An attempt to ask ``question`` at ``place``; what it replaces is left alone until it is
-        settled.
+        """A pending turn at ``position``; the turn it replaces stays until this one is complete.
 
         Raises
         ------
         UsageError
             The service keeps one line for each conversation, and the place is not its end.
         """
-        passed = self._diverges_from(position)
-        if passed is not None and self.service in ONE_LINE:
+        diverges_from = self._diverges_from(position)
+        if diverges_from is not None and self.service in ONE_LINE:
             where = f"to turn {position.parent.label}" if position.parent else "before that"
             raise UsageError(
                 f"The service keeps one line for each conversation, which has reached turn "
-                f"{passed.label}: it cannot go back {where}. Nothing was sent.",
+                f"{diverges_from.label}: it cannot go back {where}. Nothing was sent.",
                 hint="-n begins a new conversation; so does the conversation's first cell when it "
                 "is run again, and the cells after it follow. "
-                f"`--after {passed.label}` asks at the end of the line.",
+                f"`--after {diverges_from.label}` asks at the end of the line.",
             )
         turn = Turn(
             number=self._next_number() if position.replaces is None else position.replaces.number,
@@ -313,7 +312,7 @@ class ConversationTree:
             name=name,
             asked_at=time.time() if now is None else now,
         )
-        return PendingTurn(position, turn, passed)
+        return PendingTurn(position, turn, diverges_from)
 
     def _next_number(self) -> int:
         taken = max((turn.number for turn in self.turns), default=0)
@@ -329,7 +328,7 @@ class ConversationTree:
         return None if newest is position.parent else newest
 
     def complete(self, pending: PendingTurn, reply: Reply) -> Turn:
-        """Take the end of ``attempt`` in; the turn as it now stands in the tree.
+        """Take the end of ``pending`` in; the turn as it now stands in the tree.
 
         A whole reply replaces the one before, and the head moves to it. Anything else moves
         nothing: a new turn is kept with what came, an old one keeps the reply that it had.
@@ -351,7 +350,7 @@ class ConversationTree:
         return turn
 
     def mark_lost(self, pending: PendingTurn) -> Turn:
-        """Keep the question of an attempt of which no end will be known."""
+        """Keep the question of a pending turn of which no end will be known."""
         turn = self.by_number(pending.turn.number)
         if turn is None:
             turn = pending.turn
@@ -369,6 +368,6 @@ class ConversationTree:
         turn.name = name or turn.name
 
     def cancel(self, pending: PendingTurn) -> None:
-        """Forget ``attempt``, of which nothing was sent; its number is free again."""
+        """Forget ``pending``, of which nothing was sent; its number is free again."""
         if pending.position.replaces is None and pending.turn.number == self.last_number:
             self.last_number -= 1

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.jupyter.frontend import CellKeys, has_kernel, is_live, notebook_path
 
@@ -23,16 +22,15 @@ if TYPE_CHECKING:
 __all__ = ["App", "Preferences", "current_app", "register", "unregister"]
 
 
-@dataclass(slots=True)
-class Preferences:
-    """The values of the traitlets of ``AeronMagics``, which documents them."""
+class Preferences(NamedTuple):
+    """The values of the traitlets of ``AeronMagics``, which documents them and their defaults."""
 
-    timeout: float = 30.0
-    fetch_timeout: float = 120.0
-    replay_speed: float = 1.0
-    live: bool | None = None
-    history: str = ""
-    notebook: str = ""
+    timeout: float
+    fetch_timeout: float
+    replay_speed: float
+    live: bool | None
+    history: str
+    notebook: str
 
 
 class App:
@@ -42,11 +40,11 @@ class App:
     ----------
     shell
         IPython's shell.
+    preferences
+        What the user has configured; :meth:`configure` applies a change.
 
     Attributes
     ----------
-    preferences
-        What the user has configured; :meth:`configure` makes a change take effect.
     cell_keys
         Names the questions of cells.
     offered_cells
@@ -57,9 +55,9 @@ class App:
         Whether the user knows that cells cannot be told apart here.
     """
 
-    def __init__(self, shell: Any) -> None:
+    def __init__(self, shell: Any, preferences: Preferences) -> None:
         self.shell = shell
-        self.preferences = Preferences()
+        self.preferences = preferences
         self.cell_keys = CellKeys()
         self.offered_cells: dict[str | None, str] = {}
         self.batch_results: dict[tuple[object, ...], object] = {}
@@ -73,7 +71,7 @@ class App:
             from aeron_magic.session.session import Session
 
             self._session = Session(self.shell.user_ns)
-            self.configure()
+            self._apply()
             if file := os.environ.get("AERON_RECORD"):
                 from aeron_magic.session.recordings import open_recorder
 
@@ -81,8 +79,15 @@ class App:
                 self._session.connections.recorder = open_recorder(file, speed=speed)
         return self._session
 
-    def configure(self) -> None:
-        """Apply the preferences to the session, if there is one."""
+    def configure(self, preferences: Preferences) -> None:
+        """Use other preferences from now on."""
+        before, self.preferences = self.preferences, preferences
+        if before._replace(live=None, replay_speed=0.0) != preferences._replace(
+            live=None, replay_speed=0.0
+        ):
+            self._apply()
+
+    def _apply(self) -> None:
         if self._session is not None:
             self._session.connections.timeout = self.preferences.timeout
             self._session.connections.fetch_timeout = self.preferences.fetch_timeout

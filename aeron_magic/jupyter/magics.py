@@ -7,7 +7,6 @@ imported when the command runs first.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -20,9 +19,6 @@ if TYPE_CHECKING:
     from aeron_magic.jupyter.command_line.parser import Command, Options
 
 __all__ = ["AeronMagics"]
-
-PREFERENCES = [field.name for field in fields(Preferences)]
-"""The traitlets whose values are handed to :class:`~aeron_magic.jupyter.app.App`."""
 
 
 @magics_class
@@ -65,9 +61,8 @@ class AeronMagics(Magics):
         super().__init__(shell)
         for kind in ("line", "cell"):
             self.magics[kind]["aeron"] = _DocumentedMagic(self.magics[kind]["aeron"])
-        self.app = App(shell)
-        self._configure()
-        self.observe(self._configure, PREFERENCES)
+        self.app = App(shell, self._preferences())
+        self.observe(self._configure, list(Preferences._fields))
 
     @validate("timeout", "fetch_timeout")
     def _positive(self, proposal: Any) -> float:
@@ -76,10 +71,11 @@ class AeronMagics(Magics):
             raise TraitError(f"{proposal.trait.name} is a number of seconds above 0, not {value}.")
         return value
 
-    def _configure(self, _change: Any = None) -> None:
-        for name in PREFERENCES:
-            setattr(self.app.preferences, name, getattr(self, name))
-        self.app.configure()
+    def _preferences(self) -> Preferences:
+        return Preferences(*(getattr(self, name) for name in Preferences._fields))
+
+    def _configure(self, _change: Any) -> None:
+        self.app.configure(self._preferences())
 
     @no_var_expand
     @cell_magic("aeron")  # type: ignore[arg-type]

@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from aeron_magic.errors import ValueRefused
-from aeron_magic.prompts.values import _cell, _frame, format_value
+from aeron_magic.prompts.values import escape_cell, format_value, table_class
 
 __all__ = ["NAME", "STEP", "Placeholder", "interpolate", "keys_of", "placeholders_in", "resolve"]
 
@@ -130,7 +130,7 @@ def interpolate(
             raise ValueRefused(
                 f"{reference.location}: {error.message}.", hint=error.hint
             ) from error
-        pieces.append(_on_own_lines(written, text, reference) if _frame(value) else written)
+        pieces.append(_on_own_lines(written, text, reference) if table_class(value) else written)
     pieces.append(text[at:])
     return "".join(pieces)
 
@@ -162,7 +162,7 @@ def _on_own_lines(table: str, text: str, reference: Placeholder) -> str:
 def _spellings(secret: str) -> set[str]:
     """Return the ways ``secret`` may be written in a value's text."""
     quoted = {secret, json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
-    return quoted | {_cell(form) for form in quoted}
+    return quoted | {escape_cell(form) for form in quoted}
 
 
 def resolve(reference: Placeholder, namespace: Mapping[str, object]) -> object:
@@ -206,7 +206,7 @@ def _step_into(value: Any, step: re.Match[str], shown: str) -> object:
         if attribute:
             missing = isinstance(error, AttributeError) and not hasattr(type(value), attribute)
         else:
-            missing = isinstance(error, LookupError | TypeError) or bool(_frame(value))
+            missing = isinstance(error, LookupError | TypeError) or bool(table_class(value))
         if missing:
             near = _near_part(value, attribute or key, bool(attribute), shown)
             raise ValueRefused(
@@ -235,7 +235,7 @@ def keys_of(value: object) -> list[str]:
     keys: Iterable[object] = ()
     if isinstance(value, Mapping):
         keys = value.keys()
-    elif _frame(value):
+    elif table_class(value):
         keys = getattr(value, "columns", ())
     return [key for key in keys if isinstance(key, str)]
 

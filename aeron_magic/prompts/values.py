@@ -10,10 +10,11 @@ from typing import Any
 
 from aeron_magic.errors import ValueRefused
 
-__all__ = ["format_value"]
-
+__all__ = ["escape_cell", "format_value", "table_class"]
 
 _SHORT = 80
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
+_PICTURES = {"PIL", "altair", "bokeh", "matplotlib", "plotly"}
 
 
 def format_value(value: object, *, rows: int = 20) -> str:
@@ -54,7 +55,7 @@ def _text(value: object, rows: int) -> str:
             f"a picture ({kind}) cannot enter the text",
             hint="Name the data it shows, or give an image by its address with --image.",
         )
-    if frame := _frame(value):
+    if frame := table_class(value):
         return _table(value, frame, rows)
     if _is_array(value):
         value = value.tolist()  # type: ignore[attr-defined]
@@ -86,7 +87,7 @@ def _json(value: object, rows: int) -> str:
         if isinstance(part, Set):
             # A set's own order differs from run to run.
             return sorted(part, key=repr) if isinstance(part, set | frozenset) else list(part)
-        if _is_array(part) and not _frame(part):
+        if _is_array(part) and not table_class(part):
             return part.tolist()  # type: ignore[attr-defined]
         return _text(part, rows)
 
@@ -107,7 +108,7 @@ def _json(value: object, rows: int) -> str:
     return text
 
 
-def _frame(value: object) -> str:
+def table_class(value: object) -> str:
     """Return ``library.Class`` for the tables of pandas and polars, without importing them."""
     for kind in type(value).__mro__:
         library = kind.__module__.partition(".")[0]
@@ -130,7 +131,7 @@ def _table(value: Any, frame: str, rows: int) -> str:
     if not head:
         return f"(a table of {total:,} rows and no columns)"
     lines = [head, ["---"] * len(head)]
-    lines += [[_cell(_text(cell, rows)) for cell in line] for line in body]
+    lines += [[escape_cell(_text(cell, rows)) for cell in line] for line in body]
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     if total > rows:
         return f"{table}\n\n(first {rows:,} of {total:,} rows)"
@@ -155,14 +156,9 @@ def _of_polars(frame: Any) -> tuple[list[str], list[tuple[object, ...]]]:
 
 def _label(name: object) -> str:
     """Return a column's name; that of several levels is a tuple."""
-    return _cell(" / ".join(map(str, name)) if isinstance(name, tuple) else str(name))
+    return escape_cell(" / ".join(map(str, name)) if isinstance(name, tuple) else str(name))
 
 
-def _cell(text: str) -> str:
+def escape_cell(text: str) -> str:
     """Return ``text`` fit for one cell of a Markdown table."""
     return re.sub(r"\r\n?|\n", "<br>", text).replace("|", "\\|")
-
-
-_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
-
-_PICTURES = {"PIL", "altair", "bokeh", "matplotlib", "plotly"}

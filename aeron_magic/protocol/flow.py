@@ -88,8 +88,8 @@ class Request(NamedTuple):
 class Response(NamedTuple):
     """What the server answered. Header names are in lower case.
 
-    ``seconds`` is how long it took: a flow has no clock of its own. Headers and body may repeat a
-    secret and are left out of the repr.
+    ``elapsed`` is how long it took, in seconds: a flow has no clock of its own. Headers and body
+    may repeat a secret and are left out of the repr.
     """
 
     status: int
@@ -102,14 +102,14 @@ class Response(NamedTuple):
         return 200 <= self.status < 300
 
     def __repr__(self) -> str:
-        return f"Response({self.status}, seconds={self.elapsed})"
+        return f"Response({self.status}, elapsed={self.elapsed})"
 
 
 class ConnectionLost(NamedTuple):
     """The connection failed.
 
     ``sent`` is False only where no connection was made, so that the server surely saw nothing;
-    ``seconds`` is how long it took to find out.
+    ``elapsed`` is the time in seconds until that was known.
     """
 
     reason: str
@@ -118,7 +118,7 @@ class ConnectionLost(NamedTuple):
 
 
 class Send(NamedTuple):
-    """``patience`` is the longest silence in seconds, where it is less than the driver's own."""
+    """``timeout`` is the longest silence in seconds, where it is less than the driver's own."""
 
     request: Request
     timeout: float | None = None
@@ -150,21 +150,21 @@ Flow = Generator[Step, StepResult, T]
 
 
 def send(request: Request, timeout: float | None = None) -> Flow[Response | ConnectionLost]:
-    """Yield ``Send(request, patience)``; its outcome, with its type."""
+    """Yield ``Send(request, timeout)``; return its result, typed."""
     result = yield Send(request, timeout)
     assert isinstance(result, Response | ConnectionLost)
     return result
 
 
 def open_stream(request: Request) -> Flow[Response | ConnectionLost]:
-    """Yield ``OpenStream(request)``; its outcome, with its type."""
+    """Yield ``OpenStream(request)``; return its result, typed."""
     result = yield OpenStream(request)
     assert isinstance(result, Response | ConnectionLost)
     return result
 
 
 def read() -> Flow[bytes | ConnectionLost]:
-    """Yield ``READ``; its outcome, with its type."""
+    """Yield ``READ``; return its result, typed."""
     result = yield READ
     assert isinstance(result, bytes | ConnectionLost)
     return result

@@ -128,7 +128,7 @@ class FrameDecoder:
         """The frames that the end of the body completes.
 
         There are none: by the standard an event without its blank line is discarded, and an
-        object without its last brace is no object. What was discarded is in `rest`.
+        object without its last brace is no object. What was discarded is in `unparsed`.
         """
         if not self.kind and self._held.strip(_SPACE):
             self._give_up(self._held.removeprefix(_BOM))

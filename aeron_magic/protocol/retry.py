@@ -50,7 +50,7 @@ RetryRule = Callable[[Response | ConnectionLost], bool]
 
 
 def is_transient(result: Response | ConnectionLost) -> bool:
-    """Whether a request that is safe to repeat should be repeated after ``outcome``."""
+    """Whether a request that is safe to repeat should be repeated after ``result``."""
     return isinstance(result, ConnectionLost) or result.status in TRANSIENT_STATUSES
 
 
@@ -91,7 +91,7 @@ def _date(value: str | None) -> datetime | None:
 
 
 def requested_delay(result: Response | ConnectionLost) -> float | None:
-    """Seconds that ``outcome`` asks to wait, or None where it does not say."""
+    """Seconds that ``result`` asks to wait, or None where it does not say."""
     if isinstance(result, ConnectionLost):
         return None
     return retry_after(result.headers.get("retry-after"), result.headers.get("date"))
@@ -100,7 +100,7 @@ def requested_delay(result: Response | ConnectionLost) -> float | None:
 def backoff_delay(attempt: int, result: Response | ConnectionLost, jitter: float) -> float | None:
     """Seconds to wait after attempt number ``attempt`` (from 1), or None to give up.
 
-    ``chance`` is a random number in [0, 1): half of each wait is drawn by it, so that many clients
+    ``jitter`` is a random number in [0, 1): half of each wait is drawn by it, so that many clients
     do not come back at the same moment.
     """
     if attempt >= MAX_ATTEMPTS:
@@ -123,7 +123,7 @@ def retrying(
     stream: bool = False,
     jitter: Callable[[], float] = random.random,
 ) -> Flow[Response | ConnectionLost]:
-    """Make the request, and make it again while ``again`` says so and patience lasts.
+    """Make the request, and repeat it while ``should_retry`` says so and attempts are left.
 
     ``request`` is called for each attempt, because each attempt has a reference id of its own.
     """
@@ -146,7 +146,7 @@ class PollDeadline:
     ----------
     seconds
         The time for all requests and pauses together.
-    chance
+    jitter
         Gives random numbers in [0, 1), by which half of each pause is drawn; by default none is.
     """
 
@@ -166,11 +166,11 @@ class PollDeadline:
         return self._remaining <= 0
 
     def consume(self, result: Response | ConnectionLost) -> None:
-        """Count the time that ``outcome`` took."""
+        """Count the time that ``result`` took."""
         self._remaining -= result.elapsed
 
     def sleep(self, result: Response | ConnectionLost | None = None) -> Flow[None]:
-        """Pause, longer than the last time, or as long as ``outcome`` asks, if time is left."""
+        """Sleep before the next poll: back-off or Retry-After, capped by the time left."""
         asked = 0.0 if result is None else requested_delay(result) or 0.0
         interval = _with_jitter(self._interval, self._jitter())
         seconds = max(0.0, min(max(asked, interval), self._remaining))

@@ -109,7 +109,7 @@ class Cassette:
         return found
 
     def save(self, record: Record) -> None:
-        """Keep ``made``; a record of the same key is replaced, unless it says the same.
+        """Save ``record``; a record of the same key is replaced, unless it says the same.
 
         Raises
         ------

@@ -19,7 +19,13 @@ from aeron_magic.protocol.events import (
     Unknown,
 )
 from aeron_magic.protocol.flow import Flow, Question, sleep
-from aeron_magic.recording.record import Record, _event, _facts, placeholder_token, turn_key
+from aeron_magic.recording.record import (
+    Record,
+    event_facts,
+    event_from,
+    placeholder_token,
+    turn_key,
+)
 
 __all__ = ["record_flow", "replay_flow"]
 
@@ -58,7 +64,7 @@ class _EventLog:
                     self.token = event.context_token or self.token
                     self._completed(event)
                 case Introduced() | ToolCalled() | Recovering():
-                    self.events.append([self._milliseconds(), _facts(event)])
+                    self.events.append([self._milliseconds(), event_facts(event)])
                 case Unknown():
                     pass
 
@@ -175,7 +181,7 @@ def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None
     for entry in record.events:
         if speed and entry[0]:
             yield from sleep(entry[0] / 1000 / speed)
-        yield [_event(entry, {"own": own, "parent": parent})]
+        yield [event_from(entry, {"own": own, "parent": parent})]
     if record.error is not None:
         raise _error(record.error, own)
     if not record.is_complete:

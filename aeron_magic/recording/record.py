@@ -29,7 +29,15 @@ from aeron_magic.protocol.events import (
     Unknown,
 )
 
-__all__ = ["UNRECORDED_PARENT", "Record", "key_of_token", "placeholder_token", "turn_key"]
+__all__ = [
+    "UNRECORDED_PARENT",
+    "Record",
+    "event_facts",
+    "event_from",
+    "key_of_token",
+    "placeholder_token",
+    "turn_key",
+]
 
 PLACEHOLDER = "replay_"
 UNRECORDED_PARENT = "elsewhere"
@@ -49,7 +57,7 @@ def key_of_token(token: str) -> str | None:
 def turn_key(service: str, text: str, images: Sequence[str] = (), parent_key: str = "") -> str:
     """The key of a turn: 24 hex digits.
 
-    ``after`` is the key of the turn before; empty at a beginning.
+    ``parent_key`` is the key of the turn before; empty at the start of a conversation.
     """
     parts = json.dumps([service, text, list(images), parent_key], ensure_ascii=False)
     return hashlib.sha256(parts.encode(errors="surrogatepass")).hexdigest()[:24]
@@ -61,8 +69,8 @@ class Record:
 
     Attributes
     ----------
-    key, after
-        Its own key, and that of the turn before (empty at a beginning).
+    key, parent_key
+        Its own key, and that of the turn before (empty at the start of a conversation).
     service, question, images
         What was asked.
     status
@@ -147,13 +155,13 @@ class Record:
                 error=fields.get("error"),
             )
             for event in record.events:
-                _event(event, {})
+                event_from(event, {})
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise RecordingError(f"It is no record ({type(error).__name__}).") from None
         return record
 
 
-def _facts(event: Introduced | ToolCalled | Recovering) -> dict[str, Any]:
+def event_facts(event: Introduced | ToolCalled | Recovering) -> dict[str, Any]:
     match event:
         case Introduced():
             return {"event": "introduced", "text": event.text, "buttons": list(event.buttons)}
@@ -163,7 +171,7 @@ def _facts(event: Introduced | ToolCalled | Recovering) -> dict[str, Any]:
             return {"event": "recovering", "reason": event.reason}
 
 
-def _event(entry: list[Any], tokens: dict[str, str | None]) -> Event:
+def event_from(entry: list[Any], tokens: dict[str, str | None]) -> Event:
     _, said, *message = entry
     if isinstance(said, str):
         return Chunk(said, msg_id=f"message {message[0]}" if message else "message 0")

@@ -79,7 +79,7 @@ class Recorder:
         Of a replay: 1 as it was, 2 twice as fast, 0 without any wait.
     clock
         Seconds, for the times between events.
-    remedy
+    hint
         What an error says of how to have a question asked that is not recorded.
 
     Raises

@@ -105,7 +105,7 @@ def _outside_multiline_token(code: str, begin: int, end: int) -> bool:
 
 
 def highlight_slice(code: str, language: str) -> str:
-    """The HTML of one of the `slices`."""
+    """The HTML of one slice of `split_code`."""
     name = language.lower()
     if name not in LANGUAGES or len(code) > 2 * SLICE:
         return escapeHtml(code)

@@ -97,7 +97,7 @@ class MarkdownStream:
     ----------
     limit
         Characters from which on the first piece ends at the next block.
-    few
+    limit_blocks
         Whether the limit grows with the text, so that the pieces stay few; else it stays.
     """
 
@@ -107,7 +107,7 @@ class MarkdownStream:
         self._blocks = _Blocks()
         self._ready: list[MarkdownBlock] = []
         self._count = 0
-        self._finished_blocks = 0
+        self._finished_chars = 0
         self._start = _SplitPoint()
         self._split_points: dict[int, tuple[int, _SplitPoint]] = {}
         self._lines: list[str] = []
@@ -193,15 +193,15 @@ class MarkdownStream:
     def _finish_block(self, source: str, cut: _SplitPoint) -> None:
         self._ready.append(MarkdownBlock(source, self._start.context, self._start.number))
         self._start = cut
-        self._finished_blocks += len(source)
+        self._finished_chars += len(source)
         if not self._limit_blocks:
             return
-        html_stream = (
-            (self._finished_blocks - FIXED_LIMIT_UP_TO) // 8
+        growth = (
+            (self._finished_chars - FIXED_LIMIT_UP_TO) // 8
             if self._count < MAX_OUTPUTS
-            else self._finished_blocks
+            else self._finished_chars
         )
-        self._limit = max(self._least, html_stream)
+        self._limit = max(self._least, growth)
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ def to_html(markdown: str, *, streaming: bool = False, plain: bool = False) -> s
     with the classes that Jupyter's style sheets know. Math keeps its delimiters, in an element of
     class ``math``; other dollars and backslashes cannot be taken for math.
 
-    With ``growing``, a code block at the end that is not closed is not coloured yet, which would
+    With ``streaming``, a code block at the end that is not closed is not coloured yet, which would
     be most of the work of painting it again and again. With ``plain`` no code is.
     """
     from aeron_magic.rendering.safe_html import safe_html

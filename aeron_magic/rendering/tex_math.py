@@ -4,7 +4,7 @@ Jupyter's front ends typeset ``$…$``, ``$$…$$``, ``\\(…\\)``, ``\\[…\\]`
 wherever they find them in the text of an HTML output, except in code. So two things are needed:
 what is math must reach the page letter for letter, untouched by Markdown's own escapes and
 emphasis; and what only looks like math must not. The rules for markdown-it here do the first,
-`inert` does the second: MathJax looks for a pair of delimiters within one run of text, and an
+`escape_math` does the second: MathJax looks for a pair of delimiters within one run of text, and an
 element between them ends the run.
 
 A single dollar opens math where no letter or digit stands before it and no space after it, and

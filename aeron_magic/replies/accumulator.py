@@ -36,9 +36,9 @@ class ReplyAccumulator:
     the end, that text is the reply.
     """
 
-    def __init__(self, service: str = "", sent_token: str | None = None) -> None:
+    def __init__(self, service: str = "", request_token: str | None = None) -> None:
         self.service = service
-        self.request_token = sent_token
+        self.request_token = request_token
         self.context_token: str | None = None
         """The reply's own token: None until the service has said it."""
         self.parent_context_token: str | None = None

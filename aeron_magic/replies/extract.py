@@ -15,7 +15,7 @@ from typing import Any
 
 from aeron_magic.errors import ReplyFormatError
 
-__all__ = ["CodeBlock", "code_blocks", "extract_code", "extract_json"]
+__all__ = ["CodeBlock", "code_blocks", "extract_code", "extract_json", "preview"]
 
 FENCE = re.compile(r"^(?P<indent>[ \t>]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>.*)$")
 
@@ -87,7 +87,7 @@ def extract_code(text: str, language: str | None = None, number: int = 1) -> str
     kind = f"code block in {language}" if language else "code block"
     if not wanted:
         others = ", ".join(sorted({one.language or "no language" for one in blocks}))
-        held = f"its blocks are in: {others}" if blocks else _preview(text)
+        held = f"its blocks are in: {others}" if blocks else preview(text)
         raise ReplyFormatError(
             f"The reply holds no {kind}; {held}.", hint="Ask for the code in a fenced block."
         )
@@ -128,7 +128,7 @@ def extract_json(text: str) -> Any:
     if best[0]:
         return best[1]
     raise ReplyFormatError(
-        f"The reply holds no JSON; {_preview(text)}.",
+        f"The reply holds no JSON; {preview(text)}.",
         hint="Ask for JSON in so many words, such as “Answer with JSON only”.",
     )
 
@@ -171,7 +171,7 @@ def _in_prose(text: str) -> Iterator[tuple[int, Any]]:
         at = end
 
 
-def _preview(text: str) -> str:
+def preview(text: str) -> str:
     start = " ".join(text.split())
     if not start:
         return "it is empty"

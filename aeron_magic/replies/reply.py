@@ -1,4 +1,4 @@
-"""A reply: the finished value, and the draft of it that grows while events come in."""
+"""``Reply`` and ``Message``: the values that a service's answer becomes."""
 
 from __future__ import annotations
 

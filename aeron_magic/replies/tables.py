@@ -13,7 +13,7 @@ from datetime import date
 from typing import Any
 
 from aeron_magic.errors import ReplyFormatError
-from aeron_magic.replies.extract import PROSE, _preview, code_blocks
+from aeron_magic.replies.extract import PROSE, code_blocks, preview
 
 __all__ = ["Table", "extract_table", "table_to_dataframe", "tables"]
 
@@ -127,7 +127,7 @@ def extract_table(text: str, number: int = 1) -> Table:
         return found[number - 1]
     said = f"no table number {number}; it has {len(found)}" if found else "no table"
     raise ReplyFormatError(
-        f"The reply holds {said}; {_preview(text)}.", hint="Ask for a Markdown table."
+        f"The reply holds {said}; {preview(text)}.", hint="Ask for a Markdown table."
     )
 
 

@@ -73,7 +73,7 @@ class AeronPay:
 
     Parameters
     ----------
-    speak
+    answer
         Gives the answer to a question and the turns before it.
     clock
         Seconds since the epoch; only used for expiry and for ``processing``.
@@ -94,14 +94,14 @@ class AeronPay:
 
     def __init__(
         self,
-        speak: AnswerFunction,
+        answer: AnswerFunction,
         *,
         clock: Callable[[], float],
         token_rule: TokenRule = "new",  # noqa: S107 - a word, not a password
         token_life: float = 86_400.0,
         require_credentials: bool = True,
     ) -> None:
-        self._answer = speak
+        self._answer = answer
         self._clock = clock
         self._one_token = token_rule == "same"  # noqa: S105
         self._token_life = token_life

@@ -61,7 +61,7 @@ class Chatzy:
 
     Parameters
     ----------
-    speak
+    answer
         Gives the answer to a question and the turns before it.
     clock
         Seconds since the epoch; for the minute a token lives, and the times in answers.
@@ -76,8 +76,8 @@ class Chatzy:
         ("chatzy-stream", "get-response"),
     )
 
-    def __init__(self, speak: AnswerFunction, *, clock: Callable[[], float]) -> None:
-        self._answer = speak
+    def __init__(self, answer: AnswerFunction, *, clock: Callable[[], float]) -> None:
+        self._answer = answer
         self._clock = clock
         self._lock = threading.Lock()
         self._conversations: dict[str, _Conversation] = {}

@@ -78,7 +78,7 @@ class Service:
         The address, the credentials and the time-outs.
     new_id
         Makes the reference id of each request.
-    chance
+    jitter
         Gives the random numbers in [0, 1) by which retries of many clients are spread.
     """
 
@@ -88,11 +88,11 @@ class Service:
         self,
         settings: Settings,
         new_id: Callable[[], str] = reference_id,
-        chance: Callable[[], float] = random.random,
+        jitter: Callable[[], float] = random.random,
     ) -> None:
         self.settings = settings
         self._new_id = new_id
-        self._jitter = chance
+        self._jitter = jitter
 
     def introduction(self) -> Flow[None]:
         """AeronPay has no introductory message: there is nothing to ask for."""
@@ -111,45 +111,45 @@ class Service:
             raise maybe_accepted(answer.reason) if answer.sent else unreachable(answer, url)
         if not answer.ok:
             _refuse(answer, url)
-        framing = FrameDecoder(answer.headers.get("content-type", ""))
-        reading = _StreamParser(url)
+        decoder = FrameDecoder(answer.headers.get("content-type", ""))
+        parser = _StreamParser(url)
         ended = "the stream ended early"
         if not question.stream:
-            yield reading.feed(framing.feed(answer.body))
+            yield parser.feed(decoder.feed(answer.body))
             ended = "the answer ended early"
-        while question.stream and not (reading.done or framing.kind == "other"):
+        while question.stream and not (parser.done or decoder.kind == "other"):
             data = yield READ
             if isinstance(data, ConnectionLost) or not data:
                 ended = data.reason if isinstance(data, ConnectionLost) else ended
                 break
             assert isinstance(data, bytes)
-            if events := reading.feed(framing.feed(data)):
+            if events := parser.feed(decoder.feed(data)):
                 yield events
-        yield Close(finished=reading.done and reading.error is None)
-        if reading.error is not None:
-            raise reading.error
-        if reading.done:
-            if not reading.has_gap:
+        yield Close(finished=parser.done and parser.error is None)
+        if parser.error is not None:
+            raise parser.error
+        if parser.done:
+            if not parser.has_gap:
                 return
             ended = "the stream left chunks out"
-        if framing.kind == "other":
-            raise unexpected_body(answer.status, framing.unparsed, url)
-        if reading.token is None:
-            raise maybe_accepted(ended, reading.message)
-        if not reading.processing:
+        if decoder.kind == "other":
+            raise unexpected_body(answer.status, decoder.unparsed, url)
+        if parser.token is None:
+            raise maybe_accepted(ended, parser.message)
+        if not parser.processing:
             yield [Recovering(ended)]
         try:
-            yield from self._poll(reading.token, recovered=not reading.processing, patient=True)
+            yield from self._poll(parser.token, recovered=not parser.processing, patient=True)
         except FailedReply:
             raise
         except AeronError as error:
-            why = "was not ready" if reading.processing else f"was cut off ({ended})"
+            why = "was not ready" if parser.processing else f"was cut off ({ended})"
             raise IncompleteReply(
                 f"The reply {why}, and could not be fetched: {error}",
-                hint=f"`%aeron fetch {reading.token}` asks for it again; it costs nothing.",
+                hint=f"`%aeron fetch {parser.token}` asks for it again; it costs nothing.",
                 status_code=error.status_code,
                 service_message=error.service_message,
-                context_token=reading.token,
+                context_token=parser.token,
             ) from None
 
     def fetch(self, token: str, *, wait: bool = True) -> Flow[None]:
@@ -215,21 +215,21 @@ class Service:
         to come back, so passing failures are borne for as long as an unfinished reply, and so is
         for a moment a service that does not know yet what it has just begun.
         """
-        patience = PollDeadline(self.settings.fetch_timeout, self._jitter)
+        deadline = PollDeadline(self.settings.fetch_timeout, self._jitter)
         failures = 0
         while True:
             request = self._request("fetch-response", {"context_token": token})
-            result = yield from send(request, patience.remaining)
-            patience.consume(result)
+            result = yield from send(request, deadline.remaining)
+            deadline.consume(result)
             try:
                 body = self._fetched(result, token)
             except AeronError as error:
                 failures += 1
                 again = is_transient(result) or (patient and isinstance(error, TokenError))
                 enough = failures >= MAX_ATTEMPTS and not (patient and is_transient(result))
-                if patience.expired or not again or enough:
+                if deadline.expired or not again or enough:
                     raise
-                yield from patience.sleep(result)
+                yield from deadline.sleep(result)
                 continue
             failures = 0
             status = str(body.get("response_status") or "unfinished")
@@ -241,13 +241,13 @@ class Service:
                 return
             if not wait:
                 return
-            if patience.expired:
+            if deadline.expired:
                 raise IncompleteReply(
                     f"The reply is still {status} after {self.settings.fetch_timeout:g} s.",
                     hint=f"`%aeron fetch {token}` asks again; fetch_timeout sets the patience.",
                     context_token=token,
                 )
-            yield from patience.sleep(result)
+            yield from deadline.sleep(result)
 
     def _fetched(self, result: Response | ConnectionLost, token: str) -> dict[str, Any]:
         url = self._url("fetch-response")

@@ -204,19 +204,19 @@ class Service:
 
     def _read_reply(self, conversation: str, secret: str | None) -> Flow[None]:
         """Read the reply's stream; open it again where that is safe."""
-        patience = PollDeadline(self.settings.fetch_timeout)
+        deadline = PollDeadline(self.settings.fetch_timeout)
         for opened in range(1 + MAX_REOPENS):
-            reading = _StreamParser(reopened=opened > 0)
+            parser = _StreamParser(reopened=opened > 0)
             ended = "no token came to open it with"
             if secret is not None:
-                ended = yield from self._read(secret, reading, patience)
-            if reading.done:
+                ended = yield from self._read(secret, parser, deadline)
+            if parser.done:
                 return
             yield [Recovering(ended)]
             if opened:
-                yield from patience.sleep()
+                yield from deadline.sleep()
             try:
-                yield from self._await_beginning(conversation, reading, ended, patience)
+                yield from self._await_beginning(conversation, parser, ended, deadline)
                 data = yield from self._call("generate_secret", conversation_id=conversation)
                 secret = _text(data.get("temp_token"))
             except IncompleteReply:
@@ -225,7 +225,7 @@ class Service:
                 raise _incomplete(ended, f"its state is not known: {error}", error) from None
         raise _incomplete(ended, f"opening it again failed {MAX_REOPENS} times")
 
-    def _read(self, secret: str, reading: _StreamParser, patience: PollDeadline) -> Flow[str]:
+    def _read(self, secret: str, parser: _StreamParser, deadline: PollDeadline) -> Flow[str]:
         """Read one stream to its end; why it ended, where the reply is not whole."""
         request = Request(
             "GET", f"{self.settings.stream_url}/get-response", params={"token": secret}
@@ -233,7 +233,7 @@ class Service:
         try:
             # One attempt: the token may be spent by it, and what follows a loss asks for another.
             answer = yield from open_stream(request)
-            patience.consume(answer)
+            deadline.consume(answer)
             if isinstance(answer, ConnectionLost):
                 return answer.reason
             if answer.status == 401:
@@ -242,31 +242,31 @@ class Service:
                 return f"the stream was refused with HTTP status {answer.status}"
             if not answer.ok:
                 _data(answer, request.url)
-            framing = FrameDecoder(answer.headers.get("content-type", ""))
+            decoder = FrameDecoder(answer.headers.get("content-type", ""))
             data = yield from read()
             while isinstance(data, bytes) and data:
-                if events := reading.feed(data, framing.feed(data)):
+                if events := parser.feed(data, decoder.feed(data)):
                     yield events
-                if reading.done:
-                    yield Close(finished=reading.error is None)
-                    if reading.error is not None:
-                        raise reading.error
+                if parser.done:
+                    yield Close(finished=parser.error is None)
+                    if parser.error is not None:
+                        raise parser.error
                     return ""
                 data = yield from read()
-            framing.close()
+            decoder.close()
             yield Close()
-            if framing.kind == "other":
-                raise unexpected_body(answer.status, framing.unparsed, request.url)
+            if decoder.kind == "other":
+                raise unexpected_body(answer.status, decoder.unparsed, request.url)
         except AeronError as error:
             error.redact([secret])
             raise
         if isinstance(data, ConnectionLost):
-            patience.consume(data)
+            deadline.consume(data)
             return data.reason
         return "the stream ended early"
 
     def _await_beginning(
-        self, conversation: str, reading: _StreamParser, ended: str, patience: PollDeadline
+        self, conversation: str, parser: _StreamParser, ended: str, deadline: PollDeadline
     ) -> Flow[None]:
         """get_stream_status until it is known what became of the reply.
 
@@ -275,17 +275,17 @@ class Service:
         request = self._get("get_stream_status", conversation_id=conversation)
         while True:
             result = yield from send(request)
-            patience.consume(result)
-            if not is_transient(result) or patience.expired:
+            deadline.consume(result)
+            if not is_transient(result) or deadline.expired:
                 state = _status(result, request.url)
-                if state == NOT_BEGUN and not reading.began:
+                if state == NOT_BEGUN and not parser.began:
                     return
                 if state not in UNFINISHED:
                     raise _incomplete(ended, OVER.get(state, f"its state is {state}: unheard of"))
-            if patience.expired:
+            if deadline.expired:
                 seconds = f"{self.settings.fetch_timeout:g} s"
                 raise _incomplete(ended, f"the server is still working on it after {seconds}")
-            yield from patience.sleep(result)
+            yield from deadline.sleep(result)
 
 
 class _StreamParser:

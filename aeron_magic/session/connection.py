@@ -60,7 +60,7 @@ class ConnectionManager:
 
     Parameters
     ----------
-    background
+    loop
         The loop that the clients are used on.
     timeout, fetch_timeout
         See :class:`~aeron_magic.services.settings.Settings`; may be changed at any time.

@@ -8,7 +8,7 @@ from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import HINT, Mode, Recorder
 
-__all__ = ["damage_note", "describe", "open_recorder", "require"]
+__all__ = ["damage_note", "describe", "open_recorder", "require_recording"]
 
 
 VARIABLE = "AERON_RECORD_MODE"
@@ -31,7 +31,7 @@ def open_recorder(file: str, mode: str | None = None, speed: float = 1.0) -> Rec
         return None
     cassette = Cassette(file)
     if decided == "replay":
-        require(cassette)
+        require_recording(cassette)
     # Under CI nobody watches, and there is nothing to wait for.
     speed = 0.0 if os.environ.get("CI") else speed
     remedy = OVERRIDDEN if os.environ.get(VARIABLE) else HINT
@@ -67,7 +67,7 @@ def damage_note(cassette: Cassette) -> str:
     return f"; damaged and left out: line{'s' * (len(cassette.damaged) != 1)} {lines}"
 
 
-def require(cassette: Cassette) -> None:
+def require_recording(cassette: Cassette) -> None:
     """Make sure that there is a recording.
 
     Raises

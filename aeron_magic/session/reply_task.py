@@ -23,7 +23,7 @@ class ReplyTask:
 
     Parameters
     ----------
-    background
+    loop
         The loop that reads.
     stream
         What it reads.
@@ -34,7 +34,7 @@ class ReplyTask:
         Set when there is something new to show; whoever shows it clears it.
     sent
         Set when the service has been asked; at the latest, when there is something to show.
-    ended
+    done
         Set when the reply has ended, well or not, and its connection is closed.
     error
         Why it is not whole, once it has ended.
@@ -46,7 +46,7 @@ class ReplyTask:
         self.done = threading.Event()
         self.error: AeronError | None = None
         self._stream = stream
-        stream.on_sent(self.sent.set)
+        stream.notify_sent(self.sent.set)
         self._loop = loop
         self._listeners: list[Callable[[], None]] = []
         self._begun = False

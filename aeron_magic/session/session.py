@@ -39,7 +39,7 @@ def stable_cell_id(cell: str | None) -> str | None:
 class PendingQuestion:
     """A question under way, and where it stands.
 
-    ``turn`` is the turn as it stands in ``tree`` once the question is settled; ``notes`` are
+    ``turn`` is the turn as it stands in ``tree`` once the question has finished; ``notes`` are
     sentences that the output has to say besides the reply.
     """
 
@@ -49,7 +49,7 @@ class PendingQuestion:
     turn: Turn
     notes: list[str] = field(default_factory=list)
     request_id: str = ""
-    """Empty for a cell; else the panel's name for its wish, and the panel settles the question."""
+    """Empty for a cell; else the id of the panel's action, and the panel finishes the question."""
 
     @property
     def tree(self) -> ConversationTree:
@@ -113,8 +113,8 @@ class Session:
         history: Path | None = None,
         notebook: str = "",
     ) -> None:
-        self.loop = IOLoop()
-        self.connections = ConnectionManager(self.loop, timeout, fetch_timeout)
+        self.io_loop = IOLoop()
+        self.connections = ConnectionManager(self.io_loop, timeout, fetch_timeout)
         self.token = TokenVariable(namespace)
         self.notebook = notebook
         self.history_writer = HistoryWriter(None)
@@ -165,7 +165,7 @@ class Session:
         return self._activate(self.connections.connect(service, **options))
 
     def _activate(self, connection: Connection) -> Connection:
-        """Open the book of conversations that belongs to the connection."""
+        """Use the conversations that belong to the connection."""
         with self._lock:
             address = connection.settings.conversation_scope
             if not self._registries:  # what was begun before the first connection belongs to it
@@ -219,11 +219,11 @@ class Session:
 
         Parameters
         ----------
-        place
+        position
             Where: from :meth:`position_for`, or from the tree.
         cell, name, new
             As they were given to :meth:`position_for`.
-        origin
+        request_id
             See :class:`PendingQuestion`.
 
         Raises
@@ -236,17 +236,17 @@ class Session:
         connection = self.ensure_connected()
         connection.validate(text, position.token or "", *images)
         self.register_path(self.connections.recorder, position)
-        reading = connection.client.stream(
+        reply_stream = connection.client.stream(
             text, position.token, images, stream=stream, timeout=timeout
         )
         with self._lock:
             pending = self.registry.start(position, text, images, cell=cell, name=name, new=new)
         self.history_writer.save_pending(pending, self.history_scope(connection))
-        reading.on_token(partial(self.history_writer.save_token, pending))
-        return self._begun(reading, pending, connection, request_id)
+        reply_stream.notify_token(partial(self.history_writer.save_token, pending))
+        return self._begun(reply_stream, pending, connection, request_id)
 
     def register_path(self, recorder: Recorder | None, position: Position) -> None:
-        """Tell a recorder which questions ``place`` stands after: it may have seen none of them."""
+        """Tell a recorder the questions before ``position``: it may have seen none of them."""
         if recorder is not None and position.token and position.parent is not None:
             line = [(turn.question, turn.images) for turn in position.parent.path()]
             recorder.register_path(
@@ -276,9 +276,13 @@ class Session:
         return self._begun(self.fetch_stream(token), pending, connection, request_id)
 
     def _begun(
-        self, reading: AsyncStream, pending: PendingTurn, connection: Connection, request_id: str
+        self,
+        reply_stream: AsyncStream,
+        pending: PendingTurn,
+        connection: Connection,
+        request_id: str,
     ) -> PendingQuestion:
-        task = ReplyTask(self.loop, reading)
+        task = ReplyTask(self.io_loop, reply_stream)
         asked = PendingQuestion(task, pending, connection, pending.turn, request_id=request_id)
         for observer in self.observers:
             observer.question_started(asked)
@@ -382,7 +386,7 @@ class Session:
 
     def remote_history(self, token: str) -> list[Message]:
         """The conversation as the service keeps it, oldest first."""
-        return self.loop.run(self.ensure_connected().client.history(token, "asc"))
+        return self.io_loop.run(self.ensure_connected().client.history(token, "asc"))
 
     def newest_token(self) -> str:
         """The token of the newest reply.
@@ -404,6 +408,6 @@ class Session:
     def close(self) -> None:
         """Stop what runs, and close the connections and the sandbox."""
         self.connections.close()
-        self.loop.stop()
+        self.io_loop.stop()
         if self.history_writer.history is not None:
             self.history_writer.history.close()

@@ -65,7 +65,7 @@ class _Ends:
     def conversation_changed(self):
         pass
     def question_finished(self, question):
-        _session.loop.call_soon(self.come.set)  # behind what the panel does at the end
+        _session.io_loop.call_soon(self.come.set)  # behind what the panel does at the end
 
 _ends = _Ends()
 _session.observers.append(_ends)
@@ -85,7 +85,7 @@ def _turns(count):
         tree.complete(pending, _Reply(f"Answer {n}. " + text, context_token=f"apay_{n:048}"))
     _session.use(tree.name)
     shown = _threading.Event()
-    _session.loop.call_soon(shown.set)  # behind what the panel does to show them
+    _session.io_loop.call_soon(shown.set)  # behind what the panel does to show them
     shown.wait()
 """
 

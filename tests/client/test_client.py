@@ -465,7 +465,7 @@ def test_an_unreachable_host_is_told(make: Callable[..., Face]) -> None:
     with Sandbox() as gone:
         address = gone.aeronpay_url
     face = make(address)
-    face.client.service = Service(face.client.settings, chance=lambda: 0.0)
+    face.client.service = Service(face.client.settings, jitter=lambda: 0.0)
     with pytest.raises(Unreachable) as caught:
         face.ask("Well?")
     assert address in str(caught.value)

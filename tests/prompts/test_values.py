@@ -23,17 +23,7 @@ Point = namedtuple("Point", "x y")
 
 
 class Bare:
-    def __init__(self) -> None:
-        self.text = "its text"
-        self._hidden = "hidden"
-
-    @property
-    def broken(self) -> str:
-        raise ZeroDivisionError("with a message of its own")
-
-    @property
-    def inner(self) -> str:
-        return self.nothing  # type: ignore[attr-defined,no-any-return]
+    """Has no text of its own."""
 
 
 class Speaks:

@@ -1,4 +1,4 @@
-"""A recorded turn: its key, its line, what is recorded of a flow and what a replay yields."""
+"""Flows that record and replay: events, pauses, errors, and what is never recorded."""
 
 from __future__ import annotations
 

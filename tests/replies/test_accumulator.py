@@ -157,7 +157,7 @@ def test_an_event_without_a_token_leaves_the_one_that_is_known() -> None:
 
 def test_without_any_token_the_one_that_was_sent_still_holds() -> None:
     """Once the reply is whole: a question that failed moves nothing."""
-    accumulator = ReplyAccumulator(sent_token="sent")
+    accumulator = ReplyAccumulator(request_token="sent")
     assert accumulator.reply(status="interrupted").context_token is None
     accumulator.add([Completed("x")])
     assert accumulator.reply().context_token == "sent"

@@ -1,4 +1,4 @@
-"""JSON, tables and code in a reply's text."""
+"""JSON and code blocks in a reply."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Server(FlowServer):
 
     @property
     def service(self) -> Service:
-        return Service(self.settings, chance=lambda: 1.0)
+        return Service(self.settings, jitter=lambda: 1.0)
 
     def ask(self, text: str = "Well?", **options: Any) -> ReplyAccumulator:
         return self.run(self.service.ask(Question(text, **options)))

@@ -10,7 +10,7 @@ __all__ = ["ObservedCache"]
 
 
 class ObservedCache(dict[Key, RowState]):
-    """A memory for :class:`aeron_magic.batch.runner.BatchRun`."""
+    """A cache for :class:`aeron_magic.batch.runner.BatchRun`."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -30,7 +30,7 @@ class PanelHarness:
         The panel's session.
     panel
         The panel.
-    wire
+    sent
         What panels sent, as (widget model id, data) pairs; grows.
     changed
         Is told when it has grown.
@@ -40,12 +40,12 @@ class PanelHarness:
         self,
         session: Session,
         panel: ChatPanel,
-        transport: list[tuple[str, dict[str, Any]]],
+        sent: list[tuple[str, dict[str, Any]]],
         changed: threading.Condition,
     ) -> None:
         self.session = session
         self.panel = panel
-        self.wire = transport
+        self.sent = sent
         self._changed = changed
         self._count = 0
 
@@ -54,7 +54,7 @@ class PanelHarness:
         of = (panel or self.panel).model_id
         found = [
             data["content"]
-            for model, data in list(self.wire)
+            for model, data in list(self.sent)
             if model == of and data.get("method") == "custom"
         ]
         return [message for message in found if not types or message["type"] in types]
@@ -83,7 +83,7 @@ class PanelHarness:
 
     def forget(self) -> None:
         """Forget what was sent."""
-        self.wire.clear()
+        self.sent.clear()
 
 
 def rebuilt(messages: list[Message]) -> list[str]:

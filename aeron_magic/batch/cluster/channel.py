@@ -1,11 +1,11 @@
-"""What board and workers say to each other when a connection is between them.
+"""Line-delimited JSON protocol between coordinator and remote workers.
 
 One JSON array a line. Both ends first prove that they know the batch's key, without sending it
 (HMAC-SHA256 of the other's random bytes); nothing is unpickled. The connection is not encrypted:
 rows and replies travel on it, credentials never do.
 
 ============================================  ==============================================
-from a worker                                 from the board
+from a worker                                 from the queue
 ============================================  ==============================================
 ``["take"]``                                  ``["task", number, text, token, tries]``
                                               or ``["over"]``
@@ -73,7 +73,7 @@ class Channel:
         return None
 
     async def welcome(self, key: bytes) -> bool:
-        """The board's end: whether the other knows the key."""
+        """The coordinator's end: whether the other knows the key."""
         return await self._proved(key, b"board", b"worker")
 
     async def _proved(self, key: bytes, own: bytes, other: bytes) -> bool:

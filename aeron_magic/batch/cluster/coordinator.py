@@ -1,4 +1,4 @@
-"""The board's end of an executor: workers connect to it, and take their rows from it.
+"""The coordinator of an executor's workers: they connect to it and take their rows from it.
 
 Only one job goes to each worker, and it takes rows until there are no more; so rate, concurrency
 and the pauses that the service asks for are decided in one place. A worker that is killed closes
@@ -39,7 +39,7 @@ SHUTDOWN_TIMEOUT = 2.0
 
 
 class Coordinator:
-    """Has workers of an executor do what is on a board.
+    """Has workers of an executor do the tasks of a queue.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Coordinator:
         self._connections: dict[asyncio.Task[None], Channel] = {}
 
     async def run(self, queue: TaskQueue, config: BatchConfig) -> None:
-        """Return when the board is over.
+        """Return when the queue is over.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""A worker of an executor: lanes of its own, whose board is at the other end of a connection."""
+"""A job of an executor: workers whose queue is at the other end of a connection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class WorkerConfig:
 
 
 class RemoteTaskQueue:
-    """The board, as lanes in this process see it."""
+    """The queue, as the workers of this process see it."""
 
     def __init__(self, channel: Channel) -> None:
         self._channel = channel
@@ -64,7 +64,7 @@ class RemoteTaskQueue:
         self._channel.send("hold", seconds)
 
     async def listen(self) -> None:
-        """Hand on what the board says, to its end."""
+        """Hand on what the coordinator sends, to its end."""
         while (message := await self._channel.receive()) is not None:
             match message:
                 case ["task", number, text, token, tries]:
@@ -82,9 +82,9 @@ def _answer(waiting: deque[asyncio.Future[T]], value: T) -> None:
 
 
 def work(config: WorkerConfig) -> bool:
-    """What the executor runs: ask for rows until there are no more, or the board is gone.
+    """What the executor runs: ask for rows until there are no more, or the connection is lost.
 
-    Returns whether the board was found at all.
+    Returns whether the coordinator was found at all.
     """
     return asyncio.run(_work(config))
 
@@ -98,7 +98,9 @@ async def _work(config: WorkerConfig) -> bool:
         return False
     queue = RemoteTaskQueue(channel)
     workers = asyncio.ensure_future(
-        run_workers(config.settings, lambda wire: _lane(queue, wire, config), config.lanes)
+        run_workers(
+            config.settings, lambda transport: _worker(queue, transport, config), config.lanes
+        )
     )
     listening = asyncio.ensure_future(queue.listen())
     try:
@@ -113,7 +115,7 @@ async def _work(config: WorkerConfig) -> bool:
         await channel.close()
 
 
-def _lane(queue: RemoteTaskQueue, transport: AiohttpTransport, config: WorkerConfig) -> Worker:
+def _worker(queue: RemoteTaskQueue, transport: AiohttpTransport, config: WorkerConfig) -> Worker:
     if not config.records:
         return Worker(queue, transport, config.settings, config.options)
     store = SingleRecordStore()

@@ -193,9 +193,9 @@ def _parse(entry: CommandSpec, line: str, at: int, table: MagicSpec) -> dict[str
             if not places:
                 raise _unexpected_argument(entry, word, table)
             _reject_open_quote(word)
-            position = places.pop(0)
-            given[position.name.lower()] = _checked(
-                word.text, f"{entry.label} {position.name}", position
+            argument = places.pop(0)
+            given[argument.name.lower()] = _checked(
+                word.text, f"{entry.label} {argument.name}", argument
             )
             at = word.end
         elif (option := flags.get(word.flag)) is None:

@@ -38,7 +38,7 @@ class Option(NamedTuple):
     ----------
     flags
         How it is typed; the long form last.
-    field
+    dest
         The name its value has for the program.
     help
         What it does, in a few words of Markdown.
@@ -48,13 +48,13 @@ class Option(NamedTuple):
         Turns the value's text into the value; raises ValueError saying what it should be.
     choices
         All values there are, where they are few.
-    source
+    completion_source
         The key under which completion finds values known only at run time.
-    repeats
+    multiple
         Whether it may be given more than once; the values are then a tuple.
-    sets
+    const
         What a switch sets.
-    only
+    only_for
         The values of the command's first argument it belongs to; empty: any.
     """
 

@@ -48,7 +48,7 @@ class Suggestions:
     table
         What can be typed.
     dynamic
-        Values known only at run time, by the ``source`` of the table's options and arguments.
+        Values known only at run time, by the ``completion_source`` of options and arguments.
     namespace
         Returns the notebook's variables.
     """

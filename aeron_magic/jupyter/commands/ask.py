@@ -75,9 +75,9 @@ def ask(app: App, options: Options, text: str) -> None:
     )
     show_until_done(session, asked, make_output, shell, options.out)
 
-    from aeron_magic.jupyter.display.next_cell import format_error, offer_next_cell
+    from aeron_magic.jupyter.display.next_cell import missing_format_error, offer_next_cell
 
-    if problem := format_error(asked.task.reply, options.format):
+    if problem := missing_format_error(asked.task.reply, options.format):
         raise problem
     if options.format == "code":
         offer_next_cell(shell, app.offered_cells, key, asked.task.reply.text)

@@ -66,12 +66,18 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
             "literal braces.",
         )
     texts = render_prompts(items.values, text, shell.user_ns, session.secrets)
-    manner = PromptOptions(_after(session, options, recorder), options.images, options.stream)
+    prompt_options = PromptOptions(
+        _after(session, options, recorder), options.images, options.stream
+    )
     if options.dry_run:
-        _dry_run(session, manner, [one for one in texts if isinstance(one, str)], shell)
+        _dry_run(session, prompt_options, [one for one in texts if isinstance(one, str)], shell)
         return
     config = BatchConfig(
-        settings, manner, options.concurrency or CONCURRENCY, options.rate, recorder=recorder
+        settings,
+        prompt_options,
+        options.concurrency or CONCURRENCY,
+        options.rate,
+        recorder=recorder,
     )
     cache = _previous_rows(app, config, (key or options.each, text), options.new)
     quiet = options.quiet
@@ -138,10 +144,12 @@ def _previous_rows(
     return cast("RowCache", before[1])
 
 
-def _dry_run(session: Session, options: PromptOptions, texts: Sequence[str], shell: Any) -> None:
+def _dry_run(
+    session: Session, prompt_options: PromptOptions, texts: Sequence[str], shell: Any
+) -> None:
     from aeron_magic.jupyter.commands.dry_run import show_dry_run
 
-    question: Question = options.question(texts[0] if texts else "")
+    question: Question = prompt_options.question(texts[0] if texts else "")
     if texts:
         show_dry_run(session, question, shell)
     show_markdown(f"The first of {len(texts):,} questions.", shell)

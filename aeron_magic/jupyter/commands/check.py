@@ -11,7 +11,7 @@ from aeron_magic.jupyter.display.publish import markdown_table, show_markdown
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.record import UNRECORDED_PARENT, Record
 from aeron_magic.replies.reply import Reply
-from aeron_magic.session.recordings import damage_note, require
+from aeron_magic.session.recordings import damage_note, require_recording
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
@@ -56,7 +56,7 @@ def check(app: App, command: Command) -> None:
     session = app.session
     how = command["match"] or "exact"
     cassette = Cassette(command["file"])
-    require(cassette)
+    require_recording(cassette)
     compared = _check_turns(app, cassette, how)
     damaged = damage_note(cassette)
     if not compared:
@@ -94,7 +94,7 @@ def _check_turns(app: App, cassette: Cassette, how: str) -> list[CheckedTurn]:
                 compared.append(CheckedTurn(record, "", "not asked"))
                 continue
             try:
-                reply = session.loop.run(
+                reply = session.io_loop.run(
                     client.ask(record.question, tokens[record.parent_key], record.images)
                 )
             except AeronError as error:

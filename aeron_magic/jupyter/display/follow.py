@@ -25,7 +25,7 @@ WAITING_AFTER = 1.0
 
 
 def render_until_done(task: ReplyTask, output: Output, label: str) -> None:
-    """Paint ``running`` on ``output``, by the clock, until it has ended."""
+    """Repaint ``task`` on ``output`` at intervals until it is done."""
     while not task.done.is_set():
         if not task.changed.wait(WAITING_AFTER):
             if not task.accumulator.displayed:
@@ -40,13 +40,13 @@ def render_until_done(task: ReplyTask, output: Output, label: str) -> None:
 
 def show_fetched(app: App, token: str, label: str) -> tuple[ReplyTask, Output, bool]:
     """Fetch the reply of ``token`` and watch it come, and whether the user stopped that."""
-    task = ReplyTask(app.session.loop, app.session.fetch_stream(token))
+    task = ReplyTask(app.session.io_loop, app.session.fetch_stream(token))
     output = choose_output(app, Options())()
     return task, output, follow_to_end(task, output, label)
 
 
 def follow_to_end(task: ReplyTask, output: Output, label: str) -> bool:
-    """Watch ``running`` until it has ended; whether that was because the user stopped it."""
+    """Show ``task`` until it is done; return whether the user stopped it."""
     try:
         render_until_done(task, output, label)
     except KeyboardInterrupt:

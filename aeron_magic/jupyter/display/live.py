@@ -1,4 +1,4 @@
-"""Where a reply appears while it comes in: a live cell, a cell at its end, or a terminal.
+"""The output of a reply that is updated in place while the reply comes in.
 
 The page is the narrow place, not the kernel: JupyterLab draws a whole output anew for each update.
 So text is painted by a clock and not by chunk, in pieces: a piece that is long enough is frozen,

@@ -15,7 +15,7 @@ from aeron_magic.replies.extract import code_blocks, extract_code, extract_json
 from aeron_magic.replies.reply import Reply
 from aeron_magic.replies.tables import extract_table
 
-__all__ = ["code_for_cell", "format_error", "offer_next_cell"]
+__all__ = ["code_for_cell", "missing_format_error", "offer_next_cell"]
 
 EXTRACTORS: dict[str, Callable[[str], object]] = {
     "json": extract_json,
@@ -27,7 +27,7 @@ EXTRACTORS: dict[str, Callable[[str], object]] = {
 RUNS_HERE = ("", "python", "python3", "py", "ipython")
 
 
-def format_error(reply: Reply, form: str) -> ReplyFormatError | None:
+def missing_format_error(reply: Reply, form: str) -> ReplyFormatError | None:
     """The error to fail the cell with where ``reply`` does not hold what ``form`` shows."""
     try:
         if form in EXTRACTORS:

@@ -12,6 +12,8 @@ from aeron_magic.replies.reply import Reply
 
 __all__ = ["REPAINT_INTERVAL", "CellOutput", "NoOutput", "Output", "Publish", "status_note"]
 
+REPAINT_INTERVAL = 0.095
+"""Seconds from one painting to the next: text waits half of that, and each costs a message."""
 
 Publish = Callable[..., None]
 """Publishes ``data``, ``metadata`` and, for what will be updated, ``transient``, ``update``."""
@@ -101,7 +103,3 @@ class CellOutput:
             return mimebundle(reply.text, format=self._form, note=remark)
         except ReplyFormatError:
             return mimebundle(reply.text, note=remark)
-
-
-REPAINT_INTERVAL = 0.095
-"""Seconds from one painting to the next: text waits half of that, and each costs a message."""

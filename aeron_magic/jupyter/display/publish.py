@@ -89,8 +89,8 @@ def plain_table(head: Sequence[str], rows: Sequence[Sequence[object]], width: in
         for row in (head, *rows)
     ]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    controller = width - 2 * (len(widths) - 1)
-    while sum(widths) > controller and max(widths) > 8:
+    room = width - 2 * (len(widths) - 1)
+    while sum(widths) > room and max(widths) > 8:
         widths[widths.index(max(widths))] -= 1
     lines.insert(1, ["-" * one for one in widths])
     return "\n".join(

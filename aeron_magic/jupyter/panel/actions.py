@@ -1,4 +1,4 @@
-"""What a reader does in the panel, done in the session: each wish is one function.
+"""What a reader does in the panel, done in the session: each action is one function.
 
 They run where the page's message is handled, beside a cell that computes, and end at once: a reply
 comes in on the background loop.
@@ -157,4 +157,4 @@ HANDLERS: dict[str, Callable[[PanelController, Action], None]] = {
     "draft": _draft,
     "connect": _connect,
 }
-"""By the name of the wish."""
+"""The function of each action."""

@@ -1,8 +1,8 @@
 """What all panels of a kernel show: the current conversation, and the reply that is coming in.
 
-Cells and panels ask through the same session, which tells the room of every question; the room
-tells the pages. It lives on the background loop: whatever happens elsewhere is handed over to that
-loop, so nothing here needs a lock, and nothing here waits for a cell that computes.
+Cells and panels ask through the same session, which tells the controller of every question; the
+controller tells the pages. It lives on the background loop: whatever happens elsewhere is handed
+over to that loop, so nothing here needs a lock, and nothing here waits for a cell that computes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from aeron_magic.jupyter.panel.html_stream import HtmlStream, utf16_safe
 from aeron_magic.jupyter.panel.messages import (
     Introduction,
     PanelMessage,
-    PanelState,
+    PanelOverview,
     Problem,
     TurnView,
     error_message,
@@ -43,7 +43,7 @@ PATIENCE = 0.25
 DEBOUNCE = 0.7
 """Seconds of rest after a turn before the saved transcript is written anew."""
 
-HOW_TO_CONNECT = (
+WELCOME = (
     "No service is connected. The sandbox is built in and needs no account; "
     "`%aeron connect aeronpay` or `%aeron connect chatzy` in a cell connects to a service."
 )
@@ -115,7 +115,7 @@ class PanelController:
 
     def run_on_loop(self, act: Callable[[], object]) -> None:
         """Do something on the loop."""
-        self.session.loop.call_soon(lambda: self._guard(act))
+        self.session.io_loop.call_soon(lambda: self._guard(act))
 
     def _guard(self, act: Callable[[], object]) -> None:
         """Do something; if it fails, the pages say so, since nobody else would."""
@@ -126,23 +126,29 @@ class PanelController:
 
     # Panels join, and say what their readers do -------------------------------------------------
 
-    def attach(self, tell: Callable[[PanelMessage], None], moved: Callable[[], None]) -> None:
-        """Add a panel: ``tell`` sends it a word; ``moved`` is called, on the loop, some time after
-        other turns are to be seen."""
+    def attach(
+        self, send: Callable[[PanelMessage], None], turns_changed: Callable[[], None]
+    ) -> None:
+        """Add a panel.
+
+        ``send`` posts a message; ``turns_changed`` is called on the loop, debounced by 0.7 s.
+        """
 
         def add() -> None:
-            self._senders.append(tell)
-            self._turns_changed.append(moved)
+            self._senders.append(send)
+            self._turns_changed.append(turns_changed)
             self._introduce(self.tree)
 
         self.run_on_loop(add)
 
-    def detach(self, tell: Callable[[PanelMessage], None], moved: Callable[[], None]) -> None:
+    def detach(
+        self, send: Callable[[PanelMessage], None], turns_changed: Callable[[], None]
+    ) -> None:
         """Take a panel out."""
 
         def remove() -> None:
-            self._senders.remove(tell)
-            self._turns_changed.remove(moved)
+            self._senders.remove(send)
+            self._turns_changed.remove(turns_changed)
 
         self.run_on_loop(remove)
 
@@ -152,7 +158,7 @@ class PanelController:
         return self._live.asked if self._live is not None else None
 
     def stop(self, request: str) -> None:
-        """Stop the reply that is coming in, or the question of the wish ``request``.
+        """Stop the reply that is coming in, or the question of the action ``request``.
 
         Wishes are handled in more than one thread: the question may come after its stop.
         """
@@ -185,9 +191,9 @@ class PanelController:
     # What pages get ---------------------------------------------------------------------------
 
     def broadcast(self, message: PanelMessage) -> None:
-        """Say a word to all pages."""
-        for tell in self._senders:
-            tell(message)
+        """Send a message to all pages."""
+        for send in self._senders:
+            send(message)
 
     def state(self) -> PanelMessage:
         """Everything a page needs that has nothing."""
@@ -196,7 +202,7 @@ class PanelController:
         live = self._live
         return {
             "type": "state",
-            "about": self.panel_state(),
+            "about": self.overview(),
             "turns": self._turn_views(line[first:]),
             "first": first,
             "live": {"key": live.key, **live.stream.state} if live is not None else None,
@@ -216,20 +222,20 @@ class PanelController:
             "turns": self._turn_views(line[first:end]),
         }
 
-    def panel_state(self) -> PanelState:
+    def overview(self) -> PanelOverview:
         """The connection and the conversations."""
         connection = self.session.connection
         service = connection.settings.service if connection is not None else ""
         sandbox = connection is not None and connection.sandbox
         speaker = NAMES.get(service, "the service")
         told = "It is built in, knows the handbook of aeron-magic, and costs nothing."
-        return PanelState(
+        return PanelOverview(
             model_id="",
             connected=connection is not None,
             label=f"{speaker} (sandbox)" if sandbox else speaker if service else "Not connected",
             speaker=speaker,
             title=f"Ask {speaker}" + " in the sandbox" * sandbox if service else "Not connected",
-            welcome=told if sandbox else "" if service else HOW_TO_CONNECT,
+            welcome=told if sandbox else "" if service else WELCOME,
             suggestions=list(SUGGESTIONS) if sandbox else [],
             introduction=self._introductions.get(self.tree),
             conversation=self.tree.name,
@@ -309,7 +315,7 @@ class PanelController:
         if live.timer is not None:
             live.timer.cancel()
         self._guard(lambda: self._send_delta(live))
-        if first and live.asked.request_id:  # a panel has asked, so no cell will settle it
+        if first and live.asked.request_id:  # a panel has asked, so no cell will finish it
             self._guard(lambda: self.session.finish(live.asked))
 
     def _send_delta(self, live: _Live) -> None:
@@ -352,11 +358,11 @@ class PanelController:
         self.broadcast({"type": "end", "turn": view, "patch": patch})
         if self.visible_turns[-1].number != turn.number:
             self.broadcast(self.state())  # what follows it is stale now
-        self.broadcast({"type": "about", "about": self.panel_state()})
+        self.broadcast({"type": "about", "about": self.overview()})
         self._schedule_turns_changed()
 
     def _schedule_turns_changed(self) -> None:
-        """Call ``moved`` when nothing has happened for a moment."""
+        """Call ``turns_changed`` of the panels, debounced by 0.7 s."""
         if self._moving is not None:
             self._moving.cancel()
         self._moving = asyncio.get_running_loop().call_later(
@@ -364,8 +370,8 @@ class PanelController:
         )
 
     def _notify_turns_changed(self) -> None:
-        for moved in self._turns_changed:
-            moved()
+        for notify in self._turns_changed:
+            notify()
 
     def _on_conversation_changed(self) -> None:
         tree = self.session.tree
@@ -375,7 +381,7 @@ class PanelController:
             asked = [one.asked.pending for one in self._lives.values() if one.asked.tree is tree]
             self.show(tree, asked[-1].turn if asked else tree.head)
         else:
-            self.broadcast({"type": "about", "about": self.panel_state()})
+            self.broadcast({"type": "about", "about": self.overview()})
 
     def _introduce(self, tree: ConversationTree) -> None:
         """Ask an agent for what it says before the first question."""
@@ -387,13 +393,13 @@ class PanelController:
         if tree.turns or tree in self._introductions:
             return
         self._introductions[tree] = None
-        task = ReplyTask(self.session.loop, connection.client.stream_introduction())
+        task = ReplyTask(self.session.io_loop, connection.client.stream_introduction())
 
         def come() -> None:
             said = task.accumulator.introduction
             if task.done.is_set() and said is not None:
                 html = utf16_safe(to_html(said.text))
                 self._introductions[tree] = {"html": html, "buttons": list(said.buttons)}
-                self.broadcast({"type": "about", "about": self.panel_state()})
+                self.broadcast({"type": "about", "about": self.overview()})
 
         task.add_listener(come)

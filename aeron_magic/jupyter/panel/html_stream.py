@@ -54,7 +54,7 @@ def _common(most: int, same: Any) -> int:
 
 
 class HtmlStream:
-    """Follows one draft and says what has changed since the last time.
+    """Follows one reply and says what has changed since the last time.
 
     Attributes
     ----------

@@ -1,8 +1,8 @@
 """What the panel and the kernel say to each other, as types.
 
-A *wish* goes from a page to the kernel: what its reader did. A *word* goes from the kernel to all
-pages that show the panel. Pages may come late, miss something, or get a thing twice: so a ``state``
-says everything that a page needs, and a ``delta`` is numbered.
+An *action* goes from a page to the kernel: what its reader did. A *message* goes from the kernel
+to all pages that show the panel. Pages may come late, miss something, or get a thing twice: so a
+``state`` says everything that a page needs, and a ``delta`` is numbered.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = [
     "ConversationSummary",
     "Introduction",
     "PanelMessage",
-    "PanelState",
+    "PanelOverview",
     "Problem",
     "TurnView",
     "error_message",
@@ -32,19 +32,19 @@ PanelMessage = dict[str, Any]
   conversation, the ``live`` reply if one is coming in, and the ``draft``;
 * ``about``: the connection and the list of conversations have changed;
 * ``older``: the ``turns`` from ``first`` up to ``end``;
-* ``begin``: a ``turn`` is asked; ``request`` is the id of the wish, if it was one of a page;
+* ``begin``: a ``turn`` is asked; ``request`` is the id of the action, if a page asked;
 * ``delta``: how the live reply has grown
   (:class:`~aeron_magic.jupyter.panel.html_stream.HtmlStream`);
 * ``end``: the ``turn`` as it ended, with a ``patch`` to what has been shown of it, or whole;
 * ``source``: the Markdown ``text`` of a reply; ``file``: an exported conversation;
-* ``error``: something that concerns no turn is wrong; ``ack``: a wish has arrived.
+* ``error``: something that concerns no turn is wrong; ``ack``: an action has arrived.
 """
 
 
 def error_message(error: Exception, secrets: Iterable[str], request: str = "") -> PanelMessage:
-    """The word for an error that concerns no turn, without ``secrets``.
+    """An error message without a turn, ``secrets`` redacted.
 
-    Whoever handles a wish or a piece of news catches everything: nobody else would say it.
+    Handlers catch every exception: widget callbacks swallow them.
     """
     if not isinstance(error, AeronError):
         error = AeronError(
@@ -115,7 +115,7 @@ class Introduction(TypedDict):
     buttons: list[str]
 
 
-class PanelState(TypedDict):
+class PanelOverview(TypedDict):
     """Everything but the turns."""
 
     model_id: str
@@ -147,11 +147,11 @@ _ACTION_FIELDS: dict[str, dict[str, type]] = {
     "draft": {"text": str},
     "connect": {},
 }
-"""What a page may wish, and what it says with it."""
+"""The actions of a page, and the fields of each."""
 
 
 class Action(NamedTuple):
-    """What a reader did; ``id`` names the wish in the answer to it."""
+    """What a reader did; the answer carries its ``id``."""
 
     do: str
     id: str = ""
@@ -164,7 +164,7 @@ class Action(NamedTuple):
 
     @classmethod
     def read(cls, content: object) -> Action:
-        """The wish in a message.
+        """The action in a message.
 
         Raises
         ------

@@ -1,4 +1,4 @@
-"""Turns of a conversation as the panel shows them. Pure: a tree goes in, cards come out."""
+"""Turns of a conversation as the panel shows them. Pure functions."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def turn_views(
     running: Iterable[str] = (),
     beside: Iterable[Turn] = (),
 ) -> list[TurnView]:
-    """The cards of some turns of a tree.
+    """The views of some turns of a tree.
 
     Parameters
     ----------

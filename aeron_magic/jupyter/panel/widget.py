@@ -1,8 +1,8 @@
 """The chat panel: a widget that shows the kernel's conversation and asks in it.
 
-The widget is only the edge: what pages say is read here and handed to the room, what the room says
-is sent to the pages, and an error on the way is shown in the panel, because nobody would see it
-otherwise. Its state is small and does not grow: turns travel as messages, when a page needs them.
+The widget is only the edge: what pages send is read here and handed to the controller, and what
+that says is sent to the pages. An error on the way is shown in the panel: widget callbacks swallow
+exceptions. Its state is small and does not grow: turns travel as messages, when a page needs them.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class ChatPanel(AnyWidget):
 
 
 def controller_for(session: Session) -> PanelController:
-    """The room of a session; made with its first panel."""
+    """The controller of a session; created with its first panel."""
     for observer in session.observers:
         if isinstance(observer, PanelController):
             return observer

@@ -204,8 +204,9 @@ def test_killed_workers_lose_nothing_and_ask_nothing_twice(
 
     def kill_one_with_a_job(at: int) -> None:
         assert sandbox.log.wait(lambda seen: sum(one.done for one in seen) >= at, 40)
-        address = next(worker for worker, keys in dask.processing().items() if keys)
-        os.kill(dask.run(os.getpid, workers=[address])[address], signal.SIGKILL)
+        while not (busy := [worker for worker, keys in dask.processing().items() if keys]):
+            time.sleep(0.02)  # the job of a worker that was killed is on its way to another
+        os.kill(dask.run(os.getpid, workers=busy[:1])[busy[0]], signal.SIGKILL)
 
     killing = [threading.Thread(target=kill_one_with_a_job, args=(at,)) for at in (20, 60)]
     for thread in killing:

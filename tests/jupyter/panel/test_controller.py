@@ -148,7 +148,7 @@ def test_two_panels_hear_the_same(harness: PanelHarness) -> None:
     closed = other.model_id
     other.close()
     harness.ask("Again")
-    assert "custom" not in [data.get("method") for model, data in harness.wire if model == closed]
+    assert "custom" not in [data.get("method") for model, data in harness.sent if model == closed]
 
 
 def test_what_failed_stays_where_it_was_asked(harness: PanelHarness, sandbox: Sandbox) -> None:

@@ -32,7 +32,7 @@ def test_the_state_does_not_hold_the_turns(harness: PanelHarness) -> None:
     before = len(str(harness.panel.get_state()))
     harness.ask("How do I continue a conversation?")
     assert len(str(harness.panel.get_state())) == before
-    assert not [data for _, data in harness.wire if data.get("method") == "update"]
+    assert not [data for _, data in harness.sent if data.get("method") == "update"]
 
 
 def test_its_bundle_is_constant(harness: PanelHarness) -> None:
@@ -68,7 +68,7 @@ def test_no_secret_is_shown(harness: PanelHarness, sandbox: Sandbox) -> None:
 
     sandbox.set_faults(refuse=(Refusal("create-response", 400, message=f"no: {SECRET}"),))
     harness.ask("Hello")
-    assert SECRET not in str(harness.wire)
+    assert SECRET not in str(harness.sent)
     assert "[secret]" in harness.wait("end")["turn"]["problem"]["said"]
 
 

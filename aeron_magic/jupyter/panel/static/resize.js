@@ -1,4 +1,4 @@
-// The grip at the lower edge, by which the panel's height is changed: with a pointer or with keys.
+// The handle at the lower edge, by which the panel's height is changed: with a pointer or with keys.
 
 import { element } from "./dom.js";
 

@@ -1,7 +1,7 @@
 // What this page knows of the conversation: one store for each panel, shared by its views.
 //
-// The kernel tells it what happens; after a page was loaded anew, or a message was missed, it says
-// sync and gets a snapshot. A snapshot goes to every page, so taking it twice must do no harm.
+// The kernel tells it what happens; after a page was loaded anew, or a message was missed, it sends
+// `sync` and gets a snapshot. A snapshot goes to every page, so taking it twice must do no harm.
 
 const PATIENCE = 1500;
 const BUSY = {
