@@ -159,14 +159,18 @@ class _Client(ABC, Generic[W, S]):
         UsageError
             There is no question, an image is no address, the token or the time is none.
         """
-        asked = make_question(text, context_token, images, stream)
+        return self.stream_question(make_question(text, context_token, images, stream), timeout)
+
+    def stream_question(self, question: Question, timeout: float | None = None) -> S:
+        """The same as :meth:`stream`, for a question that :func:`make_question` has built."""
         settings, ask = self.settings, self.service.ask
         if self.recorder is None:
-            flow = ask(asked)
+            flow = ask(question)
         else:
-            flow = self.recorder.ask(asked, settings.recording_id, ask, settings.secrets)
-        patience = None if timeout is None else validate_timeout("timeout", timeout)
-        return self._stream_for(FlowRun(flow, settings, asked.context_token), patience)
+            flow = self.recorder.ask(question, settings.recording_id, ask, settings.secrets)
+        if timeout is not None:
+            validate_timeout("timeout", timeout)
+        return self._stream_for(FlowRun(flow, settings, question.context_token), timeout)
 
     def stream_introduction(self) -> S:
         """Begin a conversation without a question: the agent's introductory message.

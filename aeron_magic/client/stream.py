@@ -34,7 +34,7 @@ class FlowRun(Generic[T]):
         self.on_token: Callable[[str], None] | None = None
         """Called once, with the reply's token, as soon as the service has said it."""
         self._flow: Generator[Step, StepResult, T] = flow
-        self._secrets = settings.secrets
+        self._settings = settings
         self._began = time.monotonic()
         self._first: float | None = None
         self._seconds: float | None = None
@@ -81,7 +81,7 @@ class FlowRun(Generic[T]):
         self.finish("incomplete" if partly else "failed")
         error.partial = error.partial or self.accumulator.text
         error.context_token = error.context_token or self.accumulator.context_token
-        error.redact(self._secrets)
+        error.redact(self._settings.secrets)
 
     def reply(self) -> Reply:
         """The reply as it is now."""
@@ -97,16 +97,13 @@ class _Stream(Generic[E]):
     def __init__(self, run: FlowRun[Any], flow_io: E) -> None:
         self._run = run
         self._flow_io: E = flow_io
+        self.accumulator: ReplyAccumulator = run.accumulator
+        """The state behind the reply: notices, the introduction, what is not understood."""
 
     @property
     def reply(self) -> Reply:
         """The reply at any time, whole or not; its ``status`` says which."""
         return self._run.reply()
-
-    @property
-    def accumulator(self) -> ReplyAccumulator:
-        """The state behind the reply: notices, the introduction, what is not understood."""
-        return self._run.accumulator
 
 
 class Stream(_Stream[FlowIO]):
@@ -180,25 +177,31 @@ class Stream(_Stream[FlowIO]):
 
 
 class AsyncStream(_Stream[AsyncFlowIO]):
-    """The same as :class:`Stream`, with ``async with`` and ``async for``."""
+    """The same as :class:`Stream`, with ``async with`` and ``async for``.
+
+    Attributes
+    ----------
+    on_token
+        Called once, on the loop, with the reply's token as soon as it is known.
+    on_sent
+        Called on the loop whenever a request has left this machine.
+    """
 
     def __init__(self, run: FlowRun[Any], flow_io: AsyncFlowIO) -> None:
         super().__init__(run, flow_io)
+        self.on_token: Callable[[str], None] | None = None
+        self.on_sent: Callable[[], None] | None = None
         self._pieces = self._drive()
-
-    def notify_token(self, call: Callable[[str], None]) -> None:
-        """Call ``call`` once, on the loop, as soon as the reply's token is known."""
-        self._run.on_token = call
-
-    def notify_sent(self, call: Callable[[], None]) -> None:
-        """Call ``call`` on the loop whenever a request has left this machine."""
-        self._flow_io.on_sent = call
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self._pieces
 
     async def _drive(self) -> AsyncGenerator[str]:
         run, flow_io = self._run, self._flow_io
+        if self.on_token is not None:
+            run.on_token = self.on_token
+        if self.on_sent is not None:
+            flow_io.on_sent = self.on_sent
         result: StepResult = None
         try:
             while (step := run.send(result)) is not None:

@@ -15,7 +15,7 @@ import sqlite3
 import sys
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,7 @@ from aeron_magic.conversations.history_db import ORDER_BY_RECENT, open_file, tra
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["HistoryScope", "HistoryStore", "StoredConversation"]
+__all__ = ["HistoryScope", "HistoryStore", "StoredConversation", "stable_cell_id"]
 
 SHORT_BUSY_TIMEOUT = 50
 """Milliseconds to wait for another kernel's write once the history has failed."""
@@ -78,6 +78,11 @@ class HistoryScope(NamedTuple):
     sandbox: bool
 
 
+def stable_cell_id(cell: str | None) -> str | None:
+    """The cell's key if it survives a restart, else None: VS Code's does not."""
+    return None if cell is None or cell.startswith("vscode-notebook-cell:") else cell
+
+
 class HistoryStore:
     """The conversations in one file; the connection is opened with the first use.
 
@@ -85,8 +90,6 @@ class HistoryStore:
     ----------
     path
         The file; made where it is missing.
-    stable_cell_id
-        Gives the key of a cell as it will be after a restart; None where it will be another.
 
     Raises
     ------
@@ -94,12 +97,9 @@ class HistoryStore:
         From every method: the file cannot be read or written.
     """
 
-    def __init__(
-        self, path: Path, stable_cell_id: Callable[[str | None], str | None] = lambda cell: cell
-    ) -> None:
+    def __init__(self, path: Path) -> None:
         self.path = path
         self.kernel = uuid.uuid4().hex
-        self._stable_cell_id = stable_cell_id
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._dirty: set[int] = set()
@@ -213,7 +213,7 @@ class HistoryStore:
             found = connection.execute(
                 "UPDATE conversation SET used = ?, name = ?, begun_by = ?"
                 " WHERE id = ? AND owner = ?",
-                (used, tree.name, self._stable_cell_id(tree.created_by), known, self.kernel),
+                (used, tree.name, stable_cell_id(tree.created_by), known, self.kernel),
             )
             if found.rowcount:
                 if known in self._dirty:
@@ -232,7 +232,7 @@ class HistoryStore:
                 owner.address,
                 owner.sandbox,
                 self.kernel,
-                self._stable_cell_id(tree.created_by),
+                stable_cell_id(tree.created_by),
                 used,
             ),
         ).fetchone()[0]
@@ -247,8 +247,9 @@ class HistoryStore:
             "DELETE FROM attempt WHERE conversation = ? AND number = ?", (stored, number)
         )
 
-    def _names(self, turn: Turn) -> tuple[str | None, str | None]:
-        return self._stable_cell_id(turn.cell), turn.name
+    @staticmethod
+    def _names(turn: Turn) -> tuple[str | None, str | None]:
+        return stable_cell_id(turn.cell), turn.name
 
     @staticmethod
     def _question(turn: Turn) -> tuple[Any, ...]:

@@ -183,8 +183,10 @@ class ConversationRegistry:
             raise UsageError(
                 "A turn's name is not a number.", hint="Every turn has a number of its own already."
             )
+        created_by = None
         if new:
-            tree = self._tree_to_restart(conversation, cell or (f"as {name}" if name else None))
+            created_by = cell or (f"as {name}" if name else None)
+            tree = self._tree_to_restart(conversation, created_by)
             position = tree.at_root()
         elif after is not None:
             tree = self._named(conversation) or self._tree_of_cell(cell)
@@ -197,10 +199,10 @@ class ConversationRegistry:
         else:
             tree = self._named(conversation) or self._tree_of_cell(cell)
             known = tree.turn_for(cell, name)
-            if known is not None:
-                return tree.rerun(known)
-            position = tree.at_head()
-        return tree.replacing(position, tree.turn_for(cell, name))
+            position = tree.at_head() if known is None else tree.rerun(known)
+            return position._replace(cell=cell, name=name)
+        position = tree.replacing(position, tree.turn_for(cell, name))
+        return position._replace(cell=cell, name=name, created_by=created_by)
 
     def _named(self, name: str | None) -> ConversationTree | None:
         if name is None:
@@ -223,21 +225,13 @@ class ConversationRegistry:
         found = [(turn, tree) for tree in self if (turn := tree.by_cell(cell)) is not None]
         return max(found, key=lambda one: one[0].asked_at)[1] if found else self.current
 
-    def start(
-        self,
-        position: Position,
-        question: str,
-        images: tuple[str, ...] = (),
-        *,
-        cell: str | None = None,
-        name: str | None = None,
-        new: bool = False,
-    ) -> PendingTurn:
-        """See ``ConversationTree.start``; ``new`` as in :meth:`position_for`."""
-        tree = position.tree
-        pending = tree.start(position, question, images, cell=cell, name=name, now=self._clock())
-        if new:
-            tree.created_by = cell or (f"as {name}" if name else None)
+    def start(self, position: Position, question: str, images: tuple[str, ...] = ()) -> PendingTurn:
+        """See ``ConversationTree.start``."""
+        tree, cell = position.tree, position.cell
+        pending = tree.start(
+            position, question, images, cell=cell, name=position.name, now=self._clock()
+        )
+        tree.created_by = position.created_by or tree.created_by
         self.conversations.setdefault(tree.name, tree)
         self._adopting_cells = (
             self._adopting_cells

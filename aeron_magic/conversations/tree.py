@@ -105,10 +105,11 @@ class Turn:
 
 
 class Position(NamedTuple):
-    """Where a question is about to be asked.
+    """Where, and as what, a question is about to be asked.
 
-    ``token`` is what goes over the wire; ``revision`` says which reply of ``parent`` that is;
-    ``replaces`` is the turn that the question replaces.
+    ``token`` is sent to the service; ``revision`` says which reply of ``parent`` that is;
+    ``replaces`` is the turn that the question replaces. ``cell`` and ``name`` are for the new turn;
+    ``created_by`` is for the tree, if the question begins it.
     """
 
     tree: ConversationTree
@@ -116,6 +117,9 @@ class Position(NamedTuple):
     parent: Turn | None = None
     revision: int = 0
     replaces: Turn | None = None
+    cell: str | None = None
+    name: str | None = None
+    created_by: str | None = None
 
 
 class PendingTurn(NamedTuple):

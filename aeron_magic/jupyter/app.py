@@ -1,13 +1,14 @@
 """The application object of one kernel: shell, preferences, session, and the state of commands.
 
-Commands are handed an :class:`App` and keep nothing elsewhere. This module is loaded with the
-extension and imports next to nothing: the session is imported when it is first needed.
+Commands receive an :class:`App` and keep all their state in it. This module is loaded with the
+extension, so it imports little: the session is imported when it is first used.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.jupyter.frontend import CellKeys, has_kernel, is_live, notebook_path
@@ -46,13 +47,15 @@ class App:
     Attributes
     ----------
     cell_keys
-        Names the questions of cells.
+        The keys of the questions of cells.
     offered_cells
         Code of replies that was offered as the next cell, by cell.
     batch_results
         The results of each cell's batch; see :mod:`aeron_magic.jupyter.commands.ask_each`.
     cell_id_notice_shown
-        Whether the user knows that cells cannot be told apart here.
+        Whether the user was informed that this front end sends no cell ids.
+    panel_controller
+        The :class:`~aeron_magic.jupyter.panel.controller.PanelController`, once there is a panel.
     """
 
     def __init__(self, shell: Any, preferences: Preferences) -> None:
@@ -62,37 +65,39 @@ class App:
         self.offered_cells: dict[str | None, str] = {}
         self.batch_results: dict[tuple[object, ...], object] = {}
         self.cell_id_notice_shown = False
-        self._session: Session | None = None
+        self.panel_controller: Any = None
+
+    @cached_property
+    def session(self) -> Session:
+        """The kernel's session; created when it is first used."""
+        from aeron_magic.session.session import Session
+
+        session = vars(self)["session"] = Session(self.shell.user_ns)
+        self._configure(session)
+        if file := os.environ.get("AERON_RECORD"):
+            from aeron_magic.session.recordings import open_recorder
+
+            speed = self.preferences.replay_speed
+            session.connections.set_recorder(open_recorder(file, speed=speed))
+        return session
 
     @property
-    def session(self) -> Session:
-        """The kernel's session; created when it is first needed."""
-        if self._session is None:
-            from aeron_magic.session.session import Session
-
-            self._session = Session(self.shell.user_ns)
-            self._apply()
-            if file := os.environ.get("AERON_RECORD"):
-                from aeron_magic.session.recordings import open_recorder
-
-                speed = self.preferences.replay_speed
-                self._session.connections.recorder = open_recorder(file, speed=speed)
-        return self._session
+    def _has_session(self) -> bool:
+        return "session" in vars(self)
 
     def configure(self, preferences: Preferences) -> None:
         """Use other preferences from now on."""
         before, self.preferences = self.preferences, preferences
-        if before._replace(live=None, replay_speed=0.0) != preferences._replace(
+        changed = before._replace(live=None, replay_speed=0.0) != preferences._replace(
             live=None, replay_speed=0.0
-        ):
-            self._apply()
+        )
+        if changed and self._has_session:
+            self._configure(self.session)
 
-    def _apply(self) -> None:
-        if self._session is not None:
-            self._session.connections.timeout = self.preferences.timeout
-            self._session.connections.fetch_timeout = self.preferences.fetch_timeout
-            self._session.set_history_file(self.history_path)
-            self._session.notebook = self.notebook_key
+    def _configure(self, session: Session) -> None:
+        session.connections.configure(self.preferences.timeout, self.preferences.fetch_timeout)
+        session.set_history_file(self.history_path)
+        session.notebook = self.notebook_key
 
     @property
     def history_path(self) -> Path | None:
@@ -112,7 +117,7 @@ class App:
         return has_kernel(self.shell)
 
     def batch_target(self) -> tuple[Settings, Recorder | None]:
-        """The settings and the recorder of a batch; a recording is replayed without waits."""
+        """The settings and the recorder of a batch; a recording is replayed without delays."""
         settings = self.session.ensure_connected().settings
         recorder = self.session.connections.recorder
         if recorder is not None:
@@ -128,20 +133,21 @@ class App:
 
     def names(self, source: str) -> Sequence[str]:
         """Names for completion: of ``turns``, ``tokens`` or ``conversations`` of this kernel."""
-        if self._session is None:
+        if not self._has_session:
             return ()
         if source == "conversations":
-            return list(self._session.registry.conversations)
-        turns = self._session.tree.turns
+            return list(self.session.registry.conversations)
+        turns = self.session.tree.turns
         if source == "tokens":
             return [turn.token for turn in reversed(turns) if turn.token]
         return [turn.label for turn in reversed(turns)]
 
     def close(self) -> None:
-        """Stop what runs; for ``%unload_ext``."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        """Stop all work; for ``%unload_ext``."""
+        if self._has_session:
+            self.session.close()
+            del self.session
+        self.panel_controller = None
 
 
 _apps: dict[int, App] = {}

@@ -19,12 +19,11 @@ SOURCES = ("turns", "tokens", "conversations")
 def load(shell: Any) -> None:
     """Register ``%aeron`` and ``%%aeron``, their completion, and ``context_token``."""
     from aeron_magic.jupyter import completer, question_marks
-    from aeron_magic.session.token_variable import NAME
 
     magics = AeronMagics(shell)
     app = magics.app
     shell.register_magics(magics)
-    shell.user_ns.setdefault(NAME, None)
+    shell.user_ns.setdefault("context_token", None)
     dynamic = {source: partial(app.names, source) for source in SOURCES}
     dynamic["stored"] = partial(_stored_names, app)
     matcher = completer.Matcher(dynamic=dynamic, namespace=lambda: shell.user_ns)

@@ -12,7 +12,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from aeron_magic.errors import CredentialsError, UsageError, ValueRefused
+from aeron_magic.errors import CredentialsError, UsageError
 from aeron_magic.services.catalog import NAMES
 
 __all__ = ["DEFAULTS", "ServiceName", "Settings", "resolve_settings", "validate_timeout"]
@@ -20,9 +20,6 @@ __all__ = ["DEFAULTS", "ServiceName", "Settings", "resolve_settings", "validate_
 ServiceName = Literal["aeronpay", "chatzy"]
 
 MAX_TIMEOUT = 1e6
-
-MIN_SECRET_LENGTH = 12
-"""Characters from which on a secret is no word that a question may hold by chance."""
 
 DEFAULTS = {
     # The vendor's reference also shows https://api.aeronpay.in/api/serviceapi-prod/api/ai.
@@ -77,20 +74,6 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """What must never be shown, recorded or sent inside a prompt."""
         return (self.client_secret,) if self.client_secret else ()
-
-    def reject_secrets(self, question: str) -> None:
-        """Refuse a question that holds a secret, wherever in it that stands.
-
-        Raises
-        ------
-        ValueRefused
-            It does. A secret shorter than ``MIN_SECRET_LENGTH`` does not count.
-        """
-        if any(len(secret) >= MIN_SECRET_LENGTH and secret in question for secret in self.secrets):
-            raise ValueRefused(
-                "The question contains a configured secret, which is never sent as text.",
-                hint="Take it out: what is saved with it gives it away.",
-            )
 
 
 def resolve_settings(

@@ -1,4 +1,4 @@
-"""To which service questions go: the embedded sandbox, AeronPay or Chatzy."""
+"""The service that questions are sent to: the embedded sandbox, AeronPay or Chatzy."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ SANDBOX_AGENT = "00000000-0000-4000-8000-000000000000"
 
 
 class Connection(NamedTuple):
-    """A service that questions go to."""
+    """A service that questions are sent to; ``address`` is the scope of its conversations."""
 
     settings: Settings
     client: AsyncClient
+    address: str
     sandbox: bool = False
 
     @property
@@ -36,37 +37,21 @@ class Connection(NamedTuple):
         name = NAMES[self.settings.service]
         return f"the sandbox, playing {name}" if self.sandbox else name
 
-    def validate(self, question: str, *more: str) -> None:
-        """Refuse a question before anything is kept of it.
-
-        Raises
-        ------
-        ValueRefused
-            It holds a secret.
-        UsageError
-            It, or what goes with it (``more``), holds half a character.
-        """
-        self.settings.reject_secrets(question)
-        try:
-            "".join((question, *more)).encode()
-        except UnicodeEncodeError:
-            from aeron_magic.client.httpx_transport import unpaired_surrogate
-
-            raise unpaired_surrogate() from None
-
 
 class ConnectionManager:
-    """Makes connections, and keeps the one that is in use.
+    """Creates connections and holds the current one.
 
     Parameters
     ----------
     loop
         The loop that the clients are used on.
     timeout, fetch_timeout
-        See :class:`~aeron_magic.services.settings.Settings`; may be changed at any time.
+        See :class:`~aeron_magic.services.settings.Settings`; :meth:`configure` changes them.
 
     Attributes
     ----------
+    connection
+        The current connection, if there is one.
     recorder
         Replays and records questions; None where recordings are off.
     """
@@ -80,7 +65,7 @@ class ConnectionManager:
         self._sandbox: Sandbox | None = None
 
     def connect_sandbox(self, service: str = "aeronpay") -> Connection:
-        """Start the embedded service if it does not run, and connect to it."""
+        """Connect to the embedded service; start it if it is not running."""
         if self._sandbox is None:
             from aeron_magic.sandbox.faults import Faults
             from aeron_magic.sandbox.server import Sandbox
@@ -112,26 +97,36 @@ class ConnectionManager:
             options = {"client_id": "replay", "client_secret": "replay", **options}
         return self._use(self._resolve(service, **options))
 
-    def ensure_connected(self) -> Connection:
-        """The connection; the first question connects to AeronPay if credentials are found.
+    def connect_default(self) -> Connection:
+        """Connect to AeronPay with the credentials of the environment or the keyring.
 
         Raises
         ------
         CredentialsError
-            There are none; the hint names the three ways to get going.
+            There are none; the hint names three ways to connect.
         """
-        if self.connection is None:
-            replaying = self.recorder is not None and self.recorder.mode == "replay"
-            found = credentials.find("aeronpay")
-            if found is None and not replaying:
-                raise CredentialsError(
-                    "Not connected, and there are no credentials.", hint=credentials.HOW_TO_CONNECT
-                )
-            return self.connect("aeronpay", **(found or {}))
-        settings = replace(
-            self.connection.settings, timeout=self.timeout, fetch_timeout=self.fetch_timeout
-        )
-        return self._use(settings, self.connection.sandbox)
+        replaying = self.recorder is not None and self.recorder.mode == "replay"
+        found = credentials.find("aeronpay")
+        if found is None and not replaying:
+            raise CredentialsError(
+                "Not connected, and there are no credentials.", hint=credentials.HOW_TO_CONNECT
+            )
+        return self.connect("aeronpay", **(found or {}))
+
+    def configure(self, timeout: float, fetch_timeout: float) -> None:
+        """Use other time-outs from now on."""
+        self.timeout, self.fetch_timeout = timeout, fetch_timeout
+        if self.connection is not None:
+            settings = replace(
+                self.connection.settings, timeout=timeout, fetch_timeout=fetch_timeout
+            )
+            self._use(settings, self.connection.sandbox)
+
+    def set_recorder(self, recorder: Recorder | None) -> None:
+        """Replay and record with ``recorder`` from now on; None stops that."""
+        self.recorder = recorder
+        if self.connection is not None:
+            self.connection.client.recorder = recorder
 
     def _resolve(self, service: str, **options: Any) -> Settings:
         return resolve_settings(
@@ -139,15 +134,15 @@ class ConnectionManager:
         )
 
     def _use(self, settings: Settings, sandbox: bool = False) -> Connection:
-        """A connection with these settings: the one there is, if they are the same."""
+        """The connection with these settings: the current one, if its settings are the same."""
         before = self.connection
-        if before is None or before.settings != settings:
-            client = AsyncClient(settings=settings)
-            if before is not None:
-                self._loop.submit(before.client.close())
-            self.connection = before = Connection(settings, client, sandbox)
-        before.client.recorder = self.recorder
-        return before
+        if before is not None and before.settings == settings:
+            return before
+        client = AsyncClient(settings=settings, recorder=self.recorder)
+        if before is not None:
+            self._loop.submit(before.client.close())
+        self.connection = Connection(settings, client, settings.conversation_scope, sandbox)
+        return self.connection
 
     def close(self) -> None:
         """Close the connection and the sandbox."""

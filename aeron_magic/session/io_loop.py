@@ -1,9 +1,10 @@
-"""One daemon thread with one event loop, which does the I/O for cells and panel alike.
+"""The background event loop, and the replies that are read on it.
 
-A kernel's own loop stands still while a cell computes, and a blocking read cannot be stopped from
-another thread; a task on a loop of its own goes on, and ends within a millisecond when cancelled.
-``run_coroutine_threadsafe`` copies the caller's context, by which the kernel knows whose output it
-is: start work only from the cell or the message handler that it belongs to.
+A kernel's own loop stands still while a cell runs, and a blocking read cannot be stopped from
+another thread. A task on a loop of our own goes on, and ends within a millisecond when cancelled.
+
+Work on the loop gets a copy of the caller's context variables, by which ipykernel finds the cell
+that an output belongs to: submit work only from the cell or message handler that it belongs to.
 """
 
 from __future__ import annotations
@@ -14,13 +15,20 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-__all__ = ["IOLoop"]
+from aeron_magic.client.stream import AsyncStream
+from aeron_magic.errors import AeronError
+from aeron_magic.replies.reply import Reply
+
+__all__ = ["IOLoop", "ReplyTask"]
 
 T = TypeVar("T")
 
+CLOSE_TIMEOUT = 0.5
+"""Seconds that a cancelled reply is given to close its connection."""
+
 
 class IOLoop:
-    """The loop; its thread starts with the first work."""
+    """An event loop in a daemon thread, which starts with the first work."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -28,11 +36,11 @@ class IOLoop:
         self._lock = threading.Lock()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Start ``work`` on the loop; its future, which can be cancelled from any thread."""
+        """Start ``work`` on the loop; its future can be cancelled from any thread."""
         return asyncio.run_coroutine_threadsafe(work, self._running())
 
     def call_soon(self, act: Callable[[], object]) -> None:
-        """Have ``act`` called on the loop, after what was handed over before it."""
+        """Call ``act`` on the loop; calls are made in the order of submission."""
         self._running().call_soon_threadsafe(act)
 
     def _running(self) -> asyncio.AbstractEventLoop:
@@ -55,7 +63,7 @@ class IOLoop:
             raise
 
     def stop(self) -> None:
-        """Cancel what runs and end the thread."""
+        """Cancel all work and end the thread."""
         with self._lock:
             loop, self._loop = self._loop, None
             thread, self._thread = self._thread, None
@@ -79,3 +87,115 @@ async def _cancel_all() -> None:
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class ReplyTask:
+    """A reply that is read on the loop and can be watched from any thread.
+
+    Parameters
+    ----------
+    loop
+        The loop to read on; reading starts at once.
+    stream
+        What to read.
+
+    Attributes
+    ----------
+    accumulator
+        The state of the reply, at any time.
+    sent
+        Set when the request was sent; at the latest, when there is text or the reply has ended.
+    changed
+        Set when there is more to show; the reader clears it.
+    done
+        Set when the reply has ended and ``reply`` and ``error`` are final.
+    reply
+        The reply; empty until it has ended.
+    error
+        Why the reply is not whole; None where it is, or was stopped.
+    """
+
+    def __init__(self, loop: IOLoop, stream: AsyncStream) -> None:
+        self.accumulator = stream.accumulator
+        self.sent = threading.Event()
+        self.changed = threading.Event()
+        self.done = threading.Event()
+        self.reply = Reply("", status="processing")
+        self.error: AeronError | None = None
+        self._loop = loop
+        self._stream = stream
+        self._task: asyncio.Task[None] | None = None
+        self._listeners: list[Callable[[], None]] = []
+        stream.on_sent = self.sent.set
+        loop.call_soon(self._start)
+
+    def on_start(self) -> None:
+        """Called on the loop before anything is read."""
+
+    def on_end(self) -> None:
+        """Called on the loop when ``reply`` and ``error`` are known, before ``done`` is set."""
+
+    def _start(self) -> None:
+        self.on_start()
+        self._task = asyncio.get_running_loop().create_task(self._read())
+        self._task.add_done_callback(self._end)
+
+    async def _read(self) -> None:
+        try:
+            async for _ in self._stream:
+                if not self.changed.is_set():
+                    self.sent.set()  # a recorded reply has no request
+                    self.changed.set()
+                for call in self._listeners:
+                    call()
+        except AeronError as error:
+            self.error = error
+        except Exception as error:  # noqa: BLE001 - the cell must end, and show why
+            self.error = self._internal_error(error)
+
+    def _end(self, _task: object = None) -> None:
+        if self.done.is_set():
+            return
+        self._stream.abandon()  # it may have been cancelled before its start
+        self.reply = self._stream.reply
+        try:
+            self.on_end()
+        except Exception as error:  # noqa: BLE001 - the cell must end, and show why
+            self.error = self.error or self._internal_error(error)
+        finally:
+            self.done.set()
+            self.sent.set()
+            self.changed.set()
+            for call in self._listeners:
+                call()
+
+    def _internal_error(self, error: Exception) -> AeronError:
+        wrapped = AeronError(
+            f"Internal error: {type(error).__name__}.",
+            hint="Please report it, with what `%aeron error` shows.",
+            partial=self.accumulator.text,
+        )
+        wrapped.__cause__ = error
+        return wrapped
+
+    def add_listener(self, call: Callable[[], None]) -> None:
+        """Call ``call`` now, after each chunk and at the end; only on the loop.
+
+        It is called for every chunk, so it must limit its own rate.
+        """
+        self._listeners.append(call)
+        call()
+
+    def stop(self) -> None:
+        """Stop reading and close the connection, without waiting; received text is kept."""
+        self._loop.call_soon(self._stop)
+
+    def _stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+        asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._end)
+
+    def cancel(self) -> None:
+        """Stop reading and wait until the reply has ended, about ``CLOSE_TIMEOUT`` at most."""
+        self.stop()
+        self.done.wait()

@@ -1,10 +1,9 @@
-"""What a kernel knows: the connection, the conversations, the last reply. Shared by all cells."""
+"""The session of one kernel: its connection, its conversations and its last reply."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,53 +13,120 @@ from aeron_magic.conversations.history import HistoryScope, HistoryStore
 from aeron_magic.conversations.history_writer import HistoryWriter
 from aeron_magic.conversations.registry import AssignedToken, ConversationRegistry, divergence_notes
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
-from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError
+from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError, ValueRefused
+from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.session.connection import Connection, ConnectionManager
-from aeron_magic.session.io_loop import IOLoop
-from aeron_magic.session.reply_task import ReplyTask
-from aeron_magic.session.token_variable import TokenVariable
+from aeron_magic.session.io_loop import IOLoop, ReplyTask
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
 
-__all__ = ["PendingQuestion", "Session", "SessionObserver", "stable_cell_id"]
+__all__ = ["PendingQuestion", "Session", "SessionObserver", "TokenVariable"]
 
 NOTHING_SENT = (UsageError, RecordingError, TokenError)
-"""Errors after which the service has not taken the question up: the tree stays as it was."""
+"""Errors after which the service has not accepted the question: the tree stays as it was."""
+
+MIN_SECRET_LENGTH = 12
+"""Characters; a shorter secret may occur in a question by chance and is not searched for."""
 
 
-def stable_cell_id(cell: str | None) -> str | None:
-    """The cell's key, if it will be the same after a restart; VS Code's holds but while open."""
-    return None if cell is None or cell.startswith("vscode-notebook-cell:") else cell
+class TokenVariable:
+    """The variable ``context_token`` of the notebook.
 
+    It is compared when a question is asked, not watched: a value other than the one written last
+    was assigned by the user.
 
-@dataclass(eq=False, slots=True)
-class PendingQuestion:
-    """A question under way, and where it stands.
-
-    ``turn`` is the turn as it stands in ``tree`` once the question has finished; ``notes`` are
-    sentences that the output has to say besides the reply.
+    Parameters
+    ----------
+    namespace
+        The notebook's variables. A token that is already there counts as assigned by the user.
     """
 
-    task: ReplyTask
-    pending: PendingTurn
-    connection: Connection
-    turn: Turn
-    notes: list[str] = field(default_factory=list)
-    request_id: str = ""
-    """Empty for a cell; else the id of the panel's action, and the panel finishes the question."""
+    NAME = "context_token"
+
+    def __init__(self, namespace: MutableMapping[str, Any]) -> None:
+        self._namespace = namespace
+        self._written: str | None = None
+        namespace.setdefault(self.NAME, None)
+
+    def read(self) -> str | None:
+        """The token in the variable; None where it is None, empty or deleted.
+
+        Raises
+        ------
+        UsageError
+            The variable holds something else.
+        """
+        value = self._namespace.get(self.NAME)
+        value = getattr(value, "context_token", value)  # of a Reply
+        if value is None or value == "":
+            return None
+        if not isinstance(value, str):
+            raise UsageError(
+                f"context_token holds no token, but something of type {type(value).__name__}.",
+                hint="Assign a token (`reply.context_token`), or None to start a conversation.",
+            )
+        return value.strip()
 
     @property
-    def tree(self) -> ConversationTree:
-        """The conversation."""
-        return self.pending.position.tree
+    def assigned_by_user(self) -> bool:
+        """Whether the value is not the one that this extension wrote last."""
+        return self.read() != self._written
+
+    def write(self, token: str | None) -> None:
+        """Set the variable."""
+        self._written = token
+        self._namespace[self.NAME] = token
+
+
+class PendingQuestion(ReplyTask):
+    """A question on its way: its reply, and its place in the conversation.
+
+    ``done`` is set after the session has recorded the reply.
+
+    Attributes
+    ----------
+    pending
+        The turn as it was asked.
+    turn
+        The same, until the question has finished; then the turn as it stands in the tree.
+    connection
+        Where it was sent.
+    request_id
+        The id of the panel's action that asked it; empty for a cell.
+    notes
+        Sentences to show besides the reply.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        stream: AsyncStream,
+        pending: PendingTurn,
+        connection: Connection,
+        request_id: str = "",
+    ) -> None:
+        self.pending = pending
+        self.turn = pending.turn
+        self.tree = pending.position.tree
+        self.connection = connection
+        self.request_id = request_id
+        self.notes: list[str] = []
+        self._session = session
+        super().__init__(session.io_loop, stream)
+
+    def on_start(self) -> None:
+        self._session.on_started(self)
+
+    def on_end(self) -> None:
+        self._session.on_ended(self)
 
     @property
     def metadata(self) -> dict[str, Any]:
-        """What the saved output says of the reply; nothing secret."""
-        known = _metadata(self.tree, self.turn, self.task.reply)
-        return {**known, "notes": self.notes} if self.notes else known
+        """The facts that are saved with the output; none is secret."""
+        facts = _metadata(self.tree, self.turn, self.reply)
+        return {**facts, "notes": self.notes} if self.notes else facts
 
 
 def _metadata(tree: ConversationTree, turn: Turn, reply: Reply) -> dict[str, Any]:
@@ -77,20 +143,24 @@ def _metadata(tree: ConversationTree, turn: Turn, reply: Reply) -> dict[str, Any
 
 
 class SessionObserver(Protocol):
-    """Wants to know what is asked, whoever asks; it is told in the thread where that happens."""
+    """An observer of a session; called on the session's background loop, in order."""
 
     def question_started(self, asked: PendingQuestion) -> None:
-        """A question is on its way."""
+        """A cell or a panel has asked a question; nothing has been read yet."""
 
     def question_finished(self, asked: PendingQuestion) -> None:
-        """A question has ended, and stands in its conversation where it will stand."""
+        """A question has ended, and its turn is recorded; ``done`` is not set yet."""
 
     def conversation_changed(self) -> None:
         """The connection or the current conversation is another one."""
 
 
 class Session:
-    """One for each kernel.
+    """What the cells and panels of one kernel share.
+
+    Every question ends on the background loop, whoever asked it and however it ends: the session
+    records it in the tree, the history and ``context_token``, then notifies its observers once,
+    then sets ``done``. A cell waits for ``done``, so it returns after all of that.
 
     Parameters
     ----------
@@ -101,7 +171,7 @@ class Session:
     history
         The file of the local history; None keeps nothing.
     notebook
-        What the conversations are kept under: the notebook's path, a name, or nothing.
+        The key under which conversations are saved: the notebook's path, a name, or empty.
     """
 
     def __init__(
@@ -125,7 +195,6 @@ class Session:
         self.last_metadata: dict[str, Any] = {}
         self.last_error: AeronError | None = None
         self.observers: list[SessionObserver] = []
-        self._announced: Connection | None = None
         self._lock = threading.RLock()
 
     @property
@@ -134,15 +203,13 @@ class Session:
         return self.registry.current
 
     def set_history_file(self, history: Path | None) -> None:
-        """Keep conversations in this file from now on; None keeps nothing."""
+        """Save conversations in this file from now on; None saves nothing."""
         before = self.history_writer.history
         if before is not None and before.path == history:
             return
         if before is not None:
             before.close()
-        self.history_writer = HistoryWriter(
-            None if history is None else HistoryStore(history, stable_cell_id)
-        )
+        self.history_writer = HistoryWriter(None if history is None else HistoryStore(history))
 
     # Connecting ----------------------------------------------------------------------------
 
@@ -152,13 +219,19 @@ class Session:
         return self.connections.connection
 
     def ensure_connected(self) -> Connection:
-        """The connection; the first question makes one if it can."""
-        return self._activate(self.connections.ensure_connected())
+        """The connection; the first question connects to AeronPay if there are credentials.
+
+        Raises
+        ------
+        CredentialsError
+            There are none; the hint names three ways to connect.
+        """
+        return self.connections.connection or self._activate(self.connections.connect_default())
 
     def connect(self, service: str, *, sandbox: bool = False, **options: Any) -> Connection:
-        """Connect to ``service``, or to the sandbox that plays it.
+        """Connect to ``service``, or to the sandbox that imitates it.
 
-        Each address has conversations of its own: connecting to it again finds them as they were.
+        Each address has its own conversations: connecting to it again finds them as they were.
         """
         if sandbox:
             return self._activate(self.connections.connect_sandbox(service))
@@ -167,22 +240,18 @@ class Session:
     def _activate(self, connection: Connection) -> Connection:
         """Use the conversations that belong to the connection."""
         with self._lock:
-            address = connection.settings.conversation_scope
+            address, service = connection.address, connection.settings.service
             if not self._registries:  # what was begun before the first connection belongs to it
                 self._registries[address] = self.registry
-                self.registry.service = connection.settings.service
+                self.registry.service = service
                 for tree in self.registry:
-                    tree.service = self.registry.service
-            registry = self._registries.setdefault(
-                address, ConversationRegistry(connection.settings.service)
-            )
+                    tree.service = service
+            registry = self._registries.setdefault(address, ConversationRegistry(service))
             if registry is not self.registry:
                 self.registry = registry
                 if not self.token.assigned_by_user:
                     self._move_token()
-        if connection is not self._announced:
-            self._announced = connection
-            self._notify_change()
+        self._notify_change()
         return connection
 
     # Asking ---------------------------------------------------------------------------------
@@ -202,100 +271,110 @@ class Session:
             cell=cell, name=name, conversation=conversation, new=new, after=after, assigned=assigned
         )
 
+    def validate(self, question: Question) -> None:
+        """Refuse a question that must not be sent, before it is saved anywhere.
+
+        Raises
+        ------
+        ValueRefused
+            It contains a secret that is in use.
+        UsageError
+            It contains an unpaired surrogate.
+        """
+        if any(len(one) >= MIN_SECRET_LENGTH and one in question.text for one in self.secrets):
+            raise ValueRefused(
+                "The question contains a configured secret, which is never sent as text.",
+                hint="Remove it: what is saved with the question would reveal it.",
+            )
+        try:
+            "".join((question.text, question.context_token or "", *question.images)).encode()
+        except UnicodeEncodeError:
+            from aeron_magic.client.httpx_transport import unpaired_surrogate
+
+            raise unpaired_surrogate() from None
+
     def ask(
         self,
-        text: str,
+        question: Question,
         position: Position,
-        *,
-        cell: str | None = None,
-        images: tuple[str, ...] = (),
-        stream: bool = True,
         timeout: float | None = None,
-        name: str | None = None,
-        new: bool = False,
         request_id: str = "",
     ) -> PendingQuestion:
-        """Send the question; its reply comes in on the background loop.
+        """Send the question; its reply is read on the background loop.
 
         Parameters
         ----------
+        question
+            From :func:`~aeron_magic.client.client.make_question`, with the token of ``position``.
         position
-            Where: from :meth:`position_for`, or from the tree.
-        cell, name, new
-            As they were given to :meth:`position_for`.
+            Where to ask: from :meth:`position_for`, or from the tree.
+        timeout
+            Seconds of silence before the connection counts as lost; by default the connection's.
         request_id
             See :class:`PendingQuestion`.
 
         Raises
         ------
-        ValueRefused
-            The question holds a secret that is in use.
-        UsageError
-            The question, or its token, holds half a character: it can be neither sent nor kept.
+        ValueRefused, UsageError
+            See :meth:`validate`.
         """
         connection = self.ensure_connected()
-        connection.validate(text, position.token or "", *images)
+        self.validate(question)
         self.register_path(self.connections.recorder, position)
-        reply_stream = connection.client.stream(
-            text, position.token, images, stream=stream, timeout=timeout
-        )
-        with self._lock:
-            pending = self.registry.start(position, text, images, cell=cell, name=name, new=new)
-        self.history_writer.save_pending(pending, self.history_scope(connection))
-        reply_stream.notify_token(partial(self.history_writer.save_token, pending))
-        return self._begun(reply_stream, pending, connection, request_id)
-
-    def register_path(self, recorder: Recorder | None, position: Position) -> None:
-        """Tell a recorder the questions before ``position``: it may have seen none of them."""
-        if recorder is not None and position.token and position.parent is not None:
-            line = [(turn.question, turn.images) for turn in position.parent.path()]
-            recorder.register_path(
-                position.token, self.ensure_connected().settings.recording_id, line
-            )
+        stream = connection.client.stream_question(question, timeout)
+        pending = self._start_turn(position, question.text, question.images)
+        self.history_writer.save_pending(pending, self._scope(connection))
+        stream.on_token = partial(self.history_writer.save_token, pending)
+        return PendingQuestion(self, stream, pending, connection, request_id)
 
     def fetch(self, tree: ConversationTree, turn: Turn, *, request_id: str = "") -> PendingQuestion:
-        """Ask the service for the reply of a turn that is not whole, by the token it has.
+        """Fetch the reply of an incomplete turn by its token.
 
         Raises
         ------
         UsageError
-            It has none.
+            The turn has no token.
         """
         token = turn.reply.context_token if turn.reply is not None else None
         if token is None:
             raise UsageError(
                 f"Turn {turn.label} has no token to fetch a reply by.",
-                hint="The service had not said one yet; ask again.",
+                hint="The service had not sent one yet; ask again.",
             )
         connection = self.ensure_connected()
-        position = Position(tree, turn.parent_token, turn.parent, turn.parent_revision, turn)
-        with self._lock:
-            pending = self.registry.start(
-                position, turn.question, turn.images, cell=turn.cell, name=turn.name
-            )
-        return self._begun(self.fetch_stream(token), pending, connection, request_id)
+        position = Position(
+            tree,
+            turn.parent_token,
+            turn.parent,
+            turn.parent_revision,
+            turn,
+            cell=turn.cell,
+            name=turn.name,
+        )
+        pending = self._start_turn(position, turn.question, turn.images)
+        return PendingQuestion(self, self.fetch_stream(token), pending, connection, request_id)
 
-    def _begun(
-        self,
-        reply_stream: AsyncStream,
-        pending: PendingTurn,
-        connection: Connection,
-        request_id: str,
-    ) -> PendingQuestion:
-        task = ReplyTask(self.io_loop, reply_stream)
-        asked = PendingQuestion(task, pending, connection, pending.turn, request_id=request_id)
+    def _start_turn(self, position: Position, text: str, images: tuple[str, ...]) -> PendingTurn:
+        with self._lock:
+            return self.registry.start(position, text, images)
+
+    def register_path(self, recorder: Recorder | None, position: Position) -> None:
+        """Give a recorder the questions before ``position``: it may not have recorded them."""
+        if recorder is not None and position.token and position.parent is not None:
+            path = [(turn.question, turn.images) for turn in position.parent.path()]
+            recorder.register_path(
+                position.token, self.ensure_connected().settings.recording_id, path
+            )
+
+    def on_started(self, asked: PendingQuestion) -> None:
+        """Notify the observers of a new question; on the loop."""
         for observer in self.observers:
             observer.question_started(asked)
-        return asked
 
-    def _notify_change(self) -> None:
-        for observer in self.observers:
-            observer.conversation_changed()
-
-    def finish(self, asked: PendingQuestion) -> Reply:
-        """Take the end of a question in: the conversation, ``context_token``, the last reply."""
-        reply, error = asked.task.reply, asked.task.error
-        pending = asked.pending
+    def on_ended(self, asked: PendingQuestion) -> None:
+        """Record the end of a question and notify the observers; on the loop."""
+        reply, error, pending = asked.reply, asked.error, asked.pending
+        complete = reply.is_complete
         with self._lock:
             if isinstance(error, NOTHING_SENT):
                 self.registry.cancel(pending)
@@ -303,43 +382,43 @@ class Session:
             else:
                 asked.notes += divergence_notes(pending, reply)
                 asked.turn = self.registry.complete(pending, reply)
-                self.history_writer.save_turn(
-                    pending, asked.turn, self.history_scope(asked.connection)
-                )
-            if reply.is_complete:
+                self.history_writer.save_turn(pending, asked.turn, self._scope(asked.connection))
+            if complete:
                 self.token.write(reply.context_token)
         if warning := self.history_writer.warning():
             asked.notes.append(warning)
         if isinstance(error, TokenError):
             error.hint = f"Nothing has changed here. {error.hint}"
-        if reply.is_complete or reply.text:  # else it would take the place of one that can be shown
+        if complete or reply.text:  # an empty reply does not replace one that can be shown
             self.last, self.last_metadata = reply, asked.metadata
         for observer in self.observers:
             observer.question_finished(asked)
-        return reply
 
     def finish_fetched(self, pending: PendingTurn, reply: Reply) -> dict[str, Any]:
-        """Take in a reply that was fetched after its kernel had ended; its metadata."""
+        """Record a reply that was fetched after its kernel had ended; return its metadata."""
         with self._lock:
             turn = self.registry.complete(pending, reply)
-            self.history_writer.save_turn(
-                pending, turn, self.history_scope(self.ensure_connected())
-            )
+            self.history_writer.save_turn(pending, turn, self._scope(self.ensure_connected()))
         self.last = reply
         self.last_metadata = _metadata(pending.position.tree, turn, reply)
         return self.last_metadata
 
     def mark_lost(self, pending: PendingTurn) -> None:
-        """Keep a question whose reply is lost, as a turn without one."""
+        """Record a question whose reply is lost, as a turn without one."""
         with self._lock:
             turn = pending.position.tree.mark_lost(pending)
             self.history_writer.mark_lost(pending, turn)
 
-    def history_scope(self, connection: Connection) -> HistoryScope:
-        """What questions over ``connection`` are kept under."""
-        return HistoryScope(
-            self.notebook, connection.settings.conversation_scope, connection.sandbox
-        )
+    def _scope(self, connection: Connection) -> HistoryScope:
+        return HistoryScope(self.notebook, connection.address, connection.sandbox)
+
+    def _notify_change(self) -> None:
+        if self.observers:
+            self.io_loop.call_soon(self._on_change)
+
+    def _on_change(self) -> None:
+        for observer in self.observers:
+            observer.conversation_changed()
 
     # Conversations ---------------------------------------------------------------------------
 
@@ -352,19 +431,19 @@ class Session:
         return self._switched(self.registry.use(name))
 
     def adopt(self, tree: ConversationTree) -> ConversationTree:
-        """Go on with a conversation from the history."""
+        """Continue a conversation from the history."""
         return self._switched(self.registry.add(tree))
 
     def forget(self, tree: ConversationTree) -> None:
-        """Drop a conversation of this kernel; if it was the current one, the next begins anew."""
+        """Delete a conversation of this kernel; if it is the current one, an empty one follows."""
         if self.registry.forget(tree.name):
             self._move_token()
         self._notify_change()
 
     def select_branch(self, tree: ConversationTree, turn: Turn) -> None:
-        """Go on after ``turn``, or after the last whole reply before it: choose a branch."""
-        whole = [other for other in turn.path() if other.revision]
-        tree.head = whole[-1] if whole else None
+        """Continue after ``turn``, or after the last complete turn before it."""
+        complete = [other for other in turn.path() if other.tokens]
+        tree.head = complete[-1] if complete else None
         self.registry.current = tree
         self._move_token()
 
@@ -374,18 +453,18 @@ class Session:
         return tree
 
     def _move_token(self) -> None:
-        """``context_token`` follows the current conversation."""
+        """Set ``context_token`` to the newest reply of the current conversation."""
         head = self.registry.current.head
         self.token.write(head.token if head is not None else None)
 
-    # The service's memory --------------------------------------------------------------------
+    # What the service has stored ---------------------------------------------------------------
 
     def fetch_stream(self, token: str) -> AsyncStream:
-        """A stream that ends with the stored reply of ``token``."""
+        """A stream of the stored reply of ``token``."""
         return self.ensure_connected().client.stream_fetch(token)
 
     def remote_history(self, token: str) -> list[Message]:
-        """The conversation as the service keeps it, oldest first."""
+        """The messages of the conversation at the service, oldest first."""
         return self.io_loop.run(self.ensure_connected().client.history(token, "asc"))
 
     def newest_token(self) -> str:
@@ -403,10 +482,11 @@ class Session:
 
     @property
     def secrets(self) -> Iterable[str]:
+        """The secrets of the connection, which are never shown or sent as text."""
         return self.connection.settings.secrets if self.connection else ()
 
     def close(self) -> None:
-        """Stop what runs, and close the connections and the sandbox."""
+        """Stop all work, and close the connection, the sandbox and the history."""
         self.connections.close()
         self.io_loop.stop()
         if self.history_writer.history is not None:

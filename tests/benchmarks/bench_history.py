@@ -66,7 +66,7 @@ def _fill(path: Path, conversations: int) -> float:
         for number in range(TURNS_IN_ALL // conversations):
             if number % 100 == 99:
                 registry.current.head = registry.current.turns[number // 2]  # a branch now and then
-            attempt = registry.start(registry.position_for(), QUESTION, cell=f"cell {number}")
+            attempt = registry.start(registry.position_for(cell=f"cell {number}"), QUESTION)
             began = time.process_time()
             history.save_pending(attempt, OWNER)
             history.save_token(attempt, f"apay_{number:048}")

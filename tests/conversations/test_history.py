@@ -47,8 +47,7 @@ def again(path: Path) -> Iterator[HistoryStore]:
 
 
 def begin(registry: ConversationRegistry, question: str = "why?", **options: Any) -> PendingTurn:
-    names = {key: options[key] for key in ("cell", "name") if key in options}
-    return registry.start(registry.position_for(**options), question, **names)
+    return registry.start(registry.position_for(**options), question)
 
 
 def ask(
@@ -253,7 +252,7 @@ def test_a_cell_and_a_name_are_one_turns(history: HistoryStore, again: HistorySt
 
 def test_a_cell_that_will_have_another_key_is_not_kept(path: Path, again: HistoryStore) -> None:
     """VS Code's hold only while the notebook is open."""
-    history = HistoryStore(path, lambda cell: None)
+    history = HistoryStore(path)
     ask(history, ConversationRegistry("aeronpay"), cell="vscode-notebook-cell:/a.ipynb#W1")
     history.close()
     assert [turn.cell for turn in again.load(only(again))] == [None]

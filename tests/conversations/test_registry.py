@@ -39,7 +39,7 @@ class Asking:
         position = self.book.position_for(
             cell=cell, name=name, new=new, conversation=conversation, after=after, assigned=assigned
         )
-        pending = self.book.start(position, "why?", cell=cell, name=name, new=new)
+        pending = self.book.start(position, "why?")
         reply = Reply("because", status, f"token-{next(self._tokens):020}")
         return self.book.complete(pending, reply)
 
@@ -298,10 +298,10 @@ def test_one_token_for_all_is_told_where_it_matters() -> None:
     """A turn asked again behind others, when its reply has the token that was sent."""
     asking = Asking()
     for cell in "ab":
-        pending = asking.book.start(asking.book.position_for(cell=cell), "why?", cell=cell)
+        pending = asking.book.start(asking.book.position_for(cell=cell), "why?")
         assert divergence_notes(pending, Reply("because", "complete", "one")) == []
         asking.book.complete(pending, Reply("because", "complete", "one"))
-    pending = asking.book.start(asking.book.position_for(cell="b"), "why?", cell="b")
+    pending = asking.book.start(asking.book.position_for(cell="b"), "why?")
     assert (
         "up to turn 2, and not after turn 1"
         in divergence_notes(pending, Reply("", "complete", "one"))[0]
@@ -313,7 +313,7 @@ def test_a_question_that_chatzy_may_have_twice_is_told() -> None:
     """An interrupted one, asked again."""
     asking = Asking("chatzy")
     for status in ("complete", "interrupted"):
-        pending = asking.book.start(asking.book.position_for(cell=status), "why?", cell=status)
+        pending = asking.book.start(asking.book.position_for(cell=status), "why?")
         asking.book.complete(pending, Reply("", status, "conversation"))
     pending = asking.book.start(asking.book.position_for(cell="interrupted"), "why?")
     assert (

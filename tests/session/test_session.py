@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 from fake_notebook import Cell, FakeNotebook, shape
 
-from aeron_magic.errors import FailedReply, TokenError, Unreachable, UsageError
+from aeron_magic.client.client import make_question
+from aeron_magic.errors import FailedReply, TokenError, Unreachable, UsageError, ValueRefused
+from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.sandbox.faults import Refusal
+from aeron_magic.session.session import Session
 
 
 @pytest.fixture(params=["new", "same"])
@@ -72,6 +75,19 @@ def test_half_a_character_is_refused_before_anything_is_kept_of_it(
     notebook.run("b")
     assert shape(notebook.tree) == ["1*"]
     notebook.close()
+
+
+def test_a_question_with_a_secret_is_refused_and_not_repeated() -> None:
+    """Anywhere in its text; a short secret may be a word of the question."""
+    session = Session({})
+    session.connect("aeronpay", client_id="me", client_secret="secret-of-the-house")
+    for text in ("my secret-of-the-house", "x=secret-of-the-house\n"):
+        with pytest.raises(ValueRefused) as caught:
+            session.ask(make_question(text), session.position_for())
+        assert "secret-of-the-house" not in "".join(caught.value.lines())
+    session.connect("aeronpay", client_id="me", client_secret="anything")
+    session.validate(make_question("Ask me anything"))
+    session.close()
 
 
 def test_what_brought_no_text_is_not_the_last_reply(notebook: FakeNotebook) -> None:
@@ -261,10 +277,10 @@ def test_an_old_token_that_is_refused_changes_nothing(notebook: FakeNotebook) ->
 def test_a_question_of_which_nothing_was_sent_leaves_no_turn(chat: FakeNotebook) -> None:
     """Chatzy takes no images."""
     session = chat.session
-    asked = session.ask("look", session.position_for(), images=("https://example.org/a.png",))
-    asked.task.done.wait(5)
-    session.finish(asked)
-    assert isinstance(asked.task.error, UsageError)
+    question = make_question("look", images=("https://example.org/a.png",))
+    asked = session.ask(question, session.position_for())
+    assert asked.done.wait(5)
+    assert isinstance(asked.error, UsageError)
     assert shape(chat.tree) == []
 
 
@@ -473,14 +489,16 @@ def test_chatzy_asks_an_interrupted_question_again_and_says_what_that_means(
 # What the service says of the parent ---------------------------------------------------------
 
 
-def test_a_parent_that_is_another_than_ours_is_shown(sandbox: Sandbox) -> None:
+def test_a_parent_that_is_another_than_ours_is_shown(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In the output's note and in its metadata."""
     notebook = FakeNotebook(sandbox)
     notebook.run("a")
-    session = notebook.session
-    asked = session.ask("why?", session.position_for(), cell="b")
-    asked.task.done.wait(5)
-    asked.task.accumulator.parent_context_token = "another"
-    session.finish(asked)
-    assert "this reply follows another" in asked.metadata["notes"][0]
+    tokens = ReplyAccumulator._tokens
+    monkeypatch.setattr(
+        ReplyAccumulator, "_tokens", lambda self, token, _parent: tokens(self, token, "another")
+    )
+    notebook.run("b")
+    assert "this reply follows another" in notebook.session.last_metadata["notes"][0]
     notebook.close()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aeron_magic.client.client import make_question
 from aeron_magic.conversations.tree import ConversationTree
 from aeron_magic.errors import AeronError
 from aeron_magic.replies.reply import Reply
@@ -87,23 +88,17 @@ class FakeNotebook:
             cell = Cell(cell, f"question of {cell}")
         session, options = self.session, cell.options
         session.ensure_connected()
-        asked = session.ask(
-            cell.question,
-            session.position_for(cell=cell.id, **options),
-            cell=cell.id,
-            name=options.get("name"),
-            new=options.get("new", False),
-        )
+        position = session.position_for(cell=cell.id, **options)
+        asked = session.ask(make_question(cell.question, position.token), position)
         if interrupt:
-            assert asked.task.changed.wait(5)
-            asked.task.cancel()
-        asked.task.done.wait(10)
-        reply = session.finish(asked)
+            assert asked.changed.wait(5)
+            asked.cancel()
+        assert asked.done.wait(10)
         self.notes = asked.notes
-        if asked.task.error is not None:
-            raise asked.task.error
-        self.replies.append(reply)
-        return reply
+        if asked.error is not None:
+            raise asked.error
+        self.replies.append(asked.reply)
+        return asked.reply
 
     def run_all(self, *cells: Cell | str) -> None:
         """Run cells from top to bottom; the first that fails ends it."""

@@ -6,15 +6,18 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from comm.base_comm import BaseComm
 from credentials import SECRET
 
+from aeron_magic.client.client import make_question
+from aeron_magic.jupyter.app import App, Preferences
 from aeron_magic.jupyter.panel.widget import ChatPanel
 from aeron_magic.sandbox import Sandbox
-from aeron_magic.session.session import Session
+from aeron_magic.session.session import PendingQuestion
 
 __all__ = ["PanelHarness", "panel_harness", "rebuilt"]
 
@@ -26,8 +29,8 @@ class PanelHarness:
 
     Parameters
     ----------
-    session
-        The panel's session.
+    app
+        The application object of the panel, without a shell.
     panel
         The panel.
     sent
@@ -38,12 +41,13 @@ class PanelHarness:
 
     def __init__(
         self,
-        session: Session,
+        app: App,
         panel: ChatPanel,
         sent: list[tuple[str, dict[str, Any]]],
         changed: threading.Condition,
     ) -> None:
-        self.session = session
+        self.app = app
+        self.session = app.session
         self.panel = panel
         self.sent = sent
         self._changed = changed
@@ -80,6 +84,13 @@ class PanelHarness:
         before = len(self.words("end"))
         self.say("ask", text=text)
         return self.wait("end", count=before + 1)
+
+    def ask_in_cell(self, text: str, cell: str | None) -> PendingQuestion:
+        """Ask as a cell does, and wait for the end."""
+        position = self.session.position_for(cell=cell)
+        asked = self.session.ask(make_question(text, position.token), position)
+        assert asked.done.wait(10)
+        return asked
 
     def forget(self) -> None:
         """Forget what was sent."""
@@ -137,16 +148,16 @@ def panel_harness(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Iterator[Panel
                 changed.notify_all()
 
     patch.setattr("comm.create_comm", Comm)
-    session = Session({})
-    session.connect(
+    app = App(SimpleNamespace(user_ns={}), Preferences(30.0, 120.0, 1.0, None, "off", ""))
+    app.session.connect(
         "aeronpay",
         base_url=sandbox.aeronpay_url,
         client_id="tester",
         client_secret=SECRET,
     )
-    panel = ChatPanel(session)
+    panel = ChatPanel(app)
     try:
-        yield PanelHarness(session, panel, transport, changed)
+        yield PanelHarness(app, panel, transport, changed)
     finally:
         panel.close()
-        session.close()
+        app.close()

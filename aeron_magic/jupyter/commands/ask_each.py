@@ -54,7 +54,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     settings, recorder = app.batch_target()
     if options.timeout is not None:
         settings = replace(settings, timeout=options.timeout)
-    settings.reject_secrets(text)
+    session.validate(Question(text))
     items = _items(shell, options.each or "")
     if options.raw or (len(items.values) > 1 and not _mentions_row(text)):
         why = (

@@ -21,7 +21,6 @@ __all__ = ["record"]
 
 def record(app: App, command: Command) -> None:
     """Replay and record questions from here on; ``AERON_RECORD_MODE`` overrides the mode."""
-    connections = app.session.connections
     if command["mode"] == "check":
         from aeron_magic.jupyter.commands.check import check
 
@@ -32,8 +31,6 @@ def record(app: App, command: Command) -> None:
             f"{'--strict' if command['strict'] else '--match'} belongs to `--mode check`.",
             hint="Write `%aeron record FILE --mode check` with it.",
         )
-    connections.recorder = open_recorder(
-        command["file"], command["mode"], app.preferences.replay_speed
-    )
-    recorder = connections.recorder
+    recorder = open_recorder(command["file"], command["mode"], app.preferences.replay_speed)
+    app.session.connections.set_recorder(recorder)
     show_markdown("Recording is off." if recorder is None else describe(recorder), app.shell)

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
-from aeron_magic.session.reply_task import ReplyTask
+from aeron_magic.jupyter.display.live import LiveOutput
+from aeron_magic.jupyter.display.outputs import CellOutput, NoOutput, Output
+from aeron_magic.jupyter.display.publish import publish, write
+from aeron_magic.jupyter.display.terminal import TerminalOutput
+from aeron_magic.session.io_loop import ReplyTask
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
-    from aeron_magic.jupyter.display.outputs import Output
 
 __all__ = ["choose_output", "follow_to_end", "render_until_done", "show_fetched"]
 
 
 MIN_IDLE = 0.02
-"""Seconds after a painting, however long it took, in which others have the processor."""
+"""Seconds after each painting, however long it took, in which other threads can run."""
 
 WAITING_AFTER = 1.0
-"""Seconds without any text after which the output says that it is waiting."""
+"""Seconds without any text after which the output shows that it is waiting."""
 
 
 def render_until_done(task: ReplyTask, output: Output, label: str) -> None:
@@ -39,9 +41,10 @@ def render_until_done(task: ReplyTask, output: Output, label: str) -> None:
 
 
 def show_fetched(app: App, token: str, label: str) -> tuple[ReplyTask, Output, bool]:
-    """Fetch the reply of ``token`` and watch it come, and whether the user stopped that."""
+    """Fetch the reply of ``token`` and show it; the last value is whether the user stopped it."""
+    live = frontend.is_live(app.shell, None, app.preferences.live)
     task = ReplyTask(app.session.io_loop, app.session.fetch_stream(token))
-    output = choose_output(app, Options())()
+    output = choose_output(Options(), app.shell, live)
     return task, output, follow_to_end(task, output, label)
 
 
@@ -55,36 +58,18 @@ def follow_to_end(task: ReplyTask, output: Output, label: str) -> bool:
     return False
 
 
-def choose_output(app: App, options: Options) -> Callable[[], Output]:
-    """What makes the place where a reply appears, by what the front end can do.
-
-    Raises
-    ------
-    UsageError
-        A setting is wrong.
-    """
-    shell = app.shell
-    seen = not options.quiet and frontend.has_kernel(shell)
-    live = seen and frontend.is_live(shell, options.live, app.preferences.live)
-
-    def make() -> Output:
-        from aeron_magic.jupyter.display.live import LiveOutput
-        from aeron_magic.jupyter.display.outputs import CellOutput, NoOutput
-        from aeron_magic.jupyter.display.publish import publish, write
-        from aeron_magic.jupyter.display.terminal import TerminalOutput
-
-        if live:
-            clear = _clear if frontend.is_cell_magic(shell) else None
-            return LiveOutput(publish, options.format, clear=clear)
-        if seen:
-            return CellOutput(publish, options.format)
-        if options.quiet:
-            return NoOutput()
+def choose_output(options: Options, shell: Any, live: bool) -> Output:
+    """The output of a reply; ``live`` is whether a front end updates it in place."""
+    if options.quiet:
+        return NoOutput()
+    if not frontend.has_kernel(shell):
         if options.format in ("json", "table", "code"):
-            return CellOutput(write, options.format)  # what that is, is known at the end
+            return CellOutput(write, options.format)  # they are known only at the end
         return TerminalOutput()
-
-    return make
+    if live:
+        clear = _clear if frontend.is_cell_magic(shell) else None
+        return LiveOutput(publish, options.format, clear=clear)
+    return CellOutput(publish, options.format)
 
 
 def _clear() -> None:

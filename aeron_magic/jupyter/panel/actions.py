@@ -1,21 +1,69 @@
-"""What a reader does in the panel, done in the session: each action is one function.
+"""The actions of a reader in the panel: one function for each, called with the page's message.
 
-They run where the page's message is handled, beside a cell that computes, and end at once: a reply
-comes in on the background loop.
+They run in the thread that handles the message, beside a running cell, and return at once: replies
+are read on the background loop.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
+from aeron_magic.client.client import make_question
 from aeron_magic.conversations.export import export_text
 from aeron_magic.conversations.tree import ConversationTree, Position, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.panel.controller import PanelController
-from aeron_magic.jupyter.panel.messages import Action, PanelMessage
+from aeron_magic.jupyter.panel.messages import PanelMessage, error_message
 from aeron_magic.jupyter.panel.turn_views import newest_leaf
 
-__all__ = ["HANDLERS"]
+__all__ = ["ACTIONS", "Action", "run_action"]
+
+
+class Action(NamedTuple):
+    """An action of a reader; the answer carries its ``id``."""
+
+    do: str
+    id: str = ""
+    key: str = ""
+    text: str = ""
+    name: str = ""
+    kind: str = ""
+    request: str = ""
+    end: int = 0
+
+    @classmethod
+    def read(cls, content: object) -> Action:
+        """The action in a message.
+
+        Raises
+        ------
+        UsageError
+            It is not one: the page shows another version of the panel.
+        """
+        if isinstance(content, Mapping):
+            _, fields = ACTIONS.get(str(content.get("do")), (None, None))
+            if fields is not None and all(
+                isinstance(content.get(name), kind) for name, kind in fields.items()
+            ):
+                values = {name: content[name] for name in fields}
+                return cls(do=content["do"], id=str(content.get("id", "")), **values)
+        raise UsageError(
+            "The page asks for something that this version does not know.",
+            hint="Reload the page, and run the panel's cell again.",
+        )
+
+
+def run_action(controller: PanelController, content: object) -> PanelMessage | None:
+    """Run the action in a page's message; return the answer to the page."""
+    action = Action("")
+    try:
+        action = Action.read(content)
+        run, _ = ACTIONS[action.do]
+        run(controller, action)
+    except Exception as error:  # noqa: BLE001 - a widget's callback would swallow it
+        return error_message(error, controller.session.secrets, action.id)
+    return {"type": "ack", "request": action.id} if action.id else None
 
 
 def _sync(controller: PanelController, action: Action) -> None:
@@ -34,40 +82,39 @@ def _ask_at(
     position: Position,
     images: tuple[str, ...] = (),
 ) -> None:
-    if controller.live is not None:
+    if controller.is_busy:
         raise UsageError(
             "A reply is still coming in.", hint="Ask when it has ended, or stop it first."
         )
     text = text.strip("\n")
     if not text.strip():
         raise UsageError("There is no question.", hint="Write it into the box below.")
-    controller.session.ask(text, position, images=images, request_id=action.id)
+    question = make_question(text, position.token, images)
+    controller.session.ask(question, position, request_id=action.id)
 
 
 def _stop(controller: PanelController, action: Action) -> None:
-    controller.run_on_loop(lambda: controller.stop(action.request))
+    controller.run_on_loop(controller.stop, action.request)
 
 
 def _regenerate(controller: PanelController, action: Action) -> None:
     tree, turn = _found(controller, action.key)
-    _ask_at(
-        controller, action, turn.question, tree.rerun(turn)._replace(replaces=None), turn.images
-    )
+    _ask_at(controller, action, turn.question, _beside(tree, turn), turn.images)
 
 
 def _edit(controller: PanelController, action: Action) -> None:
     tree, turn = _found(controller, action.key)
-    _ask_at(controller, action, action.text, tree.rerun(turn)._replace(replaces=None), turn.images)
+    _ask_at(controller, action, action.text, _beside(tree, turn), turn.images)
 
 
 def _retry(controller: PanelController, action: Action) -> None:
     dropped = controller.dropped(action.key)
     if dropped is not None:
-        turn = dropped.pending.turn
-        _ask_at(controller, action, turn.question, dropped.pending.position, turn.images)
-        return
-    tree, turn = _found(controller, action.key)
-    _ask_at(controller, action, turn.question, tree.rerun(turn), turn.images)
+        turn, position = dropped.pending.turn, dropped.pending.position
+    else:
+        tree, turn = _found(controller, action.key)
+        position = tree.rerun(turn)
+    _ask_at(controller, action, turn.question, position, turn.images)
 
 
 def _fetch(controller: PanelController, action: Action) -> None:
@@ -79,7 +126,7 @@ def _choose(controller: PanelController, action: Action) -> None:
     tree, turn = _found(controller, action.key)
     leaf = newest_leaf(tree, turn)
     controller.session.select_branch(tree, leaf)
-    controller.run_on_loop(lambda: controller.show(tree, leaf))
+    controller.run_on_loop(controller.show, tree, leaf)
 
 
 def _new(controller: PanelController, action: Action) -> None:
@@ -97,28 +144,31 @@ def _older(controller: PanelController, action: Action) -> None:
 def _source(controller: PanelController, action: Action) -> None:
     _, turn = _found(controller, action.key)
     text = turn.reply.text if turn.reply is not None else ""
-    _say(controller, {"type": "source", "key": action.key, "text": text})
+    controller.run_on_loop(
+        controller.broadcast, {"type": "source", "key": action.key, "text": text}
+    )
 
 
-FILES = {
+MIME_TYPES = {
     "md": "text/markdown",
     "json": "application/json",
     "ipynb": "application/x-ipynb+json",
 }
-"""The kinds of files that a page can save, and what they are to a browser."""
+"""The types of the files that a page can save, by extension."""
 
 
 def _export(controller: PanelController, action: Action) -> None:
     connection, tree = controller.session.connection, controller.tree
     sandbox = connection is not None and connection.sandbox
-    text = export_text(tree, f".{action.kind}", sandbox=sandbox)
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in tree.name)
     message: PanelMessage = {
         "type": "file",
         "name": f"{name}.{action.kind}",
-        "mime": FILES[action.kind],
+        "mime": MIME_TYPES[action.kind],
+        "text": export_text(tree, f".{action.kind}", sandbox=sandbox),
+        "request": action.id,
     }
-    _say(controller, {**message, "text": text, "request": action.id})
+    controller.run_on_loop(controller.broadcast, message)
 
 
 def _draft(controller: PanelController, action: Action) -> None:
@@ -129,8 +179,9 @@ def _connect(controller: PanelController, action: Action) -> None:
     controller.session.connect("aeronpay", sandbox=True)
 
 
-def _say(controller: PanelController, message: PanelMessage) -> None:
-    controller.run_on_loop(lambda: controller.broadcast(message))
+def _beside(tree: ConversationTree, turn: Turn) -> Position:
+    """Where ``turn`` was asked, without replacing it."""
+    return tree.rerun(turn)._replace(replaces=None)
 
 
 def _found(controller: PanelController, key: str) -> tuple[ConversationTree, Turn]:
@@ -140,21 +191,23 @@ def _found(controller: PanelController, key: str) -> tuple[ConversationTree, Tur
     return found
 
 
-HANDLERS: dict[str, Callable[[PanelController, Action], None]] = {
-    "sync": _sync,
-    "ask": _ask,
-    "stop": _stop,
-    "regenerate": _regenerate,
-    "edit": _edit,
-    "retry": _retry,
-    "fetch": _fetch,
-    "choose": _choose,
-    "new": _new,
-    "use": _use,
-    "older": _older,
-    "source": _source,
-    "export": _export,
-    "draft": _draft,
-    "connect": _connect,
+Handler = Callable[[PanelController, Action], None]
+
+ACTIONS: dict[str, tuple[Handler, dict[str, type]]] = {
+    "sync": (_sync, {}),
+    "ask": (_ask, {"text": str}),
+    "stop": (_stop, {"request": str}),
+    "regenerate": (_regenerate, {"key": str}),
+    "edit": (_edit, {"key": str, "text": str}),
+    "retry": (_retry, {"key": str}),
+    "fetch": (_fetch, {"key": str}),
+    "choose": (_choose, {"key": str}),
+    "new": (_new, {}),
+    "use": (_use, {"name": str}),
+    "older": (_older, {"end": int}),
+    "source": (_source, {"key": str}),
+    "export": (_export, {"kind": str}),
+    "draft": (_draft, {"text": str}),
+    "connect": (_connect, {}),
 }
-"""The function of each action."""
+"""The function of each action, and the fields of its message."""

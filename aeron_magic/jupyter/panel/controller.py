@@ -1,17 +1,17 @@
-"""What all panels of a kernel show: the current conversation, and the reply that is coming in.
+"""The state behind all panels of a kernel: the visible conversation and the reply being read.
 
-Cells and panels ask through the same session, which tells the controller of every question; the
-controller tells the pages. It lives on the background loop: whatever happens elsewhere is handed
-over to that loop, so nothing here needs a lock, and nothing here waits for a cell that computes.
+The controller observes the session and sends messages to the panels. All its state belongs to the
+background loop: other threads hand their work over with ``run_on_loop``, so there are no locks.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol
 
-from aeron_magic.jupyter.panel.html_stream import HtmlStream, utf16_safe
+from aeron_magic.jupyter.panel.html_stream import HtmlStream, reply_html
 from aeron_magic.jupyter.panel.messages import (
     Introduction,
     PanelMessage,
@@ -21,27 +21,28 @@ from aeron_magic.jupyter.panel.messages import (
     error_message,
 )
 from aeron_magic.jupyter.panel.turn_views import problem_of, turn_id, turn_views, visible_path
-from aeron_magic.rendering.mimebundle import to_html
 from aeron_magic.services.catalog import INTRODUCING, NAMES
-from aeron_magic.session.reply_task import ReplyTask
+from aeron_magic.session.io_loop import ReplyTask
 
 if TYPE_CHECKING:
     from aeron_magic.conversations.tree import ConversationTree, Turn
     from aeron_magic.session.session import PendingQuestion, Session
 
-__all__ = ["DELTA_INTERVAL", "PAGE_SIZE", "PanelController"]
+__all__ = ["DELTA_INTERVAL", "PAGE_SIZE", "Panel", "PanelController"]
+
+P = ParamSpec("P")
 
 PAGE_SIZE = 20
-"""Turns that a page gets at once; older ones come when the reader goes back to them."""
+"""Turns that a page gets at once; it requests older ones when the reader scrolls up to them."""
 
 DELTA_INTERVAL = 0.08
 """Seconds between two messages about one reply; each costs kernel and page a millisecond."""
 
-PATIENCE = 0.25
-"""Seconds after which to look whether there is something else to say than text."""
+STATUS_INTERVAL = 0.25
+"""Seconds between two looks at the reply's status text, which changes without a chunk."""
 
 DEBOUNCE = 0.7
-"""Seconds of rest after a turn before the saved transcript is written anew."""
+"""Seconds without a change after which the saved transcript is updated."""
 
 WELCOME = (
     "No service is connected. The sandbox is built in and needs no account; "
@@ -54,25 +55,52 @@ SUGGESTIONS = (
 )
 
 
+class Panel(Protocol):
+    """What the controller calls of a panel, on the loop."""
+
+    def post(self, message: PanelMessage) -> None:
+        """Send a message to the pages."""
+
+    def turns_changed(self) -> None:
+        """The visible turns have changed; debounced."""
+
+    def cell_ended(self) -> None:
+        """The question of a cell has ended; the cell is still running."""
+
+
 class _Live:
-    """A reply that is coming in, and what the pages have of it."""
+    """A reply that is being read, and the part of it that the pages have."""
 
     def __init__(self, asked: PendingQuestion, key: str) -> None:
         self.asked = asked
         self.key = key
         self.stream = HtmlStream()
         self.timer: asyncio.TimerHandle | None = None
-        self.painted = 0.0
-        self.ended = False
+        self.last_sent = 0.0
+
+
+def _guarded(
+    method: Callable[Concatenate[PanelController, P], None],
+) -> Callable[Concatenate[PanelController, P], None]:
+    """Show an error of ``method`` in the panels: the event loop would only log it."""
+
+    @wraps(method)
+    def call(self: PanelController, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            method(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - see above
+            self.broadcast(error_message(error, self.session.secrets))
+
+    return call
 
 
 class PanelController:
-    """Follows a session and tells the panels.
+    """Observes a session and keeps its panels up to date.
 
     Parameters
     ----------
     session
-        What cells and panels ask through.
+        The session that cells and panels share.
     """
 
     def __init__(self, session: Session) -> None:
@@ -80,95 +108,59 @@ class PanelController:
         self.draft = ""
         self.tree: ConversationTree = session.tree
         self._leaf: Turn | None = self.tree.head
+        self._panels: list[Panel] = []
         self._live: _Live | None = None
-        """The reply that is coming in where the pages look."""
-        self._senders: list[Callable[[PanelMessage], None]] = []
-        self._turns_changed: list[Callable[[], None]] = []
-        self.cell_ended: list[Callable[[], None]] = []
-        """Called when a cell's question has ended, in that cell."""
-        self._moving: asyncio.TimerHandle | None = None
+        """The visible one of ``_lives``."""
         self._lives: dict[str, _Live] = {}
         self._problems: dict[str, Problem | None] = {}
         self._dropped: dict[str, PendingQuestion] = {}
-        self._cancelled_request = ""
         self._dropped_turn: Turn | None = None
-        """The newest question that was not taken into its conversation, until the next one."""
+        """The newest question that was not added to its conversation, until the next one."""
+        self._cancelled_request = ""
         self._introductions: dict[ConversationTree, Introduction | None] = {}
+        self._change_timer: asyncio.TimerHandle | None = None
         session.observers.append(self)
 
-    # The session tells, from any thread --------------------------------------------------------
+    def run_on_loop(self, act: Callable[..., None], *args: Any) -> None:
+        """Call ``act`` on the loop; an error is shown in the panels."""
+        self.session.io_loop.call_soon(partial(self._run, act, *args))
 
-    def question_started(self, asked: PendingQuestion) -> None:
-        """A question is on its way."""
-        self.run_on_loop(lambda: self._on_started(asked))
+    @_guarded
+    def _run(self, act: Callable[..., None], *args: Any) -> None:
+        act(*args)
 
-    def question_finished(self, asked: PendingQuestion) -> None:
-        """A question has ended, and stands where it will stand."""
-        self.run_on_loop(lambda: self._on_finished(asked))
-        if not asked.request_id:
-            for ended in self.cell_ended:
-                ended()
+    # Panels and their actions -------------------------------------------------------------------
 
-    def conversation_changed(self) -> None:
-        """The connection or the current conversation is another one, or has other turns."""
-        self.run_on_loop(self._on_conversation_changed)
-
-    def run_on_loop(self, act: Callable[[], object]) -> None:
-        """Do something on the loop."""
-        self.session.io_loop.call_soon(lambda: self._guard(act))
-
-    def _guard(self, act: Callable[[], object]) -> None:
-        """Do something; if it fails, the pages say so, since nobody else would."""
-        try:
-            act()
-        except Exception as error:  # noqa: BLE001 - nobody else would say it
-            self.broadcast(error_message(error, self.session.secrets))
-
-    # Panels join, and say what their readers do -------------------------------------------------
-
-    def attach(
-        self, send: Callable[[PanelMessage], None], turns_changed: Callable[[], None]
-    ) -> None:
-        """Add a panel.
-
-        ``send`` posts a message; ``turns_changed`` is called on the loop, debounced by 0.7 s.
-        """
+    def attach(self, panel: Panel) -> None:
+        """Add a panel."""
 
         def add() -> None:
-            self._senders.append(send)
-            self._turns_changed.append(turns_changed)
+            self._panels.append(panel)
             self._introduce(self.tree)
 
         self.run_on_loop(add)
 
-    def detach(
-        self, send: Callable[[PanelMessage], None], turns_changed: Callable[[], None]
-    ) -> None:
-        """Take a panel out."""
-
-        def remove() -> None:
-            self._senders.remove(send)
-            self._turns_changed.remove(turns_changed)
-
-        self.run_on_loop(remove)
+    def detach(self, panel: Panel) -> None:
+        """Remove a panel."""
+        self.run_on_loop(self._panels.remove, panel)
 
     @property
-    def live(self) -> PendingQuestion | None:
-        """The question whose reply is coming in where the panels look."""
-        return self._live.asked if self._live is not None else None
+    def is_busy(self) -> bool:
+        """Whether a visible reply is being read."""
+        return self._live is not None
 
     def stop(self, request: str) -> None:
-        """Stop the reply that is coming in, or the question of the action ``request``.
+        """Stop the visible reply, or the question of the action ``request``; on the loop.
 
-        Wishes are handled in more than one thread: the question may come after its stop.
+        Actions are handled in several threads: the question may arrive after its stop.
         """
-        if self.live is not None:
-            self.live.task.stop()
+        if self._live is not None:
+            self._live.asked.stop()
         elif request:
             self._cancelled_request = request
 
     def find(self, key: str) -> tuple[ConversationTree, Turn] | None:
-        """The turn that pages call by this key."""
+        """The turn with this key."""
         name, _, number = key.rpartition("#")
         tree = self.session.registry.conversations.get(name)
         if tree is None or not number.isdecimal():
@@ -177,49 +169,49 @@ class PanelController:
         return (tree, turn) if turn is not None else None
 
     def dropped(self, key: str) -> PendingQuestion | None:
-        """The question of this key that was not taken into its conversation."""
+        """The question with this key, if it was not added to its conversation."""
         return self._dropped.get(key)
 
     def show(self, tree: ConversationTree, turn: Turn | None) -> None:
-        """Show the line to this turn."""
+        """Show the path to this turn; on the loop."""
         self.tree, self._leaf = tree, turn
         shown = {turn_id(tree, turn) for turn in self.visible_turns}
         self._live = next((live for key, live in self._lives.items() if key in shown), None)
         self.broadcast(self.state())
         self._schedule_turns_changed()
 
-    # What pages get ---------------------------------------------------------------------------
+    # Messages to the pages ----------------------------------------------------------------------
 
     def broadcast(self, message: PanelMessage) -> None:
-        """Send a message to all pages."""
-        for send in self._senders:
-            send(message)
+        """Send a message to all panels; on the loop."""
+        for panel in self._panels:
+            panel.post(message)
 
     def state(self) -> PanelMessage:
-        """Everything a page needs that has nothing."""
-        line = self.visible_turns
-        first = max(0, len(line) - PAGE_SIZE)
+        """All that a new page needs."""
+        path = self.visible_turns
+        first = max(0, len(path) - PAGE_SIZE)
         live = self._live
         return {
             "type": "state",
             "about": self.overview(),
-            "turns": self._turn_views(line[first:]),
+            "turns": self._turn_views(path[first:]),
             "first": first,
             "live": {"key": live.key, **live.stream.state} if live is not None else None,
             "draft": self.draft,
         }
 
     def older(self, end: int) -> PanelMessage:
-        """The turns before the place ``end`` of the line."""
-        line = self.visible_turns
-        end = max(0, min(end, len(line)))
+        """A page of turns before index ``end`` of the path."""
+        path = self.visible_turns
+        end = max(0, min(end, len(path)))
         first = max(0, end - PAGE_SIZE)
         return {
             "type": "older",
             "conversation": self.tree.name,
             "first": first,
             "end": end,
-            "turns": self._turn_views(line[first:end]),
+            "turns": self._turn_views(path[first:end]),
         }
 
     def overview(self) -> PanelOverview:
@@ -228,28 +220,27 @@ class PanelController:
         service = connection.settings.service if connection is not None else ""
         sandbox = connection is not None and connection.sandbox
         speaker = NAMES.get(service, "the service")
-        told = "It is built in, knows the handbook of aeron-magic, and costs nothing."
+        about = "It is built in, knows the handbook of aeron-magic, and costs nothing."
+        conversations = self.session.registry.conversations.values()
         return PanelOverview(
             model_id="",
             connected=connection is not None,
             label=f"{speaker} (sandbox)" if sandbox else speaker if service else "Not connected",
             speaker=speaker,
             title=f"Ask {speaker}" + " in the sandbox" * sandbox if service else "Not connected",
-            welcome=told if sandbox else "" if service else WELCOME,
+            welcome=about if sandbox else "" if service else WELCOME,
             suggestions=list(SUGGESTIONS) if sandbox else [],
             introduction=self._introductions.get(self.tree),
             conversation=self.tree.name,
-            conversations=[
-                {"name": tree.name, "turns": len(tree.turns)} for tree in self.session.registry
-            ],
+            conversations=[{"name": tree.name, "turns": len(tree.turns)} for tree in conversations],
         )
 
     @property
     def visible_turns(self) -> list[Turn]:
         """The turns that are shown, oldest first."""
-        line = visible_path(self.tree, self._leaf)
+        path = visible_path(self.tree, self._leaf)
         dropped = self._dropped_turn
-        return [*line, dropped] if dropped is not None and dropped.parent is self._leaf else line
+        return [*path, dropped] if dropped is not None and dropped.parent is self._leaf else path
 
     def _turn_views(self, turns: list[Turn]) -> list[TurnView]:
         lives = [live.asked for live in self._lives.values() if live.asked.tree is self.tree]
@@ -258,135 +249,135 @@ class PanelController:
             self.tree, turns, problems=self._problems, running=self._lives, beside=beside
         )
 
-    # What happens, on the loop ----------------------------------------------------------------
+    # Questions, as the session reports them on the loop ------------------------------------------
 
-    def _on_started(self, asked: PendingQuestion) -> None:
+    @_guarded
+    def question_started(self, asked: PendingQuestion) -> None:
+        """Show a new question."""
         turn, tree = asked.pending.turn, asked.tree
         key = turn_id(tree, turn)
         self._live = live = self._lives[key] = _Live(asked, key)
         self._problems.pop(key, None)
         self._dropped.pop(key, None)
-        ghost, self._dropped_turn = self._dropped_turn, None
+        dropped, self._dropped_turn = self._dropped_turn, None
         shown = next((other for other in self.visible_turns if other.number == turn.number), None)
-        if tree is self.tree and shown is not None and shown.revision:
-            self._tell_begin(asked, shown)  # in its place
-        elif tree is self.tree and turn.parent is self._leaf and shown is None and ghost is None:
+        if tree is self.tree and shown is not None and shown.tokens:
+            self._send_begin(asked, shown)  # in its place
+        elif tree is self.tree and turn.parent is self._leaf and shown is None and dropped is None:
             self._leaf = turn
-            self._tell_begin(asked, turn)  # at the end
+            self._send_begin(asked, turn)  # at the end
         else:
             self.show(tree, turn)
-        asked.task.add_listener(lambda: self._on_chunk(live))
+        asked.add_listener(lambda: self._on_chunk(live))
         self._poll_status(live)
         if asked.request_id and asked.request_id == self._cancelled_request:
-            asked.task.stop()
+            asked.stop()
 
-    def _tell_begin(self, asked: PendingQuestion, shown: Turn) -> None:
+    def _send_begin(self, asked: PendingQuestion, shown: Turn) -> None:
         view = self._turn_views([shown])[0]
         view["question"] = asked.pending.turn.question
         self.broadcast({"type": "begin", "turn": view, "request": asked.request_id})
 
     def _on_chunk(self, live: _Live) -> None:
-        """More has come; called on the loop, for every chunk, so it does next to nothing."""
-        if live.asked.task.done.is_set():
-            self._end(live)
-        elif live.timer is None:
+        """Schedule a message about the reply; called for every chunk, so it does little."""
+        if live.timer is None and live.key in self._lives:
             loop = asyncio.get_running_loop()
-            live.timer = loop.call_at(
-                live.painted + DELTA_INTERVAL, self._guard, lambda: self._paint(live)
-            )
+            live.timer = loop.call_at(live.last_sent + DELTA_INTERVAL, self._on_timer, live)
 
-    def _paint(self, live: _Live) -> None:
+    @_guarded
+    def _on_timer(self, live: _Live) -> None:
         live.timer = None
         self._send_delta(live)
 
     def _poll_status(self, live: _Live, sequence: int = 0) -> None:
-        """A notice comes without a chunk: look now and then whether there is one."""
-        if live.asked.task.done.is_set():
+        """Check the status text at intervals, since it changes without a chunk."""
+        if live.key not in self._lives:
             return
         if live.stream.sequence == sequence:
             self._on_chunk(live)
         asyncio.get_running_loop().call_later(
-            PATIENCE, self._poll_status, live, live.stream.sequence
+            STATUS_INTERVAL, self._poll_status, live, live.stream.sequence
         )
-
-    def _end(self, live: _Live) -> None:
-        """The reply has ended: nothing is left to wait for."""
-        first, live.ended = not live.ended, True
-        if live.timer is not None:
-            live.timer.cancel()
-        self._guard(lambda: self._send_delta(live))
-        if first and live.asked.request_id:  # a panel has asked, so no cell will finish it
-            self._guard(lambda: self.session.finish(live.asked))
 
     def _send_delta(self, live: _Live) -> None:
         if self._live is live:
-            message = live.stream.step(live.asked.task.accumulator)
-            if message is None:  # so what comes next does not wait
+            message = live.stream.step(live.asked.accumulator)
+            if message is None:  # the next chunk need not wait
                 return
             self.broadcast({"type": "delta", "key": live.key, **message})
-        live.painted = asyncio.get_running_loop().time()
+        live.last_sent = asyncio.get_running_loop().time()
 
-    def _on_finished(self, asked: PendingQuestion) -> None:
-        key = turn_id(asked.tree, asked.pending.turn)
-        live = self._lives.get(key)
-        if live is None or live.asked is not asked:
-            return
+    @_guarded
+    def question_finished(self, asked: PendingQuestion) -> None:
+        """Show how a question ended."""
+        live = self._lives.get(turn_id(asked.tree, asked.pending.turn))
+        if live is not None and live.asked is asked:
+            self._finish(live)
+        if not asked.request_id:
+            for panel in self._panels:
+                panel.cell_ended()
+
+    def _finish(self, live: _Live) -> None:
+        asked, key = live.asked, live.key
+        reply, turn = asked.reply, asked.turn
         if live.timer is not None:
             live.timer.cancel()
         self._send_delta(live)
-        shown = self._live is live
         del self._lives[key]
-        reply, turn = asked.task.reply, asked.turn
-        problem = problem_of(asked.task.error, reply, asked.tree.service)
+        problem = problem_of(asked.error, reply, asked.tree.service)
         if problem is not None:
             self._problems[key] = problem
         if asked.tree.by_number(turn.number) is not turn:
             self._dropped[key] = asked
             self._dropped_turn = turn
-        if not shown:
+        if self._live is not live:
             return
         self._live = None
         if self._leaf is asked.pending.turn:
-            self._leaf = turn if turn.revision else turn.parent
+            self._leaf = turn if turn.tokens else turn.parent
         view = self._turn_views([turn])[0]
         patch = None
-        if turn.reply == reply:
+        if turn.reply is reply:
             patch = {"seq": live.stream.sequence, **live.stream.end(reply)}
             view["blocks"] = []
         if asked.notes:
             view["note"] = " ".join([view["note"], *asked.notes]).strip()
         self.broadcast({"type": "end", "turn": view, "patch": patch})
         if self.visible_turns[-1].number != turn.number:
-            self.broadcast(self.state())  # what follows it is stale now
+            self.broadcast(self.state())  # the turns after it are stale now
         self.broadcast({"type": "about", "about": self.overview()})
         self._schedule_turns_changed()
 
     def _schedule_turns_changed(self) -> None:
-        """Call ``turns_changed`` of the panels, debounced by 0.7 s."""
-        if self._moving is not None:
-            self._moving.cancel()
-        self._moving = asyncio.get_running_loop().call_later(
-            DEBOUNCE, self._guard, self._notify_turns_changed
+        if self._change_timer is not None:
+            self._change_timer.cancel()
+        self._change_timer = asyncio.get_running_loop().call_later(
+            DEBOUNCE, self._notify_turns_changed
         )
 
+    @_guarded
     def _notify_turns_changed(self) -> None:
-        for notify in self._turns_changed:
-            notify()
+        for panel in self._panels:
+            panel.turns_changed()
 
-    def _on_conversation_changed(self) -> None:
+    # Other conversations --------------------------------------------------------------------------
+
+    @_guarded
+    def conversation_changed(self) -> None:
+        """Show the conversation that is current now."""
         tree = self.session.tree
         self._introduce(tree)
         if tree is not self.tree or not self._lives:
-            # A reply that is coming in is no turn yet, and is to be seen all the same.
+            # A question on its way is not in the tree yet, and is shown nevertheless.
             asked = [one.asked.pending for one in self._lives.values() if one.asked.tree is tree]
             self.show(tree, asked[-1].turn if asked else tree.head)
         else:
             self.broadcast({"type": "about", "about": self.overview()})
 
     def _introduce(self, tree: ConversationTree) -> None:
-        """Ask an agent for what it says before the first question."""
+        """Request the introductory message of an agent, for a conversation without turns."""
         connection = self.session.connection
-        if connection is None or not self._senders:
+        if connection is None or not self._panels:
             return
         if connection.settings.service not in INTRODUCING:
             return
@@ -395,11 +386,11 @@ class PanelController:
         self._introductions[tree] = None
         task = ReplyTask(self.session.io_loop, connection.client.stream_introduction())
 
-        def come() -> None:
-            said = task.accumulator.introduction
-            if task.done.is_set() and said is not None:
-                html = utf16_safe(to_html(said.text))
-                self._introductions[tree] = {"html": html, "buttons": list(said.buttons)}
+        def received() -> None:
+            introduction = task.accumulator.introduction
+            if task.done.is_set() and introduction is not None:
+                html = reply_html(introduction.text)
+                self._introductions[tree] = {"html": html, "buttons": list(introduction.buttons)}
                 self.broadcast({"type": "about", "about": self.overview()})
 
-        task.add_listener(come)
+        task.add_listener(received)

@@ -15,6 +15,7 @@ as references, so that both sides count the same.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Any
 
 from aeron_magic.rendering.incremental import MarkdownStream, render_block
@@ -22,7 +23,7 @@ from aeron_magic.rendering.mimebundle import to_html
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["HtmlStream", "splice", "utf16_safe"]
+__all__ = ["HtmlStream", "reply_html", "splice", "utf16_safe"]
 
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 
@@ -30,6 +31,12 @@ _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 def utf16_safe(html: str) -> str:
     """``html`` with the same meaning, of which Python and a browser say the same length."""
     return _ASTRAL.sub(lambda found: f"&#{ord(found.group())};", html)
+
+
+@lru_cache(maxsize=64)
+def reply_html(text: str) -> str:
+    """The HTML of a whole text; cached, since messages and the transcript all use it."""
+    return utf16_safe(to_html(text)) if text else ""
 
 
 def splice(old: str, new: str) -> tuple[int, int, str]:
@@ -120,7 +127,7 @@ class HtmlStream:
         The first ``keep`` blocks and the last ``keep_last`` stay (the tail counts as one, if it is
         not empty); ``html`` takes the place of those between.
         """
-        whole = utf16_safe(to_html(reply.text)) if reply.text else ""
+        whole = reply_html(reply.text)
         shown = [*self.blocks, self.tail] if self.tail else list(self.blocks)
         begin, keep = 0, 0
         while keep < len(shown) and whole.startswith(shown[keep], begin):

@@ -1,20 +1,19 @@
-"""What the panel and the kernel say to each other, as types.
+"""The types of the messages from the kernel to the pages that show the panel.
 
-An *action* goes from a page to the kernel: what its reader did. A *message* goes from the kernel
-to all pages that show the panel. Pages may come late, miss something, or get a thing twice: so a
-``state`` says everything that a page needs, and a ``delta`` is numbered.
+Pages may open late, and miss messages or receive them twice. So a ``state`` contains everything
+that a page needs, and every ``delta`` has a number. Messages from a page to the kernel are
+:mod:`aeron_magic.jupyter.panel.actions`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Literal, NamedTuple, TypedDict
+from collections.abc import Iterable
+from typing import Any, Literal, TypedDict
 
-from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.errors import AeronError
 from aeron_magic.plaintext import strip_control_sequences
 
 __all__ = [
-    "Action",
     "Branches",
     "ConversationSummary",
     "Introduction",
@@ -28,35 +27,32 @@ __all__ = [
 PanelMessage = dict[str, Any]
 """``type`` is one of
 
-* ``state``: everything: ``about``, the newest ``turns``, the place of the ``first`` of them in the
-  conversation, the ``live`` reply if one is coming in, and the ``draft``;
-* ``about``: the connection and the list of conversations have changed;
-* ``older``: the ``turns`` from ``first`` up to ``end``;
+* ``state``: everything: ``about``, the newest ``turns``, the index of the ``first`` of them in the
+  conversation, the ``live`` reply if one is being read, and the ``draft``;
+* ``about``: the connection or the list of conversations has changed;
+* ``older``: the ``turns`` from index ``first`` up to ``end``;
 * ``begin``: a ``turn`` is asked; ``request`` is the id of the action, if a page asked;
-* ``delta``: how the live reply has grown
+* ``delta``: a change of the live reply
   (:class:`~aeron_magic.jupyter.panel.html_stream.HtmlStream`);
-* ``end``: the ``turn`` as it ended, with a ``patch`` to what has been shown of it, or whole;
+* ``end``: the ``turn`` as it ended, with a ``patch`` of what was shown of it, or in full;
 * ``source``: the Markdown ``text`` of a reply; ``file``: an exported conversation;
-* ``error``: something that concerns no turn is wrong; ``ack``: an action has arrived.
+* ``error``: an error without a turn; ``ack``: an action was received.
 """
 
 
 def error_message(error: Exception, secrets: Iterable[str], request: str = "") -> PanelMessage:
-    """An error message without a turn, ``secrets`` redacted.
-
-    Handlers catch every exception: widget callbacks swallow them.
-    """
+    """An error message without a turn, ``secrets`` redacted."""
     if not isinstance(error, AeronError):
         error = AeronError(
-            f"This should not have happened: {type(error).__name__}: {error}",
-            hint="Please report it.",
+            f"Internal error: {type(error).__name__}: {error}", hint="Please report it."
         )
     error.redact(secrets)
-    title, hint = (
-        strip_control_sequences(error.message),
-        strip_control_sequences(error.hint or error.service_message or ""),
-    )
-    return {"type": "error", "title": title, "hint": hint, "request": request}
+    return {
+        "type": "error",
+        "title": strip_control_sequences(error.message),
+        "hint": strip_control_sequences(error.hint or error.service_message or ""),
+        "request": request,
+    }
 
 
 class Problem(TypedDict):
@@ -67,11 +63,11 @@ class Problem(TypedDict):
     said: str
     hint: str
     actions: list[str]
-    """``retry`` where that is safe, ``again`` where the service may count it twice, ``fetch``."""
+    """``retry``: safe to ask again; ``again``: may be charged twice; ``fetch``."""
 
 
 class Branches(TypedDict):
-    """The questions that were asked at the same place; ``at`` is the one that is shown."""
+    """The questions asked at the same position; ``at`` is the index of the one that is shown."""
 
     at: int
     keys: list[str]
@@ -85,7 +81,7 @@ class TurnView(TypedDict):
     question: str
     images: list[str]
     blocks: list[str]
-    """The reply's HTML, which is safe."""
+    """The reply as safe HTML."""
     status: str
     note: str
     problem: Problem | None
@@ -97,26 +93,26 @@ class TurnView(TypedDict):
     replayed: bool
     cell: bool
     branches: bool
-    """Whether it can be asked again beside itself."""
+    """Whether it can be asked again as another branch."""
     siblings: Branches
 
 
 class ConversationSummary(TypedDict):
-    """A conversation to choose."""
+    """A conversation in the list."""
 
     name: str
     turns: int
 
 
 class Introduction(TypedDict):
-    """What an agent says before the first question."""
+    """An agent's introductory message."""
 
     html: str
     buttons: list[str]
 
 
 class PanelOverview(TypedDict):
-    """Everything but the turns."""
+    """The connection and the conversations."""
 
     model_id: str
     connected: bool
@@ -128,57 +124,3 @@ class PanelOverview(TypedDict):
     introduction: Introduction | None
     conversation: str
     conversations: list[ConversationSummary]
-
-
-_ACTION_FIELDS: dict[str, dict[str, type]] = {
-    "sync": {},
-    "ask": {"text": str},
-    "stop": {"request": str},
-    "regenerate": {"key": str},
-    "edit": {"key": str, "text": str},
-    "retry": {"key": str},
-    "fetch": {"key": str},
-    "choose": {"key": str},
-    "new": {},
-    "use": {"name": str},
-    "older": {"end": int},
-    "source": {"key": str},
-    "export": {"kind": str},
-    "draft": {"text": str},
-    "connect": {},
-}
-"""The actions of a page, and the fields of each."""
-
-
-class Action(NamedTuple):
-    """What a reader did; the answer carries its ``id``."""
-
-    do: str
-    id: str = ""
-    key: str = ""
-    text: str = ""
-    name: str = ""
-    kind: str = ""
-    request: str = ""
-    end: int = 0
-
-    @classmethod
-    def read(cls, content: object) -> Action:
-        """The action in a message.
-
-        Raises
-        ------
-        UsageError
-            It is none: the page shows another version of the panel.
-        """
-        if isinstance(content, Mapping):
-            wanted = _ACTION_FIELDS.get(str(content.get("do")))
-            if wanted is not None and all(
-                isinstance(content.get(name), kind) for name, kind in wanted.items()
-            ):
-                said = {name: content[name] for name in wanted}
-                return cls(do=content["do"], id=str(content.get("id", "")), **said)
-        raise UsageError(
-            "The page asks for something that this version does not know.",
-            hint="Reload the page, and run the panel's cell again.",
-        )

@@ -15,7 +15,8 @@ from typing import Any
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.jupyter.display.outputs import status_note
-from aeron_magic.rendering.mimebundle import to_html, to_markdown, to_plain
+from aeron_magic.jupyter.panel.html_stream import reply_html
+from aeron_magic.rendering.mimebundle import to_markdown, to_plain
 from aeron_magic.services.catalog import NAMES
 
 __all__ = ["PANEL", "Transcript", "bundle", "pages"]
@@ -58,8 +59,8 @@ def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> dict[str, str]:
         text = reply.text if reply is not None else ""
         remark = status_note(reply) if reply is not None else "Nothing is known of the reply."
         html += [
-            f"<p><strong>You</strong></p>\n<blockquote>{to_html(turn.question)}</blockquote>\n",
-            f"<p><strong>{speaker}</strong></p>\n{to_html(text)}",
+            f"<p><strong>You</strong></p>\n<blockquote>{reply_html(turn.question)}</blockquote>\n",
+            f"<p><strong>{speaker}</strong></p>\n{reply_html(text)}",
             f"<p><em>{remark}</em></p>\n" if remark else "",
         ]
         markdown += ["**You**", to_markdown(turn.question), f"**{speaker}**", to_markdown(text)]

@@ -15,10 +15,9 @@ from aeron_magic.errors import (
     UsageError,
 )
 from aeron_magic.jupyter.display.outputs import status_note
-from aeron_magic.jupyter.panel.html_stream import utf16_safe
+from aeron_magic.jupyter.panel.html_stream import reply_html
 from aeron_magic.jupyter.panel.messages import Branches, Problem, TurnView
 from aeron_magic.plaintext import strip_control_sequences
-from aeron_magic.rendering.mimebundle import to_html
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import KEEPING, NAMES, ONE_LINE
 
@@ -191,7 +190,7 @@ def _turn_view(
         label=strip_control_sequences(turn.label),
         question=strip_control_sequences(turn.question),
         images=list(turn.images),
-        blocks=[utf16_safe(to_html(text))] if text else [],
+        blocks=[reply_html(text)] if text else [],
         status="processing" if live else turn.status,
         note=status_note(reply) if reply is not None and reply.status == "recovered" else "",
         problem=problem,

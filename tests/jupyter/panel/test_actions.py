@@ -7,7 +7,23 @@ import json
 import pytest
 from panel_harness import PanelHarness
 
+from aeron_magic.errors import UsageError
+from aeron_magic.jupyter.panel.actions import Action
 from aeron_magic.sandbox import Refusal, Sandbox
+
+
+def test_an_action_is_read() -> None:
+    """Only its own fields are taken."""
+    content = {"do": "edit", "id": "a-1", "key": "main#2", "text": "Why?", "end": "x"}
+    assert Action.read(content) == Action("edit", "a-1", "main#2", "Why?")
+
+
+@pytest.mark.parametrize("content", [None, [], {"do": []}, {"do": "edit", "key": 2, "text": ""}])
+def test_anything_else_is_refused(content: object) -> None:
+    """With a hint that says what to do."""
+    with pytest.raises(UsageError) as caught:
+        Action.read(content)
+    assert "Reload" in caught.value.hint
 
 
 def test_ask_names_the_wish_that_began_it(harness: PanelHarness) -> None:

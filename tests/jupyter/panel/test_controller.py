@@ -100,9 +100,7 @@ def test_a_cell_and_a_panel_share_the_conversation(harness: PanelHarness) -> Non
     """A question of a cell is told like one of the panel; the token follows both."""
     harness.ask("How do I continue a conversation?")
     first = harness.session.token.read()
-    asked = harness.session.ask("Why?", harness.session.position_for(cell="a"), cell="a")
-    asked.task.wait()
-    harness.session.finish(asked)
+    asked = harness.ask_in_cell("Why?", "a")
     end = harness.wait("end", count=2)
     assert end["turn"]["cell"]
     assert end["turn"]["key"] == "main#2"
@@ -113,9 +111,7 @@ def test_a_cell_and_a_panel_share_the_conversation(harness: PanelHarness) -> Non
 def test_a_cell_that_runs_again_is_answered_in_its_place(harness: PanelHarness) -> None:
     """The turn keeps its place; the turns after it are stale."""
     for text, cell in (("Hello", "a"), ("Why?", None), ("Hello again", "a")):
-        asked = harness.session.ask(text, harness.session.position_for(cell=cell), cell=cell)
-        asked.task.wait()
-        harness.session.finish(asked)
+        harness.ask_in_cell(text, cell)
     assert harness.wait("end", count=3)["turn"]["key"] == "main#1"
     turns = harness.wait("state")["turns"]
     shown = [(turn["question"], turn["stale"]) for turn in turns]
@@ -140,7 +136,7 @@ def test_a_page_that_comes_late_gets_all(harness: PanelHarness, sandbox: Sandbox
 
 def test_two_panels_hear_the_same(harness: PanelHarness) -> None:
     """Whatever one of them is told, the other is told too."""
-    other = ChatPanel(harness.session)
+    other = ChatPanel(harness.app)
     harness.ask("Hello")
     ours, theirs = harness.words("begin", "end"), harness.words("begin", "end", panel=other)
     assert ours == theirs

@@ -59,7 +59,7 @@ def test_an_error_in_a_handler_is_shown(harness: PanelHarness) -> None:
     """Even one that should not happen: nobody would see it otherwise."""
     harness.session.registry.conversations = None  # type: ignore[assignment]
     harness.say("regenerate", key="main#1")
-    assert "should not have happened" in harness.wait("error")["title"]
+    assert "Internal error" in harness.wait("error")["title"]
 
 
 def test_no_secret_is_shown(harness: PanelHarness, sandbox: Sandbox) -> None:
