@@ -79,13 +79,13 @@ def test_half_a_character_is_refused_before_anything_is_kept_of_it(
 
 def test_a_question_with_a_secret_is_refused_and_not_repeated() -> None:
     """Anywhere in its text; a short secret may be a word of the question."""
-    session = Session({})
-    session.connect("aeronpay", client_id="me", client_secret="secret-of-the-house")
+    session, here = Session({}), {"base_url": "http://127.0.0.1:9", "client_id": "me"}
+    session.connect("aeronpay", client_secret="secret-of-the-house", **here)
     for text in ("my secret-of-the-house", "x=secret-of-the-house\n"):
         with pytest.raises(ValueRefused) as caught:
             session.ask(make_question(text), session.position_for())
         assert "secret-of-the-house" not in "".join(caught.value.lines())
-    session.connect("aeronpay", client_id="me", client_secret="anything")
+    session.connect("aeronpay", client_secret="anything", **here)
     session.validate(make_question("Ask me anything"))
     session.close()
 
