@@ -181,6 +181,8 @@ class AsyncStream(_Stream[AsyncFlowIO]):
 
     Attributes
     ----------
+    pieces
+        What an iteration yields.
     on_token
         Called once, on the loop, with the reply's token as soon as it is known.
     on_sent
@@ -191,10 +193,10 @@ class AsyncStream(_Stream[AsyncFlowIO]):
         super().__init__(run, flow_io)
         self.on_token: Callable[[str], None] | None = None
         self.on_sent: Callable[[], None] | None = None
-        self._pieces = self._drive()
+        self.pieces = self._drive()
 
     def __aiter__(self) -> AsyncIterator[str]:
-        return self._pieces
+        return self.pieces
 
     async def _drive(self) -> AsyncGenerator[str]:
         run, flow_io = self._run, self._flow_io
@@ -223,19 +225,20 @@ class AsyncStream(_Stream[AsyncFlowIO]):
             await flow_io.close()
             run.finish("incomplete")
 
-    def abandon(self) -> None:
-        """End it before its beginning: nothing was sent, and nothing will be."""
+    def stop(self) -> Reply:
+        """Return the reply as it ended; if it has not, or has not begun, it is interrupted now."""
         self._run.finish("interrupted")
+        return self._run.reply()
 
     async def finish(self) -> Reply:
         """See :meth:`Stream.finish`."""
-        async for _ in self._pieces:
+        async for _ in self.pieces:
             pass
         return self.reply
 
     async def close(self) -> None:
         """Stop reading and close the connection."""
-        await self._pieces.aclose()
+        await self.pieces.aclose()
         await self._flow_io.close()
         self._run.finish("interrupted")
 

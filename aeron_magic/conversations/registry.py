@@ -220,7 +220,7 @@ class ConversationRegistry:
 
     def _tree_of_cell(self, cell: str | None) -> ConversationTree:
         """The conversation in which a cell asks, if nothing else is said."""
-        if self._adopting_cells or self.current.by_cell(cell) is not None:
+        if cell is None or self._adopting_cells or self.current.by_cell(cell) is not None:
             return self.current
         found = [(turn, tree) for tree in self if (turn := tree.by_cell(cell)) is not None]
         return max(found, key=lambda one: one[0].asked_at)[1] if found else self.current

@@ -25,11 +25,15 @@ SANDBOX_AGENT = "00000000-0000-4000-8000-000000000000"
 
 
 class Connection(NamedTuple):
-    """A service that questions are sent to; ``address`` is the scope of its conversations."""
+    """A service that questions are sent to.
+
+    ``address`` is the scope of its conversations; ``secrets`` are never shown or sent as text.
+    """
 
     settings: Settings
     client: AsyncClient
     address: str
+    secrets: tuple[str, ...]
     sandbox: bool = False
 
     @property
@@ -141,7 +145,9 @@ class ConnectionManager:
         client = AsyncClient(settings=settings, recorder=self.recorder)
         if before is not None:
             self._loop.submit(before.client.close())
-        self.connection = Connection(settings, client, settings.conversation_scope, sandbox)
+        self.connection = Connection(
+            settings, client, settings.conversation_scope, settings.secrets, sandbox
+        )
         return self.connection
 
     def close(self) -> None:

@@ -92,6 +92,8 @@ async def _cancel_all() -> None:
 class ReplyTask:
     """A reply that is read on the loop and can be watched from any thread.
 
+    A subclass can override ``on_start``, ``on_chunk`` and ``on_end``.
+
     Parameters
     ----------
     loop
@@ -125,29 +127,30 @@ class ReplyTask:
         self._loop = loop
         self._stream = stream
         self._task: asyncio.Task[None] | None = None
-        self._listeners: list[Callable[[], None]] = []
         stream.on_sent = self.sent.set
         loop.call_soon(self._start)
 
     def on_start(self) -> None:
         """Called on the loop before anything is read."""
 
+    def on_chunk(self) -> None:
+        """Called on the loop after each chunk of text."""
+
     def on_end(self) -> None:
         """Called on the loop when ``reply`` and ``error`` are known, before ``done`` is set."""
 
     def _start(self) -> None:
-        self.on_start()
         self._task = asyncio.get_running_loop().create_task(self._read())
         self._task.add_done_callback(self._end)
+        self.on_start()
 
     async def _read(self) -> None:
         try:
-            async for _ in self._stream:
+            async for _ in self._stream.pieces:
                 if not self.changed.is_set():
                     self.sent.set()  # a recorded reply has no request
                     self.changed.set()
-                for call in self._listeners:
-                    call()
+                self.on_chunk()
         except AeronError as error:
             self.error = error
         except Exception as error:  # noqa: BLE001 - the cell must end, and show why
@@ -156,8 +159,7 @@ class ReplyTask:
     def _end(self, _task: object = None) -> None:
         if self.done.is_set():
             return
-        self._stream.abandon()  # it may have been cancelled before its start
-        self.reply = self._stream.reply
+        self.reply = self._stream.stop()
         try:
             self.on_end()
         except Exception as error:  # noqa: BLE001 - the cell must end, and show why
@@ -166,8 +168,6 @@ class ReplyTask:
             self.done.set()
             self.sent.set()
             self.changed.set()
-            for call in self._listeners:
-                call()
 
     def _internal_error(self, error: Exception) -> AeronError:
         wrapped = AeronError(
@@ -177,14 +177,6 @@ class ReplyTask:
         )
         wrapped.__cause__ = error
         return wrapped
-
-    def add_listener(self, call: Callable[[], None]) -> None:
-        """Call ``call`` now, after each chunk and at the end; only on the loop.
-
-        It is called for every chunk, so it must limit its own rate.
-        """
-        self._listeners.append(call)
-        call()
 
     def stop(self) -> None:
         """Stop reading and close the connection, without waiting; received text is kept."""

@@ -117,10 +117,17 @@ class PendingQuestion(ReplyTask):
         super().__init__(session.io_loop, stream)
 
     def on_start(self) -> None:
-        self._session.on_started(self)
+        for observer in self._session.observers:
+            observer.question_started(self)
+
+    def on_chunk(self) -> None:
+        for observer in self._session.observers:
+            observer.question_progressed(self)
 
     def on_end(self) -> None:
-        self._session.on_ended(self)
+        self._session.record(self)
+        for observer in self._session.observers:
+            observer.question_finished(self)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -147,6 +154,9 @@ class SessionObserver(Protocol):
 
     def question_started(self, asked: PendingQuestion) -> None:
         """A cell or a panel has asked a question; nothing has been read yet."""
+
+    def question_progressed(self, asked: PendingQuestion) -> None:
+        """More text was read; called for every chunk, so it must limit its own work."""
 
     def question_finished(self, asked: PendingQuestion) -> None:
         """A question has ended, and its turn is recorded; ``done`` is not set yet."""
@@ -366,13 +376,8 @@ class Session:
                 position.token, self.ensure_connected().settings.recording_id, path
             )
 
-    def on_started(self, asked: PendingQuestion) -> None:
-        """Notify the observers of a new question; on the loop."""
-        for observer in self.observers:
-            observer.question_started(asked)
-
-    def on_ended(self, asked: PendingQuestion) -> None:
-        """Record the end of a question and notify the observers; on the loop."""
+    def record(self, asked: PendingQuestion) -> None:
+        """Record the end of a question; called on the loop, before the observers are notified."""
         reply, error, pending = asked.reply, asked.error, asked.pending
         complete = reply.is_complete
         with self._lock:
@@ -391,8 +396,6 @@ class Session:
             error.hint = f"Nothing has changed here. {error.hint}"
         if complete or reply.text:  # an empty reply does not replace one that can be shown
             self.last, self.last_metadata = reply, asked.metadata
-        for observer in self.observers:
-            observer.question_finished(asked)
 
     def finish_fetched(self, pending: PendingTurn, reply: Reply) -> dict[str, Any]:
         """Record a reply that was fetched after its kernel had ended; return its metadata."""
@@ -483,7 +486,7 @@ class Session:
     @property
     def secrets(self) -> Iterable[str]:
         """The secrets of the connection, which are never shown or sent as text."""
-        return self.connection.settings.secrets if self.connection else ()
+        return self.connection.secrets if self.connection else ()
 
     def close(self) -> None:
         """Stop all work, and close the connection, the sandbox and the history."""

@@ -51,6 +51,7 @@ PANEL = """
 ASKED = """
 import threading as _threading, time as _time
 from aeron_magic import ChatPanel as _ChatPanel
+from aeron_magic.client.client import make_question as _question
 from aeron_magic.jupyter.app import current_app as _current_app
 from aeron_magic.replies.reply import Reply as _Reply
 
@@ -62,19 +63,22 @@ class _Ends:
         self.come = _threading.Event()
     def question_started(self, question):
         self.come.clear()
+    def question_progressed(self, question):
+        pass
     def conversation_changed(self):
         pass
     def question_finished(self, question):
-        _session.io_loop.call_soon(self.come.set)  # behind what the panel does at the end
+        self.come.set()  # after the panel's controller, which is the first observer
 
 _ends = _Ends()
 _session.observers.append(_ends)
 
 def _asked():
     began = _time.process_time()
-    asked = _session.ask("Tell me.", _session.position_for(), request_id="panel")
+    position = _session.position_for()
+    asked = _session.ask(_question("Tell me.", position.token), position, request_id="panel")
     _ends.come.wait()
-    return [asked.task.reply.text, _time.process_time() - began]
+    return [asked.reply.text, _time.process_time() - began]
 
 def _turns(count):
     _session.new()

@@ -197,6 +197,12 @@ class Kernel:
                 self._take("shell", 0)
         return run
 
+    def send_comm(self, comm_id: str, content: dict[str, Any]) -> None:
+        """Send a custom message to a widget, as a page does."""
+        data = {"method": "custom", "content": content}
+        message = self._client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
+        self._client.shell_channel.send(message)
+
     def interrupt(self) -> None:
         """What the stop button does."""
         self._manager.interrupt_kernel()

@@ -48,7 +48,7 @@ def ask(app: App, options: Options, text: str) -> None:
         return
     connection = session.ensure_connected()
     if not options.raw and "{{" in text:
-        text = interpolate(text, shell.user_ns, secrets=connection.settings.secrets)
+        text = interpolate(text, shell.user_ns, secrets=connection.secrets)
     position = session.position_for(
         cell=cell,
         name=options.as_,

@@ -82,7 +82,7 @@ def _ask_at(
     position: Position,
     images: tuple[str, ...] = (),
 ) -> None:
-    if controller.is_busy:
+    if controller.live is not None:
         raise UsageError(
             "A reply is still coming in.", hint="Ask when it has ended, or stop it first."
         )

@@ -22,10 +22,12 @@ from aeron_magic.jupyter.panel.messages import (
 )
 from aeron_magic.jupyter.panel.turn_views import problem_of, turn_id, turn_views, visible_path
 from aeron_magic.services.catalog import INTRODUCING, NAMES
-from aeron_magic.session.io_loop import ReplyTask
+from aeron_magic.session.io_loop import IOLoop, ReplyTask
 
 if TYPE_CHECKING:
+    from aeron_magic.client.stream import AsyncStream
     from aeron_magic.conversations.tree import ConversationTree, Turn
+    from aeron_magic.protocol.events import Introduced
     from aeron_magic.session.session import PendingQuestion, Session
 
 __all__ = ["DELTA_INTERVAL", "PAGE_SIZE", "Panel", "PanelController"]
@@ -109,9 +111,9 @@ class PanelController:
         self.tree: ConversationTree = session.tree
         self._leaf: Turn | None = self.tree.head
         self._panels: list[Panel] = []
-        self._live: _Live | None = None
-        """The visible one of ``_lives``."""
-        self._lives: dict[str, _Live] = {}
+        self.live: _Live | None = None
+        """The visible reply that is being read."""
+        self._lives: dict[PendingQuestion, _Live] = {}
         self._problems: dict[str, Problem | None] = {}
         self._dropped: dict[str, PendingQuestion] = {}
         self._dropped_turn: Turn | None = None
@@ -144,18 +146,13 @@ class PanelController:
         """Remove a panel."""
         self.run_on_loop(self._panels.remove, panel)
 
-    @property
-    def is_busy(self) -> bool:
-        """Whether a visible reply is being read."""
-        return self._live is not None
-
     def stop(self, request: str) -> None:
         """Stop the visible reply, or the question of the action ``request``; on the loop.
 
         Actions are handled in several threads: the question may arrive after its stop.
         """
-        if self._live is not None:
-            self._live.asked.stop()
+        if self.live is not None:
+            self.live.asked.stop()
         elif request:
             self._cancelled_request = request
 
@@ -176,7 +173,7 @@ class PanelController:
         """Show the path to this turn; on the loop."""
         self.tree, self._leaf = tree, turn
         shown = {turn_id(tree, turn) for turn in self.visible_turns}
-        self._live = next((live for key, live in self._lives.items() if key in shown), None)
+        self.live = next((live for live in self._lives.values() if live.key in shown), None)
         self.broadcast(self.state())
         self._schedule_turns_changed()
 
@@ -191,7 +188,7 @@ class PanelController:
         """All that a new page needs."""
         path = self.visible_turns
         first = max(0, len(path) - PAGE_SIZE)
-        live = self._live
+        live = self.live
         return {
             "type": "state",
             "about": self.overview(),
@@ -243,10 +240,13 @@ class PanelController:
         return [*path, dropped] if dropped is not None and dropped.parent is self._leaf else path
 
     def _turn_views(self, turns: list[Turn]) -> list[TurnView]:
-        lives = [live.asked for live in self._lives.values() if live.asked.tree is self.tree]
-        beside = [asked.pending.turn for asked in lives]
+        lives = [live for live in self._lives.values() if live.asked.tree is self.tree]
         return turn_views(
-            self.tree, turns, problems=self._problems, running=self._lives, beside=beside
+            self.tree,
+            turns,
+            problems=self._problems,
+            running=[live.key for live in lives],
+            beside=[live.asked.pending.turn for live in lives],
         )
 
     # Questions, as the session reports them on the loop ------------------------------------------
@@ -256,7 +256,7 @@ class PanelController:
         """Show a new question."""
         turn, tree = asked.pending.turn, asked.tree
         key = turn_id(tree, turn)
-        self._live = live = self._lives[key] = _Live(asked, key)
+        self.live = self._lives[asked] = _Live(asked, key)
         self._problems.pop(key, None)
         self._dropped.pop(key, None)
         dropped, self._dropped_turn = self._dropped_turn, None
@@ -268,8 +268,7 @@ class PanelController:
             self._send_begin(asked, turn)  # at the end
         else:
             self.show(tree, turn)
-        asked.add_listener(lambda: self._on_chunk(live))
-        self._poll_status(live)
+        self._poll_status(asked)
         if asked.request_id and asked.request_id == self._cancelled_request:
             asked.stop()
 
@@ -278,9 +277,10 @@ class PanelController:
         view["question"] = asked.pending.turn.question
         self.broadcast({"type": "begin", "turn": view, "request": asked.request_id})
 
-    def _on_chunk(self, live: _Live) -> None:
+    def question_progressed(self, asked: PendingQuestion) -> None:
         """Schedule a message about the reply; called for every chunk, so it does little."""
-        if live.timer is None and live.key in self._lives:
+        live = self._lives.get(asked)
+        if live is not None and live.timer is None:
             loop = asyncio.get_running_loop()
             live.timer = loop.call_at(live.last_sent + DELTA_INTERVAL, self._on_timer, live)
 
@@ -289,18 +289,14 @@ class PanelController:
         live.timer = None
         self._send_delta(live)
 
-    def _poll_status(self, live: _Live, sequence: int = 0) -> None:
+    def _poll_status(self, asked: PendingQuestion) -> None:
         """Check the status text at intervals, since it changes without a chunk."""
-        if live.key not in self._lives:
-            return
-        if live.stream.sequence == sequence:
-            self._on_chunk(live)
-        asyncio.get_running_loop().call_later(
-            STATUS_INTERVAL, self._poll_status, live, live.stream.sequence
-        )
+        if asked in self._lives:
+            self.question_progressed(asked)
+            asyncio.get_running_loop().call_later(STATUS_INTERVAL, self._poll_status, asked)
 
     def _send_delta(self, live: _Live) -> None:
-        if self._live is live:
+        if self.live is live:
             message = live.stream.step(live.asked.accumulator)
             if message is None:  # the next chunk need not wait
                 return
@@ -310,8 +306,8 @@ class PanelController:
     @_guarded
     def question_finished(self, asked: PendingQuestion) -> None:
         """Show how a question ended."""
-        live = self._lives.get(turn_id(asked.tree, asked.pending.turn))
-        if live is not None and live.asked is asked:
+        live = self._lives.pop(asked, None)
+        if live is not None:
             self._finish(live)
         if not asked.request_id:
             for panel in self._panels:
@@ -323,16 +319,15 @@ class PanelController:
         if live.timer is not None:
             live.timer.cancel()
         self._send_delta(live)
-        del self._lives[key]
         problem = problem_of(asked.error, reply, asked.tree.service)
         if problem is not None:
             self._problems[key] = problem
-        if asked.tree.by_number(turn.number) is not turn:
+        if turn not in asked.tree.turns:
             self._dropped[key] = asked
             self._dropped_turn = turn
-        if self._live is not live:
+        if self.live is not live:
             return
-        self._live = None
+        self.live = None
         if self._leaf is asked.pending.turn:
             self._leaf = turn if turn.tokens else turn.parent
         view = self._turn_views([turn])[0]
@@ -384,13 +379,25 @@ class PanelController:
         if tree.turns or tree in self._introductions:
             return
         self._introductions[tree] = None
-        task = ReplyTask(self.session.io_loop, connection.client.stream_introduction())
+        stream = connection.client.stream_introduction()
+        _Introduction(self.session.io_loop, stream, partial(self._show_introduction, tree))
 
-        def received() -> None:
-            introduction = task.accumulator.introduction
-            if task.done.is_set() and introduction is not None:
-                html = reply_html(introduction.text)
-                self._introductions[tree] = {"html": html, "buttons": list(introduction.buttons)}
-                self.broadcast({"type": "about", "about": self.overview()})
+    @_guarded
+    def _show_introduction(self, tree: ConversationTree, introduction: Introduced) -> None:
+        html = reply_html(introduction.text)
+        self._introductions[tree] = {"html": html, "buttons": list(introduction.buttons)}
+        self.broadcast({"type": "about", "about": self.overview()})
 
-        task.add_listener(received)
+
+class _Introduction(ReplyTask):
+    """An introductory message; ``show`` is called with it on the loop."""
+
+    def __init__(
+        self, loop: IOLoop, stream: AsyncStream, show: Callable[[Introduced], None]
+    ) -> None:
+        self._show = show
+        super().__init__(loop, stream)
+
+    def on_end(self) -> None:
+        if self.accumulator.introduction is not None:
+            self._show(self.accumulator.introduction)

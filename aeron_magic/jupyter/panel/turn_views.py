@@ -58,7 +58,7 @@ def visible_path(tree: ConversationTree, leaf: Turn | None) -> list[Turn]:
     parents = {turn.parent for turn in tree.turns}
     dead: dict[Turn | None, list[Turn]] = {}
     for turn in tree.turns:
-        if not turn.revision and turn not in parents and turn.number not in on_line:
+        if not turn.tokens and turn not in parents and turn.number not in on_line:
             dead.setdefault(turn.parent, []).append(turn)
     shown: list[Turn] = []
     for turn in line:
@@ -154,7 +154,7 @@ def turn_views(
     parents = {turn.parent for turn in tree.turns}
     forks: dict[Turn | None, set[int]] = {}
     for turn in tree.turns:
-        if turn.revision or turn in parents:
+        if turn.tokens or turn in parents:
             forks.setdefault(turn.parent, set()).add(turn.number)
     for turn in beside:
         forks.setdefault(turn.parent, set()).add(turn.number)
