@@ -1,9 +1,8 @@
 """The panel's script and style sheet, as the two texts that a widget sends to its pages.
 
-The script is written as plain ES modules, one for each part, that import each other; a widget has
-one module. So they are joined here: an import of a part of ours is left out, since what it names
-stands above it then, and so is the word ``export``. That needs no build step, and each file stays
-a module that a browser or Node can load as it is.
+The script is written as ES modules that import each other, and a widget has one module. So they
+are joined here, in the order of their imports, without the ``import`` and ``export`` keywords. This
+needs no build step, and each file stays a module that a browser or Node can load.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ PARTS = (
     "view.js",
     "panel.js",
 )
-"""In the order in which they need each other."""
+"""A file comes after those that it imports."""
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./(?P<part>[a-z]+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
@@ -43,14 +42,14 @@ def script() -> str:
     Raises
     ------
     ImportError
-        A part imports one that does not stand before it.
+        A file imports one that comes after it.
     """
     joined: list[str] = []
     for position, name in enumerate(PARTS):
         text = _text(name)
         for needed in _IMPORT.finditer(text):
             if needed["part"] not in PARTS[:position]:
-                raise ImportError(f"{name} imports {needed['part']}, which stands after it")
+                raise ImportError(f"{name} imports {needed['part']}, which comes after it")
         joined.append(_EXPORT.sub("", _IMPORT.sub("", text)))
     return "\n".join(joined)
 

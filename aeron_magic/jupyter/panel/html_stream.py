@@ -1,15 +1,12 @@
-"""A growing reply as the panel gets it: what changed in its HTML, and nothing twice.
+"""The HTML of a growing reply, as differences for the panel's pages.
 
-The reply's HTML is made in the kernel, by the one place that makes it safe. It grows in blocks: a
-finished block stays as it is, and only the tail after the last one is rendered again. Of the new
-tail only what differs from the old one goes over the wire: nearly always the few words that came.
-So a message is about as long as the text in it, however long the reply or the conversation is.
+The HTML consists of finished blocks and a tail. A finished block is sent once; only the tail is
+rendered again, and only its difference from the previous tail is sent. So a message is about as
+long as the new text in it. At the end the whole reply is rendered once; blocks that are equal in
+it are kept, and the rest is replaced.
 
-At the end the whole reply is rendered once from one text. Blocks that are the same in it are left
-alone; what was cut in the middle of a block of Markdown (a long fence, table or list) is replaced.
-
-Places are counted in UTF-16 units, as a browser counts them: characters beyond 16 bits are written
-as references, so that both sides count the same.
+Positions count UTF-16 units, as a browser does. Characters beyond 16 bits are written as references
+in HTML, so that Python counts the same.
 """
 
 from __future__ import annotations
@@ -29,7 +26,7 @@ _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 
 
 def utf16_safe(html: str) -> str:
-    """``html`` with the same meaning, of which Python and a browser say the same length."""
+    """Equivalent HTML whose length is the same in Python and in a browser."""
     return _ASTRAL.sub(lambda found: f"&#{ord(found.group())};", html)
 
 
@@ -40,7 +37,7 @@ def reply_html(text: str) -> str:
 
 
 def splice(old: str, new: str) -> tuple[int, int, str]:
-    """How ``new`` comes from ``old``: at which place, how many are dropped, what is put there."""
+    """The edit from ``old`` to ``new``: position, number of characters to drop, insertion."""
     shortest = min(len(old), len(new))
     start = _common(shortest, lambda n: old[:n] == new[:n])
     rest = shortest - start
@@ -49,7 +46,7 @@ def splice(old: str, new: str) -> tuple[int, int, str]:
 
 
 def _common(most: int, same: Any) -> int:
-    """The greatest number up to ``most`` for which ``same`` holds, as it does for all below it."""
+    """The greatest number up to ``most`` for which ``same`` holds; it holds for all below."""
     low, high = 0, most
     while low < high:
         middle = (low + high + 1) // 2
@@ -61,16 +58,16 @@ def _common(most: int, same: Any) -> int:
 
 
 class HtmlStream:
-    """Follows one reply and says what has changed since the last time.
+    """The differences of one reply's HTML from step to step.
 
     Attributes
     ----------
     blocks
-        The HTML of what is finished.
+        The HTML of the finished blocks.
     tail
-        The HTML of what is not.
+        The HTML of the rest.
     sequence
-        The number of the last step; a panel that misses one asks for all of it.
+        The number of the last step; a page that misses one requests a snapshot.
     """
 
     def __init__(self) -> None:
@@ -83,7 +80,7 @@ class HtmlStream:
 
     @property
     def state(self) -> dict[str, Any]:
-        """All of it, for a panel that has nothing yet."""
+        """A snapshot, for a new page."""
         return {
             "seq": self.sequence,
             "blocks": self.blocks,
@@ -92,10 +89,10 @@ class HtmlStream:
         }
 
     def step(self, accumulator: ReplyAccumulator) -> dict[str, Any] | None:
-        """What has changed since the last step; None where nothing has.
+        """The difference from the last step; None if there is none.
 
-        ``at``, ``drop`` and ``add`` change the old tail; ``cuts`` are the places in the result
-        where blocks end that are finished now, and what is behind the last one is the new tail.
+        ``at``, ``drop`` and ``add`` edit the old tail. In the result, ``cuts`` are the ends of the
+        blocks that are finished now; the new tail is the rest.
         """
         fresh = accumulator.displayed[self._taken :]
         self._taken += len(fresh)
@@ -122,10 +119,10 @@ class HtmlStream:
         }
 
     def end(self, reply: Reply) -> dict[str, Any]:
-        """How the blocks on the screen become the finished reply.
+        """The difference between the blocks on the screen and the finished reply.
 
-        The first ``keep`` blocks and the last ``keep_last`` stay (the tail counts as one, if it is
-        not empty); ``html`` takes the place of those between.
+        The first ``keep`` and the last ``keep_last`` blocks stay (the tail counts as a block if it
+        is not empty); ``html`` replaces those between.
         """
         whole = reply_html(reply.text)
         shown = [*self.blocks, self.tail] if self.tail else list(self.blocks)

@@ -1,16 +1,15 @@
-"""What of the panel can be read without it: in a saved notebook, in an export, on a code host.
+"""The transcript: what is saved of the panel in a notebook.
 
-A widget is not saved with its text, so a second output stands below it: the conversation in folded
-blocks of plain HTML, Markdown and text. An output is sent and painted whole whenever it changes;
-so a long conversation is cut into several, of which only the last still grows. They are as long as
-a tenth of all before them, since JupyterLab hides the outputs of a cell after the fiftieth.
+A widget's messages are not saved, so the conversation stands in further outputs below it, as folded
+HTML, Markdown and plain text. An output is sent as a whole whenever it changes, so a conversation
+is split into several, of which only the last one grows. JupyterLab hides the outputs of a cell
+after the fiftieth, so an output may grow to a tenth of all before it.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
@@ -27,29 +26,29 @@ PANEL = {
     "text/html": "<p><em>Chat panel: run this cell to use it; the conversation is below.</em></p>",
     "text/markdown": "*Chat panel: run this cell to use it; the conversation is below.*",
 }
-"""What stands in the panel's own place where there are no widgets; always the same."""
+"""The panel's output for front ends without widgets."""
 
-LEAST = 8_000
-"""Characters after which an output is full, at first."""
+MIN_OUTPUT = 8_000
+"""Characters after which an output is full."""
 
 
 def pages(turns: Sequence[Turn]) -> list[list[Turn]]:
-    """The turns of each output; the same beginning gives the same outputs."""
-    made: list[list[Turn]] = [[]]
+    """The turns of each output; more turns do not change the outputs before the last."""
+    outputs: list[list[Turn]] = [[]]
     length = total = 0
     for turn in turns:
-        if length >= max(LEAST, total // 10):
-            made.append([])
+        if length >= max(MIN_OUTPUT, total // 10):
+            outputs.append([])
             length = 0
-        made[-1].append(turn)
+        outputs[-1].append(turn)
         size = len(turn.question) + (len(turn.reply.text) if turn.reply is not None else 0)
         length += size
         total += size
-    return made
+    return outputs
 
 
 def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> dict[str, str]:
-    """One output's data: its turns, folded where that is possible."""
+    """The data of one output."""
     speaker = NAMES.get(tree.service, tree.service)
     title = _title(turns)
     html = [f"<details><summary>{title}</summary>\n"]
@@ -57,7 +56,7 @@ def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> dict[str, str]:
     for turn in turns:
         reply = turn.reply
         text = reply.text if reply is not None else ""
-        remark = status_note(reply) if reply is not None else "Nothing is known of the reply."
+        remark = status_note(reply) if reply is not None else "The reply is unknown."
         html += [
             f"<p><strong>You</strong></p>\n<blockquote>{reply_html(turn.question)}</blockquote>\n",
             f"<p><strong>{speaker}</strong></p>\n{reply_html(text)}",
@@ -84,14 +83,14 @@ def _title(turns: Sequence[Turn]) -> str:
 
 
 class Transcript:
-    """The outputs of one panel's cell.
+    """The transcript in one cell.
 
     Parameters
     ----------
     publish
         Publishes a display in that cell.
     name
-        Begins the names of the displays; no other panel has it.
+        A unique prefix for the names of the displays.
     """
 
     def __init__(self, publish: Callable[..., None], name: str) -> None:
@@ -101,28 +100,20 @@ class Transcript:
         self._lock = threading.Lock()
 
     def show(self, tree: ConversationTree, turns: Sequence[Turn]) -> None:
-        """Show these turns; outputs that would stay as they are, are left alone."""
-        wanted = pages(turns)
+        """Show these turns; only outputs that change are published."""
+        outputs = pages(turns)
         with self._lock:
-            for position, page in enumerate(wanted):
-                self._show(position, _signature(tree, page), partial(bundle, tree, page))
-            for position in range(len(wanted), len(self._shown)):
-                self._show(position, (), lambda: {"text/html": "", "text/plain": ""})
-
-    def _show(
-        self, position: int, signature: tuple[Any, ...], data: Callable[[], dict[str, str]]
-    ) -> None:
-        update = position < len(self._shown)
-        if update and self._shown[position] == signature:
-            return
-        self._publish(
-            data=data(),
-            metadata={},
-            transient={"display_id": f"{self._name}-{position}"},
-            update=update,
-        )
-        self._shown[position : position + 1] = [signature]
-
-
-def _signature(tree: ConversationTree, turns: Sequence[Turn]) -> tuple[Any, ...]:
-    return (tree.name, *((turn.number, turn.asked_at, turn.status) for turn in turns))
+            outputs += [[]] * (len(self._shown) - len(outputs))
+            for index, page in enumerate(outputs):
+                signature = (tree.name, *((t.number, t.asked_at, t.status) for t in page))
+                update = index < len(self._shown)
+                if update and self._shown[index] == signature:
+                    continue
+                empty = index and not page
+                self._publish(
+                    data={"text/html": "", "text/plain": ""} if empty else bundle(tree, page),
+                    metadata={},
+                    transient={"display_id": f"{self._name}-{index}"},
+                    update=update,
+                )
+                self._shown[index : index + 1] = [signature]

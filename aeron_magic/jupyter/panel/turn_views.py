@@ -32,12 +32,12 @@ __all__ = [
 
 
 def turn_id(tree: ConversationTree, turn: Turn) -> str:
-    """What pages call a turn."""
+    """The key of a turn on the pages."""
     return f"{tree.name}#{turn.number}"
 
 
 def newest_leaf(tree: ConversationTree, turn: Turn) -> Turn:
-    """The end of the line through ``turn``: at each fork, where the last question was asked."""
+    """The end of the path through ``turn``; at each fork it follows the newest question."""
     newest: dict[Turn | None, Turn] = {}
     for other in tree.turns:
         if other.parent not in newest or newest[other.parent].asked_at <= other.asked_at:
@@ -48,36 +48,36 @@ def newest_leaf(tree: ConversationTree, turn: Turn) -> Turn:
 
 
 def visible_path(tree: ConversationTree, leaf: Turn | None) -> list[Turn]:
-    """The turns to show for the line that ends at ``leaf``, oldest first.
+    """The turns to show for the path that ends at ``leaf``, oldest first.
 
-    A question without a whole reply moves nothing, so the next one stands beside it and not behind
-    it. A reader has seen it happen, though: such dead ends stay where they were asked.
+    A turn without a complete reply has no successors: the next question is its sibling. Such dead
+    ends are shown, too, where they were asked.
     """
-    line = leaf.path() if leaf is not None else []
-    on_line = {turn.number for turn in line}  # an attempt may stand for the turn it replaces
+    path = leaf.path() if leaf is not None else []
+    on_path = {turn.number for turn in path}  # a pending turn has the number of the one it replaces
     parents = {turn.parent for turn in tree.turns}
     dead: dict[Turn | None, list[Turn]] = {}
     for turn in tree.turns:
-        if not turn.tokens and turn not in parents and turn.number not in on_line:
+        if not turn.tokens and turn not in parents and turn.number not in on_path:
             dead.setdefault(turn.parent, []).append(turn)
     shown: list[Turn] = []
-    for turn in line:
+    for turn in path:
         shown += [other for other in dead.get(turn.parent, ()) if other.asked_at < turn.asked_at]
         shown.append(turn)
     return shown + dead.get(leaf, [])
 
 
 def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> Problem | None:
-    """What has to be said of a reply that is not whole, and what can be done.
+    """Why a reply is not complete, and what the reader can do; None if it is complete.
 
     Parameters
     ----------
     error
-        Why it is not whole; None where it was stopped, or where nobody remembers.
+        The cause; None if the reply was stopped, or the cause was not saved.
     reply
-        What there is of it.
+        The reply so far.
     service
-        Who was asked.
+        The service that was asked.
     """
     if error is None and (reply is None or reply.is_complete):
         return None
@@ -96,10 +96,10 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
         )
     hint = strip_control_sequences(error.hint)
     if isinstance(error, TokenError):
-        actions, hint = [], "Begin a new chat, or edit a question further up."
+        actions, hint = [], "Start a new chat, or edit a question further up."
     elif isinstance(error, UsageError):
         actions = []
-    elif _surely_not_taken(error):
+    elif _can_retry(error):
         actions = ["retry"]
     else:
         actions.append("again")
@@ -115,13 +115,13 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
 
 
 DOUBLE_CHARGE_WARNING = (
-    "If the service has taken the question up already, asking again may be charged twice."
+    "If the service has accepted the question already, asking again may be charged twice."
 )
-"""Is said where asking again is the reader's choice, unless the error says it already."""
+"""Part of the hint wherever the reader can ask again, unless the error contains it."""
 
 
-def _surely_not_taken(error: AeronError) -> bool:
-    """Whether the service surely owes no reply, so that asking again is safe."""
+def _can_retry(error: AeronError) -> bool:
+    """Whether asking again is safe: the service will certainly not send this reply."""
     if isinstance(error, ServiceError):
         broken = isinstance(error, UnexpectedAnswer) or (error.status_code or 0) >= 500
         return not broken
@@ -141,16 +141,16 @@ def turn_views(
     Parameters
     ----------
     tree, turns
-        Which; turns that are not in the tree yet are no harm.
+        The conversation and its turns to show, which may be pending.
     problems
-        What is known of turns that failed, by key.
+        The problems of failed turns, by key.
     running
-        The keys of the turns whose reply is coming in.
+        The keys of the turns whose reply is being read.
     beside
-        Turns that are asked now and not in the tree yet.
+        The pending turns.
     """
     stale = tree.stale()
-    under_way = set(running)
+    live = set(running)
     parents = {turn.parent for turn in tree.turns}
     forks: dict[Turn | None, set[int]] = {}
     for turn in tree.turns:
@@ -158,18 +158,17 @@ def turn_views(
             forks.setdefault(turn.parent, set()).add(turn.number)
     for turn in beside:
         forks.setdefault(turn.parent, set()).add(turn.number)
-    known = problems or {}
-    made = []
+    views = []
     for turn in turns:
         numbers = sorted(forks.get(turn.parent, set()) | {turn.number})
         siblings = Branches(
             at=numbers.index(turn.number), keys=[f"{tree.name}#{number}" for number in numbers]
         )
         key = turn_id(tree, turn)
-        view = _turn_view(tree, turn, key, siblings, known, key in under_way)
+        view = _turn_view(tree, turn, key, siblings, problems or {}, key in live)
         view["stale"] = turn in stale
-        made.append(view)
-    return made
+        views.append(view)
+    return views
 
 
 def _turn_view(

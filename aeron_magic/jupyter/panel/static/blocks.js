@@ -1,8 +1,8 @@
-// A block of a reply's HTML on the page. The HTML was made safe in the kernel; here it only gets
-// what a reader needs: buttons, places to scroll, and links that open elsewhere.
+// A block of a reply on the page. Its HTML was sanitized in the kernel; here it gets buttons,
+// scrollable tables, and links that open in a new tab.
 
-import { confirm, copy, icon, element, tool } from "./dom.js";
-import { insertCell, takesCells, typeset } from "./notebook.js";
+import { confirm, copy, icon, element, iconButton } from "./dom.js";
+import { insertCell, canInsertCells, typeset } from "./notebook.js";
 
 /** An element for one finished block. */
 export function renderBlock(html, view) {
@@ -13,7 +13,7 @@ export function renderBlock(html, view) {
   return block;
 }
 
-/** Fill the element of the unfinished tail: no buttons yet, since it is painted many times. */
+/** Fill the element of the unfinished tail; it has no buttons, since it is redrawn often. */
 export function fillTail(tail, html, view) {
   tail.innerHTML = html;
   decorate(tail, view, true);
@@ -44,14 +44,14 @@ function decorateCode(code, view, growing) {
   if (!growing) {
     const text = () => pre.textContent.replace(/\n$/, "");
     head.append(
-      tool("copy", "Copy this code", async (event) => {
+      iconButton("copy", "Copy this code", async (event) => {
         const pressed = event.currentTarget;
         if (await copy(text())) confirm(pressed);
       }),
     );
-    if (takesCells(view.model)) {
+    if (canInsertCells(view.model)) {
       head.append(
-        tool("cell", "Insert as a new cell", (event) => {
+        iconButton("cell", "Insert as a new cell", (event) => {
           if (insertCell(view.model, view.store.state?.model_id, text())) {
             confirm(event.currentTarget);
           }

@@ -1,8 +1,8 @@
-// Where the question is written. It stays usable while a reply comes in.
+// The input box. It stays usable while a reply is being read.
 
 import { icon, element, button } from "./dom.js";
 
-const TALLEST = 200;
+const MAX_HEIGHT = 200;
 
 export class Composer {
   constructor(view) {
@@ -86,7 +86,7 @@ export class Composer {
     this.focus();
   }
 
-  /** Show the draft that the store holds, if another view or an older page wrote it. */
+  /** Show the draft in the store, which another view or an earlier page may have written. */
   restore() {
     const { draft } = this.view.store;
     if (this.area.value !== draft) {
@@ -97,14 +97,14 @@ export class Composer {
 
   grow() {
     this.area.style.height = "auto";
-    this.area.style.height = `${Math.min(this.area.scrollHeight, TALLEST)}px`;
+    this.area.style.height = `${Math.min(this.area.scrollHeight, MAX_HEIGHT)}px`;
   }
 
   update() {
     const { store } = this.view;
     const { state } = store;
     const { busy } = store;
-    // Focus must not fall out of the panel when the focused button goes.
+    // Keep the focus in the panel when the focused button is hidden.
     const focused = [this.send, this.stop].includes(this.area.getRootNode().activeElement);
     this.stop.hidden = !busy;
     this.send.hidden = busy;

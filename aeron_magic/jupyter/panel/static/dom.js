@@ -1,4 +1,4 @@
-// Small tools for building elements. Text that comes from outside is only ever set as text.
+// Helpers that build elements. Untrusted text is only ever set as text, never as HTML.
 
 /** An element with attributes (`on…` are listeners) and children (elements, text or nothing). */
 export function element(tag, attributes = {}, ...children) {
@@ -29,7 +29,7 @@ const PATHS = {
   image: "M2.5 3.5h11v9h-11zM2.8 11.5 6 8.2l2.2 2.2 1.8-1.6 3.2 3M10.6 6.2v.1",
 };
 
-/** One of our own icons, as inline SVG; the button that holds it has the name. */
+/** An icon as inline SVG; it has no accessible name, its button has. */
 export function icon(name) {
   const space = "http://www.w3.org/2000/svg";
   const svg = document.createElementNS(space, "svg");
@@ -41,31 +41,31 @@ export function icon(name) {
   return svg;
 }
 
-/** A button with an icon; `label` is its name and its tooltip. */
-export function tool(name, label, act) {
+/** A button with an icon; `label` is its accessible name and its tooltip. */
+export function iconButton(name, label, act) {
   const attributes = { type: "button", class: "ap-tool", title: label, "aria-label": label };
   return element("button", { ...attributes, onclick: act }, icon(name));
 }
 
-/** A button with words. */
-export function button(words, act, kind = "") {
-  return element("button", { type: "button", class: `ap-button ${kind}`, onclick: act }, words);
+/** A button with a text. */
+export function button(text, act, kind = "") {
+  return element("button", { type: "button", class: `ap-button ${kind}`, onclick: act }, text);
 }
 
-/** A sentence of ours, in which `…` is what can be typed. */
+/** A sentence as text and code elements; `…` marks code. */
 export function inlineCode(text) {
   const parts = text.split("`");
-  if (parts.length % 2 === 0) return [text]; // somebody else's lonely back-tick
+  if (parts.length % 2 === 0) return [text]; // an unpaired back-tick: not our markup
   return parts.map((part, i) => (i % 2 ? element("code", {}, part) : part));
 }
 
-/** Put text on the clipboard; whether that was allowed. */
+/** Put text on the clipboard; return whether that was allowed. */
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Without a secure context there is no clipboard object; the old way needs a selection.
+    // Without a secure context there is no clipboard object; execCommand copies a selection.
     const area = element("textarea", { "aria-hidden": "true", class: "ap-offscreen" });
     area.value = text;
     document.body.append(area);
@@ -76,7 +76,7 @@ export async function copy(text) {
   }
 }
 
-/** Show for a moment that a button has done its work. */
+/** Show a check mark on a button for 1.2 seconds. */
 export function confirm(pressed) {
   const before = pressed.firstChild;
   pressed.replaceChildren(icon("done"));

@@ -1,10 +1,10 @@
-// The line at the top: the service, the conversation, and what can be done with it as a whole.
+// The header: the service, the list of conversations, export and new chat.
 
-import { icon, element, tool } from "./dom.js";
+import { icon, element, iconButton } from "./dom.js";
 
 const FILES = { md: "Markdown", json: "JSON", ipynb: "Notebook" };
 
-export class Head {
+export class Header {
   constructor(view) {
     this.view = view;
     this.dot = element("span", { class: "ap-dot", "aria-hidden": "true" });
@@ -12,7 +12,7 @@ export class Head {
     this.picker = element("select", {
       class: "ap-picker",
       "aria-label": "Conversation",
-      onchange: () => view.store.tell({ do: "use", name: this.picker.value }),
+      onchange: () => view.store.send({ do: "use", name: this.picker.value }),
     });
     this.menu = element(
       "details",
@@ -34,7 +34,7 @@ export class Head {
       this.menu.open = false;
       this.menu.querySelector("summary").focus();
     });
-    this.fresh = tool("plus", "New chat", () => view.store.tell({ do: "new" }));
+    this.fresh = iconButton("plus", "New chat", () => view.store.send({ do: "new" }));
     this.element = element(
       "header",
       { class: "ap-head" },
@@ -47,7 +47,7 @@ export class Head {
     this.menu.open = false;
     this.menu.querySelector("summary").focus();
     const { store } = this.view;
-    store.exporting = store.tell({ do: "export", kind });
+    store.exporting = store.send({ do: "export", kind });
   }
 
   update() {
@@ -62,8 +62,8 @@ export class Head {
     const names = state?.conversations ?? [];
     this.picker.replaceChildren(
       ...names.map(({ name, turns }) => {
-        const words = `${name} (${turns})`;
-        return element("option", { value: name, selected: name === state.conversation }, words);
+        const text = `${name} (${turns})`;
+        return element("option", { value: name, selected: name === state.conversation }, text);
       }),
     );
     this.picker.disabled = names.length < 2;

@@ -1,7 +1,7 @@
-// What a notebook around the panel can do, asked for by what is there: nothing of it is promised
-// to widgets, so each look may find nothing, and then the panel does without.
+// Features of the notebook around the panel. None of them is a public API for widgets, so each is
+// looked up before use and the panel works without it.
 
-/** Typeset the math in an element, with the front end's own typesetter. */
+/** Typeset the math in an element with the front end's typesetter, if it has one. */
 export function typeset(model, element) {
   const manager = model.widget_manager;
   const rendermime = manager?._rendermime ?? manager?.rendermime;
@@ -10,25 +10,25 @@ export function typeset(model, element) {
   try {
     typesetter.typeset(element);
   } catch {
-    // The TeX stays as it was written, which can be read.
+    // The TeX source stays visible.
   }
 }
 
-/** Whether cells can be put into the notebook. */
-export function takesCells(model) {
+/** Whether cells can be inserted into the notebook. */
+export function canInsertCells(model) {
   return Boolean(model.widget_manager?.context?.model?.sharedModel?.insertCell);
 }
 
-/** Put a cell below the one that shows the panel; whether that was possible. */
+/** Insert a cell below the one that shows the panel; return whether that was possible. */
 export function insertCell(model, id, source, kind = "code") {
-  if (!takesCells(model)) return false;
+  if (!canInsertCells(model)) return false;
   const notebook = model.widget_manager.context.model;
   const shared = notebook.sharedModel;
-  let place = notebook.cells.length;
+  let index = notebook.cells.length;
   for (let i = 0; i < notebook.cells.length; i += 1) {
-    if (shows(notebook.cells.get(i), id)) place = i + 1;
+    if (shows(notebook.cells.get(i), id)) index = i + 1;
   }
-  shared.insertCell(place, { cell_type: kind, source, metadata: {} });
+  shared.insertCell(index, { cell_type: kind, source, metadata: {} });
   return true;
 }
 

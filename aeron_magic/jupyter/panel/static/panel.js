@@ -1,4 +1,4 @@
-// The chat panel in the browser: what anywidget calls, once for a panel and once for each view.
+// The entry points that anywidget calls: `initialize` per panel, `render` per view.
 
 import { Store } from "./store.js";
 import { View } from "./view.js";

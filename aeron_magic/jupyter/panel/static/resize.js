@@ -1,14 +1,14 @@
-// The handle at the lower edge, by which the panel's height is changed: with a pointer or with keys.
+// The handle at the lower edge that changes the panel's height, by pointer or arrow keys.
 
 import { element } from "./dom.js";
 
-const LEAST = 280;
+const MIN_HEIGHT = 280;
 const STEP = 40;
 
 export function resizeHandle(root) {
   const set = (height) => {
-    const most = Math.max(LEAST, 2 * window.innerHeight);
-    const now = Math.round(Math.min(most, Math.max(LEAST, height)));
+    const most = Math.max(MIN_HEIGHT, 2 * window.innerHeight);
+    const now = Math.round(Math.min(most, Math.max(MIN_HEIGHT, height)));
     root.style.setProperty("--ap-height", `${now}px`);
     handle.setAttribute("aria-valuenow", String(now));
   };
@@ -19,7 +19,7 @@ export function resizeHandle(root) {
     title: "Drag to change the height",
     "aria-label": "Height of the panel",
     "aria-orientation": "horizontal",
-    "aria-valuemin": String(LEAST),
+    "aria-valuemin": String(MIN_HEIGHT),
     "aria-valuemax": "2000",
     "aria-valuenow": "560",
   });

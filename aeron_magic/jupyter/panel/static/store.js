@@ -1,14 +1,15 @@
-// What this page knows of the conversation: one store for each panel, shared by its views.
+// The state of the conversation on this page: one store for each panel, shared by its views.
 //
-// The kernel tells it what happens; after a page was loaded anew, or a message was missed, it sends
-// `sync` and gets a snapshot. A snapshot goes to every page, so taking it twice must do no harm.
+// The kernel sends messages about changes. After a page was loaded, or a message was missed, the
+// store sends `sync` and receives a snapshot. A snapshot goes to every page, so a store must accept
+// one at any time.
 
-const PATIENCE = 1500;
+const RESPONSE_TIMEOUT = 1500; // milliseconds
 const BUSY = {
   title: "A reply is still coming in.",
   hint: "Stop it first, or wait until it has ended.",
 };
-const GONE = {
+const NO_KERNEL = {
   title: "No kernel has this panel: it was restarted, or has ended.",
   hint: "Run the panel's cell again.",
 };
@@ -31,7 +32,7 @@ export class Store {
     this.typed = false;
     this.receive = this.receive.bind(this);
     model.on("msg:custom", this.receive);
-    this.tell({ do: "sync" });
+    this.send({ do: "sync" });
   }
 
   close() {
@@ -40,24 +41,24 @@ export class Store {
     clearTimeout(this.saving);
   }
 
-  /** Send something to the kernel; if it stays silent, the views say so.
-   *  Its name, which is empty where no kernel can hear it. */
-  tell(message) {
+  /** Send an action to the kernel; the views show if there is no response.
+   *  Return the action's id; empty if there is no kernel. */
+  send(message) {
     this.count += 1;
     const id = `${Date.now().toString(36)}-${this.count}`;
     clearTimeout(this.timer);
-    if (!this.sent({ ...message, id })) {
-      this.error = GONE;
+    if (!this.post({ ...message, id })) {
+      this.error = NO_KERNEL;
       this.setUnresponsive(true);
       this.notify("error");
       return "";
     }
-    this.timer = setTimeout(() => this.setUnresponsive(true), PATIENCE);
+    this.timer = setTimeout(() => this.setUnresponsive(true), RESPONSE_TIMEOUT);
     return id;
   }
 
-  /** Send; whether there was a channel left to do so. */
-  sent(message) {
+  /** Send a message without an id; return whether the channel is open. */
+  post(message) {
     try {
       this.model.send(message);
     } catch {
@@ -66,9 +67,9 @@ export class Store {
     return true;
   }
 
-  setUnresponsive(is) {
-    if (this.silent === is) return;
-    this.silent = is;
+  setUnresponsive(value) {
+    if (this.silent === value) return;
+    this.silent = value;
     this.notify("connection");
   }
 
@@ -84,14 +85,14 @@ export class Store {
     return this.turns.find((turn) => turn.key === key);
   }
 
-  // What the kernel says -------------------------------------------------------------------
+  // Messages from the kernel ----------------------------------------------------------------
 
   receive(message) {
     if (typeof message?.type !== "string") return;
     clearTimeout(this.timer);
     this.setUnresponsive(false);
-    const take = this[`on_${message.type}`];
-    if (take) take.call(this, message);
+    const handle = this[`on_${message.type}`];
+    if (handle) handle.call(this, message);
   }
 
   on_ack() {}
@@ -133,7 +134,7 @@ export class Store {
     const live = this.live;
     if (!live || live.key !== message.key || message.seq <= live.seq) return;
     if (message.seq !== live.seq + 1) {
-      if (!live.lost) this.tell({ do: "sync" });
+      if (!live.lost) this.send({ do: "sync" });
       live.lost = true;
       return;
     }
@@ -164,8 +165,8 @@ export class Store {
         ...shown.slice(shown.length - last),
       ];
     } else if (message.patch) {
-      this.live = null; // something was missed: the kernel has it whole
-      this.tell({ do: "sync" });
+      this.live = null; // a message was missed: request a snapshot
+      this.send({ do: "sync" });
       return;
     }
     this.live = null;
@@ -200,19 +201,19 @@ export class Store {
     this.notify("input");
   }
 
-  // What the reader does --------------------------------------------------------------------
+  // Actions of the reader --------------------------------------------------------------------
 
   type(text) {
     this.draft = text;
     this.typed = true;
     clearTimeout(this.saving);
-    this.saving = setTimeout(() => this.sent({ do: "draft", text }), 300);
+    this.saving = setTimeout(() => this.post({ do: "draft", text }), 300);
   }
 
   ask(text) {
     if (!text.trim()) return;
     if (this.busy) {
-      this.queued = Boolean(this.draft.trim()); // a suggestion that was pressed twice is no draft
+      this.queued = Boolean(this.draft.trim()); // a suggestion that was clicked twice is not a draft
       this.notify("input");
       return;
     }
@@ -221,7 +222,7 @@ export class Store {
     this.notify("input");
   }
 
-  /** Ask for a reply, and show at once that it is under way; whether that is possible now. */
+  /** Send an action that asks a question, and show it at once; return whether that was possible. */
   start(message) {
     if (this.busy) {
       this.error = BUSY;
@@ -229,7 +230,7 @@ export class Store {
       return false;
     }
     this.error = null;
-    const id = this.tell(message);
+    const id = this.send(message);
     if (!id) return false;
     this.asked = { ...message, id };
     this.notify("asked");
@@ -237,7 +238,7 @@ export class Store {
   }
 
   stop() {
-    this.tell({ do: "stop", request: this.asked?.id ?? "" });
+    this.send({ do: "stop", request: this.asked?.id ?? "" });
     this.queued = false;
     this.notify("stopping");
   }
@@ -245,7 +246,7 @@ export class Store {
   source(key) {
     return new Promise((resolve) => {
       this.waiting.set(key, resolve);
-      this.tell({ do: "source", key });
+      this.send({ do: "source", key });
     });
   }
 }

@@ -1,10 +1,10 @@
-// One turn on the page: the question, the reply as it stands, and what can be done with both.
+// One turn on the page: the question, the reply, and their buttons.
 
 import { fillTail, renderBlock } from "./blocks.js";
-import { button, confirm, copy, icon, element, tool, inlineCode } from "./dom.js";
-import { insertCell, takesCells } from "./notebook.js";
+import { button, confirm, copy, icon, element, iconButton, inlineCode } from "./dom.js";
+import { insertCell, canInsertCells } from "./notebook.js";
 
-const WORDS = {
+const ACTION_LABELS = {
   retry: "Retry",
   again: "Ask again",
   fetch: "Fetch the reply",
@@ -18,7 +18,7 @@ export class TurnView {
     this.update(turn);
   }
 
-  /** Show a turn as it is in the store, finished or under way. */
+  /** Show a turn from the store, finished or not. */
   update(turn) {
     this.turn = turn;
     this.tail = null;
@@ -27,7 +27,7 @@ export class TurnView {
     this.frame();
   }
 
-  /** Everything but the blocks of the reply. */
+  /** Update everything except the blocks of the reply. */
   frame() {
     const { turn } = this;
     const live = turn.status === "processing";
@@ -41,7 +41,7 @@ export class TurnView {
       live ? null : this.replyTools(),
     ];
     if (this.body.parentNode) {
-      // A reply stays where it is: a browser lays out anew what is moved, and it may be long.
+      // The reply is not moved: a browser would lay it out again, and it can be long.
       this.asked.replaceWith(this.question());
       this.reply.replaceChild(heading, this.reply.firstChild);
       while (this.body.nextSibling) this.body.nextSibling.remove();
@@ -54,12 +54,12 @@ export class TurnView {
 
   heading() {
     const { turn } = this;
-    const said = [turn.speaker];
-    if (turn.replayed) said.push("replayed");
-    if (turn.stale) said.push("stale");
-    const heading = element("div", { class: "ap-who" }, said.join(" · "));
+    const parts = [turn.speaker];
+    if (turn.replayed) parts.push("replayed");
+    if (turn.stale) parts.push("stale");
+    const heading = element("div", { class: "ap-who" }, parts.join(" · "));
     if (turn.stale) {
-      heading.title = "A turn before this one has been answered anew since.";
+      heading.title = "A turn before this one has a newer reply.";
     }
     return heading;
   }
@@ -85,10 +85,10 @@ export class TurnView {
     const hidden = element(
       "span",
       { class: "ap-onuse" },
-      turn.branches ? tool("edit", "Edit and ask as a branch", () => this.edit()) : null,
-      tool("copy", "Copy the question", (event) => this.copied(event, turn.question)),
-      takesCells(view.model)
-        ? tool("cell", "Insert the question as a new cell", (event) => {
+      turn.branches ? iconButton("edit", "Edit and ask as a branch", () => this.edit()) : null,
+      iconButton("copy", "Copy the question", (event) => this.copied(event, turn.question)),
+      canInsertCells(view.model)
+        ? iconButton("cell", "Insert the question as a new cell", (event) => {
             const raw = turn.question.includes("{{") ? " --raw" : "";
             const source = `%%aeron${raw}\n${turn.question}`;
             if (insertCell(view.model, view.store.state?.model_id, source)) {
@@ -110,9 +110,9 @@ export class TurnView {
   branches() {
     const { at, keys } = this.turn.siblings;
     const go = (step) => () =>
-      this.view.store.tell({ do: "choose", key: keys[at + step] });
-    const back = tool("left", "Previous branch", go(-1));
-    const on = tool("right", "Next branch", go(1));
+      this.view.store.send({ do: "choose", key: keys[at + step] });
+    const back = iconButton("left", "Previous branch", go(-1));
+    const on = iconButton("right", "Next branch", go(1));
     back.disabled = at === 0;
     on.disabled = at === keys.length - 1;
     const place = `Branch ${at + 1} of ${keys.length}`;
@@ -162,7 +162,7 @@ export class TurnView {
 
   // The reply -------------------------------------------------------------------------------
 
-  /** The reply begins to come in. */
+  /** Show the live reply: its finished blocks, the tail and the waiting line. */
   begin(live) {
     this.body.replaceChildren(...live.blocks.map((html) => renderBlock(html, this.view)));
     this.tail = element("div", { class: "ap-tail" });
@@ -176,12 +176,12 @@ export class TurnView {
     this.paint(live);
   }
 
-  /** Blocks that are finished now. */
+  /** Add blocks that are finished now. */
   grow(fresh) {
     for (const html of fresh) this.tail?.before(renderBlock(html, this.view));
   }
 
-  /** The tail as it is now. */
+  /** Draw the tail. */
   paint(live) {
     if (!this.tail) return;
     fillTail(this.tail, live.tail, this.view);
@@ -191,7 +191,7 @@ export class TurnView {
       live.notice || `waiting for ${this.turn.speaker} …`;
   }
 
-  /** The reply has ended; blocks that stay are not touched. */
+  /** Apply the end of the reply; blocks that stay are not touched. */
   finish(turn, patch, live) {
     this.turn = turn;
     if (!patch || !this.tail) {
@@ -199,11 +199,11 @@ export class TurnView {
       return;
     }
     const shown = [...this.body.querySelectorAll(":scope > .ap-block")];
-    if (live.tail) shown.push(this.tail); // though the last of it may not be painted yet
+    if (live.tail) shown.push(this.tail); // its newest text may not be drawn yet
     const last = shown.slice(shown.length - patch.keep_last);
     const kept = new Set([...shown.slice(0, patch.keep), ...(patch.keep_last ? last : [])]);
-    const place = patch.keep_last ? last[0] : this.wait;
-    if (patch.html) place.before(renderBlock(patch.html, this.view));
+    const next = patch.keep_last ? last[0] : this.wait;
+    if (patch.html) next.before(renderBlock(patch.html, this.view));
     if (kept.has(this.tail)) {
       this.tail.replaceWith(renderBlock(turn.blocks[turn.blocks.length - 1], this.view));
     }
@@ -219,7 +219,7 @@ export class TurnView {
     const tools = element("div", { class: "ap-tools ap-onuse" });
     if (turn.blocks.length) {
       tools.append(
-        tool("copy", "Copy the reply as Markdown", async (event) => {
+        iconButton("copy", "Copy the reply as Markdown", async (event) => {
           const pressed = event.currentTarget;
           if (await copy(await view.store.source(turn.key))) confirm(pressed);
         }),
@@ -227,12 +227,12 @@ export class TurnView {
     }
     if (turn.branches && !turn.problem) {
       tools.append(
-        tool("again", "Ask again, as a branch", () =>
+        iconButton("again", "Ask again, as a branch", () =>
           view.store.start({ do: "regenerate", key: turn.key }),
         ),
       );
     }
-    const details = tool("info", "Time and token", (event) => this.details(event.currentTarget));
+    const details = iconButton("info", "Time and token", (event) => this.details(event.currentTarget));
     details.setAttribute("aria-expanded", "false");
     tools.append(details);
     return tools;
@@ -256,7 +256,7 @@ export class TurnView {
     add("took", turn.seconds ? `${turn.seconds.toFixed(1)} s` : "");
     add("status", turn.status);
     if (turn.token) {
-      const copying = tool("copy", "Copy the token", (event) => this.copied(event, turn.token));
+      const copying = iconButton("copy", "Copy the token", (event) => this.copied(event, turn.token));
       list.append(
         element("dt", {}, "context_token"),
         element("dd", {}, element("code", {}, turn.token), copying),
@@ -270,10 +270,10 @@ export class TurnView {
     const { turn, view } = this;
     const { problem } = turn;
     const stopped = problem.kind === "stopped";
-    const line = (said, kind) => (said.length ? element("p", { class: kind }, said) : null);
+    const line = (text, kind) => (text.length ? element("p", { class: kind }, text) : null);
     const act = (action) => () =>
       view.store.start({ do: action === "again" ? "retry" : action, key: turn.key });
-    const twice = "The service may have taken the question up already, and charge it twice.";
+    const twice = "The service may have accepted the question already, and charge it twice.";
     return element(
       "div",
       {
@@ -289,9 +289,9 @@ export class TurnView {
             "div",
             { class: "ap-row" },
             problem.actions.map((action) => {
-              const made = button(WORDS[action], act(action), "ap-small");
-              if (action === "again") made.title = twice;
-              return made;
+              const node = button(ACTION_LABELS[action], act(action), "ap-small");
+              if (action === "again") node.title = twice;
+              return node;
             }),
           )
         : null,

@@ -1,9 +1,9 @@
-// One view of the panel: its parts, and what of them changes when the store tells of something.
+// One view of the panel: its parts, and how each notification of the store changes them.
 
 import { Composer } from "./composer.js";
-import { button, icon, element, tool, inlineCode } from "./dom.js";
+import { button, icon, element, iconButton, inlineCode } from "./dom.js";
 import { renderBlock } from "./blocks.js";
-import { Head } from "./header.js";
+import { Header } from "./header.js";
 import { resizeHandle } from "./resize.js";
 import { TurnView } from "./turn.js";
 
@@ -16,7 +16,7 @@ export class View {
     this.turns = new Map();
     this.follows = true;
     this.place = 0;
-    this.head = new Head(this);
+    this.head = new Header(this);
     this.composer = new Composer(this);
     this.older = button("Show earlier turns", () => this.fetchOlder(), "ap-small");
     this.olderRow = element("div", { class: "ap-older", hidden: true }, this.older);
@@ -28,7 +28,7 @@ export class View {
       {
         class: "ap-log",
         role: "log",
-        // The status line below speaks; each word of a reply would be too much.
+        // Screen readers read the status line below, not every word of a reply.
         "aria-live": "off",
         "aria-label": "Conversation",
         tabindex: "0",
@@ -48,7 +48,7 @@ export class View {
       {
         class: "aeron-panel",
         "aria-label": "Chat",
-        // Without this, Jupyter takes Shift+Enter in the panel for its own.
+        // Without this, Jupyter handles Shift+Enter in the panel.
         "data-lm-suppress-shortcuts": "true",
       },
       this.head.element,
@@ -60,7 +60,7 @@ export class View {
     this.root.append(resizeHandle(this.root));
     el.append(this.root);
     this.log.addEventListener("scroll", () => this.scrolled(), { passive: true });
-    this.watcher = new IntersectionObserver((seen) => this.sawTop(seen), { root: this.log });
+    this.watcher = new IntersectionObserver((seen) => this.onTopVisible(entries), { root: this.log });
     this.watcher.observe(this.olderRow);
     this.sizes = new ResizeObserver(() => this.follow());
     this.sizes.observe(this.column);
@@ -76,7 +76,7 @@ export class View {
     cancelAnimationFrame(this.frame);
   }
 
-  /** The store tells that something has changed. */
+  /** Show a change of the store. */
   notify(what, detail) {
     this[`show_${what}`](detail);
     this.root.dataset.state = this.store.silent
@@ -88,11 +88,11 @@ export class View {
           : "loading";
   }
 
-  say(words) {
-    this.status.textContent = words;
+  announce(text) {
+    this.status.textContent = text;
   }
 
-  // What changes ----------------------------------------------------------------------------
+  // Notifications ---------------------------------------------------------------------------
 
   show_all() {
     const { store } = this;
@@ -127,7 +127,7 @@ export class View {
     this.pending?.remove();
     this.pending = null;
     if (asked) {
-      this.say("Asking.");
+      this.announce("Asking.");
       if (asked.do === "ask") {
         const bubble = element("div", { class: "ap-bubble" }, asked.text);
         this.pending = element(
@@ -153,14 +153,14 @@ export class View {
     this.show_error();
     this.showStart();
     this.composer.update();
-    this.say(`${turn.speaker} is answering.`);
+    this.announce(`${turn.speaker} is answering.`);
     this.follow();
   }
 
   show_delta(fresh) {
     const view = this.turns.get(this.store.live.key);
     view?.grow(fresh);
-    // The tail is painted once for each frame of the screen, and not for each message.
+    // The tail is drawn once per frame of the screen, not once per message.
     this.frame ??= requestAnimationFrame(() => {
       this.frame = null;
       const { live } = this.store;
@@ -173,12 +173,12 @@ export class View {
     this.frame = null;
     this.turns.get(turn.key)?.finish(turn, patch, live);
     this.composer.update();
-    this.say(turn.problem?.title ?? "The reply is complete.");
+    this.announce(turn.problem?.title ?? "The reply is complete.");
     this.follow();
   }
 
   show_stopping() {
-    this.say("Stopping.");
+    this.announce("Stopping.");
     this.composer.update();
   }
 
@@ -189,7 +189,7 @@ export class View {
 
   show_connection() {
     this.head.update();
-    if (this.store.silent) this.say("Waiting for the kernel.");
+    if (this.store.silent) this.announce("Waiting for the kernel.");
   }
 
   show_error() {
@@ -199,7 +199,7 @@ export class View {
     this.error.hidden = !error;
     this.error.replaceChildren();
     if (!error) return;
-    const close = tool("close", "Close", () => {
+    const close = iconButton("close", "Close", () => {
       this.store.error = null;
       this.notify("error");
       this.composer.focus();
@@ -222,7 +222,7 @@ export class View {
     link.download = name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-    this.say(`Saved as ${name}.`);
+    this.announce(`Saved as ${name}.`);
   }
 
   // Parts -----------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ export class View {
     this.older.disabled = false;
   }
 
-  /** What stands before the first turn: who answers, and what one could ask. */
+  /** Show the introduction, or a title and suggestions, above the first turn. */
   showStart() {
     const { state, turns, first, asked } = this.store;
     this.start.replaceChildren();
@@ -269,7 +269,7 @@ export class View {
         element("p", {}, inlineCode(state.welcome)),
         state.connected
           ? this.chips(state.suggestions)
-          : button("Try the sandbox", () => this.store.tell({ do: "connect" }), "ap-main"),
+          : button("Try the sandbox", () => this.store.send({ do: "connect" }), "ap-main"),
       ),
     );
   }
@@ -289,7 +289,7 @@ export class View {
     const { scrollTop } = this.log;
     const left = this.log.scrollHeight - scrollTop - this.log.clientHeight;
     if (left < NEAR_END) this.follows = true;
-    // What has grown since the panel scrolled to the end is no reader who scrolls up.
+    // Only a smaller position is a reader scrolling up; text that was added is not.
     else if (scrollTop < this.place) this.follows = false;
     this.place = scrollTop;
     this.newest.hidden = this.follows;
@@ -307,19 +307,19 @@ export class View {
     this.follow();
   }
 
-  /** Show what has opened in an older turn, though that pushes the end out of sight. */
+  /** Scroll to what has opened in an older turn, and stop following the end. */
   keepInSight(element) {
     this.follows = false;
     element.scrollIntoView({ block: "nearest" });
   }
 
-  sawTop(seen) {
-    if (seen.some((one) => one.isIntersecting)) this.fetchOlder();
+  onTopVisible(entries) {
+    if (entries.some((one) => one.isIntersecting)) this.fetchOlder();
   }
 
   fetchOlder() {
     if (!this.store.first || this.older.disabled) return;
     this.older.disabled = true;
-    this.store.tell({ do: "older", end: this.store.first });
+    this.store.send({ do: "older", end: this.store.first });
   }
 }
