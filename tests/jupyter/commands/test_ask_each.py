@@ -213,8 +213,8 @@ def test_a_runner_keeps_the_summary_alone(executed: Callable[..., NotebookNode])
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("--concurrency 4", "belongs to --each"),
-        ("--rate 4", "belongs to --each"),
+        ("--concurrency 4", "requires --each"),
+        ("--rate 4", "requires --each"),
         ("--each x -f json", "--each asks many"),
         ("--each x --as name", "--each asks many"),
         ("--each x --concurrency 0", "a whole number from 1"),
