@@ -14,7 +14,7 @@ def show_dry_run(session: Session, question: Question, shell: Any) -> None:
     """Show the request that ``question`` would make; send nothing."""
     import json
 
-    from aeron_magic.jupyter.display.publish import fenced, show_markdown
+    from aeron_magic.jupyter.display.publish import Verbatim, show
 
     connection = session.ensure_connected()
     connection.validate(question.text, question.context_token or "", *question.images)
@@ -22,5 +22,4 @@ def show_dry_run(session: Session, question: Question, shell: Any) -> None:
     headers = "".join(f"{name}: [hidden]\n" for name in request.headers)
     body = json.dumps(request.json, indent=2, ensure_ascii=False)
     text = f"{request.method} {request.url}\n{headers}\n{body}"
-    said = "Nothing was sent. This would be:"
-    show_markdown(f"{said}\n\n{fenced(text)}", shell, f"{said}\n\n{text}")
+    show(shell, "Nothing was sent. This would be:", Verbatim(text))

@@ -1,4 +1,4 @@
-"""The output of a reply in a terminal: text as it arrives, without control sequences."""
+"""The output of a reply in a terminal."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ __all__ = ["TerminalOutput"]
 
 
 class TerminalOutput:
-    """Writes text as it comes, made harmless, and never the same text twice."""
+    """Writes text as it arrives, without control sequences."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream
         self._filter = ControlSequenceFilter()
-        self._taken = 0
+        self._written = 0
         self._last = ""
         self._status_text = ""
 
@@ -28,12 +28,12 @@ class TerminalOutput:
         return self._stream or sys.stdout
 
     def waiting(self, label: str) -> None:
-        """A terminal shows by its cursor that it waits."""
+        """Show nothing: the cursor is enough."""
 
     def render(self, accumulator: ReplyAccumulator) -> float:
-        fresh = accumulator.displayed[self._taken :]
-        self._taken += len(fresh)
-        self._write(self._filter.feed("".join(fresh)))
+        new = accumulator.displayed[self._written :]
+        self._written += len(new)
+        self._write(self._filter.feed("".join(new)))
         if accumulator.status_text and accumulator.status_text != self._status_text:
             self._end_line()
             self._write(f"[{strip_control_sequences(accumulator.status_text)}]\n")
@@ -52,7 +52,7 @@ class TerminalOutput:
         self._end_line()
         if reply.text != "".join(accumulator.displayed):
             self._write(
-                f"[the reply as the service has it:]\n{strip_control_sequences(reply.text)}"
+                f"[the reply as stored by the service:]\n{strip_control_sequences(reply.text)}"
             )
             self._end_line()
         if remark := status_note(reply, metadata):
