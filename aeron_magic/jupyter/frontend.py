@@ -31,8 +31,7 @@ def cell_id(shell: Any) -> str | None:
     JupyterLab and Notebook send the id stored in the file, VS Code a URI that is valid only while
     the notebook is open; nbclient, papermill, nbval and a terminal send none.
     """
-    metadata = _message(shell).get("metadata") or {}
-    found = metadata.get("cellId")
+    found = _message(shell).get("metadata", {}).get("cellId")
     return str(found) if found else None
 
 
@@ -48,7 +47,7 @@ def notebook_path(shell: Any) -> str:
 
 def is_cell_magic(shell: Any) -> bool:
     """Whether the running cell is a ``%%aeron`` cell, so that it has no outputs but the reply."""
-    code = str((_message(shell).get("content") or {}).get("code", ""))
+    code = str(_message(shell).get("content", {}).get("code", ""))
     return code.lstrip().startswith("%%aeron")
 
 
@@ -86,7 +85,7 @@ class CellKeys:
         cell = cell_id(shell)
         if cell is None:
             return None
-        run = (cell, str((_message(shell).get("header") or {}).get("msg_id", "")))
+        run = (cell, str(_message(shell).get("header", {}).get("msg_id", "")))
         self._count = self._count + 1 if run == self._run else 0
         self._run = run
         return f"{cell}#{self._count}" if self._count else cell

@@ -112,8 +112,8 @@ class CommandSpec(NamedTuple):
 
     name: str
     help: str
-    options: tuple[Option, ...] = ()
     arguments: tuple[Argument, ...] = ()
+    options: tuple[Option, ...] = ()
     asks: bool = False
 
     @property
@@ -261,86 +261,74 @@ _RECORD_OPTIONS = (
     ),
     option("--strict", "`check`: fail the cell if an answer differs"),
 )
-_SERVICE = Argument("SERVICE", choices=SERVICES)
+_NAME = Argument("NAME")
+_LOCAL_NAME = Argument("NAME", completion_source="conversations")
 _STORED_NAME = Argument("NAME", completion_source="stored")
+_FILE = Argument("FILE", required=True)
+_SERVICE = Argument("SERVICE", choices=SERVICES)
+_TARGET = Argument("TARGET", required=True, choices=("sandbox", *SERVICES))
+_TEXT = Argument("TEXT", required=True, verbatim=True)
+_TOKEN = Argument("TOKEN", completion_source="tokens")
 
 QUESTION = CommandSpec(
-    "", "send the text below this line as a question", _QUESTION_OPTIONS, asks=True
+    "", "send the text below this line as a question", options=_QUESTION_OPTIONS, asks=True
 )
 """``%%aeron``."""
 
-COMMANDS = {
-    spec.name: spec
-    for spec in (
-        CommandSpec("status", "service, address, conversation, token; the same as `%aeron` alone"),
-        CommandSpec(
-            "connect",
-            "connect to a service; `sandbox` is built in and needs no account",
-            _CONNECT_OPTIONS,
-            (Argument("TARGET", required=True, choices=("sandbox", *SERVICES)),),
-        ),
-        CommandSpec(
-            "login",
-            "enter the credentials, hidden, and store them in the system keyring",
-            arguments=(_SERVICE,),
-        ),
-        CommandSpec("logout", "delete the stored credentials", arguments=(_SERVICE,)),
-        CommandSpec(
-            "ask",
-            "ask on one line; the options of `%%aeron` come before the text",
-            _QUESTION_OPTIONS,
-            (Argument("TEXT", required=True, verbatim=True),),
-            asks=True,
-        ),
-        CommandSpec(
-            "new",
-            "start a new conversation, or start the conversation NAME again",
-            arguments=(Argument("NAME"),),
-        ),
-        CommandSpec(
-            "use",
-            "switch to the conversation NAME",
-            arguments=(Argument("NAME", required=True, completion_source="conversations"),),
-        ),
-        CommandSpec("conversations", "list the conversations of this kernel, and earlier ones"),
-        CommandSpec(
-            "history",
-            "show the turns of this conversation, or of NAME",
-            _HISTORY_OPTIONS,
-            (Argument("NAME", completion_source="conversations"),),
-        ),
-        CommandSpec("tree", "show the turns as a tree: branches, names, stale turns"),
-        CommandSpec(
-            "resume",
-            "after a restart: continue this notebook's conversation, or the conversation NAME",
-            (option("--check", "compare it with the service's messages"),),
-            (_STORED_NAME,),
-        ),
-        CommandSpec(
-            "export",
-            "write this conversation to FILE; its ending (`.md`, `.json`, `.ipynb`) is the format",
-            arguments=(Argument("FILE", required=True),),
-        ),
-        CommandSpec(
-            "forget",
-            "delete this conversation, or the conversation NAME, from the local history",
-            arguments=(_STORED_NAME,),
-        ),
-        CommandSpec(
-            "fetch",
-            "show the stored reply of TOKEN, or of the newest token; waits until it is ready",
-            arguments=(Argument("TOKEN", completion_source="tokens"),),
-        ),
-        CommandSpec(
-            "record",
-            "replay the questions recorded in FILE; ask and record the others",
-            _RECORD_OPTIONS,
-            (Argument("FILE", required=True),),
-        ),
-        CommandSpec("last", "show the last reply again"),
-        CommandSpec("panel", "show the chat panel on this conversation"),
-        CommandSpec("error", "show the last error in full"),
-        CommandSpec("help", "show this text"),
-    )
-}
+_COMMANDS = (
+    CommandSpec("status", "service, address, conversation, token; the same as `%aeron` alone"),
+    CommandSpec(
+        "connect",
+        "connect to a service; `sandbox` is built in and needs no account",
+        (_TARGET,),
+        _CONNECT_OPTIONS,
+    ),
+    CommandSpec("login", "store credentials, typed hidden, in the system keyring", (_SERVICE,)),
+    CommandSpec("logout", "delete the stored credentials", (_SERVICE,)),
+    CommandSpec(
+        "ask",
+        "ask on one line; the options of `%%aeron` come before the text",
+        (_TEXT,),
+        _QUESTION_OPTIONS,
+        asks=True,
+    ),
+    CommandSpec("new", "start a new conversation, or start the conversation NAME again", (_NAME,)),
+    CommandSpec("use", "switch to the conversation NAME", (_LOCAL_NAME._replace(required=True),)),
+    CommandSpec("conversations", "list the conversations of this kernel, and earlier ones"),
+    CommandSpec(
+        "history",
+        "show the turns of this conversation, or of NAME",
+        (_LOCAL_NAME,),
+        _HISTORY_OPTIONS,
+    ),
+    CommandSpec("tree", "show the turns as a tree: branches, names, stale turns"),
+    CommandSpec(
+        "resume",
+        "after a restart: continue this notebook's conversation, or the conversation NAME",
+        (_STORED_NAME,),
+        (option("--check", "compare it with the service's messages"),),
+    ),
+    CommandSpec("export", "write this conversation as `.md`, `.json` or `.ipynb` file", (_FILE,)),
+    CommandSpec(
+        "forget",
+        "delete this conversation, or the conversation NAME, from the local history",
+        (_STORED_NAME,),
+    ),
+    CommandSpec(
+        "fetch",
+        "fetch the reply of TOKEN, or of the newest token; wait until it is ready",
+        (_TOKEN,),
+    ),
+    CommandSpec(
+        "record",
+        "replay the questions recorded in FILE; ask and record the others",
+        (_FILE,),
+        _RECORD_OPTIONS,
+    ),
+    CommandSpec("last", "show the last reply again"),
+    CommandSpec("panel", "show the chat panel on this conversation"),
+    CommandSpec("error", "show the last error in full"),
+    CommandSpec("help", "show this text"),
+)
+COMMANDS = {spec.name: spec for spec in _COMMANDS}
 """The commands of ``%aeron`` by name."""

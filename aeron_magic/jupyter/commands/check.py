@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aeron_magic.errors import AeronError, RecordingError, ReplyFormatError
@@ -15,21 +16,16 @@ from aeron_magic.session.recordings import damage_note, require_recording
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
-__all__ = ["answers_match", "check"]
+__all__ = ["check"]
 
 
-def answers_match(recorded: str, now: str, how: str) -> bool:
-    """Whether two answers are the same.
-
-    ``how`` is ``exact``, ``spaces`` (white space is ignored) or ``json`` (compared as values).
-    """
+def _match(recorded: str, now: str, how: str) -> bool:
+    """Whether two answers are the same: exactly, apart from white space, or as JSON values."""
     if how == "spaces":
         return recorded.split() == now.split()
     if how == "json":
-        try:
+        with suppress(ReplyFormatError):
             return bool(Reply(recorded).json() == Reply(now).json())
-        except ReplyFormatError:
-            return recorded == now
     return recorded == now
 
 
@@ -89,7 +85,7 @@ def _check_turns(app: App, cassette: Cassette, how: str) -> list[tuple[str, str,
                 else:
                     tokens[record.key] = reply.context_token
                     now = reply.text
-                    result = "same" if answers_match(record.text, now, how) else "differs"
+                    result = "same" if _match(record.text, now, how) else "differs"
             rows.append((record.question, result, record.text, now))
     finally:
         client.recorder = recorder

@@ -217,7 +217,7 @@ def test_the_text_of_a_question_is_verbatim_after_its_options() -> None:
 
 def test_an_entry_in_commands_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
     rejected("write x.md")
-    write = CommandSpec("write", "write a file", arguments=(Argument("FILE", required=True),))
+    write = CommandSpec("write", "write a file", (Argument("FILE", required=True),))
     monkeypatch.setitem(COMMANDS, "write", write)
     for path in ('"C:\\My Notes\\new.md"', "C:\\notes\\new.md", "'it \"is\".md'"):
         assert parse_command(f"write {path}")["file"] == path.strip("\"'")

@@ -50,7 +50,7 @@ def test_the_reference_is_made_of_rows_with_two_cells() -> None:
 def test_an_entry_in_commands_is_in_the_help_and_in_the_reference(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    new = CommandSpec("tree", "turns as a tree", (option("--deep", "all of them"),))
+    new = CommandSpec("tree", "turns as a tree", options=(option("--deep", "all of them"),))
     monkeypatch.setitem(COMMANDS, "tree", new)
     for text in (help_text(), reference_markdown()):
         assert "%aeron tree [--deep]" in text

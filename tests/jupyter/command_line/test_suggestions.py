@@ -155,7 +155,7 @@ def test_an_entry_in_commands_is_completed_with_its_values(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     name = Argument("NAME", completion_source="conversations")
-    monkeypatch.setitem(COMMANDS, "go", CommandSpec("go", "switch", arguments=(name,)))
+    monkeypatch.setitem(COMMANDS, "go", CommandSpec("go", "switch", (name,)))
     suggestions = Suggestions({"conversations": ["mine"]}.__getitem__, {})
     assert completed("%aeron g|", suggestions) == ["%aeron go"]
     assert completed("%aeron go |", suggestions) == ["%aeron go mine"]
