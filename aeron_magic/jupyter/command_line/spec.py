@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from aeron_magic.services.catalog import NAMES
 
-__all__ = ["COMMANDS", "QUESTION", "Argument", "CommandSpec", "Option", "long_form", "option"]
+__all__ = ["COMMANDS", "QUESTION", "Argument", "CommandSpec", "Option", "option"]
 
 SERVICES = tuple(NAMES)
 FORMATS = ("markdown", "text", "json", "table", "code")
@@ -25,28 +25,16 @@ _URL = re.compile(r"https?://[^\s/@?#]+(?:[/?#]\S*)?", re.IGNORECASE)
 
 
 class Option(NamedTuple):
-    """One option.
+    """One option; the fields not listed here are as in `argparse`.
 
     Parameters
     ----------
-    flags
-        The ways to type it, the long form last.
-    help
-        What it does, as Markdown.
-    dest
-        The name of its value in the program.
-    metavar
-        The placeholder of the value in the help; empty for a switch.
     read
         Converts the text of the value; raises ValueError with a description of a valid value.
-    choices
-        The valid values, if they are few.
     completion_source
         The key under which completion finds values known only at run time.
     multiple
         Whether it may be repeated; its value is then a tuple.
-    const
-        The value that a switch sets.
     only_for
         The values of the command's first argument that it is valid with; empty: all.
     """
@@ -69,6 +57,21 @@ class Option(NamedTuple):
             return ()
         return None if self.metavar else not self.const
 
+    @property
+    def syntax(self) -> str:
+        """Each flag with the metavar."""
+        return ", ".join(f"{flag} {self.metavar}".strip() for flag in self.flags)
+
+    @property
+    def long_form(self) -> str:
+        """The last flag, with the choices or the metavar."""
+        return f"{self.flags[-1]} {'|'.join(self.choices) or self.metavar}".strip()
+
+    @property
+    def full_help(self) -> str:
+        """The help, with the choices."""
+        return f"{self.help}: {', '.join(self.choices)}" if self.choices else self.help
+
 
 def option(syntax: str, help: str, *, dest: str = "", **rest: Any) -> Option:  # noqa: A002
     """Return the option that is typed like ``syntax``: its flags, then the metavar, if any.
@@ -79,11 +82,6 @@ def option(syntax: str, help: str, *, dest: str = "", **rest: Any) -> Option:  #
     metavar = "" if words[-1].startswith("-") else words.pop()
     dest = dest or words[-1].removeprefix("--").replace("-", "_")
     return Option(tuple(words), help, dest, metavar, **rest)
-
-
-def long_form(option: Option) -> str:
-    """The option's last flag, with its choices or its metavar."""
-    return f"{option.flags[-1]} {'|'.join(option.choices) or option.metavar}".strip()
 
 
 class Argument(NamedTuple):
@@ -138,7 +136,7 @@ class CommandSpec(NamedTuple):
         elif len(self.options) > 2:
             parts.append("[options]")
         else:
-            parts += [f"[{long_form(option)}]" for option in self.options]
+            parts += [f"[{option.long_form}]" for option in self.options]
         return " ".join(parts)
 
 

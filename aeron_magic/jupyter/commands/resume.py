@@ -136,10 +136,10 @@ def _find_live(session: Session, name: str | None) -> ConversationTree:
 def _is_reachable(session: Session, stored: StoredConversation) -> bool:
     """Whether the conversation can continue over the current connection, if there is one."""
     connection = session.connection
-    return connection is None or (
-        connection.sandbox
-        if stored.sandbox
-        else connection.settings.conversation_scope == stored.address
+    return (
+        connection is None
+        or connection.settings.conversation_scope == stored.address
+        or (stored.sandbox and connection.sandbox)
     )
 
 
@@ -152,10 +152,8 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
         This kernel is connected to another service, or that service's credentials are missing.
     """
     connection = session.connection
-    if connection is not None and connection.settings.conversation_scope == stored.address:
-        return True
     address, _, agent = stored.address.partition("#")
-    if connection is not None and not (stored.sandbox and connection.sandbox):
+    if not _is_reachable(session, stored):
         target = "sandbox"
         if not stored.sandbox:
             chatbot = f" --chatbot-id {agent}" if agent else ""
@@ -165,6 +163,8 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
             "elsewhere.",
             hint=f"First `%aeron connect {target}`, then `%aeron resume` again.",
         )
+    if connection is not None:
+        return connection.settings.conversation_scope == stored.address
     if stored.sandbox:
         return False
     options: dict[str, Any] = {**(credentials.find(stored.service) or {}), "base_url": address}

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from reference import reference_markdown
 
-from aeron_magic.jupyter.command_line.help import help_text, reference_markdown
+from aeron_magic.jupyter.command_line.help import help_text
 from aeron_magic.jupyter.command_line.spec import COMMANDS, QUESTION, CommandSpec, option
 
 EVERY = [one for spec in (QUESTION, *COMMANDS.values()) for one in spec.options]
@@ -71,7 +72,7 @@ def test_an_option_that_is_not_given_has_the_default_of_its_kind() -> None:
 
 
 def test_the_readme_shows_the_reference() -> None:
-    """It is a copy of the generated text."""
+    """A copy of what `python tests/support/reference.py` prints."""
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     assert reference_markdown().strip() in readme
 
