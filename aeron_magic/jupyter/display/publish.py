@@ -7,14 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from aeron_magic.jupyter.frontend import has_kernel
-from aeron_magic.markdown_text import (
-    SPECIAL,
-    fenced,
-    markdown_table,
-    one_line,
-    table_cell,
-    truncate,
-)
+from aeron_magic.markdown_text import SPECIAL, escaped_table, fenced, one_line, truncate
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.mimebundle import mimebundle
 
@@ -36,8 +29,7 @@ class Table(NamedTuple):
     @property
     def markdown(self) -> str:
         """The table as Markdown."""
-        rows = [[table_cell(value, self.width) for value in row] for row in self.rows]
-        return markdown_table(self.head, rows)
+        return escaped_table(self.head, self.rows, self.width)
 
     @property
     def plain(self) -> str:

@@ -10,7 +10,7 @@ from aeron_magic.conversations.history_db import format_time
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.jupyter.display.publish import Table
-from aeron_magic.markdown_text import one_line, plural, table_cell, truncate
+from aeron_magic.markdown_text import escape_cell, one_line, plural, truncate
 from aeron_magic.replies.reply import Message
 
 __all__ = [
@@ -63,8 +63,8 @@ def comparison(path: Sequence[Turn], messages: Sequence[Message]) -> str:
     if not different:
         return f"The service has the same {plural(len(messages), 'message')}."
     return "The service's messages differ:\n\n" + "\n".join(
-        f"- message {number}: here {table_cell(repr(here), 60)}, "
-        f"at the service {table_cell(repr(there), 60)}"
+        f"- message {number}: here {escape_cell(repr(here), 60)}, "
+        f"at the service {escape_cell(repr(there), 60)}"
         for number, here, there in different
     )
 

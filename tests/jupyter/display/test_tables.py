@@ -14,7 +14,7 @@ from aeron_magic.jupyter.display.tables import (
     tree_text,
     turns_table,
 )
-from aeron_magic.markdown_text import table_cell
+from aeron_magic.markdown_text import escape_cell
 from aeron_magic.replies.reply import Reply
 
 
@@ -96,6 +96,6 @@ def test_the_widest_columns_of_a_plain_table_are_cut_to_fit_a_line() -> None:
 
 
 def test_plain_text_has_no_markdown_of_ours() -> None:
-    assert strip_markup(f"- `%aeron tree` has **2** of {table_cell('[a_b] * `c`')}") == (
+    assert strip_markup(f"- `%aeron tree` has **2** of {escape_cell('[a_b] * `c`')}") == (
         "%aeron tree has 2 of [a_b] * `c`"
     )
