@@ -18,6 +18,7 @@ from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services.base import Service, load
+from aeron_magic.services.catalog import DEFAULT_SERVICE
 from aeron_magic.services.settings import Settings, resolve_settings, validate_timeout
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class _Client(ABC, Generic[W, S]):
 
     def __init__(
         self,
-        service: str = "aeronpay",
+        service: str = DEFAULT_SERVICE,
         *,
         client_id: str | None = None,
         client_secret: str | None = None,

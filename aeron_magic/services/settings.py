@@ -8,28 +8,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from aeron_magic.errors import CredentialsError, UsageError, ValueRefused
-from aeron_magic.services.catalog import NAMES
+from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES
 
-__all__ = ["DEFAULTS", "ServiceName", "Settings", "resolve_settings", "validate_timeout"]
-
-ServiceName = Literal["aeronpay", "chatzy"]
+__all__ = ["Settings", "resolve_settings", "validate_timeout"]
 
 MAX_TIMEOUT = 1e6
 
 MIN_SECRET_LENGTH = 12
 """Characters from which on a secret is no word that a question may hold by chance."""
-
-DEFAULTS = {
-    # The vendor's reference also shows https://api.aeronpay.in/api/serviceapi-prod/api/ai.
-    "aeronpay": "https://api.aeronpay.co.in/payal-api/api/serviceapi-prod/api/ai",
-    "chatzy": "https://vevdoh3hve.execute-api.us-east-1.amazonaws.com/prod",
-    "chatzy_stream": "https://backend-1.chatzy.ai",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +43,7 @@ class Settings:
         Seconds in all to wait for a reply that the service is still working on.
     """
 
-    service: ServiceName
+    service: str
     base_url: str
     stream_url: str = ""
     client_id: str = field(default="", repr=False)
@@ -94,7 +83,7 @@ class Settings:
 
 
 def resolve_settings(
-    service: str = "aeronpay",
+    service: str = DEFAULT_SERVICE,
     *,
     base_url: str | None = None,
     stream_url: str | None = None,
@@ -120,43 +109,28 @@ def resolve_settings(
     env = os.environ if environ is None else environ
     validate_timeout("timeout", timeout)
     validate_timeout("fetch_timeout", fetch_timeout)
-    if service == "aeronpay":
-        identity = client_id or env.get("AERON_CLIENT_ID", "")
-        secret = client_secret or env.get("AERON_CLIENT_SECRET", "")
-        if not (identity and secret):
-            raise CredentialsError(
-                "No credentials for AeronPay.",
-                hint="Set AERON_CLIENT_ID and AERON_CLIENT_SECRET in the environment, "
-                "or run `%aeron login`.",
-            )
-        for name, value in (("client-id", identity), ("client-secret", secret)):
-            if not (value.isascii() and value.isprintable() and value == value.strip()):
-                raise CredentialsError(
-                    f"The {name} holds a character that no HTTP header may carry.",
-                    hint="Check it for blanks, line breaks or quotes copied along with it.",
-                )
-        return Settings(
-            service="aeronpay",
-            base_url=_address(base_url or env.get("AERON_BASE_URL") or DEFAULTS["aeronpay"]),
-            client_id=identity,
-            client_secret=secret,
-            timeout=timeout,
-            fetch_timeout=fetch_timeout,
+    info = SERVICES.get(service)
+    if info is None:
+        raise UsageError(
+            f"Unknown service {service!r}.", hint=f"The services are {' and '.join(SERVICES)}."
         )
-    if service == "chatzy":
-        return Settings(
-            service="chatzy",
-            base_url=_address(base_url or env.get("CHATZY_BASE_URL") or DEFAULTS["chatzy"]),
-            stream_url=_address(
-                stream_url or env.get("CHATZY_STREAM_URL") or DEFAULTS["chatzy_stream"]
-            ),
-            chatbot_id=_chatbot(chatbot_id or env.get("CHATZY_CHATBOT_ID", "")),
-            timeout=timeout,
-            fetch_timeout=fetch_timeout,
-        )
-    raise UsageError(
-        f"There is no service {service!r}.", hint=f"The services are {' and '.join(NAMES)}."
-    )
+    given = {
+        "base_url": base_url,
+        "stream_url": stream_url,
+        "client_id": client_id,
+        "client_secret": client_secret,
+        "chatbot_id": chatbot_id,
+    }
+    values: dict[str, str] = {}
+    for credential in info.credentials:
+        value = given[credential.field] or env.get(credential.variable)
+        if not value:
+            raise CredentialsError(f"No credentials for {info.title}.", hint=info.how_to_connect)
+        values[credential.field] = credential.normalize(credential.label, value)
+    for address in info.addresses:
+        value = given[address.field] or env.get(address.variable) or address.default
+        values[address.field] = _normalize_url(value)
+    return Settings(service, timeout=timeout, fetch_timeout=fetch_timeout, **values)
 
 
 def validate_timeout(name: str, seconds: float) -> float:
@@ -175,7 +149,7 @@ def validate_timeout(name: str, seconds: float) -> float:
     return seconds
 
 
-def _address(url: str) -> str:
+def _normalize_url(url: str) -> str:
     if "@" in url.partition("//")[2].partition("/")[0]:
         raise UsageError(
             "The address holds a user name or a password.",
@@ -193,18 +167,3 @@ def _address(url: str) -> str:
             "and has neither a query nor a fragment.",
         )
     return url.rstrip("/")
-
-
-def _chatbot(chatbot_id: str) -> str:
-    if not chatbot_id:
-        raise CredentialsError(
-            "No Chatzy agent is named.",
-            hint="Set CHATZY_CHATBOT_ID, or give --chatbot-id (in Python: chatbot_id=…).",
-        )
-    try:
-        return str(UUID(chatbot_id))
-    except ValueError:
-        raise UsageError(
-            f"{chatbot_id!r} is not the id of a Chatzy agent.",
-            hint="It is a UUID such as 725e1f05-6142-467e-bdec-47862d50da79.",
-        ) from None

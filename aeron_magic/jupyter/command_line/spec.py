@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 from typing import NamedTuple
 
-from aeron_magic.services.catalog import NAMES
+from aeron_magic.services.catalog import SERVICES
 
 __all__ = [
     "SPEC",
@@ -23,7 +23,7 @@ __all__ = [
     "as_typed",
 ]
 
-SERVICES = tuple(NAMES)
+SERVICE_NAMES = tuple(SERVICES)
 FORMATS = ("markdown", "text", "json", "table", "code")
 
 MAX_CONCURRENCY = 1_000
@@ -138,6 +138,11 @@ class MagicSpec(NamedTuple):
     def by_name(self) -> dict[str, CommandSpec]:
         """The commands by name."""
         return {entry.name: entry for entry in self.commands}
+
+
+def _with(field: str) -> tuple[str, ...]:
+    """The services whose settings have ``field``."""
+    return tuple(name for name, info in SERVICES.items() if field in info.fields)
 
 
 def _variable(text: str) -> str:
@@ -263,7 +268,7 @@ SPEC = MagicSpec(
                     "service",
                     "which service the sandbox plays",
                     "SERVICE",
-                    choices=SERVICES,
+                    choices=SERVICE_NAMES,
                     only_for=("sandbox",),
                 ),
                 Option(
@@ -272,10 +277,14 @@ SPEC = MagicSpec(
                     "another address of the service",
                     "URL",
                     _url,
-                    only_for=SERVICES,
+                    only_for=SERVICE_NAMES,
                 ),
                 Option(
-                    ("--chatbot-id",), "chatbot_id", "the agent's id", "UUID", only_for=("chatzy",)
+                    ("--chatbot-id",),
+                    "chatbot_id",
+                    "the agent's id",
+                    "UUID",
+                    only_for=_with("chatbot_id"),
                 ),
                 Option(
                     ("--stream-url",),
@@ -283,20 +292,20 @@ SPEC = MagicSpec(
                     "another address of the stream host",
                     "URL",
                     _url,
-                    only_for=("chatzy",),
+                    only_for=_with("stream_url"),
                 ),
             ),
-            (Argument("TARGET", required=True, choices=("sandbox", *SERVICES)),),
+            (Argument("TARGET", required=True, choices=("sandbox", *SERVICE_NAMES)),),
         ),
         CommandSpec(
             "login",
             "type the credentials hidden, and keep them in the system keyring",
-            arguments=(Argument("SERVICE", choices=SERVICES),),
+            arguments=(Argument("SERVICE", choices=SERVICE_NAMES),),
         ),
         CommandSpec(
             "logout",
             "forget the stored credentials",
-            arguments=(Argument("SERVICE", choices=SERVICES),),
+            arguments=(Argument("SERVICE", choices=SERVICE_NAMES),),
         ),
         CommandSpec(
             "ask",

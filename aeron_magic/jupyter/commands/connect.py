@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import show_markdown
 from aeron_magic.jupyter.frontend import cell_id
+from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES
 from aeron_magic.session import credentials
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ __all__ = ["connect", "login", "logout", "status"]
 
 
 READY = (
-    "there are credentials, so the first question connects to AeronPay; "
+    f"there are credentials, so the first question connects to {SERVICES[DEFAULT_SERVICE].title}; "
     "`%aeron connect` names another service."
 )
 CELLS = (
@@ -31,8 +32,9 @@ def status(app: App, command: Command) -> None:
     connection = session.connection
     tree = session.tree
     if connection is None:
-        ready = credentials.find("aeronpay") is not None
-        lines = ["not connected", f"next: {READY if ready else credentials.HOW_TO_CONNECT}"]
+        ready = credentials.find(DEFAULT_SERVICE) is not None
+        next_step = READY if ready else SERVICES[DEFAULT_SERVICE].how_to_connect
+        lines = ["not connected", f"next: {next_step}"]
     else:
         lines = [
             f"service: {connection.label}",
@@ -69,7 +71,7 @@ def connect(app: App, command: Command) -> None:
     """Connect, and show where to."""
     session, target = app.session, command["target"]
     if target == "sandbox":
-        session.connect(command["service"] or "aeronpay", sandbox=True)
+        session.connect(command["service"] or DEFAULT_SERVICE, sandbox=True)
     else:
         options = {
             name: command[name]
@@ -77,7 +79,9 @@ def connect(app: App, command: Command) -> None:
             if command[name] is not None
         }
         found = credentials.find(target)
-        if found is None and not (target == "chatzy" and "chatbot_id" in options):
+        if found is None and any(
+            credential.field not in options for credential in SERVICES[target].credentials
+        ):
             found = credentials.ask(target)
         session.connect(target, **{**(found or {}), **options})
     status(app, command)
@@ -85,7 +89,7 @@ def connect(app: App, command: Command) -> None:
 
 def login(app: App, command: Command) -> None:
     """Ask with hidden input, and store in the system keyring."""
-    service = command["service"] or "aeronpay"
+    service = command["service"] or DEFAULT_SERVICE
     credentials.store(service, credentials.ask(service))
     show_markdown(
         f"Stored in the system keyring. `%aeron connect {service}` uses it.",
@@ -96,6 +100,6 @@ def login(app: App, command: Command) -> None:
 
 def logout(app: App, command: Command) -> None:
     """Forget what the system keyring holds."""
-    service = command["service"] or "aeronpay"
+    service = command["service"] or DEFAULT_SERVICE
     found = credentials.forget(service)
     show_markdown("Forgotten." if found else "There was nothing to forget.", app.shell)

@@ -12,7 +12,7 @@ from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.follow import show_fetched
 from aeron_magic.jupyter.display.publish import escape_cell, show_message
 from aeron_magic.jupyter.display.tables import comparison, resume_names
-from aeron_magic.services.catalog import ONE_LINE
+from aeron_magic.services.catalog import service_info
 from aeron_magic.session import credentials
 from aeron_magic.session.session import Session
 
@@ -188,7 +188,7 @@ def _finish_pending(app: App, pending: PendingTurn, token: str | None) -> list[s
     """Find out how a question ended that was on its way when its kernel did; what to say of it."""
     session, turn = app.session, pending.turn
     label = f"The question of turn {turn.label} ({escape_cell(turn.question, 60)})"
-    if token is None or pending.position.tree.service in ONE_LINE:
+    if token is None or not service_info(pending.position.tree.service).can_fetch:
         why = (
             "the kernel ended before the service had given it a token"
             if token is None
