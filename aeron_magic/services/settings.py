@@ -1,6 +1,6 @@
-"""Where the services are, who asks, and how long to wait.
+"""Settings of a service: addresses, credentials and timeouts.
 
-Settings are resolved when they are asked for and never at import. Their repr hides secrets.
+The environment is read by `resolve_settings`, never at import. The repr hides secrets.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ __all__ = ["Settings", "resolve_settings", "validate_timeout"]
 MAX_TIMEOUT = 1e6
 
 MIN_SECRET_LENGTH = 12
-"""Characters from which on a secret is no word that a question may hold by chance."""
+"""Characters; a shorter secret may occur in a question by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Settings:
     service
         ``"aeronpay"`` or ``"chatzy"``.
     base_url
-        The address under which the service's endpoints stand.
+        The address of the API.
     stream_url
         Chatzy only: the host of its stream.
     client_id, client_secret
@@ -40,7 +40,7 @@ class Settings:
     timeout
         Seconds of silence after which a connection counts as lost.
     fetch_timeout
-        Seconds in all to wait for a reply that the service is still working on.
+        Seconds in all to wait for an unfinished reply.
     """
 
     service: str
@@ -54,31 +54,31 @@ class Settings:
 
     @property
     def recording_id(self) -> str:
-        """Who answers, as recordings name it: the service and, for Chatzy, the agent."""
+        """The service in recordings, and for Chatzy the agent."""
         return f"{self.service}/{self.chatbot_id}" if self.chatbot_id else self.service
 
     @property
     def conversation_scope(self) -> str:
-        """Where conversations are held: the address and, for Chatzy, the agent."""
+        """The scope of a conversation: the address, and for Chatzy the agent."""
         return f"{self.base_url}#{self.chatbot_id}" if self.chatbot_id else self.base_url
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown, recorded or sent inside a prompt."""
+        """What must not be shown, recorded or sent in a prompt."""
         return (self.client_secret,) if self.client_secret else ()
 
     def reject_secrets(self, question: str) -> None:
-        """Refuse a question that holds a secret, wherever in it that stands.
+        """Raise if ``question`` contains a secret.
 
         Raises
         ------
         ValueRefused
-            It does. A secret shorter than ``MIN_SECRET_LENGTH`` does not count.
+            It does. A secret shorter than ``MIN_SECRET_LENGTH`` is not searched for.
         """
         if any(len(secret) >= MIN_SECRET_LENGTH and secret in question for secret in self.secrets):
             raise ValueRefused(
                 "The question contains a configured secret, which is never sent as text.",
-                hint="Take it out: what is saved with it gives it away.",
+                hint="Remove it: it would be saved with the question.",
             )
 
 
@@ -94,17 +94,17 @@ def resolve_settings(
     fetch_timeout: float = 120.0,
     environ: Mapping[str, str] | None = None,
 ) -> Settings:
-    """Settings from what is given, else from the environment, else the vendor's addresses.
+    """Settings from the parameters, else the environment, else the vendor's addresses.
 
-    The environment's variables are ``AERON_CLIENT_ID``, ``AERON_CLIENT_SECRET``,
+    The environment variables are ``AERON_CLIENT_ID``, ``AERON_CLIENT_SECRET``,
     ``AERON_BASE_URL``, ``CHATZY_CHATBOT_ID``, ``CHATZY_BASE_URL`` and ``CHATZY_STREAM_URL``.
 
     Raises
     ------
     UsageError
-        An unknown service, an address that is none, a time that is not positive.
+        The service is unknown, or an address, an agent's id or a timeout is invalid.
     CredentialsError
-        AeronPay without credentials, or Chatzy without the id of an agent.
+        The service's credentials (for Chatzy: the agent's id) are missing or invalid.
     """
     env = os.environ if environ is None else environ
     validate_timeout("timeout", timeout)
@@ -134,12 +134,12 @@ def resolve_settings(
 
 
 def validate_timeout(name: str, seconds: float) -> float:
-    """``seconds``, if a socket can wait for so long.
+    """``seconds``, if it is a valid timeout.
 
     Raises
     ------
     UsageError
-        It is no number, not above 0, or more than ``MAX_TIMEOUT``.
+        It is not a number above 0 and at most ``MAX_TIMEOUT``.
     """
     if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_TIMEOUT:
         raise UsageError(
@@ -152,7 +152,7 @@ def validate_timeout(name: str, seconds: float) -> float:
 def _normalize_url(url: str) -> str:
     if "@" in url.partition("//")[2].partition("/")[0]:
         raise UsageError(
-            "The address holds a user name or a password.",
+            "The address contains a user name or a password.",
             hint="Give the address alone; credentials come from the environment or `%aeron login`.",
         )
     try:
@@ -163,7 +163,7 @@ def _normalize_url(url: str) -> str:
     if not good or any(sign in url for sign in "?# \t\r\n"):
         raise UsageError(
             f"{url!r} is not the address of a service.",
-            hint="An address begins with https:// (or http:// for a server on this machine), "
+            hint="An address begins with https:// (or http:// for a server on this machine) "
             "and has neither a query nor a fragment.",
         )
     return url.rstrip("/")

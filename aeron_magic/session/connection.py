@@ -42,7 +42,7 @@ class Connection(NamedTuple):
         ValueRefused
             It holds a secret.
         UsageError
-            It, or what goes with it (``more``), holds half a character.
+            It, or what goes with it (``more``), contains an unpaired surrogate.
         """
         self.settings.reject_secrets(question)
         try:
