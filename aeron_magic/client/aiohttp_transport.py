@@ -22,7 +22,7 @@ from aeron_magic.client.httpx_transport import (
     make_response,
     timeout_for,
 )
-from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, ConnectionPolicy
+from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, connection_policy
 from aeron_magic.protocol.flow import ConnectionLost, OpenStream, Request, Response, Send
 
 __all__ = ["AiohttpTransport"]
@@ -52,7 +52,7 @@ class AiohttpTransport(AsyncHttpxTransport):
 
     def __init__(self, addresses: Iterable[str], timeout: float) -> None:
         self.timeout = timeout
-        self._policy = ConnectionPolicy.for_addresses(addresses)
+        self._policy = connection_policy(addresses)
         self._session: aiohttp.ClientSession | None = None
 
     def session(self) -> aiohttp.ClientSession:
@@ -121,7 +121,7 @@ class AiohttpFlowIO(AsyncFlowIO):
                     sock_read=timeout,
                 ),
             )
-            if isinstance(step, OpenStream) and response.ok and response.status < 300:
+            if isinstance(step, OpenStream) and response.status < 300:
                 self._open = True
                 return _response(response, b"", began)
             body = await response.read()

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, cast
 
 import httpx
 
-from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, ConnectionPolicy
+from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, connection_policy
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import (
     Close,
@@ -110,7 +110,7 @@ def make_response(status: int, headers: Mapping[str, str], body: bytes, began: f
 
 
 def _options(addresses: Iterable[str]) -> dict[str, Any]:
-    policy = ConnectionPolicy.for_addresses(addresses)
+    policy = connection_policy(addresses)
     return {
         "verify": policy.tls,
         "trust_env": policy.trust_env,

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import httpx
 
-__all__ = ["CONNECT_TIMEOUT", "HEADERS", "ConnectionPolicy", "ssl_context"]
+__all__ = ["CONNECT_TIMEOUT", "HEADERS", "connection_policy", "ssl_context"]
 
 CONNECT_TIMEOUT = 10.0
 """Seconds."""
@@ -50,20 +50,16 @@ def ssl_context(folder: Path) -> ssl.SSLContext:
     return ssl.create_default_context(capath=folder)
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionPolicy:
+class ConnectionPolicy(NamedTuple):
     """How servers are connected to, with any HTTP library."""
 
     tls: ssl.SSLContext
     trust_env: bool
     """Whether proxies are read from the environment."""
 
-    @classmethod
-    def for_addresses(cls, addresses: Iterable[str]) -> ConnectionPolicy:
-        """The policy for servers at ``addresses``."""
-        local = all(
-            parts.scheme == "http" and parts.hostname in LOOPBACK
-            for parts in map(urlsplit, addresses)
-        )
-        # Never send loopback traffic through a proxy.
-        return cls(_tls(local), trust_env=not local)
+
+def connection_policy(addresses: Iterable[str]) -> ConnectionPolicy:
+    """The policy for servers at ``addresses``. Loopback traffic never uses a proxy."""
+    parts = [urlsplit(address) for address in addresses]
+    local = all(part.scheme == "http" and part.hostname in LOOPBACK for part in parts)
+    return ConnectionPolicy(_tls(local), trust_env=not local)

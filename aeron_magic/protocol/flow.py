@@ -40,9 +40,8 @@ __all__ = [
     "Sleep",
     "Step",
     "StepResult",
-    "open_stream",
+    "perform",
     "read",
-    "send",
 ]
 
 T = TypeVar("T")
@@ -147,16 +146,9 @@ StepResult = Response | ConnectionLost | bytes | None
 Flow = Generator[Step, StepResult, T]
 
 
-def send(request: Request, timeout: float | None = None) -> Flow[Response | ConnectionLost]:
-    """Yield ``Send(request, timeout)``; return its result, typed."""
-    result = yield Send(request, timeout)
-    assert isinstance(result, Response | ConnectionLost)
-    return result
-
-
-def open_stream(request: Request) -> Flow[Response | ConnectionLost]:
-    """Yield ``OpenStream(request)``; return its result, typed."""
-    result = yield OpenStream(request)
+def perform(step: Send | OpenStream) -> Flow[Response | ConnectionLost]:
+    """Yield ``step``; return its result, typed."""
+    result = yield step
     assert isinstance(result, Response | ConnectionLost)
     return result
 

@@ -14,11 +14,12 @@ from email.utils import parsedate_to_datetime
 from aeron_magic.protocol.flow import (
     ConnectionLost,
     Flow,
+    OpenStream,
     Request,
     Response,
+    Send,
     Sleep,
-    open_stream,
-    send,
+    perform,
 )
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
     "is_safe_to_resend",
     "is_transient",
     "requested_delay",
-    "retry_after",
     "retrying",
 ]
 
@@ -64,37 +64,28 @@ def is_safe_to_resend(result: Response | ConnectionLost) -> bool:
     return result.status == 429 or (result.status == 503 and "retry-after" in result.headers)
 
 
-def retry_after(value: str | None, now: str | None = None) -> float | None:
-    """The seconds of a ``Retry-After`` header, which is a number or an HTTP date.
+def requested_delay(result: Response | ConnectionLost) -> float | None:
+    """The seconds of a ``Retry-After`` header, which is a number or an HTTP date, or None.
 
-    A date is relative to the server's ``Date`` header (``now``), so that the two clocks need not
-    agree. None without ``now`` and for an invalid value.
+    A date is relative to the server's ``Date`` header, so that the two clocks need not agree.
     """
-    if not value:
+    if isinstance(result, ConnectionLost):
         return None
+    value = result.headers.get("retry-after", "")
     if value.strip().isdecimal():
         return float(value)
-    until, since = _date(value), _date(now)
+    until, since = _date(value), _date(result.headers.get("date", ""))
     if until is None or since is None:
         return None
     return max(0.0, (until - since).total_seconds())
 
 
-def _date(value: str | None) -> datetime | None:
-    if not value:
-        return None
+def _date(value: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
         return None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def requested_delay(result: Response | ConnectionLost) -> float | None:
-    """The seconds of the ``Retry-After`` header of ``result``, or None."""
-    if isinstance(result, ConnectionLost):
-        return None
-    return retry_after(result.headers.get("retry-after"), result.headers.get("date"))
 
 
 def backoff_delay(attempt: int, result: Response | ConnectionLost, jitter: float) -> float | None:
@@ -108,12 +99,7 @@ def backoff_delay(attempt: int, result: Response | ConnectionLost, jitter: float
     asked = requested_delay(result)
     if asked is not None:
         return asked if asked <= MAX_RETRY_AFTER else None
-    whole = min(MAX_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1))
-    return _with_jitter(whole, jitter)
-
-
-def _with_jitter(seconds: float, jitter: float) -> float:
-    return seconds * (0.5 + 0.5 * jitter)
+    return min(MAX_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1)) * (0.5 + 0.5 * jitter)
 
 
 def retrying(
@@ -129,7 +115,7 @@ def retrying(
     """
     attempt = 1
     while True:
-        result = yield from (open_stream if stream else send)(request())
+        result = yield from perform(OpenStream(request()) if stream else Send(request()))
         if not should_retry(result):
             return result
         wait = backoff_delay(attempt, result, jitter())
@@ -172,7 +158,7 @@ class PollDeadline:
     def sleep(self, result: Response | ConnectionLost | None = None) -> Flow[None]:
         """Sleep before the next poll: back-off or Retry-After, capped by the time left."""
         asked = 0.0 if result is None else requested_delay(result) or 0.0
-        interval = _with_jitter(self._interval, self._jitter())
+        interval = self._interval * (0.5 + 0.5 * self._jitter())
         seconds = max(0.0, min(max(asked, interval), self._remaining))
         self._remaining -= seconds
         self._interval = min(MAX_POLL, self._interval * 1.5)

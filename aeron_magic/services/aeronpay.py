@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Callable
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from aeron_magic.errors import (
     AeronError,
@@ -28,14 +28,15 @@ from aeron_magic.errors import (
 )
 from aeron_magic.protocol.events import Chunk, Completed, Event, Recovering, Started, Unknown
 from aeron_magic.protocol.flow import (
-    READ,
     Close,
     ConnectionLost,
     Flow,
     Question,
     Request,
     Response,
-    send,
+    Send,
+    perform,
+    read,
 )
 from aeron_magic.protocol.framing import Frame, FrameDecoder
 from aeron_magic.protocol.http_errors import (
@@ -76,8 +77,6 @@ class Service:
     ----------
     settings
         The address, the credentials and the timeouts.
-    new_id
-        Returns the reference id of a request.
     jitter
         Returns random numbers in [0, 1) that spread the retries of many clients.
     """
@@ -85,11 +84,9 @@ class Service:
     def __init__(
         self,
         settings: Settings,
-        new_id: Callable[[], str] = reference_id,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.settings = settings
-        self._new_id = new_id
         self._jitter = jitter
 
     def introduction(self) -> Flow[None]:
@@ -108,7 +105,7 @@ class Service:
         if isinstance(response, ConnectionLost):
             raise question_lost(response, url)
         if not response.ok:
-            _raise_error_status(response, url)
+            raise _error_for(response, url)
         decoder = FrameDecoder(response.headers.get("content-type", ""))
         parser = _StreamParser(url)
         ended = "the stream ended early"
@@ -116,11 +113,11 @@ class Service:
             yield parser.feed(decoder.feed(response.body))
             ended = "the answer ended early"
         while question.stream and not (parser.done or decoder.kind == "other"):
-            data = yield READ
+            data = yield from read()
+            if isinstance(data, ConnectionLost):
+                ended = data.reason
             if isinstance(data, ConnectionLost) or not data:
-                ended = data.reason if isinstance(data, ConnectionLost) else ended
                 break
-            assert isinstance(data, bytes)
             if events := parser.feed(decoder.feed(data)):
                 yield events
         yield Close(finished=parser.done and parser.error is None)
@@ -196,7 +193,7 @@ class Service:
                 "client-id": self.settings.client_id,
                 "client-secret": self.settings.client_secret,
             },
-            json={"client_referenceId": self._new_id(), **body},
+            json={"client_referenceId": reference_id(), **body},
         )
 
     def _call(self, endpoint: str, **body: Any) -> Flow[dict[str, Any]]:
@@ -224,7 +221,7 @@ class Service:
         failures = 0
         while True:
             request = self._request("fetch-response", {"context_token": token})
-            result = yield from send(request, deadline.remaining)
+            result = yield from perform(Send(request, deadline.remaining))
             deadline.consume(result)
             try:
                 body = _raise_if_failed(decode_response(result, request.url), request.url, token)
@@ -329,18 +326,16 @@ def _infer_event(body: dict[str, Any]) -> str:
     return "response_initiated" if body.get("context_token") else ""
 
 
-def _raise_error_status(response: Response, url: str) -> NoReturn:
-    """Raise the error of a question whose status is not 2xx."""
-    try:
-        decode_response(response, url)
-    except ServiceError as error:
-        if response.status >= 500 and not is_safe_to_resend(response):
-            error.hint = (
-                "Ask again in a moment. If the question was accepted all the same, "
-                "that may be charged a second time."
-            )
-        raise
-    raise AssertionError("decode_response raises for this status")
+def _error_for(response: Response, url: str) -> ServiceError:
+    """The exception for a question whose status is not 2xx."""
+    body = decode_json_object(response.body) or {}
+    error = error_for_status(response.status, body, url, response)
+    if response.status >= 500 and not is_safe_to_resend(response):
+        error.hint = (
+            "Ask again in a moment. If the question was accepted all the same, that may be "
+            "charged a second time."
+        )
+    return error
 
 
 def _raise_if_failed(

@@ -1,94 +1,57 @@
-"""``SERVICES``: what the rest of the program needs to know of each service before a request.
+"""``SERVICES``: what other modules need to know of each service.
 
-A service is its own file plus its entry here. Other modules read these fields; none compares the
-service's name.
+A service is its own file plus its entry here; no other module compares a service's name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
-
-from aeron_magic.errors import CredentialsError, UsageError
 
 __all__ = ["DEFAULT_SERVICE", "SERVICES", "Address", "Credential", "ServiceInfo", "service_info"]
 
 
 class Address(NamedTuple):
-    """One address of a service.
-
-    Parameters
-    ----------
-    field
-        Its name in `Settings` and as a parameter.
-    variable
-        The environment variable that overrides it.
-    default
-        The vendor's address.
-    sandbox
-        The attribute of the sandbox that holds its address.
-    """
+    """An address of a service."""
 
     field: str
+    """Its name in `Settings`."""
     variable: str
+    """The environment variable that overrides it."""
     default: str
-    sandbox: str
+    """The vendor's address."""
+    in_sandbox: str
+    """The attribute of the sandbox that holds its address."""
 
 
 class Credential(NamedTuple):
-    """One value that a service requires of its callers.
-
-    Parameters
-    ----------
-    field
-        Its name in `Settings` and as a parameter.
-    variable
-        The environment variable that it is read from.
-    label
-        Its name in prompts and errors.
-    normalize
-        Returns the value as it is sent; raises a UsageError if it is invalid.
-    sandbox
-        The value that the sandbox is called with.
-    is_public
-        Whether it names an agent, and is part of a recording's key; else it authenticates.
-    """
+    """A value that identifies the caller."""
 
     field: str
+    """Its name in `Settings`."""
     variable: str
+    """The environment variable that it is read from."""
     label: str
-    normalize: Callable[[str, str], str]
-    sandbox: str
-    is_public: bool = False
+    """Its name in prompts and errors."""
+    is_agent_id: bool = False
+    """Whether it is an agent's UUID, which is public and part of a recording's key; else it is sent
+    as an HTTP header."""
 
 
 class ServiceInfo(NamedTuple):
-    """One service. (A dataclass would compile its methods at import, at five times the cost.)
-
-    Parameters
-    ----------
-    title
-        Its name for readers.
-    addresses, credentials
-        What `Settings` hold for it.
-    how_to_connect
-        What to do without credentials: one sentence.
-    can_fetch
-        Whether a reply can be fetched by its token.
-    branches
-        Whether a conversation can continue from an earlier turn. If not, the service keeps one
-        line of messages for each conversation.
-    has_introduction
-        Whether a conversation begins with a message of the service.
-    """
+    """One service. (A dataclass compiles its methods at import, which takes five times as long.)"""
 
     title: str
+    """Its name for users."""
     addresses: tuple[Address, ...] = ()
     credentials: tuple[Credential, ...] = ()
     how_to_connect: str = ""
+    """The remedy for missing credentials."""
     can_fetch: bool = False
+    """Whether a reply can be fetched by its token."""
     branches: bool = True
+    """Whether a conversation can continue from an earlier turn; else it is one line of messages."""
     has_introduction: bool = False
+    """Whether a conversation begins with a message of the service."""
 
     @property
     def fields(self) -> list[str]:
@@ -97,52 +60,20 @@ class ServiceInfo(NamedTuple):
         return addresses + [credential.field for credential in self.credentials]
 
 
-def _header_value(label: str, value: str) -> str:
-    if not (value.isascii() and value.isprintable() and value == value.strip()):
-        raise CredentialsError(
-            f"The {label} contains a character that is not allowed in an HTTP header.",
-            hint="Check it for blanks, line breaks or quotes copied along with it.",
-        )
-    return value
-
-
-def _uuid(label: str, value: str) -> str:
-    from uuid import UUID
-
-    try:
-        return str(UUID(value))
-    except ValueError:
-        raise UsageError(
-            f"{value!r} is not a {label}.",
-            hint="It is a UUID such as 725e1f05-6142-467e-bdec-47862d50da79.",
-        ) from None
-
-
 DEFAULT_SERVICE = "aeronpay"
+
+# AeronPay's reference also shows https://api.aeronpay.in/api/serviceapi-prod/api/ai.
+_AERONPAY = "https://api.aeronpay.co.in/payal-api/api/serviceapi-prod/api/ai"
+_CHATZY = "https://vevdoh3hve.execute-api.us-east-1.amazonaws.com/prod"
+_CHATZY_STREAM = "https://backend-1.chatzy.ai"
 
 SERVICES = {
     "aeronpay": ServiceInfo(
         "AeronPay",
+        (Address("base_url", "AERON_BASE_URL", _AERONPAY, "aeronpay_url"),),
         (
-            Address(
-                "base_url",
-                "AERON_BASE_URL",
-                # The vendor's reference also shows https://api.aeronpay.in/api/serviceapi-prod/api/ai.
-                "https://api.aeronpay.co.in/payal-api/api/serviceapi-prod/api/ai",
-                "aeronpay_url",
-            ),
-        ),
-        (
-            Credential(
-                "client_id", "AERON_CLIENT_ID", "AeronPay client-id", _header_value, "sandbox"
-            ),
-            Credential(
-                "client_secret",
-                "AERON_CLIENT_SECRET",
-                "AeronPay client-secret",
-                _header_value,
-                "sandbox-needs-no-secret",
-            ),
+            Credential("client_id", "AERON_CLIENT_ID", "AeronPay client-id"),
+            Credential("client_secret", "AERON_CLIENT_SECRET", "AeronPay client-secret"),
         ),
         "`%aeron connect sandbox` works at once and needs no account; or set AERON_CLIENT_ID and "
         "AERON_CLIENT_SECRET in the environment; or run `%aeron login` and type them hidden.",
@@ -151,29 +82,10 @@ SERVICES = {
     "chatzy": ServiceInfo(
         "Chatzy",
         (
-            Address(
-                "base_url",
-                "CHATZY_BASE_URL",
-                "https://vevdoh3hve.execute-api.us-east-1.amazonaws.com/prod",
-                "chatzy_url",
-            ),
-            Address(
-                "stream_url",
-                "CHATZY_STREAM_URL",
-                "https://backend-1.chatzy.ai",
-                "chatzy_stream_url",
-            ),
+            Address("base_url", "CHATZY_BASE_URL", _CHATZY, "chatzy_url"),
+            Address("stream_url", "CHATZY_STREAM_URL", _CHATZY_STREAM, "chatzy_stream_url"),
         ),
-        (
-            Credential(
-                "chatbot_id",
-                "CHATZY_CHATBOT_ID",
-                "Chatzy chatbot_id",
-                _uuid,
-                "00000000-0000-4000-8000-000000000000",
-                is_public=True,
-            ),
-        ),
+        (Credential("chatbot_id", "CHATZY_CHATBOT_ID", "Chatzy chatbot_id", is_agent_id=True),),
         "Name the agent: `%aeron connect chatzy --chatbot-id UUID`, or set CHATZY_CHATBOT_ID (in "
         "Python: chatbot_id=…); `%aeron connect sandbox --service chatzy` needs none.",
         branches=False,

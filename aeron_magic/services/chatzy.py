@@ -13,17 +13,8 @@ Lost streams
 What a stream sends when it is opened again is not documented: it may repeat, continue or send
 nothing, and the text cannot tell which, because a text may repeat itself. So a stream is opened
 again only if no byte of an event was received and get_stream_status reports that the reply has not
-begun. Otherwise the reply is incomplete, because no call returns its text.
-
-=================  ===========================  ================================================
-``stream_status``  ``response_processing_…``    action
-=================  ===========================  ================================================
-``is_streaming``   null                         open it again with a new secret, if nothing came
-either             ``processing``               poll the status, with growing delays
-``is_streaming``   ``completed``                the same (not documented)
-``completed``      ``completed``                incomplete: the text stays on the server
-``completed``      null                         incomplete: no reply in progress (not documented)
-=================  ===========================  ================================================
+begun. Otherwise the reply is incomplete, because no call returns its text. `UNFINISHED` and `OVER`
+list the states of that call.
 """
 
 from __future__ import annotations
@@ -52,12 +43,13 @@ from aeron_magic.protocol.flow import (
     Close,
     ConnectionLost,
     Flow,
+    OpenStream,
     Question,
     Request,
     Response,
-    open_stream,
+    Send,
+    perform,
     read,
-    send,
 )
 from aeron_magic.protocol.framing import Frame, FrameDecoder
 from aeron_magic.protocol.http_errors import (
@@ -88,7 +80,8 @@ OVERFLOWS = {
 RESTRICTIONS = {"[FROZEN]": "frozen", "[BLACKLISTED]": "blacklisted"}
 ERROR = "__ERROR__"
 
-# Answers of get_stream_status: stream_status, response_processing_status.
+# States of get_stream_status: stream_status, response_processing_status. The last of each group is
+# not documented.
 NOT_BEGUN = ("is_streaming", None)
 UNFINISHED = (
     ("is_streaming", "processing"),
@@ -226,7 +219,7 @@ class Service:
         )
         try:
             # A single attempt, because it may use up the token. The caller requests a new one.
-            response = yield from open_stream(request)
+            response = yield from perform(OpenStream(request))
             deadline.consume(response)
             if isinstance(response, ConnectionLost):
                 return response.reason
@@ -271,7 +264,7 @@ class Service:
         """
         request = self._get("get_stream_status", conversation_id=conversation)
         while True:
-            result = yield from send(request)
+            result = yield from perform(Send(request))
             deadline.consume(result)
             if not is_transient(result) or deadline.expired:
                 state = _status(result, request.url)

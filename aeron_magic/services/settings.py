@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from aeron_magic.errors import CredentialsError, UsageError, ValueRefused
-from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES
+from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, Credential
 
 __all__ = ["Settings", "resolve_settings", "validate_timeout"]
 
@@ -85,19 +85,21 @@ class Settings:
 def resolve_settings(
     service: str = DEFAULT_SERVICE,
     *,
-    base_url: str | None = None,
-    stream_url: str | None = None,
-    client_id: str | None = None,
-    client_secret: str | None = None,
-    chatbot_id: str | None = None,
     timeout: float = 30.0,
     fetch_timeout: float = 120.0,
     environ: Mapping[str, str] | None = None,
+    **given: str | None,
 ) -> Settings:
     """Settings from the parameters, else the environment, else the vendor's addresses.
 
-    The environment variables are ``AERON_CLIENT_ID``, ``AERON_CLIENT_SECRET``,
-    ``AERON_BASE_URL``, ``CHATZY_CHATBOT_ID``, ``CHATZY_BASE_URL`` and ``CHATZY_STREAM_URL``.
+    Parameters
+    ----------
+    service, timeout, fetch_timeout
+        See `Settings`.
+    environ
+        The environment; by default ``os.environ``. `SERVICES` lists the variables.
+    given
+        Other fields of `Settings`; those that the service does not have are ignored.
 
     Raises
     ------
@@ -114,21 +116,14 @@ def resolve_settings(
         raise UsageError(
             f"Unknown service {service!r}.", hint=f"The services are {' and '.join(SERVICES)}."
         )
-    given = {
-        "base_url": base_url,
-        "stream_url": stream_url,
-        "client_id": client_id,
-        "client_secret": client_secret,
-        "chatbot_id": chatbot_id,
-    }
     values: dict[str, str] = {}
     for credential in info.credentials:
-        value = given[credential.field] or env.get(credential.variable)
+        value = given.get(credential.field) or env.get(credential.variable)
         if not value:
             raise CredentialsError(f"No credentials for {info.title}.", hint=info.how_to_connect)
-        values[credential.field] = credential.normalize(credential.label, value)
+        values[credential.field] = _normalize_credential(credential, value)
     for address in info.addresses:
-        value = given[address.field] or env.get(address.variable) or address.default
+        value = given.get(address.field) or env.get(address.variable) or address.default
         values[address.field] = _normalize_url(value)
     return Settings(service, timeout=timeout, fetch_timeout=fetch_timeout, **values)
 
@@ -167,3 +162,22 @@ def _normalize_url(url: str) -> str:
             "and has neither a query nor a fragment.",
         )
     return url.rstrip("/")
+
+
+def _normalize_credential(credential: Credential, value: str) -> str:
+    if credential.is_agent_id:
+        from uuid import UUID
+
+        try:
+            return str(UUID(value))
+        except ValueError:
+            raise UsageError(
+                f"{value!r} is not a {credential.label}.",
+                hint="It is a UUID such as 725e1f05-6142-467e-bdec-47862d50da79.",
+            ) from None
+    if not (value.isascii() and value.isprintable() and value == value.strip()):
+        raise CredentialsError(
+            f"The {credential.label} contains a character that is not allowed in an HTTP header.",
+            hint="Check it for blanks, line breaks or quotes copied along with it.",
+        )
+    return value

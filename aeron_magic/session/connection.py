@@ -21,6 +21,9 @@ __all__ = ["Connection", "ConnectionManager"]
 SANDBOX_CHUNK_DELAY = 0.012
 """Seconds between the sandbox's chunks where a person watches: fast, but to be seen."""
 
+ANY_CREDENTIAL = "00000000-0000-4000-8000-000000000000"
+"""A valid value of every credential, for the sandbox and for replays."""
+
 
 class Connection(NamedTuple):
     """A service that questions go to."""
@@ -85,8 +88,8 @@ class ConnectionManager:
 
             self._sandbox = Sandbox(faults=Faults(pause=SANDBOX_CHUNK_DELAY)).start()
         info = SERVICES[service]
-        options = {one.field: getattr(self._sandbox, one.sandbox) for one in info.addresses}
-        options |= {one.field: one.sandbox for one in info.credentials}
+        options = {one.field: getattr(self._sandbox, one.in_sandbox) for one in info.addresses}
+        options |= {one.field: ANY_CREDENTIAL for one in info.credentials}
         settings = self._resolve(service, **options)
         return self._use(settings, sandbox=True)
 
@@ -96,8 +99,8 @@ class ConnectionManager:
         While recordings are replayed, nothing is sent, and credentials are not needed.
         """
         if self.recorder is not None and self.recorder.mode == "replay":
-            unused = [one for one in service_info(service).credentials if not one.is_public]
-            options = {**dict.fromkeys((one.field for one in unused), "replay"), **options}
+            unused = [one.field for one in service_info(service).credentials if not one.is_agent_id]
+            options = {**dict.fromkeys(unused, ANY_CREDENTIAL), **options}
         return self._use(self._resolve(service, **options))
 
     def ensure_connected(self) -> Connection:

@@ -14,6 +14,7 @@ from aeron_magic.sandbox import Sandbox
 from aeron_magic.services.base import load
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, ServiceInfo, service_info
 from aeron_magic.services.settings import Settings, resolve_settings
+from aeron_magic.session.connection import ANY_CREDENTIAL
 
 ROOT = Path(aeron_magic.__file__).parent
 
@@ -27,8 +28,8 @@ def test_each_service_has_a_file_and_each_file_an_entry() -> None:
 def test_an_entry_names_fields_of_the_settings_and_attributes_of_the_sandbox() -> None:
     for name, info in SERVICES.items():
         assert set(info.fields) <= {field.name for field in fields(Settings)}
-        assert all(hasattr(Sandbox, address.sandbox) for address in info.addresses)
-        values = {credential.field: credential.sandbox for credential in info.credentials}
+        assert all(hasattr(Sandbox, address.in_sandbox) for address in info.addresses)
+        values = {credential.field: ANY_CREDENTIAL for credential in info.credentials}
         assert load(resolve_settings(name, environ={}, **values)).settings.service == name
 
 
