@@ -43,6 +43,7 @@ from typing import Any
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.rendering.mimebundle import mimebundle, to_markdown
+from aeron_magic.services.catalog import DEFAULT_SERVICE
 
 __all__ = ["FORMAT", "VERSION", "as_json", "as_markdown", "as_notebook", "export_text", "write"]
 
@@ -209,9 +210,10 @@ def _closed(markdown: str) -> str:
 
 def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, Any]:
     """A notebook (nbformat 4.5) that asks the questions again, with the replies as outputs."""
-    connect = f"connect {tree.service or 'aeronpay'}"
+    service = tree.service or DEFAULT_SERVICE
+    connect = f"connect {service}"
     if sandbox:
-        connect = "connect sandbox" + (" --service chatzy" * (tree.service == "chatzy"))
+        connect = "connect sandbox" + f" --service {service}" * (service != DEFAULT_SERVICE)
     cells = [
         _cell("markdown", "title", f"# {_inline(tree.name)}"),
         _code("load", "%load_ext aeron_magic", []),

@@ -231,7 +231,7 @@ class Session:
         ValueRefused
             The question holds a secret that is in use.
         UsageError
-            The question, or its token, holds half a character: it can be neither sent nor kept.
+            The question, or its token, contains an unpaired surrogate and cannot be encoded.
         """
         connection = self.ensure_connected()
         connection.validate(text, position.token or "", *images)

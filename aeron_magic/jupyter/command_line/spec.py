@@ -12,11 +12,11 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from aeron_magic.services.catalog import NAMES
+from aeron_magic.services.catalog import SERVICES
 
 __all__ = ["COMMANDS", "QUESTION", "Argument", "CommandSpec", "Option", "option"]
 
-SERVICES = tuple(NAMES)
+SERVICE_NAMES = tuple(SERVICES)
 FORMATS = ("markdown", "text", "json", "table", "code")
 
 MAX_CONCURRENCY = 1_000
@@ -140,6 +140,11 @@ class CommandSpec(NamedTuple):
         return " ".join(parts)
 
 
+def _with(field: str) -> tuple[str, ...]:
+    """The services whose settings have ``field``."""
+    return tuple(name for name, info in SERVICES.items() if field in info.fields)
+
+
 def _variable(text: str) -> str:
     if not text.isidentifier() or keyword.iskeyword(text):
         raise ValueError("the name of a variable, such as `answer`")
@@ -232,13 +237,16 @@ _CONNECT_OPTIONS = (
     option(
         "--service SERVICE",
         "the service that the sandbox simulates",
-        choices=SERVICES,
+        choices=SERVICE_NAMES,
         only_for=("sandbox",),
     ),
-    option("--base-url URL", "another address of the service", read=_url, only_for=SERVICES),
-    option("--chatbot-id UUID", "the agent's id", only_for=("chatzy",)),
+    option("--base-url URL", "another address of the service", read=_url, only_for=SERVICE_NAMES),
+    option("--chatbot-id UUID", "the agent's id", only_for=_with("chatbot_id")),
     option(
-        "--stream-url URL", "another address of the stream host", read=_url, only_for=("chatzy",)
+        "--stream-url URL",
+        "another address of the stream host",
+        read=_url,
+        only_for=_with("stream_url"),
     ),
 )
 _HISTORY_OPTIONS = (
@@ -263,8 +271,8 @@ _NAME = Argument("NAME")
 _LOCAL_NAME = Argument("NAME", completion_source="conversations")
 _STORED_NAME = Argument("NAME", completion_source="stored")
 _FILE = Argument("FILE", required=True)
-_SERVICE = Argument("SERVICE", choices=SERVICES)
-_TARGET = Argument("TARGET", required=True, choices=("sandbox", *SERVICES))
+_SERVICE = Argument("SERVICE", choices=SERVICE_NAMES)
+_TARGET = Argument("TARGET", required=True, choices=("sandbox", *SERVICE_NAMES))
 _TEXT = Argument("TEXT", required=True, verbatim=True)
 _TOKEN = Argument("TOKEN", completion_source="tokens")
 

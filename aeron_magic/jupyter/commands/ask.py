@@ -14,7 +14,7 @@ from aeron_magic.jupyter.commands.dry_run import show_dry_run
 from aeron_magic.jupyter.display.follow import choose_output, follow_to_end
 from aeron_magic.prompts.interpolation import interpolate
 from aeron_magic.protocol.flow import Question
-from aeron_magic.services.catalog import KEEPING
+from aeron_magic.services.catalog import service_info
 from aeron_magic.session.session import PendingQuestion, Session
 
 if TYPE_CHECKING:
@@ -119,6 +119,6 @@ def show_until_done(
 def _after_a_stop(reply: Reply) -> str:
     """What can be done for a reply that was stopped: the service may have gone on with it."""
     again = "Ask again if you want the whole reply; that may be charged a second time."
-    if reply.service not in KEEPING or reply.context_token is None:
+    if not service_info(reply.service).can_fetch or reply.context_token is None:
         return again
     return f"`%aeron fetch {reply.context_token}` shows what the service has made of it. {again}"

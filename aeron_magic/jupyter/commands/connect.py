@@ -8,6 +8,7 @@ from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.frontend import cell_id
 from aeron_magic.markdown_text import plural
+from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES
 from aeron_magic.session import credentials
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ __all__ = ["connect", "login", "logout", "status"]
 
 
 READY = (
-    "credentials were found, so the first question connects to AeronPay; "
+    f"credentials were found, so the first question connects to {SERVICES[DEFAULT_SERVICE].title}; "
     "`%aeron connect` connects to another service."
 )
 NO_CELL_IDS = (
@@ -31,8 +32,11 @@ def status(app: App, command: Command) -> None:
     session = app.session
     connection, tree, recorder = session.connection, session.tree, session.connections.recorder
     if connection is None:
-        ready = credentials.find("aeronpay") is not None
-        items = ["not connected", f"next: {READY if ready else credentials.HOW_TO_CONNECT}"]
+        ready = credentials.find(DEFAULT_SERVICE) is not None
+        items = [
+            "not connected",
+            f"next: {READY if ready else SERVICES[DEFAULT_SERVICE].how_to_connect}",
+        ]
     else:
         items = [
             f"service: `{connection.label}`",
@@ -62,7 +66,7 @@ def connect(app: App, command: Command) -> None:
     """Connect, and show the status."""
     session, target = app.session, command["target"]
     if target == "sandbox":
-        session.connect(command["service"] or "aeronpay", sandbox=True)
+        session.connect(command["service"] or DEFAULT_SERVICE, sandbox=True)
     else:
         options = {
             name: command[name]
@@ -70,7 +74,9 @@ def connect(app: App, command: Command) -> None:
             if command[name] is not None
         }
         found = credentials.find(target)
-        if found is None and not (target == "chatzy" and "chatbot_id" in options):
+        if found is None and any(
+            credential.field not in options for credential in SERVICES[target].credentials
+        ):
             found = credentials.ask(target)
         session.connect(target, **{**(found or {}), **options})
     status(app, command)
@@ -78,12 +84,12 @@ def connect(app: App, command: Command) -> None:
 
 def login(app: App, command: Command) -> None:
     """Read credentials from a hidden prompt and store them in the system keyring."""
-    service = command["service"] or "aeronpay"
+    service = command["service"] or DEFAULT_SERVICE
     credentials.store(service, credentials.ask(service))
     show(app.shell, f"Stored in the system keyring. `%aeron connect {service}` uses it.")
 
 
 def logout(app: App, command: Command) -> None:
     """Delete the credentials from the system keyring."""
-    found = credentials.forget(command["service"] or "aeronpay")
+    found = credentials.forget(command["service"] or DEFAULT_SERVICE)
     show(app.shell, "Deleted from the system keyring." if found else "Nothing was stored.")

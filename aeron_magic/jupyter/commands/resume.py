@@ -13,7 +13,7 @@ from aeron_magic.jupyter.display.follow import show_fetched
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.display.tables import comparison, resume_names
 from aeron_magic.markdown_text import escape_cell, plural
-from aeron_magic.services.catalog import ONE_LINE
+from aeron_magic.services.catalog import service_info
 from aeron_magic.session import credentials
 from aeron_magic.session.session import Session
 
@@ -178,7 +178,7 @@ def _finish_pending(app: App, pending: PendingTurn, token: str | None) -> str:
     """Fetch the reply of a question that its kernel did not finish; return the result as text."""
     session, turn = app.session, pending.turn
     label = f"The question of turn {turn.label} ({escape_cell(turn.question, 60)})"
-    if token is None or pending.position.tree.service in ONE_LINE:
+    if token is None or not service_info(pending.position.tree.service).can_fetch:
         why = (
             "the kernel ended before the service sent a token"
             if token is None

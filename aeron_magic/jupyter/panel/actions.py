@@ -14,6 +14,7 @@ from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.panel.controller import PanelController
 from aeron_magic.jupyter.panel.messages import Action, PanelMessage
 from aeron_magic.jupyter.panel.turn_views import newest_leaf
+from aeron_magic.services.catalog import DEFAULT_SERVICE
 
 __all__ = ["HANDLERS"]
 
@@ -126,7 +127,7 @@ def _draft(controller: PanelController, action: Action) -> None:
 
 
 def _connect(controller: PanelController, action: Action) -> None:
-    controller.session.connect("aeronpay", sandbox=True)
+    controller.session.connect(DEFAULT_SERVICE, sandbox=True)
 
 
 def _say(controller: PanelController, message: PanelMessage) -> None:

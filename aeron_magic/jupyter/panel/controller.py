@@ -22,7 +22,7 @@ from aeron_magic.jupyter.panel.messages import (
 )
 from aeron_magic.jupyter.panel.turn_views import problem_of, turn_id, turn_views, visible_path
 from aeron_magic.rendering.mimebundle import to_html
-from aeron_magic.services.catalog import INTRODUCING, NAMES
+from aeron_magic.services.catalog import service_info
 from aeron_magic.session.reply_task import ReplyTask
 
 if TYPE_CHECKING:
@@ -227,7 +227,7 @@ class PanelController:
         connection = self.session.connection
         service = connection.settings.service if connection is not None else ""
         sandbox = connection is not None and connection.sandbox
-        speaker = NAMES.get(service, "the service")
+        speaker = service_info(service).title or "the service"
         told = "It is built in, knows the handbook of aeron-magic, and costs nothing."
         return PanelOverview(
             model_id="",
@@ -388,7 +388,7 @@ class PanelController:
         connection = self.session.connection
         if connection is None or not self._senders:
             return
-        if connection.settings.service not in INTRODUCING:
+        if not service_info(connection.settings.service).has_introduction:
             return
         if tree.turns or tree in self._introductions:
             return
