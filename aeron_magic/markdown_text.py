@@ -5,16 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from aeron_magic.plaintext import strip_control_sequences
-
 __all__ = [
     "SPECIAL",
+    "escape_cell",
     "escape_markdown",
+    "escaped_table",
     "fenced",
     "markdown_table",
     "one_line",
     "plural",
-    "table_cell",
     "truncate",
 ]
 
@@ -35,18 +34,25 @@ def fenced(code: str, language: str = "") -> str:
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table; the cells are Markdown on one line, such as `table_cell` returns."""
+    """Return a Markdown table; each cell must be one line of Markdown without a bare ``|``."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def table_cell(value: object, width: int = 80) -> str:
-    """Return untrusted ``value`` as a cell: escaped, on one line, cut to ``width`` characters."""
+def escaped_table(head: Sequence[str], rows: Iterable[Sequence[object]], width: int = 80) -> str:
+    """Return a Markdown table of untrusted values, each cut to ``width`` characters."""
+    return markdown_table(head, ([escape_cell(value, width) for value in row] for row in rows))
+
+
+def escape_cell(value: object, width: int = 80) -> str:
+    """Return untrusted ``value`` on one line, cut to ``width`` characters, as literal text."""
     return escape_markdown(truncate(one_line(str(value)), width))
 
 
 def one_line(text: str) -> str:
     """Return ``text`` on one line and without control sequences."""
+    from aeron_magic.plaintext import strip_control_sequences  # 4 ms
+
     return " ".join(strip_control_sequences(text).split())
 
 

@@ -76,14 +76,15 @@ def _plain(cell: str) -> str:
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
     """``names``, with a number added to those that occur earlier."""
-    taken: list[str] = []
+    counts: dict[str, int] = {}
     for name in names:
-        count, fresh = 1, name
-        while fresh in taken:
+        fresh, count = name, counts.get(name, 1)
+        while fresh in counts:
             count += 1
             fresh = f"{name}_{count}"
-        taken.append(fresh)
-    return tuple(taken)
+        counts[name] = count
+        counts[fresh] = 1
+    return tuple(counts)
 
 
 def extract_table(text: str, number: int = 1) -> Table:

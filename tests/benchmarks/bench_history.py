@@ -21,8 +21,9 @@ from aeron_magic.conversations.history import HistoryScope, HistoryStore
 from aeron_magic.conversations.history_db import resume_hint
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree
-from aeron_magic.jupyter.display.publish import markdown_table, plain_table
+from aeron_magic.jupyter.display.publish import plain_table
 from aeron_magic.jupyter.display.tables import MAX_TURNS, TURNS, tree_text, turn_rows
+from aeron_magic.markdown_text import escaped_table
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.record import Record, turn_key
 from aeron_magic.rendering.mimebundle import mimebundle
@@ -100,13 +101,13 @@ def _reading(path: Path, shape: str, rounds: int) -> list[Measure]:
 
     tree = taken_up()
     rows = turn_rows(tree.turns[-MAX_TURNS:], tree.stale())
-    mimebundle(markdown_table(TURNS, rows))  # what it imports is not its own cost
+    mimebundle(escaped_table(TURNS, rows))  # what it imports is not its own cost
     work: Work = {
         "say on loading that there is a past": (lambda: resume_hint(path, OWNER.notebook), 5),
         "open and list the conversations": (listed, 100),
         "open, and list the newest one's turns": (shown, 100),
         "open, and take the newest one up": (taken_up, 150),
-        "the list as HTML": (lambda: mimebundle(markdown_table(TURNS, rows)), None),
+        "the list as HTML": (lambda: mimebundle(escaped_table(TURNS, rows)), None),
         "its tree": (lambda: tree_text(tree), 100),
     }
     memory: Work = {

@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Iterable
 
 from aeron_magic.jupyter.command_line.spec import SPEC, MagicSpec, Option, as_typed
+from aeron_magic.markdown_text import markdown_table
 
 __all__ = ["help_text", "reference_markdown"]
 
@@ -51,18 +52,20 @@ def _wrapped(line: str, indent: int) -> list[str]:
 def reference_markdown(table: MagicSpec = SPEC) -> str:
     """Return the manual as the two Markdown tables of the README."""
 
-    def row(first: str, second: str) -> str:
-        cells = (cell.replace("|", "\\|") for cell in (first, second))
-        return "| " + " | ".join(cells) + " |"
+    def row(*cells: str) -> list[str]:
+        return [cell.replace("|", "\\|") for cell in cells]
 
     def code(texts: Iterable[str]) -> str:
         return ", ".join(f"`{text}`" for text in texts)
 
-    lines = [row("option of `%%aeron`", "meaning"), "|---|---|"]
-    lines += [row(code(_all_flags(o)), _explained(o)) for o in table.question.options]
-    lines += ["", row("line", "does"), "|---|---|"]
+    options = [row(code(_all_flags(o)), _explained(o)) for o in table.question.options]
+    commands = []
     for entry in table.commands:
-        options = () if entry.asks else entry.options
-        explained = [f"{code([as_typed(o)])}: {o.help}" for o in options]
-        lines.append(row(code([entry.usage]), "; ".join([entry.help, *explained])))
-    return "\n".join(lines) + "\n"
+        own = () if entry.asks else entry.options
+        explained = [f"{code([as_typed(o)])}: {o.help}" for o in own]
+        commands.append(row(code([entry.usage]), "; ".join([entry.help, *explained])))
+    tables = [
+        markdown_table(["option of `%%aeron`", "meaning"], options),
+        markdown_table(["line", "does"], commands),
+    ]
+    return "\n\n".join(tables) + "\n"

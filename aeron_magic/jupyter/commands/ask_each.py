@@ -19,11 +19,11 @@ from aeron_magic.errors import Interrupted, UsageError
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.display.publish import (
-    markdown_table,
     plain_table,
     show_markdown,
     strip_markup,
 )
+from aeron_magic.markdown_text import escaped_table
 from aeron_magic.prompts.interpolation import placeholders_in
 from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.recorder import Recorder
@@ -165,7 +165,7 @@ def _show(app: App, options: Options, rows: Sequence[Row]) -> None:
     summary, failures = _summary(rows, options.out), _failures(rows)
     parts, plain = [summary], [strip_markup(summary)]
     if failures:
-        parts.append(markdown_table(FAILURES, failures, 200))
+        parts.append(escaped_table(FAILURES, failures, 200))
         plain.append(plain_table(FAILURES, failures))
     if rows:
         secrets = app.session.secrets
@@ -174,7 +174,7 @@ def _show(app: App, options: Options, rows: Sequence[Row]) -> None:
             for row in rows[:SHOWN]
         ]
         more = f"\n\n(first {SHOWN} of {len(rows):,} rows)" if len(rows) > SHOWN else ""
-        parts.append(markdown_table(ANSWERS, shown) + more)
+        parts.append(escaped_table(ANSWERS, shown) + more)
         plain.append(plain_table(ANSWERS, shown) + more)
     show_markdown("\n\n".join(parts), shell, "\n\n".join(plain))
 

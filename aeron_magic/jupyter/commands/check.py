@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from aeron_magic.errors import AeronError, RecordingError, ReplyFormatError
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.display.publish import markdown_table, show_markdown
+from aeron_magic.jupyter.display.publish import show_markdown
+from aeron_magic.markdown_text import escaped_table
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.record import UNRECORDED_PARENT, Record
 from aeron_magic.replies.reply import Reply
@@ -69,7 +70,7 @@ def check(app: App, command: Command) -> None:
     text += f"{damaged}."
     if different:
         rows = [(row.record.question, row.result, row.record.text, row.now) for row in different]
-        text += "\n\n" + markdown_table(["question", "result", "recorded", "now"], rows)
+        text += "\n\n" + escaped_table(["question", "result", "recorded", "now"], rows)
     show_markdown(text, app.shell)
     session.last_error = None
     if (different or damaged) and command["strict"]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import show_markdown
 from aeron_magic.jupyter.frontend import cell_id
+from aeron_magic.markdown_text import plural
 from aeron_magic.session import credentials
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def status(app: App, command: Command) -> None:
             f"address: {connection.settings.base_url}",
         ]
     lines += [
-        f"conversation: {tree.name}, {len(tree.turns)} turn{'s' * (len(tree.turns) != 1)}"
+        f"conversation: {tree.name}, {plural(len(tree.turns), 'turn')}"
         + (f", the newest is {tree.head.label}" if tree.head else ""),
         f"context_token: {session.token.read()}"
         + (" (set by hand)" * session.token.assigned_by_user),

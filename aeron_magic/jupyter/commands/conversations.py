@@ -15,7 +15,7 @@ from aeron_magic.jupyter.commands.resume import (
     history_of,
     stored_conversations,
 )
-from aeron_magic.jupyter.display.publish import fenced, show_markdown, show_message, show_table
+from aeron_magic.jupyter.display.publish import show_markdown, show_message, show_table
 from aeron_magic.jupyter.display.tables import (
     CONVERSATIONS,
     MAX_TURNS,
@@ -25,6 +25,7 @@ from aeron_magic.jupyter.display.tables import (
     tree_text,
     turn_rows,
 )
+from aeron_magic.markdown_text import fenced, plural
 from aeron_magic.session.session import Session
 
 if TYPE_CHECKING:
@@ -181,4 +182,4 @@ def _earlier(session: Session, name: str) -> StoredConversation:
 
 
 def _turns(tree: ConversationTree) -> str:
-    return f"{len(tree.turns)} turn{'s' * (len(tree.turns) != 1)}"
+    return plural(len(tree.turns), "turn")

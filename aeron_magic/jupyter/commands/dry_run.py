@@ -14,7 +14,8 @@ def show_dry_run(session: Session, question: Question, shell: Any) -> None:
     """Show the request that ``question`` would make; send nothing."""
     import json
 
-    from aeron_magic.jupyter.display.publish import fenced, show_markdown
+    from aeron_magic.jupyter.display.publish import show_markdown
+    from aeron_magic.markdown_text import fenced
 
     connection = session.ensure_connected()
     connection.validate(question.text, question.context_token or "", *question.images)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from aeron_magic.jupyter.command_line.help import help_text
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.display.publish import fenced, show_markdown
+from aeron_magic.jupyter.display.publish import show_markdown
+from aeron_magic.markdown_text import fenced
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App

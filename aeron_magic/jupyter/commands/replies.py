@@ -9,7 +9,8 @@ from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.follow import show_fetched
 from aeron_magic.jupyter.display.outputs import status_note
-from aeron_magic.jupyter.display.publish import fenced, publish, show_markdown
+from aeron_magic.jupyter.display.publish import publish, show_markdown
+from aeron_magic.markdown_text import fenced
 from aeron_magic.rendering.mimebundle import mimebundle
 
 if TYPE_CHECKING:

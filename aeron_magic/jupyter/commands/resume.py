@@ -10,8 +10,9 @@ from aeron_magic.conversations.tree import ConversationTree, PendingTurn
 from aeron_magic.errors import AeronError, FailedReply, HistoryError, TokenError, UsageError
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.follow import show_fetched
-from aeron_magic.jupyter.display.publish import escape_cell, show_message
+from aeron_magic.jupyter.display.publish import show_message
 from aeron_magic.jupyter.display.tables import comparison, resume_names
+from aeron_magic.markdown_text import escape_cell, plural
 from aeron_magic.services.catalog import ONE_LINE
 from aeron_magic.session import credentials
 from aeron_magic.session.session import Session
@@ -107,10 +108,8 @@ def resume(app: App, command: Command) -> None:
         session.new(tree.name)
     newest = tree.newest
     state = f"the newest is turn {newest.label}" if newest else "none has a whole reply"
-    count = len(tree.turns)
-    lines.insert(
-        0, f"Resumed the conversation `{tree.name}`: {count} turn{'s' * (count != 1)}, {state}."
-    )
+    turns = plural(len(tree.turns), "turn")
+    lines.insert(0, f"Resumed the conversation `{tree.name}`: {turns}, {state}.")
     if reachable and newest is not None:
         lines.append("`context_token` is set.")
     if command["check"]:

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aeron_magic.jupyter.frontend import has_kernel
+from aeron_magic.markdown_text import SPECIAL, escaped_table, one_line, truncate
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.mimebundle import mimebundle
 
 __all__ = [
-    "escape_cell",
-    "fenced",
-    "markdown_table",
     "plain_table",
     "publish",
     "show_markdown",
@@ -23,10 +21,7 @@ __all__ = [
     "write",
 ]
 
-_SPECIAL = r"\`*_[]<>|~$#&!"
-"""Characters that may mean something in Markdown."""
-
-_MARKS = re.compile(rf"\\([{re.escape(_SPECIAL)}])|`|\*\*")
+_MARKS = re.compile(rf"\\([{re.escape(SPECIAL)}])|`|\*\*")
 
 
 def publish(
@@ -66,7 +61,7 @@ def show_message(text: str, shell: Any) -> None:
 
 
 def strip_markup(text: str) -> str:
-    """Our own Markdown as plain text: no back-ticks, none of what :func:`escape_cell` adds."""
+    """Our own Markdown as plain text: no back-ticks, no escapes."""
     return _MARKS.sub(r"\1", text)
 
 
@@ -77,17 +72,14 @@ def show_table(
 
     In plain text its columns are aligned, and each text is cut so that a row fits a line.
     """
-    markdown = "\n\n".join(filter(None, [markdown_table(head, rows), below]))
+    markdown = "\n\n".join(filter(None, [escaped_table(head, rows), below]))
     plain = "\n\n".join(filter(None, [plain_table(head, rows), strip_markup(below)]))
     show_markdown(markdown, shell, plain)
 
 
 def plain_table(head: Sequence[str], rows: Sequence[Sequence[object]], width: int = 100) -> str:
     """A table in plain text, at most ``width`` wide: the wide columns share what is left."""
-    lines = [
-        [" ".join(strip_control_sequences(str(value)).split()) for value in row]
-        for row in (head, *rows)
-    ]
+    lines = [[one_line(str(value)) for value in row] for row in (head, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     room = width - 2 * (len(widths) - 1)
     while sum(widths) > room and max(widths) > 8:
@@ -95,32 +87,7 @@ def plain_table(head: Sequence[str], rows: Sequence[Sequence[object]], width: in
     lines.insert(1, ["-" * one for one in widths])
     return "\n".join(
         "  ".join(
-            (text if len(text) <= one else text[: one - 1] + "…").ljust(one)
-            for text, one in zip(line, widths, strict=True)
+            truncate(text, one).ljust(one) for text, one in zip(line, widths, strict=True)
         ).rstrip()
         for line in lines
     )
-
-
-def fenced(text: str, language: str = "") -> str:
-    """``text`` as a code block that nothing in it can end."""
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
-def escape_cell(text: object, width: int = 0) -> str:
-    """``text`` as one cell of a table: on one line, cut to ``width`` characters where that is set,
-    and with nothing in it that is Markdown."""
-    line = " ".join(strip_control_sequences(str(text)).split())
-    if width and len(line) > width:
-        line = line[: width - 1] + "…"
-    return "".join(f"\\{c}" if c in _SPECIAL else c for c in line)
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]], width: int = 80) -> str:
-    """A Markdown table of untrusted texts."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(escape_cell(value, width) for value in row) + " |" for row in rows]
-    return "\n".join(lines)

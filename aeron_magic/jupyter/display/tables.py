@@ -9,8 +9,7 @@ from aeron_magic.conversations.history import StoredConversation
 from aeron_magic.conversations.history_db import format_time
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree, Turn
-from aeron_magic.jupyter.display.publish import escape_cell
-from aeron_magic.plaintext import strip_control_sequences
+from aeron_magic.markdown_text import escape_cell, one_line, plural, truncate
 from aeron_magic.replies.reply import Message
 
 __all__ = [
@@ -65,8 +64,7 @@ def comparison(line: Sequence[Turn], messages: Sequence[Message]) -> str:
     """Where our line of turns and the service's messages differ, as Markdown."""
     different = differences(line, messages)
     if not different:
-        count = len(messages)
-        return f"The service has the same {count} message{'s' * (count != 1)}."
+        return f"The service has the same {plural(len(messages), 'message')}."
     return "The service has it otherwise:\n\n" + "\n".join(
         f"- message {number}: here {escape_cell(repr(here), 60)}, "
         f"at the service {escape_cell(repr(there), 60)}"
@@ -90,7 +88,7 @@ def tree_text(tree: ConversationTree) -> str:
         turn, lead, below = waiting.pop()
         marks = _remarks(turn, stale) + (["newest"] if turn is tree.head else [])
         name = f" ({turn.name})" if turn.name else ""
-        text = _short(turn.question, WIDTH - len(lead))
+        text = truncate(one_line(turn.question[:400]), max(WIDTH - len(lead), 20))
         lines.append(
             f"{lead}{turn.number}{name}  {text}" + (f"  [{', '.join(marks)}]" if marks else "")
         )
@@ -109,12 +107,6 @@ def _branches(turns: Sequence[Turn], below: str) -> list[tuple[Turn, str, str]]:
     *before, last = turns
     found = [(turn, f"{below}├─ ", f"{below}│  ") for turn in before]
     return [(last, f"{below}└─ ", f"{below}   "), *found[::-1]]
-
-
-def _short(text: str, width: int) -> str:
-    line = " ".join(strip_control_sequences(text[:400]).split())
-    width = max(width, 20)
-    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 def conversation_rows(

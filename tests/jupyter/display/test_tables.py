@@ -7,8 +7,9 @@ import pytest
 from aeron_magic.conversations.history import StoredConversation
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree
-from aeron_magic.jupyter.display.publish import escape_cell, plain_table, strip_markup
+from aeron_magic.jupyter.display.publish import plain_table, strip_markup
 from aeron_magic.jupyter.display.tables import conversation_rows, resume_names, tree_text, turn_rows
+from aeron_magic.markdown_text import escape_cell
 from aeron_magic.replies.reply import Reply
 
 
