@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from aeron_magic.plaintext import strip_control_sequences
-
 __all__ = [
     "SPECIAL",
     "escape_cell",
@@ -53,6 +51,8 @@ def escape_cell(value: object, width: int = 80) -> str:
 
 def one_line(text: str) -> str:
     """Return ``text`` on one line and without control sequences."""
+    from aeron_magic.plaintext import strip_control_sequences  # 4 ms
+
     return " ".join(strip_control_sequences(text).split())
 
 
