@@ -1,7 +1,7 @@
 """Talk to an AI service from a notebook, or from Python.
 
-In a notebook: ``%load_ext aeron_magic``. Everything else is imported on first use: loading the
-extension, or importing the package for one of its names, waits for nothing that is not needed.
+In a notebook: ``%load_ext aeron_magic``. The names below are imported on first use, so that
+importing the package is fast.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_ELSEWHERE = {
+_MODULES = {
     "AsyncClient": "client.client",
     "AsyncStream": "client.client",
     "ChatPanel": "jupyter.panel.widget",
@@ -80,14 +80,14 @@ _ELSEWHERE = {
     "Stream": "client.client",
     "ask_many": "batch",
 }
-"""Where the names are that are not exceptions."""
+"""The module of each name that is not an exception."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_ELSEWHERE.get(name, 'errors')}"), name)
-    globals()[name] = value  # so that the next look finds it at once
+    value = getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
+    globals()[name] = value
     return value
 
 
@@ -96,14 +96,14 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """What ``%load_ext aeron_magic`` calls."""
+    """Called by ``%load_ext aeron_magic``."""
     from aeron_magic.jupyter.extension import load
 
     load(ipython)
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """What ``%unload_ext aeron_magic`` calls."""
+    """Called by ``%unload_ext aeron_magic``."""
     from aeron_magic.jupyter.extension import unload
 
     unload(ipython)

@@ -1,4 +1,4 @@
-"""What holds around Python code that does not say whom to ask: a notebook's connection."""
+"""Process-wide defaults for ``ask_many``; the extension sets them."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["Defaults", "defaults"]
 
 
 class Defaults:
-    """A notebook's session puts itself here, so that ``ask_many`` asks where the cells ask.
+    """What ``ask_many`` uses if it is not given a connection.
 
     Attributes
     ----------
     connection
-        Gives the settings of the connection, and its recorder; None where there is no notebook.
+        Returns the settings and the recorder of the notebook's connection; None without a notebook.
     show_progress
-        Says whether somebody watches, and wants to see how far a batch is.
+        Returns whether to show a progress bar.
     """
 
     connection: Callable[[], tuple[Settings, Recorder | None]] | None
@@ -31,7 +31,7 @@ class Defaults:
         self.reset()
 
     def reset(self) -> None:
-        """There is no notebook any more."""
+        """Set the values for a process without a notebook."""
         self.connection = None
         self.show_progress = _has_terminal
 
@@ -41,4 +41,3 @@ def _has_terminal() -> bool:
 
 
 defaults = Defaults()
-"""Those of this process."""

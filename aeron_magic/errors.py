@@ -1,24 +1,24 @@
 """Every exception of aeron-magic, as one tree.
 
 * AeronError
-    * UsageError             an option, a value or a setting is wrong; nothing was sent
+    * UsageError             an option, a value or a setting is invalid; nothing was sent
         * CredentialsError       no credentials, or they cannot be stored
         * ValueRefused           a value for the prompt is unknown, not printable, or secret
-    * ServiceError           the service answered, and the answer is a refusal
+    * ServiceError           the service answered with an error
         * AuthenticationError    401, 403: credentials, or the caller's address is not allowed
         * TokenError             the context token is unknown or has expired
         * RateLimited            429
-        * UnexpectedAnswer       not an answer of this service at all (a web page, a redirect)
-    * Unreachable            the connection was never made: surely nothing was accepted
-    * ReplyError             a reply was begun, and is not whole
-        * IncompleteReply        cut off, and it could not be recovered
-        * FailedReply            the service says that it failed
-        * Interrupted            stopped by the user (a KeyboardInterrupt too)
-    * ReplyFormatError       the reply is whole, but holds no JSON, table or code as asked
-    * RecordingError         a recording is missing, damaged or does not hold the question
+        * UnexpectedAnswer       not a response of this service (a web page, a redirect)
+    * Unreachable            no connection was made: nothing was accepted
+    * ReplyError             a reply was begun, and is incomplete
+        * IncompleteReply        cut off, and could not be recovered
+        * FailedReply            the service could not answer
+        * Interrupted            stopped by the user (also a KeyboardInterrupt)
+    * ReplyFormatError       the reply does not contain the requested JSON, table or code
+    * RecordingError         a recording is missing or damaged, or lacks the question
     * HistoryError           the local history cannot be read or written
 
-Facts are attributes; the sentence a person reads is made from them in one place.
+Facts are attributes; `AeronError.lines` makes the text for the user from them.
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ __all__ = [
 ]
 
 PARTIAL_SHOWN = 2_000
-"""Characters of the partial text that the short block shows; the rest stays in ``partial``."""
+"""Characters of the partial text in the short block; ``partial`` holds all."""
 
 MESSAGE_SHOWN = 500
-"""Characters of the service's own words that the short block shows."""
+"""Characters of the service's message in the short block."""
 
 
 class AeronError(Exception):
-    """Something went wrong, and here is what to do about it.
+    """An error with a remedy.
 
     Parameters
     ----------
@@ -63,13 +63,13 @@ class AeronError(Exception):
     hint
         What to do next: one sentence, or empty.
     status_code
-        The HTTP status, where the service answered.
+        The HTTP status, if the service answered.
     service_message
-        The service's own words, where it had some.
+        The service's own message, if any.
     context_token
-        The token of the reply concerned, where it is known.
+        The token of the reply concerned, if known.
     partial
-        The text received before the failure.
+        The text received before the error.
     """
 
     def __init__(
@@ -90,17 +90,17 @@ class AeronError(Exception):
         self.context_token = context_token
         self.partial = partial
         self.partial_shown = False
-        """Whether the partial text stands on the screen already; the short block then omits it."""
+        """Whether the partial text is on the screen; the short block then omits it."""
 
     def __str__(self) -> str:
         return _clean(self.message)
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exceptions cross process borders when a batch runs on a cluster.
+        # A batch on a cluster sends exceptions to another process.
         return (_rebuild, (type(self), self.message, dict(self.__dict__)))
 
     def redact(self, secrets: Iterable[str]) -> None:
-        """Replace each of ``secrets`` wherever this error would show it."""
+        """Replace each of ``secrets`` in all texts of this error."""
         for secret in filter(None, secrets):
             for name in ("message", "hint", "service_message", "context_token", "partial"):
                 value = getattr(self, name)
@@ -109,10 +109,10 @@ class AeronError(Exception):
         self.args = (self.message,)
 
     def lines(self, *, partial_limit: int | None = PARTIAL_SHOWN) -> list[str]:
-        """The short block a person reads, line by line.
+        """The short block for the user, line by line.
 
-        ``partial_limit`` is the number of characters of the partial text to show; None shows all,
-        and all of the service's own words. What stands on the screen already is not shown twice.
+        ``partial_limit`` is the number of characters of the partial text; None shows all of it and
+        of the service's message. A partial text on the screen is not repeated.
         """
         message_limit = None if partial_limit is None else MESSAGE_SHOWN
         shown = [f"{type(self).__name__}: {self}"]
@@ -129,14 +129,13 @@ class AeronError(Exception):
         return shown
 
     def _render_traceback_(self) -> list[str]:
-        """What IPython shows in place of a traceback."""
+        """What IPython shows instead of a traceback."""
         return self.lines()
 
 
 def _clean(text: str) -> str:
-    from aeron_magic.plaintext import (
-        strip_control_sequences,  # 4 ms, and this module is loaded with the extension
-    )
+    # Imported here because it takes 4 ms, and this module is loaded with the extension.
+    from aeron_magic.plaintext import strip_control_sequences
 
     return strip_control_sequences(text)
 
@@ -153,7 +152,7 @@ def _rebuild(kind: type[AeronError], message: str, state: dict[str, object]) -> 
 
 
 class UsageError(AeronError):
-    """An option, a value or a setting is wrong. Nothing was sent."""
+    """An option, a value or a setting is invalid. Nothing was sent."""
 
 
 class CredentialsError(UsageError):
@@ -161,15 +160,15 @@ class CredentialsError(UsageError):
 
 
 class ValueRefused(UsageError):
-    """A value for the prompt is unknown, cannot be shown as text, or holds a secret."""
+    """A value for the prompt is unknown, cannot be shown as text, or contains a secret."""
 
 
 class ServiceError(AeronError):
-    """The service answered, and its answer is a refusal."""
+    """The service answered with an error."""
 
 
 class AuthenticationError(ServiceError):
-    """The credentials are refused, or the caller's address is not on the allow-list."""
+    """The credentials were rejected, or the caller's address is not on the allow-list."""
 
 
 class TokenError(ServiceError):
@@ -181,43 +180,43 @@ class RateLimited(ServiceError):
 
 
 class UnexpectedAnswer(ServiceError):
-    """What came back is no answer of this service: a web page, a redirect, other bytes."""
+    """The response does not come from this service: a web page, a redirect, other bytes."""
 
 
 class Unreachable(AeronError):
-    """The connection was never made; the service has accepted nothing."""
+    """No connection was made; the service has accepted nothing."""
 
 
 class ReplyError(AeronError):
-    """A reply was begun and is not whole.
+    """A reply was begun and is incomplete.
 
-    ``partial`` holds what came; by ``context_token``, where it is known, the reply can be fetched.
+    ``partial`` is the text received; if ``context_token`` is set, the reply can be fetched by it.
     """
 
 
 class IncompleteReply(ReplyError):
-    """The reply was cut off, and could not be recovered."""
+    """The reply was cut off and could not be recovered."""
 
 
 class FailedReply(ReplyError):
-    """The service says that it could not answer."""
+    """The service could not answer."""
 
 
 class Interrupted(ReplyError, KeyboardInterrupt):
-    """The user stopped the question; it stops *Run All* like any KeyboardInterrupt.
+    """The user stopped the question. It stops *Run All* like any KeyboardInterrupt.
 
-    ``result`` is what a batch had done by then; None for a single question.
+    ``result`` is the result of a batch so far; None for a single question.
     """
 
     result: Any = None
 
 
 class ReplyFormatError(AeronError):
-    """The reply is whole, but does not hold what was asked of it."""
+    """The reply is complete, but does not contain the requested JSON, table or code."""
 
 
 class RecordingError(AeronError):
-    """A recording is missing or damaged, or does not hold the question."""
+    """A recording is missing or damaged, or does not contain the question."""
 
 
 class HistoryError(AeronError):

@@ -1,9 +1,8 @@
-"""Text from outside made harmless for a terminal, a log or an error message.
+"""Untrusted text without control sequences, for a terminal, a log or an error message.
 
-A reply is hostile text. Written as it comes, an escape sequence in it can set a terminal's
-title, fill its clipboard or clear the screen, and a bidi control can show a line in another
-order than it has. Everything of that kind is taken out here; what stays is text, ``\\n`` and
-``\\t``.
+An escape sequence in a reply could set a terminal's title, fill its clipboard or clear the screen,
+and a bidi control could show a line in another order. All of these are removed; the result is
+text, ``\\n`` and ``\\t``.
 
 Sequences are those of ECMA-48 as terminals read them:
 
@@ -12,10 +11,9 @@ Sequences are those of ECMA-48 as terminals read them:
   ends with ``ESC \\``, U+009C or BEL;
 * all others: ``ESC``, intermediates, one final character.
 
-A string that never ends is not one: after `BODY_LIMIT` characters, or at a line end or another
-control character, only its introducer goes, and what would have been its body is shown. So no
-sequence can swallow the rest of a reply. Every ESC and every C1 character is consumed by one
-match, so what is taken out cannot leave a new sequence behind.
+After `BODY_LIMIT` characters, or at a line end or another control character, a string without an
+end is text: only its introducer is removed, so that no sequence can hide the rest of a reply. Each
+ESC and each C1 character is consumed by one match, so a removal cannot create a new sequence.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ import re
 __all__ = ["ControlSequenceFilter", "strip_control_sequences"]
 
 BODY_LIMIT = 1000
-"""Characters an escape sequence's string may have; a longer one is text."""
+"""The longest string of an escape sequence, in characters; a longer one is text."""
 
 _BODY = rf"[^\x00-\x1f\x7f-\x9f]{{0,{BODY_LIMIT}}}"
 _CSI = r"(?:\x1b\[|\x9b)[0-?]{0,64}[ -/]{0,16}"
@@ -35,7 +33,7 @@ _HIGH, _LOW = r"[\ud800-\udbff]", r"[\udc00-\udfff]"
 _HARMFUL = (
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f"
     r"\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # the characters with Bidi_Control
-    r"\ud800-\udfff]"  # halves of a character, as a JSON escape can make them
+    r"\ud800-\udfff]"  # surrogates, as a JSON escape can make them
 )
 _WHOLE = rf"(?P<newline>\r\n?)|{_CSI}[@-~]|{_STRING}(?:\x07|\x1b\\|\x9c)"
 _CUT = rf"(?P<cut>(?:\r|{_CSI}|{_STRING}\x1b?|{_ESCAPE}|{_HIGH})\Z)"
@@ -49,8 +47,7 @@ _on_the_way = re.compile(f"{_CUT}|{_WHOLE}|{_REST}")
 def strip_control_sequences(text: str) -> str:
     """Return ``text`` without control characters, escape sequences and bidi controls.
 
-    ``\\r\\n`` and a lone ``\\r`` become ``\\n``; half a surrogate pair, which no encoding can
-    write, becomes U+FFFD.
+    ``\\r\\n`` and a lone ``\\r`` become ``\\n``; an unpaired surrogate becomes U+FFFD.
     """
     if text.isprintable() or not _harmful.search(text):
         return text
@@ -58,18 +55,17 @@ def strip_control_sequences(text: str) -> str:
 
 
 class ControlSequenceFilter:
-    """`strip_control_sequences` for text that comes in pieces, cut anywhere.
+    """`strip_control_sequences` for text that arrives in pieces.
 
-    The pieces that `feed` returns, followed by what `close` returns, are
-    `strip_control_sequences` of the whole. Text is held back only where it may be the beginning
-    of a sequence.
+    The results of `feed` and `close` joined are `strip_control_sequences` of the whole. Only what
+    may be the beginning of a sequence is held back.
     """
 
     def __init__(self) -> None:
         self._held = ""
 
     def feed(self, piece: str) -> str:
-        """Take the next ``piece`` and return what of the text is now known to be harmless."""
+        """The harmless text so far that was not returned before."""
         text = self._held + piece
         self._held = ""
         if text.isprintable() or not _harmful.search(text):
@@ -77,7 +73,7 @@ class ControlSequenceFilter:
         return _on_the_way.sub(self._replace_or_hold, text)
 
     def close(self) -> str:
-        """Return what was held back, now that nothing can follow it."""
+        """The text that was held back."""
         text, self._held = self._held, ""
         return strip_control_sequences(text)
 

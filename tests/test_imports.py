@@ -11,7 +11,6 @@ HEAVY = {
     "IPython",
     "anywidget",
     "httpx",
-    "httpx_sse",
     "ipykernel",
     "ipywidgets",
     "keyring",

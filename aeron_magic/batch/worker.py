@@ -27,7 +27,7 @@ from aeron_magic.recording.record import Record, key_of_token
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.base import Service, load
-from aeron_magic.services.catalog import KEEPING
+from aeron_magic.services.catalog import service_info
 from aeron_magic.services.settings import Settings
 
 __all__ = ["PromptOptions", "SingleRecordStore", "Worker", "interrupted", "run_workers"]
@@ -124,7 +124,7 @@ class Worker:
     async def _do(self, task: Task) -> None:
         question = self._options.question(task.text)
         run = FlowRun(self._flow(task, question), self._settings, question.context_token)
-        if self._settings.service in KEEPING:
+        if service_info(self._settings.service).can_fetch:
             run.on_token = lambda token: self._on_token(task, token)
         stream = AsyncStream(run, _RateLimitedFlowIO(self._transport, self._work))
         error: AeronError | None = None

@@ -1,16 +1,11 @@
-"""``Client`` and ``AsyncClient``: ask a service from Python.
-
-Both drive the same flows with the two loops of :mod:`aeron_magic.client.stream`, and share what
-needs no ``await``.
-"""
+"""``Client`` and ``AsyncClient``: ask a service from Python."""
 
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 
 from aeron_magic.client.httpx_transport import AsyncHttpxTransport, HttpxTransport
 from aeron_magic.client.stream import AsyncStream, FlowRun, Stream
@@ -18,6 +13,7 @@ from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services.base import Service, load
+from aeron_magic.services.catalog import DEFAULT_SERVICE
 from aeron_magic.services.settings import Settings, resolve_settings, validate_timeout
 
 if TYPE_CHECKING:
@@ -35,12 +31,12 @@ IMAGE = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 def make_question(
     text: str, context_token: str | None = None, images: Iterable[str] = (), stream: bool = True
 ) -> Question:
-    """A question that can be sent.
+    """A valid question.
 
     Raises
     ------
     UsageError
-        The text is empty, or an image is no http(s) address.
+        The text is empty, an image is not an http(s) address, or the token is not a string.
     """
     if not isinstance(text, str) or not text.strip():
         raise UsageError("There is no question.", hint="Write it below the %%aeron line.")
@@ -51,34 +47,35 @@ def make_question(
                 f"{str(address)[:100]!r} is not an image's address.",
                 hint="Images are given by an http(s) address that the service can load.",
             )
-    continued = (
-        None if context_token is None or context_token == "" else validate_token(context_token)
-    )
-    return Question(text, addresses, continued, stream)
+    token = None if context_token in (None, "") else validate_token(context_token)
+    return Question(text, addresses, token, stream)
 
 
-def validate_token(token: str) -> str:
-    """``token``, if it can be one.
+def validate_token(token: object) -> str:
+    """``token``, if it is a string that is not empty.
 
     Raises
     ------
     UsageError
-        It is empty, or no string.
+        It is not.
     """
     if not isinstance(token, str) or not token.strip():
         raise UsageError(
             f"{token!r} is not a context token.",
-            hint="It is the string that a reply has as its `context_token`.",
+            hint="It is the string in a reply's `context_token`.",
         )
     return token
 
 
-class _Client(ABC, Generic[W, S]):
-    """What both clients do before anything is sent: that waits for nothing."""
+class _Client(Generic[W, S]):
+    """What both clients share."""
+
+    _transport_class: ClassVar[Any]
+    _stream_class: ClassVar[Any]
 
     def __init__(
         self,
-        service: str = "aeronpay",
+        service: str = DEFAULT_SERVICE,
         *,
         client_id: str | None = None,
         client_secret: str | None = None,
@@ -104,25 +101,20 @@ class _Client(ABC, Generic[W, S]):
         self.recorder = recorder
         addresses = filter(None, (self.settings.base_url, self.settings.stream_url))
         try:
-            self._transport: W = self._connect(tuple(addresses), self.settings.timeout)
-        except (ImportError, OSError, ValueError) as error:  # what the environment says of it
+            self._transport: W = self._transport_class(tuple(addresses), self.settings.timeout)
+        except (ImportError, OSError, ValueError) as error:
             raise UsageError(
-                f"The network cannot be used as the environment says: {str(error).rstrip('.')}.",
+                f"The network settings in the environment are invalid: {str(error).rstrip('.')}.",
                 hint="Check SSL_CERT_FILE and SSL_CERT_DIR, and the proxies: HTTP_PROXY, "
                 "HTTPS_PROXY, ALL_PROXY.",
             ) from error
         self._closed = False
 
-    def _open(self) -> W:
+    def _stream_for(self, run: FlowRun[Any], timeout: float | None = None) -> S:
         if self._closed:
-            raise UsageError("This client is closed.", hint="Make another one to ask again.")
-        return self._transport
-
-    @abstractmethod
-    def _connect(self, addresses: tuple[str, ...], timeout: float) -> W: ...
-
-    @abstractmethod
-    def _stream_for(self, run: FlowRun[Any], timeout: float | None = None) -> S: ...
+            raise UsageError("This client is closed.", hint="Create another one to ask again.")
+        stream: S = self._stream_class(run, self._transport.flow_io(timeout))
+        return stream
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.settings.service!r}, {self.settings.base_url!r})"
@@ -136,28 +128,28 @@ class _Client(ABC, Generic[W, S]):
         stream: bool = True,
         timeout: float | None = None,
     ) -> S:
-        """Ask, and read the reply as it comes.
+        """Ask, and read the reply as it arrives.
 
-        Nothing is sent before the first piece is asked for. What goes wrong then is raised by the
-        iteration, as by :meth:`ask`.
+        The request is sent when the first piece is read; the iteration raises what :meth:`ask`
+        raises.
 
         Parameters
         ----------
         text, context_token, images, stream
             As for :meth:`ask`.
         timeout
-            Seconds of silence before this question's connection counts as lost; by default the
-            client's.
+            Seconds of silence after which this question's connection counts as lost; by default
+            the client's.
 
         Returns
         -------
         Stream or AsyncStream
-            Its pieces in order; close it, or use it as a context manager.
+            Yields the pieces of the reply; close it, or use it as a context manager.
 
         Raises
         ------
         UsageError
-            There is no question, an image is no address, the token or the time is none.
+            The question, an image, the token or the timeout is invalid.
         """
         return self.stream_question(make_question(text, context_token, images, stream), timeout)
 
@@ -173,18 +165,18 @@ class _Client(ABC, Generic[W, S]):
         return self._stream_for(FlowRun(flow, settings, question.context_token), timeout)
 
     def stream_introduction(self) -> S:
-        """Begin a conversation without a question: the agent's introductory message.
+        """Start a conversation with the agent's introductory message, without a question.
 
-        Chatzy only (*init_conversation*): it is ``accumulator.introduction`` of what is returned,
-        once that has been read, and ``reply.context_token`` continues after it. AeronPay has none,
-        and is not asked.
+        Chatzy only (*init_conversation*). After the stream was read, the message is its
+        ``accumulator.introduction``, and ``reply.context_token`` continues the conversation.
+        AeronPay has no such message, and nothing is sent.
         """
         return self._stream_for(FlowRun(self.service.introduction(), self.settings))
 
     def stream_fetch(self, token: str, *, wait: bool = True) -> S:
-        """The same as :meth:`fetch`, to be watched while it waits.
+        """As :meth:`fetch`, as a stream, whose only piece comes at the end.
 
-        Its one piece comes at the end; errors are raised by the iteration.
+        Errors are raised by the iteration.
         """
         validate_token(token)
         if self.recorder is None:
@@ -198,21 +190,21 @@ class _Client(ABC, Generic[W, S]):
 
 
 class Client(_Client[HttpxTransport, Stream]):
-    """Asks a service; every call blocks until it has its answer.
+    """A client of a service; every call blocks until its result is there.
 
     Parameters
     ----------
     service
         ``"aeronpay"`` (default) or ``"chatzy"``.
     client_id, client_secret
-        AeronPay's credentials; from ``AERON_CLIENT_ID`` and ``AERON_CLIENT_SECRET`` if missing.
+        AeronPay's credentials; by default ``AERON_CLIENT_ID`` and ``AERON_CLIENT_SECRET``.
     chatbot_id
-        Chatzy's agent, a UUID; from ``CHATZY_CHATBOT_ID`` if missing.
+        Chatzy's agent, a UUID; by default ``CHATZY_CHATBOT_ID``.
     base_url, stream_url
         Addresses other than the vendor's; also ``AERON_BASE_URL``, ``CHATZY_BASE_URL``,
         ``CHATZY_STREAM_URL``.
     timeout
-        Seconds of silence before a connection counts as lost (30).
+        Seconds of silence after which a connection counts as lost (30).
     fetch_timeout
         Seconds in all to wait for an unfinished reply (120).
     settings
@@ -223,11 +215,11 @@ class Client(_Client[HttpxTransport, Stream]):
     Raises
     ------
     UsageError, CredentialsError
-        Something of this is wrong or missing.
+        A parameter is invalid or missing.
     """
 
-    def _connect(self, addresses: tuple[str, ...], timeout: float) -> HttpxTransport:
-        return HttpxTransport(addresses, timeout)
+    _transport_class = HttpxTransport
+    _stream_class = Stream
 
     def ask(
         self,
@@ -239,33 +231,33 @@ class Client(_Client[HttpxTransport, Stream]):
         """Ask, and wait for the whole reply.
 
         AeronPay's *Create Response*; if its stream is lost, *Fetch Response* until the reply is
-        whole. Chatzy's get_inference, and its *Stream Conversation AI Agent Response*.
+        complete. Chatzy's get_inference and *Stream Conversation AI Agent Response*.
 
         Parameters
         ----------
         text
             The prompt.
         context_token
-            The token of the reply to continue from; None begins a conversation.
+            The token of the reply to continue from; None starts a conversation.
         images
             http(s) addresses of images; AeronPay only.
         stream
-            Whether to read the reply chunk by chunk: it can then be recovered if the connection
-            is lost. With Chatzy the agent decides.
+            Whether to stream the reply: it can then be recovered if the connection is lost. With
+            Chatzy the agent decides.
 
         Raises
         ------
         UsageError
-            There is no question, an image is no address, or the token is none; nothing was sent.
+            The question, an image or the token is invalid; nothing was sent.
         ServiceError
-            The service refuses: :class:`~aeron_magic.AuthenticationError`,
+            The service rejected the question: :class:`~aeron_magic.AuthenticationError`,
             :class:`~aeron_magic.TokenError`, :class:`~aeron_magic.RateLimited` and others.
         Unreachable
-            The connection was never made.
+            No connection was made.
         ReplyError
-            The reply is not whole; ``partial`` and ``context_token`` say what there is.
+            The reply is incomplete; see its ``partial`` and ``context_token``.
         RecordingError
-            With a recorder that only replays: it does not hold the question.
+            A recorder that only replays does not contain the question.
         """
         with self.stream(text, context_token, images, stream=stream) as reading:
             return reading.finish()
@@ -278,17 +270,17 @@ class Client(_Client[HttpxTransport, Stream]):
         token
             The ``context_token`` of the reply.
         wait
-            Whether to ask again, for at most ``fetch_timeout`` seconds in all, while the service
-            is still working on it; if not, the reply's status may be ``processing``.
+            Whether to poll, for at most ``fetch_timeout`` seconds in all, while the service is
+            still working on the reply; if not, the reply's status may be ``processing``.
 
         Raises
         ------
         UsageError
-            It is no token; or the service is Chatzy, which has no call for that.
+            The token is invalid, or the service is Chatzy, which has no such call.
         TokenError
-            The service does not know the token, or no longer.
+            The token is unknown to the service, or has expired.
         FailedReply
-            The service says that it could not answer.
+            The service could not answer.
         IncompleteReply
             It was not ready in time.
         ServiceError, Unreachable
@@ -303,17 +295,16 @@ class Client(_Client[HttpxTransport, Stream]):
         Parameters
         ----------
         token
-            The ``context_token`` up to which: its question is the last message, without the
-            answer to it.
+            The ``context_token`` of the last question to list; its reply is not listed.
         order
             ``"asc"``, oldest first (default), or ``"desc"``.
 
         Raises
         ------
         UsageError
-            It is no token; or the service is Chatzy, which has no call for that.
+            The token is invalid, or the service is Chatzy, which has no such call.
         TokenError
-            The service does not know the token, or no longer.
+            The token is unknown to the service, or has expired.
         ServiceError, Unreachable
             As for :meth:`ask`.
         """
@@ -322,11 +313,8 @@ class Client(_Client[HttpxTransport, Stream]):
             reading.finish()
         return run.value or []
 
-    def _stream_for(self, run: FlowRun[Any], timeout: float | None = None) -> Stream:
-        return Stream(run, self._open().flow_io(timeout))
-
     def close(self) -> None:
-        """Close the kept connections; the client asks nothing from then on."""
+        """Close the connections; the client cannot be used afterwards."""
         self._closed = True
         self._transport.close()
 
@@ -338,10 +326,10 @@ class Client(_Client[HttpxTransport, Stream]):
 
 
 class AsyncClient(_Client[AsyncHttpxTransport, AsyncStream]):
-    """The same as :class:`Client`, with ``await`` and ``async for``; for one event loop."""
+    """As :class:`Client`, with ``await`` and ``async for``; for one event loop at a time."""
 
-    def _connect(self, addresses: tuple[str, ...], timeout: float) -> AsyncHttpxTransport:
-        return AsyncHttpxTransport(addresses, timeout)
+    _transport_class = AsyncHttpxTransport
+    _stream_class = AsyncStream
 
     async def ask(
         self,
@@ -366,11 +354,8 @@ class AsyncClient(_Client[AsyncHttpxTransport, AsyncStream]):
             await reading.finish()
         return run.value or []
 
-    def _stream_for(self, run: FlowRun[Any], timeout: float | None = None) -> AsyncStream:
-        return AsyncStream(run, self._open().flow_io(timeout))
-
     async def close(self) -> None:
-        """Close the kept connections; the client asks nothing from then on."""
+        """Close the connections; the client cannot be used afterwards."""
         self._closed = True
         await self._transport.close()
 

@@ -1,20 +1,20 @@
-"""The httpx transports: perform the steps of a flow, one at a time.
+"""The httpx transports, which perform the steps of a flow, and what the aiohttp transport shares.
 
-Whatever the library raises becomes a :class:`~aeron_magic.protocol.flow.ConnectionLost`. Together
-with :mod:`aeron_magic.client.tls` this is the only code that imports httpx.
+Exceptions of the library become a :class:`~aeron_magic.protocol.flow.ConnectionLost`. Only this
+module and :mod:`aeron_magic.client.tls` import httpx.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from email.utils import formatdate
-from typing import Any, assert_never, cast
+from typing import Any, NamedTuple, cast
 
 import httpx
 
-from aeron_magic.client.tls import CONNECT_TIMEOUT, ConnectionPolicy
+from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, connection_policy
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import (
     Close,
@@ -31,26 +31,92 @@ from aeron_magic.protocol.flow import (
 __all__ = [
     "AsyncFlowIO",
     "AsyncHttpxTransport",
+    "ErrorKinds",
     "HttpxTransport",
-    "describe_error",
+    "connection_lost",
+    "make_response",
     "timeout_for",
     "unpaired_surrogate",
-    "with_date",
 ]
 
-CONNECT_ERRORS = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+Errors = tuple[type[Exception], ...]
+
 DRAIN_TIMEOUT = 0.01
-"""Seconds that the end of a finished body may take, before its connection is given up."""
+"""Seconds to wait for the end of a finished body before its connection is closed."""
+
+
+class ErrorKinds(NamedTuple):
+    """Exceptions of an HTTP library: not connected, silent for too long, an unusable address."""
+
+    connect: Errors
+    timeout: Errors
+    url: Errors
+
+
+KINDS = ErrorKinds(
+    connect=(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
+    timeout=(httpx.TimeoutException,),
+    url=(httpx.InvalidURL, httpx.UnsupportedProtocol),
+)
+LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeEncodeError)
+
+
+def timeout_for(step: Send | OpenStream, default: float) -> float:
+    """The longest silence during ``step``, in seconds."""
+    shorter = step.timeout if isinstance(step, Send) else None
+    return default if shorter is None else min(default, shorter)
+
+
+def unpaired_surrogate() -> UsageError:
+    """The error for a text with an unpaired surrogate."""
+    return UsageError(
+        "The question or its token contains an unpaired surrogate and cannot be encoded as UTF-8.",
+        hint="Look for a surrogate such as \\ud83d, left over where a text was cut.",
+    )
+
+
+def connection_lost(
+    error: Exception, kinds: ErrorKinds, began: float, timeout: float
+) -> ConnectionLost:
+    """The step result for an exception of an HTTP library.
+
+    Raises
+    ------
+    UsageError
+        The address or the text cannot be sent.
+    """
+    if isinstance(error, kinds.url):
+        raise UsageError(
+            f"This address cannot be used: {error}", hint="Check --base-url and the environment."
+        ) from None
+    if isinstance(error, UnicodeEncodeError):
+        raise unpaired_surrogate() from None
+    sent = not isinstance(error, kinds.connect)
+    # The message of a connection reset is empty.
+    reason = str(error).strip() or "the connection broke"
+    if sent and isinstance(error, kinds.timeout):
+        reason = f"the service was silent for {timeout:g} s"
+    return ConnectionLost(reason, sent=sent, elapsed=time.monotonic() - began)
+
+
+def make_response(status: int, headers: Mapping[str, str], body: bytes, began: float) -> Response:
+    """A response to a request that began at ``began``.
+
+    A missing ``Date`` is set to the present time, as RFC 9110, 6.6.1 requires of a recipient.
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    lower.setdefault("date", formatdate(usegmt=True))
+    return Response(status, lower, body, time.monotonic() - began)
 
 
 def _options(addresses: Iterable[str]) -> dict[str, Any]:
-    terms = ConnectionPolicy.for_addresses(addresses)
+    policy = connection_policy(addresses)
     return {
-        "verify": terms.tls,
-        "trust_env": terms.trust_env,
-        "follow_redirects": False,  # the credentials travel in headers of their own
+        "verify": policy.tls,
+        "trust_env": policy.trust_env,
+        "follow_redirects": False,  # a redirect would receive the headers with the credentials
         "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
-        "headers": terms.headers,
+        "headers": HEADERS,
     }
 
 
@@ -65,66 +131,24 @@ def _arguments(request: Request, timeout: float) -> dict[str, Any]:
     }
 
 
-def timeout_for(step: Send | OpenStream, usual: float) -> float:
-    """Seconds of silence that ``step`` is given."""
-    shorter = step.timeout if isinstance(step, Send) else None
-    return usual if shorter is None else min(usual, shorter)
+def _response(response: httpx.Response, body: bytes, began: float) -> Response:
+    return make_response(response.status_code, response.headers, body, began)
 
 
-def _refused(response: httpx.Response | None, began: float) -> Response | None:
-    """The answer whose body was lost, if its status says enough without one."""
-    if response is None or response.is_success:
-        return None
-    return _answer(response, b"", began)
-
-
-def unpaired_surrogate() -> UsageError:
-    """The error for a text that UTF-8 cannot write."""
-    return UsageError(
-        "The question or its token holds half a character, which no encoding can write.",
-        hint="Look for a surrogate such as \\ud83d, left over where a text was cut.",
-    )
-
-
-def with_date(headers: dict[str, str]) -> dict[str, str]:
-    """``headers``, with the present time as their date where they have none.
-
-    Whoever receives an answer without its date is to write down when it came (RFC 9110, 6.6.1).
-    """
-    headers.setdefault("date", formatdate(usegmt=True))
-    return headers
-
-
-def describe_error(error: Exception) -> str:
-    """What ``error`` says; some, as those of a reset connection, say nothing."""
-    return str(error).strip() or "the connection broke"
-
-
-def _lost(error: Exception, began: float, timeout: float) -> ConnectionLost:
-    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
-        raise UsageError(
-            f"This address cannot be used: {error}", hint="Check --base-url and the environment."
-        ) from None
-    if isinstance(error, UnicodeEncodeError):
-        raise unpaired_surrogate() from None
-    seconds = time.monotonic() - began
-    if isinstance(error, httpx.TimeoutException) and not isinstance(error, CONNECT_ERRORS):
-        reason = f"the service was silent for {timeout:g} s"
-    else:
-        reason = describe_error(error)
-    return ConnectionLost(reason, sent=not isinstance(error, CONNECT_ERRORS), elapsed=seconds)
-
-
-def _answer(response: httpx.Response, body: bytes, began: float) -> Response:
-    headers = with_date({name.lower(): value for name, value in response.headers.items()})
-    return Response(response.status_code, headers, body, time.monotonic() - began)
+def _failure(
+    error: Exception, response: httpx.Response | None, began: float, timeout: float
+) -> Response | ConnectionLost:
+    """The step result for ``error``. The status of an error response suffices without its body."""
+    if response is not None and not response.is_success:
+        return _response(response, b"", began)
+    return connection_lost(error, KINDS, began, timeout)
 
 
 def _body(response: httpx.Response) -> Iterator[bytes]:
-    """The body of ``response`` as it arrives.
+    """The body as it arrives.
 
-    What is not compressed is taken from beneath the layers that would decode it: of all that
-    reading a chunk costs, each layer is some 3 %.
+    If it is not compressed, it is read below httpx's decoding layers, each of which takes 3 % of
+    the time to read a chunk.
     """
     if "content-encoding" in response.headers:
         return response.iter_bytes()
@@ -132,28 +156,23 @@ def _body(response: httpx.Response) -> Iterator[bytes]:
 
 
 def _async_body(response: httpx.Response) -> AsyncGenerator[bytes]:
-    """The same for an answer that an ``AsyncClient`` got."""
-    compressed = "content-encoding" in response.headers
-    body = (
-        response.aiter_bytes()
-        if compressed
-        else aiter(cast("AsyncIterable[bytes]", response.stream))
-    )
+    """The same for a response of an ``AsyncClient``."""
+    if "content-encoding" in response.headers:
+        body = response.aiter_bytes()
+    else:
+        body = aiter(cast("AsyncIterable[bytes]", response.stream))
     return cast("AsyncGenerator[bytes]", body)
 
 
-LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeEncodeError)
-
-
 class HttpxTransport:
-    """Does the steps of flows with blocking calls.
+    """Performs the steps of flows with blocking calls.
 
     Parameters
     ----------
     addresses
-        All the addresses that requests will go to. If each is on this machine, no proxy is asked.
+        All addresses that requests go to. If all are on this machine, no proxy is used.
     timeout
-        The longest silence in seconds before a connection counts as lost.
+        Seconds of silence after which a connection counts as lost.
     """
 
     def __init__(self, addresses: Iterable[str], timeout: float) -> None:
@@ -179,20 +198,16 @@ class FlowIO:
 
     def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
         """Perform ``step``; return its result."""
-        match step:
-            case ReadChunk():
-                return self.read()
-            case Send() | OpenStream():
-                return self._request(step)
-            case Sleep():
-                time.sleep(step.seconds)
-                return None
-            case Close():
-                # Without looking for the body's end: a blocking read might wait for it in vain.
-                self.close()
-                return None
-            case _:
-                assert_never(step)
+        if isinstance(step, ReadChunk):
+            return self.read()
+        if isinstance(step, Send | OpenStream):
+            return self._request(step)
+        if isinstance(step, Sleep):
+            time.sleep(step.seconds)
+        else:
+            # Without reading the end of the body: a blocking read may never return.
+            self.close()
+        return None
 
     def read(self) -> bytes | ConnectionLost:
         """The next bytes of the open stream; ``b""`` at its end."""
@@ -202,7 +217,7 @@ class FlowIO:
         try:
             return next(self._bytes, b"")
         except LIBRARY_ERRORS as error:
-            return _lost(error, began, self._timeout)
+            return connection_lost(error, KINDS, began, self._timeout)
 
     def _request(self, step: Send | OpenStream) -> Response | ConnectionLost:
         self.close()
@@ -213,17 +228,17 @@ class FlowIO:
             response = self._response = self._http.send(request, stream=True)
             if isinstance(step, OpenStream) and response.is_success:
                 self._bytes = _body(response)
-                return _answer(response, b"", began)
+                return _response(response, b"", began)
             body = response.read()
         except LIBRARY_ERRORS as error:
-            return _refused(self._response, began) or _lost(error, began, timeout)
+            return _failure(error, self._response, began, timeout)
         finally:
             if self._bytes is None:
                 self.close()
-        return _answer(response, body, began)
+        return _response(response, body, began)
 
     def close(self) -> None:
-        """Close the open stream, if there is one; closing twice is fine."""
+        """Close the open stream, if any. Closing twice is allowed."""
         response, self._response = self._response, None
         self._bytes = None
         if response is not None:
@@ -231,10 +246,10 @@ class FlowIO:
 
 
 class AsyncHttpxTransport:
-    """Does the steps of flows on an event loop; the same as :class:`HttpxTransport` with ``await``.
+    """Performs the steps of flows on an event loop; else the same as :class:`HttpxTransport`.
 
-    The loop may be another one later, as with each ``asyncio.run`` of a script. Connections belong
-    to the loop that made them, so none is taken along.
+    The loop may change, as with each ``asyncio.run`` of a script. Connections belong to the loop
+    that opened them, so another loop gets a new client.
     """
 
     def __init__(self, addresses: Iterable[str], timeout: float) -> None:
@@ -244,7 +259,7 @@ class AsyncHttpxTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def http(self) -> httpx.AsyncClient:
-        """The library's client, for the loop that runs."""
+        """The client of the running loop."""
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
             self._http = httpx.AsyncClient(**self._options)
@@ -265,7 +280,7 @@ class AsyncFlowIO:
     Attributes
     ----------
     on_sent
-        Called when a request has left this machine; batches do without.
+        Called when a request was sent; not by the aiohttp transport.
     """
 
     on_sent: Callable[[], None] | None = None
@@ -278,21 +293,17 @@ class AsyncFlowIO:
 
     async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
         """Perform ``step``; return its result."""
-        match step:
-            case ReadChunk():
-                return await self.read()
-            case Send() | OpenStream():
-                return await self._request(step)
-            case Sleep():
-                await asyncio.sleep(step.seconds)
-                return None
-            case Close():
-                if step.finished:
-                    await self._drain()
-                await self.close()
-                return None
-            case _:
-                assert_never(step)
+        if isinstance(step, ReadChunk):
+            return await self.read()
+        if isinstance(step, Send | OpenStream):
+            return await self._request(step)
+        if isinstance(step, Sleep):
+            await asyncio.sleep(step.seconds)
+        else:
+            if step.finished:
+                await self._drain()
+            await self.close()
+        return None
 
     async def read(self) -> bytes | ConnectionLost:
         """The next bytes of the open stream; ``b""`` at its end."""
@@ -305,7 +316,7 @@ class AsyncFlowIO:
                     return data
             return b""
         except LIBRARY_ERRORS as error:
-            return _lost(error, began, self._timeout)
+            return connection_lost(error, KINDS, began, self._timeout)
 
     async def _request(self, step: Send | OpenStream) -> Response | ConnectionLost:
         await self.close()
@@ -319,21 +330,21 @@ class AsyncFlowIO:
             response = self._response = await http.send(request, stream=True)
             if isinstance(step, OpenStream) and response.is_success:
                 self._bytes = _async_body(response)
-                return _answer(response, b"", began)
+                return _response(response, b"", began)
             body = await response.aread()
         except LIBRARY_ERRORS as error:
-            return _refused(self._response, began) or _lost(error, began, timeout)
+            return _failure(error, self._response, began, timeout)
         finally:
             if self._bytes is None:
                 await self.close()
-        return _answer(response, body, began)
+        return _response(response, body, began)
 
     async def _trace(self, event: str, _: object) -> None:
         if self.on_sent is not None and event.endswith("send_request_body.complete"):
             self.on_sent()
 
     async def _drain(self) -> None:
-        """Take the end of a finished body if it is here, so that the connection can be kept."""
+        """Read the end of a finished body, if it has arrived, to keep the connection."""
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT):
                 while isinstance(data := await self.read(), bytes) and data:
@@ -342,7 +353,7 @@ class AsyncFlowIO:
             return
 
     async def close(self) -> None:
-        """Close the open stream, if there is one; closing twice is fine."""
+        """Close the open stream, if any. Closing twice is allowed."""
         response, self._response = self._response, None
         reading, self._bytes = self._bytes, None
         if reading is not None:

@@ -1,6 +1,6 @@
-"""A reply under way: a flow, the accumulator of its events, and the loop that drives both.
+"""Streams of a reply: the two drivers of a flow, one plain and one ``async``.
 
-Two loops do the steps of a flow, one plain and one with ``await``; all else is in :class:`FlowRun`.
+What they share is in :class:`FlowRun`.
 """
 
 from __future__ import annotations
@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
-from types import TracebackType
 from typing import Any, Generic, Self, TypeVar
 
 from aeron_magic.client.httpx_transport import AsyncFlowIO, FlowIO
 from aeron_magic.errors import AeronError, FailedReply, Interrupted, ReplyError
-from aeron_magic.protocol.flow import READ, Flow, Step, StepResult
+from aeron_magic.protocol.flow import Flow, Step, StepResult
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply, Status
 from aeron_magic.services.settings import Settings
@@ -25,14 +24,14 @@ E = TypeVar("E", FlowIO, AsyncFlowIO)
 
 
 class FlowRun(Generic[T]):
-    """One flow under way, and the accumulator of its events."""
+    """A running flow, and the accumulator of its events."""
 
     def __init__(self, flow: Flow[T], settings: Settings, request_token: str | None = None) -> None:
         self.accumulator = ReplyAccumulator(settings.service, request_token)
         self.value: T | None = None
         self.ended: Status | None = None
         self.on_token: Callable[[str], None] | None = None
-        """Called once, with the reply's token, as soon as the service has said it."""
+        """Called once with the reply's token, as soon as it is known."""
         self._flow: Generator[Step, StepResult, T] = flow
         self._settings = settings
         self._began = time.monotonic()
@@ -40,16 +39,16 @@ class FlowRun(Generic[T]):
         self._seconds: float | None = None
 
     def send(self, result: StepResult) -> Step | None:
-        """Tell the flow what came of its last step; its next step, or None at its end."""
+        """Send the flow the result of its last step; its next step, or None at its end."""
         try:
             return self._flow.send(result)
         except StopIteration as stop:
             self.value = stop.value
-            self.finish(self.accumulator.status)
+            self.close(self.accumulator.status)
             return None
 
     def apply(self, step: list[Any]) -> str:
-        """Fold events in; the text that can be shown now."""
+        """Apply events; the text that can be shown now."""
         piece = self.accumulator.add(step)
         if self.on_token is not None and (token := self.accumulator.context_token) is not None:
             call, self.on_token = self.on_token, None
@@ -58,27 +57,27 @@ class FlowRun(Generic[T]):
             self._first = time.monotonic() - self._began
         return piece
 
-    def finish(self, status: Status) -> None:
-        """The run is over; only the first end counts."""
+    def close(self, status: Status) -> None:
+        """End the run with ``status``; only the first call counts."""
         if self.ended is None:
             self.ended = status
             self._seconds = time.monotonic() - self._began
             self._flow.close()
 
     def interrupt(self) -> Interrupted:
-        """The run is over because the user said so."""
-        self.finish("interrupted")
+        """End the run because the user interrupted it; the exception to raise."""
+        self.close("interrupted")
         error = Interrupted(
-            "The question was interrupted; what had come is kept.",
+            "The question was interrupted; the text received so far is kept.",
             hint="Ask again if you want the whole reply.",
         )
         self.fail(error)
         return error
 
     def fail(self, error: AeronError) -> None:
-        """The run is over because of ``error``; add to it what is known of the reply."""
+        """End the run because of ``error``, and add what is known of the reply to it."""
         partly = isinstance(error, ReplyError) and not isinstance(error, FailedReply)
-        self.finish("incomplete" if partly else "failed")
+        self.close("incomplete" if partly else "failed")
         error.partial = error.partial or self.accumulator.text
         error.context_token = error.context_token or self.accumulator.context_token
         error.redact(self._settings.secrets)
@@ -92,7 +91,7 @@ class FlowRun(Generic[T]):
 
 
 class _Stream(Generic[E]):
-    """What can be seen of a reply that is coming in, whoever waits for it."""
+    """What both streams offer."""
 
     def __init__(self, run: FlowRun[Any], flow_io: E) -> None:
         self._run = run
@@ -102,16 +101,16 @@ class _Stream(Generic[E]):
 
     @property
     def reply(self) -> Reply:
-        """The reply at any time, whole or not; its ``status`` says which."""
+        """The reply so far; its ``status`` tells whether it is complete."""
         return self._run.reply()
 
 
 class Stream(_Stream[FlowIO]):
-    """A reply that is coming in: iterate to get its pieces, in order, ready to print.
+    """A reply that is being received: iterate to get its pieces, in order, ready to print.
 
-    Made by :meth:`aeron_magic.Client.stream`. Use it as a context manager, so that leaving it early
-    closes the connection; the reply is then ``interrupted``. An iteration that cannot go on raises
-    what :meth:`aeron_magic.Client.ask` raises.
+    Created by :meth:`aeron_magic.Client.stream`. Use it as a context manager: leaving it early
+    closes the connection, and the reply is ``interrupted``. The iteration raises what
+    :meth:`aeron_magic.Client.ask` raises.
     """
 
     def __init__(self, run: FlowRun[Any], flow_io: FlowIO) -> None:
@@ -126,9 +125,7 @@ class Stream(_Stream[FlowIO]):
         result: StepResult = None
         try:
             while (step := run.send(result)) is not None:
-                if step is READ:
-                    result = flow_io.read()
-                elif isinstance(step, list):
+                if isinstance(step, list):
                     result = None
                     if piece := run.apply(step):
                         yield piece
@@ -140,20 +137,14 @@ class Stream(_Stream[FlowIO]):
         except KeyboardInterrupt:
             raise run.interrupt() from None
         except GeneratorExit:
-            run.finish("interrupted")
+            run.close("interrupted")
             raise
         finally:
             flow_io.close()
-            run.finish("incomplete")
+            run.close("incomplete")
 
     def finish(self) -> Reply:
-        """Wait for the end of the reply, and return it.
-
-        Raises
-        ------
-        AeronError
-            As for :meth:`aeron_magic.Client.ask`.
-        """
+        """Read to the end, and return the reply. Raises as :meth:`aeron_magic.Client.ask`."""
         for _ in self._pieces:
             pass
         return self.reply
@@ -162,17 +153,12 @@ class Stream(_Stream[FlowIO]):
         """Stop reading and close the connection."""
         self._pieces.close()
         self._flow_io.close()
-        self._run.finish("interrupted")
+        self._run.close("interrupted")
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         self.close()
 
 
@@ -207,9 +193,7 @@ class AsyncStream(_Stream[AsyncFlowIO]):
         result: StepResult = None
         try:
             while (step := run.send(result)) is not None:
-                if step is READ:
-                    result = await flow_io.read()
-                elif isinstance(step, list):
+                if isinstance(step, list):
                     result = None
                     if piece := run.apply(step):
                         yield piece
@@ -219,15 +203,15 @@ class AsyncStream(_Stream[AsyncFlowIO]):
             run.fail(error)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            run.finish("interrupted")
+            run.close("interrupted")
             raise
         finally:
             await flow_io.close()
-            run.finish("incomplete")
+            run.close("incomplete")
 
     def stop(self) -> Reply:
         """Return the reply as it ended; if it has not, or has not begun, it is interrupted now."""
-        self._run.finish("interrupted")
+        self._run.close("interrupted")
         return self._run.reply()
 
     async def finish(self) -> Reply:
@@ -240,15 +224,10 @@ class AsyncStream(_Stream[AsyncFlowIO]):
         """Stop reading and close the connection."""
         await self.pieces.aclose()
         await self._flow_io.close()
-        self._run.finish("interrupted")
+        self._run.close("interrupted")
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *failure: object) -> None:
         await self.close()

@@ -42,7 +42,9 @@ from typing import Any
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import UsageError
+from aeron_magic.markdown_text import escape_markdown
 from aeron_magic.rendering.mimebundle import mimebundle, to_markdown
+from aeron_magic.services.catalog import DEFAULT_SERVICE
 
 __all__ = ["FORMAT", "VERSION", "as_json", "as_markdown", "as_notebook", "export_text", "write"]
 
@@ -172,7 +174,7 @@ def _in_order(tree: ConversationTree) -> list[Turn]:
 def as_markdown(tree: ConversationTree) -> str:
     """A document: each question, quoted, and its reply. What could be active in a reply is not."""
     stale = tree.stale()
-    parts = [f"# {_inline(tree.name)}"]
+    parts = [f"# {escape_markdown(tree.name)}"]
     before: Turn | None = None
     for turn in _in_order(tree):
         suffix = ""
@@ -193,11 +195,7 @@ def as_markdown(tree: ConversationTree) -> str:
 
 
 def _title(turn: Turn) -> str:
-    return f"Turn {turn.number}" + (f" ({_inline(turn.name)})" if turn.name else "")
-
-
-def _inline(text: str) -> str:
-    return "".join(f"\\{c}" if c in r"\`*_[]<>|~$#&!" else c for c in text)
+    return f"Turn {turn.number}" + (f" ({escape_markdown(turn.name)})" if turn.name else "")
 
 
 def _closed(markdown: str) -> str:
@@ -209,11 +207,12 @@ def _closed(markdown: str) -> str:
 
 def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, Any]:
     """A notebook (nbformat 4.5) that asks the questions again, with the replies as outputs."""
-    connect = f"connect {tree.service or 'aeronpay'}"
+    service = tree.service or DEFAULT_SERVICE
+    connect = f"connect {service}"
     if sandbox:
-        connect = "connect sandbox" + (" --service chatzy" * (tree.service == "chatzy"))
+        connect = "connect sandbox" + f" --service {service}" * (service != DEFAULT_SERVICE)
     cells = [
-        _cell("markdown", "title", f"# {_inline(tree.name)}"),
+        _cell("markdown", "title", f"# {escape_markdown(tree.name)}"),
         _code("load", "%load_ext aeron_magic", []),
         _code("connect", f"%aeron {connect}", []),
     ]

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aeron_magic.errors import HistoryError
+from aeron_magic.markdown_text import plural
 
 __all__ = [
     "MIGRATIONS",
@@ -238,8 +239,8 @@ def resume_hint(path: Path, notebook: str) -> str:
         return ""
     name, used, turns = row
     return (
-        f"This notebook has a conversation of {format_time(used)} ({name}, {turns} "
-        f"turn{'s' * (turns != 1)}): %aeron resume takes it up."
+        f"This notebook has a conversation of {format_time(used)} ({name}, "
+        f"{plural(turns, 'turn')}): %aeron resume takes it up."
     )
 
 

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply
-from aeron_magic.services.catalog import ONE_LINE
+from aeron_magic.services.catalog import service_info
 
 __all__ = ["MAIN", "AssignedToken", "ConversationRegistry", "divergence_notes"]
 
@@ -275,7 +275,8 @@ def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:
             f"all that was asked so far, up to turn {passed.label}, and not {there}."
         )
     again = position.replaces if position.token is not None else None
-    if again is not None and not again.revision and position.tree.service in ONE_LINE:
+    branches = service_info(position.tree.service).branches
+    if again is not None and not again.revision and not branches:
         said.append(
             "The service keeps one line for each conversation: it may have this question "
             "twice, because it was asked before without a whole reply."

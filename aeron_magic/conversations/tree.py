@@ -10,8 +10,9 @@ that is run twice the same conversation twice:
 
 A reply is known by its turn and by which of the turn's replies it is (``revision``, from 1), not
 by its token: a service may give each reply a token, or the whole conversation one. One that
-documents the latter (``ONE_LINE``) answers after all that it was asked under that token: a question
-elsewhere is refused before it is sent. Where it only turns out, the reply is shown with a remark.
+documents the latter (``ServiceInfo.branches`` is False) answers after all that it was asked under
+that token: a question elsewhere is refused before it is sent. Where it only turns out, the reply is
+shown with a remark.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from typing import NamedTuple
 
 from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply
-from aeron_magic.services.catalog import ONE_LINE
+from aeron_magic.services.catalog import service_info
 
 __all__ = ["ConversationTree", "PendingTurn", "Position", "Turn"]
 
@@ -296,7 +297,7 @@ class ConversationTree:
             The service keeps one line for each conversation, and the place is not its end.
         """
         diverges_from = self._diverges_from(position)
-        if diverges_from is not None and self.service in ONE_LINE:
+        if diverges_from is not None and not service_info(self.service).branches:
             where = f"to turn {position.parent.label}" if position.parent else "before that"
             raise UsageError(
                 f"The service keeps one line for each conversation, which has reached turn "

@@ -1,55 +1,28 @@
-"""Tab on an aeron-magic line, put into IPython and taken out again.
+"""Registers the completions of aeron-magic lines in IPython.
 
-The suggestions come from ``aeron_magic.jupyter.command_line.suggestions``, which is imported at
-the first Tab in a cell that is ours: loading the extension must stay cheap.
+The completions come from ``aeron_magic.jupyter.command_line.suggestions``, imported at the first
+Tab in a cell with our magics: loading the extension must stay cheap.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
-    from aeron_magic.jupyter.command_line.suggestions import Completion
-
-__all__ = ["Matcher", "register", "unregister"]
+__all__ = ["register", "unregister"]
 
 _IDENTIFIER = "aeron_magic"
 
 
-class Matcher:
-    """Finds what Tab offers, by a ``Suggestions`` object that is created when it is needed."""
-
-    def __init__(
-        self,
-        dynamic: Mapping[str, Callable[[], Sequence[str]]] | None = None,
-        namespace: Callable[[], Mapping[str, object]] = dict,
-    ) -> None:
-        self._dynamic = dynamic
-        self._namespace = namespace
-
-    def find(self, text: str, line_number: int, column: int) -> Completion | None:
-        """Return what to offer at a place of a cell, or None where the place is not ours.
-
-        ``line_number`` and ``column`` count from 0.
-        """
-        if "%aeron" not in text:
-            return None
-        from aeron_magic.jupyter.command_line.suggestions import Suggestions
-
-        offers = Suggestions(dynamic=self._dynamic, namespace=self._namespace)
-        return offers.find(text, line_number, column)
-
-
 class _NoCompletions:
-    """Completions of which there are none, though their number is one.
+    """An empty result that reports length 1.
 
-    IPython lets a matcher suppress the others only if it has completions of its own, and asks
-    for their number; then it iterates over them. Without this, prose would be completed with
-    Python names.
+    IPython lets only a non-empty matcher suppress the others, and without that prose would be
+    completed with Python names.
     """
 
     def __len__(self) -> int:
@@ -59,31 +32,41 @@ class _NoCompletions:
         return iter(())
 
 
-def register(ip: InteractiveShell, matcher: Matcher) -> None:
-    """Let ``matcher`` complete in ``ip``; one that was registered before is replaced."""
+def register(ip: InteractiveShell, names: Callable[[str], Sequence[str]]) -> None:
+    """Register the matcher in ``ip``, or replace it.
+
+    ``names`` returns the values of a ``completion_source`` of an option or argument.
+    """
     from IPython.core.completer import SimpleCompletion, context_matcher
 
     def complete(context: CompletionContext) -> SimpleMatcherResult:
-        found = matcher.find(context.full_text, context.cursor_line, context.cursor_position)
+        found = None
+        if "%aeron" in context.full_text:
+            from aeron_magic.jupyter.command_line.suggestions import Suggestions
+
+            suggestions = Suggestions(names, ip.user_ns)
+            found = suggestions.find(
+                context.full_text, context.cursor_line, context.cursor_position
+            )
         if found is None:
             return {"completions": [], "suppress": False}
         some: Any = [SimpleCompletion(one, type=found.kind) for one in found.choices]
-        silence: Any = _NoCompletions()
+        none: Any = _NoCompletions()
         return {
-            "completions": some or silence,
+            "completions": some or none,
             "matched_fragment": found.fragment,
             "suppress": True,
             "ordered": True,
         }
 
     unregister(ip)
-    # Before the others: one that suppresses, such as the one for \alpha, would silence ours.
+    # First, because a matcher that suppresses, such as the one for \alpha, would hide ours.
     decorate = context_matcher(identifier=_IDENTIFIER, priority=1000)
     ip.Completer.custom_matchers.append(decorate(complete))
 
 
 def unregister(ip: InteractiveShell) -> None:
-    """Take back what :func:`register` did; without it, do nothing."""
+    """Remove the matcher from ``ip``, if it is registered."""
     ip.Completer.custom_matchers[:] = [
         matcher
         for matcher in ip.Completer.custom_matchers

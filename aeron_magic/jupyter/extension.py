@@ -1,4 +1,4 @@
-"""What ``%load_ext aeron_magic`` puts into the shell, and ``%unload_ext`` takes out again."""
+"""Loading and unloading of the extension."""
 
 from __future__ import annotations
 
@@ -12,39 +12,35 @@ from aeron_magic.jupyter.magics import AeronMagics
 
 __all__ = ["load", "unload"]
 
-SOURCES = ("turns", "tokens", "conversations")
-"""What completion asks for, see :meth:`~aeron_magic.jupyter.app.App.names`."""
-
 
 def load(shell: Any) -> None:
-    """Register ``%aeron`` and ``%%aeron``, their completion, and ``context_token``."""
+    """Register ``%aeron`` and ``%%aeron`` and their completion, and define ``context_token``."""
     from aeron_magic.jupyter import completer, question_marks
 
     magics = AeronMagics(shell)
     app = magics.app
     shell.register_magics(magics)
     shell.user_ns.setdefault("context_token", None)
-    dynamic = {source: partial(app.names, source) for source in SOURCES}
-    dynamic["stored"] = partial(_stored_names, app)
-    matcher = completer.Matcher(dynamic=dynamic, namespace=lambda: shell.user_ns)
-    completer.register(shell, matcher)
+    completer.register(shell, partial(_names, app))
     question_marks.register(shell)
     defaults.connection = app.batch_target
     defaults.show_progress = app.show_progress
     register(app)
     if app.notebook_key and (hint := _resume_hint(app)):
-        print(hint)  # noqa: T201 - one line, and no display that would have to be loaded
+        print(hint)  # noqa: T201 - one line; a display would need further imports
 
 
-def _stored_names(app: App) -> Sequence[str]:
-    """Names of earlier conversations, for completion."""
+def _names(app: App, source: str) -> Sequence[str]:
+    """The values of a ``completion_source``."""
+    if source != "stored":
+        return app.names(source)
     from aeron_magic.jupyter.commands.resume import names
 
     return names(app.session)
 
 
 def _resume_hint(app: App) -> str:
-    """One line for a notebook that has a past; else nothing."""
+    """A line about this notebook's earlier conversation; empty if there is none."""
     from aeron_magic.conversations.history_db import resume_hint
     from aeron_magic.errors import HistoryError
 
@@ -52,11 +48,11 @@ def _resume_hint(app: App) -> str:
         path = app.history_path
         return "" if path is None else resume_hint(path, app.notebook_key)
     except HistoryError:
-        return ""  # the first question says what is wrong, with the cell that it belongs to
+        return ""  # the first question reports it, in the cell concerned
 
 
 def unload(shell: Any) -> None:
-    """Take everything back; ``context_token`` stays, it is the notebook's."""
+    """Undo :func:`load`, except for ``context_token``, which belongs to the notebook."""
     from aeron_magic.jupyter import completer, question_marks
 
     app = unregister(shell)

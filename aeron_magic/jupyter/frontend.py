@@ -1,4 +1,4 @@
-"""Which front end runs a cell, and what it can do: told by what it sends, not by its name."""
+"""What the front end of the running cell can do, derived from the message that it sent."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ VARIABLE = "AERON_LIVE"
 
 
 def has_kernel(shell: Any) -> bool:
-    """Whether there is a front end that takes displays; a plain terminal has none."""
+    """Whether a front end shows displays; IPython in a terminal has none."""
     return getattr(shell, "kernel", None) is not None
 
 
 def _message(shell: Any) -> dict[str, Any]:
-    """The message that the front end sent to run this cell."""
+    """The front end's request to run this cell."""
     if not has_kernel(shell):
         return {}
     parent: dict[str, Any] = shell.get_parent()
@@ -26,55 +26,54 @@ def _message(shell: Any) -> dict[str, Any]:
 
 
 def cell_id(shell: Any) -> str | None:
-    """The id of the running cell, as opaque text; None where the front end sends none.
+    """The id of the running cell; None if the front end sends none.
 
-    JupyterLab and Notebook send the id that is in the file, VS Code an address of its own;
-    nbclient, papermill, nbval and a terminal send nothing.
+    JupyterLab and Notebook send the id stored in the file, VS Code a URI that is valid only while
+    the notebook is open; nbclient, papermill, nbval and a terminal send none.
     """
-    metadata = _message(shell).get("metadata") or {}
-    found = metadata.get("cellId")
+    found = _message(shell).get("metadata", {}).get("cellId")
     return str(found) if found else None
 
 
 def notebook_path(shell: Any) -> str:
-    """The path of the notebook, as the front end tells it to the kernel; else empty.
+    """The path of the notebook; empty if unknown, as under a runner or in a terminal.
 
     A Jupyter server sets ``JPY_SESSION_NAME``; VS Code puts ``__vsc_ipynb_file__`` into the
-    namespace. Runners and terminals tell nothing.
+    namespace.
     """
     path = shell.user_ns.get("__vsc_ipynb_file__") or os.environ.get("JPY_SESSION_NAME")
     return os.path.abspath(path) if isinstance(path, str) and path else ""  # noqa: PTH100
 
 
 def is_cell_magic(shell: Any) -> bool:
-    """Whether the running cell is a ``%%aeron`` cell: all its outputs are then the reply's."""
-    code = str((_message(shell).get("content") or {}).get("code", ""))
+    """Whether the running cell is a ``%%aeron`` cell, so that it has no outputs but the reply."""
+    code = str(_message(shell).get("content", {}).get("code", ""))
     return code.lstrip().startswith("%%aeron")
 
 
 def is_live(shell: Any, option: bool | None, configured: bool | None) -> bool:
-    """Whether the output is updated in place.
+    """Whether to update the output in place.
 
-    The option of the question counts first, then the variable ``AERON_LIVE`` (1 or 0) of the
-    environment, then the traitlet; else it is live where the front end tells its cells apart,
-    because a runner that does not would keep each update, or only the first.
+    Decided by the question's option, else the environment variable ``AERON_LIVE`` (1 or 0), else
+    the traitlet, else by whether the front end sends cell ids: a runner without them saves every
+    update, or only the first.
     """
     if option is not None:
         return option
     if (value := os.environ.get(VARIABLE)) is not None:
         if value not in ("0", "1"):
             raise UsageError(
-                f"{VARIABLE} is neither 0 nor 1.", hint=f"Set {VARIABLE}=1, or =0, or unset it."
+                f"{VARIABLE} must be 0 or 1.",
+                hint=f"Set {VARIABLE}=1 or {VARIABLE}=0, or unset it.",
             )
         return value == "1"
     return cell_id(shell) is not None if configured is None else configured
 
 
 class CellKeys:
-    """Names the questions of cells: the same cell's same question has the same key each time.
+    """Keys of questions: the n-th question of a cell has the same key in each run of the cell.
 
-    A cell can ask more than once (``%aeron ask`` on several lines, or in a loop): then the
-    questions are counted within one run of the cell.
+    A cell can ask several questions, with ``%aeron ask`` on several lines or in a loop.
     """
 
     def __init__(self) -> None:
@@ -82,11 +81,11 @@ class CellKeys:
         self._count = 0
 
     def next(self, shell: Any) -> str | None:
-        """The key of the question that is about to be asked; None where cells have no id."""
+        """The key of the next question; None if the front end sends no cell ids."""
         cell = cell_id(shell)
         if cell is None:
             return None
-        run = (cell, str((_message(shell).get("header") or {}).get("msg_id", "")))
+        run = (cell, str(_message(shell).get("header", {}).get("msg_id", "")))
         self._count = self._count + 1 if run == self._run else 0
         self._run = run
         return f"{cell}#{self._count}" if self._count else cell

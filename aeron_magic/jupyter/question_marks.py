@@ -1,8 +1,8 @@
-"""A question may end with a question mark.
+"""Lets a question on one line end with a question mark.
 
-IPython reads a line that ends with ``name?`` as a wish for help about ``name``, also where the
-line begins with a magic: ``%aeron ask what is a token?`` would show what it knows about ``token``.
-Here IPython's search for such wishes passes over the lines that ask.
+IPython reads a line that ends with ``name?`` as a request for help about ``name``, also after a
+magic: ``%aeron ask what is a token?`` would show the help of ``token``. The transformer below
+skips the lines that ask.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ class _HelpOutsideQuestions(HelpEnd):
 
 def _replace(ip: InteractiveShell, old: type[HelpEnd], new: type[HelpEnd]) -> None:
     transformers = ip.input_transformer_manager.token_transformers
-    # By name: after a reload of this module the class is another one.
+    # By name: after a reload of this module the class is a different object.
     transformers[:] = [new if one.__name__ == old.__name__ else one for one in transformers]
 
 
 def register(ip: InteractiveShell) -> None:
-    """Let questions on a line of ``ip`` end with a question mark."""
+    """Replace IPython's transformer for help requests in ``ip``."""
     unregister(ip)
     _replace(ip, HelpEnd, _HelpOutsideQuestions)
 
 
 def unregister(ip: InteractiveShell) -> None:
-    """Take back what :func:`register` did; without it, do nothing."""
+    """Restore IPython's transformer, if it was replaced."""
     _replace(ip, _HelpOutsideQuestions, HelpEnd)

@@ -23,7 +23,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from aeron_magic.errors import ValueRefused
-from aeron_magic.prompts.values import escape_cell, format_value, table_class
+from aeron_magic.prompts.values import format_value, prompt_cell, table_class
 
 __all__ = ["NAME", "STEP", "Placeholder", "interpolate", "keys_of", "placeholders_in", "resolve"]
 
@@ -162,7 +162,7 @@ def _on_own_lines(table: str, text: str, reference: Placeholder) -> str:
 def _spellings(secret: str) -> set[str]:
     """Return the ways ``secret`` may be written in a value's text."""
     quoted = {secret, json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
-    return quoted | {escape_cell(form) for form in quoted}
+    return quoted | {prompt_cell(form) for form in quoted}
 
 
 def resolve(reference: Placeholder, namespace: Mapping[str, object]) -> object:

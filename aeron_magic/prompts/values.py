@@ -9,8 +9,9 @@ from types import ModuleType
 from typing import Any
 
 from aeron_magic.errors import ValueRefused
+from aeron_magic.markdown_text import markdown_table
 
-__all__ = ["escape_cell", "format_value", "table_class"]
+__all__ = ["format_value", "prompt_cell", "table_class"]
 
 _SHORT = 80
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
@@ -130,9 +131,7 @@ def _table(value: Any, frame: str, rows: int) -> str:
     head, body = (_of_pandas if library == "pandas" else _of_polars)(value.head(rows))
     if not head:
         return f"(a table of {total:,} rows and no columns)"
-    lines = [head, ["---"] * len(head)]
-    lines += [[escape_cell(_text(cell, rows)) for cell in line] for line in body]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    table = markdown_table(head, ([prompt_cell(_text(cell, rows)) for cell in row] for row in body))
     if total > rows:
         return f"{table}\n\n(first {rows:,} of {total:,} rows)"
     return table if total else f"{table}\n\n(no rows)"
@@ -156,9 +155,9 @@ def _of_polars(frame: Any) -> tuple[list[str], list[tuple[object, ...]]]:
 
 def _label(name: object) -> str:
     """Return a column's name; that of several levels is a tuple."""
-    return escape_cell(" / ".join(map(str, name)) if isinstance(name, tuple) else str(name))
+    return prompt_cell(" / ".join(map(str, name)) if isinstance(name, tuple) else str(name))
 
 
-def escape_cell(text: str) -> str:
+def prompt_cell(text: str) -> str:
     """Return ``text`` fit for one cell of a Markdown table."""
     return re.sub(r"\r\n?|\n", "<br>", text).replace("|", "\\|")

@@ -1,9 +1,8 @@
-"""What can happen while a reply comes in: frozen values, the same for every service.
+"""What happens while a reply streams: frozen values, the same for every service.
 
-A service's flow yields them in lists; the fold over them is a
-:class:`~aeron_magic.replies.accumulator.ReplyAccumulator`. They are named tuples, as most values
-are that the first question needs: a dataclass compiles its methods, which costs five times as
-much at import.
+A service's flow yields them in lists; a
+:class:`~aeron_magic.replies.accumulator.ReplyAccumulator` folds them. They are named tuples because
+a dataclass compiles its methods at import, which takes five times as long.
 """
 
 from __future__ import annotations
@@ -24,25 +23,25 @@ __all__ = [
 
 
 class Started(NamedTuple):
-    """The service has taken the question up; the reply can be fetched by its token from now on."""
+    """The service has accepted the question; the reply can be fetched by its token."""
 
     context_token: str | None
     parent_context_token: str | None = None
     replayed: bool = False
-    """Whether all this comes from a recording."""
+    """Whether the reply comes from a recording."""
 
 
 class Chunk(NamedTuple):
-    """A piece of the reply; there are thousands of these."""
+    """A part of the reply's text."""
 
     text: str
     sequence: int | None = None
-    """Where the service numbers its chunks, the number; else the order of arrival counts."""
+    """The chunk's number, if the service numbers chunks; else the order of arrival counts."""
     msg_id: str = ""
 
 
 class Introduced(NamedTuple):
-    """An agent's introductory message and the buttons that it offers."""
+    """An agent's introductory message and the buttons it offers."""
 
     text: str
     buttons: tuple[str, ...] = ()
@@ -50,19 +49,19 @@ class Introduced(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ToolCalled:
-    """The agent ran a tool; more chunks follow. (A tuple without fields would count as false.)"""
+    """The agent ran a tool; more chunks follow. (A tuple without fields would be falsy.)"""
 
 
 class Recovering(NamedTuple):
-    """The stream was lost; the service is asked for the reply by its token."""
+    """The stream was lost; the reply is being fetched by its token."""
 
     reason: str
 
 
 class Completed(NamedTuple):
-    """The service says that the reply is whole.
+    """The reply is complete.
 
-    ``text`` is the whole text where the service repeats it; None where the chunks are all there is.
+    ``text`` is the whole text if the service repeats it; None if only the chunks hold it.
     """
 
     text: str | None = None
@@ -73,7 +72,7 @@ class Completed(NamedTuple):
 
 
 class Unknown(NamedTuple):
-    """Something this version does not know: counted for diagnosis, never fatal."""
+    """An event that this version does not support: counted for diagnosis, never fatal."""
 
     name: str
 

@@ -1,21 +1,20 @@
-"""The words in which a service says what it wants from the network.
+"""Sans-I/O steps that a service flow yields, and the results its driver sends back.
 
-A flow is a generator. It yields what it wants and is sent what came of it; it never touches a
-socket, a clock or a thread, so that waiting, retrying and recovering stand once, in the service's
-own file, and two small loops (one plain, one ``async``) drive it.
+A flow is a generator without sockets, clocks or threads. Two drivers (one plain, one ``async``)
+perform its steps, so that waiting, retrying and recovery are written once, in the service's file.
 
 ========================  ===================================================================
-yields                    is sent
+yields                    receives
 ========================  ===================================================================
-``Send(request)``         the whole :class:`Response` (its body may be cut where its status
-                          refuses), or :class:`ConnectionLost`
-``OpenStream(request)``   a :class:`Response`, or :class:`ConnectionLost`; where the status is 2xx
+``Send(request)``         the whole :class:`Response` (the body of an error may be cut), or
+                          :class:`ConnectionLost`
+``OpenStream(request)``   a :class:`Response`, or :class:`ConnectionLost`; if the status is 2xx
                           the body is empty, and its bytes are read by ``READ``
 ``READ``                  bytes as they arrive, ``b""`` at a clean end, or
                           :class:`ConnectionLost`
 ``Close()``               None; the open stream is closed
 ``Sleep(seconds)``        None, after that time
-a list of events          None; what has become known of the reply
+a list of events          None
 ========================  ===================================================================
 """
 
@@ -41,10 +40,8 @@ __all__ = [
     "Sleep",
     "Step",
     "StepResult",
-    "open_stream",
+    "perform",
     "read",
-    "send",
-    "sleep",
 ]
 
 T = TypeVar("T")
@@ -52,18 +49,18 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Question(NamedTuple):
-    """What the user asks.
+    """A question to a service.
 
     Parameters
     ----------
     text
         The prompt as it is sent.
     images
-        Addresses (http or https) of images that belong to it.
+        http(s) addresses of images that belong to it.
     context_token
-        The token of the reply to continue from; None begins a conversation.
+        The token of the reply to continue from; None starts a conversation.
     stream
-        Whether the reply is wanted chunk by chunk.
+        Whether to stream the reply.
     """
 
     text: str
@@ -73,7 +70,7 @@ class Question(NamedTuple):
 
 
 class Request(NamedTuple):
-    """One HTTP request. ``headers`` may hold a secret and are left out of the repr."""
+    """One HTTP request. ``headers`` may contain a secret and are left out of the repr."""
 
     method: Literal["GET", "POST"]
     url: str
@@ -86,10 +83,10 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What the server answered. Header names are in lower case.
+    """An HTTP response. Header names are in lower case.
 
-    ``elapsed`` is how long it took, in seconds: a flow has no clock of its own. Headers and body
-    may repeat a secret and are left out of the repr.
+    ``elapsed`` is the time the request took, in seconds: a flow has no clock. Headers and body may
+    repeat a secret and are left out of the repr.
     """
 
     status: int
@@ -108,8 +105,8 @@ class Response(NamedTuple):
 class ConnectionLost(NamedTuple):
     """The connection failed.
 
-    ``sent`` is False only where no connection was made, so that the server surely saw nothing;
-    ``elapsed`` is the time in seconds until that was known.
+    ``sent`` is False only if no connection was made, so that the server received nothing.
+    ``elapsed`` is the time until the failure, in seconds.
     """
 
     reason: str
@@ -118,7 +115,7 @@ class ConnectionLost(NamedTuple):
 
 
 class Send(NamedTuple):
-    """``timeout`` is the longest silence in seconds, where it is less than the driver's own."""
+    """``timeout`` is the longest silence in seconds, if less than the driver's own."""
 
     request: Request
     timeout: float | None = None
@@ -133,7 +130,7 @@ class ReadChunk:
 
 
 class Close(NamedTuple):
-    """``finished`` says that the reply is whole, so that nothing but the body's end may follow."""
+    """``finished``: the reply is complete, and only the end of the body can follow."""
 
     finished: bool = False
 
@@ -149,16 +146,9 @@ StepResult = Response | ConnectionLost | bytes | None
 Flow = Generator[Step, StepResult, T]
 
 
-def send(request: Request, timeout: float | None = None) -> Flow[Response | ConnectionLost]:
-    """Yield ``Send(request, timeout)``; return its result, typed."""
-    result = yield Send(request, timeout)
-    assert isinstance(result, Response | ConnectionLost)
-    return result
-
-
-def open_stream(request: Request) -> Flow[Response | ConnectionLost]:
-    """Yield ``OpenStream(request)``; return its result, typed."""
-    result = yield OpenStream(request)
+def perform(step: Send | OpenStream) -> Flow[Response | ConnectionLost]:
+    """Yield ``step``; return its result, typed."""
+    result = yield step
     assert isinstance(result, Response | ConnectionLost)
     return result
 
@@ -168,8 +158,3 @@ def read() -> Flow[bytes | ConnectionLost]:
     result = yield READ
     assert isinstance(result, bytes | ConnectionLost)
     return result
-
-
-def sleep(seconds: float) -> Flow[None]:
-    """Yield ``Sleep(seconds)``."""
-    yield Sleep(seconds)

@@ -1,10 +1,11 @@
-"""From an answer that is none to the exception that says what to do: one table for all services."""
+"""HTTP errors: a failed request or an error response as the exception that tells what to do."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from aeron_magic.errors import (
+    AeronError,
     AuthenticationError,
     IncompleteReply,
     RateLimited,
@@ -20,8 +21,8 @@ __all__ = [
     "decode_response",
     "error_for_status",
     "maybe_accepted",
+    "question_lost",
     "unexpected_body",
-    "unreachable",
 ]
 
 AUTHENTICATION = (
@@ -30,39 +31,43 @@ AUTHENTICATION = (
 )
 
 
-def decode_response(answer: Response, url: str) -> dict[str, Any]:
-    """The JSON object in ``answer``.
+def decode_response(result: Response | ConnectionLost, url: str) -> dict[str, Any]:
+    """The JSON object in the body of ``result``.
 
     Raises
     ------
+    Unreachable
+        The connection failed.
     ServiceError
-        The status says that the service refuses; one of its subclasses where the reason is known.
+        The status is an error; one of the subclasses if the reason is known.
     UnexpectedAnswer
-        The body is no JSON object.
+        The body is not a JSON object.
     """
-    body = decode_json_object(answer.body)
-    if not answer.ok:
-        raise error_for_status(answer.status, body or {}, url, answer)
+    if isinstance(result, ConnectionLost):
+        raise _unreachable(result, url)
+    body = decode_json_object(result.body)
+    if not result.ok:
+        raise error_for_status(result.status, body or {}, url, result)
     if body is None:
-        raise unexpected_body(answer.status, answer.body.decode(errors="replace"), url)
+        raise unexpected_body(result.status, result.body.decode(errors="replace"), url)
     return body
 
 
 def error_for_status(
-    status: int, body: dict[str, Any], url: str, answer: Response | None = None
+    status: int, body: dict[str, Any], url: str, response: Response | None = None
 ) -> ServiceError:
-    """The exception for a refusal with this HTTP status (or the status its body claims)."""
-    said = str(body.get("message") or body.get("msg") or body.get("error") or "") or None
-    if said is None and answer is not None and not body:
-        said = _plain_text(answer)
-    facts: dict[str, Any] = {"status_code": status, "service_message": said}
+    """The exception for an error with this HTTP status (or the status in its body)."""
+    message = str(body.get("message") or body.get("msg") or body.get("error") or "") or None
+    if message is None and response is not None and not body:
+        message = _plain_text(response)
+    facts: dict[str, Any] = {"status_code": status, "service_message": message}
     if status in (401, 403):
         return AuthenticationError(
-            "The service refuses these credentials.", hint=AUTHENTICATION, **facts
+            "The service rejected the credentials.", hint=AUTHENTICATION, **facts
         )
     if status == 429:
-        wait = answer.headers.get("retry-after") if answer else None
-        after = f" It asks for a pause of {wait} s." if wait and wait.isdecimal() else ""
+        wait = response.headers.get("retry-after") if response else None
+        after = f" The service asks for a pause of {wait} s." if wait and wait.isdecimal() else ""
         return RateLimited(
             f"Too many requests.{after}",
             hint="Ask again after that." if after else "Wait a little, then ask again.",
@@ -70,45 +75,45 @@ def error_for_status(
         )
     if 300 <= status < 400:
         return UnexpectedAnswer(
-            f"{url} redirects elsewhere, and redirects are not followed: "
-            "the credentials would travel with them.",
+            f"{url} redirects to another address. Redirects are not followed: "
+            "they would send the credentials there.",
             hint="Check the address (--base-url, AERON_BASE_URL, CHATZY_BASE_URL).",
             **facts,
         )
-    if status < 500 and _about_a_token(said):
+    if status < 500 and _is_about_a_token(message):
         return TokenError(
-            "The service does not know this context token, or it has expired.",
-            hint="Begin anew with -n (or `context_token = None`), or continue from another turn "
-            "with --after.",
+            "The context token is unknown to the service, or has expired.",
+            hint="Start a new conversation with -n (or `context_token = None`), or continue from "
+            "another turn with --after.",
             **facts,
         )
     if status >= 500:
         return ServiceError(
             "The service failed.",
-            hint="It is not your question's fault: ask again in a moment.",
+            hint="The question is not the cause: ask again in a moment.",
             **facts,
         )
-    if status == 404 and said is None:
+    if status == 404 and message is None:
         return UnexpectedAnswer(
-            f"There is nothing at {url}.", hint="Check the address (--base-url).", **facts
+            f"Nothing was found at {url}.", hint="Check the address (--base-url).", **facts
         )
     return ServiceError(
-        f"There is nothing at {url}." if status == 404 else "The service refuses the request.",
+        f"Nothing was found at {url}." if status == 404 else "The service rejected the request.",
         hint="Its own message says why; change the question or its options accordingly."
-        if said
-        else "It does not say why: check the address (--base-url) and the question.",
+        if message
+        else "It gave no reason: check the address (--base-url) and the question.",
         **facts,
     )
 
 
-def _plain_text(answer: Response) -> str | None:
-    """The beginning of an error page that is no JSON, if it is text and not markup."""
-    start = " ".join(answer.body[:800].decode(errors="replace").split())[:200]
+def _plain_text(response: Response) -> str | None:
+    """The beginning of an error page that is plain text, neither JSON nor markup."""
+    start = " ".join(response.body[:800].decode(errors="replace").split())[:200]
     return None if start[:1] in ("", "<", "{", "[") else start
 
 
-def _about_a_token(said: str | None) -> bool:
-    words = (said or "").lower()
+def _is_about_a_token(message: str | None) -> bool:
+    words = (message or "").lower()
     # Chatzy's token is the id of a conversation.
     return any(thing in words for thing in ("token", "conversation")) and any(
         sign in words for sign in ("invalid", "expired", "unknown", "not found", "no such")
@@ -116,30 +121,34 @@ def _about_a_token(said: str | None) -> bool:
 
 
 def unexpected_body(status: int, text: str, url: str) -> UnexpectedAnswer:
-    """The exception for a body that is not this service's: mostly somebody's web page."""
+    """The exception for a body that does not come from the service, such as a web page."""
     start = " ".join(text.split())[:200]
-    what = "a web page" if start.startswith("<") else "something else than the service's JSON"
+    what = "a web page" if start.startswith("<") else "something other than the service's JSON"
     if not start:
-        what = "an empty answer"
+        what = "an empty body"
     return UnexpectedAnswer(
         f"{url} answered with {what}.",
-        hint="Check the address, and whether a proxy or a sign-in page stands in between.",
+        hint="Check the address, and whether a proxy or a sign-in page is in between.",
         status_code=status,
         service_message=start or None,
     )
 
 
-def unreachable(result: ConnectionLost, url: str) -> Unreachable:
-    """The exception for a request that is safe to repeat and could not be made."""
+def _unreachable(lost: ConnectionLost, url: str) -> Unreachable:
     return Unreachable(
-        f"{url} cannot be reached: {result.reason.rstrip('.')}.",
+        f"{url} cannot be reached: {lost.reason.rstrip('.')}.",
         hint="Check the network, the address, and the proxy if HTTPS_PROXY or the like names one; "
         "`%aeron connect sandbox` works without them.",
     )
 
 
+def question_lost(lost: ConnectionLost, url: str) -> AeronError:
+    """The exception for a paid question whose connection was lost before any response."""
+    return maybe_accepted(lost.reason) if lost.sent else _unreachable(lost, url)
+
+
 def maybe_accepted(reason: str, service_message: str | None = None) -> IncompleteReply:
-    """The exception for a paid question of which nobody knows whether the service took it up."""
+    """The exception for a paid question that the service may or may not have accepted."""
     return IncompleteReply(
         f"The answer was cut off before the service named the reply ({reason.rstrip('.')}). "
         "The question may have been accepted.",

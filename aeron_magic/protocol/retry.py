@@ -1,7 +1,7 @@
-"""When to ask again, and after how long: arithmetic first, then the one loop that uses it.
+"""Retry: back-off arithmetic, the retry loop, and the deadline of a poll.
 
-What is safe to repeat (reading a reply, reading a history) is repeated on lost connections and on
-passing refusals. What may cost money is repeated only where the service surely took nothing up.
+Requests that are safe to repeat (reading a reply or a history) are repeated after lost connections
+and transient errors. A paid request is repeated only if the service certainly did not accept it.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from email.utils import parsedate_to_datetime
 from aeron_magic.protocol.flow import (
     ConnectionLost,
     Flow,
+    OpenStream,
     Request,
     Response,
-    open_stream,
-    send,
-    sleep,
+    Send,
+    Sleep,
+    perform,
 )
 
 __all__ = [
@@ -29,7 +30,6 @@ __all__ = [
     "is_safe_to_resend",
     "is_transient",
     "requested_delay",
-    "retry_after",
     "retrying",
 ]
 
@@ -37,12 +37,12 @@ MAX_ATTEMPTS = 4
 FIRST_DELAY = 0.5
 MAX_DELAY = 8.0
 MAX_RETRY_AFTER = 60.0
-"""A service that asks for a longer wait than this many seconds is told to the user instead."""
+"""Seconds; after a longer ``Retry-After`` the error is raised instead of waiting."""
 
 FIRST_POLL = 0.4
 MAX_POLL = 5.0
 MIN_REQUEST_TIMEOUT = 1.0
-"""Seconds of silence that even the last request of a wait is given."""
+"""Seconds; the least timeout of a poll, even at the deadline."""
 
 TRANSIENT_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -55,34 +55,32 @@ def is_transient(result: Response | ConnectionLost) -> bool:
 
 
 def is_safe_to_resend(result: Response | ConnectionLost) -> bool:
-    """Whether the service surely took nothing up, so that even a paid request may be repeated.
+    """Whether even a paid request may be repeated: the service certainly did not accept it.
 
-    That is so where the connection was never made, after 429, and after 503 with ``Retry-After``.
+    That is the case if no connection was made, after 429, and after 503 with ``Retry-After``.
     """
     if isinstance(result, ConnectionLost):
         return not result.sent
     return result.status == 429 or (result.status == 503 and "retry-after" in result.headers)
 
 
-def retry_after(value: str | None, now: str | None = None) -> float | None:
-    """Seconds that a ``Retry-After`` header asks for: a number, or an HTTP date.
+def requested_delay(result: Response | ConnectionLost) -> float | None:
+    """The seconds of a ``Retry-After`` header, which is a number or an HTTP date, or None.
 
-    A date is counted from the server's own ``Date`` header (``now``), so that the two clocks need
-    not agree; without it, and for anything that is neither, the answer is None.
+    A date is relative to the server's ``Date`` header, so that the two clocks need not agree.
     """
-    if not value:
+    if isinstance(result, ConnectionLost):
         return None
+    value = result.headers.get("retry-after", "")
     if value.strip().isdecimal():
         return float(value)
-    until, since = _date(value), _date(now)
+    until, since = _date(value), _date(result.headers.get("date", ""))
     if until is None or since is None:
         return None
     return max(0.0, (until - since).total_seconds())
 
 
-def _date(value: str | None) -> datetime | None:
-    if not value:
-        return None
+def _date(value: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(value)
     except (ValueError, OverflowError):
@@ -90,30 +88,18 @@ def _date(value: str | None) -> datetime | None:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def requested_delay(result: Response | ConnectionLost) -> float | None:
-    """Seconds that ``result`` asks to wait, or None where it does not say."""
-    if isinstance(result, ConnectionLost):
-        return None
-    return retry_after(result.headers.get("retry-after"), result.headers.get("date"))
-
-
 def backoff_delay(attempt: int, result: Response | ConnectionLost, jitter: float) -> float | None:
-    """Seconds to wait after attempt number ``attempt`` (from 1), or None to give up.
+    """Seconds to wait after attempt number ``attempt`` (from 1), or None to stop retrying.
 
-    ``jitter`` is a random number in [0, 1): half of each wait is drawn by it, so that many clients
-    do not come back at the same moment.
+    ``jitter`` is a random number in [0, 1) that scales half of the delay, so that many clients do
+    not retry at the same moment.
     """
     if attempt >= MAX_ATTEMPTS:
         return None
     asked = requested_delay(result)
     if asked is not None:
         return asked if asked <= MAX_RETRY_AFTER else None
-    whole = min(MAX_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1))
-    return _with_jitter(whole, jitter)
-
-
-def _with_jitter(seconds: float, jitter: float) -> float:
-    return seconds * (0.5 + 0.5 * jitter)
+    return min(MAX_DELAY, FIRST_DELAY * 2.0 ** (attempt - 1)) * (0.5 + 0.5 * jitter)
 
 
 def retrying(
@@ -123,31 +109,31 @@ def retrying(
     stream: bool = False,
     jitter: Callable[[], float] = random.random,
 ) -> Flow[Response | ConnectionLost]:
-    """Make the request, and repeat it while ``should_retry`` says so and attempts are left.
+    """Make the request, and repeat it while ``should_retry`` returns True and attempts are left.
 
-    ``request`` is called for each attempt, because each attempt has a reference id of its own.
+    ``request`` is called for each attempt: each has a new reference id.
     """
     attempt = 1
     while True:
-        result = yield from (open_stream if stream else send)(request())
+        result = yield from perform(OpenStream(request()) if stream else Send(request()))
         if not should_retry(result):
             return result
         wait = backoff_delay(attempt, result, jitter())
         if wait is None:
             return result
-        yield from sleep(wait)
+        yield Sleep(wait)
         attempt += 1
 
 
 class PollDeadline:
-    """How long to go on asking for something that is not ready: growing pauses, bounded in all.
+    """The time limit of a poll, with delays that grow.
 
     Parameters
     ----------
     seconds
-        The time for all requests and pauses together.
+        The time for all requests and delays together.
     jitter
-        Gives random numbers in [0, 1), by which half of each pause is drawn; by default none is.
+        Returns random numbers in [0, 1) that scale half of each delay; by default it is not scaled.
     """
 
     def __init__(self, seconds: float, jitter: Callable[[], float] = lambda: 1.0) -> None:
@@ -157,7 +143,7 @@ class PollDeadline:
 
     @property
     def remaining(self) -> float:
-        """Seconds that are left for the next request: at least `MIN_REQUEST_TIMEOUT`."""
+        """Seconds left for the next request: at least `MIN_REQUEST_TIMEOUT`."""
         return max(self._remaining, MIN_REQUEST_TIMEOUT)
 
     @property
@@ -172,8 +158,8 @@ class PollDeadline:
     def sleep(self, result: Response | ConnectionLost | None = None) -> Flow[None]:
         """Sleep before the next poll: back-off or Retry-After, capped by the time left."""
         asked = 0.0 if result is None else requested_delay(result) or 0.0
-        interval = _with_jitter(self._interval, self._jitter())
+        interval = self._interval * (0.5 + 0.5 * self._jitter())
         seconds = max(0.0, min(max(asked, interval), self._remaining))
         self._remaining -= seconds
         self._interval = min(MAX_POLL, self._interval * 1.5)
-        yield from sleep(seconds)
+        yield Sleep(seconds)

@@ -18,7 +18,7 @@ from aeron_magic.protocol.events import (
     ToolCalled,
     Unknown,
 )
-from aeron_magic.protocol.flow import Flow, Question, sleep
+from aeron_magic.protocol.flow import Flow, Question, Sleep
 from aeron_magic.recording.record import (
     Record,
     event_facts,
@@ -180,7 +180,7 @@ def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None
     yield [Started(own, parent, replayed=True)]
     for entry in record.events:
         if speed and entry[0]:
-            yield from sleep(entry[0] / 1000 / speed)
+            yield Sleep(entry[0] / 1000 / speed)
         yield [event_from(entry, {"own": own, "parent": parent})]
     if record.error is not None:
         raise _error(record.error, own)

@@ -1,14 +1,12 @@
-"""Code coloured for Jupyter: Pygments decides what is what, and the front end has the colours.
+"""Syntax highlighting for Jupyter: Pygments finds the tokens, the front end has the colours.
 
-Jupyter's style colours six kinds of token, so only those (and the two of a diff) get an element;
-neighbours of one kind share it. That makes a third of the HTML of Pygments' own formatter, which
-counts because it is sent while a reply grows.
+Jupyter's style sheet colours six kinds of token, so only those (and the two of a diff) get an
+element, and neighbours of one kind share it. The HTML is a third of that of Pygments' formatter.
 
-The code is hostile text like the rest of a reply. With some input most lexers take a time that
-grows with the square of what they read: so the languages are a list, code is lexed in slices, and
-very long code stays plain. A slice ends where code most likely begins anew, at an empty line
-before one without indentation, or else at a line; not in a string or comment of several lines, as
-far as counting their marks can tell.
+Code is untrusted, and with some input most lexers take quadratic time. So the languages are a
+list, code is lexed in slices of bounded length, and very long code is not highlighted. A slice
+ends before an unindented line after an empty one, or else at a line end; not inside a multi-line
+string or comment, as far as counting their delimiters can tell.
 """
 
 from __future__ import annotations
@@ -25,10 +23,10 @@ if TYPE_CHECKING:
     from pygments.lexer import Lexer
     from pygments.token import _TokenType
 
-__all__ = ["CLASSES", "CODE_LIMIT", "highlight", "highlight_slice", "split_code"]
+__all__ = ["CLASSES", "CODE_LIMIT", "highlight_code", "split_code"]
 
 CODE_LIMIT = 20_000
-"""Characters of a code block beyond which it is not coloured."""
+"""Characters of a code block beyond which it is not highlighted."""
 
 SLICE = 750
 """Characters from which on a slice may end; it has at most twice as many."""
@@ -40,7 +38,7 @@ objective-c perl php powershell ps1 py py3 pycon python python3 r rb rs ruby rus
 sql swift tex toml ts tsx typescript xml yaml yml zsh
 """
 LANGUAGES = frozenset(_NAMES.split())
-"""Names after a fence that are coloured."""
+"""Names after a fence that are highlighted."""
 
 CLASSES = {
     "Comment": "c",
@@ -61,57 +59,45 @@ _TOP_LEVEL_LINE = re.compile(r"(?<=\n\n)\S")
 _LAST_LINE_END = re.compile(r"\n(</span>)?\Z")
 
 
-def highlight(code: str, language: str) -> str:
-    """Return ``code`` as HTML for the inside of ``<pre>``; plain where ``language`` is unknown."""
-    return "".join(highlight_slice(part, language) for part in split_code(code, language))
+def highlight_code(code: str, language: str) -> str:
+    """Return ``code`` as HTML for the inside of ``<pre>``; plain if ``language`` is unlisted."""
+    language = language.lower()
+    if language not in LANGUAGES or len(code) > CODE_LIMIT:
+        return escapeHtml(code)
+    return "".join(_highlight_slice(part, language) for part in split_code(code))
 
 
-def split_code(code: str, language: str) -> Iterator[str]:
-    """The parts that ``code`` is coloured in, each by itself.
-
-    All but the last stay the same however the code goes on, up to the limit.
-    """
-    if language.lower() not in LANGUAGES or len(code) > CODE_LIMIT:
-        yield code
-        return
+def split_code(code: str) -> Iterator[str]:
+    """Split ``code`` into the slices that are lexed separately."""
     begin = 0
-    while end := _end_of_slice(code, begin):
+    while len(code) - begin > 2 * SLICE:
+        end = _end_of_slice(code, begin)
         yield code[begin:end]
         begin = end
     yield code[begin:]
 
 
 def _end_of_slice(code: str, begin: int) -> int:
-    """Where the slice that begins at ``begin`` ends; 0 where that depends on what is to come."""
     least, most = begin + SLICE, begin + 2 * SLICE
-    for place in _TOP_LEVEL_LINE.finditer(code, least, most):
-        if _outside_multiline_token(code, begin, place.start()):
-            return place.start()
-    if len(code) <= most:
-        return 0
-    ends = [line_end.end() for line_end in _LINE_END.finditer(code, least, most)]
-    return next(
-        (end for end in ends if _outside_multiline_token(code, begin, end)),
-        ends[0] if ends else most,
+    top_level = [match.start() for match in _TOP_LEVEL_LINE.finditer(code, least, most)]
+    line_ends = [match.end() for match in _LINE_END.finditer(code, least, most)]
+    for end in top_level + line_ends:
+        if _outside_multiline_token(code[begin:end]):
+            return end
+    return line_ends[0] if line_ends else most
+
+
+def _outside_multiline_token(code: str) -> bool:
+    """Whether no multi-line string or comment seems to be open at the end of ``code``."""
+    return all(code.count(quote) % 2 == 0 for quote in _QUOTES) and all(
+        code.count(opening) == code.count(closing) for opening, closing in _COMMENTS
     )
 
 
-def _outside_multiline_token(code: str, begin: int, end: int) -> bool:
-    """Whether no string or comment of several lines seems to be open at ``end``."""
-    return all(code.count(quote, begin, end) % 2 == 0 for quote in _QUOTES) and all(
-        code.count(opening, begin, end) == code.count(closing, begin, end)
-        for opening, closing in _COMMENTS
-    )
-
-
-def highlight_slice(code: str, language: str) -> str:
-    """The HTML of one slice of `split_code`."""
-    name = language.lower()
-    if name not in LANGUAGES or len(code) > 2 * SLICE:
-        return escapeHtml(code)
+def _highlight_slice(code: str, language: str) -> str:
     # Some lexers need the end of the last line.
     whole = code if code.endswith("\n") else f"{code}\n"
-    tokens = [(_class(kind), value) for kind, value in _lexer(name).get_tokens(whole)]
+    tokens = [(_class(kind), value) for kind, value in _lexer(language).get_tokens(whole)]
     html = []
     for kind, run in groupby(tokens, key=lambda token: token[0]):
         text = escapeHtml("".join(value for _, value in run))

@@ -1,19 +1,20 @@
-"""A reply as front ends show it: HTML that can do no harm, Markdown and plain text.
+"""A reply as front ends show it: safe HTML, Markdown and plain text.
 
 Pure and deterministic: the same text gives the same bundle, without times, ids or counts, so that
-saved outputs can be compared. Parser, sanitiser and highlighter are imported when they are first
-used.
+saved outputs can be compared. Parser, sanitizer and highlighter are imported on first use.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 
 from aeron_magic.errors import UsageError
+from aeron_magic.markdown_text import escape_markdown, fenced, one_line
 from aeron_magic.plaintext import strip_control_sequences
 
-__all__ = ["FORMATS", "mimebundle", "to_html", "to_markdown", "to_plain", "warm_cache"]
+__all__ = ["FORMATS", "mimebundle", "to_html", "to_markdown", "to_plain"]
 
 Bundle = dict[str, str]
 
@@ -26,55 +27,47 @@ _outside_code_spans = re.compile(f"{_ESCAPED}|{_CODE_SPAN}|{_AUTOLINK}|{_ACTIVE}
 _anywhere = re.compile(f"{_ESCAPED}|{_AUTOLINK}|{_ACTIVE}", re.DOTALL)
 
 
-def to_html(markdown: str, *, streaming: bool = False, plain: bool = False) -> str:
+def to_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -> str:
     """Return ``markdown`` as HTML made of an allow-list of elements.
 
-    CommonMark with tables and strikethrough; raw HTML is shown, not obeyed. Links lead to http,
-    https and mailto addresses only; images become links that name their host. Code is coloured
-    with the classes that Jupyter's style sheets know. Math keeps its delimiters, in an element of
-    class ``math``; other dollars and backslashes cannot be taken for math.
+    CommonMark with tables and strikethrough; raw HTML is shown as text. Links lead to http, https
+    and mailto URLs only; images become links that name their host. Math keeps its delimiters, in
+    an element of class ``math``; other dollars and backslashes cannot be taken for math.
 
-    With ``streaming``, a code block at the end that is not closed is not coloured yet, which would
-    be most of the work of painting it again and again. With ``plain`` no code is.
+    Parameters
+    ----------
+    streaming
+        Whether ``markdown`` is still growing: a code block that is open at its end is not
+        highlighted, which would be most of the cost of repainting it.
+    highlight
+        Whether code is coloured, with the classes of Jupyter's style sheets.
     """
     from aeron_magic.rendering.safe_html import safe_html
 
-    return safe_html(strip_control_sequences(markdown), streaming=streaming, plain=plain)
-
-
-def warm_cache(markdown: str) -> str:
-    """Render ahead what `to_html` will need of a text that begins with ``markdown``, and keep it.
-
-    Returns the end that may yet change: to be given again, with what follows it.
-    """
-    from aeron_magic.rendering.safe_html import warm_cache
-
-    return warm_cache(strip_control_sequences(markdown))
+    return safe_html(strip_control_sequences(markdown), streaming=streaming, highlight=highlight)
 
 
 def to_markdown(markdown: str) -> str:
-    """Return ``markdown`` for front ends that render Markdown themselves, and trust it.
+    """Return ``markdown`` made safe for front ends that render Markdown with raw HTML.
 
-    Images become links and HTML tags become text; code stays as it is. The result is parsed
-    again to see that nothing active is left, since what is code to a pattern may be none to a
-    parser; if something is, less is taken for code.
+    Images become links and HTML tags become text; code is unchanged. The result is parsed again,
+    because a pattern and a parser can disagree on what is code; if anything active is left, code
+    spans, and then code blocks, are changed too.
     """
     text = strip_control_sequences(markdown)
     if not _SUSPICIOUS.search(text):
         return text
     from aeron_magic.rendering.safe_html import has_no_active_content, outside_code_blocks
 
-    for attempt in (
-        outside_code_blocks(text, lambda part: _outside_code_spans.sub(_deactivate, part)),
-        outside_code_blocks(text, lambda part: _anywhere.sub(_deactivate, part)),
-    ):
+    for pattern in (_outside_code_spans, _anywhere):
+        attempt = outside_code_blocks(text, partial(pattern.sub, _deactivate))
         if has_no_active_content(attempt):
             return attempt
     return _anywhere.sub(_deactivate, text)
 
 
 def to_plain(text: str) -> str:
-    """Return ``text`` as it is, but for what a terminal would act on."""
+    """Return ``text`` without control sequences."""
     return strip_control_sequences(text)
 
 
@@ -83,7 +76,6 @@ def mimebundle(
     *,
     format: str = "markdown",  # noqa: A002 - the name users type
     note: str = "",
-    markdown: bool = True,
 ) -> Bundle:
     """Return ``text`` as the data of one display: ``text/html``, ``text/markdown``, ``text/plain``.
 
@@ -94,27 +86,20 @@ def mimebundle(
     format
         How to show it: a name in `FORMATS`.
     note
-        One line of ours below it, such as "Interrupted"; empty for none.
-    markdown
-        Whether to offer ``text/markdown`` too: a front end that ignores the HTML renders that by
-        its own rules.
+        One line below the reply, such as "Interrupted"; empty for none.
 
     Raises
     ------
     UsageError
-        There is no such format.
+        Unknown format.
     ReplyFormatError
-        The text holds no JSON, table or code, as the format of that name wants.
+        The text has no JSON, table or code, but ``format`` asks for it.
     """
     if format not in FORMATS:
         known = ", ".join(FORMATS)
-        raise UsageError(f"There is no format {format!r}.", hint=f"Use one of: {known}.")
+        raise UsageError(f"Unknown format {format!r}.", hint=f"Use one of: {known}.")
     bundle = FORMATS[format](text)
-    if note:
-        bundle = _with_note(bundle, " ".join(strip_control_sequences(note).split()))
-    if not markdown:
-        del bundle["text/markdown"]
-    return bundle
+    return _with_note(bundle, one_line(note)) if note else bundle
 
 
 def _as_markdown(text: str) -> Bundle:
@@ -131,7 +116,7 @@ def _as_text(text: str) -> Bundle:
     plain = to_plain(text)
     return {
         "text/html": code_html(plain),
-        "text/markdown": _fenced(plain, "text"),
+        "text/markdown": fenced(plain, "text"),
         "text/plain": plain,
     }
 
@@ -147,33 +132,26 @@ def _as_json(text: str) -> Bundle:
 def _as_table(text: str) -> Bundle:
     from aeron_magic.replies.tables import extract_table, tables
 
-    extract_table(text)  # which says what is wrong, if there is none
-    source = "\n\n".join(table.source for table in tables(text))
-    return _as_markdown(source)
+    extract_table(text)  # raises if there is none
+    return _as_markdown("\n\n".join(table.source for table in tables(text)))
 
 
 def _as_blocks(text: str) -> Bundle:
     from aeron_magic.replies.extract import code_blocks, extract_code
 
-    extract_code(text)  # which says what is wrong, if there is none
+    extract_code(text)  # raises if there is none
     return _as_code([(block.code, block.language) for block in code_blocks(text)])
 
 
 def _as_code(blocks: list[tuple[str, str]]) -> Bundle:
     from aeron_magic.rendering.safe_html import code_html
 
-    harmless = [(to_plain(code), language) for code, language in blocks]
+    blocks = [(to_plain(code), language) for code, language in blocks]
     return {
-        "text/html": "".join(code_html(code, language) for code, language in harmless),
-        "text/markdown": "\n\n".join(_fenced(code, language) for code, language in harmless),
-        "text/plain": "\n\n".join(code for code, _ in harmless),
+        "text/html": "".join(code_html(code, language) for code, language in blocks),
+        "text/markdown": "\n\n".join(fenced(code, language) for code, language in blocks),
+        "text/plain": "\n\n".join(code for code, _ in blocks),
     }
-
-
-def _fenced(code: str, language: str) -> str:
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
-    named = language if re.fullmatch(r"[\w+#.-]*", language) else ""
-    return f"{fence}{named}\n{code}\n{fence}"
 
 
 FORMATS: dict[str, Callable[[str], Bundle]] = {
@@ -183,16 +161,17 @@ FORMATS: dict[str, Callable[[str], Bundle]] = {
     "table": _as_table,
     "code": _as_blocks,
 }
-"""The ways to show a reply, by the name that the option ``--format`` takes."""
+"""The functions that show a reply, by the name that the option ``--format`` takes."""
 
 
 def _with_note(bundle: Bundle, note: str) -> Bundle:
-    from aeron_magic.rendering.safe_html import close_fence, text_html
+    from aeron_magic.rendering.safe_html import close_fence
+    from aeron_magic.rendering.tex_math import escape_math
 
-    escaped = re.sub(r"([\\`*_\[\]<>&!$|~])", r"\\\1", note)
+    html = f"<p><small><em>{escape_math(note)}</em></small></p>\n"
     return {
-        "text/html": f"{bundle['text/html']}<p><small><em>{text_html(note)}</em></small></p>\n",
-        "text/markdown": f"{close_fence(bundle['text/markdown'])}\n\n*{escaped}*",
+        "text/html": bundle["text/html"] + html,
+        "text/markdown": f"{close_fence(bundle['text/markdown'])}\n\n*{escape_markdown(note)}*",
         "text/plain": f"{bundle['text/plain']}\n\n[{note}]",
     }
 

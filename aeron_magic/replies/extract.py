@@ -1,9 +1,4 @@
-"""JSON and code blocks in a reply's text.
-
-A fence is a line that begins with three or more backticks or tildes, however far it is indented,
-up to the next such line that is as long; one that is never closed goes to the end, as in
-CommonMark.
-"""
+"""JSON and code blocks in a reply's text, found by the parser that renders it."""
 
 from __future__ import annotations
 
@@ -11,69 +6,93 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from aeron_magic.errors import ReplyFormatError
+from aeron_magic.markdown_text import truncate
 
-__all__ = ["CodeBlock", "code_blocks", "extract_code", "extract_json", "preview"]
+if TYPE_CHECKING:
+    from markdown_it import MarkdownIt
+    from markdown_it.token import Token
 
-FENCE = re.compile(r"^(?P<indent>[ \t>]*)(?P<fence>`{3,}|~{3,})[ \t]*(?P<info>.*)$")
+__all__ = [
+    "CodeBlock",
+    "block_tokens",
+    "code_blocks",
+    "extract_code",
+    "extract_json",
+    "lines_of",
+    "preview",
+]
 
-SHOWN = 60
-"""Characters of what was found that an error shows."""
+PREVIEW = 60
+"""Characters of the reply that an error shows."""
 
 MAX_TRIES = 1_000
-"""Brackets in prose at which JSON is looked for."""
+"""Brackets in prose that are tried as the beginning of JSON."""
 
 ALIASES = {"py": "python", "python3": "python", "ipython": "python", "js": "javascript"}
 ALIASES |= {"ts": "typescript", "sh": "bash", "shell": "bash", "yml": "yaml"}
 
-PROSE = ("", "markdown", "md", "text")
-"""Languages of fences that may hold a table."""
+
+@cache
+def _parser() -> MarkdownIt:
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser.core.ruler.enableOnly(["normalize", "block"])
+    return parser
+
+
+def block_tokens(text: str) -> list[Token]:
+    """The block tokens of the Markdown ``text``: CommonMark with tables, without raw HTML."""
+    return _parser().parse(text)
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines that the ``map`` of a block token counts."""
+    return re.split("\r\n?|\n", text)
 
 
 @dataclass(frozen=True, slots=True)
 class CodeBlock:
-    """A code block: its ``language`` (in lower case, perhaps empty), its ``code`` without the last
-    line end, and the ``line`` (from 1) and ``column`` (from 0) of the text where the code begins.
+    """A fenced code block.
+
+    Attributes
+    ----------
+    language
+        In lower case; empty if the fence names none.
+    code
+        Without the last line end.
+    line
+        The line of the reply, from 1, on which the code begins.
     """
 
     language: str
     code: str
     line: int
-    column: int = 0
 
 
 def code_blocks(text: str) -> list[CodeBlock]:
-    """The code blocks of ``text``, in order."""
-    found: list[CodeBlock] = []
-    opening: re.Match[str] | None = None
-    first, body = 0, list[str]()
-    for number, line in enumerate(text.splitlines(), 1):
-        match = FENCE.match(line)
-        if opening is None:
-            # Only a fence of backticks may have none in its info.
-            if match and not (match["fence"][0] == "`" and "`" in match["info"]):
-                opening, first, body = match, number + 1, []
-        elif match and not match["info"].strip() and match["fence"].startswith(opening["fence"]):
-            found.append(_fence(opening, body, first))
-            opening = None
-        else:
-            body.append(line)
-    if opening is not None:
-        found.append(_fence(opening, body, first))
-    return found
+    """The fenced code blocks of ``text`` in order; an unclosed one goes to the end."""
+    if "```" not in text and "~~~" not in text:
+        return []  # without importing the parser
+    return [
+        CodeBlock(_language(token), token.content.removesuffix("\n"), token.map[0] + 2)
+        for token in block_tokens(text)
+        if token.type == "fence" and token.map
+    ]
 
 
-def _fence(opening: re.Match[str], body: list[str], line: int) -> CodeBlock:
-    indent = opening["indent"]
-    words = opening["info"].strip(" \t{}.").split(maxsplit=1)
-    code = "\n".join(part.removeprefix(indent) for part in body)
-    return CodeBlock(words[0].strip("{}.,").lower() if words else "", code, line, len(indent))
+def _language(fence: Token) -> str:
+    """The first word of the info string, without the braces of ``{.python}``."""
+    words = fence.info.strip(" \t{}.").split(maxsplit=1)
+    return words[0].strip("{}.,").lower() if words else ""
 
 
 def extract_code(text: str, language: str | None = None, number: int = 1) -> str:
-    """The code of the block number ``number`` (from 1), of those in ``language`` if that is given.
+    """The code of block ``number`` (from 1), counting only those in ``language`` if given.
 
     Raises
     ------
@@ -81,19 +100,19 @@ def extract_code(text: str, language: str | None = None, number: int = 1) -> str
         There is no such block.
     """
     blocks = code_blocks(text)
-    wanted = [one for one in blocks if language is None or _same(one.language, language)]
-    if 1 <= number <= len(wanted):
-        return wanted[number - 1].code
+    matching = [one for one in blocks if language is None or _same(one.language, language)]
+    if 1 <= number <= len(matching):
+        return matching[number - 1].code
     kind = f"code block in {language}" if language else "code block"
-    if not wanted:
-        others = ", ".join(sorted({one.language or "no language" for one in blocks}))
-        held = f"its blocks are in: {others}" if blocks else preview(text)
+    if matching:
         raise ReplyFormatError(
-            f"The reply holds no {kind}; {held}.", hint="Ask for the code in a fenced block."
+            f"The reply has no {kind} number {number}; it has {len(matching)}.",
+            hint="They are counted from 1.",
         )
+    others = ", ".join(sorted({one.language or "no language" for one in blocks}))
+    found = f"its blocks are in: {others}" if blocks else preview(text)
     raise ReplyFormatError(
-        f"The reply has no {kind} number {number}; it has {len(wanted)}.",
-        hint="They are counted from 1.",
+        f"The reply has no {kind}; {found}.", hint="Ask for the code in a fenced block."
     )
 
 
@@ -103,32 +122,32 @@ def _same(one: str, other: str) -> bool:
 
 
 def extract_json(text: str) -> Any:
-    """The JSON in ``text``: of its JSON block, else the whole text, else of any block, else the
-    longest object or list that stands in the prose.
+    """The JSON in ``text``.
+
+    Tried in this order: blocks marked as JSON, the whole text, other blocks, and the longest
+    object or list in the prose.
 
     Raises
     ------
     ReplyFormatError
-        There is none; where a JSON block is broken, with the line and column of the reply.
+        There is none; for a broken JSON block, with the line and column in the reply.
     """
     blocks = code_blocks(text)
-    named = [one for one in blocks if one.language.startswith("json")]
+    marked = [one for one in blocks if one.language.startswith("json")]
     problem: ReplyFormatError | None = None
-    for block in (*named, CodeBlock("", text, 1), *(b for b in blocks if b not in named)):
+    for block in (*marked, CodeBlock("", text, 1), *(one for one in blocks if one not in marked)):
         try:
             return _loaded(block.code)
         except ValueError as error:
-            if block in named and problem is None:
-                problem = _broken(error, block)
+            if block in marked and problem is None:
+                problem = _broken(error, block, text)
     if problem is not None:
         raise problem
-    best: tuple[int, Any] = (0, None)
-    for length, value in _in_prose(text):
-        best = max(best, (length, value), key=lambda one: one[0])
-    if best[0]:
-        return best[1]
+    length, value = max(_in_prose(text), key=lambda found: found[0], default=(0, None))
+    if length:
+        return value
     raise ReplyFormatError(
-        f"The reply holds no JSON; {preview(text)}.",
+        f"The reply has no JSON; {preview(text)}.",
         hint="Ask for JSON in so many words, such as “Answer with JSON only”.",
     )
 
@@ -140,39 +159,38 @@ def _loaded(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def _broken(error: ValueError, block: CodeBlock) -> ReplyFormatError:
-    where, what = f"line {block.line}", str(error)
+def _broken(error: ValueError, block: CodeBlock, text: str) -> ReplyFormatError:
+    where, problem = f"line {block.line}", str(error)
     if isinstance(error, json.JSONDecodeError):
-        where = f"line {block.line + error.lineno - 1}, column {error.colno + block.column}"
-        what = error.msg
-        lines = block.code.splitlines()
-        if error.lineno <= len(lines):
-            what += f", at {lines[error.lineno - 1][error.colno - 1 :][:SHOWN]!r}"
+        line = block.line + error.lineno - 1
+        code = block.code.split("\n")[error.lineno - 1]
+        indent = len("".join(lines_of(text)[line - 1 : line])) - len(code)
+        where = f"line {line}, column {error.colno + max(0, indent)}"
+        problem = f"{error.msg}, at {code[error.colno - 1 :][:PREVIEW]!r}"
     return ReplyFormatError(
-        f"The reply's JSON is broken: {where} of the reply: {what}.",
-        hint="Ask again, or mend the text of the reply and read that with the json module.",
+        f"The reply's JSON is broken: {where} of the reply: {problem}.",
+        hint="Ask again, or correct the text of the reply and read it with the json module.",
     )
 
 
 def _in_prose(text: str) -> Iterator[tuple[int, Any]]:
-    """Objects and lists that stand in ``text``, with their lengths; none inside another."""
+    """Objects and lists in ``text``, each with its length; none inside another."""
     decoder = json.JSONDecoder()
-    at = 0
+    bracket = re.compile(r"[\[{]")
+    position = 0
     for _ in range(MAX_TRIES):
-        match = re.compile(r"[\[{]").search(text, at)
+        match = bracket.search(text, position)
         if match is None:
             return
         try:
-            value, end = decoder.raw_decode(text, match.start())
+            value, position = decoder.raw_decode(text, match.start())
         except (ValueError, RecursionError):
-            at = match.end()
-            continue
-        yield end - match.start(), value
-        at = end
+            position = match.end()
+        else:
+            yield position - match.start(), value
 
 
 def preview(text: str) -> str:
+    """The beginning of ``text``, as a part of an error message."""
     start = " ".join(text.split())
-    if not start:
-        return "it is empty"
-    return f"it begins “{start[:SHOWN]}{'…' if len(start) > SHOWN else ''}”"
+    return f"it begins “{truncate(start, PREVIEW)}”" if start else "it is empty"

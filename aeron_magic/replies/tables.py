@@ -1,8 +1,4 @@
-"""Markdown tables in a reply, as rows or as a DataFrame; pandas is imported only for the latter.
-
-A table is a GitHub table: a line of cells, a line of dashes with as many cells, and the lines with
-a bar that follow.
-"""
+"""Markdown tables in a reply, as rows or as a DataFrame; pandas is imported only for the latter."""
 
 from __future__ import annotations
 
@@ -13,14 +9,12 @@ from datetime import date
 from typing import Any
 
 from aeron_magic.errors import ReplyFormatError
-from aeron_magic.replies.extract import PROSE, code_blocks, preview
+from aeron_magic.replies.extract import block_tokens, code_blocks, lines_of, preview
 
 __all__ = ["Table", "extract_table", "table_to_dataframe", "tables"]
 
-
-DASHES = re.compile(r"^[ \t>]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
-
-BAR = re.compile(r"(?<!\\)((?:\\\\)*)\|")
+PROSE = ("", "markdown", "md", "text")
+"""Languages of code blocks that may hold a table."""
 
 ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 
@@ -43,51 +37,33 @@ class Table:
 
 
 def tables(text: str) -> list[Table]:
-    """The tables of ``text`` in order; where there are none, those in its blocks without code."""
-    blocks = code_blocks(text)
-    lines = text.splitlines()
-    for block in blocks:
-        first = block.line - 1
-        for number in range(first, first + block.code.count("\n") + 1):
-            if number < len(lines):
-                lines[number] = ""
-    return _tables(lines) or [
-        table
-        for block in blocks
-        if block.language in PROSE
-        for table in _tables(block.code.splitlines())
-    ]
+    """The tables of ``text`` in order; if there are none, those in its blocks without code."""
+    prose = (block.code for block in code_blocks(text) if block.language in PROSE)
+    return _tables(text) or [table for code in prose for table in _tables(code)]
 
 
-def _tables(lines: Sequence[str]) -> list[Table]:
+def _tables(text: str) -> list[Table]:
+    """The tables of ``text``; a row without a bar ends a table here, though not in Markdown."""
+    if "|" not in text:
+        return []  # without importing the parser
+    lines = lines_of(text)
     found: list[Table] = []
-    at = 0
-    while at + 1 < len(lines):
-        head, dashes = lines[at], lines[at + 1]
-        if not (("|" in head or "|" in dashes) and head.strip() and DASHES.match(dashes)):
-            at += 1
-            continue
-        names = _cells(head)
-        if len(_cells(dashes)) != len(names):
-            at += 1
-            continue
-        end = at + 2
-        while end < len(lines) and "|" in lines[end]:
-            end += 1
-        rows = tuple(_padded(_cells(line), len(names)) for line in lines[at + 2 : end])
-        source = "\n".join(line.strip(" \t>") for line in lines[at:end])
-        found.append(Table(_distinct(names), rows, source))
-        at = end
+    rows: list[list[str]] = []
+    for token in block_tokens(text):
+        if token.type == "table_open" and token.map:
+            begin, end = token.map
+            rows = []
+        elif token.type == "tr_open":
+            rows.append([])
+        elif token.type == "inline" and rows:
+            rows[-1].append(_plain(token.content))
+        elif token.type == "table_close":
+            end = next((n for n in range(begin + 2, end) if "|" not in lines[n]), end)
+            head, *body = rows[: end - begin - 1]
+            source = "\n".join(line.strip(" \t>") for line in lines[begin:end])
+            found.append(Table(_distinct(head), tuple(map(tuple, body)), source))
+            rows = []
     return found
-
-
-def _cells(line: str) -> tuple[str, ...]:
-    line = line.strip(" \t>")
-    line = line.removeprefix("|")
-    parts = BAR.sub("\\1\0", line).split("\0")
-    if len(parts) > 1 and not parts[-1].strip():
-        parts.pop()
-    return tuple(map(_plain, parts))
 
 
 def _plain(cell: str) -> str:
@@ -98,20 +74,17 @@ def _plain(cell: str) -> str:
     return ESCAPE.sub(r"\1", cell)
 
 
-def _padded(cells: tuple[str, ...], width: int) -> tuple[str, ...]:
-    return (cells + ("",) * width)[:width]
-
-
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
-    """``names``, with a number after those that were there before."""
-    taken: list[str] = []
+    """``names``, with a number added to those that occur earlier."""
+    counts: dict[str, int] = {}
     for name in names:
-        count, fresh = 1, name
-        while fresh in taken:
+        fresh, count = name, counts.get(name, 1)
+        while fresh in counts:
             count += 1
             fresh = f"{name}_{count}"
-        taken.append(fresh)
-    return tuple(taken)
+        counts[name] = count
+        counts[fresh] = 1
+    return tuple(counts)
 
 
 def extract_table(text: str, number: int = 1) -> Table:
@@ -125,19 +98,18 @@ def extract_table(text: str, number: int = 1) -> Table:
     found = tables(text)
     if 1 <= number <= len(found):
         return found[number - 1]
-    said = f"no table number {number}; it has {len(found)}" if found else "no table"
+    missing = f"no table number {number}; it has {len(found)}" if found else "no table"
     raise ReplyFormatError(
-        f"The reply holds {said}; {preview(text)}.", hint="Ask for a Markdown table."
+        f"The reply has {missing}; {preview(text)}.", hint="Ask for a Markdown table."
     )
 
 
 def table_to_dataframe(text: str, number: int = 1) -> Any:
-    """Table number ``number`` (from 1) of ``text``: a DataFrame, or without pandas a list of
-    dictionaries with the same values.
+    """Table number ``number`` (from 1) as a DataFrame; without pandas, as a list of dictionaries.
 
     A column is of integers, decimal numbers (both may have commas between thousands), dates
-    (``2026-11-21``) or truth values (``true``, ``false``) if all its cells are, empty ones apart;
-    else it is text. So what has a unit or a percent sign stays text, and so does ``007``. Empty
+    (``2026-11-21``) or truth values (``true``, ``false``) if all its non-empty cells are; else it
+    is text. So a number with a unit or a percent sign stays text, and so does ``007``. Empty
     cells are missing values in columns that are not text.
 
     Raises
@@ -160,7 +132,7 @@ def table_to_dataframe(text: str, number: int = 1) -> Any:
 
 
 def _typed(cells: list[str]) -> tuple[list[Any], Any]:
-    """The values of a column, and the type that pandas calls it."""
+    """The values of a column, and its pandas dtype."""
     full = [cell.replace("\N{MINUS SIGN}", "-") for cell in cells if cell]
     if not full:
         return list(cells), "str"
@@ -181,5 +153,5 @@ def _typed(cells: list[str]) -> tuple[list[Any], Any]:
         try:
             return values(date.fromisoformat), "datetime64[s]"
         except ValueError:
-            pass  # such as 2026-02-30: no dates, then, but texts
+            pass  # such as 2026-02-30: text, then
     return list(cells), "str"

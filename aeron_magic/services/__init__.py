@@ -1,1 +1,1 @@
-"""The services, one file each; a service is found by the name of its file."""
+"""The services, one file each, found by its name."""

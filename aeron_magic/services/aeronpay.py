@@ -1,13 +1,13 @@
 """AeronPay AI: create-response, fetch-response and list-input, as flows.
 
-The vendor's pages *Create Response*, *Fetch Response* and *List Input* say what goes over the wire.
+The vendor's pages *Create Response*, *Fetch Response* and *List Input* describe the requests.
 Where they are silent:
 
-* which token continues a conversation: the newest reply's, always; if the service returns none,
-  the one that was sent still holds. Both readings of the vendor's page then work;
-* a stream that ends without ``response_completed`` is never asked for again: the token came with
-  ``response_initiated``, so the reply is fetched by it until the service says how it ended;
-* create-response is repeated only where the service surely took nothing up; the other two are
+* a conversation continues from the token of the newest reply; if the service returned none, from
+  the token that was sent. That works with both readings of the vendor's page;
+* a stream that ends without ``response_completed`` is not requested again: the reply is fetched by
+  the token of ``response_initiated`` until the service reports its end;
+* create-response is repeated only if the service certainly did not accept it; the other two are
   safe to repeat. Each attempt has a new ``client_referenceId``.
 """
 
@@ -16,7 +16,7 @@ from __future__ import annotations
 import random
 import secrets
 from collections.abc import Callable
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from aeron_magic.errors import (
     AeronError,
@@ -28,24 +28,25 @@ from aeron_magic.errors import (
 )
 from aeron_magic.protocol.events import Chunk, Completed, Event, Recovering, Started, Unknown
 from aeron_magic.protocol.flow import (
-    READ,
     Close,
     ConnectionLost,
     Flow,
     Question,
     Request,
     Response,
-    send,
+    Send,
+    perform,
+    read,
 )
 from aeron_magic.protocol.framing import Frame, FrameDecoder
 from aeron_magic.protocol.http_errors import (
     decode_response,
     error_for_status,
     maybe_accepted,
+    question_lost,
     unexpected_body,
-    unreachable,
 )
-from aeron_magic.protocol.json_values import decode_json_object
+from aeron_magic.protocol.json_values import decode_json_object, text_or_none
 from aeron_magic.protocol.retry import (
     MAX_ATTEMPTS,
     PollDeadline,
@@ -58,14 +59,14 @@ from aeron_magic.services.settings import Settings
 
 __all__ = ["Service", "reference_id"]
 
-MOST_DIGITS = 18
-"""A longer string of digits is no number that this service counts or codes by."""
+MAX_DIGITS = 18
+"""Digits of the longest numeric string: the service's counts and codes are shorter."""
 
 FAILURES = ("FAILED", "BAD_REQUEST_ERROR")
 
 
 def reference_id() -> str:
-    """A new ``client_referenceId``: 30 characters (the most the vendor allows), never repeated."""
+    """A new ``client_referenceId``: 30 characters, the vendor's maximum."""
     return "am" + secrets.token_hex(14)
 
 
@@ -75,54 +76,48 @@ class Service:
     Parameters
     ----------
     settings
-        The address, the credentials and the time-outs.
-    new_id
-        Makes the reference id of each request.
+        The address, the credentials and the timeouts.
     jitter
-        Gives the random numbers in [0, 1) by which retries of many clients are spread.
+        Returns random numbers in [0, 1) that spread the retries of many clients.
     """
-
-    name = "aeronpay"
 
     def __init__(
         self,
         settings: Settings,
-        new_id: Callable[[], str] = reference_id,
         jitter: Callable[[], float] = random.random,
     ) -> None:
         self.settings = settings
-        self._new_id = new_id
         self._jitter = jitter
 
     def introduction(self) -> Flow[None]:
-        """AeronPay has no introductory message: there is nothing to ask for."""
+        """AeronPay has no introductory message: nothing is sent."""
         yield from ()
 
     def ask(self, question: Question) -> Flow[None]:
         """create-response; then fetch-response, if its stream is lost."""
-        answer = yield from retrying(
+        response = yield from retrying(
             lambda: self.build_request(question),
             is_safe_to_resend,
             stream=question.stream,
             jitter=self._jitter,
         )
         url = self._url("create-response")
-        if isinstance(answer, ConnectionLost):
-            raise maybe_accepted(answer.reason) if answer.sent else unreachable(answer, url)
-        if not answer.ok:
-            _refuse(answer, url)
-        decoder = FrameDecoder(answer.headers.get("content-type", ""))
+        if isinstance(response, ConnectionLost):
+            raise question_lost(response, url)
+        if not response.ok:
+            raise _error_for(response, url)
+        decoder = FrameDecoder(response.headers.get("content-type", ""))
         parser = _StreamParser(url)
         ended = "the stream ended early"
         if not question.stream:
-            yield parser.feed(decoder.feed(answer.body))
+            yield parser.feed(decoder.feed(response.body))
             ended = "the answer ended early"
         while question.stream and not (parser.done or decoder.kind == "other"):
-            data = yield READ
+            data = yield from read()
+            if isinstance(data, ConnectionLost):
+                ended = data.reason
             if isinstance(data, ConnectionLost) or not data:
-                ended = data.reason if isinstance(data, ConnectionLost) else ended
                 break
-            assert isinstance(data, bytes)
             if events := parser.feed(decoder.feed(data)):
                 yield events
         yield Close(finished=parser.done and parser.error is None)
@@ -131,22 +126,24 @@ class Service:
         if parser.done:
             if not parser.has_gap:
                 return
-            ended = "the stream left chunks out"
+            ended = "chunks of the stream were missing"
         if decoder.kind == "other":
-            raise unexpected_body(answer.status, decoder.unparsed, url)
+            raise unexpected_body(response.status, decoder.unparsed, url)
         if parser.token is None:
             raise maybe_accepted(ended, parser.message)
         if not parser.processing:
             yield [Recovering(ended)]
         try:
-            yield from self._poll(parser.token, recovered=not parser.processing, patient=True)
+            yield from self._poll(
+                parser.token, recovered=not parser.processing, after_question=True
+            )
         except FailedReply:
             raise
         except AeronError as error:
             why = "was not ready" if parser.processing else f"was cut off ({ended})"
             raise IncompleteReply(
                 f"The reply {why}, and could not be fetched: {error}",
-                hint=f"`%aeron fetch {parser.token}` asks for it again; it costs nothing.",
+                hint=f"`%aeron fetch {parser.token}` requests it again; it costs nothing.",
                 status_code=error.status_code,
                 service_message=error.service_message,
                 context_token=parser.token,
@@ -155,27 +152,28 @@ class Service:
     def fetch(self, token: str, *, wait: bool = True) -> Flow[None]:
         """fetch-response: the stored reply of ``token``.
 
-        With ``wait``, polls while the reply is processing, for ``fetch_timeout`` seconds in all.
+        With ``wait``, polls while the reply is processing, for at most ``fetch_timeout`` seconds.
         """
         yield [Started(token)]
         yield from self._poll(token, wait=wait)
 
     def history(self, token: str, order: Literal["asc", "desc"] = "asc") -> Flow[list[Message]]:
-        """list-input: the messages up to ``token``; its own answer is left out by the service.
+        """list-input: the messages up to ``token``, without the reply of that token.
 
-        ``order`` is ``"asc"`` (oldest first) or ``"desc"``; it is always sent, because the
+        ``order`` is ``"asc"`` (oldest first) or ``"desc"``. It is always sent, because the
         service's default is not documented.
         """
         if order not in ("asc", "desc"):
             raise UsageError(
-                f"{order!r} is no order.", hint="The orders are asc (oldest first) and desc."
+                f"order must be 'asc' or 'desc', not {order!r}.",
+                hint="asc lists the oldest message first.",
             )
         body = yield from self._call("list-input", context_token=token, data_order=order)
         rows = body.get("data")
         return [m for row in (rows if isinstance(rows, list) else []) for m in _messages(row)]
 
     def build_request(self, question: Question) -> Request:
-        """The request that asks ``question``; what has no value is left out, never sent as null."""
+        """The create-response request; empty fields are left out, never sent as null."""
         user: dict[str, Any] = {"text": question.text}
         if question.images:
             user["images"] = list(question.images)
@@ -195,39 +193,44 @@ class Service:
                 "client-id": self.settings.client_id,
                 "client-secret": self.settings.client_secret,
             },
-            json={"client_referenceId": self._new_id(), **body},
+            json={"client_referenceId": reference_id(), **body},
         )
 
     def _call(self, endpoint: str, **body: Any) -> Flow[dict[str, Any]]:
-        answer = yield from retrying(
+        result = yield from retrying(
             lambda: self._request(endpoint, body), is_transient, jitter=self._jitter
         )
-        if isinstance(answer, ConnectionLost):
-            raise unreachable(answer, self._url(endpoint))
-        return _raise_if_failed(decode_response(answer, self._url(endpoint)), self._url(endpoint))
+        url = self._url(endpoint)
+        return _raise_if_failed(decode_response(result, url), url)
 
     def _poll(
-        self, token: str, *, wait: bool = True, recovered: bool = False, patient: bool = False
+        self,
+        token: str,
+        *,
+        wait: bool = True,
+        recovered: bool = False,
+        after_question: bool = False,
     ) -> Flow[None]:
         """Poll until the reply of ``token`` has ended.
 
-        ``patient`` polling follows a question: the network that lost its stream may need a moment
-        to come back, so passing failures are borne for as long as an unfinished reply, and so is
-        for a moment a service that does not know yet what it has just begun.
+        ``after_question``: the stream of a question was just lost. The network may need time to
+        come back, so transient errors are retried until the deadline; and a few times an unknown
+        token, which the service may not have stored yet.
         """
         deadline = PollDeadline(self.settings.fetch_timeout, self._jitter)
         failures = 0
         while True:
             request = self._request("fetch-response", {"context_token": token})
-            result = yield from send(request, deadline.remaining)
+            result = yield from perform(Send(request, deadline.remaining))
             deadline.consume(result)
             try:
-                body = self._fetched(result, token)
+                body = _raise_if_failed(decode_response(result, request.url), request.url, token)
             except AeronError as error:
                 failures += 1
-                again = is_transient(result) or (patient and isinstance(error, TokenError))
-                enough = failures >= MAX_ATTEMPTS and not (patient and is_transient(result))
-                if deadline.expired or not again or enough:
+                transient = is_transient(result)
+                again = transient or (after_question and isinstance(error, TokenError))
+                exhausted = failures >= MAX_ATTEMPTS and not (after_question and transient)
+                if deadline.expired or not again or exhausted:
                     raise
                 yield from deadline.sleep(result)
                 continue
@@ -236,7 +239,7 @@ class Service:
             if status == "completed":
                 completed = _completed(body, recovered=recovered)
                 if recovered and completed.text is None:
-                    raise IncompleteReply("The service says that it is completed, but has no text.")
+                    raise IncompleteReply("The reply is completed, but its text is missing.")
                 yield [completed]
                 return
             if not wait:
@@ -244,33 +247,27 @@ class Service:
             if deadline.expired:
                 raise IncompleteReply(
                     f"The reply is still {status} after {self.settings.fetch_timeout:g} s.",
-                    hint=f"`%aeron fetch {token}` asks again; fetch_timeout sets the patience.",
+                    hint=f"`%aeron fetch {token}` asks again; fetch_timeout is the longest wait.",
                     context_token=token,
                 )
             yield from deadline.sleep(result)
 
-    def _fetched(self, result: Response | ConnectionLost, token: str) -> dict[str, Any]:
-        url = self._url("fetch-response")
-        if isinstance(result, ConnectionLost):
-            raise unreachable(result, url)
-        return _raise_if_failed(decode_response(result, url), url, token)
-
 
 class _StreamParser:
-    """What create-response's body has said so far."""
+    """Turns the frames of create-response's body into events."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self.token: str | None = None
         self.done = False
         self.has_gap = False
-        """The service says that the reply is whole, but not what was in the chunks it left out."""
+        """The reply is completed, but chunks are missing and the whole text was not repeated."""
         self.processing = False
-        """The service took the question up, and says itself that the reply is not ready."""
+        """The service accepted the question and reports that the reply is not ready."""
         self.message: str | None = None
-        """The service's own words, where it said nothing of a reply."""
+        """The message of an object that is not part of a reply."""
         self.error: AeronError | None = None
-        """Raised after the events before it were handed on, so that their text is kept."""
+        """To be raised after the events before it were yielded, so that their text is kept."""
         self._numbers: set[int] = set()
 
     def feed(self, frames: list[Frame]) -> list[Event]:
@@ -283,11 +280,7 @@ class _StreamParser:
             if body is None:
                 events.append(Unknown("not a JSON object"))
             elif (event := body.get("event") or frame.event) == "response_output":
-                system, number = body.get("system"), body.get("sequence_no")
-                if type(system) is not dict:
-                    system = {}
-                if type(number) is not int:
-                    number = _number(number)
+                system, number = _system(body), _number(body.get("sequence_no"))
                 if number is not None:
                     self._numbers.add(number)
                 text, msg_id = system.get("text_chunk"), system.get("msg_id")
@@ -313,10 +306,10 @@ class _StreamParser:
             if not self.has_gap:
                 events.append(completed)
         elif event == "response_initiated":
-            events.append(Started(self.token, _text(body.get("parent_context_token"))))
+            events.append(Started(self.token, text_or_none(body.get("parent_context_token"))))
             self.processing = body.get("response_status") == "processing"
         else:
-            self.message = _text(body.get("message"))
+            self.message = text_or_none(body.get("message"))
             events.append(Unknown(event or "no event"))
 
     def _skipped(self) -> bool:
@@ -326,25 +319,23 @@ class _StreamParser:
 
 
 def _infer_event(body: dict[str, Any]) -> str:
-    """The event that an object without one stands for: what is not streamed has none."""
+    """The event of an object that does not name one, as in a response that is not streamed."""
     status = body.get("response_status")
     if status == "completed" or (status is None and _system(body).get("text")):
         return "response_completed"
     return "response_initiated" if body.get("context_token") else ""
 
 
-def _refuse(answer: Response, url: str) -> NoReturn:
-    """Raise what a refused question's answer says."""
-    try:
-        decode_response(answer, url)
-    except ServiceError as error:
-        if answer.status >= 500 and not is_safe_to_resend(answer):
-            error.hint = (
-                "Ask again in a moment. If the question was accepted all the same, "
-                "that may be charged a second time."
-            )
-        raise
-    raise AssertionError("an answer that is not ok is a refusal")
+def _error_for(response: Response, url: str) -> ServiceError:
+    """The exception for a question whose status is not 2xx."""
+    body = decode_json_object(response.body) or {}
+    error = error_for_status(response.status, body, url, response)
+    if response.status >= 500 and not is_safe_to_resend(response):
+        error.hint = (
+            "Ask again in a moment. If the question was accepted all the same, that may be "
+            "charged a second time."
+        )
+    return error
 
 
 def _raise_if_failed(
@@ -355,22 +346,22 @@ def _raise_if_failed(
     event: str = "",
     begun: bool = False,
 ) -> dict[str, Any]:
-    """``body``, unless it says that the service refuses or that the reply failed.
+    """``body``, unless it reports an error or a failed reply.
 
-    ``begun`` says that the service has taken the question up: what it refuses now is the reply.
+    ``begun``: the service has accepted the question, so an error concerns the reply.
     """
     refused = body.get("status") in FAILURES
-    token = _text(body.get("context_token")) or token
+    token = text_or_none(body.get("context_token")) or token
     if body.get("response_status") == "failed" or event.endswith("_failed") or (refused and begun):
         raise FailedReply(
             "The service could not answer.",
-            hint="Ask again, or put the question another way.",
+            hint="Ask again, or rephrase the question.",
             status_code=_number(body.get("status_code")),
-            service_message=_text(body.get("message")),
+            service_message=text_or_none(body.get("message")),
             context_token=token,
         )
     if refused:
-        # Such a body may come under HTTP 200; what it says of itself counts.
+        # The HTTP status may be 200: the status in the body counts.
         error = error_for_status(_number(body.get("status_code")) or 400, body, url)
         if not isinstance(error, TokenError):
             error.context_token = token
@@ -381,9 +372,9 @@ def _raise_if_failed(
 def _completed(body: dict[str, Any], *, recovered: bool = False) -> Completed:
     system = _system(body)
     return Completed(
-        text=_text(system.get("text")),
-        context_token=_text(body.get("context_token")),
-        parent_context_token=_text(body.get("parent_context_token")),
+        text=text_or_none(system.get("text")),
+        context_token=text_or_none(body.get("context_token")),
+        parent_context_token=text_or_none(body.get("parent_context_token")),
         msg_id=str(system.get("msg_id") or ""),
         recovered=recovered,
     )
@@ -400,18 +391,14 @@ def _messages(row: Any) -> list[Message]:
 
 
 def _system(body: dict[str, Any]) -> dict[str, Any]:
-    """``system``, which the service sends as ``[]``, ``{}`` or null where it is empty."""
+    """``system``, or ``{}``: the service sends ``[]``, ``{}`` or null if it is empty."""
     system = body.get("system")
     return system if isinstance(system, dict) else {}
 
 
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
 def _number(value: Any) -> int | None:
-    """Numbers come as numbers or as strings."""
+    """``value`` as a number: the service sends numbers or strings."""
     if isinstance(value, int):
         return value
-    plain = isinstance(value, str) and value.isdecimal() and len(value) <= MOST_DIGITS
+    plain = isinstance(value, str) and value.isdecimal() and len(value) <= MAX_DIGITS
     return int(value) if plain else None

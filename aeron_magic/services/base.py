@@ -1,4 +1,4 @@
-"""What every service offers, and how it is loaded by its name."""
+"""The interface of a service, and `load`."""
 
 from __future__ import annotations
 
@@ -13,34 +13,33 @@ __all__ = ["Service", "load"]
 
 
 class Service(Protocol):
-    """The methods of a service; each is a flow (see :mod:`aeron_magic.protocol.flow`)."""
+    """A service; its methods are flows (see :mod:`aeron_magic.protocol.flow`)."""
 
-    name: str
     settings: Settings
 
     def introduction(self) -> Flow[None]:
-        """The introductory message of a conversation that begins, where the service has one."""
+        """Start a conversation with the service's introductory message, if it has one."""
         ...
 
     def ask(self, question: Question) -> Flow[None]:
-        """Ask; ends when the reply is whole, and raises an AeronError when it will not be."""
+        """Ask, until the reply is complete; raises an AeronError if that fails."""
         ...
 
     def build_request(self, question: Question) -> Request:
-        """The request that asks ``question``."""
+        """The paid request of ``question``."""
         ...
 
     def fetch(self, token: str, *, wait: bool = True) -> Flow[None]:
-        """The stored reply of a token."""
+        """The stored reply of a token; with ``wait``, poll until it has ended."""
         ...
 
     def history(self, token: str, order: Literal["asc", "desc"] = "asc") -> Flow[list[Message]]:
-        """The messages of a conversation as the service keeps them."""
+        """The messages of a conversation that the service stores."""
         ...
 
 
 def load(settings: Settings) -> Service:
-    """The service that ``settings`` name."""
+    """The service of ``settings``."""
     module = import_module(f"aeron_magic.services.{settings.service}")
     service: Service = module.Service(settings)
     return service

@@ -1,21 +1,100 @@
-"""What is known of each service before it is asked: what it is called, and what it can do.
+"""``SERVICES``: what other modules need to know of each service.
 
-A service's own file knows how things are done. Who only has to know whether they can be (the tree
-of turns, a batch, the panel) looks here, and not at the service's name.
+A service is its own file plus its entry here; no other module compares a service's name.
 """
 
 from __future__ import annotations
 
-__all__ = ["INTRODUCING", "KEEPING", "NAMES", "ONE_LINE"]
+from typing import NamedTuple
 
-NAMES = {"aeronpay": "AeronPay", "chatzy": "Chatzy"}
-"""The services, and what a reader knows them by."""
+__all__ = ["DEFAULT_SERVICE", "SERVICES", "Address", "Credential", "ServiceInfo", "service_info"]
 
-KEEPING = ("aeronpay",)
-"""Those from which a reply can be fetched by its token."""
 
-ONE_LINE = ("chatzy",)
-"""Those that keep one line for each conversation, and cannot go back in it."""
+class Address(NamedTuple):
+    """An address of a service."""
 
-INTRODUCING = ("chatzy",)
-"""Those that have something to say before the first question."""
+    field: str
+    """Its name in `Settings`."""
+    variable: str
+    """The environment variable that overrides it."""
+    default: str
+    """The vendor's address."""
+    in_sandbox: str
+    """The attribute of the sandbox that holds its address."""
+
+
+class Credential(NamedTuple):
+    """A value that identifies the caller."""
+
+    field: str
+    """Its name in `Settings`."""
+    variable: str
+    """The environment variable that it is read from."""
+    label: str
+    """Its name in prompts and errors."""
+    is_agent_id: bool = False
+    """Whether it is an agent's UUID, which is public and part of a recording's key; else it is sent
+    as an HTTP header."""
+
+
+class ServiceInfo(NamedTuple):
+    """One service. (A dataclass compiles its methods at import, which takes five times as long.)"""
+
+    title: str
+    """Its name for users."""
+    addresses: tuple[Address, ...] = ()
+    credentials: tuple[Credential, ...] = ()
+    how_to_connect: str = ""
+    """The remedy for missing credentials."""
+    can_fetch: bool = False
+    """Whether a reply can be fetched by its token."""
+    branches: bool = True
+    """Whether a conversation can continue from an earlier turn; else it is one line of messages."""
+    has_introduction: bool = False
+    """Whether a conversation begins with a message of the service."""
+
+    @property
+    def fields(self) -> list[str]:
+        """The names of its addresses and credentials in `Settings`."""
+        addresses = [address.field for address in self.addresses]
+        return addresses + [credential.field for credential in self.credentials]
+
+
+DEFAULT_SERVICE = "aeronpay"
+
+# AeronPay's reference also shows https://api.aeronpay.in/api/serviceapi-prod/api/ai.
+_AERONPAY = "https://api.aeronpay.co.in/payal-api/api/serviceapi-prod/api/ai"
+_CHATZY = "https://vevdoh3hve.execute-api.us-east-1.amazonaws.com/prod"
+_CHATZY_STREAM = "https://backend-1.chatzy.ai"
+
+SERVICES = {
+    "aeronpay": ServiceInfo(
+        "AeronPay",
+        (Address("base_url", "AERON_BASE_URL", _AERONPAY, "aeronpay_url"),),
+        (
+            Credential("client_id", "AERON_CLIENT_ID", "AeronPay client-id"),
+            Credential("client_secret", "AERON_CLIENT_SECRET", "AeronPay client-secret"),
+        ),
+        "`%aeron connect sandbox` works at once and needs no account; or set AERON_CLIENT_ID and "
+        "AERON_CLIENT_SECRET in the environment; or run `%aeron login` and type them hidden.",
+        can_fetch=True,
+    ),
+    "chatzy": ServiceInfo(
+        "Chatzy",
+        (
+            Address("base_url", "CHATZY_BASE_URL", _CHATZY, "chatzy_url"),
+            Address("stream_url", "CHATZY_STREAM_URL", _CHATZY_STREAM, "chatzy_stream_url"),
+        ),
+        (Credential("chatbot_id", "CHATZY_CHATBOT_ID", "Chatzy chatbot_id", is_agent_id=True),),
+        "Name the agent: `%aeron connect chatzy --chatbot-id UUID`, or set CHATZY_CHATBOT_ID (in "
+        "Python: chatbot_id=…); `%aeron connect sandbox --service chatzy` needs none.",
+        branches=False,
+        has_introduction=True,
+    ),
+}
+"""Every service by its name, which is also the name of its file."""
+
+
+def service_info(name: str) -> ServiceInfo:
+    """The service ``name``; for an unknown name, a service without special capabilities."""
+    return SERVICES.get(name) or ServiceInfo(name)

@@ -1,30 +1,20 @@
-"""Chatzy's AI agents: a conversation, a question, and the stream of its reply, as flows.
+"""Chatzy's AI agents: init_conversation, get_inference and get-response, as flows.
 
-The vendor's page *Stream Conversation AI Agent Response* says what the stream is made of; its API
-reference describes the other calls. A question takes three of them: init_conversation (where none
-is continued), get_inference, and get-response, which is opened with the temporary token that
-get_inference gave: it serves once, and for a minute. A conversation's ``context_token`` is its
-``conversation_id``; whether the reply comes in chunks or whole is the agent's setting.
+The vendor's page *Stream Conversation AI Agent Response* describes the stream; its API reference
+describes the other calls. A question takes three of them: init_conversation (for a new
+conversation), get_inference, and get-response, which is opened with the temporary token of
+get_inference. That token is valid once, for a minute. A conversation's ``context_token`` is its
+``conversation_id``; whether the reply is streamed is a setting of the agent.
 
-A signal is the data of a whole event, bare or as ``{"signal": …}``, and never a part of a text.
+A signal is the data of a whole event, bare or as ``{"signal": …}``, never a part of a text.
 
 Lost streams
 ------------
-What a stream that is opened a second time gives is not documented: it may repeat, continue or have
-nothing. No look at the text can tell the first two apart for sure, since a text may repeat itself.
-So a stream is opened again only where nothing of the reply can have been missed: not one byte of an
-event came, and get_stream_status says that the reply has not begun. In every other case the reply
-is incomplete, because no call returns its text: doubled or with a hole it would be wrong.
-
-=================  ===========================  ================================================
-``stream_status``  ``response_processing_…``    what is done
-=================  ===========================  ================================================
-``is_streaming``   null                         opened again with a new secret, if nothing came
-either             ``processing``               ask for the status again, with growing pauses
-``is_streaming``   ``completed``                the same: it is not over yet (not documented)
-``completed``      ``completed``                incomplete: the text stays on the server
-``completed``      null                         incomplete: nothing is under way (not documented)
-=================  ===========================  ================================================
+What a stream sends when it is opened again is not documented: it may repeat, continue or send
+nothing, and the text cannot tell which, because a text may repeat itself. So a stream is opened
+again only if no byte of an event was received and get_stream_status reports that the reply has not
+begun. Otherwise the reply is incomplete, because no call returns its text. `UNFINISHED` and `OVER`
+list the states of that call.
 """
 
 from __future__ import annotations
@@ -53,22 +43,22 @@ from aeron_magic.protocol.flow import (
     Close,
     ConnectionLost,
     Flow,
+    OpenStream,
     Question,
     Request,
     Response,
-    open_stream,
+    Send,
+    perform,
     read,
-    send,
 )
 from aeron_magic.protocol.framing import Frame, FrameDecoder
 from aeron_magic.protocol.http_errors import (
     decode_response,
     error_for_status,
-    maybe_accepted,
+    question_lost,
     unexpected_body,
-    unreachable,
 )
-from aeron_magic.protocol.json_values import decode_json
+from aeron_magic.protocol.json_values import decode_json, text_or_none
 from aeron_magic.protocol.retry import PollDeadline, is_safe_to_resend, is_transient, retrying
 from aeron_magic.replies.reply import Message
 from aeron_magic.services.settings import Settings
@@ -76,7 +66,7 @@ from aeron_magic.services.settings import Settings
 __all__ = ["Service"]
 
 MAX_REOPENS = 5
-"""How often a stream that has given nothing is opened again."""
+"""Times that a stream without any event is opened again."""
 
 WHICH_AGENT = "Check the agent's id (--chatbot-id, CHATZY_CHATBOT_ID), and whether it is public."
 REPEAT = "Ask the agent to repeat its answer: the conversation goes on with this context_token."
@@ -90,7 +80,8 @@ OVERFLOWS = {
 RESTRICTIONS = {"[FROZEN]": "frozen", "[BLACKLISTED]": "blacklisted"}
 ERROR = "__ERROR__"
 
-# What get_stream_status says: stream_status, response_processing_status.
+# States of get_stream_status: stream_status, response_processing_status. The last of each group is
+# not documented.
 NOT_BEGUN = ("is_streaming", None)
 UNFINISHED = (
     ("is_streaming", "processing"),
@@ -102,36 +93,34 @@ OVER: dict[tuple[str | None, str | None], str] = {
     ("completed", "completed"): (
         "the reply is done on the server, but Chatzy has no call that returns its text"
     ),
-    ("completed", None): "the server has no reply under way",
+    ("completed", None): "the server has no reply in progress",
 }
 
-# Comments and reconnection times keep a stream alive and say nothing of the reply.
+# Comments and reconnection times: they keep a stream alive and contain nothing of the reply.
 _KEEP_ALIVE = re.compile(rb"(?:\xef\xbb\xbf)?(?:(?::|retry:)[^\r\n]*+|[\r\n]+)*+")
 
 
 class Service:
-    """Chatzy's public flow for one agent.
+    """Chatzy's public calls for one agent.
 
     Parameters
     ----------
     settings
-        The addresses of the API and of the stream, the agent's id, and the time-outs.
+        The addresses of the API and of the stream, the agent's id, and the timeouts.
     """
-
-    name = "chatzy"
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def introduction(self) -> Flow[None]:
         """init_conversation: the agent's introductory message, and the conversation's token."""
-        conversation = yield from self._begin()
+        conversation = yield from self._init_conversation()
         yield [Started(conversation)]
 
     def ask(self, question: Question) -> Flow[None]:
-        """init_conversation where none is continued; get_inference; the stream of the reply.
+        """init_conversation for a new conversation; get_inference; the stream of the reply.
 
-        ``question.stream`` changes nothing: the service has no such choice in a request.
+        ``question.stream`` is ignored: a request cannot choose it.
 
         Raises
         ------
@@ -139,26 +128,26 @@ class Service:
             The question has images; nothing was sent.
         """
         if question.images:
-            raise UsageError("Chatzy takes no images.", hint="Leave them out, or ask AeronPay.")
+            raise UsageError(
+                "Chatzy does not accept images.", hint="Leave them out, or ask AeronPay."
+            )
         conversation = question.context_token
         if conversation is None:
-            conversation = yield from self._begin()
+            conversation = yield from self._init_conversation()
         request = self.build_request(question, conversation)
-        answer = yield from retrying(lambda: request, is_safe_to_resend)
-        if isinstance(answer, ConnectionLost):
-            if answer.sent:
-                raise maybe_accepted(answer.reason)
-            raise unreachable(answer, request.url)
-        data = _data(answer, request.url)
+        response = yield from retrying(lambda: request, is_safe_to_resend)
+        if isinstance(response, ConnectionLost):
+            raise question_lost(response, request.url)
+        data = _data(response, request.url)
         yield [Started(conversation)]
-        yield from self._read_reply(conversation, _text(data.get("temp_token")))
+        yield from self._read_reply(conversation, text_or_none(data.get("temp_token")))
 
     def fetch(self, token: str, *, wait: bool = True) -> Flow[None]:
         """Chatzy has no call that returns a reply: always a UsageError."""
         yield from ()
         raise UsageError(
             "Chatzy has no call that returns a stored reply.",
-            hint="`%aeron history` shows the transcript that is kept here.",
+            hint="`%aeron history` shows the local transcript.",
             context_token=token,
         )
 
@@ -167,15 +156,15 @@ class Service:
         yield from ()
         raise UsageError(
             "Chatzy has no call that returns a conversation's messages.",
-            hint="`%aeron history` (without --remote) shows the transcript that is kept here.",
+            hint="`%aeron history` (without --remote) shows the local transcript.",
             context_token=token,
         )
 
     def build_request(self, question: Question, conversation: str | None = None) -> Request:
-        """The request that asks ``question``; without ``conversation``, in the question's own."""
+        """The get_inference request; ``conversation`` defaults to the question's."""
         body: dict[str, Any] = {"chatbot_id": self.settings.chatbot_id}
-        if known := conversation or question.context_token:
-            body["conversation_id"] = known
+        if conversation := conversation or question.context_token:
+            body["conversation_id"] = conversation
         body["messages"] = {"role": "user", "content": question.text}
         body["conversation_type"] = "website"
         return Request("POST", f"{self.settings.base_url}/get_inference", json=body)
@@ -186,28 +175,26 @@ class Service:
     def _call(self, endpoint: str, **params: str) -> Flow[dict[str, Any]]:
         """The ``data`` of a call that is safe to repeat."""
         request = self._get(endpoint, **params)
-        answer = yield from retrying(lambda: request, is_transient)
-        if isinstance(answer, ConnectionLost):
-            raise unreachable(answer, request.url)
-        return _data(answer, request.url)
+        result = yield from retrying(lambda: request, is_transient)
+        return _data(result, request.url)
 
-    def _begin(self) -> Flow[str]:
-        """A new conversation, perhaps with an introduction; its id. An unused one costs nothing."""
+    def _init_conversation(self) -> Flow[str]:
+        """Start a conversation; yield its introduction and return its id. It costs nothing."""
         agent = self.settings.chatbot_id
         data = yield from self._call("init_conversation", chatbot_id=agent)
-        conversation = _text(data.get("conversation_id"))
+        conversation = text_or_none(data.get("conversation_id"))
         if conversation is None or data.get("valid") is False:
-            raise AuthenticationError(f"Chatzy has no agent {agent} to talk to.", hint=WHICH_AGENT)
+            raise AuthenticationError(f"Chatzy has no usable agent {agent}.", hint=WHICH_AGENT)
         if introduced := _introduction(data.get("introductory_message")):
             yield [introduced]
         return conversation
 
     def _read_reply(self, conversation: str, secret: str | None) -> Flow[None]:
-        """Read the reply's stream; open it again where that is safe."""
+        """Read the reply's stream; open it again if that is safe."""
         deadline = PollDeadline(self.settings.fetch_timeout)
         for opened in range(1 + MAX_REOPENS):
             parser = _StreamParser(reopened=opened > 0)
-            ended = "no token came to open it with"
+            ended = "the token that opens it was missing"
             if secret is not None:
                 ended = yield from self._read(secret, parser, deadline)
             if parser.done:
@@ -218,31 +205,31 @@ class Service:
             try:
                 yield from self._await_beginning(conversation, parser, ended, deadline)
                 data = yield from self._call("generate_secret", conversation_id=conversation)
-                secret = _text(data.get("temp_token"))
+                secret = text_or_none(data.get("temp_token"))
             except IncompleteReply:
                 raise
             except AeronError as error:
-                raise _incomplete(ended, f"its state is not known: {error}", error) from None
+                raise _incomplete(ended, f"its state is unknown: {error}", error) from None
         raise _incomplete(ended, f"opening it again failed {MAX_REOPENS} times")
 
     def _read(self, secret: str, parser: _StreamParser, deadline: PollDeadline) -> Flow[str]:
-        """Read one stream to its end; why it ended, where the reply is not whole."""
+        """Read one stream to its end; the reason for an early end, else empty."""
         request = Request(
             "GET", f"{self.settings.stream_url}/get-response", params={"token": secret}
         )
         try:
-            # One attempt: the token may be spent by it, and what follows a loss asks for another.
-            answer = yield from open_stream(request)
-            deadline.consume(answer)
-            if isinstance(answer, ConnectionLost):
-                return answer.reason
-            if answer.status == 401:
-                return "the temporary token was refused: it was used before, or is too old"
-            if is_transient(answer):
-                return f"the stream was refused with HTTP status {answer.status}"
-            if not answer.ok:
-                _data(answer, request.url)
-            decoder = FrameDecoder(answer.headers.get("content-type", ""))
+            # A single attempt, because it may use up the token. The caller requests a new one.
+            response = yield from perform(OpenStream(request))
+            deadline.consume(response)
+            if isinstance(response, ConnectionLost):
+                return response.reason
+            if response.status == 401:
+                return "the temporary token was rejected: it was used before, or has expired"
+            if is_transient(response):
+                return f"the stream was rejected with HTTP status {response.status}"
+            if not response.ok:
+                _data(response, request.url)
+            decoder = FrameDecoder(response.headers.get("content-type", ""))
             data = yield from read()
             while isinstance(data, bytes) and data:
                 if events := parser.feed(data, decoder.feed(data)):
@@ -256,7 +243,7 @@ class Service:
             decoder.close()
             yield Close()
             if decoder.kind == "other":
-                raise unexpected_body(answer.status, decoder.unparsed, request.url)
+                raise unexpected_body(response.status, decoder.unparsed, request.url)
         except AeronError as error:
             error.redact([secret])
             raise
@@ -268,20 +255,25 @@ class Service:
     def _await_beginning(
         self, conversation: str, parser: _StreamParser, ended: str, deadline: PollDeadline
     ) -> Flow[None]:
-        """get_stream_status until it is known what became of the reply.
+        """Poll get_stream_status until the stream can be opened again without losing text.
 
-        Returns where the stream can be opened again without missing anything; else raises.
+        Raises
+        ------
+        IncompleteReply
+            That will not happen.
         """
         request = self._get("get_stream_status", conversation_id=conversation)
         while True:
-            result = yield from send(request)
+            result = yield from perform(Send(request))
             deadline.consume(result)
             if not is_transient(result) or deadline.expired:
                 state = _status(result, request.url)
                 if state == NOT_BEGUN and not parser.began:
                     return
                 if state not in UNFINISHED:
-                    raise _incomplete(ended, OVER.get(state, f"its state is {state}: unheard of"))
+                    raise _incomplete(
+                        ended, OVER.get(state, f"its state {state} is not documented")
+                    )
             if deadline.expired:
                 seconds = f"{self.settings.fetch_timeout:g} s"
                 raise _incomplete(ended, f"the server is still working on it after {seconds}")
@@ -289,21 +281,21 @@ class Service:
 
 
 class _StreamParser:
-    """What one stream has said so far."""
+    """Turns one stream into events."""
 
     def __init__(self, *, reopened: bool) -> None:
         self.reopened = reopened
         self.done = False
         self.error: AeronError | None = None
-        """Raised after the events before it were handed on, so that their text is kept."""
+        """To be raised after the events before it were yielded, so that their text is kept."""
         self.began = False
-        """Whether anything came that may belong to an event, were it a single byte."""
+        """Whether even one byte came that may belong to an event."""
         self._line = b""
 
-    def feed(self, data: bytes, frames: list[Frame]) -> list[Event]:
-        """The events of ``frames``, which ``data`` completed; none after the end."""
+    def feed(self, chunk: bytes, frames: list[Frame]) -> list[Event]:
+        """The events of ``frames``, which ``chunk`` completed; none after the end."""
         if not self.began:
-            self._line += data
+            self._line += chunk
             self.began = _KEEP_ALIVE.fullmatch(self._line) is None
             self._line = self._line[max(self._line.rfind(b"\n"), self._line.rfind(b"\r")) + 1 :]
         events: list[Event] = []
@@ -311,45 +303,45 @@ class _StreamParser:
             if self.done:
                 break
             try:
-                said = decode_json(frame.data)
+                data = decode_json(frame.data)
             except ValueError:
-                said = frame.data
-            if not isinstance(said, dict):
-                self._handle_signal(str(said).strip(), {}, events)
+                data = frame.data
+            if not isinstance(data, dict):
+                self._handle_signal(str(data).strip(), {}, events)
                 continue
-            content, signal = said.get("content"), said.get("signal")
+            content, signal = data.get("content"), data.get("signal")
             if isinstance(content, str) and content:
                 events.append(Chunk(content, msg_id=frame.id))
             if isinstance(signal, str):
-                self._handle_signal(signal.strip(), said, events)
+                self._handle_signal(signal.strip(), data, events)
             elif not isinstance(content, str):
                 events.append(Unknown("neither content nor signal"))
         return events
 
-    def _handle_signal(self, signal: str, said: dict[str, Any], events: list[Event]) -> None:
+    def _handle_signal(self, signal: str, data: dict[str, Any], events: list[Event]) -> None:
         if signal == "call_again":
             events.append(ToolCalled())
         elif signal in ENDS:
             events.append(Completed(recovered=self.reopened))
             self.done = True
-        elif (error := self._refused(signal, said)) is not None:
+        elif (error := self._error_for(signal, data)) is not None:
             self.error, self.done = error, True
         else:
             events.append(Unknown(signal[:80]))
 
-    def _refused(self, signal: str, said: dict[str, Any]) -> AeronError | None:
-        """The exception for a signal that ends the stream without a whole reply."""
+    def _error_for(self, signal: str, data: dict[str, Any]) -> AeronError | None:
+        """The exception for a signal that ends the stream without a complete reply."""
         if signal.startswith(ERROR):
             text = signal.removeprefix(ERROR).removeprefix(":").strip()
             return FailedReply(
                 "The agent could not answer.",
-                hint="Ask again, or put the question another way.",
-                service_message=text or _text(said.get("message")),
+                hint="Ask again, or rephrase the question.",
+                service_message=text or text_or_none(data.get("message")),
             )
         if signal in OVERFLOWS:
             return IncompleteReply(
                 f"The reply was cut short: the model's context became full {OVERFLOWS[signal]}.",
-                hint="Ask for less at once, or begin a new conversation.",
+                hint="Ask for less at once, or start a new conversation.",
                 service_message=signal,
             )
         if signal in RESTRICTIONS:
@@ -361,10 +353,10 @@ class _StreamParser:
         if signal != "no_message_found":
             return None
         if self.reopened:
-            return _incomplete("it gave nothing", "the server has no more of the reply")
+            return _incomplete("it sent nothing", "the server has no more of the reply")
         return FailedReply(
             "The agent found no message to answer.",
-            hint="Ask again; if it stays so, begin a new conversation.",
+            hint="Ask again; if that fails too, start a new conversation.",
             service_message=signal,
         )
 
@@ -378,13 +370,14 @@ def _incomplete(ended: str, why: str, cause: AeronError | None = None) -> Incomp
     )
 
 
-def _data(answer: Response, url: str) -> dict[str, Any]:
-    """The object ``data`` of an answer, or the refusal that stands in its place."""
+def _data(result: Response | ConnectionLost, url: str) -> dict[str, Any]:
+    """The object ``data`` of a response; raises the error of a response without one."""
     try:
-        body = decode_response(answer, url)
+        body = decode_response(result, url)
         data = body.get("data")
         if not isinstance(data, dict):
-            raise error_for_status(answer.status, body, url, answer)
+            assert isinstance(result, Response)
+            raise error_for_status(result.status, body, url, result)
     except AuthenticationError as error:
         error.hint = WHICH_AGENT
         raise
@@ -392,23 +385,18 @@ def _data(answer: Response, url: str) -> dict[str, Any]:
 
 
 def _status(result: Response | ConnectionLost, url: str) -> tuple[str | None, str | None]:
-    """``stream_status`` and ``response_processing_status``: in ``data``, else at the top."""
-    if isinstance(result, ConnectionLost):
-        raise unreachable(result, url)
+    """``stream_status`` and ``response_processing_status``, in ``data`` or at the top level."""
     body = decode_response(result, url)
     data = body.get("data")
     place = data if isinstance(data, dict) and "stream_status" in data else body
-    return _text(place.get("stream_status")), _text(place.get("response_processing_status"))
+    status, processing = place.get("stream_status"), place.get("response_processing_status")
+    return text_or_none(status), text_or_none(processing)
 
 
 def _introduction(message: Any) -> Introduced | None:
-    """The introductory message, unless there is none or it is switched off."""
+    """The introductory message; None if it is missing or switched off."""
     if not isinstance(message, dict) or message.get("switch") is False:
         return None
-    text, buttons = _text(message.get("content")) or "", message.get("buttons")
-    labels = tuple(filter(None, map(_text, buttons))) if isinstance(buttons, list) else ()
+    text, buttons = text_or_none(message.get("content")) or "", message.get("buttons")
+    labels = tuple(filter(None, map(text_or_none, buttons))) if isinstance(buttons, list) else ()
     return Introduced(text, labels) if text or labels else None
-
-
-def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None

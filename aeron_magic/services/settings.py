@@ -1,6 +1,6 @@
-"""Where the services are, who asks, and how long to wait.
+"""Settings of a service: addresses, credentials and timeouts.
 
-Settings are resolved when they are asked for and never at import. Their repr hides secrets.
+The environment is read by `resolve_settings`, never at import. The repr hides secrets.
 """
 
 from __future__ import annotations
@@ -8,25 +8,15 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 from urllib.parse import urlsplit
-from uuid import UUID
 
 from aeron_magic.errors import CredentialsError, UsageError
-from aeron_magic.services.catalog import NAMES
+from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, Credential
 
-__all__ = ["DEFAULTS", "ServiceName", "Settings", "resolve_settings", "validate_timeout"]
-
-ServiceName = Literal["aeronpay", "chatzy"]
+__all__ = ["Settings", "resolve_settings", "validate_timeout"]
 
 MAX_TIMEOUT = 1e6
 
-DEFAULTS = {
-    # The vendor's reference also shows https://api.aeronpay.in/api/serviceapi-prod/api/ai.
-    "aeronpay": "https://api.aeronpay.co.in/payal-api/api/serviceapi-prod/api/ai",
-    "chatzy": "https://vevdoh3hve.execute-api.us-east-1.amazonaws.com/prod",
-    "chatzy_stream": "https://backend-1.chatzy.ai",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +28,7 @@ class Settings:
     service
         ``"aeronpay"`` or ``"chatzy"``.
     base_url
-        The address under which the service's endpoints stand.
+        The address of the API.
     stream_url
         Chatzy only: the host of its stream.
     client_id, client_secret
@@ -48,10 +38,10 @@ class Settings:
     timeout
         Seconds of silence after which a connection counts as lost.
     fetch_timeout
-        Seconds in all to wait for a reply that the service is still working on.
+        Seconds in all to wait for an unfinished reply.
     """
 
-    service: ServiceName
+    service: str
     base_url: str
     stream_url: str = ""
     client_id: str = field(default="", repr=False)
@@ -62,93 +52,73 @@ class Settings:
 
     @property
     def recording_id(self) -> str:
-        """Who answers, as recordings name it: the service and, for Chatzy, the agent."""
+        """The service in recordings, and for Chatzy the agent."""
         return f"{self.service}/{self.chatbot_id}" if self.chatbot_id else self.service
 
     @property
     def conversation_scope(self) -> str:
-        """Where conversations are held: the address and, for Chatzy, the agent."""
+        """The scope of a conversation: the address, and for Chatzy the agent."""
         return f"{self.base_url}#{self.chatbot_id}" if self.chatbot_id else self.base_url
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown, recorded or sent inside a prompt."""
+        """What must not be shown, recorded or sent in a prompt."""
         return (self.client_secret,) if self.client_secret else ()
 
 
 def resolve_settings(
-    service: str = "aeronpay",
+    service: str = DEFAULT_SERVICE,
     *,
-    base_url: str | None = None,
-    stream_url: str | None = None,
-    client_id: str | None = None,
-    client_secret: str | None = None,
-    chatbot_id: str | None = None,
     timeout: float = 30.0,
     fetch_timeout: float = 120.0,
     environ: Mapping[str, str] | None = None,
+    **given: str | None,
 ) -> Settings:
-    """Settings from what is given, else from the environment, else the vendor's addresses.
+    """Settings from the parameters, else the environment, else the vendor's addresses.
 
-    The environment's variables are ``AERON_CLIENT_ID``, ``AERON_CLIENT_SECRET``,
-    ``AERON_BASE_URL``, ``CHATZY_CHATBOT_ID``, ``CHATZY_BASE_URL`` and ``CHATZY_STREAM_URL``.
+    Parameters
+    ----------
+    service, timeout, fetch_timeout
+        See `Settings`.
+    environ
+        The environment; by default ``os.environ``. `SERVICES` lists the variables.
+    given
+        Other fields of `Settings`; those that the service does not have are ignored.
 
     Raises
     ------
     UsageError
-        An unknown service, an address that is none, a time that is not positive.
+        The service is unknown, or an address, an agent's id or a timeout is invalid.
     CredentialsError
-        AeronPay without credentials, or Chatzy without the id of an agent.
+        The service's credentials (for Chatzy: the agent's id) are missing or invalid.
     """
     env = os.environ if environ is None else environ
     validate_timeout("timeout", timeout)
     validate_timeout("fetch_timeout", fetch_timeout)
-    if service == "aeronpay":
-        identity = client_id or env.get("AERON_CLIENT_ID", "")
-        secret = client_secret or env.get("AERON_CLIENT_SECRET", "")
-        if not (identity and secret):
-            raise CredentialsError(
-                "No credentials for AeronPay.",
-                hint="Set AERON_CLIENT_ID and AERON_CLIENT_SECRET in the environment, "
-                "or run `%aeron login`.",
-            )
-        for name, value in (("client-id", identity), ("client-secret", secret)):
-            if not (value.isascii() and value.isprintable() and value == value.strip()):
-                raise CredentialsError(
-                    f"The {name} holds a character that no HTTP header may carry.",
-                    hint="Check it for blanks, line breaks or quotes copied along with it.",
-                )
-        return Settings(
-            service="aeronpay",
-            base_url=_address(base_url or env.get("AERON_BASE_URL") or DEFAULTS["aeronpay"]),
-            client_id=identity,
-            client_secret=secret,
-            timeout=timeout,
-            fetch_timeout=fetch_timeout,
+    info = SERVICES.get(service)
+    if info is None:
+        raise UsageError(
+            f"Unknown service {service!r}.", hint=f"The services are {' and '.join(SERVICES)}."
         )
-    if service == "chatzy":
-        return Settings(
-            service="chatzy",
-            base_url=_address(base_url or env.get("CHATZY_BASE_URL") or DEFAULTS["chatzy"]),
-            stream_url=_address(
-                stream_url or env.get("CHATZY_STREAM_URL") or DEFAULTS["chatzy_stream"]
-            ),
-            chatbot_id=_chatbot(chatbot_id or env.get("CHATZY_CHATBOT_ID", "")),
-            timeout=timeout,
-            fetch_timeout=fetch_timeout,
-        )
-    raise UsageError(
-        f"There is no service {service!r}.", hint=f"The services are {' and '.join(NAMES)}."
-    )
+    values: dict[str, str] = {}
+    for credential in info.credentials:
+        value = given.get(credential.field) or env.get(credential.variable)
+        if not value:
+            raise CredentialsError(f"No credentials for {info.title}.", hint=info.how_to_connect)
+        values[credential.field] = _normalize_credential(credential, value)
+    for address in info.addresses:
+        value = given.get(address.field) or env.get(address.variable) or address.default
+        values[address.field] = _normalize_url(value)
+    return Settings(service, timeout=timeout, fetch_timeout=fetch_timeout, **values)
 
 
 def validate_timeout(name: str, seconds: float) -> float:
-    """``seconds``, if a socket can wait for so long.
+    """``seconds``, if it is a valid timeout.
 
     Raises
     ------
     UsageError
-        It is no number, not above 0, or more than ``MAX_TIMEOUT``.
+        It is not a number above 0 and at most ``MAX_TIMEOUT``.
     """
     if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_TIMEOUT:
         raise UsageError(
@@ -158,10 +128,10 @@ def validate_timeout(name: str, seconds: float) -> float:
     return seconds
 
 
-def _address(url: str) -> str:
+def _normalize_url(url: str) -> str:
     if "@" in url.partition("//")[2].partition("/")[0]:
         raise UsageError(
-            "The address holds a user name or a password.",
+            "The address contains a user name or a password.",
             hint="Give the address alone; credentials come from the environment or `%aeron login`.",
         )
     try:
@@ -172,22 +142,26 @@ def _address(url: str) -> str:
     if not good or any(sign in url for sign in "?# \t\r\n"):
         raise UsageError(
             f"{url!r} is not the address of a service.",
-            hint="An address begins with https:// (or http:// for a server on this machine), "
+            hint="An address begins with https:// (or http:// for a server on this machine) "
             "and has neither a query nor a fragment.",
         )
     return url.rstrip("/")
 
 
-def _chatbot(chatbot_id: str) -> str:
-    if not chatbot_id:
+def _normalize_credential(credential: Credential, value: str) -> str:
+    if credential.is_agent_id:
+        from uuid import UUID
+
+        try:
+            return str(UUID(value))
+        except ValueError:
+            raise UsageError(
+                f"{value!r} is not a {credential.label}.",
+                hint="It is a UUID such as 725e1f05-6142-467e-bdec-47862d50da79.",
+            ) from None
+    if not (value.isascii() and value.isprintable() and value == value.strip()):
         raise CredentialsError(
-            "No Chatzy agent is named.",
-            hint="Set CHATZY_CHATBOT_ID, or give --chatbot-id (in Python: chatbot_id=…).",
+            f"The {credential.label} contains a character that is not allowed in an HTTP header.",
+            hint="Check it for blanks, line breaks or quotes copied along with it.",
         )
-    try:
-        return str(UUID(chatbot_id))
-    except ValueError:
-        raise UsageError(
-            f"{chatbot_id!r} is not the id of a Chatzy agent.",
-            hint="It is a UUID such as 725e1f05-6142-467e-bdec-47862d50da79.",
-        ) from None
+    return value

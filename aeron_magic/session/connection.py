@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.errors import CredentialsError
-from aeron_magic.services.catalog import NAMES
+from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
 from aeron_magic.services.settings import Settings, resolve_settings
 from aeron_magic.session import credentials
 from aeron_magic.session.io_loop import IOLoop
@@ -21,7 +21,8 @@ __all__ = ["Connection", "ConnectionManager"]
 SANDBOX_CHUNK_DELAY = 0.012
 """Seconds between the sandbox's chunks where a person watches: fast, but to be seen."""
 
-SANDBOX_AGENT = "00000000-0000-4000-8000-000000000000"
+ANY_CREDENTIAL = "00000000-0000-4000-8000-000000000000"
+"""A valid value of every credential, for the sandbox and for replays."""
 
 
 class Connection(NamedTuple):
@@ -38,7 +39,7 @@ class Connection(NamedTuple):
 
     @property
     def label(self) -> str:
-        name = NAMES[self.settings.service]
+        name = SERVICES[self.settings.service].title
         return f"the sandbox, playing {name}" if self.sandbox else name
 
 
@@ -68,28 +69,17 @@ class ConnectionManager:
         self._loop = loop
         self._sandbox: Sandbox | None = None
 
-    def connect_sandbox(self, service: str = "aeronpay") -> Connection:
+    def connect_sandbox(self, service: str = DEFAULT_SERVICE) -> Connection:
         """Connect to the embedded service; start it if it is not running."""
         if self._sandbox is None:
             from aeron_magic.sandbox.faults import Faults
             from aeron_magic.sandbox.server import Sandbox
 
             self._sandbox = Sandbox(faults=Faults(pause=SANDBOX_CHUNK_DELAY)).start()
-        sandbox = self._sandbox
-        if service == "chatzy":
-            settings = self._resolve(
-                "chatzy",
-                base_url=sandbox.chatzy_url,
-                stream_url=sandbox.chatzy_stream_url,
-                chatbot_id=SANDBOX_AGENT,
-            )
-        else:
-            settings = self._resolve(
-                "aeronpay",
-                base_url=sandbox.aeronpay_url,
-                client_id="sandbox",
-                client_secret="sandbox-needs-no-secret",  # noqa: S106 - the sandbox takes any
-            )
+        info = SERVICES[service]
+        options = {one.field: getattr(self._sandbox, one.in_sandbox) for one in info.addresses}
+        options |= {one.field: ANY_CREDENTIAL for one in info.credentials}
+        settings = self._resolve(service, **options)
         return self._use(settings, sandbox=True)
 
     def connect(self, service: str, **options: Any) -> Connection:
@@ -97,8 +87,9 @@ class ConnectionManager:
 
         While recordings are replayed, nothing is sent, and credentials are not needed.
         """
-        if self.recorder is not None and self.recorder.mode == "replay" and service == "aeronpay":
-            options = {"client_id": "replay", "client_secret": "replay", **options}
+        if self.recorder is not None and self.recorder.mode == "replay":
+            unused = [one.field for one in service_info(service).credentials if not one.is_agent_id]
+            options = {**dict.fromkeys(unused, ANY_CREDENTIAL), **options}
         return self._use(self._resolve(service, **options))
 
     def connect_default(self) -> Connection:
@@ -110,12 +101,13 @@ class ConnectionManager:
             There are none; the hint names three ways to connect.
         """
         replaying = self.recorder is not None and self.recorder.mode == "replay"
-        found = credentials.find("aeronpay")
+        found = credentials.find(DEFAULT_SERVICE)
         if found is None and not replaying:
             raise CredentialsError(
-                "Not connected, and there are no credentials.", hint=credentials.HOW_TO_CONNECT
+                "Not connected, and there are no credentials.",
+                hint=SERVICES[DEFAULT_SERVICE].how_to_connect,
             )
-        return self.connect("aeronpay", **(found or {}))
+        return self.connect(DEFAULT_SERVICE, **(found or {}))
 
     def configure(self, timeout: float, fetch_timeout: float) -> None:
         """Use other time-outs from now on."""

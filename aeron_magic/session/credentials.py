@@ -9,39 +9,21 @@ import warnings
 from typing import Any
 
 from aeron_magic.errors import CredentialsError
+from aeron_magic.services.catalog import SERVICES
 
 __all__ = ["ask", "find", "forget", "store"]
 
 APPLICATION = "aeron-magic"
 
-FIELDS = {
-    "aeronpay": (
-        ("client_id", "AERON_CLIENT_ID", "AeronPay client-id"),
-        ("client_secret", "AERON_CLIENT_SECRET", "AeronPay client-secret"),
-    ),
-    "chatzy": (("chatbot_id", "CHATZY_CHATBOT_ID", "Chatzy chatbot_id"),),
-}
-
-HOW_TO_CONNECT = (
-    "`%aeron connect sandbox` works at once and needs no account; or set AERON_CLIENT_ID and "
-    "AERON_CLIENT_SECRET in the environment; or run `%aeron login` and type them hidden."
-)
-
-_HOW_TO_PROVIDE = {
-    "aeronpay": HOW_TO_CONNECT,
-    "chatzy": "Name the agent: `%aeron connect chatzy --chatbot-id UUID`, or set "
-    "CHATZY_CHATBOT_ID; `%aeron connect sandbox --service chatzy` needs none.",
-}
-
 
 def find(service: str) -> dict[str, str] | None:
     """The credentials for ``service``: the environment's, else the keyring's, else None."""
     from_environment = {
-        name: os.environ[variable]
-        for name, variable, _ in FIELDS[service]
-        if variable in os.environ
+        credential.field: os.environ[credential.variable]
+        for credential in SERVICES[service].credentials
+        if credential.variable in os.environ
     }
-    if len(from_environment) == len(FIELDS[service]):
+    if len(from_environment) == len(SERVICES[service].credentials):
         return from_environment
     return _stored(service)
 
@@ -60,7 +42,7 @@ def _stored(service: str) -> dict[str, str] | None:
         values = json.loads(kept)
     except ValueError:
         values = None
-    wanted = [name for name, _, _ in FIELDS[service]]
+    wanted = [credential.field for credential in SERVICES[service].credentials]
     if not isinstance(values, dict) or not all(isinstance(values.get(n), str) for n in wanted):
         raise CredentialsError(
             f"The system keyring holds something else than credentials for {service}.",
@@ -78,7 +60,8 @@ def ask(service: str) -> dict[str, str]:
         Nobody is there to ask, or an answer was empty.
     """
     answers: dict[str, str] = {}
-    for name, _, prompt in FIELDS[service]:
+    hint = SERVICES[service].how_to_connect
+    for name, _, prompt, *_ in SERVICES[service].credentials:
         try:
             with warnings.catch_warnings():
                 # Where getpass cannot hide what is typed, it warns and shows it: do not ask there.
@@ -87,10 +70,10 @@ def ask(service: str) -> dict[str, str]:
         except (EOFError, NotImplementedError, getpass.GetPassWarning):
             raise CredentialsError(
                 f"There is no {prompt}, and nobody can be asked for it here.",
-                hint=_HOW_TO_PROVIDE[service],
+                hint=hint,
             ) from None
         if not answers[name]:
-            raise CredentialsError(f"The {prompt} was left empty.", hint=_HOW_TO_PROVIDE[service])
+            raise CredentialsError(f"The {prompt} was left empty.", hint=hint)
     return answers
 
 
@@ -136,7 +119,7 @@ def forget(service: str) -> bool:
 
 
 def _no_keyring(service: str, reason: str) -> CredentialsError:
-    variables = " and ".join(variable for _, variable, _ in FIELDS[service])
+    variables = " and ".join(credential.variable for credential in SERVICES[service].credentials)
     return CredentialsError(
         f"The system keyring cannot be used ({reason}).",
         hint=f"Set {variables} in the environment instead.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from aeron_magic.errors import RecordingError, UsageError
+from aeron_magic.markdown_text import plural
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import HINT, Mode, Recorder
 
@@ -52,9 +53,8 @@ def describe(recorder: Recorder) -> str:
     """One line for the status."""
     cassette = recorder.store
     assert isinstance(cassette, Cassette)
-    count = len(cassette)
     by = f" (by {VARIABLE})" if os.environ.get(VARIABLE) == recorder.mode else ""
-    turns = f"{count} turn{'s' * (count != 1)}"
+    turns = plural(len(cassette), "turn")
     text = f"Recording: {cassette.name}, mode {recorder.mode}{by}, {turns}"
     return text + damage_note(cassette)
 

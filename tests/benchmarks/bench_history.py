@@ -21,8 +21,7 @@ from aeron_magic.conversations.history import HistoryScope, HistoryStore
 from aeron_magic.conversations.history_db import resume_hint
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree
-from aeron_magic.jupyter.display.publish import markdown_table, plain_table
-from aeron_magic.jupyter.display.tables import MAX_TURNS, TURNS, tree_text, turn_rows
+from aeron_magic.jupyter.display.tables import MAX_TURNS, tree_text, turns_table
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.record import Record, turn_key
 from aeron_magic.rendering.mimebundle import mimebundle
@@ -88,8 +87,7 @@ def _reading(path: Path, shape: str, rounds: int) -> list[Measure]:
     def shown() -> None:
         history = HistoryStore(path)
         tree = history.load(history.conversations(OWNER.notebook)[0], MAX_TURNS)
-        rows = turn_rows(tree.turns[-MAX_TURNS:], tree.stale())
-        plain_table(TURNS, rows)
+        assert turns_table(tree.turns[-MAX_TURNS:], tree.stale()).plain
         history.close()
 
     def taken_up() -> ConversationTree:
@@ -99,14 +97,14 @@ def _reading(path: Path, shape: str, rounds: int) -> list[Measure]:
         return tree
 
     tree = taken_up()
-    rows = turn_rows(tree.turns[-MAX_TURNS:], tree.stale())
-    mimebundle(markdown_table(TURNS, rows))  # what it imports is not its own cost
+    table = turns_table(tree.turns[-MAX_TURNS:], tree.stale())
+    mimebundle(table.markdown)  # what it imports is not its own cost
     work: Work = {
         "say on loading that there is a past": (lambda: resume_hint(path, OWNER.notebook), 5),
         "open and list the conversations": (listed, 100),
         "open, and list the newest one's turns": (shown, 100),
         "open, and take the newest one up": (taken_up, 150),
-        "the list as HTML": (lambda: mimebundle(markdown_table(TURNS, rows)), None),
+        "the list as HTML": (lambda: mimebundle(table.markdown), None),
         "its tree": (lambda: tree_text(tree), 100),
     }
     memory: Work = {

@@ -15,7 +15,6 @@ import pytest
 
 from aeron_magic import AeronError, AsyncClient, AsyncStream, Client, Message, Reply, Stream
 from aeron_magic.client.aiohttp_transport import AiohttpTransport
-from aeron_magic.client.httpx_transport import AsyncHttpxTransport
 from aeron_magic.errors import (
     AuthenticationError,
     FailedReply,
@@ -36,10 +35,9 @@ KINDS = ("sync", "async", "many")
 
 
 class ManyClient(AsyncClient):
-    """The async one, on the wire that batches use."""
+    """The async client on the transport of batches."""
 
-    def _connect(self, addresses: tuple[str, ...], timeout: float) -> AsyncHttpxTransport:
-        return AiohttpTransport(addresses, timeout)
+    _transport_class = AiohttpTransport
 
 
 CLIENTS: dict[str, type[Client | AsyncClient]] = {

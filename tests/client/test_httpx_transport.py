@@ -351,7 +351,7 @@ def test_a_proxy_is_asked_for_others(
 @pytest.mark.parametrize("text", ["\ud83d", "a\udc00b"])
 def test_half_a_character_cannot_be_sent(make: Callable[..., Do], text: str) -> None:
     """It is told, and not a failure of some encoder."""
-    with pytest.raises(UsageError, match="half a character"):
+    with pytest.raises(UsageError, match="unpaired surrogate"):
         make()(Send(Request("POST", "http://127.0.0.1:9/", json={"text": text})))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import certifi
 import pytest
 
-from aeron_magic.client.tls import ConnectionPolicy, ssl_context
+from aeron_magic.client.tls import connection_policy, ssl_context
 
 SERVER = Path(__file__).parents[1] / "fixtures" / "tls" / "server.pem"
 """A key and its certificate, self-signed, of ``service.invalid``."""
@@ -18,8 +18,8 @@ SERVER = Path(__file__).parents[1] / "fixtures" / "tls" / "server.pem"
 def test_one_tls_context_serves_all() -> None:
     """Loading the authorities can take longer than all else that a client does at its beginning."""
     assert (
-        ConnectionPolicy.for_addresses(["https://one.invalid"]).tls
-        is ConnectionPolicy.for_addresses(["https://two.invalid"]).tls
+        connection_policy(["https://one.invalid"]).tls
+        is connection_policy(["https://two.invalid"]).tls
     )
 
 

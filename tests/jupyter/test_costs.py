@@ -1,4 +1,4 @@
-"""What things cost, as counts and bytes: they are the same on every machine.
+"""Costs as counts and bytes, which are the same on every machine.
 
 Times are measured by ``tests/benchmarks``.
 """
@@ -33,15 +33,15 @@ KINDS = {
 }
 BEGINNINGS = {"one code block": "```python\n", "one table": "| a | b | c |\n|---|---|--:|\n"}
 CHUNK = 6
-"""Characters, as most have."""
+"""Characters of a chunk."""
 
 ENVELOPE = 640
-"""Bytes that a kernel sends with each painting besides its HTML."""
+"""Bytes of a display message besides its HTML."""
 
 
 @dataclass
 class Shown:
-    """What was published of a reply before its end."""
+    """The messages published for a reply before its end."""
 
     size: int
     """Of the reply's text, in bytes."""
@@ -63,38 +63,38 @@ class Shown:
 
 
 def shown(kind: str, count: int, rate: float) -> tuple[Shown, list[float]]:
-    """Show ``count`` chunks that come at ``rate`` a second, by a clock that no machine slows.
+    """Show ``count`` chunks that arrive at ``rate`` a second of simulated time.
 
-    Painting takes no time by that clock; the paces that `LiveOutput` asked for are returned too.
+    Rendering takes no simulated time; the intervals that `LiveOutput` requested are returned too.
     """
     part, size = KINDS[kind], count * CHUNK
     text = (BEGINNINGS.get(kind, "") + part * (size // len(part) + 1))[:size]
     found = Shown(len(text.encode()), count / rate)
     live, accumulator = LiveOutput(found.publish, clear=lambda: None), ReplyAccumulator()
-    paces: list[float] = []
+    intervals: list[float] = []
     due = 0.0
     for number in range(count):
         accumulator.add([Chunk(text[number * CHUNK :][:CHUNK], number + 2, "m")])
         if number / rate >= due:
-            paces.append(live.render(accumulator))
-            due = number / rate + paces[-1]
-    return found, paces
+            intervals.append(live.render(accumulator))
+            due = number / rate + intervals[-1]
+    return found, intervals
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
     ("count", "rate"), [(200, 8_000), (2_000, 8_000), (10_000, 25_000), (50_000, 25_000)]
 )
-def test_a_reply_that_comes_at_once_is_sent_about_once(kind: str, count: int, rate: float) -> None:
-    """A tail that never closes included; whole texts would be sent up to ten times."""
+def test_a_very_fast_reply_is_sent_at_most_twice(kind: str, count: int, rate: float) -> None:
+    """Also if its last block never ends; whole texts would be sent up to ten times."""
     found, _ = shown(kind, count, rate)
     assert found.messages > 0
     assert found.ratio <= 2.0
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_short_reply_that_is_there_at_once_is_one_message(kind: str) -> None:
-    """However many pieces it has: its parts are frozen if it goes on."""
+def test_a_short_reply_that_arrives_at_once_is_one_message(kind: str) -> None:
+    """Its finished blocks become separate outputs when more text arrives."""
     text = (BEGINNINGS.get(kind, "") + KINDS[kind] * 60)[:1_200]
     found = Shown(len(text), 1.0)
     live, accumulator = LiveOutput(found.publish, clear=lambda: None), ReplyAccumulator()
@@ -109,25 +109,25 @@ def test_a_short_reply_that_is_there_at_once_is_one_message(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fast_reply_is_sent_a_few_times(kind: str) -> None:
-    """Whole texts would be sent 30 times in this time, and 1,000 times without a pace."""
+    """Whole texts would be sent 30 times, and 1,000 times without an interval."""
     found, _ = shown(kind, 2_000, 500)
     assert found.ratio <= 12
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_slow_reply_costs_little_more_than_its_envelopes(kind: str) -> None:
-    """Those of ten messages a second are 11 times its text; a table's HTML is five times that."""
+    """Ten envelopes a second are 11 times the text, and a table's HTML is five times that."""
     found, _ = shown(kind, 3_000, 100)
     assert found.ratio <= (40 if kind == "one table" else 25)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("rate", [25_000, 500, 100, 20])
-def test_there_are_few_messages_a_second_and_one_for_each_piece(kind: str, rate: float) -> None:
-    """However fast the chunks come."""
-    found, paces = shown(kind, 600, rate)
+def test_there_are_few_messages_a_second_and_one_for_each_output(kind: str, rate: float) -> None:
+    """At any speed of the chunks."""
+    found, intervals = shown(kind, 600, rate)
     assert found.messages <= 22 * found.seconds + found.outputs + 1
-    assert found.messages <= len(paces) + found.outputs
+    assert found.messages <= len(intervals) + found.outputs
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -137,7 +137,7 @@ def test_no_reply_makes_more_outputs_than_jupyterlab_shows(kind: str) -> None:
     assert found.outputs <= 48
 
 
-def test_a_large_painting_gives_the_page_time() -> None:
+def test_large_outputs_are_rendered_less_often() -> None:
     _, slow = shown("sections", 1_000, 500)
     _, fast = shown("sections", 20_000, 100_000)
     assert set(slow) == {REPAINT_INTERVAL}
@@ -145,7 +145,7 @@ def test_a_large_painting_gives_the_page_time() -> None:
 
 
 def test_loading_the_extension_imports_little() -> None:
-    """In a shell that is up; which those must not be, test_imports says."""
+    """In a running shell; `test_imports` names the modules that must not be imported."""
     code = """
 import json, sys
 from IPython.core.interactiveshell import InteractiveShell

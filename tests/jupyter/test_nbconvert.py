@@ -1,4 +1,4 @@
-"""The magics where a notebook is run without a page: nbclient, nbconvert, exports."""
+"""The magics in a notebook that is run without a front end: nbclient, nbconvert, exports."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CELLS = (
 
 @pytest.fixture
 def environment(tmp_path: Path, sandbox: Sandbox) -> dict[str, str]:
-    """Variables with which a kernel's first question goes to the sandbox."""
+    """Variables that send a kernel's questions to the sandbox."""
     return {
         **private_environment(tmp_path),
         **credentials(sandbox.aeronpay_url),
@@ -54,10 +54,10 @@ def executed(environment: dict[str, str], *sources: str) -> NotebookNode:
     return notebook
 
 
-def test_each_question_has_one_output_with_three_forms(
+def test_each_question_has_one_output_with_three_formats(
     environment: dict[str, str], sandbox: Sandbox
 ) -> None:
-    """HTML, Markdown and plain text; the conversation goes on from cell to cell."""
+    """HTML, Markdown and plain text; the conversation continues from cell to cell."""
     sandbox.set_faults(say=REPLY, pause=0.005)
     notebook = executed(environment, *CELLS)
     for cell in notebook.cells[1:3]:
@@ -70,7 +70,7 @@ def test_each_question_has_one_output_with_three_forms(
 
 
 def test_a_failed_question_stops_the_run(environment: dict[str, str], sandbox: Sandbox) -> None:
-    """The error is named; the secret is nowhere in it."""
+    """The error is named and contains no secret."""
     sandbox.set_faults(refuse=(Refusal("create-response", 401),))
     with pytest.raises(CellExecutionError, match="AuthenticationError") as caught:
         executed(environment, "%load_ext aeron_magic", "%%aeron\nHello", "print('never')")
@@ -112,10 +112,10 @@ def test_exports_show_the_reply(environment: dict[str, str], sandbox: Sandbox) -
     assert "bold" in markdown
 
 
-def test_exports_of_a_hostile_reply_hold_no_script_and_load_nothing(
+def test_exports_of_a_hostile_reply_contain_no_script_and_load_nothing(
     environment: dict[str, str], sandbox: Sandbox
 ) -> None:
-    """What a reply says cannot become a part of the page."""
+    """A reply cannot change the page."""
     sandbox.set_faults(say=HOSTILE)
     notebook = executed(environment, "%load_ext aeron_magic", "%%aeron\nDo your worst")
     html, _ = HTMLExporter().from_notebook_node(notebook)

@@ -11,7 +11,7 @@ from aeron_magic.jupyter.question_marks import register, unregister
 
 @pytest.fixture
 def ip() -> Iterator[SimpleNamespace]:
-    """A shell, as far as its input is concerned."""
+    """The part of a shell that transforms input."""
     shell = SimpleNamespace(input_transformer_manager=TransformerManager())
     register(shell)  # type: ignore[arg-type]
     yield shell
@@ -30,34 +30,32 @@ QUESTIONS = {
 }
 
 
-@pytest.mark.parametrize("cell", QUESTIONS)
-def test_a_question_on_one_line_may_end_with_a_question_mark(
-    cell: str, ip: SimpleNamespace
-) -> None:
-    code = ip.input_transformer_manager.transform_cell(cell)
-    assert code.endswith(QUESTIONS[cell] + "\n")
-    assert "pinfo" not in code
+def test_a_question_on_one_line_can_end_with_a_question_mark(ip: SimpleNamespace) -> None:
+    for cell, end in QUESTIONS.items():
+        code = ip.input_transformer_manager.transform_cell(cell)
+        assert code.endswith(end + "\n"), cell
+        assert "pinfo" not in code, cell
 
 
-@pytest.mark.parametrize(
-    "cell",
-    [
-        "%aeron?",
-        "%%aeron?",
-        "%aeron ask?",
-        "ask?",
-        "%time ask?",
-        "x = 1",
-        's = """\n%aeron ask why?\n"""',
-        "%%aeron\n%aeron ask why?",
-    ],
-)
-def test_everything_else_is_read_as_without_it(cell: str, ip: SimpleNamespace) -> None:
+OTHER_CELLS = [
+    "%aeron?",
+    "%%aeron?",
+    "%aeron ask?",
+    "ask?",
+    "%time ask?",
+    "x = 1",
+    's = """\n%aeron ask why?\n"""',
+    "%%aeron\n%aeron ask why?",
+]
+
+
+def test_other_cells_are_transformed_as_by_ipython(ip: SimpleNamespace) -> None:
     manager = ip.input_transformer_manager
-    assert manager.transform_cell(cell) == TransformerManager().transform_cell(cell)
+    for cell in OTHER_CELLS:
+        assert manager.transform_cell(cell) == TransformerManager().transform_cell(cell), cell
 
 
-def test_registering_twice_is_undone_by_one_unregistering(ip: SimpleNamespace) -> None:
+def test_registering_twice_is_undone_by_unregistering_once(ip: SimpleNamespace) -> None:
     register(ip)  # type: ignore[arg-type]
     unregister(ip)  # type: ignore[arg-type]
     unregister(ip)  # type: ignore[arg-type]

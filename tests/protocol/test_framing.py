@@ -1,4 +1,4 @@
-"""Framing: the same frames from the same bytes, wherever the reads were cut."""
+"""Framing: the frames do not depend on how the bytes were cut into reads."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ sample = pytest.mark.parametrize(
 
 
 def read(chunks: Iterable[bytes], label: str = "") -> tuple[list[Frame], str, str]:
-    framing = FrameDecoder(label)
-    frames = [frame for chunk in chunks for frame in framing.feed(chunk)]
-    frames += framing.close()
-    return frames, framing.kind, framing.unparsed
+    decoder = FrameDecoder(label)
+    frames = [frame for chunk in chunks for frame in decoder.feed(chunk)]
+    decoder.close()
+    return frames, decoder.kind, decoder.unparsed
 
 
 def frames_of(body: bytes | str, label: str = "") -> list[Frame]:
-    """The frames of ``body``, which must be the same in one read and byte by byte."""
+    """The frames of ``body``, asserted to be the same in one read and byte by byte."""
     raw = body.encode() if isinstance(body, str) else body
     frames = read([raw], label)[0]
     assert read((raw[i : i + 1] for i in range(len(raw))), label)[0] == frames
@@ -53,30 +53,30 @@ def expected(path: Path) -> tuple[list[Frame], str, str]:
 
 
 def test_both_services_have_samples() -> None:
-    """A glob that finds nothing would pass every test below."""
+    """An empty glob would pass every test below."""
     assert {path.parent.name for path in SAMPLES} == {"aeronpay", "chatzy"}
     assert len(SAMPLES) > 60
 
 
 @sample
-def test_a_sample_reads_as_expected_under_any_label(path: Path) -> None:
-    """The bytes say how they are framed; a wrong content type changes nothing."""
+def test_a_sample_reads_as_expected_with_any_content_type(path: Path) -> None:
+    """The bytes decide; a wrong content type changes nothing."""
     for label in LABELS:
-        # The garbage is the one sample whose bytes leave it open.
+        # The one sample whose bytes are ambiguous is the garbage.
         if not (path.name == "garbage.txt" and label == "text/event-stream"):
             assert read([path.read_bytes()], label) == expected(path), label
 
 
 @sample
 def test_a_sample_reads_the_same_byte_by_byte(path: Path) -> None:
-    """Reads of one byte give the same frames, kind and rest."""
+    """The same frames, kind and unparsed rest."""
     body = path.read_bytes()
     assert read(body[i : i + 1] for i in range(len(body))) == expected(path)
 
 
 @sample
 def test_a_sample_reads_the_same_split_at_every_place(path: Path) -> None:
-    """Two reads, cut anywhere, give the same frames, kind and rest."""
+    """In two reads."""
     body = path.read_bytes()
     whole = expected(path)
     for place in range(1, len(body)):
@@ -85,40 +85,39 @@ def test_a_sample_reads_the_same_split_at_every_place(path: Path) -> None:
 
 @sample
 def test_json_frames_of_a_sample_are_json(path: Path) -> None:
-    """A frame that begins with a brace is one whole JSON object."""
     for frame in read([path.read_bytes()])[0]:
         if frame.data.startswith("{"):
             assert isinstance(json.loads(frame.data), dict)
 
 
-# Server-sent events by the standard, what httpx-sse gets wrong first.
+# Server-sent events by the standard: what libraries often get wrong.
 
 
 def test_a_byte_order_mark_does_not_hide_the_first_event() -> None:
     assert data_of("\ufeffdata: first\n\ndata: second\n\n") == ["first", "second"]
 
 
-def test_only_one_byte_order_mark_is_passed_over() -> None:
+def test_only_one_byte_order_mark_is_skipped() -> None:
     assert data_of("\ufeff\ufeffdata: lost\n\ndata: kept\n\n", "text/event-stream") == ["kept"]
 
 
-def test_utf_8_rules_whatever_charset_the_label_names() -> None:
+def test_the_charset_is_utf_8_whatever_the_content_type() -> None:
     assert data_of("data: é\n\n", "text/event-stream; charset=iso-8859-1") == ["é"]
 
 
-def test_bytes_that_are_no_utf_8_are_replaced() -> None:
+def test_invalid_utf_8_is_replaced() -> None:
     assert data_of(b"data: \xff\xe2\x82\n\ndata: \xe2\x82\xac\n\n") == ["\ufffd\ufffd", "€"]
 
 
-def test_an_event_whose_lines_end_in_cr_is_there_at_once() -> None:
-    """It does not wait for the byte that would show whether a line feed follows."""
-    framing = FrameDecoder()
-    assert framing.feed(b"data: now\r\r") == [Frame("now")]
-    assert framing.feed(b"\ndata: next\r\n\r") == [Frame("next")]
-    assert framing.feed(b"\ndata: last\n\n") == [Frame("last")]
+def test_an_event_whose_lines_end_in_cr_is_returned_at_once() -> None:
+    """Without waiting for the next byte, which may be a line feed."""
+    decoder = FrameDecoder()
+    assert decoder.feed(b"data: now\r\r") == [Frame("now")]
+    assert decoder.feed(b"\ndata: next\r\n\r") == [Frame("next")]
+    assert decoder.feed(b"\ndata: last\n\n") == [Frame("last")]
 
 
-def test_an_empty_read_between_cr_and_lf_makes_no_line() -> None:
+def test_an_empty_read_between_cr_and_lf_adds_no_line() -> None:
     assert read([b"data: a\r", b"", b"\ndata: b\r", b"", b"\n\r\n"])[0] == [Frame("a\nb")]
 
 
@@ -126,13 +125,13 @@ def test_an_empty_read_between_cr_and_lf_makes_no_line() -> None:
     "block",
     ["\n", ": keep-alive\n\n", "event: ping\n\n", "retry: 9\n\n", "id: 7\n\n", "other: x\n\n"],
 )
-def test_a_block_without_data_is_no_event(block: str) -> None:
-    """Neither before an id is known nor after."""
+def test_a_block_without_data_is_not_an_event(block: str) -> None:
+    """Neither before the first id nor after it."""
     assert data_of(f"data: a\n\n{block}data: b\n\n") == ["a", "b"]
     assert data_of(f"id: 7\ndata: a\n\n{block}data: b\n\n") == ["a", "b"]
 
 
-def test_a_type_without_data_does_not_reach_the_next_event() -> None:
+def test_a_type_without_data_is_not_kept_for_the_next_event() -> None:
     assert frames_of("event: ping\n\ndata: a\n\n") == [Frame("a")]
 
 
@@ -142,11 +141,11 @@ def test_an_empty_data_line_is_an_event() -> None:
 
 
 @pytest.mark.parametrize("value", ["-5", "+5", "1_000", "٣", "", "9" * 5_000, "3000"])
-def test_retry_makes_no_event_and_no_error(value: str) -> None:
+def test_retry_is_ignored(value: str) -> None:
     assert data_of(f"retry: {value}\n\nretry: {value}\ndata: a\n\n") == ["a"]
 
 
-def test_u_2028_and_its_kind_do_not_end_a_line() -> None:
+def test_other_line_separators_do_not_end_a_line() -> None:
     for mark in "\u2028\u2029\u0085\x0b\x0c\x1c\x1e":
         assert data_of(f"data: a{mark}b\n\n") == [f"a{mark}b"]
 
@@ -159,16 +158,16 @@ def test_all_three_line_ends_end_a_line(end: str) -> None:
     assert data_of(f"data: a{end}data: b{end}{end}data: c{end}{end}") == ["a\nb", "c"]
 
 
-def test_only_one_leading_space_belongs_to_the_field() -> None:
+def test_only_one_leading_space_is_removed() -> None:
     assert data_of("data:a\n\ndata: a\n\ndata:  a\n\ndata:\ta\n\n") == ["a", "a", " a", "\ta"]
 
 
-def test_an_id_persists_until_another_comes() -> None:
+def test_an_id_persists_until_the_next_one() -> None:
     frames = frames_of("id: 1\ndata: a\n\ndata: b\n\nid: 2\n\ndata: c\n\nid\ndata: d\n\n")
     assert [frame.id for frame in frames] == ["1", "1", "2", ""]
 
 
-def test_an_id_that_was_emptied_stays_empty() -> None:
+def test_an_empty_id_resets_the_id() -> None:
     assert frames_of("id: 1\ndata: a\n\nid:\n\ndata: b\n\n") == [Frame("a", "1"), Frame("b")]
 
 
@@ -177,7 +176,7 @@ def test_an_id_with_a_nul_is_ignored() -> None:
     assert [frame.id for frame in frames] == ["1", "1"]
 
 
-def test_the_default_type_is_empty_also_when_it_is_spelt_out() -> None:
+def test_the_default_type_is_empty_even_if_it_is_named() -> None:
     frames = frames_of("event: message\ndata: a\n\nevent:\ndata: a\n\nevent: x\ndata: a\n\n")
     assert [frame.event for frame in frames] == ["", "", "x"]
 
@@ -186,8 +185,8 @@ def test_the_last_of_two_types_counts() -> None:
     assert frames_of("event: a\nevent: b\ndata: x\n\n") == [Frame("x", "", "b")]
 
 
-def test_names_of_fields_are_exact() -> None:
-    """Neither capitals, nor a space before the colon or the name, nor a longer name will do."""
+def test_field_names_must_match_exactly() -> None:
+    """No capitals, no space before the colon or the name, no longer name."""
     assert data_of("data: a\nData: b\ndata : c\n data: d\ndatum: e\n\n") == ["a"]
 
 
@@ -215,7 +214,7 @@ LINES = [
 
 
 def by_the_standard(text: str) -> list[Frame]:
-    """The interpretation of an event stream, as its steps stand in the standard."""
+    """The frames of an event stream, by the steps of the standard."""
     lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")[:-1]
     frames: list[Frame] = []
     data = event = last_id = ""
@@ -247,8 +246,7 @@ def by_the_standard(text: str) -> list[Frame]:
 def test_any_lines_in_any_reads_read_by_the_standard(
     lines: list[str], ends: list[str], marked: bool, places: list[int]
 ) -> None:
-    """The short way past the decoder, taken where an event lies whole in a read, and the long
-    way, taken byte by byte, both agree with the standard."""
+    """In one read, in several, and byte by byte."""
     text = "\ufeff" * marked + "".join(line + end for line, end in zip(lines, ends, strict=False))
     body = text.encode()
     cuts = sorted({0, len(body), *(place for place in places if place < len(body))})
@@ -276,7 +274,7 @@ def test_an_array_of_objects_gives_its_elements() -> None:
     assert read([b"[ ]"]) == ([], "json", "")
 
 
-def test_what_stands_in_a_string_does_not_count() -> None:
+def test_braces_in_a_string_do_not_count() -> None:
     for text in ("}", "{", '"', "\\", '\\"}', '}{"', "\\\\", "]["):
         document = json.dumps({text: {"x": [text, {text: {text: text}}]}})
         assert data_of(document * 2) == [document] * 2
@@ -301,7 +299,7 @@ JSON_VALUES = st.recursive(
     st.sampled_from([None, 2]),
     st.lists(st.integers(0, 300), max_size=6),
 )
-def test_any_objects_in_any_reads_come_out_as_they_were(
+def test_any_objects_in_any_reads_are_returned_unchanged(
     objects: list[dict[str, object]],
     between: str,
     ascii_only: bool,
@@ -322,12 +320,12 @@ def test_any_objects_in_any_reads_come_out_as_they_were(
         assert (kind, rest) == ("json", "")
 
 
-def test_an_unfinished_object_is_left_in_rest() -> None:
+def test_an_unfinished_object_is_unparsed() -> None:
     assert read([b'{"a":1}\n{"b', b'":"\\']) == ([Frame('{"a":1}')], "json", '{"b":"\\')
 
 
 def test_garbage_after_an_object_ends_the_reading() -> None:
-    """What came before it stays, and the body is still JSON."""
+    """The frames before it stay, and the kind is still JSON."""
     frames, kind, rest = read([b'{"a":1} Internal', b" error {}"])
     assert (frames, kind, rest) == ([Frame('{"a":1}')], "json", "Internal error {}")
 
@@ -336,7 +334,7 @@ def test_garbage_before_any_object_makes_the_body_other() -> None:
     assert read([b"[] oh", b" no"]) == ([], "other", "oh no")
 
 
-# What the body is.
+# The kind of the body.
 
 
 @pytest.mark.parametrize(
@@ -360,31 +358,31 @@ def test_garbage_before_any_object_makes_the_body_other() -> None:
         ("null", "other"),
     ],
 )
-def test_the_first_bytes_say_what_the_body_is(body: str, kind: str) -> None:
+def test_the_first_bytes_decide_the_kind(body: str, kind: str) -> None:
     raw = body.encode()
     assert read([raw])[1] == kind
     assert read(raw[i : i + 1] for i in range(len(raw)))[1] == kind
 
 
 @pytest.mark.parametrize("label", ["text/event-stream", "Text/Event-Stream;charset=utf-8"])
-def test_the_label_breaks_a_tie(label: str) -> None:
-    """A field nobody knows may begin an event stream, if the label says it is one."""
+def test_the_content_type_decides_if_the_bytes_are_ambiguous(label: str) -> None:
+    """An unknown field may begin an event stream."""
     assert data_of("x-trace: 1\ndata: a\n\n", label) == ["a"]
     assert data_of("[\ndata: a\n\n", label) == ["a"]
     assert data_of("x-trace: 1\ndata: a\n\n", "text/plain") == []
 
 
-def test_the_kind_is_known_as_soon_as_the_bytes_tell() -> None:
-    framing = FrameDecoder()
+def test_the_kind_is_known_as_soon_as_the_bytes_decide() -> None:
+    decoder = FrameDecoder()
     kinds = []
     for byte in b"data:":
-        framing.feed(bytes([byte]))
-        kinds.append(framing.kind)
+        decoder.feed(bytes([byte]))
+        kinds.append(decoder.kind)
     assert kinds == ["", "", "", "", "sse"]
 
 
-def test_lines_that_are_no_field_are_kept_in_rest() -> None:
-    """A refusal in the middle of an event stream can be shown."""
+def test_unknown_fields_are_unparsed() -> None:
+    """So an error in the middle of an event stream can be shown."""
     frames, kind, rest = read([b'data: a\n\n{"status":"FAILED"}\n\ndata: b\n\n'])
     assert ([frame.data for frame in frames], kind) == (["a", "b"], "sse")
     assert rest == '{"status":"FAILED"}\n'
@@ -394,49 +392,47 @@ def test_lines_that_are_no_field_are_kept_in_rest() -> None:
     "unit", ["<p>é</p>", '{"a": "é', "data: é", "x: é\n", "{", "[", " ", '{} "é" ', "{}{"]
 )
 @pytest.mark.parametrize("label", ["", "text/event-stream"])
-def test_rest_is_bounded(unit: str, label: str) -> None:
-    """Whatever the garbage, and it is the beginning that is kept."""
+def test_unparsed_text_is_bounded(unit: str, label: str) -> None:
     body = (unit * (3 * UNPARSED_LIMIT)).encode()
-    framing = FrameDecoder(label)
+    decoder = FrameDecoder(label)
     for place in range(0, len(body), 1_000):
-        framing.feed(body[place : place + 1_000])
-    framing.close()
-    assert len(framing.unparsed) <= UNPARSED_LIMIT
+        decoder.feed(body[place : place + 1_000])
+    decoder.close()
+    assert len(decoder.unparsed) <= UNPARSED_LIMIT
 
 
 @pytest.mark.parametrize("start", [b"data: ", b'{"a": "', b"{", b"data: x\n", b"x: "])
-def test_a_body_without_an_end_is_given_up(start: bytes) -> None:
-    """Past the limit nothing more is kept, and nothing comes of it."""
-    framing = FrameDecoder("text/event-stream", limit=1_000)
+def test_reading_stops_after_the_limit(start: bytes) -> None:
+    decoder = FrameDecoder("text/event-stream", limit=1_000)
     for _ in range(200):
-        assert framing.feed(start + b"x" * 10) == []
-    assert framing.kind == "other"
-    assert framing.feed(b'x"}\n\ndata: late\n\n') == []
-    assert len(framing.unparsed) <= UNPARSED_LIMIT
+        assert decoder.feed(start + b"x" * 10) == []
+    assert decoder.kind == "other"
+    assert decoder.feed(b'x"}\n\ndata: late\n\n') == []
+    assert len(decoder.unparsed) <= UNPARSED_LIMIT
 
 
 @pytest.mark.parametrize("start", ["<html>", "{", "data: ", '{"a": 1} oh'])
-def test_what_is_given_up_is_not_kept_in_memory(start: str) -> None:
-    """A megabyte of it leaves some kilobytes."""
+def test_a_body_after_the_limit_is_not_kept_in_memory(start: str) -> None:
+    """A megabyte leaves some kilobytes."""
     chunk = b"x" * 1_000
-    framing = FrameDecoder(limit=10_000)
-    framing.feed(start.encode())
+    decoder = FrameDecoder(limit=10_000)
+    decoder.feed(start.encode())
     tracemalloc.start()
     try:
         for _ in range(1_000):
-            # Bytes of its own for each read, as a socket gives them.
-            framing.feed(bytes(bytearray(chunk)))
+            # New bytes for each read, as from a socket.
+            decoder.feed(bytes(bytearray(chunk)))
         assert tracemalloc.get_traced_memory()[0] < 50_000
     finally:
         tracemalloc.stop()
 
 
 def test_frames_reset_the_limit() -> None:
-    """It is silence that is limited, not the length of a reply."""
-    framing = FrameDecoder(limit=100)
+    """The limit is not for the whole reply."""
+    decoder = FrameDecoder(limit=100)
     for _ in range(1_000):
-        assert framing.feed(b"data: x") == []
-        assert framing.feed(b"\n\n") == [Frame("x")]
+        assert decoder.feed(b"data: x") == []
+        assert decoder.feed(b"\n\n") == [Frame("x")]
 
 
 TOKENS = [
@@ -469,7 +465,7 @@ TOKENS = [
     st.lists(st.integers(0, 60), max_size=5),
 )
 def test_any_bytes_read_the_same_in_any_reads(text: str, label: str, places: list[int]) -> None:
-    """Also where they are no stream of any kind: frames, kind and rest do not depend on reads."""
+    """Also bytes that are not a stream of any kind."""
     body = text.encode()
     cuts = sorted({0, len(body), *(place for place in places if place < len(body))})
     whole = read([body], label)
@@ -481,7 +477,7 @@ def test_any_bytes_read_the_same_in_any_reads(text: str, label: str, places: lis
 
 
 def seconds(body: bytes, size: int) -> float:
-    """The least CPU time of three readings of ``body`` in reads of ``size`` bytes."""
+    """The least CPU time of reading ``body`` in reads of ``size`` bytes."""
     reads = [body[i : i + size] for i in range(0, len(body), size)]
     assert len(read(reads)[0]) == 1
     return least_cpu(lambda: read(reads))
@@ -499,15 +495,14 @@ def seconds(body: bytes, size: int) -> float:
     ids=["string", "strings", "objects", "line", "lines"],
 )
 def test_a_long_frame_costs_in_proportion_to_its_length(start: str, unit: str, end: str) -> None:
-    """Byte by byte, eight times the length costs some eight times as much, and not sixty-four."""
+    """Byte by byte, eight times the length costs about eight times as much, not sixty-four."""
     short, long = (f"{start}{unit * (n // len(unit))}{end}".encode() for n in (12_500, 100_000))
     assert seconds(long, 1) < 24 * seconds(short, 1)
 
 
-def test_importing_framing_brings_in_no_http_library() -> None:
-    """Nor does reading JSON, or events as plain as nearly all are."""
+def test_framing_imports_no_http_library() -> None:
     found = modules_after(
         "from aeron_magic.protocol.framing import FrameDecoder\n"
         "assert FrameDecoder().feed(b'data: {}\\n\\n') and FrameDecoder().feed(b'{}')"
     )
-    assert not found & {"httpx", "httpx_sse", "anyio", "asyncio", "threading"}
+    assert not found & {"httpx", "anyio", "asyncio", "threading"}

@@ -1,4 +1,4 @@
-"""JSON as services write it: what Python reads is read, and nothing else is."""
+"""JSON decoding: the same values as the standard library."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ VALUES = st.recursive(
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
-def test_json_comes_in_every_encoding_of_unicode(encoding: str) -> None:
-    """A byte-order mark does no harm."""
+def test_every_unicode_encoding_is_decoded(encoding: str) -> None:
+    """With or without a byte-order mark."""
     assert decode_json_object('{"a": "é"}'.encode(encoding)) == {"a": "é"}
 
 
 @pytest.mark.parametrize(
     "data", ["", "x", "[]", "1", '{"a":', "[" * 100_000, '{"a":' * 100_000, "9" * 5000, b"\xff"]
 )
-def test_what_is_no_object_is_none(data: str | bytes) -> None:
-    """Also what would break a parser."""
+def test_other_data_than_an_object_is_none(data: str | bytes) -> None:
+    """Also nesting that exceeds a parser's limit."""
     assert decode_json_object(data) is None
 
 
@@ -49,23 +49,22 @@ def test_what_is_no_object_is_none(data: str | bytes) -> None:
         (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
     ],
 )
-def test_what_only_one_of_the_decoders_takes_is_read(data: str | bytes, value: Any) -> None:
-    """Half a character, numbers past every number, a byte-order mark."""
+def test_what_only_one_of_the_decoders_accepts_is_decoded(data: str | bytes, value: Any) -> None:
+    """Unpaired surrogates, infinite numbers, a byte-order mark."""
     assert decode_json(data) == value
 
 
 @pytest.mark.parametrize(
     "data", ["", "x", '{"a": 1}x', '"\x01"', "[1,]", "{'a': 1}", "[" * 100_000]
 )
-def test_what_is_not_json_is_a_value_error(data: str) -> None:
-    """The one exception that a caller has to expect."""
-    with pytest.raises(ValueError):  # noqa: PT011 -- its words are the decoder's
+def test_invalid_json_is_a_value_error(data: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 -- the message is the decoder's
         decode_json(data)
 
 
 @given(VALUES)
-def test_all_that_the_standard_library_writes_is_read(value: Any) -> None:
-    """As text and as bytes, whether it escapes or not."""
+def test_the_output_of_the_standard_library_is_decoded(value: Any) -> None:
+    """As text and as bytes, escaped or not."""
     assert decode_json(json.dumps(value)) == value
     assert decode_json(json.dumps(value).encode()) == value
     plain = json.dumps(value, ensure_ascii=False)

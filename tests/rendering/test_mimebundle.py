@@ -183,10 +183,6 @@ def test_a_fence_that_is_closed_is_not_closed_again(text: str) -> None:
     assert markdown == f"{text}\n\n*Cut off*"
 
 
-def test_the_markdown_entry_can_be_left_out() -> None:
-    assert sorted(mimebundle("x", markdown=False)) == ["text/html", "text/plain"]
-
-
 def test_text_is_shown_letter_for_letter() -> None:
     bundle = mimebundle("a *b*\n```\n<i> $x$", format="text")
     assert bundle == {
@@ -219,7 +215,7 @@ def test_code_that_still_grows_is_coloured_when_it_ends() -> None:
 
 def test_plain_code_has_no_colours_and_the_rest_is_as_ever() -> None:
     text = "```py\nimport x\n```\n\n*a* <b>\n\n~~~js\nlet y\n~~~\n\n- `c`\n"
-    assert to_html(text, plain=True) == re.sub(r"</?span[^>]*>", "", to_html(text))
+    assert to_html(text, highlight=False) == re.sub(r"</?span[^>]*>", "", to_html(text))
     assert "span" in to_html(text)
 
 

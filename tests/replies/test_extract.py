@@ -52,7 +52,7 @@ def test_broken_json_is_located_in_the_reply() -> None:
 @pytest.mark.parametrize(("text", "found"), [("Well, no.", "begins “Well, no.”"), (" \n", "empty")])
 def test_what_is_no_json_is_shown(text: str, found: str) -> None:
     """Where there is no JSON, the error says what there is."""
-    with pytest.raises(ReplyFormatError, match=f"holds no JSON.*{found}"):
+    with pytest.raises(ReplyFormatError, match=f"has no JSON.*{found}"):
         extract_json(text)
 
 
@@ -79,7 +79,7 @@ def test_missing_code_is_explained() -> None:
         extract_code(BLOCKS, "rust")
     with pytest.raises(ReplyFormatError, match="no code block number 4; it has 3"):
         extract_code(BLOCKS, number=4)
-    with pytest.raises(ReplyFormatError, match="holds no code block; it begins “none”"):
+    with pytest.raises(ReplyFormatError, match="has no code block; it begins “none”"):
         extract_code("none")
 
 

@@ -67,7 +67,7 @@ def test_tables_are_counted() -> None:
     assert list(table_to_dataframe(text, 2).columns) == ["b"]
     with pytest.raises(ReplyFormatError, match="no table number 3; it has 2"):
         table_to_dataframe(text, 3)
-    with pytest.raises(ReplyFormatError, match="holds no table; it begins “-”"):
+    with pytest.raises(ReplyFormatError, match="has no table; it begins “-”"):
         table_to_dataframe("-")
 
 

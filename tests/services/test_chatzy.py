@@ -174,9 +174,9 @@ def test_the_stream_is_opened_at_its_own_host_with_the_temporary_token() -> None
 
 
 def test_images_are_refused_before_anything_is_sent() -> None:
-    """Chatzy takes no images."""
+    """Chatzy does not accept images."""
     server = Server()
-    with pytest.raises(UsageError, match="takes no images"):
+    with pytest.raises(UsageError, match="does not accept images"):
         server.ask(None, images=("https://x.test/a.png",))
     assert server.seen == []
 
@@ -567,12 +567,12 @@ def test_a_stream_that_gave_a_single_byte_is_not_opened_again(first: bytes) -> N
     ("status", "sentence"),
     [
         (DONE, "done on the server"),
-        (("completed", None), "no reply under way"),
+        (("completed", None), "no reply in progress"),
         (("resting", None), "resting"),
         (("is_streaming", "resting"), "resting"),
-        ((None, None), "unheard of"),
-        (refused(404, message="gone"), "not known"),
-        (refused(200, message="no"), "unheard of"),
+        ((None, None), "not documented"),
+        (refused(404, message="gone"), "is unknown"),
+        (refused(200, message="no"), "not documented"),
         (Response(200, {}, b"<html>"), "a web page"),
     ],
 )
@@ -646,7 +646,7 @@ def test_a_status_that_never_comes_is_given_up_in_time() -> None:
     """Neither the failures nor a long Retry-After wait longer than fetch_timeout."""
     busy = Response(503, {"retry-after": "86400"}, b"")
     server = stream(content("Half"), LOST, statuses=[LOST, busy])
-    with pytest.raises(IncompleteReply, match="not known") as caught:
+    with pytest.raises(IncompleteReply, match="is unknown") as caught:
         server.ask()
     assert caught.value.partial == "Half"
     assert caught.value.status_code == 503

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from aeron_magic.errors import CredentialsError, UsageError
+from aeron_magic.services.catalog import SERVICES
 from aeron_magic.services.settings import (
-    DEFAULTS,
     MAX_TIMEOUT,
     Settings,
     resolve_settings,
@@ -42,10 +42,11 @@ def test_what_is_given_wins() -> None:
 
 def test_without_either_the_vendors_address_is_used() -> None:
     """Of both services, and of Chatzy's stream."""
-    assert resolve_settings(environ=KEYS).base_url == DEFAULTS["aeronpay"]
-    chatzy = resolve_settings("chatzy", environ={"CHATZY_CHATBOT_ID": AGENT})
-    assert chatzy.base_url == DEFAULTS["chatzy"]
-    assert chatzy.stream_url == DEFAULTS["chatzy_stream"]
+    env = {**KEYS, "CHATZY_CHATBOT_ID": AGENT}
+    for name, info in SERVICES.items():
+        settings = resolve_settings(name, environ=env)
+        for address in info.addresses:
+            assert getattr(settings, address.field) == address.default
 
 
 def test_chatzy_is_found_in_the_environment() -> None:

@@ -70,7 +70,7 @@ def test_half_a_character_is_refused_before_anything_is_kept_of_it(
         notebook.namespace["context_token"] = "cut \ud83d"
     error = notebook.fails(Cell("a", "cut \ud83d" if where == "question" else "whole"))
     assert isinstance(error, UsageError)
-    assert "half a character" in str(error)
+    assert "unpaired surrogate" in str(error)
     notebook.namespace["context_token"] = None
     notebook.run("b")
     assert shape(notebook.tree) == ["1*"]

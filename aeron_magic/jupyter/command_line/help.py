@@ -1,68 +1,38 @@
-"""The manual of ``%aeron`` and ``%%aeron``, made from the table."""
+"""The help of ``%aeron`` and ``%%aeron``, generated from ``QUESTION`` and ``COMMANDS``."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
 
-from aeron_magic.jupyter.command_line.spec import SPEC, MagicSpec, Option, as_typed
+from aeron_magic.jupyter.command_line.spec import COMMANDS, QUESTION
 
-__all__ = ["help_text", "reference_markdown"]
+__all__ = ["help_text"]
 
 WIDTH = 84
-"""Characters of the longest line of the help: JupyterLab breaks lines that its cell has no room
-for, and beside its file browser that is little more."""
+"""Most characters in a line of the help: JupyterLab has room for little more beside its file
+browser, and wraps longer lines."""
 
-_MARGIN = 26
-"""Where the help of an option begins."""
-
-
-def _explained(option: Option) -> str:
-    return f"{option.help}: {', '.join(option.choices)}" if option.choices else option.help
+_INDENT = 26
+"""The column at which the help of an option begins."""
 
 
-def _all_flags(option: Option) -> list[str]:
-    return [f"{flag} {option.value}".strip() for flag in option.flags]
-
-
-def help_text(table: MagicSpec = SPEC) -> str:
-    """Return the manual as plain text: for ``%aeron help``, ``%aeron?`` and ``%%aeron?``."""
-    lines = [f"{table.question.usage}    {table.question.help}", ""]
-    for option in table.question.options:
-        flags = f"  {', '.join(_all_flags(option))}"
-        if len(flags) >= _MARGIN:  # on a line of its own
+def help_text() -> str:
+    """Return the help as plain text: for ``%aeron help``, ``%aeron?`` and ``%%aeron?``."""
+    lines = [f"{QUESTION.usage}    {QUESTION.help}", ""]
+    for option in QUESTION.options:
+        flags = f"  {option.syntax}"
+        if len(flags) >= _INDENT:  # too long for its column: on a separate line
             lines.append(flags)
             flags = ""
-        lines += _wrapped(f"{flags:<{_MARGIN}}{_explained(option)}", _MARGIN)
+        lines += _wrapped(f"{flags:<{_INDENT}}{option.full_help}", _INDENT)
     lines += ["", "%aeron    one line, one command", ""]
-    for entry in table.commands:
-        lines += [f"  {entry.usage}", *_wrapped(f"      {entry.help}", 6)]
-        if not entry.asks:
-            for option in entry.options:
-                flags = ", ".join(_all_flags(option))
-                lines += _wrapped(f"      {flags}: {_explained(option)}", 10)
+    for spec in COMMANDS.values():
+        lines += [f"  {spec.usage}", *_wrapped(f"      {spec.help}", 6)]
+        if not spec.asks:
+            for option in spec.options:
+                lines += _wrapped(f"      {option.syntax}: {option.full_help}", 10)
     return "\n".join(lines) + "\n"
 
 
 def _wrapped(line: str, indent: int) -> list[str]:
     return textwrap.wrap(line.replace("`", ""), WIDTH, subsequent_indent=" " * indent)
-
-
-def reference_markdown(table: MagicSpec = SPEC) -> str:
-    """Return the manual as the two Markdown tables of the README."""
-
-    def row(first: str, second: str) -> str:
-        cells = (cell.replace("|", "\\|") for cell in (first, second))
-        return "| " + " | ".join(cells) + " |"
-
-    def code(texts: Iterable[str]) -> str:
-        return ", ".join(f"`{text}`" for text in texts)
-
-    lines = [row("option of `%%aeron`", "meaning"), "|---|---|"]
-    lines += [row(code(_all_flags(o)), _explained(o)) for o in table.question.options]
-    lines += ["", row("line", "does"), "|---|---|"]
-    for entry in table.commands:
-        options = () if entry.asks else entry.options
-        explained = [f"{code([as_typed(o)])}: {o.help}" for o in options]
-        lines.append(row(code([entry.usage]), "; ".join([entry.help, *explained])))
-    return "\n".join(lines) + "\n"

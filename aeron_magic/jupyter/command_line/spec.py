@@ -1,29 +1,22 @@
-"""Everything that can be typed after ``%aeron`` and ``%%aeron``, as one table.
+"""The commands, options and arguments of ``%aeron`` and ``%%aeron``.
 
-The parser, the help, the reference in the README and the completion all read ``SPEC``, so that a
-new command or option is one entry more and cannot be missing from one of them.
+The parser, the help, the reference in the README and the completion all read ``QUESTION`` and
+``COMMANDS``.
 """
 
 from __future__ import annotations
 
 import keyword
-import math
 import re
+import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from aeron_magic.services.catalog import NAMES
+from aeron_magic.services.catalog import SERVICES
 
-__all__ = [
-    "SPEC",
-    "Argument",
-    "CommandSpec",
-    "MagicSpec",
-    "Option",
-    "as_typed",
-]
+__all__ = ["COMMANDS", "QUESTION", "Argument", "CommandSpec", "Option", "option"]
 
-SERVICES = tuple(NAMES)
+SERVICE_NAMES = tuple(SERVICES)
 FORMATS = ("markdown", "text", "json", "table", "code")
 
 MAX_CONCURRENCY = 1_000
@@ -32,36 +25,24 @@ _URL = re.compile(r"https?://[^\s/@?#]+(?:[/?#]\S*)?", re.IGNORECASE)
 
 
 class Option(NamedTuple):
-    """One option.
+    """One option; the fields not listed here are as in `argparse`.
 
     Parameters
     ----------
-    flags
-        How it is typed; the long form last.
-    dest
-        The name its value has for the program.
-    help
-        What it does, in a few words of Markdown.
-    value
-        What stands for the value in the help; empty: a switch.
     read
-        Turns the value's text into the value; raises ValueError saying what it should be.
-    choices
-        All values there are, where they are few.
+        Converts the text of the value; raises ValueError with a description of a valid value.
     completion_source
         The key under which completion finds values known only at run time.
     multiple
-        Whether it may be given more than once; the values are then a tuple.
-    const
-        What a switch sets.
+        Whether it may be repeated; its value is then a tuple.
     only_for
-        The values of the command's first argument it belongs to; empty: any.
+        The values of the command's first argument that it is valid with; empty: all.
     """
 
     flags: tuple[str, ...]
-    dest: str
     help: str
-    value: str = ""
+    dest: str
+    metavar: str = ""
     read: Callable[[str], object] = str
     choices: tuple[str, ...] = ()
     completion_source: str = ""
@@ -71,16 +52,42 @@ class Option(NamedTuple):
 
     @property
     def default(self) -> object:
-        """The value where the option is not given."""
+        """The value if the option is not given."""
         if self.multiple:
             return ()
-        return None if self.value else not self.const
+        return None if self.metavar else not self.const
+
+    @property
+    def syntax(self) -> str:
+        """Each flag with the metavar."""
+        return ", ".join(f"{flag} {self.metavar}".strip() for flag in self.flags)
+
+    @property
+    def long_form(self) -> str:
+        """The last flag, with the choices or the metavar."""
+        return f"{self.flags[-1]} {'|'.join(self.choices) or self.metavar}".strip()
+
+    @property
+    def full_help(self) -> str:
+        """The help, with the choices."""
+        return f"{self.help}: {', '.join(self.choices)}" if self.choices else self.help
+
+
+def option(syntax: str, help: str, *, dest: str = "", **rest: Any) -> Option:  # noqa: A002
+    """Return the option that is typed like ``syntax``: its flags, then the metavar, if any.
+
+    ``dest`` is by default the last flag without its dashes; ``rest`` are fields of `Option`.
+    """
+    words = syntax.split()
+    metavar = "" if words[-1].startswith("-") else words.pop()
+    dest = dest or words[-1].removeprefix("--").replace("-", "_")
+    return Option(tuple(words), help, dest, metavar, **rest)
 
 
 class Argument(NamedTuple):
-    """A value told by its place: NAME in the help, in Python its lower-case form.
+    """A positional argument: NAME in the help, its lower-case form in the program.
 
-    ``verbatim``: the rest of the line, with quotes, braces and backslashes as they are.
+    ``verbatim``: the rest of the line, with quotes, braces and backslashes as typed.
     """
 
     name: str
@@ -89,32 +96,37 @@ class Argument(NamedTuple):
     completion_source: str = ""
     verbatim: bool = False
 
+    @property
+    def dest(self) -> str:
+        """The name of its value in the program."""
+        return self.name.lower()
+
 
 class CommandSpec(NamedTuple):
     """A command of ``%aeron``, or ``%%aeron`` itself, whose ``name`` is empty.
 
-    ``asks`` marks a question: its options become an :class:`Options`.
+    ``asks`` marks a question: its options are parsed into an ``Options`` object.
     """
 
     name: str
     help: str
-    options: tuple[Option, ...] = ()
     arguments: tuple[Argument, ...] = ()
+    options: tuple[Option, ...] = ()
     asks: bool = False
 
     @property
     def label(self) -> str:
-        """How the line begins."""
+        """The beginning of the line."""
         return f"%aeron {self.name}" if self.name else "%%aeron"
 
     @property
     def flags(self) -> dict[str, Option]:
-        """The options by each way of typing them."""
+        """The options by flag."""
         return {flag: option for option in self.options for flag in option.flags}
 
     @property
     def usage(self) -> str:
-        """The whole line in short."""
+        """A summary of the line."""
         parts = [self.label]
         for argument in self.arguments:
             shown = "|".join(argument.choices) or argument.name
@@ -124,20 +136,13 @@ class CommandSpec(NamedTuple):
         elif len(self.options) > 2:
             parts.append("[options]")
         else:
-            parts += [f"[{as_typed(option)}]" for option in self.options]
+            parts += [f"[{option.long_form}]" for option in self.options]
         return " ".join(parts)
 
 
-class MagicSpec(NamedTuple):
-    """All that can be typed: ``question`` for ``%%aeron``, ``commands`` for ``%aeron``."""
-
-    question: CommandSpec
-    commands: tuple[CommandSpec, ...]
-
-    @property
-    def by_name(self) -> dict[str, CommandSpec]:
-        """The commands by name."""
-        return {entry.name: entry for entry in self.commands}
+def _with(field: str) -> tuple[str, ...]:
+    """The services whose settings have ``field``."""
+    return tuple(name for name, info in SERVICES.items() if field in info.fields)
 
 
 def _variable(text: str) -> str:
@@ -156,235 +161,180 @@ def _url(text: str) -> str:
     return text
 
 
-def _seconds(text: str) -> float:
-    wanted = "a number of seconds above 0, such as 30 or 2.5"
-    try:
-        seconds = float(text)
-    except ValueError:
-        raise ValueError(wanted) from None
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise ValueError(wanted)
-    return seconds
+def _number(
+    kind: type[float], expected: str, maximum: float = sys.float_info.max
+) -> Callable[[str], float]:
+    """Return a function that reads a number above 0; ``expected`` is the text of its error."""
+
+    def read(text: str) -> float:
+        try:
+            number = kind(text)
+        except ValueError:
+            raise ValueError(expected) from None
+        if not 0 < number <= maximum:
+            raise ValueError(expected)
+        return number
+
+    return read
 
 
-def _at_once(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text[:6]) <= MAX_CONCURRENCY:
-        raise ValueError(f"a whole number from 1 to {MAX_CONCURRENCY:,}")
-    return int(text)
+_SECONDS = _number(float, "a number of seconds above 0, such as 30 or 2.5")
+_RATE = _number(float, "a number of requests per second above 0, such as 5 or 0.5")
+_CONCURRENCY = _number(int, f"a whole number from 1 to {MAX_CONCURRENCY:,}", MAX_CONCURRENCY)
+_COUNT = _number(int, "a number of turns, such as 20")
 
-
-def _rate(text: str) -> float:
-    try:
-        return _seconds(text)
-    except ValueError:
-        raise ValueError("a number of requests per second above 0, such as 5 or 0.5") from None
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise ValueError("a number of turns, such as 20")
-    return int(text)
-
-
-_ASKING = (
-    Option(
-        ("-o", "--out"),
-        "out",
-        "bind the `Reply` to NAME: also when it was interrupted, cut or failed",
-        "NAME",
-        _variable,
+_QUESTION_OPTIONS = (
+    option(
+        "-o --out NAME",
+        "assign the `Reply` to the variable NAME, even if it is interrupted, incomplete or failed",
+        read=_variable,
         completion_source="variables",
     ),
-    Option(("-f", "--format"), "format", "how to show the reply", "FORMAT", choices=FORMATS),
-    Option(
-        ("-c", "--conversation"),
-        "conversation",
-        "use (or begin) the conversation of that name",
-        "NAME",
+    option("-f --format FORMAT", "how to show the reply", choices=FORMATS),
+    option(
+        "-c --conversation NAME",
+        "use the conversation of that name, or start it",
         completion_source="conversations",
     ),
-    Option(("-n", "--new"), "new", "begin a new conversation"),
-    Option(
-        ("--after",),
-        "after",
+    option("-n --new", "start a new conversation"),
+    option(
+        "--after TURN",
         "continue from that turn: its name, its number, or a `context_token`",
-        "TURN",
         completion_source="turns",
     ),
-    Option(("--as",), "as_", "name this turn", "NAME", completion_source="turns"),
-    Option(
-        ("--image",),
-        "images",
-        "an image for the question, by its http(s) address; may be repeated",
-        "URL",
-        _url,
+    option("--as NAME", "name this turn", dest="as_", completion_source="turns"),
+    option(
+        "--image URL",
+        "add an image by its http(s) address; may be repeated",
+        dest="images",
+        read=_url,
         multiple=True,
     ),
-    Option(("--no-stream",), "stream", "ask for the whole reply at once", const=False),
-    Option(("--raw",), "raw", "leave `{{…}}` alone"),
-    Option(("--dry-run",), "dry_run", "show exactly what would be sent, send nothing"),
-    Option(
-        ("--timeout",),
-        "timeout",
-        "longest silence before the connection counts as lost",
-        "SECONDS",
-        _seconds,
+    option("--no-stream", "request the whole reply at once", dest="stream", const=False),
+    option("--raw", "do not replace `{{…}}`"),
+    option("--dry-run", "show the exact request without sending it"),
+    option(
+        "--timeout SECONDS",
+        "seconds of silence after which the connection is considered lost",
+        read=_SECONDS,
     ),
-    Option(
-        ("--each",),
-        "each",
+    option(
+        "--each EXPR",
         "ask once for each item of a list, Series or DataFrame, as `{{row}}` or `{{row.column}}`",
-        "EXPR",
         completion_source="variables",
     ),
-    Option(
-        ("--concurrency",),
-        "concurrency",
-        "with `--each`: questions under way at once (8)",
-        "NUMBER",
-        _at_once,
+    option(
+        "--concurrency NUMBER",
+        "with `--each`: maximum number of questions in progress (8)",
+        read=_CONCURRENCY,
     ),
-    Option(("--rate",), "rate", "with `--each`: most requests per second", "NUMBER", _rate),
-    Option(("-q", "--quiet"), "quiet", "show nothing (with `-o`)"),
-    Option(("--live",), "live", "update the output in place, whatever the front end"),
-    Option(("--no-live",), "live", "one display, at the end", const=False),
+    option("--rate NUMBER", "with `--each`: maximum number of requests per second", read=_RATE),
+    option("-q --quiet", "show nothing; useful with `-o`"),
+    option("--live", "update the output in place in every front end"),
+    option("--no-live", "show the reply once, when it is finished", dest="live", const=False),
 )
-
-SPEC = MagicSpec(
-    CommandSpec("", "ask what the cell says below this line", _ASKING, asks=True),
-    (
-        CommandSpec("status", "service, address, conversation, token; the same as `%aeron` alone"),
-        CommandSpec(
-            "connect",
-            "connect to a service; `sandbox` is built in and needs no account",
-            (
-                Option(
-                    ("--service",),
-                    "service",
-                    "which service the sandbox plays",
-                    "SERVICE",
-                    choices=SERVICES,
-                    only_for=("sandbox",),
-                ),
-                Option(
-                    ("--base-url",),
-                    "base_url",
-                    "another address of the service",
-                    "URL",
-                    _url,
-                    only_for=SERVICES,
-                ),
-                Option(
-                    ("--chatbot-id",), "chatbot_id", "the agent's id", "UUID", only_for=("chatzy",)
-                ),
-                Option(
-                    ("--stream-url",),
-                    "stream_url",
-                    "another address of the stream host",
-                    "URL",
-                    _url,
-                    only_for=("chatzy",),
-                ),
-            ),
-            (Argument("TARGET", required=True, choices=("sandbox", *SERVICES)),),
-        ),
-        CommandSpec(
-            "login",
-            "type the credentials hidden, and keep them in the system keyring",
-            arguments=(Argument("SERVICE", choices=SERVICES),),
-        ),
-        CommandSpec(
-            "logout",
-            "forget the stored credentials",
-            arguments=(Argument("SERVICE", choices=SERVICES),),
-        ),
-        CommandSpec(
-            "ask",
-            "ask on one line; the options of `%%aeron` come before the text",
-            _ASKING,
-            (Argument("TEXT", required=True, verbatim=True),),
-            asks=True,
-        ),
-        CommandSpec(
-            "new",
-            "begin a conversation; the one of that NAME, if there is one, is begun anew",
-            arguments=(Argument("NAME"),),
-        ),
-        CommandSpec(
-            "use",
-            "switch to the conversation of that name",
-            arguments=(Argument("NAME", required=True, completion_source="conversations"),),
-        ),
-        CommandSpec("conversations", "the conversations of this kernel, and earlier ones"),
-        CommandSpec(
-            "history",
-            "the turns of this conversation, or of that name",
-            (
-                Option(("--remote",), "remote", "ask the service, and say where the two differ"),
-                Option(
-                    ("--order",),
-                    "order",
-                    "oldest or newest first",
-                    "ORDER",
-                    choices=("asc", "desc"),
-                ),
-                Option(("--last",), "last", "so many turns at most (50)", "COUNT", _count),
-            ),
-            (Argument("NAME", completion_source="conversations"),),
-        ),
-        CommandSpec("tree", "the turns as a tree: branches, names, stale turns"),
-        CommandSpec(
-            "resume",
-            "after a restart: take up this notebook's conversation, or the one of that name",
-            (Option(("--check",), "check", "compare it with what the service has"),),
-            (Argument("NAME", completion_source="stored"),),
-        ),
-        CommandSpec(
-            "export",
-            "write this conversation to FILE: `.md`, `.json` or `.ipynb` by its ending",
-            arguments=(Argument("FILE", required=True),),
-        ),
-        CommandSpec(
-            "forget",
-            "delete this conversation, or the one of that name, from the local history",
-            arguments=(Argument("NAME", completion_source="stored"),),
-        ),
-        CommandSpec(
-            "fetch",
-            "the stored reply of a token, by default of the newest; waits while it is processing",
-            arguments=(Argument("TOKEN", completion_source="tokens"),),
-        ),
-        CommandSpec(
-            "record",
-            "replay what FILE holds, ask and record the rest",
-            (
-                Option(
-                    ("--mode",),
-                    "mode",
-                    "what to do; `AERON_RECORD_MODE` overrides it",
-                    "MODE",
-                    choices=("auto", "replay", "record", "off", "check"),
-                ),
-                Option(
-                    ("--match",),
-                    "match",
-                    "`check`: when two answers are the same",
-                    "HOW",
-                    choices=("exact", "spaces", "json"),
-                ),
-                Option(("--strict",), "strict", "`check`: fail the cell if an answer differs"),
-            ),
-            (Argument("FILE", required=True),),
-        ),
-        CommandSpec("last", "show the last reply again"),
-        CommandSpec("panel", "the chat panel on this conversation"),
-        CommandSpec("error", "the last failure in full"),
-        CommandSpec("help", "this text"),
+_CONNECT_OPTIONS = (
+    option(
+        "--service SERVICE",
+        "the service that the sandbox simulates",
+        choices=SERVICE_NAMES,
+        only_for=("sandbox",),
+    ),
+    option("--base-url URL", "another address of the service", read=_url, only_for=SERVICE_NAMES),
+    option("--chatbot-id UUID", "the agent's id", only_for=_with("chatbot_id")),
+    option(
+        "--stream-url URL",
+        "another address of the stream host",
+        read=_url,
+        only_for=_with("stream_url"),
     ),
 )
-"""Everything that can be typed."""
+_HISTORY_OPTIONS = (
+    option("--remote", "show the service's messages and compare them with the local turns"),
+    option("--order ORDER", "oldest or newest first", choices=("asc", "desc")),
+    option("--last COUNT", "maximum number of turns (50)", read=_COUNT),
+)
+_RECORD_OPTIONS = (
+    option(
+        "--mode MODE",
+        "what to do; `AERON_RECORD_MODE` overrides it",
+        choices=("auto", "replay", "record", "off", "check"),
+    ),
+    option(
+        "--match HOW",
+        "`check`: how to compare two answers",
+        choices=("exact", "spaces", "json"),
+    ),
+    option("--strict", "`check`: fail the cell if an answer differs"),
+)
+_NAME = Argument("NAME")
+_LOCAL_NAME = Argument("NAME", completion_source="conversations")
+_STORED_NAME = Argument("NAME", completion_source="stored")
+_FILE = Argument("FILE", required=True)
+_SERVICE = Argument("SERVICE", choices=SERVICE_NAMES)
+_TARGET = Argument("TARGET", required=True, choices=("sandbox", *SERVICE_NAMES))
+_TEXT = Argument("TEXT", required=True, verbatim=True)
+_TOKEN = Argument("TOKEN", completion_source="tokens")
 
+QUESTION = CommandSpec(
+    "", "send the text below this line as a question", options=_QUESTION_OPTIONS, asks=True
+)
+"""``%%aeron``."""
 
-def as_typed(option: Option) -> str:
-    """How the option is typed, with what stands for its value."""
-    return f"{option.flags[-1]} {'|'.join(option.choices) or option.value}".strip()
+_COMMANDS = (
+    CommandSpec("status", "service, address, conversation, token; the same as `%aeron` alone"),
+    CommandSpec(
+        "connect",
+        "connect to a service; `sandbox` is built in and needs no account",
+        (_TARGET,),
+        _CONNECT_OPTIONS,
+    ),
+    CommandSpec("login", "store credentials, typed hidden, in the system keyring", (_SERVICE,)),
+    CommandSpec("logout", "delete the stored credentials", (_SERVICE,)),
+    CommandSpec(
+        "ask",
+        "ask on one line; the options of `%%aeron` come before the text",
+        (_TEXT,),
+        _QUESTION_OPTIONS,
+        asks=True,
+    ),
+    CommandSpec("new", "start a new conversation, or start the conversation NAME again", (_NAME,)),
+    CommandSpec("use", "switch to the conversation NAME", (_LOCAL_NAME._replace(required=True),)),
+    CommandSpec("conversations", "list the conversations of this kernel, and earlier ones"),
+    CommandSpec(
+        "history",
+        "show the turns of this conversation, or of NAME",
+        (_LOCAL_NAME,),
+        _HISTORY_OPTIONS,
+    ),
+    CommandSpec("tree", "show the turns as a tree: branches, names, stale turns"),
+    CommandSpec(
+        "resume",
+        "after a restart: continue this notebook's conversation, or the conversation NAME",
+        (_STORED_NAME,),
+        (option("--check", "compare it with the service's messages"),),
+    ),
+    CommandSpec("export", "write this conversation as `.md`, `.json` or `.ipynb` file", (_FILE,)),
+    CommandSpec(
+        "forget",
+        "delete this conversation, or the conversation NAME, from the local history",
+        (_STORED_NAME,),
+    ),
+    CommandSpec(
+        "fetch",
+        "fetch the reply of TOKEN, or of the newest token; wait until it is ready",
+        (_TOKEN,),
+    ),
+    CommandSpec(
+        "record",
+        "replay the questions recorded in FILE; ask and record the others",
+        (_FILE,),
+        _RECORD_OPTIONS,
+    ),
+    CommandSpec("last", "show the last reply again"),
+    CommandSpec("panel", "show the chat panel on this conversation"),
+    CommandSpec("error", "show the last error in full"),
+    CommandSpec("help", "show this text"),
+)
+COMMANDS = {spec.name: spec for spec in _COMMANDS}
+"""The commands of ``%aeron`` by name."""

@@ -10,32 +10,18 @@ if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
     from aeron_magic.jupyter.command_line.parser import Command
 
-__all__ = ["COMMANDS", "find_command"]
+__all__ = ["find_command"]
 
-COMMANDS = {
-    "status": "connect",
-    "connect": "connect",
-    "login": "connect",
-    "logout": "connect",
-    "new": "conversations",
-    "use": "conversations",
-    "conversations": "conversations",
-    "history": "conversations",
-    "tree": "conversations",
-    "export": "conversations",
-    "forget": "conversations",
-    "resume": "resume",
-    "fetch": "replies",
-    "last": "replies",
-    "error": "replies",
-    "record": "record",
-    "panel": "panel",
-    "help": "help",
+_MODULES = {
+    "connect": ("status", "connect", "login", "logout"),
+    "conversations": ("new", "use", "conversations", "history", "tree", "export", "forget"),
+    "replies": ("fetch", "last", "error"),
 }
-"""The module of each command; the function in it has the command's name."""
+"""The commands of each module; any other command is in the module of its name."""
 
 
 def find_command(name: str) -> Callable[[App, Command], None]:
-    """The function that runs the command ``name``."""
-    module = import_module(f"{__name__}.{COMMANDS[name]}")
-    return cast("Callable[[App, Command], None]", getattr(module, name))
+    """The function that runs the command ``name``; it has the same name."""
+    module = next((module for module, names in _MODULES.items() if name in names), name)
+    function = getattr(import_module(f"{__name__}.{module}"), name)
+    return cast("Callable[[App, Command], None]", function)

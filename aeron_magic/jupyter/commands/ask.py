@@ -12,7 +12,7 @@ from aeron_magic.errors import Interrupted, UsageError
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.frontend import is_live
 from aeron_magic.prompts.interpolation import interpolate
-from aeron_magic.services.catalog import KEEPING
+from aeron_magic.services.catalog import service_info
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
@@ -103,6 +103,6 @@ def _show_until_done(app: App, options: Options, asked: PendingQuestion, live: b
 def _hint_after_stop(reply: Reply) -> str:
     """What to do about a stopped reply: the service may have completed it."""
     again = "Ask again if you want the whole reply; that may be charged a second time."
-    if reply.service not in KEEPING or reply.context_token is None:
+    if not service_info(reply.service).can_fetch or reply.context_token is None:
         return again
     return f"`%aeron fetch {reply.context_token}` shows what the service has stored. {again}"

@@ -1,8 +1,8 @@
-"""``%%aeron --each``: the same question for each item, bound as a DataFrame.
+"""``%%aeron --each``: the same question for each item, with a DataFrame as result.
 
-What the rows of a cell have come to is kept: run again, the cell asks only for what is missing,
-and for a reply that was begun it fetches that. Another question, another service or another turn
-to continue from begins from nothing, and so does ``-n``.
+The rows of a cell are kept: if the cell is run again, only the missing ones are asked, and a reply
+whose token is known is fetched. They are dropped for a changed question, service or ``--after``,
+and with ``-n``.
 """
 
 from __future__ import annotations
@@ -18,37 +18,26 @@ from aeron_magic.batch.worker import PromptOptions
 from aeron_magic.errors import Interrupted, UsageError
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
-from aeron_magic.jupyter.display.publish import (
-    markdown_table,
-    plain_table,
-    show_markdown,
-    strip_markup,
-)
+from aeron_magic.jupyter.display.publish import Table, show
 from aeron_magic.prompts.interpolation import placeholders_in
-from aeron_magic.protocol.flow import Question
-from aeron_magic.recording.recorder import Recorder
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
-    from aeron_magic.session.session import Session
 
 __all__ = ["ask_each"]
 
 CONCURRENCY = 8
-SHOWN = 5
-"""Rows that the cell shows; all are in the variable."""
-
-ANSWERS = ("item", "reply", "status")
-FAILURES = ("error", "rows", "the first of them, from 0")
+MAX_SHOWN = 5
+"""Rows, kinds of errors and row numbers in the output; the variable has all rows."""
 
 
 def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
-    """Ask ``text`` for each item, show what became of them, and bind it.
+    """Ask ``text`` for each item, show a summary, and assign the result to the variable.
 
     Raises
     ------
     AeronError
-        Something was wrong with the question, or not one row was answered.
+        The question or an option is invalid, or all rows failed.
     """
     session, shell = app.session, app.shell
     settings, recorder = app.batch_target()
@@ -56,21 +45,27 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         settings = replace(settings, timeout=options.timeout)
     session.validate(Question(text))
     items = _items(shell, options.each or "")
-    if options.raw or (len(items.values) > 1 and not _mentions_row(text)):
+    mentions_row = any(one.name == "row" for one in placeholders_in(text))
+    if options.raw or (len(items.values) > 1 and not mentions_row):
         why = (
-            "--raw leaves {{row}} alone" if options.raw else "The question does not mention {{row}}"
+            "--raw does not replace {{row}}"
+            if options.raw
+            else "The question does not mention {{row}}"
         )
         raise UsageError(
-            f"{why}: each item would be asked the same.",
-            hint="Write {{row}}, or {{row.column}}, where the item belongs, and `\\{{` for two "
-            "literal braces.",
+            f"{why}: the question would be the same for each item.",
+            hint="Write {{row}}, or {{row.column}}, for the item, and `\\{{` for two literal "
+            "braces.",
         )
     texts = render_prompts(items.values, text, shell.user_ns, session.secrets)
-    prompt_options = PromptOptions(
-        _after(session, options, recorder), options.images, options.stream
-    )
+    token = None
+    if options.after is not None:
+        position = session.position_for(after=options.after)
+        session.register_path(recorder, position)
+        token = position.token
+    prompt_options = PromptOptions(token, options.images, options.stream)
     if options.dry_run:
-        _dry_run(session, prompt_options, [one for one in texts if isinstance(one, str)], shell)
+        _dry_run(app, prompt_options, [one for one in texts if isinstance(one, str)])
         return
     config = BatchConfig(
         settings,
@@ -104,107 +99,90 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
 def _items(shell: Any, expression: str) -> Items:
     try:
         value = shell.ev(expression)
-    except Exception as error:  # noqa: BLE001 - whatever the user's expression raises
+    except Exception as error:  # noqa: BLE001 - the user's expression can raise anything
         raise UsageError(
             f"--each {expression}: {type(error).__name__}: {error}.",
-            hint="Give the name of a list, a Series or a DataFrame, or a Python expression that is "
-            "one (in quotes, if it has blanks).",
+            hint="Write the name of a list, a Series or a DataFrame, or a Python expression that "
+            "returns one (in quotes if it contains blanks).",
         ) from None
     items = items_of(value)
     if not items.values and isinstance(value, Iterator) and expression.isidentifier():
         raise UsageError(
-            f"{expression} holds nothing, or nothing more: it can be gone through only once.",
-            hint=f"Make a list of it where it is made: `{expression} = list(…)`.",
+            f"{expression} is empty or used up: it can be iterated only once.",
+            hint=f"Define it as a list: `{expression} = list(…)`.",
         )
     return items
 
 
-def _mentions_row(text: str) -> bool:
-    return any(reference.name == "row" for reference in placeholders_in(text))
-
-
-def _after(session: Session, options: Options, recorder: Recorder | None) -> str | None:
-    if options.after is None:
-        return None
-    position = session.position_for(after=options.after)
-    session.register_path(recorder, position)
-    return position.token
-
-
 def _previous_rows(
-    app: App, config: BatchConfig, cell: tuple[str | None, str], anew: bool
+    app: App, config: BatchConfig, cell: tuple[str | None, str], new: bool
 ) -> RowCache | None:
-    """What is known of this cell's rows; of what it asked otherwise, nothing is kept."""
+    """The rows of the cell's earlier runs with the same service and options."""
     if config.recorder is not None and config.recorder.mode == "record":
         return None
-    told = (config.settings.conversation_scope, config.options)
+    key = (config.settings.conversation_scope, config.options)
     before = app.batch_results.get(cell)
-    if anew or not isinstance(before, tuple) or before[0] != told:
-        before = app.batch_results[cell] = (told, {})
+    if new or not isinstance(before, tuple) or before[0] != key:
+        before = app.batch_results[cell] = (key, {})
     return cast("RowCache", before[1])
 
 
-def _dry_run(
-    session: Session, prompt_options: PromptOptions, texts: Sequence[str], shell: Any
-) -> None:
+def _dry_run(app: App, prompt_options: PromptOptions, texts: Sequence[str]) -> None:
     from aeron_magic.jupyter.commands.dry_run import show_dry_run
 
-    question: Question = prompt_options.question(texts[0] if texts else "")
     if texts:
-        show_dry_run(session, question, shell)
-    show_markdown(f"The first of {len(texts):,} questions.", shell)
+        show_dry_run(app.session, prompt_options.question(texts[0]), app.shell)
+    show(app.shell, f"The first of {len(texts):,} questions.")
 
 
 def _show(app: App, options: Options, rows: Sequence[Row]) -> None:
-    """One display: how it went, what failed, and the first rows."""
+    """Show one display: the summary, the errors and the first rows."""
     shell = app.shell
     if frontend.has_kernel(shell) and app.show_progress() and frontend.is_cell_magic(shell):
         from IPython.display import clear_output
 
-        clear_output(wait=True)  # type: ignore[no-untyped-call]  # the bar has done its work
-    summary, failures = _summary(rows, options.out), _failures(rows)
-    parts, plain = [summary], [strip_markup(summary)]
-    if failures:
-        parts.append(markdown_table(FAILURES, failures, 200))
-        plain.append(plain_table(FAILURES, failures))
-    if rows:
-        secrets = app.session.secrets
-        shown = [
-            (_short(row.item, secrets), _short(row.reply or "", secrets), row.status)
-            for row in rows[:SHOWN]
-        ]
-        more = f"\n\n(first {SHOWN} of {len(rows):,} rows)" if len(rows) > SHOWN else ""
-        parts.append(markdown_table(ANSWERS, shown) + more)
-        plain.append(plain_table(ANSWERS, shown) + more)
-    show_markdown("\n\n".join(parts), shell, "\n\n".join(plain))
+        clear_output(wait=True)  # type: ignore[no-untyped-call]  # removes the progress bar
+    secrets = tuple(app.session.secrets)
+    answers = [
+        (_short(row.item, secrets), _short(row.reply or "", secrets), row.status)
+        for row in rows[:MAX_SHOWN]
+    ]
+    errors = _errors(rows)
+    show(
+        shell,
+        _summary(rows, options.out),
+        Table(("error", "rows", "first rows, from 0"), errors, 200) if errors else "",
+        Table(("item", "reply", "status"), answers) if answers else "",
+        f"(first {MAX_SHOWN} of {len(rows):,} rows)" if len(rows) > MAX_SHOWN else "",
+    )
 
 
 def _summary(rows: Sequence[Row], out: str | None) -> str:
-    whole = sum(row.reply is not None and row.reply.is_complete for row in rows)
+    complete = sum(row.reply is not None and row.reply.is_complete for row in rows)
     missing = sum(row.status == NOT_ASKED for row in rows)
-    failed = len(rows) - whole - missing
-    said = [f"{whole:,} of {len(rows):,} rows answered"]
-    said += [f"**{failed:,} not whole**"] if failed else []
-    said += [f"**{missing:,} not asked**"] if missing else []
-    again = " Run the cell again to ask for what is missing." if failed or missing else ""
+    failed = len(rows) - complete - missing
+    counts = [f"{complete:,} of {len(rows):,} rows answered"]
+    counts += [f"**{failed:,} incomplete or failed**"] if failed else []
+    counts += [f"**{missing:,} not asked**"] if missing else []
+    again = " Run the cell again to ask the missing rows." if failed or missing else ""
     where = f" The result is in `{out}`." if out else ""
-    return f"{', '.join(said)}.{where}{again}"
+    return f"{', '.join(counts)}.{where}{again}"
 
 
-def _failures(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """What went wrong, each kind once, with the columns ``FAILURES``."""
+def _errors(rows: Sequence[Row]) -> list[tuple[str, ...]]:
+    """Each kind of error with the number of its rows and the first row numbers."""
     kinds: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         if row.error is not None:
             kinds.setdefault(f"{type(row.error).__name__}: {row.error}", []).append(number)
     return [
-        (error, f"{len(numbers):,}", ", ".join(map(str, numbers[:SHOWN])))
-        for error, numbers in list(kinds.items())[:SHOWN]
+        (error, f"{len(numbers):,}", ", ".join(map(str, numbers[:MAX_SHOWN])))
+        for error, numbers in list(kinds.items())[:MAX_SHOWN]
     ]
 
 
 def _short(value: object, secrets: Iterable[str]) -> str:
     text = str(value)
-    for secret in secrets:  # an item may hold one: it is not asked, and must not be saved either
+    for secret in secrets:  # an item with a secret is not asked, but it is shown
         text = text.replace(secret, "[secret]")
     return text[:1000]

@@ -1,108 +1,92 @@
-"""``%aeron record FILE --mode check``: ask again, and see which answers are no longer the same."""
+"""``%aeron record FILE --mode check``: ask recorded questions again and compare the answers."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aeron_magic.errors import AeronError, RecordingError, ReplyFormatError
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.display.publish import markdown_table, show_markdown
+from aeron_magic.jupyter.display.publish import Table, show
 from aeron_magic.recording.cassette import Cassette
-from aeron_magic.recording.record import UNRECORDED_PARENT, Record
+from aeron_magic.recording.record import UNRECORDED_PARENT
 from aeron_magic.replies.reply import Reply
 from aeron_magic.session.recordings import damage_note, require_recording
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
-__all__ = ["CheckedTurn", "answers_match", "check"]
+__all__ = ["check"]
 
 
-@dataclass(frozen=True, slots=True)
-class CheckedTurn:
-    """One recorded turn, and what the service says now."""
-
-    record: Record
-    now: str
-    result: str
-    """``same``, ``differs``, ``failed`` or ``not asked``."""
-
-
-def answers_match(before: str, now: str, how: str) -> bool:
-    """Whether two answers are the same.
-
-    ``how`` is ``exact``, ``spaces`` (white space does not count) or ``json`` (as values).
-    """
+def _match(recorded: str, now: str, how: str) -> bool:
+    """Whether two answers are the same: exactly, apart from white space, or as JSON values."""
     if how == "spaces":
-        return before.split() == now.split()
+        return recorded.split() == now.split()
     if how == "json":
-        try:
-            return bool(Reply(before).json() == Reply(now).json())
-        except ReplyFormatError:
-            return before == now
-    return before == now
+        with suppress(ReplyFormatError):
+            return bool(Reply(recorded).json() == Reply(now).json())
+    return recorded == now
 
 
 def check(app: App, command: Command) -> None:
-    """Ask every recorded question again, in its own conversation, and show what differs.
+    """Ask every recorded question again, in separate conversations, and show what differs.
 
     Raises
     ------
     RecordingError
-        There is no such file, or nothing in it; with ``--strict`` also: an answer differs, could
-        not be had, or cannot be read.
+        The file does not exist or contains no turn; with ``--strict`` also if an answer differs,
+        a question failed, or a line is damaged.
     """
-    session = app.session
     how = command["match"] or "exact"
     cassette = Cassette(command["file"])
     require_recording(cassette)
-    compared = _check_turns(app, cassette, how)
+    rows = _check_turns(app, cassette, how)
     damaged = damage_note(cassette)
-    if not compared:
+    if not rows:
         raise RecordingError(
-            f"{cassette.name} holds nothing to compare{damaged}.",
+            f"{cassette.name} contains no turn to check{damaged}.",
             hint="`%aeron record FILE` asks and records.",
         )
-    different = [row for row in compared if row.result != "same"]
-    text = f"{len(compared) - len(different)} of {len(compared)} answers are the same ({how})"
-    text += f"{damaged}."
-    if different:
-        rows = [(row.record.question, row.result, row.record.text, row.now) for row in different]
-        text += "\n\n" + markdown_table(["question", "result", "recorded", "now"], rows)
-    show_markdown(text, app.shell)
-    session.last_error = None
+    different = [row for row in rows if row[1] != "same"]
+    summary = f"{len(rows) - len(different)} of {len(rows)} answers are the same ({how}){damaged}."
+    table = Table(("question", "result", "recorded", "now"), different)
+    show(app.shell, summary, table if different else "")
     if (different or damaged) and command["strict"]:
         raise RecordingError(
-            f"{len(different)} of {len(compared)} answers differ from the recording{damaged}.",
+            f"{len(different)} of {len(rows)} answers differ from the recording{damaged}.",
             hint="Look at the table above; `--mode record` records the new answers.",
         )
 
 
-def _check_turns(app: App, cassette: Cassette, how: str) -> list[CheckedTurn]:
-    session = app.session
-    client = session.ensure_connected().client
+def _check_turns(app: App, cassette: Cassette, how: str) -> list[tuple[str, str, str, str]]:
+    """Ask again; return question, result, recorded answer and new answer of each turn.
+
+    The result is ``same``, ``differs``, ``failed`` or ``not asked``.
+    """
+    client = app.session.ensure_connected().client
     recorder, client.recorder = client.recorder, None
     tokens: dict[str, str | None] = {"": None}
-    compared: list[CheckedTurn] = []
+    rows: list[tuple[str, str, str, str]] = []
     try:
         for record in cassette:
-            elsewhere = (
-                record.parent_key == UNRECORDED_PARENT or record.service != client.settings.service
-            )
-            if elsewhere or record.parent_key not in tokens or not record.is_complete:
-                compared.append(CheckedTurn(record, "", "not asked"))
-                continue
-            try:
-                reply = session.io_loop.run(
-                    client.ask(record.question, tokens[record.parent_key], record.images)
-                )
-            except AeronError as error:
-                compared.append(CheckedTurn(record, str(error), "failed"))
-                continue
-            tokens[record.key] = reply.context_token
-            result = "same" if answers_match(record.text, reply.text, how) else "differs"
-            compared.append(CheckedTurn(record, reply.text, result))
+            result, now = "not asked", ""
+            if (
+                record.parent_key in tokens
+                and record.parent_key != UNRECORDED_PARENT
+                and record.service == client.settings.service
+                and record.is_complete
+            ):
+                question = client.ask(record.question, tokens[record.parent_key], record.images)
+                try:
+                    reply = app.session.io_loop.run(question)
+                except AeronError as error:
+                    result, now = "failed", str(error)
+                else:
+                    tokens[record.key] = reply.context_token
+                    now = reply.text
+                    result = "same" if _match(record.text, now, how) else "differs"
+            rows.append((record.question, result, record.text, now))
     finally:
         client.recorder = recorder
-    return compared
+    return rows

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from aeron_magic.jupyter.display.publish import fenced, show_markdown
+from aeron_magic.jupyter.display.publish import Verbatim, show
 from aeron_magic.protocol.flow import Question
 from aeron_magic.session.session import Session
 
@@ -19,5 +19,4 @@ def show_dry_run(session: Session, question: Question, shell: Any) -> None:
     headers = "".join(f"{name}: [hidden]\n" for name in request.headers)
     body = json.dumps(request.json, indent=2, ensure_ascii=False)
     text = f"{request.method} {request.url}\n{headers}\n{body}"
-    intro = "Nothing was sent. This would be:"
-    show_markdown(f"{intro}\n\n{fenced(text)}", shell, f"{intro}\n\n{text}")
+    show(shell, "Nothing was sent. This would be:", Verbatim(text))

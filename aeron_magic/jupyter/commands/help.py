@@ -1,4 +1,4 @@
-"""The command that shows all options and commands."""
+"""``%aeron help``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aeron_magic.jupyter.command_line.help import help_text
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.display.publish import fenced, show_markdown
+from aeron_magic.jupyter.display.publish import Verbatim, show
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
@@ -15,5 +15,5 @@ __all__ = ["help"]
 
 
 def help(app: App, command: Command) -> None:  # noqa: A001 - a command's function has its name
-    """Show the reference."""
-    show_markdown(fenced(help_text(), "text"), app.shell, help_text())
+    """Show all commands and options."""
+    show(app.shell, Verbatim(help_text()))

@@ -1,4 +1,4 @@
-"""The command that shows the chat panel."""
+"""``%aeron panel``."""
 
 from __future__ import annotations
 

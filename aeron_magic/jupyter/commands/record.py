@@ -1,7 +1,7 @@
-"""``%aeron record``: recordings in a notebook.
+"""``%aeron record``: replay and record the questions of a notebook.
 
-``AERON_RECORD`` names a file for a notebook that has no such line of its own, and
-``AERON_RECORD_MODE`` overrides the mode: so a notebook that asks a service runs in CI as it is.
+Without that line, ``AERON_RECORD`` names the file; ``AERON_RECORD_MODE`` overrides the mode, so
+that CI can replay a notebook unchanged.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.display.publish import show_markdown
+from aeron_magic.jupyter.display.publish import show
 from aeron_magic.session.recordings import describe, open_recorder
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ __all__ = ["record"]
 
 
 def record(app: App, command: Command) -> None:
-    """Replay and record questions from here on; ``AERON_RECORD_MODE`` overrides the mode."""
+    """Replay and record questions from now on, or check the recording."""
     if command["mode"] == "check":
         from aeron_magic.jupyter.commands.check import check
 
@@ -28,9 +28,9 @@ def record(app: App, command: Command) -> None:
         return
     if command["strict"] or command["match"]:
         raise UsageError(
-            f"{'--strict' if command['strict'] else '--match'} belongs to `--mode check`.",
+            f"{'--strict' if command['strict'] else '--match'} requires `--mode check`.",
             hint="Write `%aeron record FILE --mode check` with it.",
         )
     recorder = open_recorder(command["file"], command["mode"], app.preferences.replay_speed)
     app.session.connections.set_recorder(recorder)
-    show_markdown("Recording is off." if recorder is None else describe(recorder), app.shell)
+    show(app.shell, "Recording is off." if recorder is None else describe(recorder))

@@ -1,4 +1,4 @@
-"""Commands about replies: fetch one by its token, show the last one, show the last failure."""
+"""The commands about replies: ``fetch``, ``last`` and ``error``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.follow import show_fetched
 from aeron_magic.jupyter.display.outputs import status_note
-from aeron_magic.jupyter.display.publish import fenced, publish, show_markdown
+from aeron_magic.jupyter.display.publish import Verbatim, publish, show, write
 from aeron_magic.rendering.mimebundle import mimebundle
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ __all__ = ["error", "fetch", "last"]
 
 
 def fetch(app: App, command: Command) -> None:
-    """The stored reply of a token."""
+    """Fetch and show the stored reply of a token."""
     session = app.session
     token = command["token"] or session.newest_token()
     task, output, interrupted = show_fetched(app, token, "the stored reply")
@@ -32,7 +32,7 @@ def fetch(app: App, command: Command) -> None:
 
 
 def last(app: App, command: Command) -> None:
-    """The last reply again: a page that is loaded anew keeps what it had of a running cell."""
+    """Show the last reply again, for example after the page was reloaded while a cell ran."""
     session = app.session
     if session.last is None:
         raise UsageError("There is no reply yet.", hint="Ask something with %%aeron first.")
@@ -40,17 +40,16 @@ def last(app: App, command: Command) -> None:
     if app.has_kernel:
         publish(data=data, metadata={"aeron": session.last_metadata})
     else:
-        show_markdown(data["text/plain"], app.shell)
+        write(data=data)
 
 
 def error(app: App, command: Command) -> None:
-    """The last failure in full, without secrets."""
+    """Show the last error in full, without secrets."""
     failure = app.session.last_error
     if failure is None:
-        show_markdown("Nothing has failed.", app.shell)
+        show(app.shell, "There was no error.")
         return
     lines = failure.lines(partial_limit=None)
     if failure.__cause__ is not None:
         lines += ["", *"".join(traceback.format_exception(failure.__cause__)).splitlines()]
-    text = "\n".join(lines)
-    show_markdown(fenced(text, "text"), app.shell, text)
+    show(app.shell, Verbatim("\n".join(lines)))

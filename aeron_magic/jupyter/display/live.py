@@ -15,7 +15,7 @@ from typing import Any
 from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL, CellOutput, Publish
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.incremental import MarkdownBlock, MarkdownStream, render_block
-from aeron_magic.rendering.mimebundle import mimebundle, warm_cache
+from aeron_magic.rendering.mimebundle import mimebundle
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
@@ -61,7 +61,6 @@ class LiveOutput(CellOutput):
         self._display_id: str | None = None
         self._shown = ""
         self._frozen = 0
-        self._unprepared = ""
 
     def waiting(self, label: str) -> None:
         self._show(f"<p><em>waiting for {label} …</em></p>")
@@ -76,7 +75,7 @@ class LiveOutput(CellOutput):
         whole = not self._shown and not flood
         painted = 0
         self._ready += self._markdown.pop_finished()
-        html = "".join(self._html(piece, plain=flood or whole) for piece in self._ready)
+        html = "".join(self._html(piece, highlight=not (flood or whole)) for piece in self._ready)
         if self._ready and not whole:
             if self._clear is not None:
                 self._show(html)
@@ -85,21 +84,19 @@ class LiveOutput(CellOutput):
             self._frozen += len(self._ready)
             self._ready.clear()
             html = ""
-        html += self._html(self._markdown.tail, plain=flood)
+        html += self._html(self._markdown.tail, highlight=not flood)
         if self._frozen and self._clear is None:
             html = f"<p><em>…</em></p>{html}"
         if accumulator.status_text:
             html += f"<p><em>{strip_control_sequences(accumulator.status_text)}</em></p>"
         if html:
             self._show(html)
-        if self._form == "markdown":
-            self._unprepared = warm_cache(self._unprepared + fresh)
         return max(REPAINT_INTERVAL, SECONDS_PER_CHAR * (painted + len(html)))
 
-    def _html(self, piece: MarkdownBlock, *, plain: bool) -> str:
+    def _html(self, piece: MarkdownBlock, *, highlight: bool) -> str:
         if self._form == "text":
             return mimebundle(piece.source, format="text")["text/html"]
-        html = _END_TAG.sub("", render_block(piece, plain=plain))
+        html = _END_TAG.sub("", render_block(piece, highlight=highlight))
         return _QUOTED.sub(r"=\1>", html)
 
     def _show(self, html: str) -> None:

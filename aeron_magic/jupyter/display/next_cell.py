@@ -1,8 +1,4 @@
-"""``-f json``, ``-f table``, ``-f code``: does the reply hold it; and its code as the next cell.
-
-A front end makes a new cell each time it is told of a next one. So code is offered once: again
-only when the code has changed.
-"""
+"""Formats that a reply may not contain, and its code as the next cell."""
 
 from __future__ import annotations
 
@@ -22,13 +18,13 @@ EXTRACTORS: dict[str, Callable[[str], object]] = {
     "table": extract_table,
     "code": extract_code,
 }
-"""The formats that a reply may not hold, and what finds out."""
+"""For each format that a reply may not contain, the function that extracts it or raises."""
 
-RUNS_HERE = ("", "python", "python3", "py", "ipython")
+PYTHON = ("", "python", "python3", "py", "ipython")
 
 
 def missing_format_error(reply: Reply, form: str) -> ReplyFormatError | None:
-    """The error to fail the cell with where ``reply`` does not hold what ``form`` shows."""
+    """The error if ``reply`` does not contain what the format ``form`` shows, else None."""
     try:
         if form in EXTRACTORS:
             EXTRACTORS[form](reply.text)
@@ -39,11 +35,11 @@ def missing_format_error(reply: Reply, form: str) -> ReplyFormatError | None:
 
 
 def code_for_cell(text: str) -> str:
-    """The Python of a reply's code blocks, one after the other; empty where there is none.
+    """The Python code blocks of a reply, joined; empty if there are none.
 
-    Blocks without a language count only where none says that it is Python.
+    Blocks without a language are used only if no block is marked as Python.
     """
-    blocks = [block for block in code_blocks(text) if block.language in RUNS_HERE]
+    blocks = [block for block in code_blocks(text) if block.language in PYTHON]
     python = [block for block in blocks if block.language] or blocks
     return "\n\n".join(block.code for block in python)
 
@@ -51,9 +47,10 @@ def code_for_cell(text: str) -> str:
 def offer_next_cell(
     shell: Any, offered: dict[str | None, str], cell: str | None, text: str
 ) -> None:
-    """Offer the code of the reply ``text`` to the question of ``cell`` as the next cell.
+    """Insert the code of the reply ``text`` below ``cell``.
 
-    ``offered`` is what has been offered so far, by cell.
+    A front end inserts a new cell on each call, so the same code is offered once. ``offered`` is
+    the code that was offered before, by cell.
     """
     code = code_for_cell(text)
     if not code or not has_kernel(shell) or offered.get(cell) == code:

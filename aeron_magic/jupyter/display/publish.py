@@ -1,32 +1,62 @@
-"""Displays of ours: what a command answers, as Markdown in a notebook and as text in a terminal."""
+"""Displays of commands: Markdown in a notebook, plain text in a terminal."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from aeron_magic.jupyter.frontend import has_kernel
+from aeron_magic.markdown_text import SPECIAL, escaped_table, fenced, one_line, truncate
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.mimebundle import mimebundle
 
-__all__ = [
-    "escape_cell",
-    "fenced",
-    "markdown_table",
-    "plain_table",
-    "publish",
-    "show_markdown",
-    "show_message",
-    "show_table",
-    "strip_markup",
-    "write",
-]
+__all__ = ["Table", "Verbatim", "publish", "show", "strip_markup", "write"]
 
-_SPECIAL = r"\`*_[]<>|~$#&!"
-"""Characters that may mean something in Markdown."""
+PLAIN_WIDTH = 100
+"""Most characters in a line of a table in plain text."""
 
-_MARKS = re.compile(rf"\\([{re.escape(_SPECIAL)}])|`|\*\*")
+_MARKUP = re.compile(rf"\\([{re.escape(SPECIAL)}])|`|\*\*|^- ", re.MULTILINE)
+
+
+class Table(NamedTuple):
+    """A table of untrusted texts; ``width`` limits the characters of a cell in Markdown."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[object]]
+    width: int = 80
+
+    @property
+    def markdown(self) -> str:
+        """The table as Markdown."""
+        return escaped_table(self.head, self.rows, self.width)
+
+    @property
+    def plain(self) -> str:
+        """The table as plain text in which the widest columns are cut to fit a line."""
+        lines = [[one_line(str(value)) for value in row] for row in (self.head, *self.rows)]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        room = PLAIN_WIDTH - 2 * (len(widths) - 1)
+        while sum(widths) > room and max(widths) > 8:
+            widths[widths.index(max(widths))] -= 1
+        lines.insert(1, ["-" * width for width in widths])
+        return "\n".join(
+            "  ".join(
+                truncate(text, width).ljust(width) for text, width in zip(line, widths, strict=True)
+            ).rstrip()
+            for line in lines
+        )
+
+
+class Verbatim(NamedTuple):
+    """A text that is shown as it is, in a notebook as a code block."""
+
+    plain: str
+
+    @property
+    def markdown(self) -> str:
+        """The text as a code block."""
+        return fenced(self.plain, "text")
 
 
 def publish(
@@ -36,7 +66,7 @@ def publish(
     transient: dict[str, Any] | None = None,
     update: bool = False,
 ) -> None:
-    """Publish one display to the front end."""
+    """Publish a display to the front end."""
     from IPython.display import publish_display_data
 
     publish_display_data(  # type: ignore[no-untyped-call]
@@ -45,82 +75,25 @@ def publish(
 
 
 def write(*, data: dict[str, str], **_rest: object) -> None:
-    """Show a display in a terminal."""
-    print(strip_control_sequences(data["text/plain"]))  # noqa: T201 - a terminal is for that
+    """Print a display in a terminal."""
+    print(strip_control_sequences(data["text/plain"]))  # noqa: T201 - a terminal has no displays
 
 
-def show_markdown(text: str, shell: Any, plain: str | None = None) -> None:
-    """Show ``text``; ``plain`` is what a terminal shows, where that should differ."""
-    if has_kernel(shell):
-        bundle = mimebundle(text)
-        if plain is not None:
-            bundle["text/plain"] = strip_control_sequences(plain)
-        publish(data=bundle, metadata={})
-    else:
-        print(strip_control_sequences(text if plain is None else plain))  # noqa: T201 - a terminal is for that
-
-
-def show_message(text: str, shell: Any) -> None:
-    """Show a sentence of ours; a terminal needs no marks around what is to be typed."""
-    show_markdown(text, shell, strip_markup(text))
+def show(shell: Any, *parts: str | Table | Verbatim) -> None:
+    """Show paragraphs of Markdown, tables and texts as one display; empty parts are left out."""
+    plain = "\n\n".join(
+        strip_markup(part) if isinstance(part, str) else part.plain for part in parts if part
+    )
+    if not has_kernel(shell):
+        write(data={"text/plain": plain})
+        return
+    bundle = mimebundle(
+        "\n\n".join(part if isinstance(part, str) else part.markdown for part in parts if part)
+    )
+    bundle["text/plain"] = strip_control_sequences(plain)
+    publish(data=bundle, metadata={})
 
 
 def strip_markup(text: str) -> str:
-    """Our own Markdown as plain text: no back-ticks, none of what :func:`escape_cell` adds."""
-    return _MARKS.sub(r"\1", text)
-
-
-def show_table(
-    head: Sequence[str], rows: Sequence[Sequence[object]], shell: Any, *, below: str = ""
-) -> None:
-    """Show a table of untrusted texts, and Markdown of ours below it.
-
-    In plain text its columns are aligned, and each text is cut so that a row fits a line.
-    """
-    markdown = "\n\n".join(filter(None, [markdown_table(head, rows), below]))
-    plain = "\n\n".join(filter(None, [plain_table(head, rows), strip_markup(below)]))
-    show_markdown(markdown, shell, plain)
-
-
-def plain_table(head: Sequence[str], rows: Sequence[Sequence[object]], width: int = 100) -> str:
-    """A table in plain text, at most ``width`` wide: the wide columns share what is left."""
-    lines = [
-        [" ".join(strip_control_sequences(str(value)).split()) for value in row]
-        for row in (head, *rows)
-    ]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    room = width - 2 * (len(widths) - 1)
-    while sum(widths) > room and max(widths) > 8:
-        widths[widths.index(max(widths))] -= 1
-    lines.insert(1, ["-" * one for one in widths])
-    return "\n".join(
-        "  ".join(
-            (text if len(text) <= one else text[: one - 1] + "…").ljust(one)
-            for text, one in zip(line, widths, strict=True)
-        ).rstrip()
-        for line in lines
-    )
-
-
-def fenced(text: str, language: str = "") -> str:
-    """``text`` as a code block that nothing in it can end."""
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}{language}\n{text}\n{fence}"
-
-
-def escape_cell(text: object, width: int = 0) -> str:
-    """``text`` as one cell of a table: on one line, cut to ``width`` characters where that is set,
-    and with nothing in it that is Markdown."""
-    line = " ".join(strip_control_sequences(str(text)).split())
-    if width and len(line) > width:
-        line = line[: width - 1] + "…"
-    return "".join(f"\\{c}" if c in _SPECIAL else c for c in line)
-
-
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[object]], width: int = 80) -> str:
-    """A Markdown table of untrusted texts."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(escape_cell(value, width) for value in row) + " |" for row in rows]
-    return "\n".join(lines)
+    """Return Markdown of ours as plain text: without back-ticks, stars, escapes and bullets."""
+    return _MARKUP.sub(r"\1", text)

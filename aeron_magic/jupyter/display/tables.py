@@ -1,4 +1,4 @@
-"""Conversations to look at: as a table of turns, as a tree, as a list of names."""
+"""Conversations as tables and trees."""
 
 from __future__ import annotations
 
@@ -9,37 +9,32 @@ from aeron_magic.conversations.history import StoredConversation
 from aeron_magic.conversations.history_db import format_time
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree, Turn
-from aeron_magic.jupyter.display.publish import escape_cell
-from aeron_magic.plaintext import strip_control_sequences
+from aeron_magic.jupyter.display.publish import Table
+from aeron_magic.markdown_text import escape_cell, one_line, plural, truncate
 from aeron_magic.replies.reply import Message
 
 __all__ = [
-    "CONVERSATIONS",
     "MAX_TURNS",
-    "TURNS",
     "comparison",
-    "conversation_rows",
+    "conversations_table",
     "resume_names",
     "tree_text",
-    "turn_rows",
+    "turns_table",
 ]
 
 MAX_TURNS = 50
-"""Turns that are shown if nothing else is said."""
+"""Turns in a table by default."""
 
 MAX_LINES = 300
 """Lines of a tree."""
 
-WIDTH = 72
+TREE_WIDTH = 72
+"""Characters of a question in a tree, its indentation included."""
 
 
-TURNS = ("turn", "after", "question", "reply", "status")
-CONVERSATIONS = ("conversation", "turns", "newest question", "")
-
-
-def turn_rows(turns: Sequence[Turn], stale: set[Turn]) -> list[tuple[str, ...]]:
-    """Turns as rows of a table with the columns ``TURNS``."""
-    return [
+def turns_table(turns: Sequence[Turn], stale: set[Turn]) -> Table:
+    """Turns as a table."""
+    rows = [
         (
             turn.label,
             turn.parent.label if turn.parent else "",
@@ -49,10 +44,11 @@ def turn_rows(turns: Sequence[Turn], stale: set[Turn]) -> list[tuple[str, ...]]:
         )
         for turn in turns
     ]
+    return Table(("turn", "after", "question", "reply", "status"), rows)
 
 
 def _remarks(turn: Turn, stale: set[Turn]) -> list[str]:
-    """What is not as it should be with a turn."""
+    """The ways in which a turn differs from a complete, current one."""
     found = [] if turn.status == "complete" else [turn.status]
     if turn in stale:
         found.append("stale")
@@ -61,13 +57,12 @@ def _remarks(turn: Turn, stale: set[Turn]) -> list[str]:
     return found
 
 
-def comparison(line: Sequence[Turn], messages: Sequence[Message]) -> str:
-    """Where our line of turns and the service's messages differ, as Markdown."""
-    different = differences(line, messages)
+def comparison(path: Sequence[Turn], messages: Sequence[Message]) -> str:
+    """The differences between our turns and the service's messages, as Markdown."""
+    different = differences(path, messages)
     if not different:
-        count = len(messages)
-        return f"The service has the same {count} message{'s' * (count != 1)}."
-    return "The service has it otherwise:\n\n" + "\n".join(
+        return f"The service has the same {plural(len(messages), 'message')}."
+    return "The service's messages differ:\n\n" + "\n".join(
         f"- message {number}: here {escape_cell(repr(here), 60)}, "
         f"at the service {escape_cell(repr(there), 60)}"
         for number, here, there in different
@@ -75,11 +70,7 @@ def comparison(line: Sequence[Turn], messages: Sequence[Message]) -> str:
 
 
 def tree_text(tree: ConversationTree) -> str:
-    """The turns as a tree in plain text.
-
-    A turn stands below the one it follows; only where there are several to follow it is there a
-    branch, so that a long conversation does not wander off to the right.
-    """
+    """The turns as a tree in plain text; only branches are indented."""
     children: dict[Turn | None, list[Turn]] = {}
     for turn in tree.turns:
         children.setdefault(turn.parent, []).append(turn)
@@ -90,20 +81,22 @@ def tree_text(tree: ConversationTree) -> str:
         turn, lead, below = waiting.pop()
         marks = _remarks(turn, stale) + (["newest"] if turn is tree.head else [])
         name = f" ({turn.name})" if turn.name else ""
-        text = _short(turn.question, WIDTH - len(lead))
+        text = truncate(one_line(turn.question[:400]), max(TREE_WIDTH - len(lead), 20))
         lines.append(
             f"{lead}{turn.number}{name}  {text}" + (f"  [{', '.join(marks)}]" if marks else "")
         )
         waiting += _branches(children.get(turn, []), below)
     if len(lines) > MAX_LINES:
         left = len(lines) - MAX_LINES
-        lines = [f"… {left} lines before; `%aeron export` has all turns", *lines[-MAX_LINES:]]
+        lines = [f"… {left} earlier lines; `%aeron export` has all turns", *lines[-MAX_LINES:]]
     return "\n".join(lines)
 
 
 def _branches(turns: Sequence[Turn], below: str) -> list[tuple[Turn, str, str]]:
-    """Turns that follow the same one, with what stands before their line and before the next
-    lines; the last first, as a stack wants it."""
+    """Turns with the same parent as a stack: each with the prefix of its line and of those below.
+
+    ``below`` is the prefix of the lines below the parent.
+    """
     if len(turns) < 2:
         return [(turn, below, below) for turn in turns]
     *before, last = turns
@@ -111,32 +104,27 @@ def _branches(turns: Sequence[Turn], below: str) -> list[tuple[Turn, str, str]]:
     return [(last, f"{below}└─ ", f"{below}   "), *found[::-1]]
 
 
-def _short(text: str, width: int) -> str:
-    line = " ".join(strip_control_sequences(text[:400]).split())
-    width = max(width, 20)
-    return line if len(line) <= width else line[: width - 1] + "…"
-
-
-def conversation_rows(
-    registry: ConversationRegistry, past: Sequence[StoredConversation]
-) -> list[tuple[str, ...]]:
-    """The conversations of this kernel, and earlier ones, with the columns ``CONVERSATIONS``."""
+def conversations_table(
+    registry: ConversationRegistry, earlier: Sequence[StoredConversation]
+) -> Table:
+    """The conversations of this kernel and of earlier ones as a table."""
     rows: list[tuple[str, ...]] = []
     for tree in registry:
         newest = tree.head or tree.newest
         state = "current" if tree is registry.current else ""
         rows.append((tree.name, str(len(tree.turns)), newest.question if newest else "", state))
-    for stored, handle in zip(past, resume_names(past, registry.conversations), strict=True):
+    names = resume_names(earlier, registry.conversations)
+    for stored, name in zip(earlier, names, strict=True):
         used = f"earlier: {format_time(stored.used)}"
-        rows.append((handle, str(stored.turns), stored.question, used))
-    return rows
+        rows.append((name, str(stored.turns), stored.question, used))
+    return Table(("conversation", "turns", "newest question", ""), rows)
 
 
-def resume_names(past: Sequence[StoredConversation], taken: Iterable[str] = ()) -> list[str]:
-    """How each stored conversation is called on a line: by its name, if that means it."""
+def resume_names(earlier: Sequence[StoredConversation], taken: Iterable[str] = ()) -> list[str]:
+    """The name of each stored conversation on a line: unique, with its number if necessary."""
     seen = set(taken)
     found = []
-    for stored in past:
+    for stored in earlier:
         found.append(f"{stored.name}#{stored.id}" if stored.name in seen else stored.name)
         seen.add(stored.name)
     return found

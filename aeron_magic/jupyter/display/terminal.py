@@ -1,9 +1,9 @@
-"""The output of a reply in a terminal: text as it arrives, without control sequences."""
+"""The output of a reply in a terminal."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any, TextIO
+from typing import Any
 
 from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL, status_note
 from aeron_magic.plaintext import ControlSequenceFilter, strip_control_sequences
@@ -14,26 +14,21 @@ __all__ = ["TerminalOutput"]
 
 
 class TerminalOutput:
-    """Writes text as it comes, made harmless, and never the same text twice."""
+    """Writes text as it arrives, without control sequences."""
 
-    def __init__(self, stream: TextIO | None = None) -> None:
-        self._stream = stream
+    def __init__(self) -> None:
         self._filter = ControlSequenceFilter()
-        self._taken = 0
+        self._written = 0
         self._last = ""
         self._status_text = ""
 
-    @property
-    def _out(self) -> TextIO:
-        return self._stream or sys.stdout
-
     def waiting(self, label: str) -> None:
-        """A terminal shows by its cursor that it waits."""
+        """Show nothing: the cursor is enough."""
 
     def render(self, accumulator: ReplyAccumulator) -> float:
-        fresh = accumulator.displayed[self._taken :]
-        self._taken += len(fresh)
-        self._write(self._filter.feed("".join(fresh)))
+        new = accumulator.displayed[self._written :]
+        self._written += len(new)
+        self._write(self._filter.feed("".join(new)))
         if accumulator.status_text and accumulator.status_text != self._status_text:
             self._end_line()
             self._write(f"[{strip_control_sequences(accumulator.status_text)}]\n")
@@ -43,17 +38,16 @@ class TerminalOutput:
     def _write(self, text: str) -> None:
         if text:
             self._last = text[-1]
-            self._out.write(text)
-            self._out.flush()
+            sys.stdout.write(text)
+            sys.stdout.flush()
 
     def finish(self, accumulator: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
         self.render(accumulator)
         self._write(self._filter.close())
         self._end_line()
         if reply.text != "".join(accumulator.displayed):
-            self._write(
-                f"[the reply as the service has it:]\n{strip_control_sequences(reply.text)}"
-            )
+            text = strip_control_sequences(reply.text)
+            self._write(f"[the reply as stored by the service:]\n{text}")
             self._end_line()
         if remark := status_note(reply, metadata):
             self._write(f"[{remark}]\n")

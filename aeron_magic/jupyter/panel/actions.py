@@ -16,6 +16,7 @@ from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.panel.controller import PanelController
 from aeron_magic.jupyter.panel.messages import PanelMessage, error_message
 from aeron_magic.jupyter.panel.turn_views import newest_leaf
+from aeron_magic.services.catalog import DEFAULT_SERVICE
 
 __all__ = ["ACTIONS", "Action", "run_action"]
 
@@ -176,7 +177,7 @@ def _draft(controller: PanelController, action: Action) -> None:
 
 
 def _connect(controller: PanelController, action: Action) -> None:
-    controller.session.connect("aeronpay", sandbox=True)
+    controller.session.connect(DEFAULT_SERVICE, sandbox=True)
 
 
 def _beside(tree: ConversationTree, turn: Turn) -> Position:

@@ -21,7 +21,7 @@ from aeron_magic.jupyter.panel.messages import (
     error_message,
 )
 from aeron_magic.jupyter.panel.turn_views import problem_of, turn_id, turn_views, visible_path
-from aeron_magic.services.catalog import INTRODUCING, NAMES
+from aeron_magic.services.catalog import service_info
 from aeron_magic.session.io_loop import IOLoop, ReplyTask
 
 if TYPE_CHECKING:
@@ -216,7 +216,7 @@ class PanelController:
         connection = self.session.connection
         service = connection.settings.service if connection is not None else ""
         sandbox = connection is not None and connection.sandbox
-        speaker = NAMES.get(service, "the service")
+        speaker = service_info(service).title or "the service"
         about = "It is built in, knows the handbook of aeron-magic, and costs nothing."
         conversations = self.session.registry.conversations.values()
         return PanelOverview(
@@ -374,7 +374,7 @@ class PanelController:
         connection = self.session.connection
         if connection is None or not self._panels:
             return
-        if connection.settings.service not in INTRODUCING:
+        if not service_info(connection.settings.service).has_introduction:
             return
         if tree.turns or tree in self._introductions:
             return

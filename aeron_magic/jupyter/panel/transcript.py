@@ -16,7 +16,7 @@ from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.jupyter.display.outputs import status_note
 from aeron_magic.jupyter.panel.html_stream import reply_html
 from aeron_magic.rendering.mimebundle import to_markdown, to_plain
-from aeron_magic.services.catalog import NAMES
+from aeron_magic.services.catalog import service_info
 
 __all__ = ["PANEL", "Transcript", "bundle", "pages"]
 
@@ -49,7 +49,7 @@ def pages(turns: Sequence[Turn]) -> list[list[Turn]]:
 
 def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> dict[str, str]:
     """The data of one output."""
-    speaker = NAMES.get(tree.service, tree.service)
+    speaker = service_info(tree.service).title
     title = _title(turns)
     html = [f"<details><summary>{title}</summary>\n"]
     markdown, plain = [f"*{title}*"], [title]

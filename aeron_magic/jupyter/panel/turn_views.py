@@ -19,7 +19,7 @@ from aeron_magic.jupyter.panel.html_stream import reply_html
 from aeron_magic.jupyter.panel.messages import Branches, Problem, TurnView
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.replies.reply import Reply
-from aeron_magic.services.catalog import KEEPING, NAMES, ONE_LINE
+from aeron_magic.services.catalog import service_info
 
 __all__ = [
     "DOUBLE_CHARGE_WARNING",
@@ -82,7 +82,7 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
     if error is None and (reply is None or reply.is_complete):
         return None
     token = reply.context_token if reply is not None else None
-    actions = ["fetch"] if token and service in KEEPING else []
+    actions = ["fetch"] if token and service_info(service).can_fetch else []
     if error is None:
         assert reply is not None
         stopped = reply.status == "interrupted"
@@ -193,13 +193,13 @@ def _turn_view(
         status="processing" if live else turn.status,
         note=status_note(reply) if reply is not None and reply.status == "recovered" else "",
         problem=problem,
-        speaker=NAMES.get(tree.service, tree.service),
+        speaker=service_info(tree.service).title,
         token=turn.token or (reply.context_token if reply is not None else None),
         seconds=round(reply.seconds, 3) if reply is not None else 0.0,
         asked=turn.asked_at,
         stale=False,
         replayed=reply.replayed if reply is not None else False,
         cell=turn.cell is not None,
-        branches=tree.service not in ONE_LINE,
+        branches=service_info(tree.service).branches,
         siblings=siblings,
     )

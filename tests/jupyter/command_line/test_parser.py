@@ -4,16 +4,23 @@ import pytest
 from fresh_process import modules_after
 
 from aeron_magic.errors import UsageError
+from aeron_magic.jupyter.command_line import parser
 from aeron_magic.jupyter.command_line.parser import (
     Command,
     Options,
-    next_token,
     parse_command,
     parse_options,
+    tokens,
 )
-from aeron_magic.jupyter.command_line.spec import SPEC, Argument, CommandSpec, Option
+from aeron_magic.jupyter.command_line.spec import (
+    COMMANDS,
+    QUESTION,
+    Argument,
+    CommandSpec,
+    option,
+)
 
-GOOD_OPTIONS = {
+VALID_OPTIONS = {
     "": Options(),
     "   ": Options(),
     "-o answer": Options(out="answer"),
@@ -42,7 +49,7 @@ GOOD_OPTIONS = {
     " -q\t-n ": Options(new=True, quiet=True),
 }
 
-BAD_OPTIONS = {
+INVALID_OPTIONS = {
     "--frmat text": ("has no option --frmat", "`--format`"),
     "--time 3": ("has no option --time", "`--timeout`"),
     "--zzzzzz": ("has no option --zzzzzz", "%aeron help"),
@@ -71,10 +78,10 @@ BAD_OPTIONS = {
     "-q --quiet": ("--quiet is given twice", ""),
     "--live --no-live": ("--no-live and --live contradict", ""),
     "--raw=yes": ("--raw takes no value", "`--raw`"),
-    "hello there": ("takes options only", "lines below"),
-    "-q hello": ("takes options only", "`%aeron ask`"),
+    "hello there": ("accepts only options", "lines below"),
+    "-q hello": ("accepts only options", "`%aeron ask`"),
     "connect sandbox": ("`connect` is a command of %aeron", "`%aeron connect sandbox|aeronpay"),
-    '--after "open': ("A quote is never closed", "other kind"),
+    '--after "open': ("A closing quote is missing", "other kind"),
     '--after "a"b': ("A blank is missing after a closing quote", "in quotes"),
 }
 
@@ -91,11 +98,11 @@ SECRETS = [
         "--access-token hunter2hunter2",
     )
     for before in ("%%aeron ", "connect aeronpay ", "ask ", "login ", "")
-    # After `ask`, words that do not begin with a dash are the question.
+    # After `ask`, text that does not begin with a dash is the question.
     if before != "ask " or secret.startswith("-")
 ]
 
-GOOD_COMMANDS = {
+VALID_COMMANDS = {
     "": Command("status"),
     "status": Command("status"),
     "connect sandbox --service chatzy": Command(
@@ -131,16 +138,16 @@ GOOD_COMMANDS = {
     "help": Command("help", {}),
 }
 
-BAD_COMMANDS = {
+INVALID_COMMANDS = {
     "conect sandbox": ("no command conect", "`connect`"),
     "what is a token?": ("no command what", "`%aeron ask …`"),
     "--help": ("no command --help", "%aeron help"),
     "connect": ("%aeron connect needs sandbox or aeronpay or chatzy", "`%aeron connect "),
     "connect sandbx": ("TARGET is one of sandbox", "`sandbox`"),
-    "connect sandbox --base-url http://x": ("--base-url does not belong", "aeronpay or chatzy"),
-    "connect aeronpay --service chatzy": ("--service does not belong", "sandbox"),
-    "connect sandbox aeronpay": ("too much on the line", "`%aeron connect "),
-    "login aeronpay hunter2hunter2": ("too much on the line", "`%aeron login "),
+    "connect sandbox --base-url http://x": ("--base-url is not an option of", "aeronpay or chatzy"),
+    "connect aeronpay --service chatzy": ("--service is not an option of", "sandbox"),
+    "connect sandbox aeronpay": ("Too many arguments", "`%aeron connect "),
+    "login aeronpay hunter2hunter2": ("Too many arguments", "`%aeron login "),
     "login hunter2hunter2": ("SERVICE is one of aeronpay, chatzy", ""),
     "history --order up": ("--order is one of asc, desc", ""),
     "ask": ("%aeron ask needs TEXT", "`%aeron ask [options] TEXT`"),
@@ -148,7 +155,7 @@ BAD_COMMANDS = {
     "ask --qiet why?": ("%aeron ask has no option --qiet", "write `--`"),
 }
 
-ASKED = {
+QUESTIONS = {
     "ask What's a token?": ("What's a token?", Options()),
     'ask "two" words\\n {{x}} {y}': ('"two" words\\n {{x}} {y}', Options()),
     "ask -q  --after 'turn 1'  hello   world ": (
@@ -162,89 +169,88 @@ ASKED = {
 }
 
 
-@pytest.mark.parametrize("line", GOOD_OPTIONS)
-def test_a_good_line_becomes_its_options(line: str) -> None:
-    assert parse_options(line) == GOOD_OPTIONS[line]
-
-
-@pytest.mark.parametrize("line", BAD_OPTIONS)
-def test_a_bad_line_is_refused_with_what_is_wrong_and_a_remedy(line: str) -> None:
-    message, hint = BAD_OPTIONS[line]
-    with pytest.raises(UsageError) as caught:
-        parse_options(line)
-    assert message in str(caught.value)
-    assert hint in caught.value.hint
-
-
-@pytest.mark.parametrize("line", SECRETS)
-def test_a_secret_on_a_line_is_refused_and_never_repeated(line: str) -> None:
+def rejected(line: str) -> UsageError:
+    """The error for a line that begins with %%aeron, or for the rest of an %aeron line."""
     with pytest.raises(UsageError) as caught:
         parse_options(line[7:]) if line.startswith("%%aeron") else parse_command(line)
-    assert caught.value.message == "A secret is never accepted on a magic line."
-    assert "%aeron login" in caught.value.hint
-    assert "hunter2" not in "".join(caught.value.lines())
+    return caught.value
 
 
-@pytest.mark.parametrize("line", GOOD_COMMANDS)
-def test_a_good_line_becomes_its_command(line: str) -> None:
-    assert parse_command(line) == GOOD_COMMANDS[line]
+def test_valid_options_are_parsed() -> None:
+    for line, options in VALID_OPTIONS.items():
+        assert parse_options(line) == options, line
 
 
-@pytest.mark.parametrize("line", BAD_COMMANDS)
-def test_a_bad_command_is_refused_with_what_is_wrong_and_a_remedy(line: str) -> None:
-    message, hint = BAD_COMMANDS[line]
-    with pytest.raises(UsageError) as caught:
-        parse_command(line)
-    assert message in str(caught.value)
-    assert hint in caught.value.hint
-    assert "hunter2" not in "".join(caught.value.lines())
+def test_invalid_options_are_rejected_with_the_cause_and_a_remedy() -> None:
+    for line, (message, hint) in INVALID_OPTIONS.items():
+        error = rejected(f"%%aeron {line}")
+        assert message in str(error), line
+        assert hint in error.hint, line
 
 
-@pytest.mark.parametrize("line", ASKED)
-def test_the_text_of_a_question_is_verbatim_after_its_options(line: str) -> None:
-    command = parse_command(line)
-    assert (command["text"], command.options) == ASKED[line]
+def test_a_secret_on_a_line_is_rejected_and_not_repeated() -> None:
+    for line in SECRETS:
+        error = rejected(line)
+        assert error.message == "A secret is never accepted on a magic line.", line
+        assert "%aeron login" in error.hint
+        assert "hunter2" not in "".join(error.lines()), line
 
 
-def test_one_entry_in_the_table_is_a_command() -> None:
-    write = CommandSpec("write", "write a file", arguments=(Argument("FILE", required=True),))
-    table = SPEC._replace(commands=(*SPEC.commands, write))
+def test_valid_commands_are_parsed() -> None:
+    for line, command in VALID_COMMANDS.items():
+        assert parse_command(line) == command, line
+
+
+def test_invalid_commands_are_rejected_with_the_cause_and_a_remedy() -> None:
+    for line, (message, hint) in INVALID_COMMANDS.items():
+        error = rejected(line)
+        assert message in str(error), line
+        assert hint in error.hint, line
+        assert "hunter2" not in "".join(error.lines()), line
+
+
+def test_the_text_of_a_question_is_verbatim_after_its_options() -> None:
+    for line, question in QUESTIONS.items():
+        command = parse_command(line)
+        assert (command["text"], command.options) == question, line
+
+
+def test_an_entry_in_commands_is_a_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    rejected("write x.md")
+    write = CommandSpec("write", "write a file", (Argument("FILE", required=True),))
+    monkeypatch.setitem(COMMANDS, "write", write)
     for path in ('"C:\\My Notes\\new.md"', "C:\\notes\\new.md", "'it \"is\".md'"):
-        assert parse_command(f"write {path}", table)["file"] == path.strip("\"'")
-    with pytest.raises(UsageError, match="no command write"):
-        parse_command("write x.md")
+        assert parse_command(f"write {path}")["file"] == path.strip("\"'")
 
 
-def test_one_entry_in_the_table_is_an_option_of_cell_and_line() -> None:
-    name = Option(("--label",), "as_", "name this turn", "NAME")
-    ask = SPEC.by_name["ask"]._replace(options=(name,))
-    table = SPEC._replace(question=SPEC.question._replace(options=(name,)), commands=(ask,))
-    assert parse_options('--label "two words"', table).as_ == "two words"
-    asked = parse_command("ask --label=x why?", table)
-    assert asked.options == Options(as_="x")
-    with pytest.raises(UsageError, match="no option --label"):
-        parse_options("--label x")
+def test_an_option_of_a_question_is_valid_in_a_cell_and_on_a_line(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert COMMANDS["ask"].options is QUESTION.options
+    rejected("%%aeron --label x")
+    label = option("--label NAME", "name this turn", dest="as_")
+    monkeypatch.setattr(parser, "QUESTION", QUESTION._replace(options=(label,)))
+    monkeypatch.setitem(COMMANDS, "ask", COMMANDS["ask"]._replace(options=(label,)))
+    assert parse_options('--label "two words"').as_ == "two words"
+    assert parse_command("ask --label=x why?").options == Options(as_="x")
 
 
-def test_every_field_of_the_table_is_a_field_of_options() -> None:
-    given = {option.dest: option.default for option in SPEC.question.options}
+def test_the_options_of_a_question_are_the_fields_of_options() -> None:
+    given = {option.dest: option.default for option in QUESTION.options}
     given["format"] = "markdown"
     given["live"] = None
     assert Options(**given) == Options()  # type: ignore[arg-type]
 
 
-def test_a_word_tells_its_place_in_the_line() -> None:
+def test_a_token_has_its_position_in_the_line() -> None:
     line = '  --after="two wor'
-    word = next_token(line, 0)
-    assert word is not None
-    assert (word.flag, word.text, word.closed) == ("--after", "two wor", False)
-    assert line[word.start :] == '--after="two wor'
-    assert line[word.text_start :] == "two wor"
-    assert next_token("a  ", 1) is None
+    (token,) = tokens(line)
+    assert (token.flag, token.text, token.closed) == ("--after", "two wor", False)
+    assert line[token.start :] == '--after="two wor'
+    assert line[token.text_start :] == "two wor"
+    assert list(tokens("a  ", 1)) == []
 
 
-def test_neither_ipython_nor_the_http_library_comes_with_the_parser() -> None:
-    assert not modules_after("import aeron_magic.jupyter.command_line.parser") & {
-        "IPython",
-        "httpx",
-    }
+def test_the_parser_imports_neither_ipython_nor_the_http_library() -> None:
+    found = modules_after("import aeron_magic.jupyter.command_line.parser")
+    assert not found & {"IPython", "httpx"}

@@ -4,25 +4,26 @@ from pathlib import Path
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
+from reference import reference_markdown
 
-from aeron_magic.jupyter.command_line.help import help_text, reference_markdown
-from aeron_magic.jupyter.command_line.spec import SPEC, CommandSpec, Option
+from aeron_magic.jupyter.command_line.help import help_text
+from aeron_magic.jupyter.command_line.spec import COMMANDS, QUESTION, CommandSpec, option
 
-EVERY = [option for entry in (SPEC.question, *SPEC.commands) for option in entry.options]
+EVERY = [one for spec in (QUESTION, *COMMANDS.values()) for one in spec.options]
 
 
 def test_the_help_names_every_command_option_and_choice() -> None:
     text = " ".join(help_text().split())  # it is wrapped
-    for option in EVERY:
-        for word in (*option.flags, *option.choices, option.help.replace("`", "")):
+    for one in EVERY:
+        for word in (*one.flags, *one.choices, one.help.replace("`", "")):
             assert word in text
-    for entry in SPEC.commands:
-        assert f"%aeron {entry.name}" in text
-        assert entry.help.replace("`", "") in text
+    for spec in COMMANDS.values():
+        assert f"%aeron {spec.name}" in text
+        assert spec.help.replace("`", "") in text
 
 
-def test_what_an_option_does_stands_in_a_column() -> None:
-    """Also where the option itself takes more room than there is before it."""
+def test_the_help_of_options_is_one_column() -> None:
+    """Also after flags that are longer than their column."""
     lines = help_text().splitlines()
     options = lines[2 : lines.index("", 2)]
     assert {line[24:26].strip() for line in options if len(line) > 30} == {""}
@@ -36,10 +37,10 @@ def test_the_help_fits_a_terminal() -> None:
 
 def test_the_reference_names_every_command_and_option() -> None:
     text = reference_markdown()
-    for option in EVERY:
-        assert option.flags[-1] in text
-    for entry in SPEC.commands:
-        assert f"`%aeron {entry.name}" in text
+    for one in EVERY:
+        assert one.flags[-1] in text
+    for spec in COMMANDS.values():
+        assert f"`%aeron {spec.name}" in text
 
 
 def test_the_reference_is_made_of_rows_with_two_cells() -> None:
@@ -47,43 +48,36 @@ def test_the_reference_is_made_of_rows_with_two_cells() -> None:
         assert line.replace("\\|", "").count("|") == 3
 
 
-def test_a_new_entry_is_in_the_help_and_in_the_reference() -> None:
-    new = CommandSpec("tree", "turns as a tree", (Option(("--deep",), "deep", "all of them"),))
-    table = SPEC._replace(commands=(*SPEC.commands, new))
-    for text in (help_text(table), reference_markdown(table)):
+def test_an_entry_in_commands_is_in_the_help_and_in_the_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    new = CommandSpec("tree", "turns as a tree", options=(option("--deep", "all of them"),))
+    monkeypatch.setitem(COMMANDS, "tree", new)
+    for text in (help_text(), reference_markdown()):
         assert "%aeron tree [--deep]" in text
         assert "all of them" in text
 
 
-def test_no_flag_and_no_command_stands_twice() -> None:
-    for entry in (SPEC.question, *SPEC.commands):
-        flags = [flag for option in entry.options for flag in option.flags]
-        assert len(flags) == len(set(flags))
-    assert len(SPEC.by_name) == len(SPEC.commands)
+def test_flags_are_unique() -> None:
+    for spec in (QUESTION, *COMMANDS.values()):
+        flags = [flag for one in spec.options for flag in one.flags]
+        assert len(flags) == len(set(flags)), spec.label
 
 
-@pytest.mark.parametrize(
-    ("option", "default"),
-    [
-        (Option(("-x",), "x", ""), False),
-        (Option(("--no-x",), "x", "", const=False), True),
-        (Option(("--x",), "x", "", "X"), None),
-        (Option(("--x",), "x", "", "X", multiple=True), ()),
-    ],
-)
-def test_an_option_that_is_not_given_has_the_default_of_its_kind(
-    option: Option, default: object
-) -> None:
-    assert option.default == default
+def test_an_option_that_is_not_given_has_the_default_of_its_kind() -> None:
+    assert option("-x", "").default is False
+    assert option("--no-x", "", const=False).default is True
+    assert option("--x X", "").default is None
+    assert option("--x X", "", multiple=True).default == ()
 
 
 def test_the_readme_shows_the_reference() -> None:
-    """It is made from the table, and pasted; a new option must not be missing there."""
+    """A copy of what `python tests/support/reference.py` prints."""
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     assert reference_markdown().strip() in readme
 
 
-def test_a_question_mark_after_the_magics_shows_the_manual() -> None:
+def test_a_question_mark_after_the_magics_shows_the_help() -> None:
     shell = InteractiveShell.instance()
     shell.run_line_magic("load_ext", "aeron_magic")
     try:

@@ -5,11 +5,22 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from aeron_magic.jupyter.command_line.spec import FORMATS, SPEC, Argument, CommandSpec
+from aeron_magic.jupyter.command_line.spec import (
+    COMMANDS,
+    FORMATS,
+    QUESTION,
+    Argument,
+    CommandSpec,
+)
 from aeron_magic.jupyter.command_line.suggestions import Completion, Suggestions
 
-SOURCES = {"turns": lambda: ["first", "two words"], "tokens": lambda: ["9f-3a"]}
-SPACE: dict[str, object] = {
+NAMES = {
+    "turns": ["first", "two words"],
+    "tokens": ["9f-3a"],
+    "conversations": [],
+    "stored": [],
+}
+NAMESPACE: dict[str, object] = {
     "answer": "text",
     "author": {"name": "Ada", "native town": "London", 'said "x"': 1, 3: "int"},
     "frame": pd.DataFrame({"count_of": [1], "two words": [2]}),
@@ -19,26 +30,26 @@ SPACE: dict[str, object] = {
     "In": [],
 }
 
-OFFERS = Suggestions(dynamic=SOURCES, namespace=lambda: SPACE)
+SUGGESTIONS = Suggestions(NAMES.__getitem__, NAMESPACE)
 
 
-def found(cell: str, offers: Suggestions = OFFERS) -> Completion | None:
-    """What is offered at the ``|`` of ``cell``."""
+def completion(cell: str, suggestions: Suggestions = SUGGESTIONS) -> Completion | None:
+    """The completion at the ``|`` of ``cell``."""
     before, _, after = cell.partition("|")
     last = before.rpartition("\n")[2]
-    return offers.find(before + after, before.count("\n"), len(last))
+    return suggestions.find(before + after, before.count("\n"), len(last))
 
 
-def texts(cell: str, offers: Suggestions = OFFERS) -> list[str]:
-    """What the line up to the cursor would become, with each of the offers."""
-    offer = found(cell, offers)
-    assert offer is not None
+def completed(cell: str, suggestions: Suggestions = SUGGESTIONS) -> list[str]:
+    """The line up to the cursor, completed with each of the choices."""
+    found = completion(cell, suggestions)
+    assert found is not None, cell
     last = cell.partition("|")[0].rpartition("\n")[2]
-    assert last.endswith(offer.fragment)
-    return [last.removesuffix(offer.fragment) + choice for choice in offer.choices]
+    assert last.endswith(found.fragment), cell
+    return [last.removesuffix(found.fragment) + choice for choice in found.choices]
 
 
-OFFERED = {
+COMPLETED = {
     # options
     "%%aeron --fo|": ["%%aeron --format"],
     "%%aeron --no|": ["%%aeron --no-stream", "%%aeron --no-live"],
@@ -122,49 +133,48 @@ NOT_OURS = ["|", "pri|", "%aer|", "%aeron|", "%%aeron|", "%aeronx |", "%%aeronx\
 NOT_OURS += ["%%bash\n%aeron co|", "%aeron last\npri|", "print('%aeron co|"]
 
 
-@pytest.mark.parametrize("cell", OFFERED)
-def test_what_fits_is_offered_and_nothing_else(cell: str) -> None:
-    assert texts(cell) == OFFERED[cell]
+def test_every_position_is_completed_with_what_is_valid_there() -> None:
+    for cell, lines in COMPLETED.items():
+        assert completed(cell) == lines, cell
 
 
-@pytest.mark.parametrize("cell", NOT_OURS)
-def test_other_places_are_left_to_ipython(cell: str) -> None:
-    assert found(cell) is None
+def test_other_positions_are_left_to_ipython() -> None:
+    for cell in NOT_OURS:
+        assert completion(cell) is None, cell
 
 
-def test_after_the_magics_name_everything_that_can_be_typed_is_offered() -> None:
-    assert texts("%aeron |") == [f"%aeron {entry.name}" for entry in SPEC.commands]
-    longs = [option.flags[-1] for option in SPEC.question.options]
-    assert texts("%%aeron |") == [f"%%aeron {flag}" for flag in longs]
-    assert texts("%aeron ask |") == [f"%aeron ask {flag}" for flag in longs]
-    both = [flag for option in SPEC.question.options for flag in option.flags]
-    assert texts("%%aeron -|") == [f"%%aeron {flag}" for flag in both]
+def test_after_the_name_of_the_magic_everything_is_offered() -> None:
+    assert completed("%aeron |") == [f"%aeron {name}" for name in COMMANDS]
+    longs = [option.flags[-1] for option in QUESTION.options]
+    assert completed("%%aeron |") == [f"%%aeron {flag}" for flag in longs]
+    assert completed("%aeron ask |") == [f"%aeron ask {flag}" for flag in longs]
+    assert completed("%%aeron -|") == [f"%%aeron {flag}" for flag in QUESTION.flags]
 
 
-def test_an_entry_added_to_the_table_is_offered_with_its_values() -> None:
-    go = CommandSpec(
-        "go", "switch", arguments=(Argument("NAME", completion_source="conversations"),)
-    )
-    table = SPEC._replace(commands=(*SPEC.commands, go))
-    offers = Suggestions(table, {"conversations": lambda: ["mine"]})
-    assert texts("%aeron g|", offers) == ["%aeron go"]
-    assert texts("%aeron go |", offers) == ["%aeron go mine"]
+def test_an_entry_in_commands_is_completed_with_its_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = Argument("NAME", completion_source="conversations")
+    monkeypatch.setitem(COMMANDS, "go", CommandSpec("go", "switch", (name,)))
+    suggestions = Suggestions({"conversations": ["mine"]}.__getitem__, {})
+    assert completed("%aeron g|", suggestions) == ["%aeron go"]
+    assert completed("%aeron go |", suggestions) == ["%aeron go mine"]
 
 
-def test_at_every_place_of_every_cell_the_fragment_ends_at_the_cursor() -> None:
-    for cell in OFFERED:
+def test_everywhere_the_fragment_ends_at_the_cursor() -> None:
+    for cell in COMPLETED:
         whole = cell.replace("|", "")
         for at in range(len(whole) + 1):
-            if found(whole[:at] + "|" + whole[at:]) is not None:
-                texts(whole[:at] + "|" + whole[at:])
+            if completion(whole[:at] + "|" + whole[at:]) is not None:
+                completed(whole[:at] + "|" + whole[at:])
 
 
-def test_a_property_that_fails_offers_nothing() -> None:
+def test_a_property_that_raises_has_no_completions() -> None:
     class Broken:
         @property
         def part(self) -> str:
             raise ZeroDivisionError
 
-    offers = Suggestions(namespace=lambda: {"broken": Broken()})
-    assert texts("%%aeron\n{{broken.|", offers) == ["{{broken.part"]
-    assert texts("%%aeron\n{{broken.part.|", offers) == []
+    suggestions = Suggestions(NAMES.__getitem__, {"broken": Broken()})
+    assert completed("%%aeron\n{{broken.|", suggestions) == ["{{broken.part"]
+    assert completed("%%aeron\n{{broken.part.|", suggestions) == []

@@ -84,7 +84,7 @@ def test_a_failed_row_fails_alone_and_is_asked_again(kernel: Kernel, service: Sa
     service.faults = Faults(refuse=(Refusal("create-response", 400, message="too rude"),))
     run = kernel.execute(ASK, "each-4")
     assert run.status == "ok"
-    assert "2 of 3 rows answered, 1 not whole" in run.text
+    assert "2 of 3 rows answered, 1 incomplete or failed" in run.text
     assert "ServiceError" in run.text
     assert kernel.value("sorted(labels.status)") == ["complete", "complete", "failed"]
     assert kernel.value("labels.error.notna().sum().item()") == 1
@@ -152,7 +152,7 @@ def test_what_is_wrong_is_said_before_anything_is_sent(kernel: Kernel, service: 
         "%%aeron --each nothing_here\n{{row}}": "NameError",
         "%%aeron --each reviews\n{{row.txet}}": "text",
         "%%aeron --each [1,2]\nThe same twice?": "does not mention {{row}}",
-        "%%aeron --each [1,2] --raw\nSay {{row}}.": "--raw leaves {{row}} alone",
+        "%%aeron --each [1,2] --raw\nSay {{row}}.": "--raw does not replace {{row}}",
         "%%aeron --each 5\n{{row}}": "no items in what is of type int",
         f"%%aeron --each ['{SECRET}']\n{{{{row}}}}": "secret",
     }
@@ -213,8 +213,8 @@ def test_a_runner_keeps_the_summary_alone(executed: Callable[..., NotebookNode])
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("--concurrency 4", "belongs to --each"),
-        ("--rate 4", "belongs to --each"),
+        ("--concurrency 4", "requires --each"),
+        ("--rate 4", "requires --each"),
         ("--each x -f json", "--each asks many"),
         ("--each x --as name", "--each asks many"),
         ("--each x --concurrency 0", "a whole number from 1"),

@@ -123,13 +123,13 @@ def test_a_difference_with_the_service_stands_in_the_output(lab: Kernel, sandbox
 
 def test_where_no_cell_id_comes_the_status_says_so_once(lab: Kernel) -> None:
     """The first time only."""
-    assert "not told apart here" in lab.execute("%aeron", None).text
-    assert "not told apart here" not in lab.execute("%aeron", None).text
+    assert "sends no cell ids" in lab.execute("%aeron", None).text
+    assert "sends no cell ids" not in lab.execute("%aeron", None).text
 
 
 def test_with_cell_ids_the_status_has_nothing_to_say_of_them(lab: Kernel) -> None:
     """They are told apart."""
-    assert "not told apart here" not in lab.execute("%aeron", "status").text
+    assert "sends no cell ids" not in lab.execute("%aeron", "status").text
 
 
 def test_before_the_first_question_the_status_says_what_it_will_do(lab: Kernel) -> None:
@@ -167,7 +167,7 @@ def test_the_history_shows_what_was_asked_and_answered(lab: Kernel) -> None:
     assert [line.split()[0] for line in lines[2:4]] == ["start", "2"]
     lines = lab.execute("%aeron history --order desc --last 1", "h").text.splitlines()
     assert lines[2].split()[0] == "2"
-    assert "1 earlier turns are left out" in lines[-1]
+    assert "1 earlier turn not shown" in lines[-1]
 
 
 def test_new_use_and_conversations(lab: Kernel) -> None:
@@ -221,7 +221,7 @@ def test_hostile_questions_do_no_harm_where_they_are_listed(lab: Kernel, sandbox
 def test_forgetting_deletes_it_here_and_in_the_file(lab: Kernel) -> None:
     """The next question begins anew."""
     lab.execute("%%aeron\nWhat is a branch?", "one")
-    assert "Forgot the conversation main" in lab.execute("%aeron forget", "f").text
+    assert "Deleted the conversation main" in lab.execute("%aeron forget", "f").text
     assert lab.value("context_token is None")
     assert lab.value("shape()") == []
     assert "no conversation" in str(lab.execute("%aeron resume main", "r").of("error"))
@@ -242,7 +242,7 @@ def test_the_status_says_that_the_history_cannot_be_written(
     with running_kernel(tmp_path, **environment) as kernel:
         kernel.execute("%load_ext aeron_magic", "load")
         assert kernel.execute("%%aeron -q\nWhat is a branch?", "one").text == ""
-        assert "history: not kept. The local history" in kernel.execute("%aeron status", "s").text
+        assert "history: not stored. The local history" in kernel.execute("%aeron status", "s").text
 
 
 # Taking away ---------------------------------------------------------------------------------

@@ -118,7 +118,7 @@ def test_recording_is_switched_off_by_that_word(connected: Kernel, tmp_path: Pat
 
 def test_an_option_of_the_check_wants_the_check(connected: Kernel) -> None:
     """CI would else believe that it checks."""
-    assert "belongs to `--mode check`" in said(
+    assert "requires `--mode check`" in said(
         connected.execute("%aeron record talk.jsonl --strict", "c0")
     )
 
@@ -157,7 +157,7 @@ def test_a_check_of_nothing_is_no_success(
     file.write_text("not a turn\n", encoding="utf-8")
     run = connected.execute(f"%aeron record {file} --mode check", "c0")
     assert run.status == "error"
-    assert "holds nothing to compare; damaged and left out: line 1" in said(run)
+    assert "contains no turn to check; damaged and left out: line 1" in said(run)
 
     connected.execute(f"%aeron record {file}", "c1")
     connected.execute("%%aeron\nfirst", "c2")

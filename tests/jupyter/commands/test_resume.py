@@ -239,7 +239,7 @@ def test_a_notebook_that_was_renamed_is_told_what_can_be_taken_up(
     notebook.ask("one", "a")
     notebook.rename(tmp_path / "renamed.ipynb")
     run = notebook.kernel.execute("%aeron resume", "r")
-    assert "`%aeron resume NAME` takes one up; the newest: main." in str(run.of("error"))
+    assert "write `%aeron resume NAME`; the newest: main." in str(run.of("error"))
     assert notebook.kernel.execute("%aeron resume main", "r").status == "ok"
 
 

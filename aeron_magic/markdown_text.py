@@ -1,0 +1,66 @@
+"""Small pieces of text: Markdown tables, code fences and escapes; truncation; plurals."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+__all__ = [
+    "SPECIAL",
+    "escape_cell",
+    "escape_markdown",
+    "escaped_table",
+    "fenced",
+    "markdown_table",
+    "one_line",
+    "plural",
+    "truncate",
+]
+
+SPECIAL = r"\`*_[]<>|~$#&!"
+"""Characters that can have a meaning in Markdown."""
+
+
+def escape_markdown(text: str) -> str:
+    """Return ``text`` with every special character escaped, so that Markdown shows it as it is."""
+    return "".join(f"\\{character}" if character in SPECIAL else character for character in text)
+
+
+def fenced(code: str, language: str = "") -> str:
+    """Return ``code`` as a code block that nothing in it can close; odd languages are dropped."""
+    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+    info = language if re.fullmatch(r"[\w+#.-]*", language) else ""
+    return f"{fence}{info}\n{code}\n{fence}"
+
+
+def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a Markdown table; each cell must be one line of Markdown without a bare ``|``."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def escaped_table(head: Sequence[str], rows: Iterable[Sequence[object]], width: int = 80) -> str:
+    """Return a Markdown table of untrusted values, each cut to ``width`` characters."""
+    return markdown_table(head, ([escape_cell(value, width) for value in row] for row in rows))
+
+
+def escape_cell(value: object, width: int = 80) -> str:
+    """Return untrusted ``value`` on one line, cut to ``width`` characters, as literal text."""
+    return escape_markdown(truncate(one_line(str(value)), width))
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` on one line and without control sequences."""
+    from aeron_magic.plaintext import strip_control_sequences  # 4 ms
+
+    return " ".join(strip_control_sequences(text).split())
+
+
+def truncate(text: str, width: int) -> str:
+    """Return ``text``, cut to ``width`` characters with ``…`` at the end if it is longer."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return the count with its noun: "1 turn", "1,200 turns"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
