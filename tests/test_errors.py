@@ -1,4 +1,4 @@
-"""Errors: one short block each, a remedy, no secret, and fit to travel between processes."""
+"""Errors: the short block, the hint, no secrets, and pickling."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ BLOCK = [
 ]
 
 
-def drawn_tree() -> dict[str, str]:
-    """Each class of the drawing in the module's docstring, and the class it stands under."""
+def documented_tree() -> dict[str, str]:
+    """Each class in the tree of the module's docstring, and its base class there."""
     above: dict[int, str] = {}
     found = {}
     for line in (errors.__doc__ or "").splitlines():
@@ -72,31 +72,28 @@ def drawn_tree() -> dict[str, str]:
     return found
 
 
-def test_the_drawing_of_the_tree_is_the_tree() -> None:
-    """The drawing names each class, under the class it derives from."""
-    assert drawn_tree() == {kind.__name__: kind.__bases__[0].__name__ for kind in KINDS}
+def test_the_tree_in_the_docstring_is_the_tree_of_classes() -> None:
+    assert documented_tree() == {kind.__name__: kind.__bases__[0].__name__ for kind in KINDS}
 
 
 def test_every_class_is_exported() -> None:
-    """The module's `__all__` is the tree."""
     assert set(errors.__all__) == {kind.__name__ for kind in KINDS}
 
 
 @every_kind
-def test_the_short_block_has_every_fact_and_the_remedy(kind: type[AeronError]) -> None:
-    """What happened, the status, the service's words, the token, the text, what to do."""
+def test_the_short_block_has_every_fact_and_the_hint(kind: type[AeronError]) -> None:
+    """Message, status, service message, token, partial text, hint."""
     assert full(kind).lines() == [f"{kind.__name__}: It went wrong.", *BLOCK]
 
 
 @every_kind
-def test_the_short_block_has_nothing_that_is_not_known(kind: type[AeronError]) -> None:
-    """An error without facts is its sentence."""
+def test_the_short_block_of_an_error_without_facts_is_its_message(kind: type[AeronError]) -> None:
     assert kind("It went wrong.").lines() == [f"{kind.__name__}: It went wrong."]
 
 
 @every_kind
 def test_a_pickled_error_is_the_same(kind: type[AeronError]) -> None:
-    """A batch brings errors home from other processes."""
+    """A batch receives errors from other processes."""
     error = full(kind)
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
         assert type(twin) is kind
@@ -107,27 +104,25 @@ def test_a_pickled_error_is_the_same(kind: type[AeronError]) -> None:
 
 @every_kind
 def test_ipython_shows_the_block_and_no_traceback(kind: type[AeronError]) -> None:
-    """IPython asks an exception for its own rendering before it makes one."""
+    """IPython calls ``_render_traceback_`` of an exception that has it."""
     assert full(kind)._render_traceback_()[0] == f"{kind.__name__}: It went wrong."
     assert full(kind)._render_traceback_()[-1] == BLOCK[-1]
 
 
-def test_a_long_partial_text_is_shown_in_part_and_kept_whole() -> None:
-    """The short block stays short; `lines(partial_limit=None)` shows all."""
+def test_a_long_partial_text_is_truncated_in_the_block_only() -> None:
+    """`lines(partial_limit=None)` shows all."""
     error = IncompleteReply("Cut.", partial="x" * (PARTIAL_SHOWN + 1))
     assert error.lines()[1] == f"  received so far: {'x' * PARTIAL_SHOWN} […]"
     assert error.lines(partial_limit=None)[1] == f"  received so far: {error.partial}"
 
 
-def test_a_long_message_of_the_service_is_shown_in_part() -> None:
-    """A service may answer with a page of words."""
+def test_a_long_service_message_is_truncated() -> None:
     error = ServiceError("No.", service_message="y" * (MESSAGE_SHOWN + 1))
     assert error.lines()[1] == f"  the service says: {'y' * MESSAGE_SHOWN} […]"
     assert error.lines(partial_limit=None)[1] == f"  the service says: {error.service_message}"
 
 
-def test_what_a_service_says_cannot_drive_the_terminal() -> None:
-    """Escape sequences are taken out of every line."""
+def test_escape_sequences_are_removed_from_every_line() -> None:
     evil = "a\x1b]0;owned\x07b\u202ec"
     error = AeronError(
         evil, hint=evil, service_message=evil, context_token=evil, partial=evil, status_code=1
@@ -139,12 +134,12 @@ def test_what_a_service_says_cannot_drive_the_terminal() -> None:
 
 
 @every_kind
-def test_a_redacted_secret_is_nowhere(kind: type[AeronError]) -> None:
-    """Not in the sentence, the hint, the service's words, the token, the text, args or a pickle."""
+def test_a_redacted_secret_is_removed_everywhere(kind: type[AeronError]) -> None:
+    """Message, hint, service message, token, partial text, args and pickle."""
     secret = "s3cr3t-0815"
-    said = f"see {secret} twice: {secret}"
+    text = f"see {secret} twice: {secret}"
     error = kind(
-        said, hint=said, service_message=said, context_token=said, partial=said, status_code=403
+        text, hint=text, service_message=text, context_token=text, partial=text, status_code=403
     )
     error.redact(["", secret])
     shown = [
@@ -157,17 +152,16 @@ def test_a_redacted_secret_is_nowhere(kind: type[AeronError]) -> None:
         *traceback.format_exception(error),
         repr(pickle.dumps(error)),
     ]
-    assert not [text for text in shown if secret in text]
+    assert not [one for one in shown if secret in one]
     assert "[secret]" in str(error)
 
 
 def test_only_interrupted_is_a_keyboard_interrupt() -> None:
-    """It stops Run All as the stop button does; nothing else pretends to."""
+    """It stops Run All as the stop button does."""
     assert [kind for kind in KINDS if issubclass(kind, KeyboardInterrupt)] == [Interrupted]
 
 
-def test_families() -> None:
-    """What a program catches together stands together."""
+def test_the_subclasses_of_each_base() -> None:
     assert {kind for kind in KINDS if issubclass(kind, UsageError)} == {
         UsageError,
         CredentialsError,

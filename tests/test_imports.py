@@ -1,4 +1,4 @@
-"""Imports, each seen in a fresh process: nothing comes in that is not used."""
+"""Imports in a fresh process: modules are imported when they are first used."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ HEAVY = {
 SERVER = {"aeron_magic.sandbox", "http.server", "socketserver", "sqlite3"}
 
 
-def test_the_package_brings_in_itself_and_nothing_else() -> None:
-    """Neither IPython, httpx, pandas, widgets nor the sandbox, nor its own modules."""
+def test_the_package_imports_nothing_else() -> None:
+    """Neither IPython, httpx, pandas, widgets, the sandbox nor its own modules."""
     found = modules_after("import aeron_magic")
     assert not found & (HEAVY | SERVER)
     assert {name for name in found if name.startswith("aeron_magic")} == {"aeron_magic"}
@@ -33,18 +33,18 @@ def test_the_package_brings_in_itself_and_nothing_else() -> None:
 
 
 def test_replies_and_errors_need_no_network_library() -> None:
-    """A program that only reads what another one stored."""
+    """For a program that only reads stored replies."""
     found = modules_after("from aeron_magic import AeronError, Reply")
     assert not found & (HEAVY | SERVER)
     assert "asyncio" not in found
 
 
 def test_a_client_needs_neither_notebook_nor_server() -> None:
-    """The HTTP library comes in with it, and nothing else that is heavy."""
+    """The only heavy import is the HTTP library."""
     found = modules_after(
         "from aeron_magic import Client; Client(client_id='a', client_secret='b')"
     )
-    # httpx has a command line of its own, with colours where the package for them is installed.
+    # httpx imports pygments for its command line, if it is installed.
     assert found & HEAVY - {"pygments"} == {"httpx"}
     assert not found & {"aeron_magic.sandbox", "sqlite3"}
     assert not {name for name in found if name.startswith("aeron_magic.jupyter")}
@@ -52,7 +52,6 @@ def test_a_client_needs_neither_notebook_nor_server() -> None:
 
 @pytest.mark.parametrize("service", ["aeronpay", "chatzy"])
 def test_a_services_flows_need_no_network_library(service: str) -> None:
-    """They never touch a socket."""
     found = modules_after(f"import aeron_magic.services.{service}")
     assert not found & (HEAVY | SERVER)
     assert not found & {"asyncio", "socket", "ssl", "threading"} - modules_after(
@@ -60,8 +59,8 @@ def test_a_services_flows_need_no_network_library(service: str) -> None:
     )
 
 
-def test_a_question_leaves_before_what_shows_its_reply_is_imported() -> None:
-    """That is a third of what is ours until then; and errors are few."""
+def test_a_question_is_sent_before_the_display_is_imported() -> None:
+    """The display is a third of our modules until then."""
     found = modules_after(
         "import aeron_magic.jupyter.commands.ask, aeron_magic.session.session;"
         "import aeron_magic.services.aeronpay"
@@ -80,11 +79,11 @@ def test_a_question_leaves_before_what_shows_its_reply_is_imported() -> None:
     assert not found & {"aeron_magic.sandbox", "filelock", "keyring", "pandas", "platformdirs"}
     assert not found & {f"aeron_magic.{name}" for name in shows}
     import_module = importlib.import_module
-    assert all(import_module(f"aeron_magic.{name}") for name in shows)  # each name is a module
+    assert all(import_module(f"aeron_magic.{name}") for name in shows)  # the names are modules
 
 
-def test_loading_the_extension_waits_for_nothing() -> None:
-    """In a shell that is up, %load_ext brings in neither network, widgets, pandas nor server."""
+def test_loading_the_extension_imports_nothing_heavy() -> None:
+    """Neither network, widgets, pandas nor server, in a running shell."""
     shell = "from IPython.core.interactiveshell import InteractiveShell as S; s = S.instance()"
     before = modules_after(shell)
     code = (
@@ -97,17 +96,17 @@ def test_loading_the_extension_waits_for_nothing() -> None:
 
 
 def test_a_batch_imports_no_table_library_before_it_has_a_table() -> None:
-    """Nor a progress bar before one is shown."""
+    """Nor the progress bar before one is shown."""
     found = modules_after("import aeron_magic.batch.api")
     assert "aeron_magic.batch.items" in found
     assert not found & {"distributed", "narwhals", "pandas", "tqdm"}
 
 
-def test_a_lexer_is_imported_with_the_first_code() -> None:
+def test_pygments_is_imported_with_the_first_code_block() -> None:
     found = modules_after("import aeron_magic.rendering.highlighting")
     assert "markdown_it" in found
     assert "pygments" not in found
 
 
-def test_a_recording_is_locked_by_a_library_that_comes_with_the_first_write() -> None:
+def test_the_library_for_file_locks_is_imported_with_the_first_write() -> None:
     assert "filelock" not in modules_after("import aeron_magic.recording.recorder")

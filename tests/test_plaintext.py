@@ -1,4 +1,4 @@
-"""What is left of text that a terminal would act on."""
+"""Plain text: what remains of text with control sequences."""
 
 from __future__ import annotations
 
@@ -10,28 +10,31 @@ from aeron_magic.plaintext import BODY_LIMIT, ControlSequenceFilter, strip_contr
 
 CASES = {
     "plain text, tabs and line ends stay": ("a\tb\nc äöü 漢字 😀\n", "a\tb\nc äöü 漢字 😀\n"),
-    "colours go": ("a\x1b[31;1mred\x1b[0m", "ared"),
-    "clearing the screen goes": ("\x1b[2J\x1b[H\x1bcx", "x"),
-    "a title that ends with BEL goes": ("a\x1b]0;title\x07b", "ab"),
-    "a link that ends with ST goes": ("\x1b]8;;http://x\x1b\\text\x1b]8;;\x1b\\", "text"),
+    "colours are removed": ("a\x1b[31;1mred\x1b[0m", "ared"),
+    "clearing the screen is removed": ("\x1b[2J\x1b[H\x1bcx", "x"),
+    "a title that ends with BEL is removed": ("a\x1b]0;title\x07b", "ab"),
+    "a link that ends with ST is removed": ("\x1b]8;;http://x\x1b\\text\x1b]8;;\x1b\\", "text"),
     "the clipboard is not set": ("\x1b]52;c;aGVsbG8=\x07x", "x"),
-    "device control strings go": ("\x1bPq#0\x1b\\x\x1bXs\x1b\\\x1b^p\x1b\\\x1b_a\x1b\\y", "xy"),
+    "device control strings are removed": (
+        "\x1bPq#0\x1b\\x\x1bXs\x1b\\\x1b^p\x1b\\\x1b_a\x1b\\y",
+        "xy",
+    ),
     "C1 introducers count as ESC's": ("\x9b31mx\x9d0;t\x9cy\x90q\x9cz", "xyz"),
-    "C1 controls go": ("a\x85b\x84c", "abc"),
+    "C1 controls are removed": ("a\x85b\x84c", "abc"),
     "a character set is not selected": ("\x1b(0x\x1b)By", "xy"),
-    "two-character escapes go": ("\x1b7a\x1b8\x1bMb\x1b=", "ab"),
-    "bells, backspaces and deletions go": ("a\x07b\x08c\x7fd\x00\x0b\x0c", "abcd"),
-    "bidi controls go": ("a\u202eb\u2066c\u200fd\u061ce", "abcde"),
-    "line ends of all kinds are one": ("a\r\nb\rc\n\rd", "a\nb\nc\n\nd"),
-    "the separators of Unicode are text": ("a\u2028b", "a\u2028b"),
-    "halves of one character are joined": ("\ud83d\ude00", "😀"),
-    "half a character is replaced": ("\ud83dx\ude00", "\ufffdx\ufffd"),
-    "a string without end loses its introducer only": ("a\x1b]0;title\nb", "a0;title\nb"),
-    "an overlong string loses its introducer only": (
+    "two-character escapes are removed": ("\x1b7a\x1b8\x1bMb\x1b=", "ab"),
+    "bells, backspaces and deletions are removed": ("a\x07b\x08c\x7fd\x00\x0b\x0c", "abcd"),
+    "bidi controls are removed": ("a\u202eb\u2066c\u200fd\u061ce", "abcde"),
+    "all line ends become line feeds": ("a\r\nb\rc\n\rd", "a\nb\nc\n\nd"),
+    "Unicode line separators are text": ("a\u2028b", "a\u2028b"),
+    "a surrogate pair is joined": ("\ud83d\ude00", "😀"),
+    "an unpaired surrogate is replaced": ("\ud83dx\ude00", "\ufffdx\ufffd"),
+    "a string without end loses its introducer": ("a\x1b]0;title\nb", "a0;title\nb"),
+    "an overlong string loses its introducer": (
         "\x1b]" + "x" * (BODY_LIMIT + 1) + "\x07y",
         "x" * (BODY_LIMIT + 1) + "y",
     ),
-    "an unfinished sequence at the end goes": ("a\x1b[3", "a3"),
+    "an unfinished sequence loses its introducer": ("a\x1b[3", "a3"),
     "an escape within an escape": ("\x1b\x1b[31mx\x1b[\x1b]0;t\x07y", "xy"),
 }
 
@@ -43,7 +46,7 @@ PIECES = st.lists(
 
 
 @pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
-def test_clean(text: str, expected: str) -> None:
+def test_control_sequences_are_removed(text: str, expected: str) -> None:
     assert strip_control_sequences(text) == expected
 
 
@@ -54,14 +57,14 @@ def test_a_sequence_may_be_cut_after_each_character(text: str, expected: str) ->
 
 
 @given(PIECES)
-def test_cut_anywhere_the_text_is_the_same(pieces: list[str]) -> None:
+def test_the_filter_gives_the_same_text_for_any_pieces(pieces: list[str]) -> None:
     text_filter = ControlSequenceFilter()
     fed = "".join(map(text_filter.feed, pieces)) + text_filter.close()
     assert fed == strip_control_sequences("".join(pieces))
 
 
 @given(PIECES)
-def test_nothing_harmful_is_left_and_nothing_new_arises(pieces: list[str]) -> None:
+def test_no_control_sequence_is_left_or_created(pieces: list[str]) -> None:
     cleaned = strip_control_sequences("".join(pieces))
     assert strip_control_sequences(cleaned) == cleaned
     assert not {"\x1b", "\r", "\x07", "\x9b", "\x9d", "\u202e"} & set(cleaned)

@@ -1,4 +1,4 @@
-"""No secret is shown: not in a repr, an error, a traceback of any kind, or a log."""
+"""No secret is shown in a repr, an error, a traceback or a log."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def settings(sandbox: Sandbox) -> Settings:
 
 
 def verbose(error: BaseException) -> str:
-    """What IPython's most talkative mode shows: the values of all variables of all frames."""
+    """IPython's verbose traceback, with the variables of all frames."""
     shown = VerboseTB(theme_name="nocolor", include_vars=True).structured_traceback(
         type(error), error, error.__traceback__
     )
@@ -50,15 +50,15 @@ def every_way(error: AeronError) -> str:
     return "\n".join(str(way()) for way in ways)
 
 
-def test_the_talkative_traceback_shows_variables() -> None:
-    """Else it would mean nothing that a secret is not in it."""
+def test_the_verbose_traceback_shows_variables() -> None:
+    """Otherwise the tests with it would prove nothing."""
     marked = [0, 8, 1, 5]
     with pytest.raises(IndexError) as caught:
         marked[8]
     assert "[0, 8, 1, 5]" in verbose(caught.value)
 
 
-def test_no_repr_shows_it(settings: Settings) -> None:
+def test_no_repr_shows_the_secret(settings: Settings) -> None:
     """Settings, clients, services and requests, alone and in a container."""
     with Client(settings=settings) as client:
         request = client.service.build_request(Question("Well?"))
@@ -85,14 +85,14 @@ def test_no_repr_shows_it(settings: Settings) -> None:
     ids=lambda refusal: f"{refusal.status}-{refusal.page}",
 )
 @pytest.mark.parametrize("kind", ["sync", "async"])
-def test_no_failure_shows_it(
+def test_no_failure_shows_the_secret(
     settings: Settings,
     sandbox: Sandbox,
     refusal: Refusal,
     kind: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Also where the service repeats it; nor do the libraries' logs."""
+    """Even if the service repeats it; nor do the libraries' logs."""
     caplog.set_level(logging.DEBUG)
     sandbox.set_faults(refuse=[refusal])
 
@@ -106,7 +106,7 @@ def test_no_failure_shows_it(
 
     with pytest.raises(AeronError) as caught:
         ask() if kind == "sync" else asyncio.run(ask_async())
-    if refusal.message != ECHO:  # else it is in what came, whatever we do
+    if refusal.message != ECHO:  # else it is in the response
         assert SECRET not in verbose(caught.value)
     assert SECRET not in every_way(caught.value)
     if refusal.page != "redirect":  # the library logs what the server sent
@@ -114,10 +114,10 @@ def test_no_failure_shows_it(
     assert caplog.records
 
 
-def test_a_failed_reply_that_repeats_it_does_not_show_it(
+def test_a_failed_reply_that_repeats_the_secret_does_not_show_it(
     settings: Settings, sandbox: Sandbox
 ) -> None:
-    """In the text that had come, either."""
+    """In the partial text."""
     sandbox.set_faults(say=f"{ECHO} {ECHO} {ECHO}", generation="fails-with-event")
     with Client(settings=settings) as client, pytest.raises(AeronError) as caught:
         client.ask("Well?")
@@ -126,8 +126,8 @@ def test_a_failed_reply_that_repeats_it_does_not_show_it(
     assert SECRET not in pprint.pformat(sandbox.log.as_json())
 
 
-def test_an_interrupt_does_not_show_it(settings: Settings) -> None:
-    """Neither in the text that had come."""
+def test_an_interrupt_does_not_show_the_secret(settings: Settings) -> None:
+    """In the partial text."""
     run = FlowRun(load(settings).ask(Question("Well?")), settings)
     run.apply([Chunk(ECHO)])
     error = run.interrupt()

@@ -18,7 +18,6 @@ __all__ = ["Settings", "resolve_settings", "validate_timeout"]
 MAX_TIMEOUT = 1e6
 
 
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How to reach one service.

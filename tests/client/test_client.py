@@ -47,8 +47,8 @@ CLIENTS: dict[str, type[Client | AsyncClient]] = {
 }
 
 
-class Face:
-    """One way of calling, for both clients."""
+class Caller:
+    """The same blocking calls for each client."""
 
     def __init__(self, kind: str, base_url: str, **options: Any) -> None:
         self.runner = asyncio.Runner()
@@ -71,7 +71,7 @@ class Face:
         return messages
 
     def pieces(self, text: str, most: int | None = None, **options: Any) -> tuple[list[str], Reply]:
-        """At most so many pieces, then the stream is left; what had come, and the reply."""
+        """Read at most ``most`` pieces and leave the stream; the pieces and the reply."""
         stream = self.client.stream(text, **options)
         if isinstance(stream, Stream):
             found = []
@@ -99,35 +99,35 @@ class Face:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Sandbox]:
-    """One for all the tests of this file: starting and stopping would take longer than they do."""
+    """One for all tests of this file: starting one takes longer than a test."""
     with Sandbox() as running:
         yield running
 
 
 @pytest.fixture
 def sandbox(server: Sandbox) -> Sandbox:
-    """Behaves well, and has seen nothing."""
+    """The server without faults, with an empty log."""
     server.faults = Faults()
     server.log.clear()
     return server
 
 
 @pytest.fixture(params=KINDS)
-def make(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Callable[..., Face]]:
-    """Makes clients of one kind, on the sandbox if nothing else is said."""
-    made: list[Face] = []
+def make(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Callable[..., Caller]]:
+    """Creates clients of one kind, by default for the sandbox."""
+    callers: list[Caller] = []
 
-    def new(base_url: str = sandbox.aeronpay_url, **options: Any) -> Face:
-        made.append(Face(request.param, base_url, **options))
-        return made[-1]
+    def new(base_url: str = sandbox.aeronpay_url, **options: Any) -> Caller:
+        callers.append(Caller(request.param, base_url, **options))
+        return callers[-1]
 
     yield new
-    for face in made:
-        face.close()
+    for caller in callers:
+        caller.close()
 
 
 @pytest.fixture
-def face(make: Callable[..., Face]) -> Face:
+def caller(make: Callable[..., Caller]) -> Caller:
     return make()
 
 
@@ -135,19 +135,19 @@ def create_count(sandbox: Sandbox) -> int:
     return len(sandbox.log.of("create-response"))
 
 
-def left(sandbox: Sandbox, index: int = 0) -> bool:
-    """Whether the sandbox saw, within a second, that the client was gone."""
+def closed_early(sandbox: Sandbox, index: int = 0) -> bool:
+    """Whether the sandbox notices within a second that the client closed the connection."""
     return sandbox.log.wait(lambda seen: seen[index].closed_by_client, 1.0)
 
 
-# Whole replies.
+# Complete replies.
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_question_is_answered(face: Face, sandbox: Sandbox, stream: bool) -> None:
-    """Streamed or at once, with all that is known of it."""
+def test_a_question_is_answered(caller: Caller, sandbox: Sandbox, stream: bool) -> None:
+    """Streamed or not, with all metadata."""
     sandbox.set_faults(say=WORDS)
-    reply = face.ask("Well?", stream=stream)
+    reply = caller.ask("Well?", stream=stream)
     assert (reply.text, reply.status, reply.service) == (WORDS, "complete", "aeronpay")
     assert str(reply.context_token).startswith("apay_")
     assert reply.parent_context_token is None
@@ -157,35 +157,33 @@ def test_a_question_is_answered(face: Face, sandbox: Sandbox, stream: bool) -> N
     assert sandbox.log[0].body["stream"] is stream
 
 
-def test_pieces_come_as_they_are_made(face: Face, sandbox: Sandbox) -> None:
-    """In order, and together they are the reply; those that wait for a busy reader come as one."""
+def test_pieces_arrive_as_they_are_sent(caller: Caller, sandbox: Sandbox) -> None:
+    """Joined they are the reply; pieces that wait for a busy reader arrive as one."""
     sandbox.set_faults(say=WORDS, pause=0.005)
-    pieces, reply = face.pieces("Well?")
+    pieces, reply = caller.pieces("Well?")
     assert 1 < len(pieces) <= 10
     assert "".join(pieces) == reply.text == WORDS
 
 
 @pytest.mark.parametrize("order", ["swapped", "repeated", "gap"])
-def test_pieces_are_in_order_whatever_the_stream_does(
-    face: Face, sandbox: Sandbox, order: str
-) -> None:
-    """Swapped, repeated or missing chunks: what is printed is the reply."""
+def test_pieces_are_in_order(caller: Caller, sandbox: Sandbox, order: str) -> None:
+    """With swapped, repeated or missing chunks."""
     sandbox.set_faults(say=WORDS, order=order)
-    pieces, reply = face.pieces("Well?")
+    pieces, reply = caller.pieces("Well?")
     assert "".join(pieces) == reply.text == WORDS
 
 
 @pytest.mark.parametrize("rule", ["new", "same"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_conversation_goes_on_by_either_rule_for_tokens(kind: str, rule: Any) -> None:
+def test_a_conversation_continues_by_either_rule_for_tokens(kind: str, rule: Any) -> None:
     """A token for each reply, or one for the conversation."""
     with Sandbox(token_rule=rule) as sandbox:
-        face = Face(kind, sandbox.aeronpay_url)
+        caller = Caller(kind, sandbox.aeronpay_url)
         token = None
         for text in ("a", "b", "c"):
-            token = face.ask(text, context_token=token).context_token
-        asked = [message.text for message in face.history(token) if message.role == "user"]
-        face.close()
+            token = caller.ask(text, context_token=token).context_token
+        asked = [message.text for message in caller.history(token) if message.role == "user"]
+        caller.close()
     assert asked[-1] == "c"
     assert [seen.body.get("context_token") is None for seen in sandbox.log][:3] == [
         True,
@@ -194,29 +192,28 @@ def test_a_conversation_goes_on_by_either_rule_for_tokens(kind: str, rule: Any) 
     ]
 
 
-def test_a_service_without_tokens_leaves_the_sent_one(face: Face, sandbox: Sandbox) -> None:
-    """The conversation goes on with it."""
-    token = face.ask("a").context_token
+def test_without_a_returned_token_the_sent_one_is_kept(caller: Caller, sandbox: Sandbox) -> None:
+    token = caller.ask("a").context_token
     sandbox.set_faults(tokens=False)
-    assert face.ask("b", context_token=token).context_token == token
-    assert face.ask("c").context_token is None
+    assert caller.ask("b", context_token=token).context_token == token
+    assert caller.ask("c").context_token is None
 
 
-def test_history_has_the_order_that_was_asked_for(face: Face) -> None:
-    """Oldest first unless said otherwise; the newest answer is left out by the service."""
-    token = face.ask("b", face.ask("a").context_token).context_token
-    forth = [(message.role, message.text) for message in face.history(token)]
+def test_history_has_the_requested_order(caller: Caller) -> None:
+    """By default the oldest first; the service leaves out the newest answer."""
+    token = caller.ask("b", caller.ask("a").context_token).context_token
+    forth = [(message.role, message.text) for message in caller.history(token)]
     assert [role for role, _ in forth] == ["user", "assistant", "user"]
     assert [text for role, text in forth if role == "user"] == ["a", "b"]
-    back = [(message.role, message.text) for message in face.history(token, "desc")]
+    back = [(message.role, message.text) for message in caller.history(token, "desc")]
     assert back == forth[::-1]
 
 
-def test_images_are_sent(face: Face, sandbox: Sandbox) -> None:
+def test_images_are_sent(caller: Caller, sandbox: Sandbox) -> None:
     """In their order."""
     urls = ["https://a.test/1.png", "http://a.test/2.png?a=b"]
-    face.ask("Well?", images=urls)
-    face.ask("Well?", images=urls[0])
+    caller.ask("Well?", images=urls)
+    caller.ask("Well?", images=urls[0])
     assert [seen.body["user"]["images"] for seen in sandbox.log] == [urls, urls[:1]]
 
 
@@ -224,7 +221,9 @@ def test_images_are_sent(face: Face, sandbox: Sandbox) -> None:
     "framing", ["sse", "sse-event", "sse-multiline", "ndjson", "json", "pretty", "object"]
 )
 @pytest.mark.parametrize("line_end", ["lf", "crlf", "cr"])
-def test_every_framing_is_read(face: Face, sandbox: Sandbox, framing: str, line_end: str) -> None:
+def test_every_framing_is_read(
+    caller: Caller, sandbox: Sandbox, framing: str, line_end: str
+) -> None:
     """With loose types, unknown events, a byte-order mark and reads of one byte."""
     sandbox.set_faults(
         say="naïve पैसा 💸",
@@ -236,35 +235,37 @@ def test_every_framing_is_read(face: Face, sandbox: Sandbox, framing: str, line_
         system_empty="null",
         write_size=7,
     )
-    assert face.ask("Well?").text == "naïve पैसा 💸"
+    assert caller.ask("Well?").text == "naïve पैसा 💸"
 
 
 # Cut streams.
 
 
-def cut_at(face: Face, sandbox: Sandbox, cut: int) -> Reply | IncompleteReply:
-    """What becomes of a reply that is cut after so many bytes."""
+def cut_at(caller: Caller, sandbox: Sandbox, cut: int) -> Reply | IncompleteReply:
+    """The result of a reply that is cut after ``cut`` bytes."""
     sandbox.log.clear()
     how = ("reset", "close", "end")[cut % 3]
     sandbox.set_faults(cut_after=cut, cut_times=1, cut_how=how)
     try:
-        return face.ask("Well?")
+        return caller.ask("Well?")
     except IncompleteReply as error:
         return error
 
 
-def test_a_reply_cut_at_every_byte_is_recovered_or_in_doubt(face: Face, sandbox: Sandbox) -> None:
-    """Over a real line: the right text and status, and exactly one question in the log.
+def test_a_reply_cut_at_every_byte_is_recovered_or_in_doubt(
+    caller: Caller, sandbox: Sandbox
+) -> None:
+    """Over a real connection: the right text and status, and exactly one question in the log.
 
-    The two clients take every other byte each: what they share was cut everywhere without a line.
+    Each client tests every other byte; the shared flow is tested with every byte elsewhere.
     """
     sandbox.set_faults(say="Cut", chunk_size=4)
-    face.ask("Well?")
+    caller.ask("Well?")
     assert sandbox.log.wait(lambda log: log[-1].done)
     length = sandbox.log[-1].bytes_sent
     found = []
-    for cut in range(isinstance(face.client, AsyncClient), length, 2):
-        result = cut_at(face, sandbox, cut)
+    for cut in range(isinstance(caller.client, AsyncClient), length, 2):
+        result = cut_at(caller, sandbox, cut)
         assert create_count(sandbox) == 1
         if isinstance(result, IncompleteReply):
             assert "may have been accepted" in str(result)
@@ -277,31 +278,31 @@ def test_a_reply_cut_at_every_byte_is_recovered_or_in_doubt(face: Face, sandbox:
             assert len(sandbox.log) == 2
             found.append(result.status)
     assert list(dict.fromkeys(found)) == ["in doubt", "recovered"]
-    assert found == sorted(found)  # never in doubt again, once the token is known
+    assert found == sorted(found)  # never in doubt after the token is known
     assert found.count("recovered") > len(found) / 2
 
 
 def test_a_stall_is_a_loss_and_the_reply_is_fetched(
-    make: Callable[..., Face], sandbox: Sandbox
+    make: Callable[..., Caller], sandbox: Sandbox
 ) -> None:
-    """The idle limit counts silence; the stalled connection is closed."""
+    """The timeout counts silence; the stalled connection is closed."""
     sandbox.set_faults(say=WORDS, stall_after=900)
     reply = make(timeout=0.2).ask("Well?")
     assert (reply.text, reply.status) == (WORDS, "recovered")
     assert 0.2 <= reply.seconds < 2
-    assert left(sandbox)
+    assert closed_early(sandbox)
 
 
-def test_a_slow_reply_is_no_stall(make: Callable[..., Face], sandbox: Sandbox) -> None:
-    """It may take longer than the limit, as long as it is never silent for so long."""
+def test_a_slow_reply_is_not_a_stall(make: Callable[..., Caller], sandbox: Sandbox) -> None:
+    """It may take longer than the timeout in all."""
     sandbox.set_faults(say=WORDS, pause=0.06)
     reply = make(timeout=0.3).ask("Well?")
     assert reply.status == "complete"
     assert reply.seconds > 0.5
 
 
-def test_a_comment_counts_as_life(make: Callable[..., Face], sandbox: Sandbox) -> None:
-    """Nothing else came for longer than the limit."""
+def test_comments_keep_a_stream_alive(make: Callable[..., Caller], sandbox: Sandbox) -> None:
+    """Even if nothing else arrives for longer than the timeout."""
     sandbox.set_faults(
         say=WORDS, stall_after=900, stall_how="comments", comment_every=0.05, stall_seconds=0.7
     )
@@ -310,25 +311,24 @@ def test_a_comment_counts_as_life(make: Callable[..., Face], sandbox: Sandbox) -
     assert reply.seconds > 0.7
 
 
-def test_a_questions_own_limit_counts_for_it(face: Face, sandbox: Sandbox) -> None:
-    """`timeout` of the call, where the client's is longer."""
+def test_a_question_may_have_its_own_timeout(caller: Caller, sandbox: Sandbox) -> None:
+    """Shorter than the client's."""
     sandbox.set_faults(say=WORDS, stall_after=900)
-    _, reply = face.pieces("Well?", timeout=0.15)
+    _, reply = caller.pieces("Well?", timeout=0.15)
     assert reply.status == "recovered"
     assert reply.seconds < 2
 
 
-def test_a_reply_that_is_cut_and_not_ready_is_waited_for(face: Face, sandbox: Sandbox) -> None:
-    """And says that it was recovered."""
+def test_a_reply_that_is_cut_and_not_ready_is_polled(caller: Caller, sandbox: Sandbox) -> None:
     sandbox.set_faults(say=WORDS, cut_after=900, processing_fetches=1)
-    assert face.ask("Well?").status == "recovered"
+    assert caller.ask("Well?").status == "recovered"
     assert len(sandbox.log.of("fetch-response")) == 2
 
 
-def test_a_reply_that_cannot_be_recovered_keeps_what_came(
-    make: Callable[..., Face], sandbox: Sandbox
+def test_a_reply_that_cannot_be_recovered_keeps_its_text(
+    make: Callable[..., Caller], sandbox: Sandbox
 ) -> None:
-    """In the exception and in the stream's reply, with the token by which to ask later."""
+    """In the exception, with the token to fetch it later."""
     sandbox.set_faults(say=WORDS, cut_after=900, processing_fetches=1000)
     with pytest.raises(IncompleteReply, match="processing") as caught:
         make(fetch_timeout=0.3).ask("Well?")
@@ -338,37 +338,37 @@ def test_a_reply_that_cannot_be_recovered_keeps_what_came(
     assert create_count(sandbox) == 1
 
 
-def test_waiting_ends_in_time_though_the_service_is_silent(
-    make: Callable[..., Face], sandbox: Sandbox
+def test_waiting_for_a_silent_service_ends_in_time(
+    make: Callable[..., Caller], sandbox: Sandbox
 ) -> None:
-    """`fetch_timeout` is the time in all, the requests' own silence included."""
-    face = make(fetch_timeout=1.0, timeout=30.0)
-    token = face.ask("Well?").context_token
+    """`fetch_timeout` includes the time of the requests."""
+    caller = make(fetch_timeout=1.0, timeout=30.0)
+    token = caller.ask("Well?").context_token
     sandbox.set_faults(latency=30.0)
     began = time.monotonic()
     with pytest.raises(AeronError):
-        face.fetch(token)
+        caller.fetch(token)
     assert time.monotonic() - began < 3
 
 
 # Fetching.
 
 
-def test_a_reply_can_be_fetched(face: Face) -> None:
-    """It is the one that came."""
-    reply = face.ask("Well?")
-    again = face.fetch(reply.context_token)
+def test_a_reply_can_be_fetched(caller: Caller) -> None:
+    reply = caller.ask("Well?")
+    again = caller.fetch(reply.context_token)
     assert (again.text, again.status, again.msg_id) == (reply.text, "complete", reply.msg_id)
 
 
-def test_a_fetch_may_not_wait(face: Face, sandbox: Sandbox) -> None:
-    """The reply is processing then."""
-    token = face.ask("Well?").context_token
+def test_a_fetch_without_waiting_may_return_a_processing_reply(
+    caller: Caller, sandbox: Sandbox
+) -> None:
+    token = caller.ask("Well?").context_token
     sandbox.set_faults(processing_fetches=5)
-    assert face.fetch(token, wait=False).status == "processing"
+    assert caller.fetch(token, wait=False).status == "processing"
 
 
-# Refusals.
+# Error responses.
 
 
 @pytest.mark.parametrize(
@@ -393,17 +393,17 @@ def test_a_fetch_may_not_wait(face: Face, sandbox: Sandbox) -> None:
     ids=lambda value: f"{value.status}-{value.page}" if isinstance(value, Refusal) else "",
 )
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_refused_question_has_its_exception_and_is_not_repeated(
-    face: Face, sandbox: Sandbox, refusal: Refusal, kind: type[AeronError], stream: bool
+def test_an_error_response_has_its_exception_and_is_not_repeated(
+    caller: Caller, sandbox: Sandbox, refusal: Refusal, kind: type[AeronError], stream: bool
 ) -> None:
-    """With a remedy; and the next question works."""
+    """With a hint; and the next question works."""
     sandbox.set_faults(refuse=[refusal])
     with pytest.raises(AeronError) as caught:
-        face.ask("Well?", stream=stream)
+        caller.ask("Well?", stream=stream)
     assert type(caught.value) is kind
     assert caught.value.hint
     assert len(sandbox.log) == 1
-    assert face.ask("Well?").status == "complete"
+    assert caller.ask("Well?").status == "complete"
 
 
 @pytest.mark.parametrize(
@@ -412,26 +412,27 @@ def test_a_refused_question_has_its_exception_and_is_not_repeated(
     ids=["429", "503"],
 )
 def test_a_question_that_was_not_accepted_is_repeated(
-    face: Face, sandbox: Sandbox, refusal: Refusal
+    caller: Caller, sandbox: Sandbox, refusal: Refusal
 ) -> None:
-    """With a reference id of its own."""
+    """With a new reference id."""
     sandbox.set_faults(refuse=[refusal])
-    assert face.ask("Well?").status == "complete"
+    assert caller.ask("Well?").status == "complete"
     ids = [seen.body["client_referenceId"] for seen in sandbox.log]
     assert len(set(ids)) == len(ids) == 2
 
 
-def test_too_many_requests_for_long_are_told(face: Face, sandbox: Sandbox) -> None:
-    """Not waited for."""
+def test_a_long_retry_after_is_reported_and_not_waited_for(
+    caller: Caller, sandbox: Sandbox
+) -> None:
     sandbox.set_faults(refuse=[Refusal(status=429, retry_after="3600", times=9)])
     with pytest.raises(RateLimited, match="3600"):
-        face.ask("Well?")
+        caller.ask("Well?")
     assert len(sandbox.log) == 1
 
 
-def test_an_unknown_token_is_told(face: Face, sandbox: Sandbox) -> None:
-    """By every call that takes one."""
-    for call in (face.fetch, face.history, lambda token: face.ask("Well?", token)):
+def test_an_unknown_token_is_reported(caller: Caller, sandbox: Sandbox) -> None:
+    """By every call that has one."""
+    for call in (caller.fetch, caller.history, lambda token: caller.ask("Well?", token)):
         with pytest.raises(TokenError) as caught:
             call("apay_unknown")
         assert caught.value.service_message == "Invalid context token."
@@ -439,33 +440,32 @@ def test_an_unknown_token_is_told(face: Face, sandbox: Sandbox) -> None:
     assert len(sandbox.log) == 3
 
 
-def test_an_expired_token_is_told(face: Face, sandbox: Sandbox) -> None:
-    """The same way."""
-    token = face.ask("Well?").context_token
+def test_an_expired_token_is_reported(caller: Caller, sandbox: Sandbox) -> None:
+    token = caller.ask("Well?").context_token
     sandbox.set_faults(expired=[token])
     with pytest.raises(TokenError):
-        face.ask("And?", token)
+        caller.ask("And?", token)
 
 
 @pytest.mark.parametrize("generation", ["fails", "fails-with-event"])
-def test_a_reply_that_fails_keeps_what_came(face: Face, sandbox: Sandbox, generation: str) -> None:
-    """Whether the stream or fetch-response says so."""
+def test_a_failed_reply_keeps_its_text(caller: Caller, sandbox: Sandbox, generation: str) -> None:
+    """Whether the stream or fetch-response reports the failure."""
     sandbox.set_faults(say=WORDS, generation=generation)
     with pytest.raises(FailedReply) as caught:
-        face.ask("Well?")
+        caller.ask("Well?")
     assert caught.value.partial == "one two three four five"
     assert caught.value.context_token
     assert create_count(sandbox) == 1
 
 
-def test_an_unreachable_host_is_told(make: Callable[..., Face]) -> None:
+def test_an_unreachable_host_is_reported(make: Callable[..., Caller]) -> None:
     """With its address, after a few attempts."""
     with Sandbox() as gone:
         address = gone.aeronpay_url
-    face = make(address)
-    face.client.service = Service(face.client.settings, jitter=lambda: 0.0)
+    caller = make(address)
+    caller.client.service = Service(caller.client.settings, jitter=lambda: 0.0)
     with pytest.raises(Unreachable) as caught:
-        face.ask("Well?")
+        caller.ask("Well?")
     assert address in str(caught.value)
 
 
@@ -486,80 +486,76 @@ def test_an_unreachable_host_is_told(make: Callable[..., Face]) -> None:
     ],
     ids=str,
 )
-def test_a_bad_question_is_not_sent(
-    face: Face, sandbox: Sandbox, arguments: tuple[Any, ...], options: dict[str, Any]
+def test_an_invalid_question_is_not_sent(
+    caller: Caller, sandbox: Sandbox, arguments: tuple[Any, ...], options: dict[str, Any]
 ) -> None:
-    """It is told what is wrong with it."""
+    """The error has a hint."""
     with pytest.raises(UsageError) as caught:
-        face.ask(*arguments, **options)
+        caller.ask(*arguments, **options)
     assert caught.value.hint
     assert len(sandbox.log) == 0
 
 
 @pytest.mark.parametrize("token", [None, "", "  ", 7])
-def test_a_bad_token_is_not_sent(face: Face, sandbox: Sandbox, token: Any) -> None:
-    """Null is never sent."""
-    for call in (face.fetch, face.history):
+def test_an_invalid_token_is_not_sent(caller: Caller, sandbox: Sandbox, token: Any) -> None:
+    for call in (caller.fetch, caller.history):
         with pytest.raises(UsageError):
             call(token)
     assert len(sandbox.log) == 0
 
 
 @pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
-def test_a_bad_limit_is_refused(face: Face, sandbox: Sandbox, timeout: float) -> None:
-    """As it is for the client."""
+def test_an_invalid_timeout_is_rejected(caller: Caller, sandbox: Sandbox, timeout: float) -> None:
     with pytest.raises(UsageError):
-        face.client.stream("Well?", timeout=timeout)
+        caller.client.stream("Well?", timeout=timeout)
     assert len(sandbox.log) == 0
 
 
-def test_null_is_never_sent(face: Face, sandbox: Sandbox) -> None:
-    """In no body of any call."""
-    token = face.ask("Well?", context_token=None, images=()).context_token
-    face.fetch(token)
-    face.history(token)
+def test_null_is_never_sent(caller: Caller, sandbox: Sandbox) -> None:
+    """By any call."""
+    token = caller.ask("Well?", context_token=None, images=()).context_token
+    caller.fetch(token)
+    caller.history(token)
     assert [body for body in (seen.body for seen in sandbox.log) if None in body.values()] == []
     assert len({seen.body["client_referenceId"] for seen in sandbox.log}) == 3
 
 
-# Left, interrupted, cancelled.
+# Streams that are left, interrupted or cancelled.
 
 
-def test_a_stream_that_is_left_closes_its_connection(face: Face, sandbox: Sandbox) -> None:
-    """At once; what had come is kept, and the next question works."""
+def test_a_stream_that_is_left_closes_its_connection(caller: Caller, sandbox: Sandbox) -> None:
+    """At once; the text is kept, and the next question works."""
     sandbox.set_faults(say=WORDS, stall_after=900)
-    pieces, reply = face.pieces("Well?", most=1)
+    pieces, reply = caller.pieces("Well?", most=1)
     assert (len(pieces), reply.status) == (1, "interrupted")
     assert reply.text == pieces[0]
     assert WORDS.startswith(reply.text)
-    assert left(sandbox)
+    assert closed_early(sandbox)
     sandbox.set_faults(stall_after=None)
-    assert face.ask("Well?").status == "complete"
+    assert caller.ask("Well?").status == "complete"
     assert create_count(sandbox) == 2
 
 
-def test_a_stream_that_is_never_read_sends_nothing(face: Face, sandbox: Sandbox) -> None:
-    """It begins with the first piece."""
-    stream = face.client.stream("Well?")
+def test_a_stream_that_is_never_read_sends_nothing(caller: Caller, sandbox: Sandbox) -> None:
+    """The request is sent when the first piece is read."""
+    stream = caller.client.stream("Well?")
     if isinstance(stream, Stream):
         stream.close()
     else:
-        face.runner.run(stream.close())
+        caller.runner.run(stream.close())
     assert stream.reply.status == "interrupted"
     assert len(sandbox.log) == 0
 
 
-def test_a_stream_that_is_dropped_closes_its_connection(sandbox: Sandbox) -> None:
-    """Also where nobody closed it."""
+def test_a_stream_that_is_collected_closes_its_connection(sandbox: Sandbox) -> None:
     sandbox.set_faults(say=WORDS, stall_after=900)
     with Client(base_url=sandbox.aeronpay_url, client_id="a", client_secret="b") as client:
         next(iter(client.stream("Well?")))
         gc.collect()
-        assert left(sandbox)
+        assert closed_early(sandbox)
 
 
-def test_an_async_stream_that_is_dropped_closes_its_connection(sandbox: Sandbox) -> None:
-    """As soon as the loop gets round to it."""
+def test_an_async_stream_that_is_collected_closes_its_connection(sandbox: Sandbox) -> None:
     sandbox.set_faults(say=WORDS, stall_after=900)
 
     async def drop() -> bool:
@@ -568,14 +564,14 @@ def test_an_async_stream_that_is_dropped_closes_its_connection(sandbox: Sandbox)
             async for _ in client.stream("Well?"):
                 break
             gc.collect()
-            return await asyncio.to_thread(left, sandbox)
+            return await asyncio.to_thread(closed_early, sandbox)
 
     assert asyncio.run(drop())
 
 
 @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # the first loop's connection
 def test_an_async_client_is_used_by_one_loop_after_another(sandbox: Sandbox) -> None:
-    """As by each ``asyncio.run`` of a script: the second found the first one's connection."""
+    """As by each ``asyncio.run`` of a script; connections belong to a loop."""
     client = AsyncClient(base_url=sandbox.aeronpay_url, client_id="a", client_secret="b")
     for question in ("One?", "Two?"):
         assert asyncio.run(client.ask(question)).is_complete
@@ -588,7 +584,7 @@ def stalled(sandbox: Sandbox) -> bool:
 
 
 def test_a_cancelled_stream_closes_its_connection(sandbox: Sandbox) -> None:
-    """At once, though it was waiting in silence; what had come is kept."""
+    """At once, even while it waits; the text is kept."""
     sandbox.set_faults(say=WORDS, stall_after=900)
 
     async def cancel() -> tuple[AsyncStream, float]:
@@ -603,7 +599,7 @@ def test_a_cancelled_stream_closes_its_connection(sandbox: Sandbox) -> None:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            assert await asyncio.to_thread(left, sandbox)
+            assert await asyncio.to_thread(closed_early, sandbox)
             return stream, time.monotonic() - began
 
     stream, seconds = asyncio.run(cancel())
@@ -612,34 +608,34 @@ def test_a_cancelled_stream_closes_its_connection(sandbox: Sandbox) -> None:
     assert stream.reply.text.startswith("one")
 
 
-def test_an_interrupt_is_told_with_what_came(sandbox: Sandbox) -> None:
-    """Ctrl-C while the stream is silent: an exception that is a KeyboardInterrupt too."""
+def test_an_interrupt_raises_interrupted_with_the_text(sandbox: Sandbox) -> None:
+    """Ctrl-C while the stream is silent; the exception is also a KeyboardInterrupt."""
     sandbox.set_faults(say=WORDS, stall_after=900)
 
     def send_sigint() -> None:
         if stalled(sandbox):
-            time.sleep(0.05)  # the main thread is to be in its read
+            time.sleep(0.05)  # until the main thread reads
             os.kill(os.getpid(), signal.SIGINT)
 
-    pressing = threading.Thread(target=send_sigint)
+    thread = threading.Thread(target=send_sigint)
     with Client(base_url=sandbox.aeronpay_url, client_id="a", client_secret="b") as client:
-        pressing.start()
+        thread.start()
         stream = client.stream("Well?")
         with pytest.raises(Interrupted) as caught:
             stream.finish()
-        pressing.join()
+        thread.join()
     assert isinstance(caught.value, KeyboardInterrupt)
     assert caught.value.__suppress_context__
     assert caught.value.partial.startswith("one")
     assert caught.value.context_token
     assert stream.reply.status == "interrupted"
-    assert left(sandbox)
+    assert closed_early(sandbox)
 
 
-def test_the_reply_can_be_seen_at_any_time(face: Face, sandbox: Sandbox) -> None:
-    """Processing, with the text so far, until it is whole."""
+def test_the_reply_can_be_seen_at_any_time(caller: Caller, sandbox: Sandbox) -> None:
+    """It is processing, with the text so far, until it is complete."""
     sandbox.set_faults(say=WORDS, stall_after=900, stall_seconds=0.2)
-    stream = face.client.stream("Well?")
+    stream = caller.client.stream("Well?")
     assert (stream.reply.status, stream.reply.text) == ("processing", "")
     if isinstance(stream, Stream):
         assert next(iter(stream)).startswith("one")
@@ -647,36 +643,34 @@ def test_the_reply_can_be_seen_at_any_time(face: Face, sandbox: Sandbox) -> None
         assert stream.finish().status == "complete"
         stream.close()
     else:
-        assert face.runner.run(anext(aiter(stream))).startswith("one")
+        assert caller.runner.run(anext(aiter(stream))).startswith("one")
         assert stream.reply.status == "processing"
-        assert face.runner.run(stream.finish()).status == "complete"
-        face.runner.run(stream.close())
+        assert caller.runner.run(stream.finish()).status == "complete"
+        caller.runner.run(stream.close())
     assert stream.reply.text == WORDS
 
 
-def test_a_failed_streams_reply_has_what_came(face: Face, sandbox: Sandbox) -> None:
-    """With its status: the exception says why."""
+def test_the_reply_of_a_failed_stream_has_its_text(caller: Caller, sandbox: Sandbox) -> None:
     sandbox.set_faults(say=WORDS, generation="fails-with-event")
-    stream = face.client.stream("Well?")
+    stream = caller.client.stream("Well?")
     with pytest.raises(FailedReply):
-        stream.finish() if isinstance(stream, Stream) else face.runner.run(stream.finish())
+        stream.finish() if isinstance(stream, Stream) else caller.runner.run(stream.finish())
     assert stream.reply.status == "failed"
     assert stream.reply.text.startswith("one")
 
 
-def test_a_client_says_what_it_is(face: Face, sandbox: Sandbox) -> None:
-    """And nothing that is secret."""
+def test_the_repr_of_a_client_names_its_service(caller: Caller, sandbox: Sandbox) -> None:
     assert (
-        repr(face.client) == f"{type(face.client).__name__}('aeronpay', '{sandbox.aeronpay_url}')"
+        repr(caller.client)
+        == f"{type(caller.client).__name__}('aeronpay', '{sandbox.aeronpay_url}')"
     )
 
 
-def test_a_closed_client_says_so(face: Face) -> None:
-    """In our own words, and not in those of what it asks through."""
-    face._done(face.client.close())
+def test_a_closed_client_raises_a_usage_error(caller: Caller) -> None:
+    caller._done(caller.client.close())
     with pytest.raises(UsageError, match="client is closed"):
-        face.ask("Too late?")
-    face._done(face.client.close())
+        caller.ask("Too late?")
+    caller._done(caller.client.close())
 
 
 @pytest.mark.parametrize("kind", [Client, AsyncClient])
@@ -684,10 +678,10 @@ def test_a_closed_client_says_so(face: Face) -> None:
     ("variable", "value"),
     [("SSL_CERT_FILE", "/no/such/file"), ("ALL_PROXY", "gopher://127.0.0.1:9")],
 )
-def test_an_environment_that_cannot_be_used_is_named(
+def test_an_invalid_environment_is_reported(
     kind: type[Client | AsyncClient], variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before anything is asked."""
+    """When the client is created."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(UsageError, match="environment") as caught:
         kind(base_url="https://service.example", client_id="me", client_secret="mine")

@@ -1,4 +1,4 @@
-"""The seam to the HTTP library: whatever happens on the line becomes an outcome."""
+"""The transports: each event of a connection becomes a step result."""
 
 from __future__ import annotations
 
@@ -31,39 +31,39 @@ from aeron_magic.protocol.flow import (
 from aeron_magic.sandbox import Refusal, Sandbox
 
 Step = Send | OpenStream | ReadChunk | Close | Sleep
-Do = Callable[[Step], StepResult]
+Perform = Callable[[Step], StepResult]
 
 
 @pytest.fixture(params=["sync", "async", "many"])
-def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Do]]:
-    """Makes exchanges: a function that does a step, whichever of the two loops it belongs to."""
+def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Perform]]:
+    """Creates functions that perform a step, for each of the three transports."""
     with asyncio.Runner() as runner:
-        wires: list[HttpxTransport | AsyncHttpxTransport] = []
-        used: list[Callable[[], object]] = []
+        transports: list[HttpxTransport | AsyncHttpxTransport] = []
+        closing: list[Callable[[], object]] = []
 
-        def new(address: str = "http://127.0.0.1", timeout: float = 5.0) -> Do:
+        def new(address: str = "http://127.0.0.1", timeout: float = 5.0) -> Perform:
             if request.param == "sync":
                 transport = HttpxTransport((address,), timeout)
-                wires.append(transport)
+                transports.append(transport)
                 flow_io = transport.flow_io()
-                used.append(flow_io.close)
+                closing.append(flow_io.close)
                 return flow_io.perform
             kind = AsyncHttpxTransport if request.param == "async" else AiohttpTransport
-            awire = kind((address,), timeout)
-            wires.append(awire)
-            aexchange = awire.flow_io()
-            used.append(lambda: runner.run(aexchange.close()))
-            return lambda step: runner.run(aexchange.perform(step))
+            atransport = kind((address,), timeout)
+            transports.append(atransport)
+            aflow_io = atransport.flow_io()
+            closing.append(lambda: runner.run(aflow_io.close()))
+            return lambda step: runner.run(aflow_io.perform(step))
 
         yield new
-        for close in used:
+        for close in closing:
             close()
-        for one in wires:
+        for one in transports:
             runner.run(one.close()) if isinstance(one, AsyncHttpxTransport) else one.close()
 
 
 class Scripted:
-    """A server that sends bytes as they are: one script for each request, whatever it asks."""
+    """A server that sends one script of bytes for each request."""
 
     def __init__(self, *scripts: bytes, keep: bool = False) -> None:
         self._scripts = list(scripts)
@@ -105,8 +105,8 @@ def get(url: str) -> Request:
     return Request("GET", url)
 
 
-def test_a_host_where_nobody_listens_has_seen_nothing(make: Callable[..., Do]) -> None:
-    """So that even a paid question may be repeated."""
+def test_a_refused_connection_has_sent_nothing(make: Callable[..., Perform]) -> None:
+    """So even a paid question may be repeated."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     result = make()(OpenStream(get(f"http://127.0.0.1:{port}/")))
@@ -114,25 +114,25 @@ def test_a_host_where_nobody_listens_has_seen_nothing(make: Callable[..., Do]) -
     assert not result.sent
 
 
-def test_a_name_that_is_none_has_seen_nothing(make: Callable[..., Do]) -> None:
+def test_an_unknown_host_was_sent_nothing(make: Callable[..., Perform]) -> None:
     """`.invalid` is reserved for this."""
     result = make("https://no.invalid")(Send(get("https://no.invalid/")))
     assert isinstance(result, ConnectionLost)
     assert not result.sent
 
 
-def test_a_connection_that_breaks_without_an_answer_may_have_been_heard(
-    make: Callable[..., Do], sandbox: Sandbox
+def test_a_request_whose_connection_breaks_was_sent(
+    make: Callable[..., Perform], sandbox: Sandbox
 ) -> None:
-    """The request was sent; what became of it is not known."""
+    """It may have been accepted."""
     sandbox.set_faults(refuse=[Refusal(page="drop", times=1)])
     result = make()(Send(Request("POST", f"{sandbox.aeronpay_url}/fetch-response", json={})))
     assert isinstance(result, ConnectionLost)
     assert result.sent
 
 
-def test_a_reset_has_a_reason_in_words(make: Callable[..., Do]) -> None:
-    """Some libraries have none for it but the name of their exception."""
+def test_a_reset_has_a_reason(make: Callable[..., Perform]) -> None:
+    """The message of the library's exception may be empty."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def reset() -> None:
@@ -152,10 +152,10 @@ def test_a_reset_has_a_reason_in_words(make: Callable[..., Do]) -> None:
     assert "ReadError" not in result.reason
 
 
-def test_silence_is_a_loss_and_says_how_long_it_was(
-    make: Callable[..., Do], sandbox: Sandbox
+def test_silence_is_a_loss_whose_reason_has_the_time(
+    make: Callable[..., Perform], sandbox: Sandbox
 ) -> None:
-    """By the exchange's limit, or a request's own shorter one."""
+    """The transport's timeout, or a shorter one of the request."""
     sandbox.set_faults(latency=30.0)
     request = get(f"{sandbox.url}/x")
     result = make(timeout=0.1)(Send(request))
@@ -167,7 +167,7 @@ def test_silence_is_a_loss_and_says_how_long_it_was(
     assert "silent for 0.2 s" in hurried.reason
 
 
-def test_a_request_arrives_as_it_was_made(make: Callable[..., Do], sandbox: Sandbox) -> None:
+def test_a_request_arrives_unchanged(make: Callable[..., Perform], sandbox: Sandbox) -> None:
     """Headers, query and JSON."""
     make()(
         Send(
@@ -189,8 +189,7 @@ def test_a_request_arrives_as_it_was_made(make: Callable[..., Do], sandbox: Sand
     assert seen.headers["content-type"] == "application/json"
 
 
-def test_redirects_are_answers(make: Callable[..., Do], sandbox: Sandbox) -> None:
-    """Nothing is sent to where they point."""
+def test_redirects_are_not_followed(make: Callable[..., Perform], sandbox: Sandbox) -> None:
     sandbox.set_faults(refuse=[Refusal(status=302, page="redirect")])
     result = make()(OpenStream(Request("POST", f"{sandbox.aeronpay_url}/list-input", json={})))
     assert isinstance(result, Response)
@@ -199,33 +198,32 @@ def test_redirects_are_answers(make: Callable[..., Do], sandbox: Sandbox) -> Non
 
 
 @pytest.mark.parametrize("kind", [Send, OpenStream])
-def test_a_refusal_whose_body_is_cut_is_still_a_refusal(
-    make: Callable[..., Do], kind: type[Send] | type[OpenStream]
+def test_an_error_response_whose_body_is_cut_is_a_response(
+    make: Callable[..., Perform], kind: type[Send] | type[OpenStream]
 ) -> None:
-    """Its status says enough."""
+    """Its status suffices."""
     with Scripted(head("403 Forbidden", "Content-Length: 100") + b"half") as server:
         result = make()(kind(get(server.url)))
     assert isinstance(result, Response)
     assert (result.status, result.body) == (403, b"")
 
 
-def test_a_good_answer_whose_body_is_cut_is_lost(make: Callable[..., Do]) -> None:
-    """Half an object is none."""
+def test_a_successful_response_whose_body_is_cut_is_lost(make: Callable[..., Perform]) -> None:
     with Scripted(head("200 OK", "Content-Length: 100") + b"half") as server:
         result = make()(Send(get(server.url)))
     assert isinstance(result, ConnectionLost)
     assert result.sent
 
 
-def read_all(do: Do) -> tuple[bytes, StepResult]:
+def read_all(do: Perform) -> tuple[bytes, StepResult]:
     found = b""
     while isinstance(data := do(READ), bytes) and data:
         found += data
     return found, data
 
 
-def test_a_stream_is_read_to_its_end(make: Callable[..., Do]) -> None:
-    """And stays at its end."""
+def test_a_stream_is_read_to_its_end(make: Callable[..., Perform]) -> None:
+    """Reading again gives nothing."""
     with Scripted(head("200 OK", "Content-Length: 5") + b"hello") as server:
         do = make()
         opened = do(OpenStream(get(server.url)))
@@ -235,8 +233,7 @@ def test_a_stream_is_read_to_its_end(make: Callable[..., Do]) -> None:
         assert do(READ) == b""
 
 
-def test_a_cut_stream_gives_what_came_and_then_the_loss(make: Callable[..., Do]) -> None:
-    """In this order."""
+def test_a_cut_stream_gives_its_bytes_and_then_the_loss(make: Callable[..., Perform]) -> None:
     with Scripted(head("200 OK", "Content-Length: 50") + b"hello") as server:
         do = make()
         do(OpenStream(get(server.url)))
@@ -245,8 +242,7 @@ def test_a_cut_stream_gives_what_came_and_then_the_loss(make: Callable[..., Do])
     assert isinstance(end, ConnectionLost)
 
 
-def test_a_compressed_body_is_unpacked(make: Callable[..., Do]) -> None:
-    """Whoever compressed it on the way."""
+def test_a_compressed_body_is_decompressed(make: Callable[..., Perform]) -> None:
     packed = gzip.compress(b'{"a": 1}')
     lines = ("Content-Encoding: gzip", f"Content-Length: {len(packed)}")
     with Scripted(head("200 OK", *lines) + packed) as server:
@@ -255,16 +251,15 @@ def test_a_compressed_body_is_unpacked(make: Callable[..., Do]) -> None:
     assert result.body == b'{"a": 1}'
 
 
-def test_a_body_that_is_not_what_it_says_is_lost(make: Callable[..., Do]) -> None:
-    """Labelled as compressed, and is not."""
+def test_a_body_with_a_wrong_encoding_is_lost(make: Callable[..., Perform]) -> None:
     lines = ("Content-Encoding: gzip", "Content-Length: 5")
     with Scripted(head("200 OK", *lines) + b"hello") as server:
         result = make()(Send(get(server.url)))
     assert isinstance(result, ConnectionLost)
 
 
-def test_an_answer_without_a_date_gets_one(make: Callable[..., Do]) -> None:
-    """A Retry-After that is a date counts from it; a date that was sent is kept."""
+def test_a_response_without_a_date_gets_one(make: Callable[..., Perform]) -> None:
+    """A date in Retry-After is relative to it. A date that was sent is kept."""
     dated = head("200 OK", "Date: Sun, 22 Nov 2026 10:00:00 GMT", "Content-Length: 0")
     with Scripted(head("200 OK", "Content-Length: 0"), dated, keep=True) as server:
         do = make()
@@ -275,8 +270,7 @@ def test_an_answer_without_a_date_gets_one(make: Callable[..., Do]) -> None:
     assert second.headers["date"] == "Sun, 22 Nov 2026 10:00:00 GMT"
 
 
-def test_the_connection_is_kept(make: Callable[..., Do]) -> None:
-    """Whole answers leave it free for the next request."""
+def test_the_connection_is_reused(make: Callable[..., Perform]) -> None:
     scripts = [head("200 OK", "Content-Length: 2") + b"{}"] * 3
     with Scripted(*scripts, keep=True) as server:
         do = make()
@@ -285,8 +279,8 @@ def test_the_connection_is_kept(make: Callable[..., Do]) -> None:
         assert server.connections == 1
 
 
-def test_a_stream_that_is_finished_leaves_its_connection_free() -> None:
-    """The end of its body is taken, if it is here."""
+def test_the_connection_of_a_finished_stream_is_reused() -> None:
+    """If the end of its body has arrived."""
 
     async def twice(url: str) -> None:
         transport = AsyncHttpxTransport((url,), 5.0)
@@ -303,8 +297,7 @@ def test_a_stream_that_is_finished_leaves_its_connection_free() -> None:
         assert server.connections == 1
 
 
-def test_a_stream_that_does_not_end_is_given_up_at_once() -> None:
-    """A finished reply does not wait for a body that goes on."""
+def test_a_finished_reply_does_not_wait_for_the_end_of_its_body() -> None:
 
     async def once(url: str) -> float:
         transport = AsyncHttpxTransport((url,), 20.0)
@@ -321,10 +314,10 @@ def test_a_stream_that_does_not_end_is_given_up_at_once() -> None:
         assert asyncio.run(once(server.url)) < 1.0
 
 
-def test_a_proxy_is_not_asked_for_this_machine(
-    make: Callable[..., Do], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+def test_no_proxy_is_used_for_this_machine(
+    make: Callable[..., Perform], sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the environment says: the sandbox would be out of reach."""
+    """Even if the environment names one: it could not reach the sandbox."""
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("NO_PROXY", "no_proxy"):
@@ -334,10 +327,9 @@ def test_a_proxy_is_not_asked_for_this_machine(
     assert result.status == 404
 
 
-def test_a_proxy_is_asked_for_others(
-    make: Callable[..., Do], monkeypatch: pytest.MonkeyPatch
+def test_a_proxy_is_used_for_other_hosts(
+    make: Callable[..., Perform], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """If one of the addresses is elsewhere."""
     with Scripted(head("407 No", "Content-Length: 0")) as proxy:
         for name in ("HTTP_PROXY", "http_proxy"):
             monkeypatch.setenv(name, proxy.url)
@@ -349,33 +341,31 @@ def test_a_proxy_is_asked_for_others(
 
 
 @pytest.mark.parametrize("text", ["\ud83d", "a\udc00b"])
-def test_half_a_character_cannot_be_sent(make: Callable[..., Do], text: str) -> None:
-    """It is told, and not a failure of some encoder."""
+def test_an_unpaired_surrogate_is_a_usage_error(make: Callable[..., Perform], text: str) -> None:
     with pytest.raises(UsageError, match="unpaired surrogate"):
         make()(Send(Request("POST", "http://127.0.0.1:9/", json={"text": text})))
 
 
-def test_an_address_that_the_library_refuses_is_a_usage_error(make: Callable[..., Do]) -> None:
-    """With where it may come from."""
+def test_an_address_that_the_library_rejects_is_a_usage_error(make: Callable[..., Perform]) -> None:
     with pytest.raises(UsageError, match="address"):
         make()(Send(get("gopher://127.0.0.1/")))
 
 
-def test_it_is_told_when_a_request_has_left() -> None:
-    """Before there is an answer: this one comes only when it was told."""
-    told = threading.Event()
+def test_on_sent_is_called_when_a_request_was_sent() -> None:
+    """Before the response, which this server sends only after that."""
+    sent = threading.Event()
 
     def serve() -> None:
         connection, _ = listening.accept()
         with connection:
             connection.recv(65536)
-            if told.wait(10):
+            if sent.wait(10):
                 connection.sendall(head("204 No Content"))
 
     async def ask() -> StepResult:
         transport = AsyncHttpxTransport(("http://127.0.0.1",), 20.0)
         flow_io = transport.flow_io()
-        flow_io.on_sent = told.set
+        flow_io.on_sent = sent.set
         result = await flow_io.perform(Send(get(f"http://127.0.0.1:{port}/")))
         await transport.close()
         return result
@@ -390,6 +380,5 @@ def test_it_is_told_when_a_request_has_left() -> None:
     assert result.status == 204
 
 
-def test_pauses_pass(make: Callable[..., Do]) -> None:
-    """Nothing comes of them."""
+def test_a_sleep_has_no_result(make: Callable[..., Perform]) -> None:
     assert make()(Sleep(0.0)) is None

@@ -1,4 +1,4 @@
-"""Certificates: which authorities are trusted, and in what order they are looked for."""
+"""TLS: which certificate authorities are trusted."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SERVER = Path(__file__).parents[1] / "fixtures" / "tls" / "server.pem"
 """A key and its certificate, self-signed, of ``service.invalid``."""
 
 
-def test_one_tls_context_serves_all() -> None:
-    """Loading the authorities can take longer than all else that a client does at its beginning."""
+def test_all_clients_share_one_tls_context() -> None:
+    """Loading the authorities can take longer than the rest of creating a client."""
     assert (
         connection_policy(["https://one.invalid"]).tls
         is connection_policy(["https://two.invalid"]).tls
@@ -25,15 +25,15 @@ def test_one_tls_context_serves_all() -> None:
 
 @pytest.fixture
 def authorities(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """A folder with one authority, and nothing said by the user."""
+    """A folder with one authority; the user's variables are not set."""
     for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         monkeypatch.delenv(name, raising=False)
     (tmp_path / "3426ba42.0").write_bytes(SERVER.read_bytes())  # openssl x509 -subject_hash
     return tmp_path
 
 
-def shaken_hands(trust: ssl.SSLContext, host: str) -> None:
-    """A client that trusts ``trust`` meets the server of the fixture; both in memory."""
+def handshake(trust: ssl.SSLContext, host: str) -> None:
+    """Connect a client with ``trust`` to the server of the fixture, in memory."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(SERVER)
     up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -45,24 +45,24 @@ def shaken_hands(trust: ssl.SSLContext, host: str) -> None:
     assert client.version() is not None
 
 
-def test_whom_the_system_trusts_is_trusted(authorities: Path) -> None:
-    """And is read when it is needed, and not before."""
+def test_the_systems_authorities_are_trusted(authorities: Path) -> None:
+    """Each is read when it is needed."""
     trust = ssl_context(authorities)
     assert not trust.get_ca_certs()
-    shaken_hands(trust, "service.invalid")
+    handshake(trust, "service.invalid")
 
 
-def test_nobody_else_is_trusted(authorities: Path) -> None:
-    """Neither under another name, nor without an authority of the folder."""
+def test_other_certificates_are_rejected(authorities: Path) -> None:
+    """Those of another name, or without an authority in the folder."""
     with pytest.raises(ssl.SSLCertVerificationError, match="Hostname mismatch"):
-        shaken_hands(ssl_context(authorities), "another.invalid")
+        handshake(ssl_context(authorities), "another.invalid")
     (authorities / "3426ba42.0").rename(authorities / "00000000.0")
     with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
-        shaken_hands(ssl_context(authorities), "service.invalid")
+        handshake(ssl_context(authorities), "service.invalid")
 
 
 @pytest.mark.parametrize("folder", ["empty", "missing"])
-def test_without_a_folder_of_the_system_the_librarys_authorities_are_trusted(
+def test_without_a_system_folder_the_authorities_of_httpx_are_trusted(
     authorities: Path, folder: str
 ) -> None:
     (authorities / "empty").mkdir()
@@ -70,13 +70,13 @@ def test_without_a_folder_of_the_system_the_librarys_authorities_are_trusted(
 
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSL_CERT_DIR"])
-def test_what_the_user_names_comes_first(
+def test_the_users_variables_have_precedence(
     authorities: Path, variable: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Here it holds nobody whom the server could show."""
+    """Here they name authorities that did not sign the server's certificate."""
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     named = certifi.where() if variable == "SSL_CERT_FILE" else str(elsewhere)
     monkeypatch.setenv(variable, named)
     with pytest.raises(ssl.SSLCertVerificationError, match="self-signed"):
-        shaken_hands(ssl_context(authorities), "service.invalid")
+        handshake(ssl_context(authorities), "service.invalid")

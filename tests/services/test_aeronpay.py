@@ -1,4 +1,4 @@
-"""AeronPay's flows, sent their answers by hand: no server, no waiting."""
+"""AeronPay's flows with given responses: no server, no waiting."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ SETTINGS = Settings(
 TOKEN = "apay_68946f93d7d48192a20ca597945780fd03f17a6a593fca89"
 WHOLE = "one two three four"
 LOST = ConnectionLost("the line broke")
-NOT_SENT = ConnectionLost("nobody listens", sent=False)
+NOT_SENT = ConnectionLost("connection refused", sent=False)
 
 Given = Response | ConnectionLost
 
@@ -74,14 +74,14 @@ BEGIN = event("response_initiated", status="PENDING", context_token=TOKEN, syste
 CHUNKS = [chunk(2, "one "), chunk(3, "two "), chunk(4, "three "), chunk(5, "four")]
 
 
-def answer(status: int = 200, headers: dict[str, str] | None = None, /, **body: Any) -> Response:
+def respond(status: int = 200, headers: dict[str, str] | None = None, /, **body: Any) -> Response:
     return Response(status, headers or {}, json.dumps(body).encode())
 
 
 def fetched(text: str | None = WHOLE, status: str = "completed", **fields: Any) -> Response:
     system = {} if text is None else {"msg_id": "m", "text": text}
     body = {"status": "SUCCESS", "response_status": status, "context_token": TOKEN}
-    return answer(**{**body, "system": system, **fields})
+    return respond(**{**body, "system": system, **fields})
 
 
 PROCESSING = fetched(None, "processing")
@@ -89,14 +89,14 @@ PROCESSING = fetched(None, "processing")
 
 @dataclass
 class Server(FlowServer):
-    """Answers requests: each list is used up from the front, and its last item stays."""
+    """Answers requests from the front of each list, whose last item stays."""
 
     creates: list[Given] = field(default_factory=lambda: [Response(200, {})])
     fetches: list[Given] = field(default_factory=lambda: [fetched()])
     lists: list[Given] = field(default_factory=list)
     settings: Settings = SETTINGS
     requests: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
-    patience: list[float | None] = field(default_factory=list)
+    timeouts: list[float | None] = field(default_factory=list)
 
     def answer(self, step: Send | OpenStream) -> StepResult:
         request = step.request
@@ -106,7 +106,7 @@ class Server(FlowServer):
         assert request.json is not None
         self.requests.append((endpoint, dict(request.json)))
         if isinstance(step, Send):
-            self.patience.append(step.timeout)
+            self.timeouts.append(step.timeout)
         answers = {
             "create-response": self.creates,
             "fetch-response": self.fetches,
@@ -132,11 +132,11 @@ def streaming(*parts: bytes | ConnectionLost, **options: Any) -> Server:
     return Server(stream=list(parts), **options)
 
 
-# What is sent.
+# Requests.
 
 
-def test_a_question_is_sent_as_the_page_says() -> None:
-    """Reference id, user.text and stream; nothing that has no value."""
+def test_a_question_has_the_documented_fields() -> None:
+    """Reference id, user.text and stream; no empty fields."""
     server = streaming(BEGIN, completed())
     server.ask()
     ((endpoint, body),) = server.requests
@@ -146,8 +146,7 @@ def test_a_question_is_sent_as_the_page_says() -> None:
     assert body["stream"] is True
 
 
-def test_images_and_token_are_sent_where_there_are_some() -> None:
-    """In their places."""
+def test_images_and_token_are_sent_if_given() -> None:
     server = streaming(BEGIN, completed())
     server.ask(images=("https://a.test/1.png",), context_token="apay_1")
     body = server.requests[0][1]
@@ -157,24 +156,26 @@ def test_images_and_token_are_sent_where_there_are_some() -> None:
 
 @pytest.mark.parametrize("stream", [True, False])
 def test_null_is_never_sent(stream: bool) -> None:
-    """In no request of any endpoint."""
-    server = streaming(BEGIN, LOST, lists=[answer(data=[])], creates=[fetched()])
+    """To any endpoint."""
+    server = streaming(BEGIN, LOST, lists=[respond(data=[])], creates=[fetched()])
     server.ask(stream=stream)
     server.run(server.service.history(TOKEN))
     assert "null" not in json.dumps([body for _, body in server.requests])
 
 
-def test_reference_ids_are_as_long_as_allowed_and_new() -> None:
-    """30 characters; no two are equal."""
+def test_reference_ids_have_30_characters_and_are_unique() -> None:
     ids = {reference_id() for _ in range(1000)}
     assert len(ids) == 1000
     assert {len(one) for one in ids} == {30}
 
 
 def test_each_attempt_has_a_new_reference_id() -> None:
-    """Repeated, polled or asked anew."""
+    """Repeated or polled."""
     server = streaming(
-        BEGIN, LOST, creates=[answer(429), Response(200, {})], fetches=[PROCESSING, LOST, fetched()]
+        BEGIN,
+        LOST,
+        creates=[respond(429), Response(200, {})],
+        fetches=[PROCESSING, LOST, fetched()],
     )
     server.ask()
     ids = [body["client_referenceId"] for _, body in server.requests]
@@ -182,10 +183,10 @@ def test_each_attempt_has_a_new_reference_id() -> None:
     assert len(set(ids)) == 5
 
 
-# Decision 1: the framing. (All framings, cut everywhere, are in the wire samples below.)
+# Framing. (All framings, cut everywhere, are in the wire samples below.)
 
 
-def test_one_object_where_a_stream_was_asked_for_is_a_reply() -> None:
+def test_one_object_instead_of_a_stream_is_a_reply() -> None:
     """A server may ignore `stream: true`."""
     accumulator = streaming(fetched().body).ask()
     assert (accumulator.text, accumulator.status, accumulator.context_token) == (
@@ -195,14 +196,14 @@ def test_one_object_where_a_stream_was_asked_for_is_a_reply() -> None:
     )
 
 
-def test_a_stream_where_one_object_was_asked_for_is_a_reply() -> None:
+def test_a_stream_instead_of_one_object_is_a_reply() -> None:
     """A server may ignore `stream: false`."""
     body = b"".join([BEGIN, *CHUNKS, completed()])
     accumulator = Server(creates=[Response(200, {}, body)]).ask(stream=False)
     assert (accumulator.text, accumulator.status) == (WHOLE, "complete")
 
 
-def test_the_event_may_be_named_by_its_line_alone() -> None:
+def test_the_event_may_be_named_by_its_sse_field_alone() -> None:
     """`event: response_output`, and no such field in the JSON."""
     lines = b"event: response_output\n" + event("", sequence_no=2, system={"text_chunk": "x"})
     failed = b"event: response_failed\n" + event("", message="no")
@@ -212,23 +213,22 @@ def test_the_event_may_be_named_by_its_line_alone() -> None:
     assert caught.value.partial == "x"
 
 
-# Decision 2: which token continues.
+# The token of the conversation.
 
 
 def test_the_newest_token_is_kept() -> None:
-    """Each event may name another."""
+    """Each event may have another."""
     accumulator = streaming(BEGIN, completed(token="apay_2", parent_context_token="apay_0")).ask()
     assert (accumulator.context_token, accumulator.parent_context_token) == ("apay_2", "apay_0")
 
 
-def test_a_service_that_names_no_token_leaves_the_sent_one() -> None:
-    """The reply is whole all the same."""
+def test_a_reply_without_a_token_is_complete() -> None:
     accumulator = streaming(event("response_initiated"), *CHUNKS, completed(token=None)).ask()
     assert accumulator.context_token is None
     assert accumulator.status == "complete"
 
 
-# Decision 3: loose types and unknown things.
+# Loose types and unknown events.
 
 
 @pytest.mark.parametrize("empty", [{"system": []}, {"system": {}}, {"system": None}, {}])
@@ -243,28 +243,26 @@ def test_system_may_be_empty_in_every_way(empty: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("code", ["400", 400])
 def test_a_status_code_is_a_string_or_a_number(code: Any) -> None:
-    """Both are the same code."""
-    server = Server(creates=[answer(status="FAILED", status_code=code, message="no")])
+    server = Server(creates=[respond(status="FAILED", status_code=code, message="no")])
     with pytest.raises(ServiceError) as caught:
         server.ask(stream=False)
     assert caught.value.status_code == 400
 
 
 def test_numbers_may_come_as_strings() -> None:
-    """The order counts, whatever its type."""
     accumulator = streaming(BEGIN, chunk("3", "b"), chunk("2", "a"), completed(None)).ask()
     assert accumulator.text == "ab"
 
 
 @pytest.mark.parametrize("strange", ["²", "x", None, 2.5, [], "9" * 5000])
-def test_a_strange_number_is_as_good_as_none(strange: Any) -> None:
-    """The chunk stands where it came."""
+def test_an_invalid_number_is_ignored(strange: Any) -> None:
+    """The order of arrival counts."""
     accumulator = streaming(BEGIN, chunk(strange, "a"), chunk(strange, "b"), completed(None)).ask()
     assert accumulator.text == "ab"
 
 
-def test_what_is_unknown_is_counted_and_never_fatal() -> None:
-    """Unknown events, fields, and data that is no object."""
+def test_unknown_data_is_counted_and_never_fatal() -> None:
+    """Unknown events and fields, and data that is not an object."""
     accumulator = streaming(
         BEGIN,
         event("response_usage", words=1),
@@ -278,14 +276,14 @@ def test_what_is_unknown_is_counted_and_never_fatal() -> None:
     assert accumulator.text == "x"
 
 
-def test_a_reply_without_its_status_is_a_reply() -> None:
-    """Text under SUCCESS, and no response_status."""
-    given = answer(status="SUCCESS", context_token=TOKEN, system={"text": "x"})
+def test_a_reply_without_response_status_is_a_reply() -> None:
+    """With a text and SUCCESS."""
+    given = respond(status="SUCCESS", context_token=TOKEN, system={"text": "x"})
     accumulator = Server(creates=[given]).ask(stream=False)
     assert (accumulator.text, accumulator.status) == ("x", "complete")
 
 
-# Decision 4: list-input.
+# list-input.
 
 
 def history(server: Server, order: Any = "asc") -> list[Message]:
@@ -294,7 +292,7 @@ def history(server: Server, order: Any = "asc") -> list[Message]:
 
 
 def test_the_sample_list_is_read() -> None:
-    """Questions and answers, with their ids and states."""
+    """Questions and answers, with their ids and statuses."""
     server = Server(lists=[Response(200, {}, (WIRE / "list-input.json").read_bytes())])
     messages = history(server)
     assert [message.role for message in messages] == ["user", "assistant", "user"]
@@ -307,71 +305,67 @@ def test_the_sample_list_is_read() -> None:
 @pytest.mark.parametrize("order", ["asc", "desc"])
 def test_the_order_is_always_sent(order: str) -> None:
     """The service's default is not documented."""
-    server = Server(lists=[answer(data=[])])
+    server = Server(lists=[respond(data=[])])
     assert history(server, order) == []
     assert server.requests[0][1]["data_order"] == order
 
 
-def test_an_unknown_order_is_refused_before_anything_is_sent() -> None:
-    """With the orders that there are."""
+def test_an_unknown_order_is_rejected_before_a_request() -> None:
     server = Server()
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match="'asc' or 'desc'"):
         history(server, "random")
     assert server.requests == []
 
 
 @pytest.mark.parametrize("data", [None, {}, "x", [None, 1, "x"]])
-def test_a_strange_list_is_an_empty_one(data: Any) -> None:
-    """Rows that are none are passed over."""
-    assert history(Server(lists=[answer(data=data)])) == []
+def test_an_invalid_list_is_empty(data: Any) -> None:
+    """Invalid rows are skipped."""
+    assert history(Server(lists=[respond(data=data)])) == []
 
 
 def test_an_empty_message_keeps_its_place() -> None:
-    """`system` as an empty list is an answer without text."""
+    """`system` as an empty list is a reply without text."""
     rows = [{"msg_id": "a", "user": {}}, {"msg_id": "b", "response_status": "failed", "system": []}]
-    assert history(Server(lists=[answer(data=rows)])) == [
+    assert history(Server(lists=[respond(data=rows)])) == [
         Message("user", "", "a"),
         Message("assistant", "", "b", "failed"),
     ]
 
 
-# Decision 5: the order of chunks.
+# The order of chunks.
 
 
-def test_completed_text_wins() -> None:
-    """Over the joined chunks."""
+def test_the_completed_text_replaces_the_joined_chunks() -> None:
     assert streaming(BEGIN, *CHUNKS, completed("All.")).ask().text == "All."
 
 
 def test_a_gap_is_closed_by_the_completed_text() -> None:
-    """And nothing is fetched."""
+    """Nothing is fetched."""
     server = streaming(BEGIN, CHUNKS[0], CHUNKS[2], completed())
     assert server.ask().text == WHOLE
     assert server.count("fetch-response") == 0
 
 
-def test_a_gap_that_no_text_closes_is_fetched() -> None:
-    """A reply with a hole is no whole reply."""
+def test_a_reply_with_a_gap_and_no_completed_text_is_fetched() -> None:
     server = streaming(BEGIN, CHUNKS[0], CHUNKS[2], completed(None))
     accumulator = server.ask()
     assert (accumulator.text, accumulator.status) == (WHOLE, "recovered")
     assert server.count("create-response") == 1
 
 
-def test_nothing_after_the_end_counts() -> None:
-    """Nor is it waited for."""
+def test_data_after_the_end_is_not_read() -> None:
     server = streaming(BEGIN + completed("x") + chunk(9, "y"), b"never read")
     assert server.ask().text == "x"
     assert server.stream == [b"never read"]
     assert server.closed == [True]
 
 
-# Decision 6: a stream that ends early.
+# A stream that ends early.
 
 
 @pytest.mark.parametrize("end", [LOST, b""], ids=["lost", "clean"])
-def test_a_cut_stream_is_fetched_and_never_asked_again(end: bytes | ConnectionLost) -> None:
-    """The text is whole and says that it was recovered."""
+def test_a_cut_stream_is_fetched_and_the_question_not_repeated(end: bytes | ConnectionLost) -> None:
+    """The text is complete, and the status is recovered."""
     server = streaming(BEGIN, CHUNKS[0], end, fetches=[PROCESSING, PROCESSING, fetched()])
     accumulator = server.ask()
     assert (accumulator.text, accumulator.status, accumulator.context_token) == (
@@ -401,15 +395,14 @@ def test_a_stream_cut_before_the_token_is_in_doubt(
 
 
 def test_chunks_before_a_cut_without_token_are_kept() -> None:
-    """They are all that there is."""
     server = streaming(*CHUNKS[:2], LOST)
     with pytest.raises(IncompleteReply) as caught:
         server.ask()
     assert caught.value.partial == "one two "
 
 
-def test_an_answer_that_takes_the_question_up_is_waited_for() -> None:
-    """Asked for at once, and still processing: polled, and complete, for nothing was lost."""
+def test_a_response_that_is_processing_is_polled() -> None:
+    """If the question was not streamed; the reply is complete, not recovered."""
     server = Server(creates=[PROCESSING], fetches=[PROCESSING, fetched()])
     accumulator = server.ask(stream=False)
     assert (accumulator.text, accumulator.status) == (WHOLE, "complete")
@@ -417,24 +410,23 @@ def test_an_answer_that_takes_the_question_up_is_waited_for() -> None:
     assert not [one for one in server.events if isinstance(one, Recovering)]
 
 
-def test_recovery_bears_a_network_that_is_gone_for_a_while() -> None:
-    """What lost the stream may need a moment; more attempts than a plain fetch would make."""
-    gone: list[Given] = [NOT_SENT, LOST, answer(502)] * 2
+def test_recovery_retries_transient_errors_until_the_deadline() -> None:
+    """With more attempts than a plain fetch."""
+    gone: list[Given] = [NOT_SENT, LOST, respond(502)] * 2
     server = streaming(BEGIN, LOST, fetches=[*gone, fetched()])
     assert server.ask().status == "recovered"
     assert server.pauses == sorted(server.pauses)
 
 
-def test_recovery_bears_a_service_that_does_not_know_the_token_yet() -> None:
-    """It has just named it itself."""
-    unknown = answer(400, status="FAILED", message="Invalid context token.")
+def test_recovery_retries_a_token_that_is_not_known_yet() -> None:
+    unknown = respond(400, status="FAILED", message="Invalid context token.")
     server = streaming(BEGIN, LOST, fetches=[unknown, unknown, fetched()])
     assert server.ask().status == "recovered"
 
 
-def test_recovery_gives_up_a_token_that_stays_unknown() -> None:
-    """After a few attempts, with the token, the text and the service's words."""
-    unknown = answer(400, status="FAILED", message="Expired context token.")
+def test_recovery_of_an_unknown_token_ends_after_a_few_attempts() -> None:
+    """The error has the token, the text and the service's message."""
+    unknown = respond(400, status="FAILED", message="Expired context token.")
     server = streaming(BEGIN, CHUNKS[0], LOST, fetches=[unknown])
     with pytest.raises(IncompleteReply, match="could not be fetched") as caught:
         server.ask()
@@ -444,9 +436,8 @@ def test_recovery_gives_up_a_token_that_stays_unknown() -> None:
     assert TOKEN in caught.value.hint
 
 
-def test_recovery_that_is_refused_ends_at_once() -> None:
-    """Credentials do not become right by waiting."""
-    server = streaming(BEGIN, LOST, fetches=[answer(403)])
+def test_recovery_with_rejected_credentials_ends_at_once() -> None:
+    server = streaming(BEGIN, LOST, fetches=[respond(403)])
     with pytest.raises(IncompleteReply) as caught:
         server.ask()
     assert server.count("fetch-response") == 1
@@ -455,15 +446,15 @@ def test_recovery_that_is_refused_ends_at_once() -> None:
 
 
 def test_a_reply_that_failed_meanwhile_is_failed() -> None:
-    """Not incomplete: there will be no more of it."""
+    """Not incomplete."""
     server = streaming(BEGIN, CHUNKS[0], LOST, fetches=[PROCESSING, fetched(None, "failed")])
     with pytest.raises(FailedReply) as caught:
         server.ask()
     assert caught.value.partial == "one "
 
 
-def test_a_recovered_reply_without_text_is_not_whole() -> None:
-    """What was received before the cut must not pass for the whole."""
+def test_a_recovered_reply_without_text_is_incomplete() -> None:
+    """The text received before the cut may not be all."""
     server = streaming(BEGIN, CHUNKS[0], LOST, fetches=[fetched(None)])
     with pytest.raises(IncompleteReply) as caught:
         server.ask()
@@ -476,14 +467,14 @@ def test_a_recovered_reply_without_text_is_not_whole() -> None:
         PROCESSING,
         LOST,
         ConnectionLost("silence", elapsed=7.0),
-        answer(503, {"retry-after": "20"}),
+        respond(503, {"retry-after": "20"}),
         fetched(None, "processing", status_code="102"),
     ],
     ids=["processing", "lost", "silent", "retry-after", "102"],
 )
 @pytest.mark.parametrize("recovering", [True, False])
 def test_waiting_ends_with_fetch_timeout(result: Given, recovering: bool) -> None:
-    """All requests and pauses together."""
+    """All requests and delays together."""
     server = streaming(BEGIN, LOST, fetches=[result])
     with pytest.raises(AeronError):
         server.ask() if recovering else server.fetch()
@@ -493,22 +484,23 @@ def test_waiting_ends_with_fetch_timeout(result: Given, recovering: bool) -> Non
         assert waited >= SETTINGS.fetch_timeout - 1e-6
 
 
-def test_no_request_may_be_silent_for_longer_than_is_left() -> None:
-    """The last one gets a second."""
+def test_the_timeout_of_a_request_is_at_most_the_time_left() -> None:
     silent = ConnectionLost("silence", elapsed=20.0)
     server = streaming(BEGIN, LOST, fetches=[silent])
     with pytest.raises(IncompleteReply):
         server.ask()
-    assert server.patience == [30.0, pytest.approx(9.6)]
+    assert server.timeouts == [30.0, pytest.approx(9.6)]
 
 
-# Decision 7: what is repeated.
+# Retries.
 
 
-def test_a_question_is_repeated_where_nothing_was_accepted() -> None:
-    """Not connected, too many requests, busy with a time to come back."""
-    busy = answer(503, {"retry-after": "3"})
-    server = streaming(BEGIN, completed(), creates=[NOT_SENT, answer(429), busy, Response(200, {})])
+def test_a_question_is_repeated_if_it_was_not_accepted() -> None:
+    """Not connected, 429, 503 with Retry-After."""
+    busy = respond(503, {"retry-after": "3"})
+    server = streaming(
+        BEGIN, completed(), creates=[NOT_SENT, respond(429), busy, Response(200, {})]
+    )
     assert server.ask().status == "complete"
     assert server.count("create-response") == 4
     assert server.pauses == [0.5, 1.0, 3.0]
@@ -516,14 +508,14 @@ def test_a_question_is_repeated_where_nothing_was_accepted() -> None:
 
 @pytest.mark.parametrize(
     "result",
-    [LOST, *(answer(status) for status in (302, 400, 403, 408, 500, 502, 503, 504))],
+    [LOST, *(respond(status) for status in (302, 400, 403, 408, 500, 502, 503, 504))],
     ids=str,
 )
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_question_that_may_have_been_accepted_is_not_repeated(
     result: Given, stream: bool
 ) -> None:
-    """It may be charged twice; that is the user's choice."""
+    """It may be charged twice, so the user decides."""
     server = Server(creates=[result])
     with pytest.raises(AeronError):
         server.ask(stream=stream)
@@ -531,22 +523,20 @@ def test_a_question_that_may_have_been_accepted_is_not_repeated(
     assert server.pauses == []
 
 
-def test_a_lost_question_says_that_it_may_have_been_accepted() -> None:
-    """And what the connection said."""
+def test_a_lost_question_may_have_been_accepted() -> None:
+    """The error says so, with the reason of the loss."""
     with pytest.raises(IncompleteReply, match=r"the line broke.*may have been accepted"):
         Server(creates=[LOST]).ask()
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_a_server_error_says_what_asking_again_may_cost(status: int) -> None:
-    """The question may have been accepted all the same."""
+def test_the_hint_of_a_server_error_mentions_a_second_charge(status: int) -> None:
     with pytest.raises(ServiceError) as caught:
-        Server(creates=[answer(status)]).ask()
+        Server(creates=[respond(status)]).ask()
     assert "charged" in caught.value.hint
 
 
-def test_a_host_that_cannot_be_reached_has_accepted_nothing() -> None:
-    """After a few attempts."""
+def test_an_unreachable_host_is_reported_after_a_few_attempts() -> None:
     server = Server(creates=[NOT_SENT])
     with pytest.raises(Unreachable):
         server.ask()
@@ -554,41 +544,40 @@ def test_a_host_that_cannot_be_reached_has_accepted_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("refused", "kind"),
+    ("response", "kind"),
     [
-        (answer(429), RateLimited),
-        (answer(403, status="BAD_REQUEST_ERROR", message="IP"), AuthenticationError),
-        (answer(400, status="FAILED", message="Invalid context token"), TokenError),
-        (answer(status="FAILED", status_code="403", message="IP"), AuthenticationError),
-        (answer(status="FAILED", status_code="400", message="Expired token"), TokenError),
-        (answer(status="FAILED", message="no"), ServiceError),
-        (answer(status="BAD_REQUEST_ERROR", status_code="403"), AuthenticationError),
+        (respond(429), RateLimited),
+        (respond(403, status="BAD_REQUEST_ERROR", message="IP"), AuthenticationError),
+        (respond(400, status="FAILED", message="Invalid context token"), TokenError),
+        (respond(status="FAILED", status_code="403", message="IP"), AuthenticationError),
+        (respond(status="FAILED", status_code="400", message="Expired token"), TokenError),
+        (respond(status="FAILED", message="no"), ServiceError),
+        (respond(status="BAD_REQUEST_ERROR", status_code="403"), AuthenticationError),
     ],
 )
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_refused_question_has_its_exception(
-    refused: Response, kind: type[ServiceError], stream: bool
+def test_an_error_response_has_its_exception(
+    response: Response, kind: type[ServiceError], stream: bool
 ) -> None:
-    """By its status, or by what a body under 200 says of itself."""
-    body = [refused.body] if refused.ok and stream else []
-    server = Server(creates=[refused], stream=list(body))
+    """By its status, or by the status in its body."""
+    body = [response.body] if response.ok and stream else []
+    server = Server(creates=[response], stream=list(body))
     with pytest.raises(ServiceError) as caught:
         server.ask(stream=stream)
     assert type(caught.value) is kind
 
 
-@pytest.mark.parametrize("result", [LOST, NOT_SENT, answer(429), answer(500), answer(504)])
-def test_reading_is_repeated(result: Given) -> None:
-    """fetch-response and list-input cost nothing."""
-    server = Server(fetches=[result, fetched()], lists=[result, answer(data=[])])
+@pytest.mark.parametrize("result", [LOST, NOT_SENT, respond(429), respond(500), respond(504)])
+def test_fetch_and_list_are_repeated(result: Given) -> None:
+    """They cost nothing."""
+    server = Server(fetches=[result, fetched()], lists=[result, respond(data=[])])
     assert server.fetch().text == WHOLE
     assert history(server) == []
     assert (server.count("fetch-response"), server.count("list-input")) == (2, 2)
 
 
-def test_reading_that_fails_for_good_is_given_up() -> None:
-    """After the same number of attempts at either endpoint."""
-    server = Server(fetches=[answer(500)], lists=[answer(500)])
+def test_fetch_and_list_end_after_the_same_number_of_attempts() -> None:
+    server = Server(fetches=[respond(500)], lists=[respond(500)])
     with pytest.raises(ServiceError):
         server.fetch()
     with pytest.raises(ServiceError):
@@ -599,20 +588,20 @@ def test_reading_that_fails_for_good_is_given_up() -> None:
     )
 
 
-def test_retry_after_is_kept_to_while_polling() -> None:
-    """Also where the answer is good."""
-    patient = Response(200, {"retry-after": "9"}, PROCESSING.body)
-    server = Server(fetches=[patient, fetched()])
+def test_retry_after_is_respected_while_polling() -> None:
+    """Also that of a successful response."""
+    delayed = Response(200, {"retry-after": "9"}, PROCESSING.body)
+    server = Server(fetches=[delayed, fetched()])
     server.fetch()
     assert server.pauses == [9.0]
 
 
-# Decision 8: redirects.
+# Redirects.
 
 
 @pytest.mark.parametrize("stream", [True, False])
-def test_a_redirect_is_told_and_not_followed(stream: bool) -> None:
-    """The credentials would travel with it."""
+def test_a_redirect_is_reported_and_not_followed(stream: bool) -> None:
+    """It would receive the credentials."""
     server = Server(creates=[Response(302, {"location": "https://evil.test"})])
     with pytest.raises(UnexpectedAnswer, match="redirect"):
         server.ask(stream=stream)
@@ -623,14 +612,14 @@ def test_a_redirect_is_told_and_not_followed(stream: bool) -> None:
 
 
 def test_a_fetched_reply_is_complete() -> None:
-    """With its tokens and its id."""
+    """With tokens and message id."""
     accumulator = Server(fetches=[fetched(parent_context_token="apay_0")]).fetch()
     assert (accumulator.text, accumulator.status, accumulator.msg_id) == (WHOLE, "complete", "m")
     assert (accumulator.context_token, accumulator.parent_context_token) == (TOKEN, "apay_0")
 
 
-def test_a_fetch_that_does_not_wait_may_find_it_processing() -> None:
-    """One request, no pause."""
+def test_a_fetch_without_waiting_may_return_a_processing_reply() -> None:
+    """After one request."""
     server = Server(fetches=[PROCESSING])
     accumulator = server.fetch(wait=False)
     assert accumulator.reply().status == "processing"
@@ -638,7 +627,7 @@ def test_a_fetch_that_does_not_wait_may_find_it_processing() -> None:
 
 
 def test_a_fetched_reply_may_have_failed() -> None:
-    """With the service's words and the token."""
+    """The error has the service's message and the token."""
     failed = Response(200, {}, (WIRE / "fetch-failed.json").read_bytes())
     with pytest.raises(FailedReply) as caught:
         Server(fetches=[failed]).fetch()
@@ -646,8 +635,8 @@ def test_a_fetched_reply_may_have_failed() -> None:
     assert caught.value.service_message
 
 
-def test_a_fetched_web_page_is_no_reply() -> None:
-    """A proxy's, mostly."""
+def test_a_fetched_web_page_is_unexpected() -> None:
+    """Usually it comes from a proxy."""
     with pytest.raises(UnexpectedAnswer, match="web page"):
         Server(fetches=[Response(200, {}, b"<html>")]).fetch()
 
@@ -655,8 +644,8 @@ def test_a_fetched_web_page_is_no_reply() -> None:
 # Failures in the stream.
 
 
-def test_a_reply_that_fails_keeps_its_text() -> None:
-    """Also where text and failure came in one read."""
+def test_a_failed_reply_keeps_its_text() -> None:
+    """Also if text and failure arrive in one read."""
     server = streaming(
         BEGIN + CHUNKS[0] + event("response_failed", status_code="500", message="overload")
     )
@@ -669,14 +658,14 @@ def test_a_reply_that_fails_keeps_its_text() -> None:
     assert server.closed == [False]
 
 
-def test_a_refusal_after_the_beginning_is_a_failed_reply() -> None:
-    """The service had taken the question up."""
+def test_an_error_after_the_beginning_is_a_failed_reply() -> None:
+    """The service had accepted the question."""
     with pytest.raises(FailedReply):
         streaming(BEGIN, event("", status="FAILED", status_code="400", message="no")).ask()
 
 
 def test_a_web_page_is_not_read_to_its_end() -> None:
-    """It is told, with its beginning."""
+    """The error has its beginning."""
     server = streaming(b"<html>sign in", b"for ever")
     with pytest.raises(UnexpectedAnswer, match="web page") as caught:
         server.ask()
@@ -684,8 +673,8 @@ def test_a_web_page_is_not_read_to_its_end() -> None:
     assert caught.value.service_message == "<html>sign in"
 
 
-def test_what_a_service_says_instead_of_a_reply_is_told() -> None:
-    """A gateway's message, say."""
+def test_a_message_instead_of_a_reply_is_reported() -> None:
+    """Such as that of a gateway."""
     with pytest.raises(IncompleteReply) as caught:
         streaming(b'{"message": "Endpoint request timed out"}').ask()
     assert caught.value.service_message == "Endpoint request timed out"
@@ -698,15 +687,15 @@ def sample(name: str) -> bytes:
     return (WIRE / name).read_bytes()
 
 
-def outcome_of(server: Server, **options: Any) -> tuple[str, str, str | None]:
-    """What became of a question: status or error, text, token."""
+def result_of(server: Server, **options: Any) -> tuple[str, str, str | None]:
+    """Status or error, text and token of a question."""
     try:
         accumulator = server.ask(**options)
     except AeronError as error:
         return (
             type(error).__name__,
             error.partial,
-            error.context_token or server.draft.context_token,
+            error.context_token or server.accumulator.context_token,
         )
     return accumulator.status, accumulator.text, accumulator.context_token
 
@@ -719,35 +708,35 @@ WHOLE_STREAMS = [*STREAMS, *UNICODE, *OTHERS, *PLAIN, "completed-differs.sse"]
 
 
 def test_there_are_samples() -> None:
-    """A list that is empty would pass every test below."""
+    """An empty list would pass the tests below."""
     assert len(STREAMS) > 8
     assert all((WIRE / name).is_file() for name in WHOLE_STREAMS)
 
 
 @pytest.mark.parametrize("name", WHOLE_STREAMS)
 def test_a_whole_sample_is_a_complete_reply(name: str) -> None:
-    """Whole, byte by byte, and where a plain object was asked for."""
+    """In one read, byte by byte, and not streamed."""
     body = sample(name)
-    whole = outcome_of(streaming(body))
+    whole = result_of(streaming(body))
     assert whole[0] == "complete"
     assert whole[1]
     assert str(whole[2]) in body.decode()
     single = streaming(*(body[i : i + 1] for i in range(len(body))))
-    assert outcome_of(single) == whole
-    assert outcome_of(Server(creates=[Response(200, {}, body)]), stream=False) == whole
+    assert result_of(single) == whole
+    assert result_of(Server(creates=[Response(200, {}, body)]), stream=False) == whole
 
 
 @pytest.mark.parametrize("name", WHOLE_STREAMS)
 def test_a_sample_cut_at_every_byte_is_recovered_or_in_doubt(name: str) -> None:
-    """Complete, recovered or in doubt: the text is right, and the question was sent once."""
+    """The text is right in each case, and the question was sent once."""
     body = sample(name)
-    _, text, token = outcome_of(streaming(body))
+    _, text, token = result_of(streaming(body))
     named = {"context_token": token}
     found: list[str] = []
     for cut in range(len(body)):
-        end = b"" if cut % 2 else LOST  # a clean end and a broken line, by turns
+        end = b"" if cut % 2 else LOST  # alternately a clean end and a loss
         server = streaming(*([body[:cut]] if cut else []), end, fetches=[fetched(text, **named)])
-        result = outcome_of(server)
+        result = result_of(server)
         assert server.count("create-response") == 1
         expected = {
             "complete": (text, token),
@@ -780,12 +769,12 @@ def test_a_sample_cut_at_every_byte_is_recovered_or_in_doubt(name: str) -> None:
         ("fetch-processing.json", "complete"),
     ],
 )
-def test_a_damaged_sample_is_what_it_is(name: str, result: str) -> None:
-    """However it was cut into reads."""
+def test_the_result_of_a_damaged_sample(name: str, result: str) -> None:
+    """It does not depend on the reads."""
     body = sample(name)
-    whole = outcome_of(streaming(body))
+    whole = result_of(streaming(body))
     assert whole[0] == result
-    assert outcome_of(streaming(*(body[i : i + 1] for i in range(len(body))))) == whole
+    assert result_of(streaming(*(body[i : i + 1] for i in range(len(body))))) == whole
 
 
 def reads(body: bytes, size: int) -> Iterable[bytes]:
@@ -794,7 +783,7 @@ def reads(body: bytes, size: int) -> Iterable[bytes]:
 
 @pytest.mark.parametrize("size", [2, 3, 7, 64, 1000])
 def test_events_do_not_depend_on_the_reads(size: int) -> None:
-    """The same events in the same order, in lists of other lengths."""
+    """Only the lengths of the lists do."""
     body = sample("stream.sse")
     at_once, in_pieces = streaming(body), streaming(*reads(body, size))
     at_once.ask()
@@ -802,7 +791,7 @@ def test_events_do_not_depend_on_the_reads(size: int) -> None:
     assert in_pieces.events == at_once.events
 
 
-def test_an_introduction_costs_no_request() -> None:
+def test_an_introduction_sends_no_request() -> None:
     """AeronPay has none."""
     server = Server()
     server.run(server.service.introduction())

@@ -1,4 +1,4 @@
-"""Chatzy's flows, sent their answers by hand: no server, no waiting."""
+"""Chatzy's flows with given responses: no server, no waiting."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def ok(**data: Any) -> Response:
     return Response(200, {"content-type": "application/json"}, json.dumps({"data": data}).encode())
 
 
-def refused(status: int, **body: Any) -> Response:
+def error_response(status: int, **body: Any) -> Response:
     return Response(status, {}, json.dumps(body).encode())
 
 
@@ -74,7 +74,7 @@ END = event({"signal": "close_connection", "new_message_id": "m9"}) + event("[DO
 
 @dataclass
 class Server(FlowServer):
-    """Answers requests: each list is used up from the front, and its last item stays."""
+    """Answers requests from the front of each list, whose last item stays."""
 
     inits: list[Given] = field(
         default_factory=lambda: [
@@ -110,7 +110,7 @@ class Server(FlowServer):
         return given  # type: ignore[no-any-return]
 
     def run(self, flow: Flow[Any]) -> ReplyAccumulator:
-        """Drive ``flow`` to its end; of a whole reply all has been shown, in order."""
+        """Drive ``flow`` to its end; assert that a complete reply was displayed in order."""
         accumulator = super().run(flow)
         assert (
             accumulator.status != "complete" or "".join(accumulator.displayed) == accumulator.text
@@ -128,8 +128,8 @@ def stream(*reads: bytes | ConnectionLost, **more: Any) -> Server:
 # The three calls -----------------------------------------------------------------------------
 
 
-def test_a_new_conversation_is_begun_introduced_and_started() -> None:
-    """Without a token: init_conversation, get_inference, the stream, in this order."""
+def test_a_question_without_a_token_starts_a_conversation() -> None:
+    """init_conversation, get_inference, get-response."""
     server = stream(content("Fine."), END)
     accumulator = server.ask(None)
     assert server.seen == ["init_conversation", "get_inference", "get-response"]
@@ -143,7 +143,7 @@ def test_a_new_conversation_is_begun_introduced_and_started() -> None:
 
 
 def test_a_token_continues_its_conversation() -> None:
-    """The context_token is the conversation_id, before the question and after it."""
+    """The context_token is the conversation_id."""
     server = stream(content("Fine."), END)
     accumulator = server.ask("earlier")
     assert server.seen == ["get_inference", "get-response"]
@@ -151,8 +151,8 @@ def test_a_token_continues_its_conversation() -> None:
     assert accumulator.context_token == "earlier"
 
 
-def test_what_get_inference_is_sent() -> None:
-    """The body holds what the vendor requires, and nothing that is null."""
+def test_get_inference_has_the_required_fields() -> None:
+    """And none that is null."""
     server = Server()
     server.ask()
     assert server.requests[0].method == "POST"
@@ -165,7 +165,7 @@ def test_what_get_inference_is_sent() -> None:
 
 
 def test_the_stream_is_opened_at_its_own_host_with_the_temporary_token() -> None:
-    """get-response gets the token that get_inference gave, and its repr does not show it."""
+    """The request's repr does not show the token."""
     server = Server()
     server.ask()
     request = server.requests[-1]
@@ -173,22 +173,21 @@ def test_the_stream_is_opened_at_its_own_host_with_the_temporary_token() -> None
     assert "t-1" not in repr(request)
 
 
-def test_images_are_refused_before_anything_is_sent() -> None:
-    """Chatzy does not accept images."""
+def test_images_are_rejected_before_a_request() -> None:
     server = Server()
     with pytest.raises(UsageError, match="does not accept images"):
         server.ask(None, images=("https://x.test/a.png",))
     assert server.seen == []
 
 
-def test_a_question_without_stream_reads_the_stream_all_the_same() -> None:
-    """Chatzy has no such choice: the reply always comes by get-response."""
+def test_a_question_without_stream_reads_the_stream() -> None:
+    """Chatzy sends every reply by get-response."""
     assert stream(content("Fine."), END).ask(stream=False).text == "Fine."
 
 
 @pytest.mark.parametrize("call", [Service.fetch, Service.history])
 def test_nothing_can_be_fetched(call: Callable[[Service, str], Flow[Any]]) -> None:
-    """Chatzy has no call that returns messages: the error says where the transcript is."""
+    """Chatzy has no such call; the hint names the local transcript."""
     server = Server()
     with pytest.raises(UsageError, match="has no call") as caught:
         server.run(call(Service(SETTINGS), CONVERSATION))
@@ -199,8 +198,8 @@ def test_nothing_can_be_fetched(call: Callable[[Service, str], Flow[Any]]) -> No
 # Introductions -------------------------------------------------------------------------------
 
 
-def test_introduce_begins_a_conversation_and_asks_nothing() -> None:
-    """The introduction comes with the token that a first question continues from."""
+def test_an_introduction_starts_a_conversation() -> None:
+    """Without a question; with the token that the first question continues from."""
     server = Server()
     accumulator = server.run(Service(SETTINGS).introduction())
     assert server.seen == ["init_conversation"]
@@ -223,7 +222,7 @@ def test_introduce_begins_a_conversation_and_asks_nothing() -> None:
     ],
 )
 def test_introductions(message: Any, expected: Introduced | None) -> None:
-    """An introduction is shown where there is one and it is switched on."""
+    """An introduction is shown if it has content and is switched on."""
     server = Server(inits=[ok(conversation_id=CONVERSATION, introductory_message=message)])
     accumulator = server.run(Service(SETTINGS).introduction())
     assert accumulator.introduction == expected
@@ -235,12 +234,12 @@ def test_introductions(message: Any, expected: Introduced | None) -> None:
         ok(valid=False),
         ok(valid=False, conversation_id=CONVERSATION),
         ok(valid=True),
-        refused(401, message="no"),
-        refused(403, message="no"),
+        error_response(401, message="no"),
+        error_response(403, message="no"),
     ],
 )
-def test_an_agent_that_is_none(answer: Response) -> None:
-    """The chatbot_id is what Chatzy knows its callers by; the hint names it, not AeronPay's."""
+def test_an_unknown_agent(answer: Response) -> None:
+    """The hint names the chatbot_id, not AeronPay's credentials."""
     with pytest.raises(AuthenticationError) as caught:
         Server(inits=[answer]).ask(None)
     assert "--chatbot-id" in caught.value.hint
@@ -248,9 +247,9 @@ def test_an_agent_that_is_none(answer: Response) -> None:
 
 
 def test_init_conversation_is_repeated() -> None:
-    """Beginning a conversation costs nothing, so a passing failure is waited out."""
+    """It costs nothing."""
     good = ok(conversation_id=CONVERSATION)
-    server = Server(inits=[LOST, refused(502), good])
+    server = Server(inits=[LOST, error_response(502), good])
     server.ask(None)
     assert server.seen.count("init_conversation") == 3
     assert len(server.pauses) == 2
@@ -263,57 +262,57 @@ def test_init_conversation_is_repeated() -> None:
     "first",
     [
         ConnectionLost("refused", sent=False),
-        refused(429),
+        error_response(429),
         Response(503, {"retry-after": "1"}, b""),
     ],
 )
-def test_a_question_that_was_surely_not_accepted_is_repeated(first: Given) -> None:
-    """Nothing was taken up, so asking again costs nothing."""
+def test_a_question_that_was_certainly_not_accepted_is_repeated(first: Given) -> None:
     server = Server(inferences=[first, ok(temp_token="t-2")])
     server.ask()
     assert server.seen == ["get_inference", "get_inference", "get-response"]
 
 
-@pytest.mark.parametrize("first", [refused(500), refused(502), refused(503), refused(504)])
+@pytest.mark.parametrize(
+    "first", [error_response(500), error_response(502), error_response(503), error_response(504)]
+)
 def test_a_question_that_may_have_been_accepted_is_not_repeated(first: Given) -> None:
-    """It might be answered, and charged, twice."""
+    """It may be answered, and charged, twice."""
     server = Server(inferences=[first])
     with pytest.raises(ServiceError):
         server.ask()
     assert server.seen == ["get_inference"]
 
 
-def test_a_question_that_was_lost_on_its_way_may_have_been_accepted() -> None:
-    """The error says so, and leaves asking again to the user."""
+def test_a_lost_question_may_have_been_accepted() -> None:
+    """The error says so; it is not repeated."""
     server = Server(inferences=[LOST])
     with pytest.raises(IncompleteReply, match="may have been accepted"):
         server.ask()
     assert server.seen == ["get_inference"]
 
 
-def test_a_service_that_is_out_of_reach() -> None:
-    """Where no connection was ever made, nothing was accepted."""
+def test_an_unreachable_service() -> None:
     with pytest.raises(Unreachable):
         Server(inferences=[ConnectionLost("refused", sent=False)]).ask()
 
 
-def test_a_conversation_that_is_not_known() -> None:
-    """Its id is the context token, so the error is that of a token."""
-    answer = refused(404, message="There is no such conversation.")
+def test_an_unknown_conversation() -> None:
+    """Its id is the context token."""
+    answer = error_response(404, message="There is no such conversation.")
     with pytest.raises(TokenError):
         Server(inferences=[answer]).ask("old")
 
 
-def test_an_answer_without_data_is_a_refusal() -> None:
-    """A body may refuse under HTTP 200; its words are kept."""
-    answer = refused(200, success=False, message="Credits exhausted")
+def test_a_response_without_data_is_an_error() -> None:
+    """Also with HTTP status 200; its message is kept."""
+    answer = error_response(200, success=False, message="Credits exhausted")
     with pytest.raises(ServiceError) as caught:
         Server(inferences=[answer]).ask()
     assert caught.value.service_message == "Credits exhausted"
 
 
 def test_a_missing_temporary_token_is_generated() -> None:
-    """get_inference gave none: the reply has not begun, which is what generate_secret is for."""
+    """By generate_secret, because the reply has not begun."""
     server = stream(content("Fine."), END, inferences=[ok(msg="taken")], statuses=[NOT_BEGUN])
     assert server.ask().text == "Fine."
     assert server.seen[1:] == ["get_stream_status", "generate_secret", "get-response"]
@@ -341,11 +340,11 @@ OUTCOMES: dict[str, tuple[str, type[AeronError] | None]] = {
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("together", [True, False])
 def test_signals(signal: str, spelling: str, streaming: bool, together: bool) -> None:
-    """Each signal means the same in each spelling; the text before it is kept, none after it."""
-    said = {"bare": signal, "json": {"signal": signal}, "quoted": json.dumps(signal)}[spelling]
+    """Each signal means the same in each spelling; only the text before it is kept."""
+    data = {"bare": signal, "json": {"signal": signal}, "quoted": json.dumps(signal)}[spelling]
     chunks = [content("How"), content(" can")] if streaming else [content("How can")]
     after = [content(" I"), END] if signal == "call_again" else [content(" I"), event("[FROZEN]")]
-    parts: list[bytes | ConnectionLost] = [*chunks, event(said), *after]
+    parts: list[bytes | ConnectionLost] = [*chunks, event(data), *after]
     server = stream(*([b"".join(parts)] if together else parts))  # type: ignore[arg-type]
     error = OUTCOMES[signal][1]
     if error is None:
@@ -367,19 +366,18 @@ def test_signals(signal: str, spelling: str, streaming: bool, together: bool) ->
     ["[DONE]", "close_connection", '{"signal": "close_connection"}', "__ERROR__: x", "[FROZEN]"],
 )
 def test_a_signal_inside_a_text_is_text(text: str) -> None:
-    """A signal is a whole event's data, never a part of what the agent says."""
+    """A signal is the data of a whole event."""
     assert stream(content(f"see {text} "), content(text), END).ask().text == f"see {text} {text}"
 
 
-def test_an_error_that_is_told_in_another_field() -> None:
-    """The service's words are kept wherever they stand."""
+def test_the_message_of_an_error_may_be_in_another_field() -> None:
     with pytest.raises(FailedReply) as caught:
         stream(event({"signal": "__ERROR__", "message": "Overloaded"})).ask()
     assert caught.value.service_message == "Overloaded"
 
 
 def test_chunks_of_one_id_are_one_message_and_a_new_id_begins_another() -> None:
-    """Messages are told apart by an empty line; the newest one names the reply."""
+    """Messages are separated by an empty line; the newest id is the reply's."""
     server = stream(
         content("a"), content("b"), content("c", "m2"), b'data: {"content":"d"}\n\n', END
     )
@@ -389,21 +387,19 @@ def test_chunks_of_one_id_are_one_message_and_a_new_id_begins_another() -> None:
 
 
 def test_chunks_without_ids_are_one_message() -> None:
-    """Nothing is put between chunks that no id tells apart."""
     server = stream(b'data: {"content": "a"}\n\ndata: {"content": "b"}\n\ndata: [DONE]\n\n')
     assert server.ask().text == "ab"
 
 
 @pytest.mark.parametrize("empty", [{"content": ""}, {"content": "", "x": 1}])
-def test_an_empty_chunk_says_nothing(empty: dict[str, Any]) -> None:
-    """It is neither text nor an unknown event, and it begins no message."""
+def test_an_empty_chunk_is_ignored(empty: dict[str, Any]) -> None:
+    """It does not begin a message."""
     accumulator = stream(content("a"), event(empty, "m2"), END).ask()
     assert (accumulator.text, accumulator.unknown) == ("a", {})
 
 
 @pytest.mark.parametrize("end", ["close_connection", "[DONE]"])
-def test_an_empty_reply_is_a_reply(end: str) -> None:
-    """The service said that it is whole."""
+def test_an_empty_reply_is_complete(end: str) -> None:
     accumulator = stream(event(end)).ask()
     assert (accumulator.text, accumulator.status) == ("", "complete")
 
@@ -421,14 +417,12 @@ def test_an_empty_reply_is_a_reply(end: str) -> None:
         ("x" * 500, "x" * 80),
     ],
 )
-def test_what_is_not_known_is_counted_and_passed_over(odd: Any, name: str) -> None:
-    """An event of a later version is no failure."""
+def test_unknown_events_are_counted_and_skipped(odd: Any, name: str) -> None:
     accumulator = stream(content("a"), event(odd), content("b"), END).ask()
     assert (accumulator.text, accumulator.unknown) == ("ab", {name: 1})
 
 
-def test_data_nested_too_deeply_is_passed_over() -> None:
-    """Hostile JSON is one more unknown event."""
+def test_data_nested_too_deeply_is_an_unknown_event() -> None:
     accumulator = stream(content("a"), event("[" * 200_000), END).ask()
     assert (accumulator.text, accumulator.status) == ("a", "complete")
 
@@ -437,7 +431,7 @@ SAMPLES = sorted(WIRE.glob("*.sse"))
 
 
 def outcome(server: Server) -> tuple[str | type[AeronError], str]:
-    """How it ended, and the text that was received."""
+    """Its status or error, and the text."""
     try:
         accumulator = server.ask()
     except AeronError as error:
@@ -446,7 +440,7 @@ def outcome(server: Server) -> tuple[str | type[AeronError], str]:
 
 
 def result(reads: Iterable[bytes]) -> Any:
-    """Everything that can be seen of a stream that came in these reads."""
+    """All results of a stream with these reads."""
     server = stream(*reads)
     ended, text = outcome(server)
     accumulator = ReplyAccumulator()
@@ -455,8 +449,8 @@ def result(reads: Iterable[bytes]) -> Any:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.stem)
-def test_samples_mean_the_same_however_they_are_cut(sample: Path) -> None:
-    """Whole, byte by byte and in halves at each place: one reply."""
+def test_samples_do_not_depend_on_the_reads(sample: Path) -> None:
+    """In one read, byte by byte, and in two reads cut at each place."""
     data = sample.read_bytes()
     whole = result([data])
     assert result(data[i : i + 1] for i in range(len(data))) == whole
@@ -476,7 +470,7 @@ def test_samples_mean_the_same_however_they_are_cut(sample: Path) -> None:
         ("signal-call-again-wrapped", "Let me see. It is 42."),
     ],
 )
-def test_samples_of_whole_replies(name: str, expected: str) -> None:
+def test_samples_of_complete_replies(name: str, expected: str) -> None:
     """The vendor's samples, and its rule for ids."""
     assert result([(WIRE / f"{name}.sse").read_bytes()])[:2] == ("complete", expected)
 
@@ -488,10 +482,9 @@ def test_samples_of_whole_replies(name: str, expected: str) -> None:
 def test_a_stream_cut_at_any_byte_never_gives_a_wrong_text(
     name: str, how: tuple[ConnectionLost, ...], status: tuple[str, str | None], second: str
 ) -> None:
-    """The reply is whole and right, or incomplete with a beginning of the right text.
+    """The reply is complete, or incomplete with a beginning of its text.
 
-    That holds also where the status is wrong (it says that nothing has begun), and whatever a
-    second stream would give.
+    Also if the status is wrong (not begun), and for any second stream.
     """
     data = (WIRE / f"{name}.sse").read_bytes()
     right = result([data])[1]
@@ -520,8 +513,8 @@ def test_a_stream_cut_at_any_byte_never_gives_a_wrong_text(
         [b"\xef\xbb\xbf: a", b"b\r\n\r\nretry: 5\n\n", b": c", LOST],
     ],
 )
-def test_a_stream_that_gave_nothing_is_opened_again_with_a_new_secret(reads: list[Any]) -> None:
-    """is_streaming and null: the reply has not begun; comments are no part of it."""
+def test_a_stream_without_events_is_opened_again_with_a_new_secret(reads: list[Any]) -> None:
+    """If the status is is_streaming and null. Comments are not events."""
     server = Server(streams=[reads, [content("Fine."), END]], statuses=[NOT_BEGUN])
     accumulator = server.ask()
     assert (accumulator.text, accumulator.status) == ("Fine.", "recovered")
@@ -541,22 +534,22 @@ def test_a_stream_that_gave_nothing_is_opened_again_with_a_new_secret(reads: lis
 @pytest.mark.parametrize(
     "refusal",
     [
-        refused(401, message="t-1 is invalid"),
-        refused(503),
+        error_response(401, message="t-1 is invalid"),
+        error_response(503),
         ConnectionLost("refused", sent=False),
         LOST,
     ],
 )
 def test_a_stream_that_did_not_open_is_opened_with_a_new_secret(refusal: Given) -> None:
-    """The temporary token serves once and for a minute: another one is asked for."""
+    """The temporary token is valid once, for a minute."""
     server = Server(streams=[refusal, [content("Fine."), END]], statuses=[NOT_BEGUN])
     assert server.ask().text == "Fine."
     assert server.requests[-1].params == {"token": "t-new"}
 
 
 @pytest.mark.parametrize("first", [b"i", b"id: m1\n", b"id: m1\ndata: ", content(""), b"retr"])
-def test_a_stream_that_gave_a_single_byte_is_not_opened_again(first: bytes) -> None:
-    """A second stream might go on where this one was lost, and so leave a hole."""
+def test_a_stream_that_sent_a_single_byte_is_not_opened_again(first: bytes) -> None:
+    """A second stream might continue where this one was lost, and leave a gap."""
     server = Server(streams=[[first, LOST]], statuses=[NOT_BEGUN])
     with pytest.raises(IncompleteReply, match="double or skip"):
         server.ask()
@@ -571,14 +564,14 @@ def test_a_stream_that_gave_a_single_byte_is_not_opened_again(first: bytes) -> N
         (("resting", None), "resting"),
         (("is_streaming", "resting"), "resting"),
         ((None, None), "not documented"),
-        (refused(404, message="gone"), "is unknown"),
-        (refused(200, message="no"), "not documented"),
+        (error_response(404, message="gone"), "is unknown"),
+        (error_response(200, message="no"), "not documented"),
         (Response(200, {}, b"<html>"), "a web page"),
     ],
 )
 @pytest.mark.parametrize("got", [b"", content("Half")])
-def test_statuses_that_end_it(status: Any, sentence: str, got: bytes) -> None:
-    """Where the text cannot be had, the reply is incomplete, with what came."""
+def test_statuses_that_end_the_recovery(status: Any, sentence: str, got: bytes) -> None:
+    """The reply is incomplete, with the text so far."""
     server = Server(streams=[[got, LOST]], statuses=[status])
     with pytest.raises(IncompleteReply, match=sentence) as caught:
         server.ask()
@@ -590,8 +583,8 @@ def test_statuses_that_end_it(status: Any, sentence: str, got: bytes) -> None:
 @pytest.mark.parametrize(
     "status", [PROCESSING, ("completed", "processing"), ("is_streaming", "completed")]
 )
-def test_statuses_that_are_waited_on(status: tuple[str, str]) -> None:
-    """The server is still at work: ask again, with growing pauses, until it is done."""
+def test_statuses_that_are_polled(status: tuple[str, str]) -> None:
+    """With growing delays, until the server is done."""
     server = stream(content("Half"), LOST, statuses=[status, status, status, DONE])
     with pytest.raises(IncompleteReply, match="done on the server"):
         server.ask()
@@ -601,7 +594,6 @@ def test_statuses_that_are_waited_on(status: tuple[str, str]) -> None:
 
 
 def test_a_reply_that_is_processed_and_then_not_begun_is_opened_again() -> None:
-    """Only the newest status counts."""
     server = Server(
         streams=[[LOST], [content("Fine."), END]], statuses=[PROCESSING, PROCESSING, NOT_BEGUN]
     )
@@ -610,16 +602,18 @@ def test_a_reply_that_is_processed_and_then_not_begun_is_opened_again() -> None:
 
 @pytest.mark.parametrize("where", ["data", "top"])
 @pytest.mark.parametrize("null", [{"response_processing_status": None}, {}])
-def test_the_status_stands_in_data_or_at_the_top(where: str, null: dict[str, Any]) -> None:
-    """It is not documented where; a field that is left out is null."""
+def test_the_status_is_in_data_or_at_the_top_level(where: str, null: dict[str, Any]) -> None:
+    """That is not documented. A missing field is null."""
     fields = {"stream_status": "is_streaming", **null}
     body = {"data": fields} if where == "data" else {"data": {}, "success": True, **fields}
-    server = Server(streams=[[LOST], [content("Fine."), END]], statuses=[refused(200, **body)])
+    server = Server(
+        streams=[[LOST], [content("Fine."), END]], statuses=[error_response(200, **body)]
+    )
     assert server.ask().text == "Fine."
 
 
 def test_waiting_ends_with_fetch_timeout() -> None:
-    """The pauses and the requests' own time are bounded together."""
+    """The limit includes delays and requests."""
     status = PROCESSING
     slow = Response(
         200,
@@ -634,16 +628,15 @@ def test_waiting_ends_with_fetch_timeout() -> None:
     assert 120 <= spent <= 130
 
 
-def test_a_status_that_passes_is_asked_for_again() -> None:
-    """The network that lost the stream may need a moment."""
-    server = stream(content("Half"), LOST, statuses=[LOST, refused(503), DONE])
+def test_a_transient_error_of_the_status_is_retried() -> None:
+    server = stream(content("Half"), LOST, statuses=[LOST, error_response(503), DONE])
     with pytest.raises(IncompleteReply, match="done on the server"):
         server.ask()
     assert server.seen.count("get_stream_status") == 3
 
 
-def test_a_status_that_never_comes_is_given_up_in_time() -> None:
-    """Neither the failures nor a long Retry-After wait longer than fetch_timeout."""
+def test_a_status_that_stays_unknown_ends_with_fetch_timeout() -> None:
+    """Also with a long Retry-After."""
     busy = Response(503, {"retry-after": "86400"}, b"")
     server = stream(content("Half"), LOST, statuses=[LOST, busy])
     with pytest.raises(IncompleteReply, match="is unknown") as caught:
@@ -653,8 +646,7 @@ def test_a_status_that_never_comes_is_given_up_in_time() -> None:
     assert sum(server.pauses) == pytest.approx(120)
 
 
-def test_opening_again_has_an_end() -> None:
-    """A service that always says that nothing has begun is not asked for ever."""
+def test_a_stream_is_opened_again_a_few_times_only() -> None:
     server = Server(streams=[[LOST]], statuses=[NOT_BEGUN])
     with pytest.raises(IncompleteReply, match="opening it again failed"):
         server.ask()
@@ -663,45 +655,46 @@ def test_opening_again_has_an_end() -> None:
 
 
 def test_a_second_stream_that_finds_no_message_is_incomplete() -> None:
-    """The question was there for the first stream: so the reply is gone, not the question."""
+    """The question existed for the first stream, so the reply is lost."""
     server = Server(streams=[[LOST], [event("no_message_found")]], statuses=[NOT_BEGUN])
     with pytest.raises(IncompleteReply, match="no more of the reply"):
         server.ask()
 
 
-@pytest.mark.parametrize("answer", [refused(404, message="gone"), refused(500), LOST])
-def test_a_secret_that_cannot_be_had_leaves_the_reply_incomplete(answer: Given) -> None:
-    """The question was accepted, so this is no refusal of it."""
+@pytest.mark.parametrize("answer", [error_response(404, message="gone"), error_response(500), LOST])
+def test_without_a_new_secret_the_reply_is_incomplete(answer: Given) -> None:
     server = Server(streams=[[LOST]], statuses=[NOT_BEGUN], secrets=[answer])
     with pytest.raises(IncompleteReply, match="the line broke"):
         server.ask()
 
 
-# What must not be shown ----------------------------------------------------------------------
+# Secrets ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("answer", "error"),
     [
-        (refused(403, message="token t-1 is not for you"), AuthenticationError),
-        (refused(400, message="bad token t-1"), ServiceError),
-        (refused(404), UnexpectedAnswer),
+        (error_response(403, message="token t-1 is not for you"), AuthenticationError),
+        (error_response(400, message="bad token t-1"), ServiceError),
+        (error_response(404), UnexpectedAnswer),
         (Response(302, {"location": "https://elsewhere.test/?token=t-1"}), UnexpectedAnswer),
         ([b"<html>token=t-1"], UnexpectedAnswer),
         ([event("__ERROR__: token t-1 broke")], FailedReply),
     ],
 )
-def test_the_temporary_token_is_shown_nowhere(answer: Any, error: type[AeronError]) -> None:
-    """Not in the address, nor where the service repeats it."""
+def test_the_temporary_token_is_not_shown(answer: Any, error: type[AeronError]) -> None:
+    """In the address, or if the service repeats it."""
     with pytest.raises(error) as caught:
         Server(streams=[answer]).ask()
     shown = "\n".join([*caught.value.lines(), repr(caught.value), repr(caught.value.__dict__)])
     assert "t-1" not in shown
 
 
-@pytest.mark.parametrize("given", [refused(401, message="t-1?"), [LOST], refused(502)])
+@pytest.mark.parametrize(
+    "given", [error_response(401, message="t-1?"), [LOST], error_response(502)]
+)
 def test_the_temporary_token_is_not_shown_while_recovering(given: Any) -> None:
-    """The notice of a lost stream names the reason only."""
+    """The status text of a lost stream has only the reason."""
     server = Server(streams=[given])
     with pytest.raises(IncompleteReply) as caught:
         server.ask()

@@ -1,4 +1,4 @@
-"""``Client`` and ``AsyncClient`` ask Chatzy as the sandbox plays it: one test for both."""
+"""``Client`` and ``AsyncClient`` with the sandbox's Chatzy: each test for both."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ FIRST_EVENT = len(f'id: {AGENT}\ndata: {{"content": "Hello"}}\n\n')
 
 
 class Asker:
-    """Either client behind one face, so that a test is written once."""
+    """The same blocking calls for both clients."""
 
     def __init__(self, sandbox: Sandbox, sync: bool, **options: Any) -> None:
         self.sync = sync
@@ -62,7 +62,7 @@ class Asker:
         return reading.accumulator
 
     def failing(self, text: str = "Well?", **options: Any) -> tuple[AeronError, Reply]:
-        """The error of a question, and the reply as far as it came."""
+        """The error of a question, and the reply so far."""
         reading = self.client.stream(text, **options)
         with pytest.raises(AeronError) as caught:
             self._wait(reading.finish())
@@ -70,7 +70,7 @@ class Asker:
         return caught.value, reading.reply
 
     def first_piece(self) -> tuple[str, Reply]:
-        """Leave a reply after its first piece."""
+        """Leave the stream after its first piece."""
 
         async def leave() -> str:
             async with self.client.stream("Well?") as reading:
@@ -97,7 +97,7 @@ def asker(request: pytest.FixtureRequest, sandbox: Sandbox) -> Iterator[Asker]:
 
 
 def test_a_conversation_of_two_turns(asker: Asker, sandbox: Sandbox) -> None:
-    """The second question goes to the conversation of the first."""
+    """The second question continues the conversation of the first."""
     first = asker.ask("How do I continue a conversation?")
     second = asker.ask("Show an example", context_token=first.context_token)
     assert (first.status, second.status) == ("complete", "complete")
@@ -115,7 +115,7 @@ def test_a_conversation_of_two_turns(asker: Asker, sandbox: Sandbox) -> None:
 
 
 def test_an_introduction(asker: Asker, sandbox: Sandbox) -> None:
-    """It begins a conversation, which the first question continues."""
+    """It starts a conversation, which the first question continues."""
     accumulator = asker.introduction()
     assert accumulator.introduction is not None
     assert accumulator.introduction.text
@@ -131,14 +131,13 @@ def test_an_introduction(asker: Asker, sandbox: Sandbox) -> None:
 def test_a_whole_reply(
     asker: Asker, sandbox: Sandbox, spelling: str, streaming: bool, ids: str
 ) -> None:
-    """In chunks or at once, with ids or without, signals in both spellings."""
+    """Streamed or not, with ids or without, signals in both spellings."""
     sandbox.set_faults(chunks=SAY, spelling=spelling, streaming=streaming, ids=ids)
     reply = asker.ask()
     assert (reply.text, reply.status) == (WHOLE, "complete")
 
 
 def test_a_tool_call_separates_two_messages(asker: Asker) -> None:
-    """What the agent says before its tool call and after it are two messages."""
     text = asker.ask("Please look it up: how do I record?").text
     assert "\n\n" in text
     assert text.startswith("Let me look that up")
@@ -176,7 +175,6 @@ def test_signals_that_end_a_reply(
 
 
 def test_leaving_a_reply_closes_its_connection(asker: Asker, sandbox: Sandbox) -> None:
-    """The server sees that the reader has gone."""
     sandbox.set_faults(chunks=SAY, pause=20.0)
     piece, reply = asker.first_piece()
     assert (piece, reply.text, reply.status) == ("Hello", "Hello", "interrupted")
@@ -186,7 +184,7 @@ def test_leaving_a_reply_closes_its_connection(asker: Asker, sandbox: Sandbox) -
 @pytest.mark.parametrize("reopen", ["nothing", "repeat", "continue"])
 @pytest.mark.parametrize("how", ["reset", "close", "end"])
 def test_a_stream_cut_anywhere(asker: Asker, sandbox: Sandbox, how: str, reopen: str) -> None:
-    """Whole and right, or incomplete with a beginning of the right text; asked for once only."""
+    """The reply is complete, or incomplete with a beginning of its text; it is asked once."""
     sandbox.set_faults(chunks=("Hi", " hi"), generation_time=0.0)
     asker.ask()
     assert sandbox.log.wait(lambda log: log[-1].done)
@@ -213,7 +211,7 @@ def test_a_stream_cut_anywhere(asker: Asker, sandbox: Sandbox, how: str, reopen:
 def test_a_stream_lost_before_it_began_is_opened_again(
     asker: Asker, sandbox: Sandbox, where: str
 ) -> None:
-    """The reply is whole, and says that it was recovered."""
+    """The status is recovered."""
     sandbox.set_faults(chunks=SAY, cut_after=0, status_where=where)
     reply = asker.ask()
     assert (reply.text, reply.status) == (WHOLE, "recovered")
@@ -226,7 +224,7 @@ def test_a_stream_lost_before_it_began_is_opened_again(
 
 
 def test_a_stream_that_falls_silent_is_lost(sandbox: Sandbox, asker: Asker) -> None:
-    """Silence past the time-out is a loss; the reply is waited for, and then incomplete."""
+    """Silence longer than the timeout is a loss; the status is polled, and the reply incomplete."""
     sandbox.set_faults(chunks=SAY, stall_after=FIRST_EVENT, generation_time=0.3)
     with contextlib.closing(Asker(sandbox, asker.sync, timeout=0.3)) as hasty:
         caught, reply = hasty.failing()
@@ -236,15 +234,13 @@ def test_a_stream_that_falls_silent_is_lost(sandbox: Sandbox, asker: Asker) -> N
     assert caught.partial == reply.text == "Hello"
 
 
-def test_comments_are_a_sign_of_life(sandbox: Sandbox, asker: Asker) -> None:
-    """A stream that sends comments is not silent."""
+def test_comments_keep_a_stream_alive(sandbox: Sandbox, asker: Asker) -> None:
     sandbox.set_faults(chunks=SAY, stall_after=FIRST_EVENT, stall_how="comments", stall_seconds=0.8)
     with contextlib.closing(Asker(sandbox, asker.sync, timeout=0.4)) as hasty:
         assert hasty.ask().text == WHOLE
 
 
 def test_waiting_for_a_reply_ends_with_fetch_timeout(sandbox: Sandbox, asker: Asker) -> None:
-    """A server that never gets done is given up."""
     sandbox.set_faults(chunks=SAY, cut_after=FIRST_EVENT, generation_time=3600.0)
     began = time.monotonic()
     with contextlib.closing(Asker(sandbox, asker.sync, fetch_timeout=0.5)) as hasty:
@@ -253,8 +249,8 @@ def test_waiting_for_a_reply_ends_with_fetch_timeout(sandbox: Sandbox, asker: As
     assert time.monotonic() - began < 3
 
 
-def test_a_refused_temporary_token_is_replaced(asker: Asker, sandbox: Sandbox) -> None:
-    """401 at the stream: it was too old; the reply has not begun, so a new one is asked for."""
+def test_a_rejected_temporary_token_is_replaced(asker: Asker, sandbox: Sandbox) -> None:
+    """After 401 the reply has not begun, and a new token is requested."""
     sandbox.set_faults(chunks=SAY, refuse=(Refusal("get-response", 401),))
     assert asker.ask().text == WHOLE
     assert len(sandbox.log.of("generate_secret")) == 1
@@ -264,18 +260,18 @@ def test_a_refused_temporary_token_is_replaced(asker: Asker, sandbox: Sandbox) -
     ("status", "retry_after", "times"),
     [(429, None, 2), (503, "0", 2), (503, None, 1), (500, "0", 1)],
 )
-def test_a_question_is_repeated_only_where_it_was_not_accepted(
+def test_a_question_is_repeated_only_if_it_was_not_accepted(
     asker: Asker, sandbox: Sandbox, status: int, retry_after: str | None, times: int
 ) -> None:
-    """It may be charged: 500, and 503 without Retry-After, may have come after its acceptance."""
+    """After 500, or 503 without Retry-After, it may have been accepted and charged."""
     sandbox.set_faults(refuse=(Refusal("get_inference", status, retry_after=retry_after),))
     with contextlib.suppress(AeronError):
         asker.ask()
     assert len(sandbox.log.of("get_inference")) == times
 
 
-def test_an_answer_that_never_came_is_not_asked_for_again(asker: Asker, sandbox: Sandbox) -> None:
-    """The question may have been accepted."""
+def test_a_question_without_a_response_is_not_repeated(asker: Asker, sandbox: Sandbox) -> None:
+    """It may have been accepted."""
     sandbox.set_faults(refuse=(Refusal("get_inference", page="drop", accepted=True),))
     caught, reply = asker.failing()
     assert "may have been accepted" in str(caught)
@@ -284,13 +280,12 @@ def test_an_answer_that_never_came_is_not_asked_for_again(asker: Asker, sandbox:
 
 
 def test_an_unknown_conversation(asker: Asker) -> None:
-    """It is the token that is wrong."""
     caught, _ = asker.failing(context_token="7c9e6679-7425-40de-944b-e07fc1f90ae7")
     assert isinstance(caught, TokenError)
 
 
-def test_images_send_nothing(asker: Asker, sandbox: Sandbox) -> None:
-    """Chatzy takes none."""
+def test_images_are_rejected(asker: Asker, sandbox: Sandbox) -> None:
+    """Nothing is sent."""
     caught, _ = asker.failing(images=("https://example.test/a.png",))
     assert isinstance(caught, UsageError)
     assert len(sandbox.log) == 0
@@ -298,16 +293,15 @@ def test_images_send_nothing(asker: Asker, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("call", ["fetch", "history"])
 def test_nothing_can_be_fetched(asker: Asker, sandbox: Sandbox, call: str) -> None:
-    """Chatzy has no call that returns messages."""
     with pytest.raises(UsageError, match="has no call"):
         asker.call(call, "7c9e6679-7425-40de-944b-e07fc1f90ae7")
     assert len(sandbox.log) == 0
 
 
-def test_temporary_tokens_are_shown_nowhere(
+def test_temporary_tokens_are_not_shown(
     asker: Asker, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Not in errors, and not in the client's repr."""
+    """In errors, reprs and logs."""
     with caplog.at_level(logging.DEBUG, "aeron_magic"):
         sandbox.set_faults(chunks=SAY, cut_after=FIRST_EVENT, generation_time=0.0)
         caught, reply = asker.failing()

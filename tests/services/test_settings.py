@@ -1,4 +1,4 @@
-"""Settings: from arguments, then the environment, then the vendors' addresses."""
+"""Settings: from parameters, the environment, or the vendors' addresses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS = {"AERON_CLIENT_ID": "me", "AERON_CLIENT_SECRET": SECRET}
 AGENT = "725e1f05-6142-467e-bdec-47862d50da79"
 
 
-def test_the_environment_fills_what_is_not_given() -> None:
+def test_the_environment_supplies_what_is_not_given() -> None:
     """Credentials and addresses."""
     env = {**KEYS, "AERON_BASE_URL": "https://pay.test/ai/"}
     found = resolve_settings(environ=env)
@@ -30,8 +30,7 @@ def test_the_environment_fills_what_is_not_given() -> None:
     )
 
 
-def test_what_is_given_wins() -> None:
-    """Over the environment."""
+def test_parameters_override_the_environment() -> None:
     env = {**KEYS, "AERON_BASE_URL": "https://pay.test"}
     found = resolve_settings(
         client_id="you", client_secret="other", base_url="http://127.0.0.1:1/x", environ=env
@@ -41,7 +40,6 @@ def test_what_is_given_wins() -> None:
 
 
 def test_without_either_the_vendors_address_is_used() -> None:
-    """Of both services, and of Chatzy's stream."""
     env = {**KEYS, "CHATZY_CHATBOT_ID": AGENT}
     for name, info in SERVICES.items():
         settings = resolve_settings(name, environ=env)
@@ -49,8 +47,8 @@ def test_without_either_the_vendors_address_is_used() -> None:
             assert getattr(settings, address.field) == address.default
 
 
-def test_chatzy_is_found_in_the_environment() -> None:
-    """The agent's id in whatever spelling, and both addresses."""
+def test_chatzys_environment() -> None:
+    """The agent's id in upper or lower case, and both addresses."""
     env = {
         "CHATZY_CHATBOT_ID": AGENT.upper(),
         "CHATZY_BASE_URL": "https://a.test",
@@ -65,7 +63,7 @@ def test_chatzy_is_found_in_the_environment() -> None:
 
 
 def test_nothing_is_read_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that is set later counts."""
+    """A variable that is set later is used."""
     for name, value in KEYS.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("AERON_BASE_URL", raising=False)
@@ -73,8 +71,8 @@ def test_nothing_is_read_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("env", [{}, {"AERON_CLIENT_ID": "me"}, {"AERON_CLIENT_SECRET": "x"}])
-def test_half_of_the_credentials_is_none(env: dict[str, str]) -> None:
-    """The remedy names the variables and the login."""
+def test_incomplete_credentials_are_rejected(env: dict[str, str]) -> None:
+    """The hint names the variables and the login."""
     with pytest.raises(CredentialsError) as caught:
         resolve_settings(environ=env)
     assert "AERON_CLIENT_SECRET" in caught.value.hint
@@ -82,7 +80,7 @@ def test_half_of_the_credentials_is_none(env: dict[str, str]) -> None:
 
 
 def test_chatzy_needs_an_agent() -> None:
-    """The remedy names the variable and the option."""
+    """The hint names the variable and the option."""
     with pytest.raises(CredentialsError) as caught:
         resolve_settings("chatzy", environ={})
     assert "CHATZY_CHATBOT_ID" in caught.value.hint
@@ -90,8 +88,8 @@ def test_chatzy_needs_an_agent() -> None:
 
 
 @pytest.mark.parametrize("bad", [f"{SECRET}\n", f" {SECRET}", f"{SECRET}é", f'{SECRET}\x00"'])
-def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(bad: str) -> None:
-    """It would fail later, in an error that quotes it."""
+def test_a_secret_that_is_not_allowed_in_a_header_is_rejected_and_not_shown(bad: str) -> None:
+    """Later it would fail in an error that quotes it."""
     with pytest.raises(CredentialsError) as caught:
         resolve_settings(client_id="me", client_secret=bad, environ={})
     assert SECRET not in "\n".join(caught.value.lines())
@@ -115,8 +113,8 @@ def test_a_secret_that_no_header_can_carry_is_refused_and_not_shown(bad: str) ->
         "https://me:pw@[::1",
     ],
 )
-def test_what_is_no_address_is_refused(url: str) -> None:
-    """And a password in it is not shown."""
+def test_an_invalid_address_is_rejected(url: str) -> None:
+    """A password in it is not shown."""
     with pytest.raises(UsageError) as caught:
         resolve_settings(base_url=url, environ=KEYS)
     shown = "\n".join(caught.value.lines())
@@ -128,47 +126,43 @@ def test_what_is_no_address_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "seconds", [0, -1, float("nan"), float("inf"), MAX_TIMEOUT * 2, "30", None]
 )
-def test_a_time_that_no_socket_can_wait_is_refused(name: str, seconds: Any) -> None:
-    """By its name."""
+def test_an_invalid_timeout_is_rejected(name: str, seconds: Any) -> None:
     with pytest.raises(UsageError, match=name):
         resolve_settings(environ=KEYS, **{name: seconds})
 
 
-def test_a_good_time_is_kept() -> None:
-    """Fractions too."""
+def test_a_valid_timeout_is_returned() -> None:
     assert validate_timeout("timeout", 0.5) == 0.5
 
 
 @pytest.mark.parametrize("name", ["", "AeronPay", "../client", "openai"])
-def test_an_unknown_service_is_refused(name: str) -> None:
-    """The remedy names those that there are."""
+def test_an_unknown_service_is_rejected(name: str) -> None:
+    """The hint names the services."""
     with pytest.raises(UsageError) as caught:
         resolve_settings(name, environ=KEYS)
     assert "aeronpay and chatzy" in caught.value.hint
 
 
-def test_an_agent_that_is_no_uuid_is_refused() -> None:
-    """The remedy shows one."""
+def test_an_agents_id_that_is_not_a_uuid_is_rejected() -> None:
+    """The hint shows one."""
     with pytest.raises(UsageError) as caught:
         resolve_settings("chatzy", chatbot_id="mybot", environ={})
     assert "725e1f05" in caught.value.hint
 
 
 def test_no_repr_shows_the_credentials() -> None:
-    """Neither of the settings nor of what holds them."""
+    """Neither of the settings nor of their container."""
     found = resolve_settings(environ=KEYS)
     for shown in (repr(found), str(found), repr([found]), repr({"settings": found})):
         assert SECRET not in shown
         assert "'me'" not in shown
 
 
-def test_the_secrets_are_known_by_name() -> None:
-    """What must be kept out of prompts, recordings and errors."""
+def test_secrets_are_the_values_to_keep_out_of_prompts_recordings_and_errors() -> None:
     assert resolve_settings(environ=KEYS).secrets == (SECRET,)
     assert resolve_settings("chatzy", chatbot_id=AGENT, environ={}).secrets == ()
 
 
 def test_settings_do_not_change() -> None:
-    """A client's settings are what they were when it was made."""
     with pytest.raises(dataclasses.FrozenInstanceError):
         resolve_settings(environ=KEYS).timeout = 1.0  # type: ignore[misc]

@@ -1,4 +1,4 @@
-"""The network as a flow sees it, played by hand: no server, no waiting."""
+"""A driver of flows that answers requests from lists: no network, no waiting."""
 
 from __future__ import annotations
 
@@ -25,37 +25,37 @@ __all__ = ["FlowServer"]
 
 @dataclass(kw_only=True)
 class FlowServer(ABC):
-    """Does the steps of a flow and keeps what it wanted; a service's tests answer its requests.
+    """Performs the steps of a flow and records them; a service's tests answer its requests.
 
     Attributes
     ----------
     stream
-        What reading gives, used up from the front; after that comes the end.
+        The results of reading, used from the front; then the end of the stream.
     events, pauses, closed
-        What the flow has said, waited for (in seconds) and closed (as finished or not).
-    draft, value
-        What the events come to, and what the flow returned.
+        The flow's events, sleeps (in seconds) and closes (whether finished).
+    accumulator, value
+        The accumulator of the events, and the flow's return value.
     """
 
     stream: list[bytes | ConnectionLost] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     pauses: list[float] = field(default_factory=list)
     closed: list[bool] = field(default_factory=list)
-    draft: ReplyAccumulator = field(default_factory=ReplyAccumulator)
+    accumulator: ReplyAccumulator = field(default_factory=ReplyAccumulator)
     value: Any = None
 
     @abstractmethod
     def answer(self, step: Send | OpenStream) -> StepResult:
-        """What comes of a request."""
+        """The result of a request."""
 
     @staticmethod
     def next_of(answers: list[Any]) -> Any:
-        """The next one of a list that is used up from the front, and whose last item stays."""
+        """Take the first item; the last one stays."""
         return answers.pop(0) if len(answers) > 1 else answers[0]
 
     def run(self, flow: Flow[Any]) -> ReplyAccumulator:
-        """Drive ``flow`` to its end; an error of its carries the draft's text as ``partial``."""
-        self.draft = accumulator = ReplyAccumulator()
+        """Drive ``flow`` to its end; its error gets the text so far as ``partial``."""
+        self.accumulator = accumulator = ReplyAccumulator()
         result: StepResult = None
         while True:
             try:

@@ -20,6 +20,7 @@ from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.display.publish import Table, show
 from aeron_magic.prompts.interpolation import placeholders_in
+from aeron_magic.protocol.flow import Question
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
