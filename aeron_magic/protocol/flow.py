@@ -40,8 +40,6 @@ __all__ = [
     "Sleep",
     "Step",
     "StepResult",
-    "perform",
-    "read",
 ]
 
 T = TypeVar("T")
@@ -94,10 +92,6 @@ class Response(NamedTuple):
     body: bytes = b""
     elapsed: float = 0.0
 
-    @property
-    def ok(self) -> bool:
-        return 200 <= self.status < 300
-
     def __repr__(self) -> str:
         return f"Response({self.status}, elapsed={self.elapsed})"
 
@@ -144,17 +138,3 @@ READ = ReadChunk()
 Step = Send | OpenStream | ReadChunk | Close | Sleep | list[Event]
 StepResult = Response | ConnectionLost | bytes | None
 Flow = Generator[Step, StepResult, T]
-
-
-def perform(step: Send | OpenStream) -> Flow[Response | ConnectionLost]:
-    """Yield ``step``; return its result, typed."""
-    result = yield step
-    assert isinstance(result, Response | ConnectionLost)
-    return result
-
-
-def read() -> Flow[bytes | ConnectionLost]:
-    """Yield ``READ``; return its result, typed."""
-    result = yield READ
-    assert isinstance(result, bytes | ConnectionLost)
-    return result

@@ -46,7 +46,7 @@ def decode_response(result: Response | ConnectionLost, url: str) -> dict[str, An
     if isinstance(result, ConnectionLost):
         raise _unreachable(result, url)
     body = decode_json_object(result.body)
-    if not result.ok:
+    if result.status // 100 != 2:
         raise error_for_status(result.status, body or {}, url, result)
     if body is None:
         raise unexpected_body(result.status, result.body.decode(errors="replace"), url)

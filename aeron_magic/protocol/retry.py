@@ -19,7 +19,6 @@ from aeron_magic.protocol.flow import (
     Response,
     Send,
     Sleep,
-    perform,
 )
 
 __all__ = [
@@ -115,7 +114,8 @@ def retrying(
     """
     attempt = 1
     while True:
-        result = yield from perform(OpenStream(request()) if stream else Send(request()))
+        result = yield OpenStream(request()) if stream else Send(request())
+        assert isinstance(result, Response | ConnectionLost)
         if not should_retry(result):
             return result
         wait = backoff_delay(attempt, result, jitter())

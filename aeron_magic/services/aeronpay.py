@@ -28,6 +28,7 @@ from aeron_magic.errors import (
 )
 from aeron_magic.protocol.events import Chunk, Completed, Event, Recovering, Started, Unknown
 from aeron_magic.protocol.flow import (
+    READ,
     Close,
     ConnectionLost,
     Flow,
@@ -35,8 +36,6 @@ from aeron_magic.protocol.flow import (
     Request,
     Response,
     Send,
-    perform,
-    read,
 )
 from aeron_magic.protocol.framing import Frame, FrameDecoder
 from aeron_magic.protocol.http_errors import (
@@ -104,7 +103,7 @@ class Service:
         url = self._url("create-response")
         if isinstance(response, ConnectionLost):
             raise question_lost(response, url)
-        if not response.ok:
+        if response.status // 100 != 2:
             raise _error_for(response, url)
         decoder = FrameDecoder(response.headers.get("content-type", ""))
         parser = _StreamParser(url)
@@ -113,7 +112,8 @@ class Service:
             yield parser.feed(decoder.feed(response.body))
             ended = "the answer ended early"
         while question.stream and not (parser.done or decoder.kind == "other"):
-            data = yield from read()
+            data = yield READ
+            assert isinstance(data, bytes | ConnectionLost)
             if isinstance(data, ConnectionLost):
                 ended = data.reason
             if isinstance(data, ConnectionLost) or not data:
@@ -221,7 +221,8 @@ class Service:
         failures = 0
         while True:
             request = self._request("fetch-response", {"context_token": token})
-            result = yield from perform(Send(request, deadline.remaining))
+            result = yield Send(request, deadline.remaining)
+            assert isinstance(result, Response | ConnectionLost)
             deadline.consume(result)
             try:
                 body = _raise_if_failed(decode_response(result, request.url), request.url, token)

@@ -5,6 +5,7 @@ A service is its own file plus its entry here; no other module compares a servic
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 __all__ = ["DEFAULT_SERVICE", "SERVICES", "Address", "Credential", "ServiceInfo", "service_info"]
@@ -95,6 +96,7 @@ SERVICES = {
 """Every service by its name, which is also the name of its file."""
 
 
+@cache
 def service_info(name: str) -> ServiceInfo:
     """The service ``name``; for an unknown name, a service without special capabilities."""
     return SERVICES.get(name) or ServiceInfo(name)

@@ -40,6 +40,7 @@ from aeron_magic.protocol.events import (
     Unknown,
 )
 from aeron_magic.protocol.flow import (
+    READ,
     Close,
     ConnectionLost,
     Flow,
@@ -48,8 +49,6 @@ from aeron_magic.protocol.flow import (
     Request,
     Response,
     Send,
-    perform,
-    read,
 )
 from aeron_magic.protocol.framing import Frame, FrameDecoder
 from aeron_magic.protocol.http_errors import (
@@ -219,7 +218,8 @@ class Service:
         )
         try:
             # A single attempt, because it may use up the token. The caller requests a new one.
-            response = yield from perform(OpenStream(request))
+            response = yield OpenStream(request)
+            assert isinstance(response, Response | ConnectionLost)
             deadline.consume(response)
             if isinstance(response, ConnectionLost):
                 return response.reason
@@ -227,10 +227,10 @@ class Service:
                 return "the temporary token was rejected: it was used before, or has expired"
             if is_transient(response):
                 return f"the stream was rejected with HTTP status {response.status}"
-            if not response.ok:
+            if response.status // 100 != 2:
                 _data(response, request.url)
             decoder = FrameDecoder(response.headers.get("content-type", ""))
-            data = yield from read()
+            data = yield READ
             while isinstance(data, bytes) and data:
                 if events := parser.feed(data, decoder.feed(data)):
                     yield events
@@ -239,7 +239,7 @@ class Service:
                     if parser.error is not None:
                         raise parser.error
                     return ""
-                data = yield from read()
+                data = yield READ
             decoder.close()
             yield Close()
             if decoder.kind == "other":
@@ -264,7 +264,8 @@ class Service:
         """
         request = self._get("get_stream_status", conversation_id=conversation)
         while True:
-            result = yield from perform(Send(request))
+            result = yield Send(request)
+            assert isinstance(result, Response | ConnectionLost)
             deadline.consume(result)
             if not is_transient(result) or deadline.expired:
                 state = _status(result, request.url)

@@ -151,7 +151,7 @@ def parse_command(line: str) -> Command:
 
 def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
     """Return the values given on ``line`` from ``start`` on, by ``dest``."""
-    flags, arguments = spec.flags, list(spec.arguments)
+    arguments = list(spec.arguments)
     given: dict[str, Any] = {}
     typed: dict[str, Option] = {}
     rest = tokens(line, start)
@@ -170,7 +170,7 @@ def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
             argument = arguments.pop(0)
             _reject_bad_quotes(token, line)
             given[argument.dest] = _checked(token.text, f"{spec.label} {argument.name}", argument)
-        elif (option := flags.get(token.flag)) is None:
+        elif (option := spec.flags.get(token.flag)) is None:
             raise _unknown_option(spec, token.flag)
         else:
             _reject_repeated(token.flag, option, typed)
