@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from aeron_magic.conversations.history_db import MIGRATIONS, history_path, open_file, resume_hint
+from aeron_magic.conversations.history_db import (
+    SCHEMA_VERSION,
+    history_path,
+    open_file,
+    resume_hint,
+)
 from aeron_magic.errors import HistoryError
 
 
@@ -28,48 +34,35 @@ def test_it_can_be_switched_off(value: str) -> None:
     assert history_path("~/mine", {"AERON_HISTORY": value}) is None
 
 
-def test_a_new_file_has_all_tables(tmp_path: Path) -> None:
-    """Its version is the number of scripts."""
+def test_a_new_file_has_the_schema(tmp_path: Path) -> None:
     connection = open_file(tmp_path / "new")
-    assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
+    assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
     assert connection.execute("SELECT count(*) FROM turn").fetchone() == (0,)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
 
 
-def test_an_older_file_is_brought_up_to_date(tmp_path: Path) -> None:
-    """Only by the scripts that it has not had; what is in it stays."""
-    path = tmp_path / "old"
-    first, second = "CREATE TABLE a (x);", "ALTER TABLE a ADD y; UPDATE a SET y = x + 1;"
-    connection = open_file(path, [first])
-    connection.execute("INSERT INTO a VALUES (1)")
-    connection.close()
-    connection = open_file(path, [first, second.replace("; ", ";\n")])
-    assert connection.execute("SELECT x, y FROM a").fetchall() == [(1, 2)]
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
-    connection.close()
+def test_several_kernels_can_create_the_file_at_once(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for connection in pool.map(open_file, [tmp_path / "new"] * 8):
+            assert connection.execute("SELECT count(*) FROM summary").fetchone() == (0,)
+            connection.close()
 
 
-def test_a_migration_that_fails_changes_nothing(tmp_path: Path) -> None:
-    """Neither the tables nor the version."""
-    path = tmp_path / "old"
-    open_file(path, ["CREATE TABLE a (x);"]).close()
-    with pytest.raises(HistoryError):
-        open_file(path, ["CREATE TABLE a (x);", "CREATE TABLE b (x);\nnonsense;"])
+@pytest.mark.parametrize("version", [1, 99])
+def test_a_file_with_another_schema_version_is_not_changed(tmp_path: Path, version: int) -> None:
+    """Neither an older nor a newer one; the error says what to do."""
+    path = tmp_path / "other"
     connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (1,)
-    tables = connection.execute("SELECT name FROM sqlite_master").fetchall()
-    assert tables == [("a",)]
+    connection.execute("CREATE TABLE turn (x)")
+    connection.execute(f"PRAGMA user_version = {version}")
     connection.close()
-
-
-def test_a_file_of_a_later_version_is_left_alone(tmp_path: Path) -> None:
-    """The error says to update."""
-    path = tmp_path / "later"
-    open_file(path, [*MIGRATIONS, "CREATE TABLE more (x);"]).close()
-    with pytest.raises(HistoryError, match="later version") as caught:
+    before = path.read_bytes()
+    with pytest.raises(HistoryError, match="written by another version") as caught:
         open_file(path)
-    assert "Update aeron-magic" in caught.value.hint
+    assert f"Move {path} away" in caught.value.hint
+    assert resume_hint(path, "/a.ipynb") == ""
+    assert path.read_bytes() == before
 
 
 def test_a_file_that_others_can_read_is_closed_to_them(tmp_path: Path) -> None:
@@ -93,13 +86,13 @@ def test_a_notebook_with_a_past_says_so_in_a_line(tmp_path: Path) -> None:
     connection = open_file(tmp_path / "some")
     for name, used in (("newer", 86_400.0 * 365), ("older", 1.0)):
         connection.execute(
-            "INSERT INTO conversation (notebook, name, service, address, sandbox, owner, used)"
+            "INSERT INTO conversation (notebook, name, service, address, sandbox, kernel, used)"
             " VALUES ('/a.ipynb', ?, '', '', 0, '', ?)",
             (name, used),
         )
     connection.close()
     said = resume_hint(tmp_path / "some", "/a.ipynb")
-    assert "(newer, 0 turns): %aeron resume takes it up." in said
+    assert "(newer, 0 turns): %aeron resume continues it." in said
     assert "\n" not in said
 
 

@@ -52,7 +52,7 @@ def test_a_question_works_without_the_history_and_one_note_says_so(
     notebook.close()
     assert [len(some) for some in notes] == [1, 0, 0]
     assert notes[0][0].startswith("The local history ")
-    assert "What is asked works, but is not kept." in notes[0][0]
+    assert "Questions work, but are not stored." in notes[0][0]
     assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
 
 
