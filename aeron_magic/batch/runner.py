@@ -1,6 +1,6 @@
-"""Runs one batch: a queue and its workers on a loop of their own, watched from the caller's thread.
+"""Runs one batch: a queue and its workers, on an event loop in a thread of the batch.
 
-The caller may be a notebook's cell, whose own loop already runs; so the batch has a thread.
+In a notebook's cell, the caller's thread already runs an event loop.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from aeron_magic.services.settings import Settings
 __all__ = ["BatchConfig", "BatchRun", "Distributor", "Key", "RowCache", "RowState"]
 
 POLL_INTERVAL = 0.1
-"""Seconds between two looks at how far it is."""
+"""Seconds between two updates of the progress."""
 
 CLOSE_TIMEOUT = 5.0
-"""Seconds that an interrupted batch is given to close its connections."""
+"""Seconds that an interrupted batch may take to close its connections."""
 
 
 class Distributor(Protocol):
-    """Runs the workers elsewhere: :class:`aeron_magic.batch.cluster.coordinator.Coordinator`."""
+    """Runs remote workers: :class:`aeron_magic.batch.cluster.coordinator.Coordinator`."""
 
     async def run(self, queue: TaskQueue, config: BatchConfig) -> None:
         """Return when the queue is over."""
@@ -40,7 +40,7 @@ class Distributor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchConfig:
-    """Whom to ask, how, how many at once, how fast, and who replays and records."""
+    """The arguments of a batch; see :func:`~aeron_magic.batch.api.ask_many`."""
 
     settings: Settings
     options: PromptOptions = field(default_factory=PromptOptions)
@@ -48,42 +48,42 @@ class BatchConfig:
     rate: float | None = None
     recorder: Recorder | None = None
     executor: Executor | None = None
-    workers: int | None = None
+    jobs: int | None = None
     host: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RowState:
-    """What an earlier run of the same batch left of a row: its result, or a reply's token."""
+    """What an earlier run of the same batch left of a row: its result, or its reply's token."""
 
     result: RowResult | None = None
     token: str | None = None
 
 
 Key = tuple[str, int]
-"""A row's text, and how many rows of that text came before it."""
+"""A row's text, and how many earlier rows have the same text."""
 
 RowCache = MutableMapping[Key, RowState]
 
 
 class BatchRun:
-    """The rows, and what has become of them so far.
+    """The rows of a batch and their results so far.
 
     Parameters
     ----------
     config
         See :class:`BatchConfig`.
     texts
-        The question of each row; or why there is none, which is then the row's error.
+        The question of each row, or the error that made it impossible to build.
     cache
-        What is known from an earlier run; what becomes known in this one is added.
+        Results and tokens of earlier runs; those of this run are added.
     distributor
-        Runs the workers elsewhere; None: here.
+        Runs remote workers; None: the workers run in this process.
 
     Attributes
     ----------
     results
-        By row; None where there is none yet.
+        By row; None if the row has no result yet.
     finished
         How many rows have a result.
     """
@@ -102,7 +102,7 @@ class BatchRun:
         self.finished = 0
         self._keys: list[Key] = []
         self._duplicates: dict[int, list[int]] = {}
-        """Rows that share the recorded answer of an earlier row with the same question."""
+        """For a row, the later rows with the same question, which share its recorded reply."""
         self._texts = texts
         self._to_ask = self._plan_rows()
         self._failure: BaseException | None = None
@@ -110,7 +110,7 @@ class BatchRun:
         self._main: asyncio.Task[None] | None = None
 
     def _plan_rows(self) -> list[int]:
-        """Settle what needs no asking; the numbers of the other rows."""
+        """Settle the rows that need no request; the numbers of the others."""
         seen: dict[str, list[int]] = {}
         to_ask = []
         for number, text in enumerate(self._texts):
@@ -128,7 +128,7 @@ class BatchRun:
                 self._duplicates.setdefault(same[0], []).append(number)
             else:
                 to_ask.append(number)
-        # The first of several may have been known already.
+        # If the first of several duplicates came from the cache, the others are asked.
         for first in [one for one in self._duplicates if self.results[one] is not None]:
             to_ask += self._duplicates.pop(first)
         return sorted(to_ask)
@@ -149,7 +149,7 @@ class BatchRun:
 
     def _settled(self, queue: TaskQueue, task: Task, result: RowResult) -> None:
         if isinstance(result.error, TokenError | FailedReply):
-            queue.tokens.pop(task.number, None)  # there is nothing to be had by it
+            queue.tokens.pop(task.number, None)  # no reply can be fetched by it
             self._cache.pop(self._keys[task.number], None)
         if result.record is not None and self._config.recorder is not None:
             question = self._config.options.question(task.text)
@@ -159,15 +159,15 @@ class BatchRun:
             if result.is_complete:
                 self._cache[self._keys[number]] = RowState(result)
 
-    def run(self, watch: Callable[[int], None] = lambda finished: None) -> None:
-        """Run to the end; ``watch`` is told again and again how many rows are finished.
+    def run(self, watch: Callable[[int], object] = lambda finished: None) -> None:
+        """Run to the end; ``watch`` is called repeatedly with the number of finished rows.
 
         Raises
         ------
         Interrupted
-            The user stopped it; what is done is done.
+            The user stopped it; the results so far are kept.
         AeronError
-            It could not begin.
+            The batch could not start.
         """
         ended = threading.Event()
 
@@ -175,7 +175,7 @@ class BatchRun:
             try:
                 asyncio.run(self._work())
             except asyncio.CancelledError:
-                pass  # by the interrupt below, which says so itself
+                pass  # by the interrupt below, which raises its own error
             except BaseException as failure:  # noqa: BLE001 - raised in the caller's thread
                 self._failure = failure
             finally:
@@ -190,11 +190,11 @@ class BatchRun:
             if self._loop is not None and self._main is not None and not ended.is_set():
                 self._loop.call_soon_threadsafe(self._main.cancel)
             ended.wait(CLOSE_TIMEOUT)
-            whole = sum(one is not None and one.is_complete for one in self.results)
+            complete = sum(one is not None and one.is_complete for one in self.results)
             raise Interrupted(
-                f"The batch was interrupted; {whole:,} of {len(self.results):,} rows have "
+                f"The batch was interrupted; {complete:,} of {len(self.results):,} rows have "
                 "their answer.",
-                hint="What is done is kept. Run it again: it asks only for what is missing.",
+                hint="These are kept. Run it again: it asks only for what is missing.",
             ) from None
         watch(self.finished)
         if self._failure is not None:
@@ -223,7 +223,7 @@ class BatchRun:
         finally:
             for number, token in queue.tokens.items():
                 if self.results[number] is None:
-                    # A worker elsewhere had it when the user stopped the batch.
+                    # A remote worker was reading it when the user stopped the batch.
                     reply = Reply("", "interrupted", token, service=config.settings.service)
                     self._settle(number, RowResult(reply, interrupted(reply)))
 

@@ -1,4 +1,4 @@
-"""A worker of a batch: one question after the other."""
+"""A worker of a batch: sends one question at a time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from aeron_magic.batch.gc_tuning import raised_gc_threshold
 from aeron_magic.batch.task_queue import RowResult, Task, TaskSource
 from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
 from aeron_magic.client.stream import AsyncStream, FlowRun
@@ -35,7 +34,7 @@ __all__ = ["PromptOptions", "SingleRecordStore", "Worker", "interrupted", "run_w
 
 @dataclass(frozen=True, slots=True)
 class PromptOptions:
-    """How all rows are asked: after which token, with which images, streamed or not."""
+    """What all questions of a batch share: the token to continue from, images, streaming."""
 
     after: str | None = None
     images: tuple[str, ...] = ()
@@ -46,7 +45,7 @@ class PromptOptions:
 
 
 class SingleRecordStore:
-    """Takes up the one record of a question that is asked far from the recording's file."""
+    """Holds the one record of a question that a remote worker sends back with the result."""
 
     name = "this batch"
 
@@ -64,7 +63,7 @@ class SingleRecordStore:
 
 
 class _RateLimitedFlowIO(AiohttpFlowIO):
-    """Asks the queue before each request, and tells it when the service wants a pause."""
+    """Waits for the rate limit before each request, and reports the pauses of the service."""
 
     def __init__(self, transport: AiohttpTransport, work: TaskSource) -> None:
         super().__init__(transport, transport.timeout)
@@ -83,20 +82,20 @@ class _RateLimitedFlowIO(AiohttpFlowIO):
 
 
 class Worker:
-    """Asks for one task at a time.
+    """Performs one task at a time.
 
     Parameters
     ----------
     work
-        Gives the tasks and takes their results.
+        The source of the tasks, which receives their results.
     transport
-        Performs the requests; all workers share it.
+        Performs the requests; shared by all workers.
     settings, options
-        Whom to ask, and how.
+        The service, and what all questions share.
     recorder
         Replays and records; None: neither.
     store
-        The recorder's, where records are to go with the results.
+        The recorder's store, if records are sent back with the results.
     """
 
     def __init__(
@@ -117,11 +116,11 @@ class Worker:
         self._transport = transport
 
     async def run(self) -> None:
-        """Take tasks until there are no more."""
+        """Perform tasks until there are no more."""
         while (task := await self._work.take()) is not None:
-            await self._do(task)
+            await self._perform(task)
 
-    async def _do(self, task: Task) -> None:
+    async def _perform(self, task: Task) -> None:
         question = self._options.question(task.text)
         run = FlowRun(self._flow(task, question), self._settings, question.context_token)
         if self._settings.service in KEEPING:
@@ -136,10 +135,9 @@ class Worker:
         except asyncio.CancelledError:
             self._finish(task, stream, interrupted(stream.reply))
             raise
-        except Exception as failure:  # noqa: BLE001 - one row must not end the others
+        except Exception as failure:  # noqa: BLE001 - a failed row must not stop the others
             error = AeronError(
-                f"This should not have happened: {type(failure).__name__}: {failure}",
-                hint="Please report it.",
+                f"Internal error: {type(failure).__name__}: {failure}", hint="Please report it."
             )
         self._finish(task, stream, error)
 
@@ -155,12 +153,12 @@ class Worker:
         return self._recorder.ask(question, settings.recording_id, ask, settings.secrets)
 
     def _on_token(self, task: Task, token: str) -> None:
-        if key_of_token(token) is None:  # a recorded reply has none that the service knows
+        if key_of_token(token) is None:  # the token of a recorded reply cannot be fetched by
             self._work.report_token(task, token)
 
     def _finish(self, task: Task, stream: AsyncStream, error: AeronError | None) -> None:
         if error is not None:
-            # Its frames would keep all that was read alive.
+            # The frames of its traceback would keep all received data alive.
             error.__traceback__ = error.__context__ = error.__cause__ = None
         record = None
         if self._store is not None:
@@ -169,9 +167,9 @@ class Worker:
 
 
 def interrupted(reply: Reply) -> Interrupted:
-    """The error of a row that was under way when the user stopped the batch."""
+    """The error of a row that was running when the user stopped the batch."""
     return Interrupted(
-        "The batch was interrupted while this row was under way.",
+        "The batch was interrupted while this row was running.",
         hint="Run it again: it asks only for what is missing.",
         context_token=reply.context_token,
         partial=reply.text,
@@ -181,13 +179,12 @@ def interrupted(reply: Reply) -> Interrupted:
 async def run_workers(
     settings: Settings, make: Callable[[AiohttpTransport], Worker], count: int
 ) -> None:
-    """Run ``count`` workers side by side until all have ended; a cancellation ends them all."""
+    """Run ``count`` workers until all have ended; a cancellation ends them all."""
     addresses = filter(None, (settings.base_url, settings.stream_url))
     transport = AiohttpTransport(tuple(addresses), settings.timeout)
     try:
-        with raised_gc_threshold(count):
-            async with asyncio.TaskGroup() as group:
-                for _ in range(count):
-                    group.create_task(make(transport).run())
+        async with asyncio.TaskGroup() as group:
+            for _ in range(count):
+                group.create_task(make(transport).run())
     finally:
         await transport.close()
