@@ -8,11 +8,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.batch.items import NOT_ASKED, Items, Row, items_of, result_of
+from aeron_magic.batch.items import Items, Row, items_of, result_of
 from aeron_magic.batch.progress import progress_bar
 from aeron_magic.batch.runner import BatchConfig, BatchRun, RowCache
 from aeron_magic.batch.task_queue import RowResult
-from aeron_magic.batch.worker import PromptOptions
 from aeron_magic.client.client import make_question
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import AeronError, Interrupted, UsageError
@@ -113,7 +112,7 @@ def ask_many(
     items = items_of(prompts)
     config = BatchConfig(
         own,
-        _prompt_options(after, images, stream),
+        make_question("a question", after, images, stream),
         concurrency,
         rate,
         recorder,
@@ -156,11 +155,6 @@ def _check(
             f"executor is of type {type(executor).__name__}.",
             hint="Give an Executor of concurrent.futures, or a cluster's equivalent.",
         )
-
-
-def _prompt_options(after: str | None, images: Iterable[str], stream: bool) -> PromptOptions:
-    checked = make_question("a question", after, images, stream)
-    return PromptOptions(checked.context_token, checked.images, stream)
 
 
 def render_prompts(
@@ -218,7 +212,8 @@ def run_batch(
     """
     distributor = None
     if config.executor is not None:
-        if config.options.after is not None and key_of_token(config.options.after) is not None:
+        token = config.question.context_token
+        if token is not None and key_of_token(token) is not None:
             raise UsageError(
                 "The turn to continue from was replayed, so remote workers cannot continue it.",
                 hint="Run the batch without an executor, or the turn with --mode record.",
@@ -243,7 +238,6 @@ def _rows(items: Items, results: Sequence[RowResult | None]) -> list[Row]:
 def _row(item: Any, result: RowResult | None) -> Row:
     if result is None:
         return Row(item)
-    reply, error = result.reply, result.error
-    if reply is None:
-        return Row(item, None, "failed" if error else NOT_ASKED, error)
-    return Row(item, reply, reply.status, error, reply.seconds)
+    if result.reply is None:
+        return Row(item, None, "failed", result.error)
+    return Row(item, result.reply, result.reply.status, result.error, result.reply.seconds)

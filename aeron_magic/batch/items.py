@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from aeron_magic.errors import AeronError, UsageError
@@ -40,7 +41,7 @@ class Row:
     seconds: float = 0.0
 
 
-class DataFrameRow:
+class DataFrameRow(SimpleNamespace):
     """One row of a DataFrame: ``row.column``, ``row["column"]``; as text, JSON."""
 
     # Columns are instance attributes, which precede methods: a column may have any name.
@@ -50,22 +51,8 @@ class DataFrameRow:
     def __getitem__(self, column: str) -> Any:
         return self.__dict__[column]
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.__dict__)
-
-    def __len__(self) -> int:
-        return len(self.__dict__)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, DataFrameRow) and self.__dict__ == other.__dict__
-
-    __hash__ = None  # type: ignore[assignment]
-
     def __str__(self) -> str:
         return format_value(self.__dict__)
-
-    def __repr__(self) -> str:
-        return f"DataFrameRow({self.__dict__!r})"
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aeron_magic.batch.rate_limiter import RateLimiter
 from aeron_magic.batch.task_queue import RowResult, Task, TaskQueue
-from aeron_magic.batch.worker import PromptOptions, Worker, interrupted, run_workers
+from aeron_magic.batch.worker import Worker, interrupted, run_workers
 from aeron_magic.client.aiohttp_transport import AiohttpTransport
 from aeron_magic.errors import AeronError, FailedReply, Interrupted, TokenError
+from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.settings import Settings
@@ -38,12 +38,14 @@ class Distributor(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class BatchConfig:
-    """The arguments of a batch; see :func:`~aeron_magic.batch.api.ask_many`."""
+class BatchConfig(NamedTuple):
+    """The arguments of a batch; see :func:`~aeron_magic.batch.api.ask_many`.
+
+    ``question`` is what all questions share; its text is replaced.
+    """
 
     settings: Settings
-    options: PromptOptions = field(default_factory=PromptOptions)
+    question: Question = Question("")
     concurrency: int = 8
     rate: float | None = None
     recorder: Recorder | None = None
@@ -52,8 +54,7 @@ class BatchConfig:
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RowState:
+class RowState(NamedTuple):
     """What an earlier run of the same batch left of a row: its result, or its reply's token."""
 
     result: RowResult | None = None
@@ -152,7 +153,7 @@ class BatchRun:
             queue.tokens.pop(task.number, None)  # no reply can be fetched by it
             self._cache.pop(self._keys[task.number], None)
         if result.record is not None and self._config.recorder is not None:
-            question = self._config.options.question(task.text)
+            question = self._config.question._replace(text=task.text)
             self._config.recorder.save_foreign(result.record, question)
         for number in (task.number, *self._duplicates.get(task.number, ())):
             self._settle(number, result)
@@ -232,6 +233,6 @@ async def run_here(queue: TaskQueue, config: BatchConfig, concurrency: int) -> N
     """Run the workers in this process."""
 
     def make(transport: AiohttpTransport) -> Worker:
-        return Worker(queue, transport, config.settings, config.options, config.recorder)
+        return Worker(queue, transport, config.settings, config.question, config.recorder)
 
     await run_workers(config.settings, make, max(concurrency, 1))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from aeron_magic.batch.task_queue import RowResult, Task, TaskSource
 from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
@@ -29,19 +28,7 @@ from aeron_magic.services.base import Service, load
 from aeron_magic.services.catalog import KEEPING
 from aeron_magic.services.settings import Settings
 
-__all__ = ["PromptOptions", "SingleRecordStore", "Worker", "interrupted", "run_workers"]
-
-
-@dataclass(frozen=True, slots=True)
-class PromptOptions:
-    """What all questions of a batch share: the token to continue from, images, streaming."""
-
-    after: str | None = None
-    images: tuple[str, ...] = ()
-    stream: bool = True
-
-    def question(self, text: str) -> Question:
-        return Question(text, self.images, self.after, self.stream)
+__all__ = ["SingleRecordStore", "Worker", "interrupted", "run_workers"]
 
 
 class SingleRecordStore:
@@ -90,8 +77,10 @@ class Worker:
         The source of the tasks, which receives their results.
     transport
         Performs the requests; shared by all workers.
-    settings, options
-        The service, and what all questions share.
+    settings
+        The service and its credentials.
+    question
+        What all questions share; its text is replaced.
     recorder
         Replays and records; None: neither.
     store
@@ -103,13 +92,13 @@ class Worker:
         work: TaskSource,
         transport: AiohttpTransport,
         settings: Settings,
-        options: PromptOptions,
+        question: Question,
         recorder: Recorder | None = None,
         store: SingleRecordStore | None = None,
     ) -> None:
         self._work = work
         self._settings = settings
-        self._options = options
+        self._question = question
         self._recorder = recorder
         self._store = store
         self._service: Service = load(settings)
@@ -121,7 +110,7 @@ class Worker:
             await self._perform(task)
 
     async def _perform(self, task: Task) -> None:
-        question = self._options.question(task.text)
+        question = self._question._replace(text=task.text)
         run = FlowRun(self._flow(task, question), self._settings, question.context_token)
         if self._settings.service in KEEPING:
             run.on_token = lambda token: self._on_token(task, token)

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from aeron_magic.conversations.history_db import BY_RECENCY, open_file, translating_errors
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
@@ -119,21 +119,13 @@ class HistoryStore:
 
     def save_pending(self, pending: PendingTurn, scope: HistoryScope) -> None:
         """Store a question that is about to be sent."""
-        turn = pending.turn
-        document = {
-            **_question(turn),
-            "parent": turn.parent.number if turn.parent else None,
-            "parent_revision": turn.parent_revision,
-            "cell": self._stable_cell_id(turn.cell),
-            "name": turn.name,
-            "asked_at": turn.asked_at,
-        }
         with self._writing() as connection:
             history_id = self._conversation_id(connection, pending, scope)
             connection.execute(
                 "INSERT INTO turn (conversation, number, pending) VALUES (?, ?, ?)"
-                " ON CONFLICT DO UPDATE SET pending = excluded.pending, pending_token = NULL",
-                (history_id, turn.number, json.dumps(document)),
+                " ON CONFLICT (conversation, number)"
+                " DO UPDATE SET pending = excluded.pending, pending_token = NULL",
+                (history_id, pending.turn.number, self._encode(pending.turn)),
             )
 
     def save_token(self, pending: PendingTurn, token: str) -> None:
@@ -145,14 +137,14 @@ class HistoryStore:
             )
 
     def save_turn(self, pending: PendingTurn, turn: Turn, scope: HistoryScope) -> None:
-        """Store ``turn``, which is no longer pending."""
+        """Store ``turn`` and delete its pending question."""
         with self._writing() as connection:
             history_id = self._conversation_id(connection, pending, scope)
             # The cell or the name may have been another turn's before.
-            for column, value in (("cell", self._stable_cell_id(turn.cell)), ("name", turn.name)):
+            for key, value in (("cell", self._stable_cell_id(turn.cell)), ("name", turn.name)):
                 connection.execute(
-                    f"UPDATE turn SET {column} = NULL"  # noqa: S608
-                    f" WHERE conversation = ? AND {column} = ?",
+                    f"UPDATE turn SET content = json_set(content, '$.{key}', NULL)"  # noqa: S608
+                    f" WHERE conversation = ? AND json_extract(content, '$.{key}') = ?",
                     (history_id, value),
                 )
             self._write(connection, history_id, [turn])
@@ -206,9 +198,9 @@ class HistoryStore:
                 return old
         exists = "SELECT 1 FROM conversation WHERE id = ?"
         deleted = old is not None and not connection.execute(exists, (old,)).fetchone()
-        new: int = connection.execute(
+        new = connection.execute(
             "INSERT INTO conversation (notebook, name, service, address, sandbox, kernel,"
-            " created_by, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            " created_by, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 scope.notebook,
                 tree.name,
@@ -219,7 +211,8 @@ class HistoryStore:
                 created_by,
                 used,
             ),
-        ).fetchone()[0]
+        ).lastrowid
+        assert new is not None
         if not deleted:
             self._write(connection, new, tree.turns)
         tree.history_id = new
@@ -227,24 +220,25 @@ class HistoryStore:
 
     def _write(self, connection: sqlite3.Connection, history_id: int, turns: list[Turn]) -> None:
         connection.executemany(
-            "INSERT OR REPLACE INTO turn (conversation, number, parent, parent_revision, tokens,"
-            " cell, name, asked_at, content) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                (
-                    history_id,
-                    turn.number,
-                    turn.parent.number if turn.parent else None,
-                    turn.parent_revision,
-                    "".join(f"{token or ''}\n" for token in turn.tokens),
-                    self._stable_cell_id(turn.cell),
-                    turn.name,
-                    turn.asked_at,
-                    json.dumps(
-                        {**_question(turn), "reply": asdict(turn.reply) if turn.reply else None}
-                    ),
-                )
-                for turn in turns
-            ],
+            "INSERT OR REPLACE INTO turn (conversation, number, content) VALUES (?, ?, ?)",
+            [(history_id, turn.number, self._encode(turn)) for turn in turns],
+        )
+
+    def _encode(self, turn: Turn) -> str:
+        return json.dumps(
+            {
+                "number": turn.number,
+                "question": turn.question,
+                "images": turn.images,
+                "parent": turn.parent.number if turn.parent else None,
+                "parent_revision": turn.parent_revision,
+                "parent_token": turn.parent_token,
+                "tokens": turn.tokens,
+                "reply": asdict(turn.reply) if turn.reply else None,
+                "cell": self._stable_cell_id(turn.cell),
+                "name": turn.name,
+                "asked_at": turn.asked_at,
+            }
         )
 
     # Reading -------------------------------------------------------------------------------
@@ -259,38 +253,22 @@ class HistoryStore:
             )
             return [StoredConversation._make(row) for row in rows]
 
-    def load(self, stored: StoredConversation, last: int | None = None) -> ConversationTree:
-        """A conversation; only its ``last`` turns (None: all) have their texts."""
+    def load(self, stored: StoredConversation) -> ConversationTree:
+        """A conversation with its turns."""
         tree = ConversationTree(stored.name, stored.service, created_by=stored.created_by)
         tree.history_id = stored.id
-        turns: dict[int, Turn] = {}
-        later: list[tuple[Turn, int]] = []  # turns that were moved after one with a higher number
+        turns: dict[int, tuple[Turn, int | None]] = {}
         with self._open() as connection:
-            rows = connection.execute(
-                "SELECT number, parent, parent_revision, tokens, cell, name, asked_at FROM turn"
-                " WHERE conversation = ? ORDER BY number",
+            for number, document in connection.execute(
+                "SELECT number, content FROM turn WHERE conversation = ? ORDER BY number",
                 (stored.id,),
-            )
-            for number, parent, revision, tokens, cell, name, asked_at in rows:
+            ):
                 tree.last_number = number
-                if asked_at is None:
-                    continue
-                turns[number] = turn = Turn(number, "", (), turns.get(parent), revision)
-                turn.cell, turn.name, turn.asked_at = cell, name, asked_at
-                turn.tokens = [token or None for token in tokens.split("\n")[:-1]]
-                if turn.parent is None and parent is not None:
-                    later.append((turn, parent))
-            tree.turns = list(turns.values())
-            with_text = tree.turns if last is None else tree.turns[-last:]
-            contents = connection.execute(
-                "SELECT number, content FROM turn"
-                " WHERE conversation = ? AND number >= ? AND content IS NOT NULL",
-                (stored.id, with_text[0].number if with_text else 0),
-            )
-            for number, content in contents:
-                _fill(turns[number], decode_json(content))
-        for turn, parent in later:
-            turn.parent = turns.get(parent)
+                if document is not None:
+                    turns[number] = _decode(document)
+        for turn, parent in turns.values():
+            turn.parent = turns[parent][0] if parent in turns else None
+            tree.turns.append(turn)
         tree.head = tree.newest
         return tree
 
@@ -301,18 +279,17 @@ class HistoryStore:
         """
         with self._open() as connection:
             rows = connection.execute(
-                "SELECT number, pending, pending_token FROM turn"
+                "SELECT pending, pending_token FROM turn"
                 " WHERE conversation = ? AND pending IS NOT NULL",
                 (tree.history_id,),
             ).fetchall()
         found = []
-        for number, document, token in rows:
-            data = decode_json(document)
-            parent, revision = tree.by_number(data["parent"]), data["parent_revision"]
-            turn = Turn(number, "", (), parent, revision)
-            turn.cell, turn.name, turn.asked_at = data["cell"], data["name"], data["asked_at"]
-            _fill(turn, data)
-            position = Position(tree, turn.parent_token, parent, revision, tree.by_number(number))
+        for document, token in rows:
+            turn, parent = _decode(document)
+            turn.parent, replaced = tree.by_number(parent), tree.by_number(turn.number)
+            position = Position(
+                tree, turn.parent_token, turn.parent, turn.parent_revision, replaced
+            )
             found.append((PendingTurn(position, turn), token))
         return sorted(found, key=lambda one: one[0].turn.asked_at)
 
@@ -336,17 +313,10 @@ class HistoryStore:
             self._dirty.add(tree.history_id)
 
 
-def _question(turn: Turn) -> dict[str, Any]:
-    return {
-        "question": turn.question,
-        "images": turn.images,
-        "parent_token": turn.parent_token,
-    }
-
-
-def _fill(turn: Turn, content: dict[str, Any]) -> None:
-    """Set what :func:`_question` stores, and the reply if there is one."""
-    turn.question, turn.images = content["question"], tuple(content["images"])
-    turn.parent_token = content["parent_token"]
-    if reply := content.get("reply"):
-        turn.reply = Reply(**reply)
+def _decode(document: str) -> tuple[Turn, int | None]:
+    """A turn without its parent, and the parent's number."""
+    data = decode_json(document)
+    parent, data["parent"] = data["parent"], None
+    data["images"] = tuple(data["images"])
+    data["reply"] = Reply(**data["reply"]) if data["reply"] else None
+    return Turn(**data), parent

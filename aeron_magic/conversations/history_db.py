@@ -57,26 +57,20 @@ CREATE INDEX IF NOT EXISTS conversation_of_notebook ON conversation (notebook, u
 CREATE TABLE IF NOT EXISTS turn (
     conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
     number INTEGER NOT NULL,
-    parent INTEGER,                 -- the number of the turn it follows
-    parent_revision INTEGER,
-    tokens TEXT NOT NULL DEFAULT '',  -- of each complete reply, one per line
-    cell TEXT,
-    name TEXT,
-    asked_at REAL,                  -- NULL while the first request for this turn is pending
-    pending TEXT,                   -- JSON: the question being asked now
+    content TEXT,                   -- the turn as JSON; NULL until its first reply has ended
+    pending TEXT,                   -- the turn that is being asked now, as JSON
     pending_token TEXT,             -- NULL until the service has sent it
-    content TEXT,                   -- JSON: question, images, parent_token, reply
     PRIMARY KEY (conversation, number)
 );
-CREATE INDEX IF NOT EXISTS turn_of_cell ON turn (conversation, cell) WHERE cell IS NOT NULL;
-CREATE INDEX IF NOT EXISTS turn_of_name ON turn (conversation, name) WHERE name IS NOT NULL;
+CREATE INDEX IF NOT EXISTS turn_of_cell ON turn (conversation, json_extract(content, '$.cell'));
+CREATE INDEX IF NOT EXISTS turn_of_name ON turn (conversation, json_extract(content, '$.name'));
 CREATE VIEW IF NOT EXISTS summary AS SELECT
     *,
     (SELECT count(*) FROM turn WHERE conversation = id) AS turns,
     (SELECT substr(json_extract(coalesce(content, pending), '$.question'), 1, 200)
         FROM turn WHERE conversation = id ORDER BY number DESC LIMIT 1) AS question,
     EXISTS (SELECT 1 FROM turn WHERE conversation = id
-        AND (tokens != '' OR pending IS NOT NULL)) AS answered
+        AND (pending IS NOT NULL OR json_array_length(content, '$.tokens'))) AS answered
     FROM conversation;
 """
 

@@ -175,7 +175,7 @@ def test_a_notebook_that_is_no_export_is_not_written_over(
     work, export = tmp_path / "work.ipynb", tmp_path / "talk.ipynb"
     before = '{"cells": [{"cell_type": "markdown", "source": "mine"}], "metadata": {}}'
     work.write_text(before)
-    with pytest.raises(UsageError, match="no export"):
+    with pytest.raises(UsageError, match="not an earlier export"):
         write(tree, work)
     assert work.read_text() == before
     write(tree, export)
@@ -192,7 +192,7 @@ def test_a_link_stays_one(tree: ConversationTree, tmp_path: Path) -> None:
 
 def test_another_ending_is_an_error(tree: ConversationTree, tmp_path: Path) -> None:
     """It names the three."""
-    with pytest.raises(UsageError, match="no ending that is known") as caught:
+    with pytest.raises(UsageError, match="Unknown file extension") as caught:
         write(tree, tmp_path / "talk.doc")
     assert ".md, .json or .ipynb" in caught.value.hint
     assert list(tmp_path.iterdir()) == []

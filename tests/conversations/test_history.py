@@ -6,7 +6,6 @@ import itertools
 import shutil
 import sqlite3
 import stat
-import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -108,36 +107,6 @@ def _facts(turn: Turn) -> tuple[Any, ...]:
         turn.name,
         turn.asked_at,
     )
-
-
-def test_only_the_last_turns_come_with_their_texts_where_that_is_enough(
-    history: HistoryStore, again: HistoryStore
-) -> None:
-    """The others with what stands where, so that stale turns are known."""
-    registry = ConversationRegistry("aeronpay")
-    for cell in "abcda":
-        ask(history, registry, f"question {cell}", cell=cell)
-    for last, texts in ((2, ["", "", "question c", "question d"]), (9, None), (4, None)):
-        tree = again.load(only(again), last)
-        known = [turn.question for turn in tree]
-        assert known == (texts or [f"question {cell}" for cell in "abcd"])
-        assert {turn.number for turn in tree.stale()} == {2, 3, 4}
-
-
-def test_texts_that_are_not_shown_are_not_read(history: HistoryStore, again: HistoryStore) -> None:
-    """To list the end of a long conversation takes no memory for the texts before it."""
-    registry = ConversationRegistry("aeronpay")
-    long = "a long question " * 10_000
-    for number in range(20):
-        ask(history, registry, long if number < 15 else "short")
-    stored = only(again)
-    tracemalloc.start()
-    try:
-        assert [turn.question for turn in again.load(stored, 5)][-6:] == ["", *5 * ["short"]]
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < len(long)
 
 
 def test_images_are_kept(history: HistoryStore, again: HistoryStore) -> None:

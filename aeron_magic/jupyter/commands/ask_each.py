@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 from aeron_magic.batch.api import render_prompts, run_batch
 from aeron_magic.batch.items import NOT_ASKED, Items, Row, items_of, result_of
 from aeron_magic.batch.runner import BatchConfig, RowCache
-from aeron_magic.batch.worker import PromptOptions
 from aeron_magic.errors import Interrupted, UsageError
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
@@ -66,15 +65,13 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
             "literal braces.",
         )
     texts = render_prompts(items.values, text, shell.user_ns, session.secrets)
-    prompt_options = PromptOptions(
-        _after(session, options, recorder), options.images, options.stream
-    )
+    question = Question("", options.images, _after(session, options, recorder), options.stream)
     if options.dry_run:
-        _dry_run(session, prompt_options, [one for one in texts if isinstance(one, str)], shell)
+        _dry_run(session, question, [one for one in texts if isinstance(one, str)], shell)
         return
     config = BatchConfig(
         settings,
-        prompt_options,
+        question,
         options.concurrency or CONCURRENCY,
         options.rate,
         recorder=recorder,
@@ -137,21 +134,18 @@ def _previous_rows(
     """What is known of this cell's rows; of what it asked otherwise, nothing is kept."""
     if config.recorder is not None and config.recorder.mode == "record":
         return None
-    told = (config.settings.conversation_scope, config.options)
+    told = (config.settings.conversation_scope, config.question)
     before = app.batch_results.get(cell)
     if anew or not isinstance(before, tuple) or before[0] != told:
         before = app.batch_results[cell] = (told, {})
     return cast("RowCache", before[1])
 
 
-def _dry_run(
-    session: Session, prompt_options: PromptOptions, texts: Sequence[str], shell: Any
-) -> None:
+def _dry_run(session: Session, question: Question, texts: Sequence[str], shell: Any) -> None:
     from aeron_magic.jupyter.commands.dry_run import show_dry_run
 
-    question: Question = prompt_options.question(texts[0] if texts else "")
     if texts:
-        show_dry_run(session, question, shell)
+        show_dry_run(session, question._replace(text=texts[0]), shell)
     show_markdown(f"The first of {len(texts):,} questions.", shell)
 
 

@@ -74,8 +74,7 @@ def history(app: App, command: Command) -> None:
     session, name = app.session, command["name"]
     tree = _here(session, name)
     if tree is None:
-        last = None if command["remote"] else command["last"] or MAX_TURNS
-        tree = history_of(session).load(_earlier(session, name), last)
+        tree = history_of(session).load(_earlier(session, name))
     newest_first = command["order"] == "desc"
     if command["remote"]:
         _remote(app, tree, newest_first)

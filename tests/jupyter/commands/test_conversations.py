@@ -308,7 +308,7 @@ def test_an_exported_json_has_its_format_and_version(lab: Kernel, tmp_path: Path
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("%aeron export nope.txt", "no ending that is known"),
+        ("%aeron export nope.txt", "Unknown file extension"),
         ("%aeron export no/such/folder.md", "cannot be written"),
     ],
 )
