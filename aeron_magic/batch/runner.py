@@ -68,25 +68,11 @@ RowCache = MutableMapping[Key, RowState]
 
 
 class BatchRun:
-    """The rows of a batch and their results so far.
+    """The rows of a batch and their ``results`` so far, each None until its row has ended.
 
-    Parameters
-    ----------
-    config
-        See :class:`BatchConfig`.
-    texts
-        The question of each row, or the error that made it impossible to build.
-    cache
-        Results and tokens of earlier runs; those of this run are added.
-    distributor
-        Runs remote workers; None: the workers run in this process.
-
-    Attributes
-    ----------
-    results
-        By row; None if the row has no result yet.
-    finished
-        How many rows have a result.
+    ``texts`` has the question of each row, or the error that made it impossible to build. ``cache``
+    has the results and tokens of earlier runs; those of this run are added. ``distributor`` runs
+    remote workers; without it, the workers run in this process.
     """
 
     def __init__(
@@ -100,14 +86,12 @@ class BatchRun:
         self._cache: RowCache = {} if cache is None else cache
         self._distributor = distributor
         self.results: list[RowResult | None] = [None] * len(texts)
-        self.finished = 0
         self._keys: list[Key] = []
         self._duplicates: dict[int, list[int]] = {}
         """For a row, the later rows with the same question, which share its recorded reply."""
         self._texts = texts
         self._to_ask = self._plan_rows()
         self._failure: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
 
     def _plan_rows(self) -> list[int]:
@@ -117,14 +101,14 @@ class BatchRun:
         for number, text in enumerate(self._texts):
             if isinstance(text, AeronError):
                 self._keys.append(("", number))
-                self._settle(number, RowResult(error=text))
+                self.results[number] = RowResult(error=text)
                 continue
             same = seen.setdefault(text, [])
             same.append(number)
             self._keys.append((text, len(same) - 1))
             known = self._cache.get(self._keys[number])
             if known is not None and known.result is not None:
-                self._settle(number, known.result)
+                self.results[number] = known.result
             elif self._config.recorder is not None and len(same) > 1:
                 self._duplicates.setdefault(same[0], []).append(number)
             else:
@@ -134,9 +118,8 @@ class BatchRun:
             to_ask += self._duplicates.pop(first)
         return sorted(to_ask)
 
-    def _settle(self, number: int, result: RowResult) -> None:
-        self.results[number] = result
-        self.finished += 1
+    def _finished(self) -> int:
+        return sum(result is not None for result in self.results)
 
     def _tasks(self) -> Iterator[Task]:
         for number in self._to_ask:
@@ -156,7 +139,7 @@ class BatchRun:
             question = self._config.question._replace(text=task.text)
             self._config.recorder.save_foreign(result.record, question)
         for number in (task.number, *self._duplicates.get(task.number, ())):
-            self._settle(number, result)
+            self.results[number] = result
             if result.is_complete:
                 self._cache[self._keys[number]] = RowState(result)
 
@@ -186,10 +169,10 @@ class BatchRun:
         thread.start()
         try:
             while not ended.wait(POLL_INTERVAL):
-                watch(self.finished)
+                watch(self._finished())
         except KeyboardInterrupt:
-            if self._loop is not None and self._main is not None and not ended.is_set():
-                self._loop.call_soon_threadsafe(self._main.cancel)
+            if self._main is not None and not ended.is_set():
+                self._main.get_loop().call_soon_threadsafe(self._main.cancel)
             ended.wait(CLOSE_TIMEOUT)
             complete = sum(one is not None and one.is_complete for one in self.results)
             raise Interrupted(
@@ -197,7 +180,7 @@ class BatchRun:
                 "their answer.",
                 hint="These are kept. Run it again: it asks only for what is missing.",
             ) from None
-        watch(self.finished)
+        watch(self._finished())
         if self._failure is not None:
             failure = self._failure
             if isinstance(failure, BaseExceptionGroup):
@@ -207,7 +190,6 @@ class BatchRun:
     async def _work(self) -> None:
         config = self._config
         self._main = asyncio.current_task()
-        self._loop = asyncio.get_running_loop()
         queue = TaskQueue(
             self._tasks(),
             len(self._to_ask),
@@ -226,7 +208,7 @@ class BatchRun:
                 if self.results[number] is None:
                     # A remote worker was reading it when the user stopped the batch.
                     reply = Reply("", "interrupted", token, service=config.settings.service)
-                    self._settle(number, RowResult(reply, interrupted(reply)))
+                    self.results[number] = RowResult(reply, interrupted(reply))
 
 
 async def run_here(queue: TaskQueue, config: BatchConfig, concurrency: int) -> None:

@@ -78,20 +78,9 @@ class TaskSource(Protocol):
 class TaskQueue:
     """The tasks of one batch.
 
-    Parameters
-    ----------
-    tasks
-        The tasks; an iterable that is consumed one by one.
-    left
-        How many tasks there are.
-    concurrency
-        How many tasks may run at once, over all workers.
-    limiter
-        Decides when their requests may be sent.
-    settled
-        Called with each task that has ended, and its result.
-    begun
-        Called with each task whose reply the service has begun, and the reply's token.
+    ``left`` is their number, and ``concurrency`` how many may run at once, over all workers.
+    ``begun`` is called with each task whose reply the service has begun, and the reply's token;
+    ``settled`` with each task that has ended, and its result.
     """
 
     def __init__(
@@ -163,7 +152,7 @@ class TaskQueue:
             self._wake()
 
     def requeue(self, tasks: Iterable[Task]) -> None:
-        """Requeue the tasks of a worker that disconnected, before all others."""
+        """Requeue the tasks of a worker that disconnected, as the next ones."""
         for task in tasks:
             self._free += 1
             self._first.append(replace(task, token=self.tokens.get(task.number, task.token)))

@@ -71,20 +71,8 @@ class _RateLimitedFlowIO(AiohttpFlowIO):
 class Worker:
     """Performs one task at a time.
 
-    Parameters
-    ----------
-    work
-        The source of the tasks, which receives their results.
-    transport
-        Performs the requests; shared by all workers.
-    settings
-        The service and its credentials.
-    question
-        What all questions share; its text is replaced.
-    recorder
-        Replays and records; None: neither.
-    store
-        The recorder's store, if records are sent back with the results.
+    ``question`` is what all questions share; its text is replaced. ``store`` is the recorder's
+    store, if records are sent back with the results.
     """
 
     def __init__(

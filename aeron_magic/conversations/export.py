@@ -43,6 +43,7 @@ from typing import Any
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.rendering.mimebundle import mimebundle, to_markdown
+from aeron_magic.replies.reply import Reply
 
 __all__ = ["FORMAT", "VERSION", "as_json", "as_markdown", "as_notebook", "export_text", "write"]
 
@@ -199,8 +200,8 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
         connect = "connect sandbox" + (" --service chatzy" * (tree.service == "chatzy"))
     cells = [
         _cell("markdown", "title", f"# {_inline(tree.name)}"),
-        _code("load", "%load_ext aeron_magic", []),
-        _code("connect", f"%aeron {connect}", []),
+        _code("load", "%load_ext aeron_magic"),
+        _code("connect", f"%aeron {connect}"),
     ]
     asked = [turn for turn in _in_order(tree) if turn.revision]
     followed = {id(turn.parent) for turn in asked}
@@ -213,7 +214,7 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
             if turn.number in done or (parent and parent.revision and parent.number not in done):
                 continue
             line = _magic_line(turn, before, named=id(turn) in followed)
-            cells.append(_code(f"turn-{turn.number}", f"{line}\n{turn.question}", _outputs(turn)))
+            cells.append(_code(f"turn-{turn.number}", f"{line}\n{turn.question}", turn.reply))
             done.add(turn.number)
             before = turn
     return {
@@ -258,23 +259,15 @@ def _quoted(text: str) -> str:
     return f"'{text}'" if '"' in text else f'"{text}"'
 
 
-def _outputs(turn: Turn) -> list[dict[str, Any]]:
-    if turn.reply is None or not turn.reply.text:
-        return []
-    return [
-        {
-            "output_type": "display_data",
-            "data": {kind: _lines(text) for kind, text in mimebundle(turn.reply.text).items()},
-            "metadata": {},
-        }
-    ]
-
-
 def _cell(kind: str, name: str, source: str) -> dict[str, Any]:
     return {"cell_type": kind, "id": name, "metadata": {}, "source": _lines(source)}
 
 
-def _code(name: str, source: str, outputs: list[dict[str, Any]]) -> dict[str, Any]:
+def _code(name: str, source: str, reply: Reply | None = None) -> dict[str, Any]:
+    outputs = []
+    if reply is not None and reply.text:
+        bundle = {kind: _lines(text) for kind, text in mimebundle(reply.text).items()}
+        outputs = [{"output_type": "display_data", "data": bundle, "metadata": {}}]
     return {**_cell("code", name, source), "execution_count": None, "outputs": outputs}
 
 

@@ -55,14 +55,9 @@ class HistoryScope(NamedTuple):
 
 
 class HistoryStore:
-    """The conversations in one file, which is opened with the first use.
+    """The conversations in the file ``path``, which is opened or created with the first use.
 
-    Parameters
-    ----------
-    path
-        The file; created if it does not exist.
-    stable_cell_id
-        Returns the cell's id if it survives a restart, else None.
+    ``stable_cell_id`` returns a cell's id if it survives a restart, else None.
 
     Raises
     ------
@@ -103,11 +98,6 @@ class HistoryStore:
                     connection.execute("ROLLBACK")
                 raise
 
-    def shorten_busy_timeout(self) -> None:
-        """Wait no longer than ``SHORT_BUSY_TIMEOUT`` for other kernels from now on."""
-        if self._connection is not None:
-            self._connection.execute(f"PRAGMA busy_timeout = {SHORT_BUSY_TIMEOUT}")
-
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -136,10 +126,15 @@ class HistoryStore:
                 (token, pending.position.tree.history_id, pending.turn.number),
             )
 
-    def save_turn(self, pending: PendingTurn, turn: Turn, scope: HistoryScope) -> None:
-        """Store ``turn`` and delete its pending question."""
+    def save_turn(self, pending: PendingTurn, turn: Turn, scope: HistoryScope | None) -> None:
+        """Store ``turn`` and delete its pending question.
+
+        Without ``scope`` the conversation must be one that is stored already.
+        """
         with self._writing() as connection:
-            history_id = self._conversation_id(connection, pending, scope)
+            history_id = pending.position.tree.history_id
+            if scope is not None:
+                history_id = self._conversation_id(connection, pending, scope)
             # The cell or the name may have been another turn's before.
             for key, value in (("cell", self._stable_cell_id(turn.cell)), ("name", turn.name)):
                 connection.execute(
@@ -148,13 +143,6 @@ class HistoryStore:
                     (history_id, value),
                 )
             self._write(connection, history_id, [turn])
-
-    def mark_lost(self, pending: PendingTurn, turn: Turn) -> None:
-        """Store ``turn`` as it is: the reply of ``pending`` cannot be fetched."""
-        history_id = pending.position.tree.history_id
-        if history_id is not None:
-            with self._writing() as connection:
-                self._write(connection, history_id, [turn])
 
     def delete_pending(self, pending: PendingTurn) -> None:
         """Delete a pending turn that was not sent, and the conversation if it is then empty."""
@@ -181,7 +169,7 @@ class HistoryStore:
 
     def _conversation_id(
         self, connection: sqlite3.Connection, pending: PendingTurn, scope: HistoryScope
-    ) -> int:
+    ) -> int | None:
         """The id of the conversation that this kernel may write the pending turn's tree to."""
         tree, used = pending.position.tree, pending.turn.asked_at
         old, created_by = tree.history_id, self._stable_cell_id(tree.created_by)
@@ -212,13 +200,14 @@ class HistoryStore:
                 used,
             ),
         ).lastrowid
-        assert new is not None
         if not deleted:
             self._write(connection, new, tree.turns)
         tree.history_id = new
         return new
 
-    def _write(self, connection: sqlite3.Connection, history_id: int, turns: list[Turn]) -> None:
+    def _write(
+        self, connection: sqlite3.Connection, history_id: int | None, turns: list[Turn]
+    ) -> None:
         connection.executemany(
             "INSERT OR REPLACE INTO turn (conversation, number, content) VALUES (?, ?, ?)",
             [(history_id, turn.number, self._encode(turn)) for turn in turns],
@@ -308,9 +297,14 @@ class HistoryStore:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def mark_dirty(self, tree: ConversationTree) -> None:
-        """Write all turns of the conversation next time, because a write of it has failed."""
+        """Write all turns of the conversation next time, because a write of it has failed.
+
+        From now on, writes wait only ``SHORT_BUSY_TIMEOUT`` for other kernels.
+        """
         if tree.history_id is not None:
             self._dirty.add(tree.history_id)
+        if self._connection is not None:
+            self._connection.execute(f"PRAGMA busy_timeout = {SHORT_BUSY_TIMEOUT}")
 
 
 def _decode(document: str) -> tuple[Turn, int | None]:

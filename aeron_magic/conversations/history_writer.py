@@ -12,18 +12,14 @@ __all__ = ["HistoryWriter"]
 
 
 class HistoryWriter:
-    """Calls the methods of a store that have the same names, and keeps their first error.
+    """Calls the methods of ``history`` that have the same names, and keeps their first error.
 
-    Parameters
-    ----------
-    history
-        The store; None disables the history.
+    Without ``history``, nothing is written.
     """
 
     def __init__(self, history: HistoryStore | None) -> None:
         self.history = history
         self.error: HistoryError | None = None
-        """The first failed write."""
         self._warned = False
         self._in_flight: set[PendingTurn] = set()
 
@@ -34,12 +30,9 @@ class HistoryWriter:
     def save_token(self, pending: PendingTurn, token: str) -> None:
         self._write(pending, lambda history: history.save_token(pending, token))
 
-    def save_turn(self, pending: PendingTurn, turn: Turn, scope: HistoryScope) -> None:
+    def save_turn(self, pending: PendingTurn, turn: Turn, scope: HistoryScope | None) -> None:
         self._in_flight.discard(pending)
         self._write(pending, lambda history: history.save_turn(pending, turn, scope))
-
-    def mark_lost(self, pending: PendingTurn, turn: Turn) -> None:
-        self._write(pending, lambda history: history.mark_lost(pending, turn))
 
     def delete_pending(self, pending: PendingTurn) -> None:
         self._in_flight.discard(pending)
@@ -60,7 +53,6 @@ class HistoryWriter:
         except HistoryError as error:
             self.error = self.error or error
             self.history.mark_dirty(pending.position.tree)
-            self.history.shorten_busy_timeout()
 
     def warning(self) -> str:
         """A warning with a remedy after the first failed write; after that, an empty text."""

@@ -43,15 +43,7 @@ def _checked(name: str, kind: str) -> str:
 
 
 class ConversationRegistry:
-    """Conversations by name, and the current one.
-
-    Parameters
-    ----------
-    service
-        The service of the conversations.
-    clock
-        Seconds since the epoch.
-    """
+    """Conversations by name, and the current one; ``clock`` returns seconds since the epoch."""
 
     def __init__(self, service: str = "", clock: Callable[[], float] = time.time) -> None:
         self.service = service
@@ -159,20 +151,9 @@ class ConversationRegistry:
     ) -> Position:
         """Where a question would be asked now; changes nothing.
 
-        Parameters
-        ----------
-        cell
-            The cell's id, if it has one.
-        name
-            The name of the turn.
-        conversation
-            The conversation's name.
-        new
-            Start a conversation.
-        after
-            Continue from this turn: its name, number or token.
-        assigned
-            The token that the user assigned to ``context_token``, if any.
+        ``cell`` is the cell's id, ``name`` the turn's name, ``conversation`` the conversation's.
+        ``new`` starts a conversation, ``after`` continues from the turn with this name, number or
+        token, ``assigned`` from the token that the user assigned to ``context_token``.
 
         Raises
         ------

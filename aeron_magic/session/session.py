@@ -333,7 +333,7 @@ class Session:
         """Keep a question whose reply is lost, as a turn without one."""
         with self._lock:
             turn = pending.position.tree.mark_lost(pending)
-            self.history_writer.mark_lost(pending, turn)
+            self.history_writer.save_turn(pending, turn, None)
 
     def history_scope(self, connection: Connection) -> HistoryScope:
         """What questions over ``connection`` are kept under."""

@@ -1,4 +1,4 @@
-"""The file of the history: where it is, and how its tables come up to date."""
+"""The file of the history: its path, permissions and schema."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from aeron_magic.conversations.history_db import (
 from aeron_magic.errors import HistoryError
 
 
-def test_the_variable_comes_before_the_setting(tmp_path: Path) -> None:
-    """And both before the user's data folder."""
+def test_the_variable_has_precedence_over_the_setting(tmp_path: Path) -> None:
+    """And both over the user's data folder."""
     assert history_path("~/mine", {"AERON_HISTORY": str(tmp_path)}) == tmp_path
     assert history_path(str(tmp_path), {}) == tmp_path
     found = history_path("", {})
@@ -27,11 +27,10 @@ def test_the_variable_comes_before_the_setting(tmp_path: Path) -> None:
     assert found.parts[-2:] == ("aeron-magic", "history.sqlite3")
 
 
-@pytest.mark.parametrize("value", ["off", "OFF", "0", "no", "false"])
-def test_it_can_be_switched_off(value: str) -> None:
-    """By either."""
-    assert history_path(value, {}) is None
-    assert history_path("~/mine", {"AERON_HISTORY": value}) is None
+def test_it_can_be_disabled_by_setting_and_variable() -> None:
+    for value in ("off", "OFF", "0", "no", "false"):
+        assert history_path(value, {}) is None, value
+        assert history_path("~/mine", {"AERON_HISTORY": value}) is None, value
 
 
 def test_a_new_file_has_the_schema(tmp_path: Path) -> None:
@@ -65,24 +64,22 @@ def test_a_file_with_another_schema_version_is_not_changed(tmp_path: Path, versi
     assert path.read_bytes() == before
 
 
-def test_a_file_that_others_can_read_is_closed_to_them(tmp_path: Path) -> None:
-    """Whoever made it so."""
+def test_an_existing_file_becomes_private(tmp_path: Path) -> None:
     path = tmp_path / "open"
     path.touch(0o644)
     open_file(path).close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_notebook_without_a_past_says_nothing(tmp_path: Path) -> None:
-    """And looking makes no file."""
+def test_a_new_notebook_gives_no_hint(tmp_path: Path) -> None:
+    """And no file is created."""
     assert resume_hint(tmp_path / "none", "/a.ipynb") == ""
     assert not (tmp_path / "none").exists()
     open_file(tmp_path / "some").close()
     assert resume_hint(tmp_path / "some", "/a.ipynb") == ""
 
 
-def test_a_notebook_with_a_past_says_so_in_a_line(tmp_path: Path) -> None:
-    """The newest conversation, and how to take it up."""
+def test_the_hint_names_the_newest_conversation_and_the_command(tmp_path: Path) -> None:
     connection = open_file(tmp_path / "some")
     for name, used in (("newer", 86_400.0 * 365), ("older", 1.0)):
         connection.execute(
@@ -91,13 +88,12 @@ def test_a_notebook_with_a_past_says_so_in_a_line(tmp_path: Path) -> None:
             (name, used),
         )
     connection.close()
-    said = resume_hint(tmp_path / "some", "/a.ipynb")
-    assert "(newer, 0 turns): %aeron resume continues it." in said
-    assert "\n" not in said
+    hint = resume_hint(tmp_path / "some", "/a.ipynb")
+    assert "(newer, 0 turns): %aeron resume continues it." in hint
+    assert "\n" not in hint
 
 
-def test_a_past_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
-    """Whoever asks decides what to say of it."""
-    (tmp_path / "bad").write_bytes(b"this is no database at all" * 100)
+def test_a_hint_from_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "bad").write_bytes(b"this is not a database" * 100)
     with pytest.raises(HistoryError):
         resume_hint(tmp_path / "bad", "/a.ipynb")
