@@ -52,19 +52,19 @@ class SingleRecordStore:
 class _RateLimitedFlowIO(AiohttpFlowIO):
     """Waits for the rate limit before each request, and reports the pauses of the service."""
 
-    def __init__(self, transport: AiohttpTransport, work: TaskSource) -> None:
+    def __init__(self, transport: AiohttpTransport, queue: TaskSource) -> None:
         super().__init__(transport, transport.timeout)
-        self._work = work
+        self._queue = queue
 
     async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
         if not isinstance(step, Send | OpenStream):
             return await super().perform(step)
-        await self._work.acquire()
+        await self._queue.acquire()
         result = await super().perform(step)
         if isinstance(result, Response) and result.status in (429, 503):
             wanted = requested_delay(result)
             if wanted is not None and wanted <= MAX_RETRY_AFTER:
-                self._work.pause(wanted)
+                self._queue.pause(wanted)
         return result
 
 
@@ -77,14 +77,14 @@ class Worker:
 
     def __init__(
         self,
-        work: TaskSource,
+        queue: TaskSource,
         transport: AiohttpTransport,
         settings: Settings,
         question: Question,
         recorder: Recorder | None = None,
         store: SingleRecordStore | None = None,
     ) -> None:
-        self._work = work
+        self._queue = queue
         self._settings = settings
         self._question = question
         self._recorder = recorder
@@ -94,7 +94,7 @@ class Worker:
 
     async def run(self) -> None:
         """Perform tasks until there are no more."""
-        while (task := await self._work.take()) is not None:
+        while (task := await self._queue.take()) is not None:
             await self._perform(task)
 
     async def _perform(self, task: Task) -> None:
@@ -102,7 +102,7 @@ class Worker:
         run = FlowRun(self._flow(task, question), self._settings, question.context_token)
         if self._settings.service in KEEPING:
             run.on_token = lambda token: self._on_token(task, token)
-        stream = AsyncStream(run, _RateLimitedFlowIO(self._transport, self._work))
+        stream = AsyncStream(run, _RateLimitedFlowIO(self._transport, self._queue))
         error: AeronError | None = None
         try:
             async with stream:
@@ -131,7 +131,7 @@ class Worker:
 
     def _on_token(self, task: Task, token: str) -> None:
         if key_of_token(token) is None:  # the token of a recorded reply cannot be fetched by
-            self._work.report_token(task, token)
+            self._queue.report_token(task, token)
 
     def _finish(self, task: Task, stream: AsyncStream, error: AeronError | None) -> None:
         if error is not None:
@@ -140,7 +140,7 @@ class Worker:
         record = None
         if self._store is not None:
             record, self._store.record = self._store.record, None
-        self._work.report_result(task, RowResult(stream.reply, error, record))
+        self._queue.report_result(task, RowResult(stream.reply, error, record))
 
 
 def interrupted(reply: Reply) -> Interrupted:

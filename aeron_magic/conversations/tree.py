@@ -38,7 +38,7 @@ class Turn:
     Attributes
     ----------
     number
-        Its number in the conversation, from 1; never used again.
+        Its number in the conversation, from 1.
     parent
         The turn it follows; None for the first, and after a token from another conversation.
     parent_revision
@@ -154,11 +154,11 @@ class ConversationTree:
         return next((turn for turn in self.turns if turn.cell == cell), None)
 
     def by_name(self, name: str | None) -> Turn | None:
-        """The turn of this name."""
+        """The turn with this name."""
         return next((turn for turn in self.turns if name and turn.name == name), None)
 
     def by_number(self, number: int | None) -> Turn | None:
-        """The turn of this number."""
+        """The turn with this number."""
         return next((turn for turn in self.turns if turn.number == number), None)
 
     def by_token(self, token: str) -> Turn | None:
