@@ -36,7 +36,6 @@ class StoredConversation(NamedTuple):
 
     id: int
     name: str
-    notebook: str
     service: str
     address: str
     sandbox: bool

@@ -191,7 +191,7 @@ def test_new_use_and_conversations(lab: Kernel) -> None:
         ("%aeron resume nope", "no conversation 'nope'"),
         ("%aeron export empty.md", "nothing to export"),
         ("%aeron ask --after nope why?", "no turn 'nope'"),
-        ("%aeron ask --as 3 why?", "not a number"),
+        ("%aeron ask --as 3 why?", "cannot be a number"),
     ],
 )
 def test_a_mistake_fails_the_cell_with_a_sentence(lab: Kernel, line: str, error: str) -> None:

@@ -77,7 +77,7 @@ def test_a_row_says_what_is_not_as_usual() -> None:
 
 def test_earlier_conversations_of_the_same_name_are_told_apart() -> None:
     """By their number in the history."""
-    past = [StoredConversation(number, "a", "", "", "", False, 0.0, "", 3) for number in (7, 3)]
+    past = [StoredConversation(number, "a", "", "", False, 0.0, "", 3) for number in (7, 3)]
     assert resume_names(past) == ["a", "a#3"]
     assert resume_names(past, ["a"]) == ["a#7", "a#3"]
     assert [row[:2] for row in conversation_rows(ConversationRegistry(), past)] == [
