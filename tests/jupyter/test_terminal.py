@@ -139,4 +139,4 @@ def test_ctrl_c_where_a_secret_is_typed_is_a_short_block(terminal: Terminal) -> 
 def test_nothing_is_said_of_text_that_never_came(terminal: Terminal, sandbox: Sandbox) -> None:
     """A refusal is the error alone."""
     sandbox.set_faults(refuse=(Refusal("create-response", 401),))
-    assert "what had come" not in terminal.run("%%aeron\nHello")
+    assert "the text so far" not in terminal.run("%%aeron\nHello")

@@ -5,8 +5,10 @@ Each under both readings of the vendor's page: a token for each reply, or one fo
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_notebook import Cell, FakeNotebook, shape
@@ -16,7 +18,7 @@ from aeron_magic.errors import FailedReply, TokenError, Unreachable, UsageError,
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.sandbox.faults import Refusal
-from aeron_magic.session.session import Session
+from aeron_magic.session.session import PendingQuestion, Session
 
 
 @pytest.fixture(params=["new", "same"])
@@ -88,6 +90,57 @@ def test_a_question_with_a_secret_is_refused_and_not_repeated() -> None:
     session.connect("aeronpay", client_secret="anything", **here)
     session.validate(make_question("Ask me anything"))
     session.close()
+
+
+class Observer:
+    """Notes the calls of a session, and what was recorded at each."""
+
+    def __init__(self, notebook: FakeNotebook) -> None:
+        self.calls: list[tuple[str, str, Any, bool]] = []
+        self._notebook = notebook
+
+    def _note(self, name: str, asked: PendingQuestion) -> None:
+        thread = threading.current_thread().name
+        self.calls.append((name, thread, self._notebook.context_token, asked.done.is_set()))
+
+    def question_started(self, asked: PendingQuestion) -> None:
+        self._note("started", asked)
+
+    def question_progressed(self, asked: PendingQuestion) -> None:
+        pass
+
+    def question_finished(self, asked: PendingQuestion) -> None:
+        self._note("finished", asked)
+
+    def conversation_changed(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("end", ["complete", "recovered", "failed", "interrupted", "refused"])
+def test_every_end_is_recorded_then_observed_once_then_done(sandbox: Sandbox, end: str) -> None:
+    """On the loop's thread, whoever asked and however the question ends."""
+    notebook = FakeNotebook(sandbox)
+    observer = Observer(notebook)
+    notebook.session.observers.append(observer)
+    if end == "recovered":
+        sandbox.set_faults(cut_after=300)
+    elif end == "failed":
+        sandbox.set_faults(generation="fails-with-event")
+    elif end == "interrupted":
+        sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    elif end == "refused":
+        sandbox.set_faults(refuse=(Refusal("create-response", 403),))
+    if end in ("failed", "refused"):
+        notebook.fails("a")
+    else:
+        assert notebook.run("a", interrupt=end == "interrupted").status == end
+    token = notebook.context_token
+    assert (token is not None) == (end in ("complete", "recovered"))
+    assert observer.calls == [
+        ("started", "aeron-magic", None, False),
+        ("finished", "aeron-magic", token, False),
+    ]
+    notebook.close()
 
 
 def test_what_brought_no_text_is_not_the_last_reply(notebook: FakeNotebook) -> None:
