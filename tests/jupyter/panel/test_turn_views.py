@@ -83,7 +83,7 @@ def test_the_view_of_a_live_reply_is_empty() -> None:
     """The old reply of a turn that is asked again is not shown meanwhile."""
     tree = ConversationTree("main", "aeronpay")
     turn = ask(tree, "one")
-    view = turn_views(tree, [turn], running=["main#1"])[0]
+    view = turn_views(tree, [turn], pending=[turn])[0]
     assert (view["status"], view["blocks"], view["problem"]) == ("processing", [], None)
 
 
