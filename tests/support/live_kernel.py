@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fresh_shell import reset_cell
 from jupyter_client.manager import KernelManager
 from private_home import private_environment
 
@@ -196,6 +197,10 @@ class Kernel:
             if not self._take("iopub", min(left, 0.05)):
                 self._take("shell", 0)
         return run
+
+    def reset(self, folder: Path, **environment: str) -> Run:
+        """Prepare the kernel for another test; see :func:`fresh_shell.reset_cell`."""
+        return self.execute(reset_cell(folder, **environment), None)
 
     def interrupt(self) -> None:
         """What the stop button does."""

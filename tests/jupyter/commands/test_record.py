@@ -7,12 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
 import pytest
-from credentials import credentials
 from live_kernel import Kernel, Run, running_kernel
 from nbclient import NotebookClient
 from private_home import private_environment
@@ -36,15 +34,10 @@ socket.socket.connect = socket.socket.connect_ex = refuse
 
 
 @pytest.fixture
-def connected(tmp_path: Path, sandbox: Sandbox) -> Iterator[Kernel]:
-    """A kernel whose first question goes to the sandbox, as to AeronPay."""
-    variables = {
-        **credentials(sandbox.aeronpay_url),
-        "CI": "",  # there, replays do not wait, and one test looks at the waiting
-    }
-    with running_kernel(tmp_path, **variables) as kernel:
-        assert kernel.execute("%load_ext aeron_magic").status == "ok"
-        yield kernel
+def connected(kernel: Kernel) -> Kernel:
+    """The kernel, in which replays wait as the service did: under CI they do not."""
+    kernel.execute("%env CI=", None)
+    return kernel
 
 
 def said(run: Run) -> str:
