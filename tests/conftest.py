@@ -6,18 +6,22 @@ import gc
 import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from aeron_magic.sandbox import Sandbox
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C reach the tests and the processes that they start.
+    """Let Ctrl-C reach the tests and the processes that they start; set no limit on an example.
 
     A shell without job control starts a background command (``python3 tests/run.py &``) with
-    SIGINT ignored, and every child process inherits that.
+    SIGINT ignored, and every child process inherits that. Hypothesis' limit of 0.2 s for an
+    example would fail on a busy machine.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    hypothesis.settings.register_profile("aeron-magic", deadline=None)
+    hypothesis.settings.load_profile("aeron-magic")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

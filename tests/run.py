@@ -18,6 +18,7 @@ import argparse
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "notebooks"))
@@ -31,9 +32,13 @@ STEPS: dict[str, tuple[str, ...]] = {
     "ruff format": ("-m", "ruff", "format", "--check"),
     "imports": ("-c", "import sys; from importlinter import cli; sys.exit(cli.lint_imports())"),
     "mypy": ("-m", "mypy"),
-    "pytest": ("-m", "pytest", "-ra", "--durations=10"),
+    # The plugin nbval takes two seconds to import; test_record.py runs it in other processes.
+    "pytest": ("-m", "pytest", "-p", "no:nbval", "-ra", "--durations=10"),
 }
 QUICK = ("-m", "not jupyter and not browser and not platform")
+
+Result = tuple[str, int, float]
+"""A step's name, its exit code and its seconds."""
 
 
 def main() -> int:
@@ -64,8 +69,8 @@ def main() -> int:
     python = Path(sys.executable) if options.here else prepare("test", options.venv.resolve())
     steps = {name: STEPS[name] for name in options.only or STEPS}
     if "pytest" in steps:
-        steps["pytest"] += tuple(options.more) or ("-n", str(_cores()), "--dist", "loadgroup")
-        steps["pytest"] += QUICK if options.quick else ()
+        in_parallel = ("-n", str(max(2, min(8, os.cpu_count() or 2))), "--dist", "loadgroup")
+        steps["pytest"] += (*(QUICK if options.quick else ()), *(options.more or in_parallel))
     # Debian's Chromium does not depend on any font.
     no_browser = (
         "pytest" in steps
@@ -75,12 +80,17 @@ def main() -> int:
     )
 
     os.environ["AERON_HISTORY"] = "off"  # the notebooks that run here are not the user's history
-    results = []
-    for name, command in steps.items():
-        say(f"\n── {name} " + "─" * (76 - len(name)))
-        began = time.monotonic()
-        code = run(python, *command)
-        results.append((name, code, time.monotonic() - began))
+    results: list[Result] = []
+    with ThreadPoolExecutor() as beside:
+        for name, command in steps.items():
+            say(f"\n── {name} " + "─" * (76 - len(name)))
+            if name == "mypy" and "pytest" in steps:
+                say("runs while pytest does; what it finds is shown between the tests")
+                mypy = beside.submit(_run_step, python, name, command, quiet=True)
+            else:
+                results.append(_run_step(python, name, command))
+    if len(results) < len(steps):
+        results.append(mypy.result())
 
     say("\n" + "─" * 80)
     for name, code, seconds in results:
@@ -93,9 +103,10 @@ def main() -> int:
     return int(any(code for _, code, _ in results))
 
 
-def _cores() -> int:
-    """How many processes run tests at a time; at least 2, because many tests wait."""
-    return max(2, min(8, os.cpu_count() or 2))
+def _run_step(python: Path, name: str, command: tuple[str, ...], *, quiet: bool = False) -> Result:
+    began = time.monotonic()
+    code = run(python, *command, quiet=quiet)
+    return name, code, time.monotonic() - began
 
 
 if __name__ == "__main__":
