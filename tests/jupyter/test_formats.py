@@ -13,12 +13,6 @@ from aeron_magic.sandbox import Faults, Sandbox
 pytestmark = pytest.mark.jupyter
 
 
-@pytest.fixture
-def kernel(shared_kernel: Kernel) -> Kernel:
-    """What has been asked before does not matter here."""
-    return shared_kernel
-
-
 def shown(run: Run) -> dict[str, Any]:
     """The data of the one display."""
     (output,) = (one for one in run.outputs if one["output_type"] == "display_data")
@@ -32,18 +26,18 @@ def next_cells(run: Run) -> list[str]:
     return [one["text"] for one in run.reply["payload"] if one["source"] == "set_next_input"]
 
 
-def test_json_is_laid_out(kernel: Kernel, service: Sandbox) -> None:
+def test_json_is_laid_out(kernel: Kernel, sandbox: Sandbox) -> None:
     """The JSON alone is shown, coloured."""
-    service.faults = Faults(say='Sure: {"a": [1]} it is.')
+    sandbox.faults = Faults(say='Sure: {"a": [1]} it is.')
     run = kernel.execute("%%aeron -f json -o r\nGo.")
     assert run.status == "ok"
     assert shown(run)["text/plain"] == '{\n  "a": [\n    1\n  ]\n}'
     assert kernel.value("r.json()") == {"a": [1]}
 
 
-def test_a_table_is_shown_without_harm(kernel: Kernel, service: Sandbox) -> None:
+def test_a_table_is_shown_without_harm(kernel: Kernel, sandbox: Sandbox) -> None:
     """The table alone is shown, and HTML in it is text."""
-    service.faults = Faults(say="Here:\n\n| a | b |\n|---|---|\n| 1 | <script>x</script> |\n\nBye.")
+    sandbox.faults = Faults(say="Here:\n\n| a | b |\n|---|---|\n| 1 | <script>x</script> |\n\nBye.")
     run = kernel.execute("%%aeron -f table -o r\nGo.")
     assert "<td" in shown(run)["text/html"]
     assert "<script" not in shown(run)["text/html"]
@@ -51,22 +45,22 @@ def test_a_table_is_shown_without_harm(kernel: Kernel, service: Sandbox) -> None
     assert kernel.value("r.table().a.tolist()") == [1]
 
 
-def test_code_is_offered_as_the_next_cell_once(kernel: Kernel, service: Sandbox) -> None:
+def test_code_is_offered_as_the_next_cell_once(kernel: Kernel, sandbox: Sandbox) -> None:
     """Running the cell again adds no second cell, unless the code is another."""
-    service.faults = Faults(say="So:\n\n```python\nx = 1\n```\n\nThat is all.")
+    sandbox.faults = Faults(say="So:\n\n```python\nx = 1\n```\n\nThat is all.")
     runs = [kernel.execute("%%aeron -f code\nGo.", "asks") for _ in range(2)]
     assert shown(runs[1])["text/plain"] == "x = 1"
     assert [next_cells(run) for run in runs] == [["x = 1"], []]
-    service.faults = Faults(say="```python\nx = 2\n```")
+    sandbox.faults = Faults(say="```python\nx = 2\n```")
     assert next_cells(kernel.execute("%%aeron -f code\nGo.", "asks")) == ["x = 2"]
 
 
 @pytest.mark.parametrize("form", ["json", "table", "code"])
 def test_what_is_not_there_fails_the_cell_and_loses_nothing(
-    kernel: Kernel, service: Sandbox, form: str
+    kernel: Kernel, sandbox: Sandbox, form: str
 ) -> None:
     """The reply is shown as Markdown and bound; the cell fails and says what is missing."""
-    service.faults = Faults(say="Only *prose*.")
+    sandbox.faults = Faults(say="Only *prose*.")
     run = kernel.execute(f"%%aeron -f {form} -o r{form}\nGo.")
     assert run.status == "error"
     assert "Only <em>prose</em>." in shown(run)["text/html"]

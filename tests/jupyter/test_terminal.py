@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from credentials import credentials
-from terminal_ipython import Terminal, plain, running_terminal
+from terminal_ipython import Terminal, plain
 
 from aeron_magic.sandbox import Refusal, Sandbox
 
@@ -17,20 +14,6 @@ pytestmark = pytest.mark.jupyter
 
 # Title, clipboard, link, clearing, C1, a direction override, backspaces: each does something.
 HOSTILE = "A\x1b]0;title\x07B\x1b]52;c;c3RvbGVu\x07C\x1b]8;;http://host/\x1b\\D\x1b[2JE\x9b2JF\u202eG\b\b\bH"
-
-
-@pytest.fixture(params=["simple prompt", "full prompt"])
-def terminal(
-    request: pytest.FixtureRequest, tmp_path: Path, sandbox: Sandbox
-) -> Iterator[Terminal]:
-    """IPython with the extension loaded; its first question connects to the sandbox."""
-    with running_terminal(
-        tmp_path,
-        simple=request.param == "simple prompt",
-        **credentials(sandbox.aeronpay_url),
-    ) as running:
-        assert running.run("%load_ext aeron_magic").strip() == ""
-        yield running
 
 
 def test_text_is_written_as_it_comes_and_once(terminal: Terminal, sandbox: Sandbox) -> None:

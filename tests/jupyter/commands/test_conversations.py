@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,10 @@ def shape():
 
 
 @pytest.fixture
-def lab(tmp_path: Path, sandbox: Sandbox) -> Iterator[Kernel]:
-    """A kernel with the extension loaded; `sandbox` logs what it sends."""
-    with running_kernel(tmp_path, **credentials(sandbox.aeronpay_url)) as kernel:
-        assert kernel.execute("%load_ext aeron_magic", "load").status == "ok"
-        kernel.execute(SHAPE, "shape")
-        yield kernel
+def lab(kernel: Kernel) -> Kernel:
+    """The kernel, with a function ``shape``."""
+    kernel.execute(SHAPE, "shape")
+    return kernel
 
 
 def run_all(kernel: Kernel, cells: dict[str, str]) -> None:
@@ -103,10 +100,10 @@ def test_an_output_says_its_conversation_and_turn(lab: Kernel) -> None:
     assert "notes" not in said
 
 
-def test_a_difference_with_the_service_stands_in_the_output(lab: Kernel, sandbox: Sandbox) -> None:
+def test_a_difference_with_the_service_stands_in_the_output(new_kernel: Kernel) -> None:
     """Below the reply, and in the metadata; the cell has one output all the same."""
-    lab.execute("%%aeron\nWhat is a branch?", "one")
-    lab.execute("%%aeron\nWhat is a token?", "two")
+    new_kernel.execute("%%aeron\nWhat is a branch?", "one")
+    new_kernel.execute("%%aeron\nWhat is a token?", "two")
     patch = (
         "from aeron_magic.replies.accumulator import ReplyAccumulator\n"
         "reply = ReplyAccumulator.reply\n"
@@ -114,11 +111,11 @@ def test_a_difference_with_the_service_stands_in_the_output(lab: Kernel, sandbox
         "(setattr(self, 'parent_context_token', 'another'), "
         "reply(self, **known))[1]"
     )
-    lab.execute(patch, "service")  # a service that answered elsewhere than it was asked to
-    data = bundle(lab.execute("%%aeron\nWhat is stale?", "three"))
+    new_kernel.execute(patch, "service")  # a service that answered elsewhere than it was asked to
+    data = bundle(new_kernel.execute("%%aeron\nWhat is stale?", "three"))
     for kind in ("text/html", "text/plain"):
         assert "this reply follows another" in data[kind]
-    assert "answered elsewhere" in lab.execute("%aeron history", "h").text
+    assert "answered elsewhere" in new_kernel.execute("%aeron history", "h").text
 
 
 def test_where_no_cell_id_comes_the_status_says_so_once(lab: Kernel) -> None:
@@ -229,20 +226,17 @@ def test_forgetting_deletes_it_here_and_in_the_file(lab: Kernel) -> None:
 
 def test_the_history_can_be_switched_off_by_the_traitlet(lab: Kernel) -> None:
     """Nothing is kept, and resume says why it has nothing."""
+    lab.execute("import os; del os.environ['AERON_HISTORY']")  # it comes before the traitlet
     lab.execute("%config AeronMagics.history = 'off'", "c")
     lab.execute("%%aeron\nWhat is a branch?", "one")
     assert "switched off" in str(lab.execute("%aeron resume", "r").of("error"))
 
 
-def test_the_status_says_that_the_history_cannot_be_written(
-    tmp_path: Path, sandbox: Sandbox
-) -> None:
+def test_the_status_says_that_the_history_cannot_be_written(kernel: Kernel, tmp_path: Path) -> None:
     """The question that found out may have been a quiet one."""
-    environment = {**credentials(sandbox.aeronpay_url), "AERON_HISTORY": str(tmp_path)}
-    with running_kernel(tmp_path, **environment) as kernel:
-        kernel.execute("%load_ext aeron_magic", "load")
-        assert kernel.execute("%%aeron -q\nWhat is a branch?", "one").text == ""
-        assert "history: not stored. The local history" in kernel.execute("%aeron status", "s").text
+    kernel.execute(f"%env AERON_HISTORY={tmp_path}", None)
+    assert kernel.execute("%%aeron -q\nWhat is a branch?", "one").text == ""
+    assert "history: not stored. The local history" in kernel.execute("%aeron status", "s").text
 
 
 # Taking away ---------------------------------------------------------------------------------

@@ -1,4 +1,8 @@
-"""The test ground itself: what the fixtures report of plain Python is what Python did."""
+"""Checks of the fixtures and of Jupyter itself; they run only with ``-m platform``.
+
+Run them where a new version of Jupyter breaks other tests: what the fixtures report of plain
+Python is what Python did.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import pytest
 from live_kernel import Kernel
 from terminal_ipython import Terminal
 
-pytestmark = pytest.mark.jupyter
+pytestmark = [pytest.mark.jupyter, pytest.mark.platform]
 
 
 def test_streams_arrive_while_the_cell_runs(kernel: Kernel) -> None:
