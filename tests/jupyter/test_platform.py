@@ -40,7 +40,7 @@ def test_updates_and_clearing_are_put_together_as_in_a_notebook(kernel: Kernel) 
 
 
 def test_the_cell_id_reaches_the_kernel(kernel: Kernel) -> None:
-    """The id stands where JupyterLab puts it, and nothing stands there without one."""
+    """The id is in the metadata of the request; without one there is none."""
     code = "print(get_ipython().get_parent()['metadata'].get('cellId'))"
     assert kernel.execute(code, "abc").text == "abc\n"
     assert kernel.execute(code, None).text == "None\n"

@@ -36,8 +36,8 @@ def asked(sandbox: Sandbox) -> list[str]:
     return [seen.body["user"]["text"] for seen in sandbox.log.of("create-response")]
 
 
-def test_each_row_is_asked_and_the_result_is_bound(kernel: Kernel, sandbox: Sandbox) -> None:
-    """The DataFrame has the five columns and the index of the rows; the token does not move."""
+def test_each_row_is_asked_and_the_result_is_assigned(kernel: Kernel, sandbox: Sandbox) -> None:
+    """The DataFrame has the five columns and the index of the rows; the token does not change."""
     kernel.execute("%%aeron\nHello?", "before")
     token = kernel.value("context_token")
     run = kernel.execute(ASK, "each-1")
@@ -52,7 +52,7 @@ def test_each_row_is_asked_and_the_result_is_bound(kernel: Kernel, sandbox: Sand
 
 
 def test_the_cell_ends_as_one_output(kernel: Kernel) -> None:
-    """No bar is left behind, and the summary says where the result is."""
+    """No progress bar remains, and the summary names the variable."""
     run = kernel.execute(ASK, "each-2")
     (output,) = run.outputs
     assert "3 of 3 rows answered. The result is in labels." in output["data"]["text/plain"]
@@ -62,8 +62,8 @@ def test_the_cell_ends_as_one_output(kernel: Kernel) -> None:
     assert not any(line.startswith("|") or "\\" in line for line in plain)
 
 
-def test_again_asks_nothing_and_new_asks_all(kernel: Kernel, sandbox: Sandbox) -> None:
-    """What is done is kept for the cell; ``-n`` begins from nothing."""
+def test_running_again_asks_nothing_and_new_asks_all(kernel: Kernel, sandbox: Sandbox) -> None:
+    """The rows of a cell are kept; ``-n`` drops them."""
     kernel.execute(ASK, "each-3")
     kernel.execute(ASK, "each-3")
     assert len(asked(sandbox)) == 3
@@ -86,8 +86,8 @@ def test_a_failed_row_fails_alone_and_is_asked_again(kernel: Kernel, sandbox: Sa
     assert kernel.value("list(labels.status)") == ["complete"] * 3
 
 
-def test_the_cell_fails_where_nothing_was_answered(kernel: Kernel, sandbox: Sandbox) -> None:
-    """Run All stops where the service is away; the rows are bound all the same."""
+def test_the_cell_fails_if_no_row_was_answered(kernel: Kernel, sandbox: Sandbox) -> None:
+    """Run All stops if the service refuses all rows, which are assigned nevertheless."""
     sandbox.faults = Faults(refuse=(Refusal("create-response", 403, times=3),))
     run = kernel.execute(ASK, "each-5")
     assert run.status == "error"
@@ -95,8 +95,8 @@ def test_the_cell_fails_where_nothing_was_answered(kernel: Kernel, sandbox: Sand
     assert kernel.value("list(labels.status)") == ["failed"] * 3
 
 
-def test_an_interrupt_keeps_what_is_done(kernel: Kernel, sandbox: Sandbox) -> None:
-    """The cell fails; the rows that had ended are bound, and only the others are asked then."""
+def test_an_interrupt_keeps_the_finished_rows(kernel: Kernel, sandbox: Sandbox) -> None:
+    """The cell fails with those rows assigned; run again, it asks only the others."""
     text = "one two three four"
 
     def stalled(seen: list[LoggedRequest]) -> bool:
@@ -105,7 +105,7 @@ def test_an_interrupt_keeps_what_is_done(kernel: Kernel, sandbox: Sandbox) -> No
     cell = '%%aeron --each "range(30)" -o squares --concurrency 2\nWhat is {{row}} squared?'
     sandbox.faults = Faults(say=text, pause=0.005)
     run = kernel.start(cell, "each-6")
-    # Ten rows go well, then all stall.
+    # Ten rows are answered, then all stall.
     assert sandbox.log.wait(lambda seen: sum(one.done for one in seen) >= 10)
     sandbox.set_faults(stall_after=300, stall_times=99)
     assert sandbox.log.wait(stalled)
@@ -116,13 +116,13 @@ def test_an_interrupt_keeps_what_is_done(kernel: Kernel, sandbox: Sandbox) -> No
     done = kernel.value("int((squares.status == 'complete').sum())")
     assert 8 <= done < 30
     assert kernel.value("set(squares.status) == {'complete', 'interrupted', 'not asked'}")
-    # What was sent may not have been read yet: then the token of that row is not known.
+    # A row whose reply had not begun has no token.
     known = kernel.value("sum(bool(getattr(e, 'context_token', None)) for e in squares.error)")
     before = asked(sandbox)
     sandbox.faults = Faults(say=text)
     assert kernel.execute(cell, "each-6").status == "ok"
     assert kernel.value("list(squares.status)") == ["complete"] * 30
-    # No question whose reply has a token was asked twice: it was fetched.
+    # A reply with a token was fetched instead of asked again.
     assert len(before) == done + 2
     assert len(set(asked(sandbox))) == 30
     assert len(asked(sandbox)) == 30 + 2 - known
@@ -138,8 +138,8 @@ def test_after_a_turn_each_row_continues_from_it(kernel: Kernel, sandbox: Sandbo
     assert sent == [None, token, token]
 
 
-def test_what_is_wrong_is_said_before_anything_is_sent(kernel: Kernel, sandbox: Sandbox) -> None:
-    """An expression that fails, a column that is not there, a secret in all rows."""
+def test_mistakes_are_reported_before_anything_is_sent(kernel: Kernel, sandbox: Sandbox) -> None:
+    """An expression that fails, a missing column, a secret in all rows."""
     wrong = {
         "%%aeron --each nothing_here\n{{row}}": "NameError",
         "%%aeron --each reviews\n{{row.txet}}": "text",
@@ -161,8 +161,8 @@ def test_a_row_with_a_secret_fails_and_does_not_show_it(kernel: Kernel, sandbox:
     assert SECRET not in str([message.content for message in run.of("display_data")])
 
 
-def test_a_generator_that_is_used_up_does_not_take_the_rows_away(kernel: Kernel) -> None:
-    """Run again, the cell says what to do, and the result stays."""
+def test_a_used_up_generator_keeps_the_earlier_rows(kernel: Kernel) -> None:
+    """Run again, the cell fails with a hint, and the variable is unchanged."""
     kernel.execute("once = (number for number in range(2))", "each-9")
     cell = "%%aeron --each once -o rows\n{{row}}"
     assert kernel.execute(cell, "each-10").status == "ok"
@@ -171,8 +171,8 @@ def test_a_generator_that_is_used_up_does_not_take_the_rows_away(kernel: Kernel)
     assert kernel.value("len(rows)") == 2
 
 
-def test_ask_many_asks_where_the_cells_ask(kernel: Kernel, sandbox: Sandbox) -> None:
-    """In a notebook, ask_many needs no client; it runs inside the kernel's own event loop."""
+def test_ask_many_uses_the_connection_of_the_cells(kernel: Kernel, sandbox: Sandbox) -> None:
+    """In a notebook, ask_many needs no client; it runs inside the kernel's event loop."""
     code = "from aeron_magic import ask_many\nsaid = ask_many(['One?', 'Two?'])"
     run: Run = kernel.execute(code, None)
     assert (run.status, run.outputs) == ("ok", [])
@@ -187,8 +187,8 @@ def test_a_dry_run_sends_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
     assert asked(sandbox) == []
 
 
-def test_a_runner_keeps_the_summary_alone(executed: Callable[..., NotebookNode]) -> None:
-    """Without cell ids there is one display, and neither a bar nor a time in it."""
+def test_a_runner_saves_only_the_summary(executed: Callable[..., NotebookNode]) -> None:
+    """Without cell ids there is one display, without progress bar and times."""
     first, second = (
         executed(
             "%load_ext aeron_magic\n%aeron connect sandbox",
@@ -213,14 +213,13 @@ def test_a_runner_keeps_the_summary_alone(executed: Callable[..., NotebookNode])
         ("--each x --rate 0", "requests per second above 0"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(line: str, said: str) -> None:
-    """The line says so before anything is evaluated."""
+def test_incompatible_options_are_rejected(line: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse_options(line)
 
 
-def test_a_recording_holds_for_rows_too(kernel: Kernel, sandbox: Sandbox, tmp_path: Path) -> None:
-    """What was recorded is replayed in another session of the cell, without the sandbox."""
+def test_rows_are_recorded_and_replayed(kernel: Kernel, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Another cell replays them without the service."""
     file = tmp_path / "rows.jsonl"
     kernel.execute(f"%aeron record {file}", None)
     first = kernel.execute(ASK, "each-8")

@@ -38,12 +38,12 @@ def connected(kernel: Kernel) -> Kernel:
     return kernel
 
 
-def said(run: Run) -> str:
-    """What the error of a cell says."""
+def error_text(run: Run) -> str:
+    """The text of a cell's error."""
     return "\n".join(run.of("error")[0].content["traceback"])
 
 
-def created(sandbox: Sandbox) -> int:
+def requests_sent(sandbox: Sandbox) -> int:
     return len(sandbox.log.of("create-response"))
 
 
@@ -54,7 +54,7 @@ def test_a_recorded_question_streams_again_and_is_not_asked_again(
     sandbox.set_faults(pause=0.005)
     connected.execute(f"%aeron record {file}", "c0")
     first = connected.execute("%%aeron\nHow do I ask?", "c1")
-    assert created(sandbox) == 1
+    assert requests_sent(sandbox) == 1
     line = file.read_bytes()
     assert b"hush" not in line
     assert b"apay_" not in line
@@ -63,7 +63,7 @@ def test_a_recorded_question_streams_again_and_is_not_asked_again(
     assert again.outputs[-1]["data"] == first.outputs[-1]["data"]
     assert again.outputs[-1]["metadata"]["aeron"]["replayed"] is True
     assert len(again.of("update_display_data")) > 2, "it streams as it did"
-    assert created(sandbox) == 1
+    assert requests_sent(sandbox) == 1
     assert file.read_bytes() == line
 
 
@@ -76,10 +76,10 @@ def test_a_question_that_is_not_recorded_fails_its_cell_and_shows_the_nearest(
     connected.execute(f"%aeron record {file} --mode replay", "c0")
     run = connected.execute("%%aeron\nHow do I ask twice?", "c2")
     assert run.status == "error"
-    shown = said(run)
+    shown = error_text(run)
     assert "- How do I ask?" in shown
     assert "+ How do I ask twice?" in shown
-    assert created(sandbox) == 1
+    assert requests_sent(sandbox) == 1
 
 
 def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Kernel) -> None:
@@ -96,25 +96,25 @@ def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Ke
         run = k.execute(f"%aeron record {file} --mode auto", "c2")
         assert "mode replay (by AERON_RECORD_MODE)" in run.text
         run = k.execute("%%aeron\nSomething else", "c3")
-        assert "Where AERON_RECORD_MODE is not set, the mode `auto` asks" in said(run)
+        assert "Where AERON_RECORD_MODE is not set, the mode `auto` asks" in error_text(run)
 
 
-def test_recording_is_switched_off_by_that_word(connected: Kernel, tmp_path: Path) -> None:
-    """It is not taken for the name of a file."""
+def test_record_off_switches_recording_off(connected: Kernel, tmp_path: Path) -> None:
+    """It is not a file name."""
     connected.execute(f"%aeron record {tmp_path / 'talk.jsonl'}", "c0")
     assert connected.execute("%aeron record off", "c1").text.strip() == "Recording is off."
     connected.execute("%%aeron\nHow do I ask?", "c2")
     assert [file.name for file in tmp_path.glob("*.jsonl")] == []
 
 
-def test_an_option_of_the_check_wants_the_check(connected: Kernel) -> None:
-    """CI would else believe that it checks."""
-    assert "requires `--mode check`" in said(
+def test_options_of_the_check_require_its_mode(connected: Kernel) -> None:
+    """Otherwise CI would pass without a check."""
+    assert "requires `--mode check`" in error_text(
         connected.execute("%aeron record talk.jsonl --strict", "c0")
     )
 
 
-def test_the_check_tells_which_answers_have_changed(
+def test_the_check_shows_changed_answers(
     connected: Kernel, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     file = tmp_path / "talk.jsonl"
@@ -137,18 +137,16 @@ def test_the_check_tells_which_answers_have_changed(
     assert run.status == "error"
 
 
-def test_a_check_of_nothing_is_no_success(
-    connected: Kernel, sandbox: Sandbox, tmp_path: Path
-) -> None:
+def test_a_check_of_nothing_fails(connected: Kernel, sandbox: Sandbox, tmp_path: Path) -> None:
     """A misspelt name, an empty file and damaged lines do not pass as unchanged."""
     file = tmp_path / "talk.jsonl"
     run = connected.execute(f"%aeron record {file} --mode check", "c0")
     assert run.status == "error"
-    assert "There is no recording" in said(run)
+    assert "There is no recording" in error_text(run)
     file.write_text("not a turn\n", encoding="utf-8")
     run = connected.execute(f"%aeron record {file} --mode check", "c0")
     assert run.status == "error"
-    assert "contains no turn to check; damaged and left out: line 1" in said(run)
+    assert "contains no turn to check; damaged and left out: line 1" in error_text(run)
 
     connected.execute(f"%aeron record {file}", "c1")
     connected.execute("%%aeron\nfirst", "c2")
@@ -158,7 +156,7 @@ def test_a_check_of_nothing_is_no_success(
     assert connected.execute(f"%aeron record {file} --mode check --strict", "c4").status == "error"
 
 
-def test_a_check_asks_nobody_what_another_service_was_asked(
+def test_a_check_skips_questions_to_another_service(
     connected: Kernel, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     file = tmp_path / "talk.jsonl"

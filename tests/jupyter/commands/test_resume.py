@@ -1,4 +1,4 @@
-"""Kernels that are killed, and what the next one finds.
+"""Resuming a conversation after its kernel was killed.
 
 Each round kills a kernel with SIGKILL between a question and its end, starts another one for the
 same notebook, and resumes the conversation. By default there are three rounds;
@@ -64,7 +64,7 @@ class Notebook:
 
     @property
     def turns(self) -> list[dict[str, Any]]:
-        """The turns as an export has them."""
+        """The turns in an export."""
         assert self.kernel.execute("%aeron export all.json", "x").status == "ok"
         turns: list[dict[str, Any]] = json.loads((self.home / "all.json").read_text())["turns"]
         return turns
@@ -107,10 +107,10 @@ def asked(sandbox: Sandbox) -> list[str]:
     return [seen.body["user"]["text"] for seen in sandbox.log.of("create-response")]
 
 
-def test_whenever_a_kernel_is_killed_its_reply_is_had_without_asking_again(
+def test_after_a_kill_the_reply_is_fetched_without_asking_again(
     killed_notebook: KilledNotebook, sandbox: Sandbox
 ) -> None:
-    """Whole, and asked for once; a question without a token yet is kept, and called lost."""
+    """Completely; a question without a token is stored, and reported as lost."""
     notebook = killed_notebook
     chance = random.Random(20261122)
     found: Counter[str] = Counter()
@@ -124,13 +124,13 @@ def test_whenever_a_kernel_is_killed_its_reply_is_had_without_asking_again(
         notebook.restart()
         sent = asked(sandbox).count(question)
         if not sent and not found and "This notebook has" not in notebook.loaded.text:
-            found["not begun"] += 1  # killed before the cell ran: there was nothing to keep
+            found["not begun"] += 1  # killed before the cell ran: nothing was stored
             continue
         resumed = notebook.kernel.execute("%aeron resume", f"resume {number}", 60)
         assert resumed.status == "ok", resumed.reply
         mine = [turn for turn in notebook.turns if turn["question"] == question]
         if not mine:
-            assert sent == 0, "a question was sent that is not kept"
+            assert sent == 0, "a question was sent and not stored"
             found["not begun"] += 1
             continue
         (turn,) = mine
@@ -150,10 +150,10 @@ def test_whenever_a_kernel_is_killed_its_reply_is_had_without_asking_again(
     assert KILLS < 20 or min(found["fetched"], found["lost"], found["was whole"]) > 0
 
 
-def test_a_notebook_with_a_past_is_told_of_it_and_goes_on(
+def test_loading_names_the_earlier_conversation_and_resume_continues_it(
     notebook: Notebook, sandbox: Sandbox
 ) -> None:
-    """A line when the extension is loaded; then the next question continues, and cells replace."""
+    """The next question continues the conversation, and a repeated cell replaces its turn."""
     assert notebook.loaded.text == ""
     notebook.ask("first of two", "a")
     notebook.ask("second of two", "b")
@@ -174,7 +174,7 @@ def test_a_notebook_with_a_past_is_told_of_it_and_goes_on(
 def test_a_reply_that_is_not_ready_is_fetched_later(
     killed_notebook: KilledNotebook, sandbox: Sandbox
 ) -> None:
-    """While the service works on it, resume says so; asked once more, it has the reply."""
+    """Resume says that the reply is unfinished; run again, it fetches the reply."""
     notebook = killed_notebook
     run = notebook.kernel.start("%%aeron\nlate one", "a")
     notebook.kernel.wait(run, lambda now: bool(now.messages))
@@ -192,10 +192,10 @@ def test_a_reply_that_is_not_ready_is_fetched_later(
     assert asked(sandbox).count("late one") == 1
 
 
-def test_a_cell_that_resumes_takes_up_the_same_conversation_when_it_is_run_again(
+def test_a_cell_that_resumes_chooses_the_same_conversation_when_run_again(
     notebook: Notebook,
 ) -> None:
-    """And not the one before that; it is so for a name with a number, too."""
+    """Also with a name and a number."""
     notebook.ask("older", "a")
     notebook.kernel.execute("%aeron new plots", "n")
     notebook.ask("newer", "b")
@@ -205,10 +205,10 @@ def test_a_cell_that_resumes_takes_up_the_same_conversation_when_it_is_run_again
         assert f"Resumed the conversation {name}:" in run.text
 
 
-def test_a_notebook_that_was_renamed_is_told_what_can_be_taken_up(
+def test_a_renamed_notebook_shows_the_conversations_that_can_be_resumed(
     notebook: Notebook, tmp_path: Path
 ) -> None:
-    """Its conversations are kept under the name that it had."""
+    """Its conversations are stored under its earlier name."""
     notebook.ask("one", "a")
     notebook.rename(tmp_path / "renamed.ipynb")
     run = notebook.kernel.execute("%aeron resume", "r")
@@ -216,10 +216,10 @@ def test_a_notebook_that_was_renamed_is_told_what_can_be_taken_up(
     assert notebook.kernel.execute("%aeron resume main", "r").status == "ok"
 
 
-def test_the_conversation_that_goes_on_here_is_meant_and_not_a_newer_one_elsewhere(
+def test_resume_prefers_a_reachable_conversation_to_a_newer_one(
     notebook: Notebook,
 ) -> None:
-    """A question to the sandbox in between does not stand in the way."""
+    """A conversation with the sandbox in between is skipped."""
     notebook.ask("one", "a")
     notebook.restart()
     notebook.kernel.execute("%aeron connect sandbox", "c")
@@ -230,7 +230,7 @@ def test_the_conversation_that_goes_on_here_is_meant_and_not_a_newer_one_elsewhe
     assert [turn["question"] for turn in notebook.turns] == ["one"]
 
 
-def test_a_conversation_of_another_service_is_not_taken_up_here(
+def test_a_conversation_of_another_service_is_not_resumed(
     notebook: Notebook, sandbox: Sandbox
 ) -> None:
     """The error says where to connect."""
@@ -244,10 +244,10 @@ def test_a_conversation_of_another_service_is_not_taken_up_here(
     assert "%aeron connect aeronpay" in str(run.of("error"))
 
 
-def test_the_embedded_sandbox_ends_with_its_kernel_and_that_is_said(
+def test_resume_reports_that_the_sandbox_of_another_kernel_has_ended(
     shared_kernel: Kernel, tmp_path: Path
 ) -> None:
-    """The turns can be read; the next question begins anew, and the cells work."""
+    """Its turns can be read, and the next question starts the conversation again."""
     notebook = Notebook(shared_kernel, tmp_path)
     for start in (False, True):
         if start:
@@ -267,10 +267,10 @@ def test_the_embedded_sandbox_ends_with_its_kernel_and_that_is_said(
     notebook.stop()
 
 
-def test_chatzys_unfinished_reply_is_lost_and_the_transcript_is_not(
+def test_an_unfinished_reply_of_chatzy_is_lost_and_the_conversation_continues(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """The service has no call that returns it; the conversation goes on."""
+    """The service has no call that returns it."""
     notebook = KilledNotebook(
         tmp_path,
         CHATZY_BASE_URL=sandbox.chatzy_url,
@@ -293,7 +293,7 @@ def test_chatzys_unfinished_reply_is_lost_and_the_transcript_is_not(
     notebook.stop()
 
 
-def test_a_kernel_without_a_notebook_names_the_conversation(
+def test_without_a_notebook_resume_requires_a_name(
     kernel: Kernel, sandbox: Sandbox, tmp_path: Path
 ) -> None:
     """As in a terminal: loading prints nothing, and resume needs the name."""
@@ -306,8 +306,8 @@ def test_a_kernel_without_a_notebook_names_the_conversation(
     assert "plots: 1 turn" in kernel.execute("%aeron resume plots", None).text
 
 
-def test_in_vs_code_the_notebooks_path_is_known_and_cells_are_new(notebook: Notebook) -> None:
-    """Its cell ids hold only while the notebook is open, so they are not kept."""
+def test_vs_code_sends_the_path_of_the_notebook_and_new_cell_ids(notebook: Notebook) -> None:
+    """Its cell ids are valid only while the notebook is open, so they are not stored."""
     del notebook.environment["JPY_SESSION_NAME"]
     for start in (False, True):
         notebook.restart()
