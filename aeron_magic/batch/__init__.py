@@ -1,4 +1,4 @@
-"""Many prompts at once: each row is a question of its own, here or on a cluster.
+"""Many prompts at once: each row is an independent question, sent from here or from a cluster.
 
 ::
 
@@ -6,9 +6,8 @@
                                        │ take, report_token, report_result, acquire
                                        └─ remote workers on a cluster
 
-The :class:`~aeron_magic.batch.task_queue.TaskQueue` alone knows what is to be done; workers take
-one row at a time, wherever they run. Nothing is planned ahead, so a slow row holds no other row
-up, and the rows of a lost worker go back to the queue, with their tokens if those were known.
+Workers take one row at a time from the :class:`~aeron_magic.batch.task_queue.TaskQueue`, so a slow
+row delays no other. The rows of a lost worker are requeued, with their tokens if those are known.
 """
 
 from __future__ import annotations

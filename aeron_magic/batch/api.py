@@ -1,4 +1,4 @@
-"""``ask_many``: what Python users call."""
+"""``ask_many``, and the parts of it that ``%%aeron --each`` shares."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.batch.items import NOT_ASKED, Items, Row, items_of, result_of
+from aeron_magic.batch.items import Items, Row, items_of, result_of
 from aeron_magic.batch.progress import progress_bar
 from aeron_magic.batch.runner import BatchConfig, BatchRun, RowCache
 from aeron_magic.batch.task_queue import RowResult
-from aeron_magic.batch.worker import PromptOptions
 from aeron_magic.client.client import make_question
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import AeronError, Interrupted, UsageError
@@ -44,64 +43,65 @@ def ask_many(
     host: str | None = None,
     progress: bool | None = None,
 ) -> Any:
-    """Ask once for each item, many at a time.
+    """Ask one question per item, many at once.
 
-    Each item is a question of its own that begins a conversation: with AeronPay one *Create
-    Response*, and *Fetch Response* where its stream is lost. One failed row fails that row only.
-    Rows for which the service is too busy (429) wait and come again after the others; where two
-    dozen rows in a row are not let in or find nobody, the rest is not tried.
+    Each question starts a conversation: with AeronPay one *Create Response*, and *Fetch Response*
+    if its stream is lost. A failed row does not affect the others. Rows refused with 429 (too many
+    requests) are tried again after the others; 24 consecutive authentication or connection
+    failures stop the batch.
 
     Parameters
     ----------
     prompts
         A list or another iterable, a Series, or a DataFrame of pandas, polars or any library that
-        narwhals knows. Without a template the items are the questions.
+        narwhals supports. Without a template the items are the questions.
     template
-        The question with ``{{row}}`` for the item, or ``{{row.column}}`` for a DataFrame's.
+        The question, with ``{{row}}`` for the item or ``{{row.column}}`` for a DataFrame's column.
     client, settings
-        Whom to ask: a client's service and credentials, or settings. By default the notebook's
-        connection where there is one, else AeronPay with credentials from the environment.
+        A client, whose service and credentials are used, or settings. The default is the notebook's
+        connection if there is one, else AeronPay with credentials from the environment.
     after
-        A ``context_token``: each row continues from there.
+        A ``context_token``: each question continues from there.
     images
-        http(s) addresses of images that go with each question.
+        http(s) addresses of images that are sent with each question.
     stream
-        Whether replies are read chunk by chunk, so that one whose connection is lost can be
+        Whether replies are read chunk by chunk; then a reply whose connection is lost can be
         fetched.
     concurrency
-        How many questions are under way at once, over all workers (8).
+        How many questions may run at once, over all workers (8).
     rate
-        Most requests per second, over all workers, repetitions and fetches included; None: no
-        limit but the one that the service itself sets with ``Retry-After``, which holds for all.
+        The most requests per second over all workers, repeated requests and fetches included; None:
+        no limit except the service's ``Retry-After``, which pauses all workers.
     checkpoint
-        A recording's file: rows that it holds are replayed, without cost, and the others are added
-        as they end. Rows with the same question share one answer then. Where the file
-        cannot be read or written, the row's error says so.
+        A recording file: recorded rows are replayed, without cost, and the others are added as
+        they end. Rows with the same question then share one reply. If the file cannot be read or
+        written, the row has that error.
     executor
-        Any :class:`concurrent.futures.Executor`: the questions are asked by its workers. They are
-        given the credentials in memory, by the executor's own way.
+        Any :class:`concurrent.futures.Executor`, whose workers send the questions. They receive
+        the credentials in memory, as part of the executor's job.
     workers
         How many jobs to give to the executor; by default as many as it has workers, or 4.
     host
         This machine's name or address as the executor's workers see it; by default several are
         tried.
     progress
-        Whether to show a progress bar (tqdm); by default where somebody watches.
+        Whether to show a progress bar (tqdm); by default in a terminal and in an interactive
+        notebook.
 
     Returns
     -------
     pandas.DataFrame or list of Row
-        One row for each item, in order, with ``item``, ``reply`` (a :class:`~aeron_magic.Reply`),
-        ``status``, ``error`` and ``seconds``, and with the index of ``prompts``; where pandas is
-        not installed, a list with the same fields.
+        One row per item, in order, with ``item``, ``reply`` (a :class:`~aeron_magic.Reply`),
+        ``status``, ``error`` and ``seconds``, and with the index of ``prompts``; without pandas, a
+        list with the same fields.
 
     Raises
     ------
     Interrupted
-        The user stopped it; its ``result`` is what would have been returned, with the rows that
-        were not asked.
+        The user stopped it; its ``result`` is what would have been returned, including the rows
+        that were not asked.
     UsageError
-        Something of this is wrong, or no item makes a question; nothing was sent.
+        An argument is invalid, or no item makes a question; nothing was sent.
     """
     _check(concurrency, rate, workers, executor)
     own, recorder = _resolve_target(client, settings)
@@ -112,7 +112,7 @@ def ask_many(
     items = items_of(prompts)
     config = BatchConfig(
         own,
-        _prompt_options(after, images, stream),
+        make_question("a question", after, images, stream),
         concurrency,
         rate,
         recorder,
@@ -147,21 +147,14 @@ def _check(
 ) -> None:
     for name, value in (("concurrency", concurrency), ("workers", workers)):
         if value is not None and not (isinstance(value, int) and 1 <= value <= 10_000):
-            raise UsageError(f"{name} is {value!r}.", hint="It is a whole number from 1 on.")
+            raise UsageError(f"{name} is {value!r}.", hint="Give a whole number from 1 to 10,000.")
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
-        raise UsageError(
-            f"rate is {rate!r}.", hint="It is a number of requests per second above 0."
-        )
+        raise UsageError(f"rate is {rate!r}.", hint="Give a number of requests per second above 0.")
     if executor is not None and not hasattr(executor, "submit"):
         raise UsageError(
             f"executor is of type {type(executor).__name__}.",
-            hint="It is an Executor of concurrent.futures, or a cluster's that is like one.",
+            hint="Give an Executor of concurrent.futures, or a cluster's equivalent.",
         )
-
-
-def _prompt_options(after: str | None, images: Iterable[str], stream: bool) -> PromptOptions:
-    checked = make_question("a question", after, images, stream)
-    return PromptOptions(checked.context_token, checked.images, stream)
 
 
 def render_prompts(
@@ -170,12 +163,12 @@ def render_prompts(
     namespace: dict[str, Any],
     secrets: Iterable[str],
 ) -> list[str | AeronError]:
-    """The question of each item, or what is wrong with it.
+    """The question of each item, or the error that made it impossible to build.
 
     Raises
     ------
     AeronError
-        The same thing is wrong with all of them.
+        The first error, if no item makes a question.
     """
     texts: list[str | AeronError] = []
     secrets = tuple(secrets)
@@ -197,7 +190,7 @@ def _text(item: Any, template: str | None, namespace: dict[str, Any], secrets: A
     if isinstance(item, str):
         return item
     raise UsageError(
-        f"An item is no question but of the type {type(item).__name__}.",
+        f"Expected a question (str) as item, not {type(item).__name__}.",
         hint="Give a template, such as ask_many(items, 'Classify: {{row.text}}').",
     )
 
@@ -210,23 +203,24 @@ def run_batch(
     cache: RowCache | None = None,
     show_progress: bool = False,
 ) -> list[Row]:
-    """Run the batch; its rows.
+    """Run the batch and return its rows.
 
     Raises
     ------
     Interrupted
-        Its ``result`` is the list of rows as they are.
+        Its ``result`` is the list of rows so far.
     """
     distributor = None
     if config.executor is not None:
-        if config.options.after is not None and key_of_token(config.options.after) is not None:
+        token = config.question.context_token
+        if token is not None and key_of_token(token) is not None:
             raise UsageError(
-                "The turn to continue from was replayed; workers elsewhere cannot ask for it.",
+                "The turn to continue from was replayed, so remote workers cannot continue it.",
                 hint="Run the batch without an executor, or the turn with --mode record.",
             )
         from aeron_magic.batch.cluster.coordinator import Coordinator
 
-        distributor = Coordinator(config.executor, config.workers, config.host)
+        distributor = Coordinator(config.executor, config.jobs, config.host)
     batch = BatchRun(config, texts, cache, distributor)
     try:
         with progress_bar(len(texts), show_progress) as watch:
@@ -244,7 +238,6 @@ def _rows(items: Items, results: Sequence[RowResult | None]) -> list[Row]:
 def _row(item: Any, result: RowResult | None) -> Row:
     if result is None:
         return Row(item)
-    reply, error = result.reply, result.error
-    if reply is None:
-        return Row(item, None, "failed" if error else NOT_ASKED, error)
-    return Row(item, reply, reply.status, error, reply.seconds)
+    if result.reply is None:
+        return Row(item, None, "failed", result.error)
+    return Row(item, result.reply, result.reply.status, result.error, result.reply.seconds)

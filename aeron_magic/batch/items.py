@@ -1,9 +1,10 @@
-"""Items in, rows out: lists, Series and DataFrames of any library that narwhals knows."""
+"""The items of a list, Series or DataFrame (any library that narwhals supports), and the result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from aeron_magic.errors import AeronError, UsageError
@@ -17,20 +18,20 @@ NOT_ASKED = "not asked"
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one item.
+    """The result of one item.
 
     Attributes
     ----------
     item
-        The item: of a DataFrame its row, with the columns as attributes and as keys.
+        The item; a DataFrame's is its row, with the columns as attributes and as keys.
     reply
-        The :class:`~aeron_magic.Reply`, whole or not; None where it was not asked for.
+        The :class:`~aeron_magic.Reply`, complete or not; None if it was not asked for.
     status
-        The reply's status; ``not asked`` where an interrupt came first.
+        The reply's status; ``not asked`` if an interrupt came first.
     error
         The :class:`~aeron_magic.AeronError` that ended it, or None.
     seconds
-        From the question to the end of the reply; 0 where it was not asked for.
+        From the question to the end of the reply; 0 if it was not asked for.
     """
 
     item: Any
@@ -40,37 +41,23 @@ class Row:
     seconds: float = 0.0
 
 
-class DataFrameRow:
-    """One row of a DataFrame: ``row.column``, ``row["column"]``; its text is JSON."""
+class DataFrameRow(SimpleNamespace):
+    """One row of a DataFrame: ``row.column``, ``row["column"]``; as text, JSON."""
 
-    # Columns are instance attributes, which come before methods: any name of a column will do.
+    # Columns are instance attributes, which precede methods: a column may have any name.
     def __init__(self, values: Mapping[str, Any]) -> None:
         self.__dict__.update(values)
 
     def __getitem__(self, column: str) -> Any:
         return self.__dict__[column]
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.__dict__)
-
-    def __len__(self) -> int:
-        return len(self.__dict__)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, DataFrameRow) and self.__dict__ == other.__dict__
-
-    __hash__ = None  # type: ignore[assignment]
-
     def __str__(self) -> str:
         return format_value(self.__dict__)
-
-    def __repr__(self) -> str:
-        return f"DataFrameRow({self.__dict__!r})"
 
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """The items in order, and the index that pandas has for them (None: none)."""
+    """The items in order, and their pandas index, if they have one."""
 
     values: Sequence[Any]
     index: Any = None
@@ -82,15 +69,10 @@ def items_of(source: Any) -> Items:
     Raises
     ------
     UsageError
-        It is nothing that has items; or a text, or a dictionary, which is hardly meant.
+        It is not iterable; or it is a str, bytes or a dictionary, most likely by mistake.
     """
     if isinstance(source, list | tuple):
         return Items(source)
-    if isinstance(source, str | bytes | Mapping):
-        raise UsageError(
-            f"One {type(source).__name__} is no list of items.",
-            hint="Give a list, a Series or a DataFrame; of a dictionary, list(d.values()).",
-        )
     import narwhals
 
     try:
@@ -103,18 +85,19 @@ def items_of(source: Any) -> Items:
     except narwhals.exceptions.NarwhalsError as error:
         raise UsageError(
             f"This {type(source).__name__} cannot be read: {error}",
-            hint="Each column needs a name of its own.",
+            hint="Each column needs a different name.",
         ) from None
-    if not isinstance(source, Iterable):
+    if isinstance(source, str | bytes | Mapping) or not isinstance(source, Iterable):
         raise UsageError(
-            f"There are no items in what is of type {type(source).__name__}.",
-            hint="Give a list, a Series or a DataFrame; of a LazyFrame, its `.collect()`.",
+            f"Expected a list, Series or DataFrame, not {type(source).__name__}.",
+            hint="For one question, give a list of one; for a dictionary, list(d.values()); for a "
+            "LazyFrame, its `.collect()`.",
         )
     return Items(list(source))
 
 
 def result_of(rows: Sequence[Row], index: Any = None) -> Any:
-    """The rows as a DataFrame with the columns of :class:`Row`; without pandas, as a list."""
+    """The rows as a DataFrame with the fields of :class:`Row`; as a list without pandas."""
     try:
         import pandas
     except ImportError:

@@ -1,4 +1,4 @@
-"""How far a batch is: a bar of tqdm, where somebody watches."""
+"""The progress bar of a batch (tqdm)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,12 @@ __all__ = ["progress_bar"]
 
 
 @contextmanager
-def progress_bar(total: int, wanted: bool) -> Iterator[Callable[[int], None]]:
-    """A function that is told again and again how many rows are finished."""
-    if not wanted:
+def progress_bar(total: int, shown: bool) -> Iterator[Callable[[int], object]]:
+    """A function that sets how many of ``total`` rows are finished."""
+    if not shown:
         yield lambda finished: None
         return
     from tqdm.auto import tqdm
 
     with tqdm(total=total, unit="row") as bar:
-
-        def show(finished: int) -> None:
-            bar.update(finished - bar.n)
-
-        yield show
+        yield lambda finished: bar.update(finished - bar.n)

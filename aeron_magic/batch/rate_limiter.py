@@ -1,4 +1,4 @@
-"""How fast requests leave: a token bucket for all of them, and the wish of the service to wait."""
+"""When requests may be sent: a token bucket, and the pauses that the service asks for."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from collections.abc import Awaitable, Callable
 __all__ = ["RateLimiter"]
 
 BURST = 0.1
-"""Seconds for which requests that came too late may catch up; at least one may always leave."""
+"""Seconds by which late requests may catch up with the rate; one request may always be sent."""
 
 
 class RateLimiter:
-    """A token bucket whose tokens are times at which a request may leave.
+    """A token bucket; each token is the time at which one request may be sent.
 
     Parameters
     ----------
     rate
-        Requests per second over any longer while; None: no limit.
+        Requests per second, averaged over more than ``BURST``; None: no limit.
     clock, sleep
-        Seconds that only grow, and a way to wait for some.
+        Monotonic seconds, and a coroutine that waits for some.
     """
 
     def __init__(
@@ -36,22 +36,22 @@ class RateLimiter:
         self._clock = clock
         self._sleep = sleep
         self._next = clock()
-        self._held = self._next
+        self._paused_until = self._next
 
     def pause(self, seconds: float) -> None:
-        """No request leaves for so long: the service has asked for that."""
-        self._held = max(self._held, self._clock() + seconds)
-
-    def reserve(self) -> float:
-        """Take the next token; the seconds until it may be used."""
-        now = self._clock()
-        at = max(self._next, self._held, now - self._saved)
-        self._next = at + self._interval
-        return max(0.0, at - now)
+        """Send no request for so long."""
+        self._paused_until = max(self._paused_until, self._clock() + seconds)
 
     async def acquire(self) -> None:
-        """Wait until a request may leave."""
-        while (wait := self.reserve()) > 0:
+        """Wait until a request may be sent."""
+        while (wait := self._reserve()) > 0:
             await self._sleep(wait)
-            if self._clock() >= self._held:
+            if self._clock() >= self._paused_until:
                 return
+
+    def _reserve(self) -> float:
+        """Take the next token; the seconds until it may be used."""
+        now = self._clock()
+        at = max(self._next, self._paused_until, now - self._saved)
+        self._next = at + self._interval
+        return max(0.0, at - now)

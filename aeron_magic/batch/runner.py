@@ -1,6 +1,6 @@
-"""Runs one batch: a queue and its workers on a loop of their own, watched from the caller's thread.
+"""Runs one batch: a queue and its workers, on an event loop in a thread of the batch.
 
-The caller may be a notebook's cell, whose own loop already runs; so the batch has a thread.
+In a notebook's cell, the caller's thread already runs an event loop.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aeron_magic.batch.rate_limiter import RateLimiter
 from aeron_magic.batch.task_queue import RowResult, Task, TaskQueue
-from aeron_magic.batch.worker import PromptOptions, Worker, interrupted, run_workers
+from aeron_magic.batch.worker import Worker, interrupted, run_workers
 from aeron_magic.client.aiohttp_transport import AiohttpTransport
 from aeron_magic.errors import AeronError, FailedReply, Interrupted, TokenError
+from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.settings import Settings
@@ -24,68 +24,55 @@ from aeron_magic.services.settings import Settings
 __all__ = ["BatchConfig", "BatchRun", "Distributor", "Key", "RowCache", "RowState"]
 
 POLL_INTERVAL = 0.1
-"""Seconds between two looks at how far it is."""
+"""Seconds between two updates of the progress."""
 
 CLOSE_TIMEOUT = 5.0
-"""Seconds that an interrupted batch is given to close its connections."""
+"""Seconds that an interrupted batch may take to close its connections."""
 
 
 class Distributor(Protocol):
-    """Runs the workers elsewhere: :class:`aeron_magic.batch.cluster.coordinator.Coordinator`."""
+    """Runs remote workers: :class:`aeron_magic.batch.cluster.coordinator.Coordinator`."""
 
     async def run(self, queue: TaskQueue, config: BatchConfig) -> None:
         """Return when the queue is over."""
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class BatchConfig:
-    """Whom to ask, how, how many at once, how fast, and who replays and records."""
+class BatchConfig(NamedTuple):
+    """The arguments of a batch; see :func:`~aeron_magic.batch.api.ask_many`.
+
+    ``question`` is what all questions share; its text is replaced.
+    """
 
     settings: Settings
-    options: PromptOptions = field(default_factory=PromptOptions)
+    question: Question = Question("")
     concurrency: int = 8
     rate: float | None = None
     recorder: Recorder | None = None
     executor: Executor | None = None
-    workers: int | None = None
+    jobs: int | None = None
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RowState:
-    """What an earlier run of the same batch left of a row: its result, or a reply's token."""
+class RowState(NamedTuple):
+    """What an earlier run of the same batch left of a row: its result, or its reply's token."""
 
     result: RowResult | None = None
     token: str | None = None
 
 
 Key = tuple[str, int]
-"""A row's text, and how many rows of that text came before it."""
+"""A row's text, and how many earlier rows have the same text."""
 
 RowCache = MutableMapping[Key, RowState]
 
 
 class BatchRun:
-    """The rows, and what has become of them so far.
+    """The rows of a batch and their ``results`` so far, each None until its row has ended.
 
-    Parameters
-    ----------
-    config
-        See :class:`BatchConfig`.
-    texts
-        The question of each row; or why there is none, which is then the row's error.
-    cache
-        What is known from an earlier run; what becomes known in this one is added.
-    distributor
-        Runs the workers elsewhere; None: here.
-
-    Attributes
-    ----------
-    results
-        By row; None where there is none yet.
-    finished
-        How many rows have a result.
+    ``texts`` has the question of each row, or the error that made it impossible to build. ``cache``
+    has the results and tokens of earlier runs; those of this run are added. ``distributor`` runs
+    remote workers; without it, the workers run in this process.
     """
 
     def __init__(
@@ -99,43 +86,40 @@ class BatchRun:
         self._cache: RowCache = {} if cache is None else cache
         self._distributor = distributor
         self.results: list[RowResult | None] = [None] * len(texts)
-        self.finished = 0
         self._keys: list[Key] = []
         self._duplicates: dict[int, list[int]] = {}
-        """Rows that share the recorded answer of an earlier row with the same question."""
+        """For a row, the later rows with the same question, which share its recorded reply."""
         self._texts = texts
         self._to_ask = self._plan_rows()
         self._failure: BaseException | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._main: asyncio.Task[None] | None = None
 
     def _plan_rows(self) -> list[int]:
-        """Settle what needs no asking; the numbers of the other rows."""
+        """Settle the rows that need no request; the numbers of the others."""
         seen: dict[str, list[int]] = {}
         to_ask = []
         for number, text in enumerate(self._texts):
             if isinstance(text, AeronError):
                 self._keys.append(("", number))
-                self._settle(number, RowResult(error=text))
+                self.results[number] = RowResult(error=text)
                 continue
             same = seen.setdefault(text, [])
             same.append(number)
             self._keys.append((text, len(same) - 1))
             known = self._cache.get(self._keys[number])
             if known is not None and known.result is not None:
-                self._settle(number, known.result)
+                self.results[number] = known.result
             elif self._config.recorder is not None and len(same) > 1:
                 self._duplicates.setdefault(same[0], []).append(number)
             else:
                 to_ask.append(number)
-        # The first of several may have been known already.
+        # If the first of several duplicates came from the cache, the others are asked.
         for first in [one for one in self._duplicates if self.results[one] is not None]:
             to_ask += self._duplicates.pop(first)
         return sorted(to_ask)
 
-    def _settle(self, number: int, result: RowResult) -> None:
-        self.results[number] = result
-        self.finished += 1
+    def _finished(self) -> int:
+        return sum(result is not None for result in self.results)
 
     def _tasks(self) -> Iterator[Task]:
         for number in self._to_ask:
@@ -149,25 +133,25 @@ class BatchRun:
 
     def _settled(self, queue: TaskQueue, task: Task, result: RowResult) -> None:
         if isinstance(result.error, TokenError | FailedReply):
-            queue.tokens.pop(task.number, None)  # there is nothing to be had by it
+            queue.tokens.pop(task.number, None)  # no reply can be fetched by it
             self._cache.pop(self._keys[task.number], None)
         if result.record is not None and self._config.recorder is not None:
-            question = self._config.options.question(task.text)
+            question = self._config.question._replace(text=task.text)
             self._config.recorder.save_foreign(result.record, question)
         for number in (task.number, *self._duplicates.get(task.number, ())):
-            self._settle(number, result)
+            self.results[number] = result
             if result.is_complete:
                 self._cache[self._keys[number]] = RowState(result)
 
-    def run(self, watch: Callable[[int], None] = lambda finished: None) -> None:
-        """Run to the end; ``watch`` is told again and again how many rows are finished.
+    def run(self, watch: Callable[[int], object] = lambda finished: None) -> None:
+        """Run to the end; ``watch`` is called repeatedly with the number of finished rows.
 
         Raises
         ------
         Interrupted
-            The user stopped it; what is done is done.
+            The user stopped it; the results so far are kept.
         AeronError
-            It could not begin.
+            The batch could not start.
         """
         ended = threading.Event()
 
@@ -175,7 +159,7 @@ class BatchRun:
             try:
                 asyncio.run(self._work())
             except asyncio.CancelledError:
-                pass  # by the interrupt below, which says so itself
+                pass  # by the interrupt below, which raises its own error
             except BaseException as failure:  # noqa: BLE001 - raised in the caller's thread
                 self._failure = failure
             finally:
@@ -185,18 +169,18 @@ class BatchRun:
         thread.start()
         try:
             while not ended.wait(POLL_INTERVAL):
-                watch(self.finished)
+                watch(self._finished())
         except KeyboardInterrupt:
-            if self._loop is not None and self._main is not None and not ended.is_set():
-                self._loop.call_soon_threadsafe(self._main.cancel)
+            if self._main is not None and not ended.is_set():
+                self._main.get_loop().call_soon_threadsafe(self._main.cancel)
             ended.wait(CLOSE_TIMEOUT)
-            whole = sum(one is not None and one.is_complete for one in self.results)
+            complete = sum(one is not None and one.is_complete for one in self.results)
             raise Interrupted(
-                f"The batch was interrupted; {whole:,} of {len(self.results):,} rows have "
+                f"The batch was interrupted; {complete:,} of {len(self.results):,} rows have "
                 "their answer.",
-                hint="What is done is kept. Run it again: it asks only for what is missing.",
+                hint="These are kept. Run it again: it asks only for what is missing.",
             ) from None
-        watch(self.finished)
+        watch(self._finished())
         if self._failure is not None:
             failure = self._failure
             if isinstance(failure, BaseExceptionGroup):
@@ -206,7 +190,6 @@ class BatchRun:
     async def _work(self) -> None:
         config = self._config
         self._main = asyncio.current_task()
-        self._loop = asyncio.get_running_loop()
         queue = TaskQueue(
             self._tasks(),
             len(self._to_ask),
@@ -223,15 +206,15 @@ class BatchRun:
         finally:
             for number, token in queue.tokens.items():
                 if self.results[number] is None:
-                    # A worker elsewhere had it when the user stopped the batch.
+                    # A remote worker was reading it when the user stopped the batch.
                     reply = Reply("", "interrupted", token, service=config.settings.service)
-                    self._settle(number, RowResult(reply, interrupted(reply)))
+                    self.results[number] = RowResult(reply, interrupted(reply))
 
 
 async def run_here(queue: TaskQueue, config: BatchConfig, concurrency: int) -> None:
     """Run the workers in this process."""
 
     def make(transport: AiohttpTransport) -> Worker:
-        return Worker(queue, transport, config.settings, config.options, config.recorder)
+        return Worker(queue, transport, config.settings, config.question, config.recorder)
 
     await run_workers(config.settings, make, max(concurrency, 1))

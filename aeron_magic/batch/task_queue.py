@@ -1,4 +1,7 @@
-"""What is to be done, who has taken what, and what became of it. Lives on one event loop."""
+"""The tasks of a batch: which are left, which are running, what became of them.
+
+A queue belongs to one event loop.
+"""
 
 from __future__ import annotations
 
@@ -16,17 +19,17 @@ from aeron_magic.replies.reply import Reply
 __all__ = ["RowResult", "Task", "TaskQueue", "TaskSource"]
 
 MAX_TRIES = 5
-"""How often a row that the service was too busy for is taken up, each time with all patience."""
+"""How often a row is tried that the service answers with 429, each time with all its retries."""
 
 MAX_CONSECUTIVE_FAILURES = 24
-"""Rows one after the other that were not let in, or found nobody, after which nobody tries on."""
+"""Consecutive authentication or connection failures that stop the batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     """One row: its ``number`` and the question's ``text``.
 
-    ``token`` is that of a reply that was begun for it, by which it is fetched, not asked again.
+    ``token`` is that of a reply the service has already begun: it is fetched, not asked again.
     """
 
     number: int
@@ -37,7 +40,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """What became of one task; ``record`` where it was recorded far from the recording's file."""
+    """The result of one task; ``record`` if a remote worker recorded it."""
 
     reply: Reply | None = None
     error: AeronError | None = None
@@ -49,46 +52,35 @@ class RowResult:
 
 
 class TaskSource(Protocol):
-    """The queue as a worker sees it, here or at the other end of a connection."""
+    """The queue as a worker sees it: a :class:`TaskQueue`, or a connection to one."""
 
     async def take(self) -> Task | None:
         """The next task; None when there are no more."""
         ...
 
     def report_token(self, task: Task, token: str) -> None:
-        """The service has taken the question up; the reply has this token."""
+        """The service has accepted the question; the reply has this token."""
         ...
 
     def report_result(self, task: Task, result: RowResult) -> None:
-        """The task has ended, well or not."""
+        """The task has ended, with or without an error."""
         ...
 
     async def acquire(self) -> None:
-        """Wait until a request may leave."""
+        """Wait until a request may be sent."""
         ...
 
     def pause(self, seconds: float) -> None:
-        """The service wants no requests for so long."""
+        """Send no requests for so long, because the service has asked for it."""
         ...
 
 
 class TaskQueue:
     """The tasks of one batch.
 
-    Parameters
-    ----------
-    tasks
-        What is to be done; taken one by one.
-    left
-        How many there are.
-    concurrency
-        How many may be under way at once, wherever they are.
-    limiter
-        When their requests may leave.
-    settled
-        Called with each task that has ended for good, and its result.
-    begun
-        Called with each task whose reply was begun, and the reply's token.
+    ``left`` is their number, and ``concurrency`` how many may run at once, over all workers.
+    ``begun`` is called with each task whose reply the service has begun, and the reply's token;
+    ``settled`` with each task that has ended, and its result.
     """
 
     def __init__(
@@ -101,9 +93,9 @@ class TaskQueue:
         begun: Callable[[Task, str], None] = lambda task, token: None,
     ) -> None:
         self.tokens: dict[int, str] = {}
-        """Tokens of replies that were begun, by the number of their task."""
+        """Tokens of replies that the service has begun, by the number of their task."""
         self.over = asyncio.Event()
-        """Set when all tasks have ended, or nobody tries on."""
+        """Set when all tasks have ended, or the batch is stopped."""
         self._tasks = iter(tasks)
         self._left = left
         self._free = concurrency
@@ -122,14 +114,14 @@ class TaskQueue:
             if self._free and (task := self._next()) is not None:
                 self._free -= 1
                 return task
-            # Nothing now; but a worker may be lost, and what it had come back.
+            # Wait: running tasks may come back, if their worker disconnects.
             waiter = asyncio.get_running_loop().create_future()
             self._waiting.append(waiter)
             try:
                 await waiter
             except asyncio.CancelledError:
                 if not waiter.cancelled():
-                    self._wake()  # who was woken in vain passes it on
+                    self._wake()  # woken and cancelled at once: wake the next one instead
                 raise
         return None
 
@@ -160,14 +152,14 @@ class TaskQueue:
             self._wake()
 
     def requeue(self, tasks: Iterable[Task]) -> None:
-        """Who had taken these is gone: whoever comes next takes them."""
+        """Requeue the tasks of a worker that disconnected, as the next ones."""
         for task in tasks:
             self._free += 1
             self._first.append(replace(task, token=self.tokens.get(task.number, task.token)))
             self._wake()
 
     def stop(self) -> None:
-        """Hand out nothing more."""
+        """Give out no more tasks."""
         self.over.set()
         while self._waiting:
             self._wake()

@@ -1,12 +1,10 @@
-"""A worker of a batch: one question after the other."""
+"""A worker of a batch: sends one question at a time."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
-from aeron_magic.batch.gc_tuning import raised_gc_threshold
 from aeron_magic.batch.task_queue import RowResult, Task, TaskSource
 from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
 from aeron_magic.client.stream import AsyncStream, FlowRun
@@ -30,23 +28,11 @@ from aeron_magic.services.base import Service, load
 from aeron_magic.services.catalog import service_info
 from aeron_magic.services.settings import Settings
 
-__all__ = ["PromptOptions", "SingleRecordStore", "Worker", "interrupted", "run_workers"]
-
-
-@dataclass(frozen=True, slots=True)
-class PromptOptions:
-    """How all rows are asked: after which token, with which images, streamed or not."""
-
-    after: str | None = None
-    images: tuple[str, ...] = ()
-    stream: bool = True
-
-    def question(self, text: str) -> Question:
-        return Question(text, self.images, self.after, self.stream)
+__all__ = ["SingleRecordStore", "Worker", "interrupted", "run_workers"]
 
 
 class SingleRecordStore:
-    """Takes up the one record of a question that is asked far from the recording's file."""
+    """Holds the one record of a question that a remote worker sends back with the result."""
 
     name = "this batch"
 
@@ -64,69 +50,59 @@ class SingleRecordStore:
 
 
 class _RateLimitedFlowIO(AiohttpFlowIO):
-    """Asks the queue before each request, and tells it when the service wants a pause."""
+    """Waits for the rate limit before each request, and reports the pauses of the service."""
 
-    def __init__(self, transport: AiohttpTransport, work: TaskSource) -> None:
+    def __init__(self, transport: AiohttpTransport, queue: TaskSource) -> None:
         super().__init__(transport, transport.timeout)
-        self._work = work
+        self._queue = queue
 
     async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
         if not isinstance(step, Send | OpenStream):
             return await super().perform(step)
-        await self._work.acquire()
+        await self._queue.acquire()
         result = await super().perform(step)
         if isinstance(result, Response) and result.status in (429, 503):
             wanted = requested_delay(result)
             if wanted is not None and wanted <= MAX_RETRY_AFTER:
-                self._work.pause(wanted)
+                self._queue.pause(wanted)
         return result
 
 
 class Worker:
-    """Asks for one task at a time.
+    """Performs one task at a time.
 
-    Parameters
-    ----------
-    work
-        Gives the tasks and takes their results.
-    transport
-        Performs the requests; all workers share it.
-    settings, options
-        Whom to ask, and how.
-    recorder
-        Replays and records; None: neither.
-    store
-        The recorder's, where records are to go with the results.
+    ``question`` is what all questions share; its text is replaced. ``store`` is the recorder's
+    store, if records are sent back with the results.
     """
 
     def __init__(
         self,
-        work: TaskSource,
+        queue: TaskSource,
         transport: AiohttpTransport,
         settings: Settings,
-        options: PromptOptions,
+        question: Question,
         recorder: Recorder | None = None,
         store: SingleRecordStore | None = None,
     ) -> None:
-        self._work = work
+        self._queue = queue
         self._settings = settings
-        self._options = options
+        self._question = question
         self._recorder = recorder
         self._store = store
         self._service: Service = load(settings)
         self._transport = transport
 
     async def run(self) -> None:
-        """Take tasks until there are no more."""
-        while (task := await self._work.take()) is not None:
-            await self._do(task)
+        """Perform tasks until there are no more."""
+        while (task := await self._queue.take()) is not None:
+            await self._perform(task)
 
-    async def _do(self, task: Task) -> None:
-        question = self._options.question(task.text)
+    async def _perform(self, task: Task) -> None:
+        question = self._question._replace(text=task.text)
         run = FlowRun(self._flow(task, question), self._settings, question.context_token)
         if service_info(self._settings.service).can_fetch:
             run.on_token = lambda token: self._on_token(task, token)
-        stream = AsyncStream(run, _RateLimitedFlowIO(self._transport, self._work))
+        stream = AsyncStream(run, _RateLimitedFlowIO(self._transport, self._queue))
         error: AeronError | None = None
         try:
             async with stream:
@@ -136,10 +112,9 @@ class Worker:
         except asyncio.CancelledError:
             self._finish(task, stream, interrupted(stream.reply))
             raise
-        except Exception as failure:  # noqa: BLE001 - one row must not end the others
+        except Exception as failure:  # noqa: BLE001 - a failed row must not stop the others
             error = AeronError(
-                f"This should not have happened: {type(failure).__name__}: {failure}",
-                hint="Please report it.",
+                f"Internal error: {type(failure).__name__}: {failure}", hint="Please report it."
             )
         self._finish(task, stream, error)
 
@@ -155,23 +130,23 @@ class Worker:
         return self._recorder.ask(question, settings.recording_id, ask, settings.secrets)
 
     def _on_token(self, task: Task, token: str) -> None:
-        if key_of_token(token) is None:  # a recorded reply has none that the service knows
-            self._work.report_token(task, token)
+        if key_of_token(token) is None:  # the token of a recorded reply cannot be fetched by
+            self._queue.report_token(task, token)
 
     def _finish(self, task: Task, stream: AsyncStream, error: AeronError | None) -> None:
         if error is not None:
-            # Its frames would keep all that was read alive.
+            # The frames of its traceback would keep all received data alive.
             error.__traceback__ = error.__context__ = error.__cause__ = None
         record = None
         if self._store is not None:
             record, self._store.record = self._store.record, None
-        self._work.report_result(task, RowResult(stream.reply, error, record))
+        self._queue.report_result(task, RowResult(stream.reply, error, record))
 
 
 def interrupted(reply: Reply) -> Interrupted:
-    """The error of a row that was under way when the user stopped the batch."""
+    """The error of a row that was running when the user stopped the batch."""
     return Interrupted(
-        "The batch was interrupted while this row was under way.",
+        "The batch was interrupted while this row was running.",
         hint="Run it again: it asks only for what is missing.",
         context_token=reply.context_token,
         partial=reply.text,
@@ -181,13 +156,12 @@ def interrupted(reply: Reply) -> Interrupted:
 async def run_workers(
     settings: Settings, make: Callable[[AiohttpTransport], Worker], count: int
 ) -> None:
-    """Run ``count`` workers side by side until all have ended; a cancellation ends them all."""
+    """Run ``count`` workers until all have ended; a cancellation ends them all."""
     addresses = filter(None, (settings.base_url, settings.stream_url))
     transport = AiohttpTransport(tuple(addresses), settings.timeout)
     try:
-        with raised_gc_threshold(count):
-            async with asyncio.TaskGroup() as group:
-                for _ in range(count):
-                    group.create_task(make(transport).run())
+        async with asyncio.TaskGroup() as group:
+            for _ in range(count):
+                group.create_task(make(transport).run())
     finally:
         await transport.close()

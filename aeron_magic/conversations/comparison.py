@@ -1,4 +1,4 @@
-"""Where our line of turns and the service's list of messages do not agree."""
+"""Differences between our turns and the messages that the service has stored."""
 
 from __future__ import annotations
 
@@ -15,29 +15,29 @@ _MISSING = ("", "nothing")
 
 
 class Difference(NamedTuple):
-    """The message of this number, from 1: role and text, here and at the service."""
+    """Role and text of the message with this number, from 1: here and at the service."""
 
     number: int
     here: str
     there: str
 
 
-def differences(line: Sequence[Turn], messages: Sequence[Message]) -> list[Difference]:
-    """Compare the turns from the beginning to one of them with list-input's messages, oldest first.
+def differences(path: Sequence[Turn], messages: Sequence[Message]) -> list[Difference]:
+    """Compare a path of turns with the messages of list-input, oldest first.
 
-    The service leaves out the answer of the token that was asked for. Where the line began with a
-    token from elsewhere, only the end can be compared.
+    The service omits the reply of the token that was asked for. If the path starts with a token
+    from another conversation, only the end is compared.
     """
     ours: list[tuple[str, str]] = []
-    for turn in line:
+    for turn in path:
         ours.append(("user", turn.question))
-        if turn.reply is not None and turn is not line[-1]:
+        if turn.reply is not None and turn is not path[-1]:
             ours.append(("assistant", turn.reply.text))
     theirs: list[tuple[str, str]] = [(message.role, message.text) for message in messages]
-    newest = line[-1].reply.text if line[-1].reply else ""
+    newest = path[-1].reply.text if path[-1].reply else ""
     if theirs[len(ours) :] == [("assistant", newest)]:
-        theirs.pop()  # a service that does not leave it out
-    if line[0].parent_token is not None:
+        theirs.pop()  # a service that does not omit it
+    if path[0].parent_token is not None:
         theirs = theirs[-len(ours) :]
     return [
         Difference(number, " ".join(mine).strip(), " ".join(their).strip())

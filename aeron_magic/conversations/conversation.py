@@ -18,14 +18,16 @@ class Conversation:
     Parameters
     ----------
     client
-        Asks the service.
+        The client that asks.
     context_token
-        Where to continue from: the token of any reply; None (default) begins anew.
+        Where to continue from: the token of any reply; None (default) starts a conversation.
 
     Attributes
     ----------
     client
         As given.
+    context_token
+        The token that the next question continues from; assign to it to continue elsewhere.
     tree
         The turns and what each continues from.
 
@@ -38,26 +40,17 @@ class Conversation:
     def __init__(self, client: Client, context_token: str | None = None) -> None:
         if isinstance(client, AsyncClient):
             raise UsageError(
-                "A Conversation asks through a Client, and this is an AsyncClient.",
+                "A Conversation needs a Client, not an AsyncClient.",
                 hint="With an AsyncClient, give each question the context_token of the reply "
                 "that it follows.",
             )
         self.client = client
+        self.context_token = context_token
         self.tree = ConversationTree("conversation", client.settings.service)
-        self._token = context_token
-
-    @property
-    def context_token(self) -> str | None:
-        """The token that the next question continues from; assign to it to go elsewhere."""
-        return self._token
-
-    @context_token.setter
-    def context_token(self, token: str | None) -> None:
-        self._token = token
 
     @property
     def turns(self) -> tuple[Turn, ...]:
-        """What has been asked, in the order of asking."""
+        """The turns, in the order of asking."""
         return tuple(self.tree)
 
     def ask(
@@ -69,39 +62,39 @@ class Conversation:
         images: Iterable[str] = (),
         stream: bool = True,
     ) -> Reply:
-        """Ask, and wait for the whole reply.
+        """Ask, and wait for the complete reply.
 
         Parameters
         ----------
         text, images, stream
             As for :meth:`aeron_magic.Client.ask`.
         after
-            Continue from this turn (its name, its number or its token), and not from the newest.
+            Continue from this turn (its name, number or token) instead of the newest.
         name
-            Name this turn, for a later ``after``; a turn that had the name loses it.
+            Name this turn, for a later ``after``; another turn with that name loses it.
 
         Raises
         ------
         UsageError
-            There is no such turn to continue from, or it has no whole reply; or the service keeps
-            one line for each conversation (Chatzy), and the place is not its end. Nothing was
+            The turn to continue from does not exist, or has no complete reply; or the service
+            keeps one line for each conversation (Chatzy), and the turn is not its end. Nothing was
             sent. Also as for :meth:`aeron_magic.Client.ask`.
         AeronError
-            As for :meth:`aeron_magic.Client.ask`. The conversation stays where it was; what came
-            is in the turn.
+            As for :meth:`aeron_magic.Client.ask`. ``context_token`` does not change; the incomplete
+            reply is in the turn.
         """
-        position = self.tree.resolve(after) if after else self.tree.at_token(self._token)
+        position = self.tree.resolve(after) if after else self.tree.at_token(self.context_token)
         images = tuple(images)
         pending = self.tree.start(position, text, images, name=name)
-        with self.client.stream(text, position.token, images, stream=stream) as reading:
+        with self.client.stream(text, position.token, images, stream=stream) as reply_stream:
             try:
-                reply = reading.finish()
+                reply = reply_stream.finish()
             except UsageError:
                 self.tree.cancel(pending)
                 raise
             except AeronError:
-                self.tree.complete(pending, reading.reply)
+                self.tree.complete(pending, reply_stream.reply)
                 raise
         self.tree.complete(pending, reply)
-        self._token = reply.context_token
+        self.context_token = reply.context_token
         return reply

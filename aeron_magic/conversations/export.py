@@ -1,10 +1,10 @@
-"""A conversation as a file: a document, data, or a notebook.
+"""A conversation as a file: a Markdown document, JSON, or a notebook.
 
-The JSON, version 1, is an object:
+The JSON is an object:
 
 ==================  ==========================================================================
 ``format``          ``"aeron-magic conversation"``
-``version``         ``1``; a reader refuses a higher one, and ignores keys it does not know
+``version``         ``1``; readers reject a higher one, and ignore unknown keys
 ``conversation``    the name
 ``service``         ``"aeronpay"`` or ``"chatzy"``
 ``newest``          the number of the turn that a new question follows, or null
@@ -16,19 +16,18 @@ A turn is an object:
 ==========================  ==================================================================
 ``number``                  from 1
 ``name``                    given by the user, or null
-``parent``                  the number of the turn it follows, or null at a beginning
-``question``, ``images``    what was asked; a list of addresses
+``parent``                  the number of the turn it follows, or null
+``question``, ``images``    a text; a list of addresses
 ``asked``                   when, in UTC: ``2026-11-22T01:50:00Z``
 ``started_from``            the token that was sent, or null
-``stale``                   whether a turn before it has been answered anew since
-``reply``                   null where nothing is known of it, else an object with ``text``,
-                            ``status``, ``context_token``, ``parent_context_token``, ``msg_id``,
+``stale``                   whether a turn before it has a newer reply than it continues
+``reply``                   null if it is lost, else an object with ``text``, ``status``,
+                            ``context_token``, ``parent_context_token``, ``msg_id``,
                             ``seconds``, ``first_chunk_seconds`` and ``replayed``
 ==========================  ==================================================================
 
-The notebook asks the questions again that have a reply, in the order of their numbers, at their
-places; it connects to the service of the conversation, so it runs on the sandbox where the
-conversation was held there, or where the variables of the environment say so.
+The notebook asks every question with a complete reply again, in the order of the numbers and at
+the same positions. It connects to the conversation's service, or to the sandbox.
 """
 
 from __future__ import annotations
@@ -36,6 +35,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,7 @@ from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.markdown_text import escape_markdown
 from aeron_magic.rendering.mimebundle import mimebundle, to_markdown
+from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import DEFAULT_SERVICE
 
 __all__ = ["FORMAT", "VERSION", "as_json", "as_markdown", "as_notebook", "export_text", "write"]
@@ -53,22 +54,22 @@ VERSION = 1
 
 
 def write(tree: ConversationTree, path: Path, *, sandbox: bool = False) -> None:
-    """Write ``tree`` to ``path``, in the kind that its ending names.
+    """Write ``tree`` to ``path``, in the format that its extension names.
 
     Parameters
     ----------
     sandbox
-        Whether the conversation was held with the sandbox, to which the notebook then connects.
+        Whether the conversation is one with the sandbox, to which the notebook then connects.
 
     Raises
     ------
     UsageError
-        Another ending, or the file cannot be written, or it is a notebook that is no export.
+        Unknown extension; the file cannot be written; or it is a notebook but not an export.
     """
     text = export_text(tree, path.suffix.lower(), sandbox=sandbox)
     if path.suffix.lower() == ".ipynb" and _is_user_notebook(path):
         raise UsageError(
-            f"{path.name} is a notebook already, and no export: it is not written over.",
+            f"{path.name} is a notebook, not an earlier export: it is not overwritten.",
             hint="Export to another name.",
         )
     try:
@@ -76,43 +77,40 @@ def write(tree: ConversationTree, path: Path, *, sandbox: bool = False) -> None:
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror or error}.",
-            hint="Name a file in a folder that is there.",
+            hint="Name a file in a folder that exists.",
         ) from error
 
 
-def export_text(tree: ConversationTree, ending: str, *, sandbox: bool = False) -> str:
-    """The text of a file with this ending; see :func:`write`."""
-    match ending:
+def export_text(tree: ConversationTree, extension: str, *, sandbox: bool = False) -> str:
+    """The content of a file with this extension; see :func:`write`."""
+    match extension:
         case ".md":
             return as_markdown(tree)
         case ".json":
-            return _dumped(as_json(tree))
+            data = as_json(tree)
         case ".ipynb":
-            return _dumped(as_notebook(tree, sandbox=sandbox))
+            data = as_notebook(tree, sandbox=sandbox)
         case _:
             raise UsageError(
-                f"{ending[:60]!r} is no ending that is known.",
-                hint="The ending chooses the kind: .md, .json or .ipynb.",
+                f"Unknown file extension {extension[:60]!r}.",
+                hint="The extension chooses the format: .md, .json or .ipynb.",
             )
-
-
-def _dumped(value: dict[str, Any]) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
 
 
 def _is_user_notebook(path: Path) -> bool:
-    """Whether there is a notebook that somebody wrote."""
+    """Whether there is a notebook that is not an export."""
     try:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return False
-    written = isinstance(found, dict) and bool(found.get("cells"))
-    return written and "aeron" not in found.get("metadata", {})
+    has_cells = isinstance(found, dict) and bool(found.get("cells"))
+    return has_cells and "aeron" not in found.get("metadata", {})
 
 
 def _replace(path: Path, text: str) -> None:
-    """Write the whole file or nothing: an export that fails leaves the one before."""
-    path = path.resolve()  # a link stays one
+    """Replace the file atomically: an export that fails leaves the one before."""
+    path = path.resolve()  # replaces the target of a link, not the link
     mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -126,7 +124,7 @@ def _replace(path: Path, text: str) -> None:
 
 
 def as_json(tree: ConversationTree) -> dict[str, Any]:
-    """All turns as plain values; the module's text says what they mean."""
+    """All turns as JSON values; see the module's docstring."""
     stale = tree.stale()
     return {
         "format": FORMAT,
@@ -152,19 +150,11 @@ def as_json(tree: ConversationTree) -> dict[str, Any]:
 
 
 def _reply(turn: Turn) -> dict[str, Any] | None:
-    reply = turn.reply
-    if reply is None:
+    if turn.reply is None:
         return None
-    return {
-        "text": reply.text,
-        "status": reply.status,
-        "context_token": reply.context_token,
-        "parent_context_token": reply.parent_context_token,
-        "msg_id": reply.msg_id,
-        "seconds": reply.seconds,
-        "first_chunk_seconds": reply.first_chunk_seconds,
-        "replayed": reply.replayed,
-    }
+    reply = asdict(turn.reply)
+    del reply["service"]
+    return reply
 
 
 def _in_order(tree: ConversationTree) -> list[Turn]:
@@ -172,7 +162,9 @@ def _in_order(tree: ConversationTree) -> list[Turn]:
 
 
 def as_markdown(tree: ConversationTree) -> str:
-    """A document: each question, quoted, and its reply. What could be active in a reply is not."""
+    """A document: each question as a quotation, and its reply, without active content."""
+    from aeron_magic.rendering.safe_html import close_fence
+
     stale = tree.stale()
     parts = [f"# {escape_markdown(tree.name)}"]
     before: Turn | None = None
@@ -187,7 +179,8 @@ def as_markdown(tree: ConversationTree) -> str:
         )
         parts += [f"Image: <{address}>" for address in turn.images]
         if turn.reply is not None and turn.reply.text:
-            parts.append(_closed(to_markdown(turn.reply.text)))
+            # An unclosed code block must not swallow the rest of the document.
+            parts.append(close_fence(to_markdown(turn.reply.text)))
         if turn.status != "complete":
             parts.append(f"*({turn.status})*")
         before = turn
@@ -198,13 +191,6 @@ def _title(turn: Turn) -> str:
     return f"Turn {turn.number}" + (f" ({escape_markdown(turn.name)})" if turn.name else "")
 
 
-def _closed(markdown: str) -> str:
-    """A reply that ends inside a code block must not take the rest of the document with it."""
-    from aeron_magic.rendering.safe_html import close_fence
-
-    return close_fence(markdown)
-
-
 def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, Any]:
     """A notebook (nbformat 4.5) that asks the questions again, with the replies as outputs."""
     service = tree.service or DEFAULT_SERVICE
@@ -213,21 +199,21 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
         connect = "connect sandbox" + f" --service {service}" * (service != DEFAULT_SERVICE)
     cells = [
         _cell("markdown", "title", f"# {escape_markdown(tree.name)}"),
-        _code("load", "%load_ext aeron_magic", []),
-        _code("connect", f"%aeron {connect}", []),
+        _code("load", "%load_ext aeron_magic"),
+        _code("connect", f"%aeron {connect}"),
     ]
     asked = [turn for turn in _in_order(tree) if turn.revision]
     followed = {id(turn.parent) for turn in asked}
     before: Turn | None = None
     done: set[int] = set()
     while len(done) < len(asked):
-        # A turn that was asked again elsewhere may follow one with a higher number.
+        # A turn that was asked again at another position may follow one with a higher number.
         for turn in asked:
             parent = turn.parent
             if turn.number in done or (parent and parent.revision and parent.number not in done):
                 continue
             line = _magic_line(turn, before, named=id(turn) in followed)
-            cells.append(_code(f"turn-{turn.number}", f"{line}\n{turn.question}", _outputs(turn)))
+            cells.append(_code(f"turn-{turn.number}", f"{line}\n{turn.question}", turn.reply))
             done.add(turn.number)
             before = turn
     return {
@@ -247,7 +233,7 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
 
 
 def _magic_line(turn: Turn, before: Turn | None, *, named: bool) -> str:
-    """The magic line that asks ``turn`` at its place, where ``before`` was asked last."""
+    """The magic line that asks ``turn`` at its position, if ``before`` was asked last."""
     words = ["%%aeron"]
     if turn.parent is None or not turn.parent.revision:
         words += ["-n"] if before is not None else []
@@ -272,23 +258,15 @@ def _quoted(text: str) -> str:
     return f"'{text}'" if '"' in text else f'"{text}"'
 
 
-def _outputs(turn: Turn) -> list[dict[str, Any]]:
-    if turn.reply is None or not turn.reply.text:
-        return []
-    return [
-        {
-            "output_type": "display_data",
-            "data": {kind: _lines(text) for kind, text in mimebundle(turn.reply.text).items()},
-            "metadata": {},
-        }
-    ]
-
-
 def _cell(kind: str, name: str, source: str) -> dict[str, Any]:
     return {"cell_type": kind, "id": name, "metadata": {}, "source": _lines(source)}
 
 
-def _code(name: str, source: str, outputs: list[dict[str, Any]]) -> dict[str, Any]:
+def _code(name: str, source: str, reply: Reply | None = None) -> dict[str, Any]:
+    outputs = []
+    if reply is not None and reply.text:
+        bundle = {kind: _lines(text) for kind, text in mimebundle(reply.text).items()}
+        outputs = [{"output_type": "display_data", "data": bundle, "metadata": {}}]
     return {**_cell("code", name, source), "execution_count": None, "outputs": outputs}
 
 

@@ -1,77 +1,59 @@
-"""The local history: conversations as they were, kept for the time after a restart.
+"""The local history: conversations stored in a file, so that they survive a kernel restart.
 
-A question is written before it is sent (an *attempt*, without a token), again when its token is
-known, and as a turn when it has ended. So whenever a kernel is killed, the file says what was on
-its way; what the service still has can be fetched by the token, and nothing is asked again.
+A question is written before it is sent (a pending turn without a token), again when its token is
+known, and as a turn when its reply has ended. After a kernel was killed, the file still has its
+pending turns: a reply with a token can be fetched, and no question is sent twice.
 
-A conversation is written by one kernel, its ``owner``. Where another one has taken it up, the
-first goes on with a copy; where it was forgotten, the first begins a new one with its next turn.
+Only one kernel writes to a conversation. If another kernel claims it, the first continues with a
+copy. If another kernel deletes it, the first starts a new one with its next turn.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import sys
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import chain
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from aeron_magic.conversations.history_db import ORDER_BY_RECENT, open_file, translating_errors
+from aeron_magic.conversations.history_db import BY_RECENCY, open_file, translating_errors
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
+from aeron_magic.errors import HistoryError
+from aeron_magic.protocol.json_values import decode_json
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["HistoryScope", "HistoryStore", "StoredConversation", "stable_cell_id"]
+__all__ = [
+    "HistoryScope",
+    "HistoryStore",
+    "HistoryWriter",
+    "StoredConversation",
+    "stable_cell_id",
+]
 
 SHORT_BUSY_TIMEOUT = 50
-"""Milliseconds to wait for another kernel's write once the history has failed."""
-
-_STORED = (
-    "SELECT id, name, notebook, service, address, sandbox, used, owner,"
-    " (SELECT count(*) FROM turn WHERE conversation = id)"
-    " + (SELECT count(*) FROM attempt a WHERE a.conversation = id AND NOT EXISTS"
-    " (SELECT 1 FROM turn t WHERE t.conversation = id AND t.number = a.number))"
-    ", coalesce((SELECT substr(question, 1, 200) FROM turn WHERE conversation = id"
-    " ORDER BY number DESC LIMIT 1), '') FROM conversation c"
-)
-_TURN = (
-    "number, question, images, parent, parent_revision, started_from, tokens, cell, name, asked,"
-    " status, text, context_token, parent_context_token, msg_id, seconds, first_chunk_seconds,"
-    " replayed"
-)
-_OUTLINE = (  # as _TURN
-    "number, '', '', parent, parent_revision, NULL, tokens, NULL, name, asked" + 8 * ", NULL"
-)
-_SELECT = (
-    "SELECT {} FROM turn WHERE conversation = ?1 AND number {} ifnull((SELECT number FROM turn"
-    " WHERE conversation = ?1 ORDER BY number DESC LIMIT 1 OFFSET ?2), 0) ORDER BY number"
-)
-_PENDING = (
-    "number, question, images, parent, parent_revision, started_from, cell, name, asked, token"
-)
+"""Milliseconds to wait for another kernel's write after a write has failed."""
 
 
 class StoredConversation(NamedTuple):
-    """A conversation in the history."""
+    """A row of the view ``summary``."""
 
     id: int
     name: str
-    notebook: str
     service: str
     address: str
     sandbox: bool
-    used: float  # when it was asked something last, in seconds since the epoch
-    owner: str
+    used: float  # when its newest question was asked, in seconds since the epoch
+    created_by: str | None
     turns: int
-    question: str = ""  # of the newest turn, its beginning
+    question: str = ""  # the first 200 characters of the newest one
 
 
 class HistoryScope(NamedTuple):
-    """Who writes, and about what."""
+    """What a conversation is stored under: its notebook, and where it is held."""
 
     notebook: str
     address: str
@@ -84,12 +66,7 @@ def stable_cell_id(cell: str | None) -> str | None:
 
 
 class HistoryStore:
-    """The conversations in one file; the connection is opened with the first use.
-
-    Parameters
-    ----------
-    path
-        The file; made where it is missing.
+    """The conversations in the file ``path``, which is opened or created with the first use.
 
     Raises
     ------
@@ -103,13 +80,13 @@ class HistoryStore:
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
         self._dirty: set[int] = set()
-        """The conversations of which a write has failed: they are written whole next time."""
+        """Conversations of which a write has failed: all their turns are written next time."""
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         with self._lock, translating_errors(self.path):
             if self._connection is not None and not self.path.exists():
-                self._connection.close()  # it was deleted: what is written to it now is lost
+                self._connection.close()  # the file was deleted: further writes would be lost
                 self._connection = None
             if self._connection is None:
                 self._connection = open_file(self.path)
@@ -127,11 +104,6 @@ class HistoryStore:
                     connection.execute("ROLLBACK")
                 raise
 
-    def shorten_busy_timeout(self) -> None:
-        """Wait no longer for other kernels."""
-        if self._connection is not None:
-            self._connection.execute(f"PRAGMA busy_timeout = {SHORT_BUSY_TIMEOUT}")
-
     def close(self) -> None:
         """Close the file."""
         with self._lock:
@@ -141,255 +113,261 @@ class HistoryStore:
 
     # Writing -------------------------------------------------------------------------------
 
-    def save_pending(self, pending: PendingTurn, owner: HistoryScope) -> None:
-        """Keep a question that is about to be sent."""
-        turn = pending.turn
+    def save_pending(self, pending: PendingTurn, scope: HistoryScope) -> None:
+        """Store a question that is about to be sent."""
         with self._writing() as connection:
-            stored = self._conversation_id(connection, pending.position.tree, owner, turn.asked_at)
+            history_id = self._conversation_id(connection, pending, scope)
             connection.execute(
-                f"INSERT OR REPLACE INTO attempt (conversation, {_PENDING})"  # noqa: S608
-                f" VALUES ({_marks(11)})",
-                (stored, *self._question(turn), *self._names(turn), turn.asked_at, None),
+                "INSERT INTO turn (conversation, number, pending) VALUES (?, ?, ?)"
+                " ON CONFLICT (conversation, number)"
+                " DO UPDATE SET pending = excluded.pending, pending_token = NULL",
+                (history_id, pending.turn.number, self._encode(pending.turn)),
             )
 
     def save_token(self, pending: PendingTurn, token: str) -> None:
-        """Keep the token by which the reply can be fetched from now on."""
+        """Store the token by which the reply of a pending turn can be fetched."""
         with self._writing() as connection:
             connection.execute(
-                "UPDATE attempt SET token = ? WHERE conversation = ? AND number = ?",
+                "UPDATE turn SET pending_token = ? WHERE conversation = ? AND number = ?",
                 (token, pending.position.tree.history_id, pending.turn.number),
             )
 
-    def save_turn(self, pending: PendingTurn, turn: Turn, owner: HistoryScope) -> None:
-        """Keep a turn as it stands after an attempt."""
-        tree = pending.position.tree
-        with self._writing() as connection:
-            stored = self._conversation_id(connection, tree, owner, pending.turn.asked_at)
-            self._delete_pending(connection, stored, turn.number)
-            self._write(connection, stored, [turn])
-            for column, key in zip(("cell", "name"), self._names(turn), strict=True):
-                if key is not None:  # it may have been another turn's before
-                    connection.execute(
-                        f"UPDATE turn SET {column} = NULL"  # noqa: S608
-                        f" WHERE conversation = ? AND number != ? AND {column} = ?",
-                        (stored, turn.number, key),
-                    )
+    def save_turn(self, pending: PendingTurn, turn: Turn, scope: HistoryScope | None) -> None:
+        """Store ``turn`` and delete its pending question.
 
-    def mark_lost(self, pending: PendingTurn, turn: Turn) -> None:
-        """Keep a turn of this kernel's, and that no end of ``pending`` will be known."""
-        stored = pending.position.tree.history_id
-        if stored is None:
-            return
+        Without ``scope`` the conversation must be one that is stored already.
+        """
         with self._writing() as connection:
-            self._delete_pending(connection, stored, turn.number)
-            self._write(connection, stored, [turn])
+            history_id = pending.position.tree.history_id
+            if scope is not None:
+                history_id = self._conversation_id(connection, pending, scope)
+            # The cell or the name may have been another turn's before.
+            for key, value in (("cell", stable_cell_id(turn.cell)), ("name", turn.name)):
+                connection.execute(
+                    f"UPDATE turn SET content = json_set(content, '$.{key}', NULL)"  # noqa: S608
+                    f" WHERE conversation = ? AND json_extract(content, '$.{key}') = ?",
+                    (history_id, value),
+                )
+            self._write(connection, history_id, [turn])
 
     def delete_pending(self, pending: PendingTurn) -> None:
-        """Forget an attempt of which nothing was sent; a conversation without turns goes too."""
-        stored = pending.position.tree.history_id
-        if stored is None:
+        """Delete a pending turn that was not sent, and the conversation if it is then empty."""
+        tree = pending.position.tree
+        if tree.history_id is None:
             return
+        row = (tree.history_id, pending.turn.number)
         with self._writing() as connection:
-            self._delete_pending(connection, stored, pending.turn.number)
+            connection.execute(
+                "UPDATE turn SET pending = NULL, pending_token = NULL"
+                " WHERE conversation = ? AND number = ?",
+                row,
+            )
+            connection.execute(
+                "DELETE FROM turn WHERE conversation = ? AND number = ? AND content IS NULL", row
+            )
             empty = connection.execute(
-                "DELETE FROM conversation WHERE id = ? AND NOT EXISTS"
-                " (SELECT 1 FROM turn WHERE conversation = ?1) AND NOT EXISTS"
-                " (SELECT 1 FROM attempt WHERE conversation = ?1)",
-                (stored,),
+                "DELETE FROM conversation WHERE id = ?1"
+                " AND NOT EXISTS (SELECT 1 FROM turn WHERE conversation = ?1)",
+                row[:1],
             ).rowcount
         if empty:
-            pending.position.tree.history_id = None
+            tree.history_id = None
 
     def _conversation_id(
-        self,
-        connection: sqlite3.Connection,
-        tree: ConversationTree,
-        owner: HistoryScope,
-        used: float,
-    ) -> int:
-        """The id of the row that this kernel may write ``tree`` to."""
-        known = tree.history_id
-        if known is not None:
-            found = connection.execute(
-                "UPDATE conversation SET used = ?, name = ?, begun_by = ?"
-                " WHERE id = ? AND owner = ?",
-                (used, tree.name, stable_cell_id(tree.created_by), known, self.kernel),
+        self, connection: sqlite3.Connection, pending: PendingTurn, scope: HistoryScope
+    ) -> int | None:
+        """The id of the conversation that this kernel may write the pending turn's tree to."""
+        tree, used = pending.position.tree, pending.turn.asked_at
+        old, created_by = tree.history_id, stable_cell_id(tree.created_by)
+        if old is not None:
+            updated = connection.execute(
+                "UPDATE conversation SET used = ?, name = ?, created_by = ?"
+                " WHERE id = ? AND kernel = ?",
+                (used, tree.name, created_by, old, self.kernel),
             )
-            if found.rowcount:
-                if known in self._dirty:
-                    self._write(connection, known, tree.turns)
-                    self._dirty.discard(known)
-                return known
-        look = "SELECT 1 FROM conversation WHERE id = ?"
-        forgotten = known is not None and not connection.execute(look, (known,)).fetchone()
-        stored = connection.execute(
-            "INSERT INTO conversation (notebook, name, service, address, sandbox, owner,"
-            " begun_by, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id",
+            if updated.rowcount:
+                if old in self._dirty:
+                    self._write(connection, old, tree.turns)
+                    self._dirty.discard(old)
+                return old
+        exists = "SELECT 1 FROM conversation WHERE id = ?"
+        deleted = old is not None and not connection.execute(exists, (old,)).fetchone()
+        new = connection.execute(
+            "INSERT INTO conversation (notebook, name, service, address, sandbox, kernel,"
+            " created_by, used) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
-                owner.notebook,
+                scope.notebook,
                 tree.name,
                 tree.service,
-                owner.address,
-                owner.sandbox,
+                scope.address,
+                scope.sandbox,
                 self.kernel,
-                stable_cell_id(tree.created_by),
+                created_by,
                 used,
             ),
-        ).fetchone()[0]
-        if not forgotten:
-            self._write(connection, stored, tree.turns)
-        tree.history_id = stored
-        return int(stored)
+        ).lastrowid
+        if not deleted:
+            self._write(connection, new, tree.turns)
+        tree.history_id = new
+        return new
 
-    @staticmethod
-    def _delete_pending(connection: sqlite3.Connection, stored: int, number: int) -> None:
-        connection.execute(
-            "DELETE FROM attempt WHERE conversation = ? AND number = ?", (stored, number)
-        )
-
-    @staticmethod
-    def _names(turn: Turn) -> tuple[str | None, str | None]:
-        return stable_cell_id(turn.cell), turn.name
-
-    @staticmethod
-    def _question(turn: Turn) -> tuple[Any, ...]:
-        return (
-            turn.number,
-            turn.question,
-            json.dumps(turn.images) if turn.images else "",
-            turn.parent.number if turn.parent else None,
-            turn.parent_revision,
-            turn.parent_token,
-        )
-
-    def _write(self, connection: sqlite3.Connection, stored: int, turns: list[Turn]) -> None:
+    def _write(
+        self, connection: sqlite3.Connection, history_id: int | None, turns: list[Turn]
+    ) -> None:
         connection.executemany(
-            f"INSERT OR REPLACE INTO turn (conversation, {_TURN}) VALUES ({_marks(19)})",  # noqa: S608
-            [
-                (
-                    stored,
-                    *self._question(turn),
-                    "".join(f"{token or ''}\n" for token in turn.tokens),
-                    *self._names(turn),
-                    turn.asked_at,
-                    *_reply_row(turn.reply),
-                )
-                for turn in turns
-            ],
+            "INSERT OR REPLACE INTO turn (conversation, number, content) VALUES (?, ?, ?)",
+            [(history_id, turn.number, self._encode(turn)) for turn in turns],
+        )
+
+    def _encode(self, turn: Turn) -> str:
+        return json.dumps(
+            {
+                "number": turn.number,
+                "question": turn.question,
+                "images": turn.images,
+                "parent": turn.parent.number if turn.parent else None,
+                "parent_revision": turn.parent_revision,
+                "parent_token": turn.parent_token,
+                "tokens": turn.tokens,
+                "reply": asdict(turn.reply) if turn.reply else None,
+                "cell": stable_cell_id(turn.cell),
+                "name": turn.name,
+                "asked_at": turn.asked_at,
+            }
         )
 
     # Reading -------------------------------------------------------------------------------
 
     def conversations(self, notebook: str | None = None) -> list[StoredConversation]:
-        """All conversations, or those of one notebook: the last first, but unanswered ones last."""
+        """All conversations, or those of one notebook: newest first, those without answer last."""
         with self._open() as connection:
-            where = "" if notebook is None else " WHERE notebook = ?"
             rows = connection.execute(
-                f"{_STORED}{where} ORDER BY {ORDER_BY_RECENT}",
-                () if notebook is None else (notebook,),
+                f"SELECT {', '.join(StoredConversation._fields)} FROM summary"  # noqa: S608
+                f" WHERE ?1 IS NULL OR notebook = ?1 ORDER BY {BY_RECENCY}",
+                (notebook,),
             )
             return [StoredConversation._make(row) for row in rows]
 
-    def load(self, stored: StoredConversation, last: int | None = None) -> ConversationTree:
-        """A conversation with its turns; with texts only the ``last`` so many, to look at them."""
+    def load(self, stored: StoredConversation) -> ConversationTree:
+        """A conversation with its turns."""
+        tree = ConversationTree(stored.name, stored.service, created_by=stored.created_by)
+        tree.history_id = stored.id
+        turns: dict[int, tuple[Turn, int | None]] = {}
         with self._open() as connection:
-            parameters = (stored.id, sys.maxsize if last is None else last)
-            outlines = connection.execute(_SELECT.format(_OUTLINE, "<="), parameters)
-            rows = connection.execute(_SELECT.format(_TURN, ">"), parameters)
-            turns = _turns(chain(outlines, rows), stored.service)
-            other = connection.execute(
-                "SELECT begun_by, (SELECT max(number) FROM attempt WHERE conversation = id)"
-                " FROM conversation WHERE id = ?",
+            for number, document in connection.execute(
+                "SELECT number, content FROM turn WHERE conversation = ? ORDER BY number",
                 (stored.id,),
-            ).fetchone()
-        tree = ConversationTree(stored.name, stored.service, history_id=stored.id)
-        tree.turns = list(turns.values())
+            ):
+                tree.last_number = number
+                if document is not None:
+                    turns[number] = _decode(document)
+        for turn, parent in turns.values():
+            turn.parent = turns[parent][0] if parent in turns else None
+            tree.turns.append(turn)
         tree.head = tree.newest
-        if other is not None:
-            tree.created_by, tree.last_number = other[0], other[1] or 0
         return tree
 
     def unfinished(self, tree: ConversationTree) -> list[tuple[PendingTurn, str | None]]:
-        """The questions of ``tree`` of which the file knows no end, oldest first.
+        """The pending turns of ``tree``, oldest first.
 
-        Each comes with the token of its reply, None where the service had not said it.
+        Each comes with the token of its reply, or None if the service had not sent it yet.
         """
         with self._open() as connection:
             rows = connection.execute(
-                f"SELECT {_PENDING} FROM attempt WHERE conversation = ? ORDER BY asked",  # noqa: S608
+                "SELECT pending, pending_token FROM turn"
+                " WHERE conversation = ? AND pending IS NOT NULL",
                 (tree.history_id,),
             ).fetchall()
         found = []
-        for number, question, images, parent, revision, sent, cell, name, asked, token in rows:
-            before = tree.by_number(parent)
-            position = Position(tree, sent, before, revision, tree.by_number(number))
-            turn = Turn(number, question, _images(images), before, revision, sent)
-            turn.cell, turn.name, turn.asked_at = cell, name, asked
+        for document, token in rows:
+            turn, parent = _decode(document)
+            turn.parent, replaced = tree.by_number(parent), tree.by_number(turn.number)
+            position = Position(
+                tree, turn.parent_token, turn.parent, turn.parent_revision, replaced
+            )
             found.append((PendingTurn(position, turn), token))
-        return found
+        return sorted(found, key=lambda one: one[0].turn.asked_at)
 
     def claim(self, stored: StoredConversation) -> None:
-        """Write to this conversation from now on, whoever did before."""
+        """Make this kernel the one that writes to the conversation."""
         with self._writing() as connection:
-            take = "UPDATE conversation SET owner = ? WHERE id = ?"
-            connection.execute(take, (self.kernel, stored.id))
+            connection.execute(
+                "UPDATE conversation SET kernel = ? WHERE id = ?", (self.kernel, stored.id)
+            )
 
-    def forget(self, stored: int) -> None:
+    def forget(self, history_id: int) -> None:
         """Delete a conversation, from the file and from its log."""
         with self._writing() as connection:
-            connection.execute("DELETE FROM conversation WHERE id = ?", (stored,))
+            connection.execute("DELETE FROM conversation WHERE id = ?", (history_id,))
         with self._open() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def mark_dirty(self, tree: ConversationTree) -> None:
-        """Write the conversation whole next time: a write of it has failed."""
+        """Write all turns of the conversation next time, because a write of it has failed.
+
+        From now on, writes wait only ``SHORT_BUSY_TIMEOUT`` for other kernels.
+        """
         if tree.history_id is not None:
             self._dirty.add(tree.history_id)
+        if self._connection is not None:
+            self._connection.execute(f"PRAGMA busy_timeout = {SHORT_BUSY_TIMEOUT}")
 
 
-def _marks(count: int) -> str:
-    return ", ".join("?" * count)
+def _decode(document: str) -> tuple[Turn, int | None]:
+    """A turn without its parent, and the parent's number."""
+    data = decode_json(document)
+    parent, data["parent"] = data["parent"], None
+    data["images"] = tuple(data["images"])
+    data["reply"] = Reply(**data["reply"]) if data["reply"] else None
+    return Turn(**data), parent
 
 
-def _images(text: str) -> tuple[str, ...]:
-    return tuple(json.loads(text)) if text else ()
+class HistoryWriter:
+    """Writes to ``history`` without ever failing a question: it keeps the first error.
 
-
-def _reply_row(reply: Reply | None) -> tuple[Any, ...]:
-    if reply is None:
-        return (None,) * 8
-    return (
-        reply.status,
-        reply.text,
-        reply.context_token,
-        reply.parent_context_token,
-        reply.msg_id,
-        reply.seconds,
-        reply.first_chunk_seconds,
-        reply.replayed,
-    )
-
-
-def _turns(rows: Iterable[tuple[Any, ...]], service: str) -> dict[int, Turn]:
-    """The turns of rows with the columns ``_TURN``, by number.
-
-    One loop that calls little and keeps no rows, since there may be ten thousand.
+    Without ``history``, nothing is written.
     """
-    turns: dict[int, Turn] = {}
-    later: list[tuple[Turn, int]] = []
-    for row in rows:
-        (number, question, images, parent, revision, sent, tokens, cell, name, asked) = row[:10]
-        (status, text, token, told, msg_id, seconds, first, replayed) = row[10:]
-        turn = Turn(number, question, _images(images), turns.get(parent), revision, sent)
-        turn.tokens = [one or None for one in tokens.split("\n")[:-1]]
-        turn.cell, turn.name, turn.asked_at = cell, name, asked
-        if status is not None:
-            turn.reply = Reply(
-                text, status, token, told, msg_id, service, seconds, first, bool(replayed)
-            )
-        turns[number] = turn
-        if turn.parent is None and parent is not None:
-            later.append((turn, parent))
-    for turn, parent in later:  # asked again elsewhere, it may follow one with a higher number
-        turn.parent = turns.get(parent)
-    return turns
+
+    def __init__(self, history: HistoryStore | None) -> None:
+        self.history = history
+        self.error: HistoryError | None = None
+        self._warned = False
+        self._in_flight: set[PendingTurn] = set()
+
+    def save_pending(self, pending: PendingTurn, scope: HistoryScope) -> None:
+        self._in_flight.add(pending)
+        self._write(pending, lambda history: history.save_pending(pending, scope))
+
+    def save_token(self, pending: PendingTurn, token: str) -> None:
+        self._write(pending, lambda history: history.save_token(pending, token))
+
+    def save_turn(self, pending: PendingTurn, turn: Turn, scope: HistoryScope | None) -> None:
+        self._in_flight.discard(pending)
+        self._write(pending, lambda history: history.save_turn(pending, turn, scope))
+
+    def delete_pending(self, pending: PendingTurn) -> None:
+        self._in_flight.discard(pending)
+        self._write(pending, lambda history: history.delete_pending(pending))
+
+    def unfinished(self, tree: ConversationTree) -> list[tuple[PendingTurn, str | None]]:
+        """As :meth:`HistoryStore.unfinished`, without the questions that this kernel waits for."""
+        if self.history is None or tree.history_id is None:
+            return []
+        own = {one.turn.number for one in self._in_flight if one.position.tree is tree}
+        return [one for one in self.history.unfinished(tree) if one[0].turn.number not in own]
+
+    def _write(self, pending: PendingTurn, write: Callable[[HistoryStore], None]) -> None:
+        if self.history is None:
+            return
+        try:
+            write(self.history)
+        except HistoryError as error:
+            self.error = self.error or error
+            self.history.mark_dirty(pending.position.tree)
+
+    def warning(self) -> str:
+        """A warning with a remedy after the first failed write; after that, an empty text."""
+        if self.error is None or self._warned:
+            return ""
+        self._warned = True
+        return f"{self.error} Questions work, but are not stored. {self.error.hint}"

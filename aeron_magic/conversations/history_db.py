@@ -1,10 +1,9 @@
-"""The file of the local history: where it is, who may read it, its tables and their versions.
+"""The file of the local history: its path, its permissions, its schema.
 
-SQLite in the user's data folder, readable by the user alone, with a write-ahead log so that
-several kernels can use it at once and a killed one leaves nothing half written. The version of
-the tables is SQLite's ``user_version``: the number of ``MIGRATIONS`` that have been run.
+An SQLite file in the user's data folder that only the user can read. Its write-ahead log lets
+several kernels use it at once, and leaves it consistent when a kernel is killed.
 
-This module is loaded with the extension where the file exists, so it imports little.
+The extension imports this module when it is loaded, so it imports little.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,9 +19,9 @@ from aeron_magic.errors import HistoryError
 from aeron_magic.markdown_text import plural
 
 __all__ = [
-    "MIGRATIONS",
+    "BY_RECENCY",
     "OFF",
-    "ORDER_BY_RECENT",
+    "SCHEMA_VERSION",
     "VARIABLE",
     "format_time",
     "history_path",
@@ -34,86 +33,63 @@ __all__ = [
 VARIABLE = "AERON_HISTORY"
 
 OFF = ("off", "0", "no", "false")
-"""Values of the setting that switch the history off."""
+"""Values of the setting that disable the history."""
 
 BUSY_TIMEOUT = 2.0
 """Seconds to wait for another kernel's write, which takes milliseconds."""
 
-MIGRATIONS = (
-    """
-    CREATE TABLE conversation (
-        id INTEGER PRIMARY KEY AUTOINCREMENT,
-        notebook TEXT NOT NULL,         -- its path, or the name set instead; '' where neither is
-        name TEXT NOT NULL,
-        service TEXT NOT NULL,
-        address TEXT NOT NULL,
-        sandbox INTEGER NOT NULL,       -- whether the service ended with its kernel
-        owner TEXT NOT NULL,            -- the kernel that writes to it
-        begun_by TEXT,                  -- the cell that began it
-        used REAL NOT NULL              -- seconds since the epoch
-    );
-    CREATE INDEX conversation_of_notebook ON conversation (notebook, used);
-    CREATE TABLE turn (
-        conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
-        number INTEGER NOT NULL,
-        question TEXT NOT NULL,
-        images TEXT NOT NULL,           -- a JSON list, or ''
-        parent INTEGER,                 -- the number of the turn it follows
-        parent_revision INTEGER NOT NULL,
-        started_from TEXT,
-        tokens TEXT NOT NULL,           -- of each whole reply, a line each
-        cell TEXT,
-        name TEXT,
-        asked REAL NOT NULL,
-        status TEXT,                    -- of the reply; NULL where nothing is known of it
-        text TEXT,
-        context_token TEXT,
-        parent_context_token TEXT,
-        msg_id TEXT,
-        seconds REAL,
-        first_chunk_seconds REAL,
-        replayed INTEGER,
-        PRIMARY KEY (conversation, number)
-    );
-    CREATE INDEX turn_of_cell ON turn (conversation, cell) WHERE cell IS NOT NULL;
-    CREATE INDEX turn_of_name ON turn (conversation, name) WHERE name IS NOT NULL;
-    CREATE TABLE attempt (              -- a question on its way: deleted when it has ended
-        conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
-        number INTEGER NOT NULL,
-        question TEXT NOT NULL,
-        images TEXT NOT NULL,
-        parent INTEGER,
-        parent_revision INTEGER NOT NULL,
-        started_from TEXT,
-        cell TEXT,
-        name TEXT,
-        asked REAL NOT NULL,
-        token TEXT,                     -- NULL until the service has said it
-        PRIMARY KEY (conversation, number)
-    );
-    """,
-)
-"""What makes each version of the tables out of the one before; only ever appended to."""
+SCHEMA_VERSION = 2
+"""SQLite's ``user_version`` of the files that this version reads and writes."""
 
-ORDER_BY_RECENT = (
-    "(EXISTS (SELECT 1 FROM turn WHERE conversation = c.id AND tokens != '')"
-    " OR EXISTS (SELECT 1 FROM attempt WHERE conversation = c.id)) DESC, used DESC, id DESC"
-)
-"""The order in which the conversations ``c`` are offered: those in which nothing was ever answered
-come last, since a question that failed at once is not what anybody wants to go on from."""
+# "IF NOT EXISTS", because another kernel may create the same file at the same time.
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS conversation (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    notebook TEXT NOT NULL,         -- its path, or the name set instead; '' if neither is known
+    name TEXT NOT NULL,
+    service TEXT NOT NULL,
+    address TEXT NOT NULL,
+    sandbox INTEGER NOT NULL,       -- whether the service ended with its kernel
+    kernel TEXT NOT NULL,           -- the one that writes to it
+    created_by TEXT,                -- the cell that started it
+    used REAL NOT NULL              -- seconds since the epoch
+);
+CREATE INDEX IF NOT EXISTS conversation_of_notebook ON conversation (notebook, used);
+CREATE TABLE IF NOT EXISTS turn (
+    conversation INTEGER NOT NULL REFERENCES conversation ON DELETE CASCADE,
+    number INTEGER NOT NULL,
+    content TEXT,                   -- the turn as JSON; NULL until its first reply has ended
+    pending TEXT,                   -- the turn that is being asked now, as JSON
+    pending_token TEXT,             -- NULL until the service has sent it
+    PRIMARY KEY (conversation, number)
+);
+CREATE INDEX IF NOT EXISTS turn_of_cell ON turn (conversation, json_extract(content, '$.cell'));
+CREATE INDEX IF NOT EXISTS turn_of_name ON turn (conversation, json_extract(content, '$.name'));
+CREATE VIEW IF NOT EXISTS summary AS SELECT
+    *,
+    (SELECT count(*) FROM turn WHERE conversation = id) AS turns,
+    (SELECT substr(json_extract(coalesce(content, pending), '$.question'), 1, 200)
+        FROM turn WHERE conversation = id ORDER BY number DESC LIMIT 1) AS question,
+    EXISTS (SELECT 1 FROM turn WHERE conversation = id
+        AND (pending IS NOT NULL OR json_array_length(content, '$.tokens'))) AS answered
+    FROM conversation;
+"""
+
+BY_RECENCY = "answered DESC, used DESC, id DESC"
+"""The order of conversations: the newest first, but those without any answer last."""
 
 
 def history_path(configured: str = "", environ: Mapping[str, str] | None = None) -> Path | None:
-    """The file to use; None where the history is switched off.
+    """The file to use; None if the history is disabled.
 
-    The variable ``AERON_HISTORY`` counts first, then ``configured``: each is a path, or one of
-    ``OFF``. Without both it is a file in the user's data folder.
+    ``AERON_HISTORY`` has precedence over ``configured``; each is a path, or one of ``OFF``. The
+    default is a file in the user's data folder.
     """
-    wanted = (os.environ if environ is None else environ).get(VARIABLE) or configured
-    if wanted.lower() in OFF:
+    setting = (os.environ if environ is None else environ).get(VARIABLE) or configured
+    if setting.lower() in OFF:
         return None
-    if wanted:
-        return Path(wanted).expanduser()
+    if setting:
+        return Path(setting).expanduser()
     from platformdirs import user_data_path
 
     return user_data_path("aeron-magic", appauthor=False) / "history.sqlite3"
@@ -121,38 +97,38 @@ def history_path(configured: str = "", environ: Mapping[str, str] | None = None)
 
 @contextmanager
 def translating_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite and the system say into a :class:`HistoryError` with a remedy."""
+    """Turn an error of SQLite or of the system into a :class:`HistoryError` with a remedy."""
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        damaged = not isinstance(error, sqlite3.OperationalError) or "malformed" in str(error)
-        remedy = (
-            f"Move {path} away, and a new one is begun."
-            if damaged
-            else "Another file can be named by AERON_HISTORY; AERON_HISTORY=off switches it off."
-        )
-        raise HistoryError(f"The local history cannot be used: {error}.", hint=remedy) from error
-    except OSError as error:
-        raise HistoryError(
-            f"The local history cannot be used: {error.strerror or error}.",
-            hint="Another file can be named by AERON_HISTORY; AERON_HISTORY=off switches it off.",
-        ) from error
+    except (sqlite3.DatabaseError, OSError) as error:
+        hint = "Another file can be named by AERON_HISTORY; AERON_HISTORY=off disables it."
+        if isinstance(error, OSError):
+            reason = error.strerror or str(error)
+        else:
+            reason = str(error)
+            if not isinstance(error, sqlite3.OperationalError) or "malformed" in reason:
+                hint = _move_away(path)
+        raise HistoryError(f"The local history cannot be used: {reason}.", hint=hint) from error
 
 
-def open_file(path: Path, scripts: Sequence[str] = MIGRATIONS) -> sqlite3.Connection:
-    """Open the history at ``path``, make it where it is missing, and bring it up to date.
+def _move_away(path: Path) -> str:
+    return f"Move {path} away, and a new file is created."
+
+
+def open_file(path: Path) -> sqlite3.Connection:
+    """Open the history at ``path``; create it if it does not exist.
 
     Raises
     ------
     HistoryError
-        It cannot be read or written, is damaged, or was written by a later version.
+        The file cannot be read or written, is damaged, or has another schema version.
     """
     with translating_errors(path):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # SQLite gives its log the mode of the file, so the file comes first.
+        # SQLite gives its log the mode of the file, so create the file first.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         if not path.is_file():
-            raise OSError(f"{path} is no file")
+            raise OSError(f"{path} is not a file")
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
         connection = sqlite3.connect(
@@ -160,15 +136,24 @@ def open_file(path: Path, scripts: Sequence[str] = MIGRATIONS) -> sqlite3.Connec
         )
     try:
         with translating_errors(path):
-            # Turns are some kilobytes long: with larger pages a conversation is read in half the
-            # time. It counts for a new file only.
+            # Turns are some kilobytes long: larger pages halve the time to read a conversation.
+            # The page size affects only a new file.
             connection.execute("PRAGMA page_size = 16384")
             connection.execute("PRAGMA cache_size = -32000")
+            if (version := _version(connection)) not in (0, SCHEMA_VERSION):
+                raise HistoryError(
+                    "The local history was written by another version of aeron-magic "
+                    f"(format {version}, not {SCHEMA_VERSION}).",
+                    hint=f"{_move_away(path)} AERON_HISTORY can name another file.",
+                )
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")
-            _migrate(connection, scripts)
+            if not version:
+                connection.executescript(
+                    f"BEGIN IMMEDIATE; {SCHEMA} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
     except BaseException:
         connection.close()
         raise
@@ -180,39 +165,8 @@ def _version(connection: sqlite3.Connection) -> int:
     return version
 
 
-def _migrate(connection: sqlite3.Connection, scripts: Sequence[str]) -> None:
-    if _version(connection) == len(scripts):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        version = _version(connection)  # another kernel may have been quicker
-        if version > len(scripts):
-            raise HistoryError(
-                "The local history was written by a later version of aeron-magic.",
-                hint="Update aeron-magic, or name another file by AERON_HISTORY.",
-            )
-        for script in scripts[version:]:
-            for statement in _statements(script):
-                connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {len(scripts)}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-
-
-def _statements(script: str) -> Iterator[str]:
-    """The statements of a script: ``executescript`` would end the transaction."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-
-
 def resume_hint(path: Path, notebook: str) -> str:
-    """One line on what ``notebook`` talked about last; empty if nothing, or without a file.
+    """One line about the newest conversation of ``notebook``; empty if there is none.
 
     Raises
     ------
@@ -224,13 +178,11 @@ def resume_hint(path: Path, notebook: str) -> str:
     with translating_errors(path):
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=0.2, uri=True)
         try:
-            if not _version(connection):
-                return ""
+            if _version(connection) != SCHEMA_VERSION:
+                return ""  # the first question warns
             row = connection.execute(
-                "SELECT name, used, (SELECT count(*) FROM turn WHERE conversation = c.id)"  # noqa: S608
-                " + (SELECT count(*) FROM attempt a WHERE conversation = c.id AND NOT EXISTS"
-                " (SELECT 1 FROM turn t WHERE t.conversation = c.id AND t.number = a.number))"
-                f" FROM conversation c WHERE notebook = ? ORDER BY {ORDER_BY_RECENT} LIMIT 1",
+                "SELECT name, used, turns FROM summary WHERE notebook = ?"  # noqa: S608
+                f" ORDER BY {BY_RECENCY} LIMIT 1",
                 (notebook,),
             ).fetchone()
         finally:
@@ -240,10 +192,10 @@ def resume_hint(path: Path, notebook: str) -> str:
     name, used, turns = row
     return (
         f"This notebook has a conversation of {format_time(used)} ({name}, "
-        f"{plural(turns, 'turn')}): %aeron resume takes it up."
+        f"{plural(turns, 'turn')}): %aeron resume continues it."
     )
 
 
 def format_time(seconds: float) -> str:
-    """A time as a person reads it, by the clock of this machine."""
+    """A time in this machine's time zone, as ``2026-11-22 01:50``."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))

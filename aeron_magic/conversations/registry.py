@@ -1,16 +1,17 @@
 """The conversations of one kernel with one service: which one a question belongs to.
 
-An option of the question comes first, then a token assigned by hand, then the cell: a cell that
-asked before asks again in the conversation where it stands, and else in the current one, which is
-that of the newest reply. There is one exception, because a conversation is begun anew in order to
-be built anew: after ``%aeron new`` the cells of other conversations are taken into the new one,
-until a question is asked that no other conversation has.
+In order of precedence: the one that an option names, the one of an assigned ``context_token``, the
+one in which the cell asked before, the current one (that of the newest reply).
+
+After ``%aeron new``, cells that asked in another conversation ask in the new one, until a cell asks
+that has no turn in another conversation: so the cells can be run again to rebuild a conversation.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import NamedTuple
 
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
@@ -21,36 +22,28 @@ from aeron_magic.services.catalog import service_info
 __all__ = ["MAIN", "AssignedToken", "ConversationRegistry", "divergence_notes"]
 
 MAIN = "main"
-"""The name of the conversation that nobody named."""
+"""The name of the first conversation."""
 
 MAX_NAME_LENGTH = 60
 
 
 class AssignedToken(NamedTuple):
-    """The token that the user assigned; None begins anew."""
+    """The token that the user assigned; None starts a conversation."""
 
     token: str | None
 
 
-def _checked(name: str, what: str) -> str:
+def _checked(name: str, kind: str) -> str:
     if not name.strip() or len(name) > MAX_NAME_LENGTH or not name.isprintable():
         raise UsageError(
-            f"This is no name for a {what}.",
+            f"Invalid {kind} name.",
             hint=f"A name has up to {MAX_NAME_LENGTH} characters on one line.",
         )
     return name
 
 
 class ConversationRegistry:
-    """Conversations by name, and the current one.
-
-    Parameters
-    ----------
-    service
-        The service that they are held with.
-    clock
-        Seconds since the epoch.
-    """
+    """Conversations by name, and the current one; ``clock`` returns seconds since the epoch."""
 
     def __init__(self, service: str = "", clock: Callable[[], float] = time.time) -> None:
         self.service = service
@@ -63,13 +56,13 @@ class ConversationRegistry:
     def __iter__(self) -> Iterator[ConversationTree]:
         return iter(self.conversations.values())
 
-    # Beginning and switching ---------------------------------------------------------------
+    # Creating and switching ----------------------------------------------------------------
 
     def new(self, name: str | None = None, by: str | None = None) -> ConversationTree:
-        """Begin a conversation, which becomes the current one.
+        """Start a conversation, which becomes the current one.
 
-        Where there is one of this name, or one that the same cell (``by``) began, that is begun
-        anew: its turns stay, and are replaced as their cells are run again.
+        If there is one with this name, or one that the same cell (``by``) started, that one is
+        restarted: its turns stay, and are replaced as their cells are run again.
         """
         tree = self._tree_to_restart(name, by)
         tree.created_by = by or tree.created_by
@@ -100,15 +93,15 @@ class ConversationRegistry:
         Raises
         ------
         UsageError
-            There is none.
+            It does not exist.
         """
         tree = self.conversations.get(name)
         if tree is None:
             known = ", ".join(self.conversations)
             raise UsageError(
-                f"There is no conversation {name[:MAX_NAME_LENGTH]!r} in this kernel.",
-                hint=f"There are: {known}. `%aeron new NAME` begins one, "
-                "`%aeron resume NAME` takes one up from the local history.",
+                f"This kernel has no conversation {name[:MAX_NAME_LENGTH]!r}.",
+                hint=f"It has: {known}. `%aeron new NAME` starts one, "
+                "`%aeron resume NAME` continues one from the local history.",
             )
         tree.head = tree.head or tree.newest
         self.current = tree
@@ -116,28 +109,27 @@ class ConversationRegistry:
         return tree
 
     def add(self, tree: ConversationTree) -> ConversationTree:
-        """Take in a conversation from elsewhere, under another name if its own is taken."""
+        """Add a conversation and switch to it; it is renamed if its name is taken."""
         taken = self.conversations.get(tree.name)
         if taken is not None and taken is not tree and taken.turns:
             tree.name = self.free_name(tree.name)
         self.conversations[tree.name] = tree
         return self.use(tree.name)
 
-    def remember_resumed(self, wanted: str | None, tree: ConversationTree, reachable: bool) -> None:
-        """Remember that ``wanted`` (None: no name) has come to mean ``tree``."""
-        self._resumed[wanted] = (tree, reachable)
+    def remember_resumed(self, name: str | None, tree: ConversationTree, reachable: bool) -> None:
+        """Remember which conversation ``%aeron resume NAME`` (or None: no name) has resumed.
 
-    def resumed(self, wanted: str | None) -> tuple[ConversationTree, bool] | None:
-        """What ``wanted`` has come to mean, and whether its service is still there.
-
-        A cell that takes a conversation up means the same one when it is run again, and not the
-        next older one.
+        Running the cell again then resumes the same one, not the next older one.
         """
-        found = self._resumed.get(wanted)
+        self._resumed[name] = (tree, reachable)
+
+    def resumed(self, name: str | None) -> tuple[ConversationTree, bool] | None:
+        """The conversation that was resumed by this name, and whether its service is reachable."""
+        found = self._resumed.get(name)
         return found if found and self.conversations.get(found[0].name) is found[0] else None
 
     def forget(self, name: str) -> bool:
-        """Drop the conversation of this name; whether it was the current one."""
+        """Delete the conversation of this name; whether it was the current one."""
         tree = self.conversations.pop(name, None)
         if tree is not self.current:
             return False
@@ -157,31 +149,20 @@ class ConversationRegistry:
         after: str | None = None,
         assigned: AssignedToken | None = None,
     ) -> Position:
-        """Where a question would be asked now; nothing is changed by looking.
+        """Where a question would be asked now; changes nothing.
 
-        Parameters
-        ----------
-        cell
-            The key of the cell, where there is one.
-        name
-            The name that the turn is to have.
-        conversation
-            The conversation's name.
-        new
-            Begin anew.
-        after
-            Continue from this turn: its name, its number or its token.
-        assigned
-            The token that was assigned by hand, if one was.
+        ``cell`` is the cell's id, ``name`` the turn's name, ``conversation`` the conversation's.
+        ``new`` starts a conversation, ``after`` continues from the turn with this name, number or
+        token, ``assigned`` from the token that the user assigned to ``context_token``.
 
         Raises
         ------
         UsageError
-            A name that is none, or ``after`` names no turn that can be continued.
+            A name is invalid, or ``after`` is not a turn that can be continued.
         """
         if name is not None and _checked(name, "turn").isdecimal():
             raise UsageError(
-                "A turn's name is not a number.", hint="Every turn has a number of its own already."
+                "A turn's name cannot be a number.", hint="Turns are already numbered."
             )
         created_by = None
         if new:
@@ -212,18 +193,18 @@ class ConversationRegistry:
         )
 
     def _tree_of_token(self, token: str | None) -> ConversationTree | None:
-        """The conversation that has a reply with this token, first of all the current one."""
+        """The conversation that has a reply with this token, preferably the current one."""
         if token is None:
             return None
         trees = [self.current, *self]
         return next((tree for tree in trees if tree.by_token(token) is not None), None)
 
     def _tree_of_cell(self, cell: str | None) -> ConversationTree:
-        """The conversation in which a cell asks, if nothing else is said."""
+        """The conversation in which a cell asks by default."""
         if cell is None or self._adopting_cells or self.current.by_cell(cell) is not None:
             return self.current
-        found = [(turn, tree) for tree in self if (turn := tree.by_cell(cell)) is not None]
-        return max(found, key=lambda one: one[0].asked_at)[1] if found else self.current
+        found = [(turn.asked_at, tree) for tree in self if (turn := tree.by_cell(cell)) is not None]
+        return max(found, key=itemgetter(0))[1] if found else self.current
 
     def start(self, position: Position, question: str, images: tuple[str, ...] = ()) -> PendingTurn:
         """See ``ConversationTree.start``."""
@@ -241,44 +222,43 @@ class ConversationRegistry:
         return pending
 
     def complete(self, pending: PendingTurn, reply: Reply) -> Turn:
-        """Take the end of ``pending`` in; a whole reply makes its conversation the current one."""
+        """See ``ConversationTree.complete``; a complete reply makes its conversation current."""
         tree = pending.position.tree
         turn = tree.complete(pending, reply)
-        forgotten = self.conversations.get(tree.name) is not tree
-        if reply.is_complete and not forgotten:
+        if reply.is_complete and self.conversations.get(tree.name) is tree:  # not deleted meanwhile
             self.current = tree
         return turn
 
     def cancel(self, pending: PendingTurn) -> None:
-        """Forget ``pending``, of which nothing was sent."""
+        """Drop ``pending``, which was not sent, and its conversation if that is then empty."""
         tree = pending.position.tree
         tree.cancel(pending)
-        if (
-            not tree.turns
-            and tree is not self.current
-            and self.conversations.get(tree.name) is tree
-        ):
+        is_listed = self.conversations.get(tree.name) is tree
+        if is_listed and not tree.turns and tree is not self.current:
             del self.conversations[tree.name]
 
 
 def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:
-    """Sentences on where the service answered elsewhere; call before :meth:`complete`."""
-    position, passed, said = pending.position, pending.diverges_from, []
-    theirs = reply.parent_context_token
-    if theirs is not None and theirs != position.token:
-        ours = f"continued from {position.token}" if position.token else "began a conversation"
-        said.append(f"The service says that this reply follows {theirs}; the question {ours}.")
-    if reply.is_complete and passed is not None and reply.context_token == position.token:
-        there = f"after turn {position.parent.label}" if position.parent else "where it was told to"
-        said.append(
+    """Notes for the user if the service may not have answered at the position that was asked.
+
+    Call it before :meth:`ConversationRegistry.complete`.
+    """
+    position, newest, notes = pending.position, pending.diverges_from, []
+    actual = reply.parent_context_token
+    if actual is not None and actual != position.token:
+        sent = f"continued from {position.token}" if position.token else "started a conversation"
+        notes.append(f"The service says that this reply follows {actual}; the question {sent}.")
+    if reply.is_complete and newest is not None and reply.context_token == position.token:
+        asked = f"after turn {position.parent.label}" if position.parent else "at the token sent"
+        notes.append(
             "The service has one token for the whole conversation: it may have answered after "
-            f"all that was asked so far, up to turn {passed.label}, and not {there}."
+            f"all questions so far, up to turn {newest.label}, and not {asked}."
         )
-    again = position.replaces if position.token is not None else None
+    replaced = position.replaces if position.token is not None else None
     branches = service_info(position.tree.service).branches
-    if again is not None and not again.revision and not branches:
-        said.append(
+    if replaced is not None and not replaced.revision and not branches:
+        notes.append(
             "The service keeps one line for each conversation: it may have this question "
-            "twice, because it was asked before without a whole reply."
+            "twice, because it was asked before without a complete reply."
         )
-    return said
+    return notes

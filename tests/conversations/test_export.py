@@ -1,4 +1,4 @@
-"""A conversation as a document, as data and as a notebook."""
+"""A conversation as a document, as JSON and as a notebook."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from aeron_magic.replies.reply import Reply, Status
 
 @pytest.fixture
 def tree() -> ConversationTree:
-    """A line of two, a branch, another beginning, and a question that failed."""
+    """Two turns, a branch, another first turn, and a question that failed."""
     tree = ConversationTree("shop", "aeronpay")
-    settle(tree, tree.at_head(), "Plan a shop.", name="the plan")
-    settle(tree, tree.at_head(), "And {{then}}?")
-    settle(tree, tree.resolve("1"), "Cheaper!", images=("https://a.example/1.png",))
-    settle(tree, tree.at_root(), "Something else.")
-    settle(tree, tree.at_head(), "Fails.", status="failed")
-    settle(tree, tree.rerun(tree.turns[0]), "Plan a small shop.")
+    ask(tree, tree.at_head(), "Plan a shop.", name="the plan")
+    ask(tree, tree.at_head(), "And {{then}}?")
+    ask(tree, tree.resolve("1"), "Cheaper!", images=("https://a.example/1.png",))
+    ask(tree, tree.at_root(), "Something else.")
+    ask(tree, tree.at_head(), "Fails.", status="failed")
+    ask(tree, tree.rerun(tree.turns[0]), "Plan a small shop.")
     return tree
 
 
-def settle(
+def ask(
     tree: ConversationTree,
     position: Position,
     question: str,
@@ -44,8 +44,7 @@ def settle(
     )
 
 
-def test_the_json_is_what_its_schema_says(tree: ConversationTree) -> None:
-    """Down to each key; it survives being written and read."""
+def test_the_json_has_the_documented_keys(tree: ConversationTree) -> None:
     data = json.loads(json.dumps(as_json(tree)))
     assert {key: value for key, value in data.items() if key != "turns"} == {
         "format": "aeron-magic conversation",
@@ -78,14 +77,14 @@ def test_the_json_is_what_its_schema_says(tree: ConversationTree) -> None:
 
 
 def test_a_lost_question_has_no_reply(tree: ConversationTree) -> None:
-    """In data it is null, in the document it is called lost."""
+    """In JSON it is null, in the document *lost*."""
     tree.mark_lost(tree.start(tree.at_head(), "Lost?"))
     assert as_json(tree)["turns"][-1]["reply"] is None
     assert as_markdown(tree).rstrip().endswith("> Lost?\n\n*(lost)*")
 
 
-def test_the_document_has_each_turn_and_where_it_stands(tree: ConversationTree) -> None:
-    """A heading says what is not obvious."""
+def test_the_document_has_each_turn_and_its_position(tree: ConversationTree) -> None:
+    """A heading names the parent unless that is the turn before."""
     headings = [line for line in as_markdown(tree).splitlines() if line.startswith("#")]
     assert headings == [
         "# shop",
@@ -100,19 +99,18 @@ def test_the_document_has_each_turn_and_where_it_stands(tree: ConversationTree) 
 @pytest.mark.parametrize(
     "hostile", ["<script>alert(1)</script>", "![x](https://evil.example/x.png)", "<img src=x>"]
 )
-def test_the_document_has_nothing_active(hostile: str) -> None:
+def test_the_document_has_no_active_content(hostile: str) -> None:
     """Neither from a question nor from a reply."""
     tree = ConversationTree(hostile)
-    settle(tree, tree.at_head(), hostile, text=hostile)
+    ask(tree, tree.at_head(), hostile, text=hostile)
     document = as_markdown(tree)
     assert hostile not in document.replace("\\<", "")
 
 
-def test_a_reply_that_ends_in_a_code_block_does_not_swallow_the_rest() -> None:
-    """The block is closed."""
+def test_an_unclosed_code_block_is_closed() -> None:
     tree = ConversationTree("x")
-    settle(tree, tree.at_head(), "one", text="```python\nx = 1")
-    settle(tree, tree.at_head(), "two")
+    ask(tree, tree.at_head(), "one", text="```python\nx = 1")
+    ask(tree, tree.at_head(), "two")
     assert as_markdown(tree).count("```") == 2
 
 
@@ -120,8 +118,8 @@ def sources(notebook: dict[str, Any]) -> list[str]:
     return ["".join(cell["source"]) for cell in notebook["cells"]]
 
 
-def test_the_notebook_asks_each_question_at_its_place(tree: ConversationTree) -> None:
-    """Failed ones are left out; double braces are sent as they were."""
+def test_the_notebook_asks_each_question_at_its_position(tree: ConversationTree) -> None:
+    """Without failed ones; double braces are not filled in."""
     notebook = as_notebook(tree)
     nbformat.validate(nbformat.from_dict(notebook))
     assert sources(notebook)[1:] == [
@@ -141,24 +139,27 @@ def test_the_notebook_asks_each_question_at_its_place(tree: ConversationTree) ->
         ("chatzy", "%aeron connect sandbox --service chatzy"),
     ],
 )
-def test_a_conversation_with_the_sandbox_connects_to_the_sandbox(service: str, line: str) -> None:
-    """So it executes anywhere."""
+def test_the_notebook_of_a_sandbox_conversation_connects_to_the_sandbox(
+    service: str, line: str
+) -> None:
     assert sources(as_notebook(ConversationTree("x", service), sandbox=True))[2] == line
 
 
-def test_a_turn_that_was_moved_behind_a_later_one_comes_after_it() -> None:
+def test_a_turn_that_was_moved_after_a_later_one_is_asked_after_it() -> None:
     """The order of the numbers is not always the order of asking."""
     tree = ConversationTree("x")
     for question in ("one", "two", "three"):
-        settle(tree, tree.at_root(), question)
-    settle(tree, tree.replacing(tree.resolve("3"), tree.turns[0]), "one, after three")
+        ask(tree, tree.at_root(), question)
+    ask(tree, tree.replacing(tree.resolve("3"), tree.turns[0]), "one, after three")
     questions = [source.split("\n")[-1] for source in sources(as_notebook(tree))[3:]]
     assert questions == ["two", "three", "one, after three"]
 
 
 @pytest.mark.parametrize("name", ["talk.md", "talk.JSON", "talk.ipynb"])
-def test_the_ending_chooses_the_kind(tree: ConversationTree, tmp_path: Path, name: str) -> None:
-    """In either case of letters; what was there before is replaced whole."""
+def test_the_extension_chooses_the_format(
+    tree: ConversationTree, tmp_path: Path, name: str
+) -> None:
+    """In upper or lower case; an earlier file is replaced."""
     path = tmp_path / name
     path.write_text("before" * 100_000)
     write(tree, path)
@@ -168,21 +169,21 @@ def test_the_ending_chooses_the_kind(tree: ConversationTree, tmp_path: Path, nam
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-def test_a_notebook_that_is_no_export_is_not_written_over(
+def test_a_notebook_that_is_not_an_export_is_not_overwritten(
     tree: ConversationTree, tmp_path: Path
 ) -> None:
-    """An export is."""
+    """An earlier export is."""
     work, export = tmp_path / "work.ipynb", tmp_path / "talk.ipynb"
     before = '{"cells": [{"cell_type": "markdown", "source": "mine"}], "metadata": {}}'
     work.write_text(before)
-    with pytest.raises(UsageError, match="no export"):
+    with pytest.raises(UsageError, match="not an earlier export"):
         write(tree, work)
     assert work.read_text() == before
     write(tree, export)
     write(tree, export)
 
 
-def test_a_link_stays_one(tree: ConversationTree, tmp_path: Path) -> None:
+def test_the_target_of_a_link_is_written(tree: ConversationTree, tmp_path: Path) -> None:
     link = tmp_path / "link.md"
     link.symlink_to(tmp_path / "talk.md")
     write(tree, link)
@@ -190,9 +191,9 @@ def test_a_link_stays_one(tree: ConversationTree, tmp_path: Path) -> None:
     assert (tmp_path / "talk.md").read_text(encoding="utf-8") == as_markdown(tree)
 
 
-def test_another_ending_is_an_error(tree: ConversationTree, tmp_path: Path) -> None:
-    """It names the three."""
-    with pytest.raises(UsageError, match="no ending that is known") as caught:
+def test_an_unknown_extension_is_an_error(tree: ConversationTree, tmp_path: Path) -> None:
+    """It lists the known ones."""
+    with pytest.raises(UsageError, match="Unknown file extension") as caught:
         write(tree, tmp_path / "talk.doc")
     assert ".md, .json or .ipynb" in caught.value.hint
     assert list(tmp_path.iterdir()) == []

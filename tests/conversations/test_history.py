@@ -1,4 +1,4 @@
-"""The local history: what it keeps, for whom, and what happens where it cannot."""
+"""The local history: what is stored, who writes it, and what happens if a write fails."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import itertools
 import shutil
 import sqlite3
 import stat
-import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Turn
 from aeron_magic.errors import HistoryError
 from aeron_magic.replies.reply import Reply, Status
 
-OWNER = HistoryScope("/home/me/work.ipynb", "https://example.org/ai", False)
-ELSEWHERE = OWNER._replace(notebook="/home/me/other.ipynb")
+SCOPE = HistoryScope("/home/me/work.ipynb", "https://example.org/ai", False)
+OTHER_SCOPE = SCOPE._replace(notebook="/home/me/other.ipynb")
 
 _numbers = itertools.count(1)
 
@@ -46,7 +45,7 @@ def again(path: Path) -> Iterator[HistoryStore]:
     history.close()
 
 
-def begin(registry: ConversationRegistry, question: str = "why?", **options: Any) -> PendingTurn:
+def start(registry: ConversationRegistry, question: str = "why?", **options: Any) -> PendingTurn:
     return registry.start(registry.position_for(**options), question)
 
 
@@ -56,17 +55,17 @@ def ask(
     question: str = "why?",
     *,
     status: Status = "complete",
-    owner: HistoryScope = OWNER,
+    scope: HistoryScope = SCOPE,
     **options: Any,
 ) -> Turn:
-    """A question that goes its whole way into the history."""
-    pending = begin(registry, question, **options)
+    """Ask a question and store each of its steps."""
+    pending = start(registry, question, **options)
     token = f"token-{next(_numbers)}"
-    history.save_pending(pending, owner)
+    history.save_pending(pending, scope)
     history.save_token(pending, token)
     reply = Reply("because", status, token, pending.turn.parent_token, "m1", "aeronpay", 1.5, 0.5)
     turn = registry.complete(pending, reply)
-    history.save_turn(pending, turn, owner)
+    history.save_turn(pending, turn, scope)
     return turn
 
 
@@ -75,7 +74,9 @@ def only(history: HistoryStore) -> StoredConversation:
     return stored
 
 
-def test_a_conversation_comes_back_as_it_was(history: HistoryStore, again: HistoryStore) -> None:
+def test_a_loaded_conversation_equals_the_stored_one(
+    history: HistoryStore, again: HistoryStore
+) -> None:
     """Every field of every turn."""
     registry = ConversationRegistry("aeronpay")
     ask(history, registry, "one", cell="a", name="start")
@@ -109,54 +110,23 @@ def _facts(turn: Turn) -> tuple[Any, ...]:
     )
 
 
-def test_only_the_last_turns_come_with_their_texts_where_that_is_enough(
-    history: HistoryStore, again: HistoryStore
-) -> None:
-    """The others with what stands where, so that stale turns are known."""
-    registry = ConversationRegistry("aeronpay")
-    for cell in "abcda":
-        ask(history, registry, f"question {cell}", cell=cell)
-    for last, texts in ((2, ["", "", "question c", "question d"]), (9, None), (4, None)):
-        tree = again.load(only(again), last)
-        known = [turn.question for turn in tree]
-        assert known == (texts or [f"question {cell}" for cell in "abcd"])
-        assert {turn.number for turn in tree.stale()} == {2, 3, 4}
-
-
-def test_texts_that_are_not_shown_are_not_read(history: HistoryStore, again: HistoryStore) -> None:
-    """To list the end of a long conversation takes no memory for the texts before it."""
-    registry = ConversationRegistry("aeronpay")
-    long = "a long question " * 10_000
-    for number in range(20):
-        ask(history, registry, long if number < 15 else "short")
-    stored = only(again)
-    tracemalloc.start()
-    try:
-        assert [turn.question for turn in again.load(stored, 5)][-6:] == ["", *5 * ["short"]]
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    assert peak < len(long)
-
-
-def test_images_are_kept(history: HistoryStore, again: HistoryStore) -> None:
-    """As they were given."""
+def test_images_are_stored(history: HistoryStore, again: HistoryStore) -> None:
     registry = ConversationRegistry("aeronpay")
     pending = registry.start(registry.position_for(), "what is it?", ("https://a.example/1.png",))
-    history.save_pending(pending, OWNER)
+    history.save_pending(pending, SCOPE)
     again_tree = again.load(only(again))
     ((unfinished, _),) = again.unfinished(again_tree)
     assert unfinished.turn.images == ("https://a.example/1.png",)
 
 
-# At whatever moment the kernel ends ----------------------------------------------------------
+# A kernel that is killed ---------------------------------------------------------------------
 
 
-def test_a_question_is_there_before_it_is_sent(history: HistoryStore, again: HistoryStore) -> None:
-    """Without a token: nothing can be fetched."""
+def test_a_question_is_stored_before_it_is_sent(history: HistoryStore, again: HistoryStore) -> None:
+    """Without a token: its reply cannot be fetched."""
     registry = ConversationRegistry("aeronpay")
     ask(history, registry, cell="a")
-    history.save_pending(begin(registry, "and then?", cell="b", name="next"), OWNER)
+    history.save_pending(start(registry, "and then?", cell="b", name="next"), SCOPE)
     stored = only(again)
     assert stored.turns == 2
     tree = again.load(stored)
@@ -167,14 +137,14 @@ def test_a_question_is_there_before_it_is_sent(history: HistoryStore, again: His
     assert turn.parent is tree.turns[0]
 
 
-def test_a_token_is_there_as_soon_as_it_is_known(
+def test_a_token_is_stored_as_soon_as_it_is_known(
     history: HistoryStore, again: HistoryStore
 ) -> None:
-    """By it the reply can be fetched, and takes its place."""
+    """The reply that is fetched by it completes the turn."""
     registry = ConversationRegistry("aeronpay")
     ask(history, registry)
-    pending = begin(registry, "and then?")
-    history.save_pending(pending, OWNER)
+    pending = start(registry, "and then?")
+    history.save_pending(pending, SCOPE)
     history.save_token(pending, "its token")
     stored = only(again)
     tree = again.load(stored)
@@ -182,7 +152,7 @@ def test_a_token_is_there_as_soon_as_it_is_known(
     assert token == "its token"
     again.claim(stored)
     turn = tree.complete(unfinished, Reply("because", "recovered", token))
-    again.save_turn(unfinished, turn, OWNER)
+    again.save_turn(unfinished, turn, SCOPE)
     assert again.unfinished(tree) == []
     assert [turn.status for turn in again.load(stored)] == ["complete", "recovered"]
 
@@ -190,10 +160,10 @@ def test_a_token_is_there_as_soon_as_it_is_known(
 def test_a_turn_that_was_asked_again_keeps_its_reply(
     history: HistoryStore, again: HistoryStore
 ) -> None:
-    """The unfinished attempt stands beside it."""
+    """In addition to the pending question."""
     registry = ConversationRegistry("aeronpay")
     ask(history, registry, "one", cell="a")
-    history.save_pending(begin(registry, "one again", cell="a"), OWNER)
+    history.save_pending(start(registry, "one again", cell="a"), SCOPE)
     stored = only(again)
     assert stored.turns == 1
     tree = again.load(stored)
@@ -202,36 +172,35 @@ def test_a_turn_that_was_asked_again_keeps_its_reply(
     assert tree.turns[0].question == "one"
 
 
-def test_a_question_that_is_lost_is_a_turn_without_a_reply(
+def test_a_lost_question_is_a_turn_without_a_reply(
     history: HistoryStore, again: HistoryStore
 ) -> None:
-    """Nothing is on its way any more."""
+    """It is not pending any more."""
     registry = ConversationRegistry("aeronpay")
-    history.save_pending(begin(registry, "why?"), OWNER)
+    history.save_pending(start(registry, "why?"), SCOPE)
     stored = only(again)
     tree = again.load(stored)
     ((pending, _),) = again.unfinished(tree)
-    again.mark_lost(pending, tree.mark_lost(pending))
+    again.save_turn(pending, tree.mark_lost(pending), None)
     assert again.unfinished(tree) == []
     (turn,) = again.load(stored)
     assert (turn.question, turn.status, turn.token) == ("why?", "lost", None)
 
 
-def test_the_number_of_a_lost_question_is_not_given_again(
+def test_the_number_of_a_pending_question_is_not_reused(
     history: HistoryStore, again: HistoryStore
 ) -> None:
-    """Even before anybody has looked what became of it."""
     registry = ConversationRegistry("aeronpay")
-    history.save_pending(begin(registry), OWNER)
+    history.save_pending(start(registry), SCOPE)
     tree = again.load(only(again))
     assert tree.start(tree.at_head(), "why?").turn.number == 2
 
 
-def test_a_question_of_which_nothing_was_sent_is_not_kept(history: HistoryStore) -> None:
-    """And neither is its conversation, if that has nothing else."""
+def test_a_question_that_was_not_sent_is_deleted(history: HistoryStore) -> None:
+    """And so is its conversation, if it has no other turn."""
     registry = ConversationRegistry("aeronpay")
-    pending = begin(registry)
-    history.save_pending(pending, OWNER)
+    pending = start(registry)
+    history.save_pending(pending, SCOPE)
     history.delete_pending(pending)
     assert history.conversations() == []
     ask(history, registry)
@@ -241,7 +210,7 @@ def test_a_question_of_which_nothing_was_sent_is_not_kept(history: HistoryStore)
 # Cells and names -----------------------------------------------------------------------------
 
 
-def test_a_cell_and_a_name_are_one_turns(history: HistoryStore, again: HistoryStore) -> None:
+def test_a_cell_and_a_name_belong_to_one_turn(history: HistoryStore, again: HistoryStore) -> None:
     """As in the tree."""
     registry = ConversationRegistry("aeronpay")
     ask(history, registry, cell="a", name="start")
@@ -250,56 +219,60 @@ def test_a_cell_and_a_name_are_one_turns(history: HistoryStore, again: HistorySt
     assert [(turn.cell, turn.name) for turn in tree] == [(None, None), ("a", "start")]
 
 
-def test_a_cell_that_will_have_another_key_is_not_kept(path: Path, again: HistoryStore) -> None:
-    """VS Code's hold only while the notebook is open."""
+def test_a_cell_id_that_does_not_survive_a_restart_is_not_stored(
+    path: Path, again: HistoryStore
+) -> None:
+    """As VS Code's."""
     history = HistoryStore(path)
     ask(history, ConversationRegistry("aeronpay"), cell="vscode-notebook-cell:/a.ipynb#W1")
     history.close()
     assert [turn.cell for turn in again.load(only(again))] == [None]
 
 
-# Whose conversation --------------------------------------------------------------------------
+# Notebooks and kernels -----------------------------------------------------------------------
 
 
-def test_conversations_are_a_notebooks(history: HistoryStore) -> None:
-    """The one used last comes first."""
-    for name, owner in (("one", OWNER), ("two", OWNER), ("three", ELSEWHERE)):
+def test_conversations_are_listed_by_notebook(history: HistoryStore) -> None:
+    """The newest first."""
+    for name, scope in (("one", SCOPE), ("two", SCOPE), ("three", OTHER_SCOPE)):
         registry = ConversationRegistry("aeronpay")
-        ask(history, registry, conversation=name, owner=owner)
-    assert [one.name for one in history.conversations(OWNER.notebook)] == ["two", "one"]
+        ask(history, registry, conversation=name, scope=scope)
+    assert [one.name for one in history.conversations(SCOPE.notebook)] == ["two", "one"]
     assert [one.name for one in history.conversations()] == ["three", "two", "one"]
 
 
-def test_a_conversation_without_an_answer_comes_last(history: HistoryStore, path: Path) -> None:
-    """However lately it failed; one that may yet get its answer does not count as such."""
+def test_a_conversation_without_an_answer_is_listed_last(history: HistoryStore, path: Path) -> None:
+    """Even if it is the newest; but not one that has a pending question."""
 
     def names() -> list[str]:
-        return [stored.name for stored in history.conversations(OWNER.notebook)]
+        return [stored.name for stored in history.conversations(SCOPE.notebook)]
 
     ask(history, ConversationRegistry("aeronpay"), conversation="answered")
-    refused = begin(registry := ConversationRegistry("aeronpay"), conversation="refused")
-    history.save_pending(refused, OWNER)
-    history.save_turn(refused, registry.complete(refused, Reply("", "failed")), OWNER)
+    refused = start(registry := ConversationRegistry("aeronpay"), conversation="refused")
+    history.save_pending(refused, SCOPE)
+    history.save_turn(refused, registry.complete(refused, Reply("", "failed")), SCOPE)
     assert names() == ["answered", "refused"]
-    assert "(answered, 1 turn)" in resume_hint(path, OWNER.notebook)
-    history.save_pending(begin(ConversationRegistry("aeronpay"), conversation="on its way"), OWNER)
-    assert names() == ["on its way", "answered", "refused"]
-    assert "(on its way, 1 turn)" in resume_hint(path, OWNER.notebook)
+    assert "(answered, 1 turn)" in resume_hint(path, SCOPE.notebook)
+    history.save_pending(start(ConversationRegistry("aeronpay"), conversation="pending"), SCOPE)
+    assert names() == ["pending", "answered", "refused"]
+    assert "(pending, 1 turn)" in resume_hint(path, SCOPE.notebook)
 
 
-def test_two_kernels_of_a_notebook_do_not_mix(history: HistoryStore, again: HistoryStore) -> None:
-    """Each has a conversation of its own, though both are called main."""
-    books = ConversationRegistry("aeronpay"), ConversationRegistry("aeronpay")
+def test_two_kernels_of_a_notebook_have_separate_conversations(
+    history: HistoryStore, again: HistoryStore
+) -> None:
+    """Though both are called main."""
+    registries = ConversationRegistry("aeronpay"), ConversationRegistry("aeronpay")
     for _ in range(3):
-        for kernel, registry in zip((history, again), books, strict=True):
+        for kernel, registry in zip((history, again), registries, strict=True):
             ask(kernel, registry)
     assert [stored.turns for stored in history.conversations()] == [3, 3]
 
 
-def test_a_kernel_whose_conversation_was_taken_up_goes_on_with_a_copy(
+def test_a_kernel_whose_conversation_was_claimed_continues_with_a_copy(
     history: HistoryStore, again: HistoryStore
 ) -> None:
-    """Neither writes over the other."""
+    """Neither overwrites the other."""
     registry = ConversationRegistry("aeronpay")
     ask(history, registry, "one")
     stored = only(again)
@@ -313,10 +286,10 @@ def test_a_kernel_whose_conversation_was_taken_up_goes_on_with_a_copy(
     assert questions == [["one", "two, here"], ["one", "two, there"]]
 
 
-def test_what_was_forgotten_elsewhere_is_not_written_again(
+def test_turns_that_another_kernel_deleted_are_not_written_again(
     history: HistoryStore, again: HistoryStore
 ) -> None:
-    """Only what is asked from then on."""
+    """Only the turns that follow."""
     registry = ConversationRegistry("aeronpay")
     ask(history, registry, "a secret")
     again.forget(only(again).id)
@@ -324,8 +297,7 @@ def test_what_was_forgotten_elsewhere_is_not_written_again(
     assert [turn.question for turn in again.load(only(again))] == ["and then?"]
 
 
-def test_forgetting_leaves_nothing_in_the_files(history: HistoryStore, path: Path) -> None:
-    """Neither in the file nor in its log."""
+def test_forgetting_deletes_the_texts_from_file_and_log(history: HistoryStore, path: Path) -> None:
     ask(history, ConversationRegistry("aeronpay"), "a very secret question")
     assert any(b"very secret" in file.read_bytes() for file in path.parent.iterdir())
     history.forget(only(history).id)
@@ -342,21 +314,20 @@ def test_only_the_user_can_read_it(history: HistoryStore, path: Path) -> None:
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-# Where it cannot -----------------------------------------------------------------------------
+# Failures ------------------------------------------------------------------------------------
 
 
-def test_a_write_that_failed_is_made_up_for(
+def test_a_turn_that_could_not_be_written_is_written_with_the_next_one(
     history: HistoryStore, path: Path, again: HistoryStore
 ) -> None:
-    """A turn that could not be written goes in with the next one."""
     registry = ConversationRegistry("aeronpay")
     ask(history, registry, "one")
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
-    history.shorten_busy_timeout()
-    pending = begin(registry, "two")
+    history.mark_dirty(registry.current)
+    pending = start(registry, "two")
     with pytest.raises(HistoryError, match="locked"):
-        history.save_pending(pending, OWNER)
+        history.save_pending(pending, SCOPE)
     registry.complete(pending, Reply("because", "complete", "two's token"))
     history.mark_dirty(registry.current)
     blocker.execute("ROLLBACK")
@@ -367,7 +338,7 @@ def test_a_write_that_failed_is_made_up_for(
 
 
 def test_a_full_disk_is_an_error_with_a_remedy(history: HistoryStore) -> None:
-    """And what was there before stays readable."""
+    """The earlier turns stay readable."""
     registry = ConversationRegistry("aeronpay")
     ask(history, registry, "one")
     with history._open() as connection:
@@ -379,18 +350,18 @@ def test_a_full_disk_is_an_error_with_a_remedy(history: HistoryStore) -> None:
     assert [turn.question for turn in history.load(only(history))] == ["one"]
 
 
-def test_a_file_that_is_no_history_is_an_error_with_a_remedy(path: Path) -> None:
-    """It is left as it is."""
+def test_a_file_that_is_not_a_history_is_an_error_with_a_remedy(path: Path) -> None:
+    """It is not changed."""
     path.parent.mkdir()
-    path.write_bytes(b"this is no database at all" * 100)
+    path.write_bytes(b"this is not a database" * 100)
     with pytest.raises(HistoryError, match="not a database") as caught:
         HistoryStore(path).conversations()
     assert f"Move {path} away" in caught.value.hint
-    assert path.read_bytes().startswith(b"this is no database")
+    assert path.read_bytes().startswith(b"this is not a database")
 
 
 def test_a_damaged_file_is_an_error_with_a_remedy(history: HistoryStore, path: Path) -> None:
-    """Pages in the middle overwritten."""
+    """Pages in the middle are overwritten."""
     registry = ConversationRegistry("aeronpay")
     for _ in range(30):
         ask(history, registry, "why?" * 500)
@@ -403,16 +374,16 @@ def test_a_damaged_file_is_an_error_with_a_remedy(history: HistoryStore, path: P
     assert f"Move {path} away" in caught.value.hint
 
 
-def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
-    """A home that is a file here; one that is read-only is the same to us."""
+def test_a_folder_that_cannot_be_created_is_an_error(tmp_path: Path) -> None:
+    """Here because its parent is a file; a read-only parent has the same effect."""
     (tmp_path / "home").write_text("")
     with pytest.raises(HistoryError, match="cannot be used") as caught:
         HistoryStore(tmp_path / "home" / "history.sqlite3").conversations()
     assert "AERON_HISTORY=off" in caught.value.hint
 
 
-def test_a_file_that_was_deleted_is_begun_anew(history: HistoryStore, path: Path) -> None:
-    """What was in it is forgotten; what is asked from then on is kept."""
+def test_a_file_that_was_deleted_is_created_again(history: HistoryStore, path: Path) -> None:
+    """Without the deleted turns."""
     registry = ConversationRegistry("aeronpay")
     ask(history, registry, "one")
     shutil.rmtree(path.parent)

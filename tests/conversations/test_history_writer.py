@@ -1,4 +1,4 @@
-"""Whatever happens to the history, a question works, and there is one warning."""
+"""Questions work without the history, with one warning."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from pathlib import Path
 import pytest
 from fake_notebook import FakeNotebook, shape
 
-from aeron_magic.conversations.history import HistoryStore
+from aeron_magic.conversations.history import HistoryScope, HistoryStore, HistoryWriter
 from aeron_magic.conversations.history_db import open_file
+from aeron_magic.conversations.tree import ConversationTree
 from aeron_magic.sandbox import Sandbox
 
 
 def damaged(folder: Path) -> Path:
     path = folder / "history.sqlite3"
-    path.write_bytes(b"this is no database at all" * 100)
+    path.write_bytes(b"this is not a database" * 100)
     return path
 
 
 def read_only_home(folder: Path) -> Path:
     home = folder / "home"
-    home.write_text("")  # nothing can be made below it, as in a home that is read-only
+    home.write_text("")  # no folder can be created in it, as in a read-only home
     return home / "history.sqlite3"
 
 
-def later_version(folder: Path) -> Path:
+def other_version(folder: Path) -> Path:
     path = folder / "history.sqlite3"
     connection = open_file(path)
     connection.execute("PRAGMA user_version = 99")
@@ -35,15 +36,15 @@ def later_version(folder: Path) -> Path:
     return path
 
 
-def folder_in_its_place(folder: Path) -> Path:
+def folder_instead(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("broken", [damaged, read_only_home, later_version, folder_in_its_place])
-def test_a_question_works_without_the_history_and_one_note_says_so(
+@pytest.mark.parametrize("broken", [damaged, read_only_home, other_version, folder_instead])
+def test_questions_work_with_a_broken_history_and_one_warning(
     sandbox: Sandbox, tmp_path: Path, broken: Callable[[Path], Path]
 ) -> None:
-    """The first question's output has it, the others' have none."""
+    """Only the first question has the warning."""
     notebook = FakeNotebook(sandbox, history=broken(tmp_path))
     notes = []
     for cell in "abc":
@@ -52,14 +53,12 @@ def test_a_question_works_without_the_history_and_one_note_says_so(
     notebook.close()
     assert [len(some) for some in notes] == [1, 0, 0]
     assert notes[0][0].startswith("The local history ")
-    assert "What is asked works, but is not kept." in notes[0][0]
+    assert "Questions work, but are not stored." in notes[0][0]
     assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
 
 
-def test_a_history_that_is_locked_does_not_hold_questions_up(
-    sandbox: Sandbox, tmp_path: Path
-) -> None:
-    """One of them waits; what was not kept is made up for when the lock is gone."""
+def test_a_locked_history_does_not_delay_questions(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Except the first; all turns are stored once the lock is released."""
     path = tmp_path / "history.sqlite3"
     notebook = FakeNotebook(sandbox, history=path)
     notebook.run("a")
@@ -78,8 +77,9 @@ def test_a_history_that_is_locked_does_not_hold_questions_up(
     history.close()
 
 
-def test_many_kernels_at_once_keep_all_that_is_asked(sandbox: Sandbox, tmp_path: Path) -> None:
-    """And none has anything to complain of."""
+def test_several_kernels_write_to_one_file_without_a_warning(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     path = tmp_path / "history.sqlite3"
 
     def kernel(_: int) -> list[str]:
@@ -98,10 +98,24 @@ def test_many_kernels_at_once_keep_all_that_is_asked(sandbox: Sandbox, tmp_path:
     history.close()
 
 
-def test_without_a_history_nothing_is_kept(sandbox: Sandbox, tmp_path: Path) -> None:
-    """Switched off is no problem to warn of."""
+def test_a_disabled_history_writes_nothing_and_gives_no_warning(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
     notebook = FakeNotebook(sandbox)
     notebook.run("a")
     notebook.close()
     assert notebook.notes == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_question_in_flight_does_not_hide_an_unfinished_one(tmp_path: Path) -> None:
+    """Of the same number, in another conversation."""
+    writer = HistoryWriter(HistoryStore(tmp_path / "history.sqlite3"))
+    assert writer.history is not None
+    scope = HistoryScope("/a.ipynb", "https://example.org/ai", False)
+    first, second = (tree.start(tree.at_head(), "why?") for tree in map(ConversationTree, "ab"))
+    writer.history.save_pending(first, scope)
+    writer.save_pending(second, scope)
+    found = [writer.unfinished(pending.position.tree) for pending in (first, second)]
+    assert [len(one) for one in found] == [1, 0]
+    writer.history.close()

@@ -1,4 +1,4 @@
-"""Which conversation a question belongs to, and what has to be said of where it was answered."""
+"""Which conversation a question belongs to, and the notes on where it was answered."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply, Status
 
 
-class Asking:
-    """Asks questions of a book as cells do."""
+class Notebook:
+    """A registry whose questions are asked as cells do."""
 
     def __init__(self, service: str = "aeronpay") -> None:
         clock = itertools.count(1.0)
-        self.book = ConversationRegistry(service, clock=lambda: next(clock))
+        self.registry = ConversationRegistry(service, clock=lambda: next(clock))
         self._tokens = itertools.count(1)
 
     def ask(
@@ -36,272 +36,268 @@ class Asking:
         assigned: AssignedToken | None = None,
         status: Status = "complete",
     ) -> Turn:
-        position = self.book.position_for(
+        position = self.registry.position_for(
             cell=cell, name=name, new=new, conversation=conversation, after=after, assigned=assigned
         )
-        pending = self.book.start(position, "why?")
+        pending = self.registry.start(position, "why?")
         reply = Reply("because", status, f"token-{next(self._tokens):020}")
-        return self.book.complete(pending, reply)
+        return self.registry.complete(pending, reply)
 
     @property
     def shape(self) -> dict[str, list[str]]:
-        """Of each conversation, its turns as ``number<parent``."""
+        """The turns of each conversation as ``number<parent``."""
         return {
             tree.name: [
                 f"{t.number}<{t.parent.number}" if t.parent else str(t.number) for t in tree
             ]
-            for tree in self.book
+            for tree in self.registry
         }
 
 
 @pytest.fixture
-def asking() -> Asking:
-    return Asking()
+def notebook() -> Notebook:
+    return Notebook()
 
 
-def test_a_conversation_that_nobody_named_is_main(asking: Asking) -> None:
-    """And it is there from the start."""
-    asking.ask()
-    asking.ask()
-    assert asking.shape == {MAIN: ["1", "2<1"]}
+def test_the_first_conversation_is_main(notebook: Notebook) -> None:
+    notebook.ask()
+    notebook.ask()
+    assert notebook.shape == {MAIN: ["1", "2<1"]}
 
 
-def test_looking_changes_nothing(asking: Asking) -> None:
-    """A place in a conversation that is not there does not make it."""
-    asking.ask("a")
-    before = asking.book.current
-    asking.book.position_for(conversation="plots")
-    asking.book.position_for(new=True)
-    assert asking.shape == {MAIN: ["1"]}
-    assert asking.book.current is before
+def test_position_for_changes_nothing(notebook: Notebook) -> None:
+    """A position in a conversation that does not exist does not create it."""
+    notebook.ask("a")
+    before = notebook.registry.current
+    notebook.registry.position_for(conversation="plots")
+    notebook.registry.position_for(new=True)
+    assert notebook.shape == {MAIN: ["1"]}
+    assert notebook.registry.current is before
 
 
-def test_a_named_conversation_is_begun_and_used(asking: Asking) -> None:
-    """It becomes the current one: what follows without a name continues it."""
-    asking.ask("a")
-    asking.ask("b", conversation="plots")
-    asking.ask("c")
-    assert asking.shape == {MAIN: ["1"], "plots": ["1", "2<1"]}
+def test_a_named_conversation_is_started_and_becomes_the_current_one(notebook: Notebook) -> None:
+    """The next question without a name continues it."""
+    notebook.ask("a")
+    notebook.ask("b", conversation="plots")
+    notebook.ask("c")
+    assert notebook.shape == {MAIN: ["1"], "plots": ["1", "2<1"]}
 
 
-def test_a_question_that_fails_does_not_switch(asking: Asking) -> None:
-    """The conversation of the newest reply stays the current one."""
-    asking.ask("a")
-    asking.ask("b", conversation="plots", status="failed")
-    assert asking.book.current.name == MAIN
-    assert asking.shape["plots"] == ["1"]
+def test_a_question_that_fails_does_not_switch(notebook: Notebook) -> None:
+    """The conversation of the newest reply is still the current one."""
+    notebook.ask("a")
+    notebook.ask("b", conversation="plots", status="failed")
+    assert notebook.registry.current.name == MAIN
+    assert notebook.shape["plots"] == ["1"]
 
 
-def test_a_cell_asks_again_in_the_conversation_where_it_stands(asking: Asking) -> None:
-    """Whatever the current one is."""
-    asking.ask("a", conversation="one")
-    asking.ask("b")
-    asking.ask("c", conversation="two")
-    turn = asking.ask("b")
-    assert asking.book.current.name == "one"
+def test_a_cell_asks_again_in_its_own_conversation(notebook: Notebook) -> None:
+    """Even if another one is current."""
+    notebook.ask("a", conversation="one")
+    notebook.ask("b")
+    notebook.ask("c", conversation="two")
+    turn = notebook.ask("b")
+    assert notebook.registry.current.name == "one"
     assert (turn.number, turn.revision) == (2, 2)
 
 
 @pytest.mark.parametrize("runs", [2, 3])
-def test_run_all_with_several_conversations_adds_nothing(asking: Asking, runs: int) -> None:
-    """Options, -n and %aeron new included."""
+def test_run_all_with_several_conversations_adds_nothing(notebook: Notebook, runs: int) -> None:
+    """Including options, -n and %aeron new."""
     for _ in range(runs):
-        asking.ask("a")
-        asking.ask("b", conversation="plots")
-        asking.ask("c")
-        asking.ask("d", new=True)
-        asking.ask("e")
-        asking.book.new(by="new f")
-        asking.ask("g")
-        asking.ask("h", name="x")
-    assert asking.shape == {
+        notebook.ask("a")
+        notebook.ask("b", conversation="plots")
+        notebook.ask("c")
+        notebook.ask("d", new=True)
+        notebook.ask("e")
+        notebook.registry.new(by="new f")
+        notebook.ask("g")
+        notebook.ask("h", name="x")
+    assert notebook.shape == {
         MAIN: ["1"],
         "plots": ["1", "2<1"],
         "conversation-2": ["1", "2<1"],
         "conversation-3": ["1", "2<1"],
     }
-    assert not any(tree.stale() for tree in asking.book)
+    assert not any(tree.stale() for tree in notebook.registry)
 
 
-def test_without_cells_each_new_begins_another_conversation(asking: Asking) -> None:
-    """Nothing says that it is the same question."""
+def test_without_cell_ids_each_new_starts_another_conversation(notebook: Notebook) -> None:
     for _ in range(2):
-        asking.ask(new=True)
-    assert asking.shape == {MAIN: ["1"], "conversation-2": ["1"]}
+        notebook.ask(new=True)
+    assert notebook.shape == {MAIN: ["1"], "conversation-2": ["1"]}
 
 
-def test_a_name_takes_the_place_of_the_cell(asking: Asking) -> None:
-    """Where front ends send no cell ids, asking under the same name replaces."""
+def test_without_cell_ids_a_turn_is_replaced_by_its_name(notebook: Notebook) -> None:
     for _ in range(2):
-        asking.ask(name="start", new=True)
-        asking.ask(name="more")
-    assert asking.shape == {MAIN: ["1", "2<1"]}
+        notebook.ask(name="start", new=True)
+        notebook.ask(name="more")
+    assert notebook.shape == {MAIN: ["1", "2<1"]}
 
 
-def test_new_in_an_empty_conversation_does_not_add_another(asking: Asking) -> None:
-    """The first cell of a notebook may say -n."""
-    asking.ask("a", new=True)
-    asking.book.new()
-    asking.book.new()
-    assert list(asking.book.conversations) == [MAIN, "conversation-2"]
+def test_new_in_an_empty_conversation_does_not_add_another(notebook: Notebook) -> None:
+    """The first cell of a notebook may have -n."""
+    notebook.ask("a", new=True)
+    notebook.registry.new()
+    notebook.registry.new()
+    assert list(notebook.registry.conversations) == [MAIN, "conversation-2"]
 
 
-def test_old_cells_build_a_conversation_that_is_begun_anew(asking: Asking) -> None:
-    """After %aeron new, the cells of before are taken in, and stay where they were too."""
+def test_after_new_earlier_cells_ask_in_the_new_conversation(notebook: Notebook) -> None:
+    """Their turns in the earlier conversation stay."""
     for cell in "ab":
-        asking.ask(cell)
-    asking.book.new("again")
+        notebook.ask(cell)
+    notebook.registry.new("again")
     for cell in "aba":
-        asking.ask(cell)
-    assert asking.shape == {MAIN: ["1", "2<1"], "again": ["1", "2<1"]}
-    asking.book.use(MAIN)
-    asking.ask("b")
-    assert asking.book.current.name == MAIN
+        notebook.ask(cell)
+    assert notebook.shape == {MAIN: ["1", "2<1"], "again": ["1", "2<1"]}
+    notebook.registry.use(MAIN)
+    notebook.ask("b")
+    assert notebook.registry.current.name == MAIN
 
 
-def test_a_question_of_its_own_ends_the_taking_in(asking: Asking) -> None:
-    """From then on each cell asks where it stands."""
-    asking.ask("a")
-    asking.book.new("other")
-    asking.ask("b")
-    asking.ask("a")
-    assert asking.shape == {MAIN: ["1"], "other": ["1"]}
-    assert asking.book.current.name == MAIN
+def test_after_a_new_cell_earlier_cells_ask_in_their_own_conversation(notebook: Notebook) -> None:
+    notebook.ask("a")
+    notebook.registry.new("other")
+    notebook.ask("b")
+    notebook.ask("a")
+    assert notebook.shape == {MAIN: ["1"], "other": ["1"]}
+    assert notebook.registry.current.name == MAIN
 
 
-def test_new_with_the_name_of_one_begins_it_anew(asking: Asking) -> None:
-    """Its turns stay; a question of a new cell begins."""
-    asking.ask("a", conversation="plots")
-    tree = asking.book.new("plots")
+def test_new_with_an_existing_name_restarts_that_conversation(notebook: Notebook) -> None:
+    """Its turns stay; the question of a new cell has no parent."""
+    notebook.ask("a", conversation="plots")
+    tree = notebook.registry.new("plots")
     assert tree.head is None
-    asking.ask("b")
-    assert asking.shape["plots"] == ["1", "2"]
+    notebook.ask("b")
+    assert notebook.shape["plots"] == ["1", "2"]
 
 
-def test_use_finds_the_newest_reply_again(asking: Asking) -> None:
-    """Also after it was begun anew and nothing was asked."""
-    turn = asking.ask("a")
-    asking.book.new(MAIN)
-    assert asking.book.use(MAIN).head is turn
+def test_use_continues_from_the_newest_reply(notebook: Notebook) -> None:
+    """Even if the conversation was restarted and nothing was asked."""
+    turn = notebook.ask("a")
+    notebook.registry.new(MAIN)
+    assert notebook.registry.use(MAIN).head is turn
 
 
-def test_use_of_a_name_that_is_not_there_is_an_error(asking: Asking) -> None:
-    """It names those that are."""
-    asking.ask(conversation="plots")
+def test_use_of_an_unknown_name_is_an_error(notebook: Notebook) -> None:
+    """It lists the known names."""
+    notebook.ask(conversation="plots")
     with pytest.raises(UsageError, match="no conversation 'nope'") as caught:
-        asking.book.use("nope")
+        notebook.registry.use("nope")
     assert "main, plots" in caught.value.hint
 
 
-def test_a_token_assigned_by_hand_wins_over_the_cell(asking: Asking) -> None:
-    """The cell's turn moves to where the token says."""
-    first = asking.ask("a")
-    asking.ask("b")
-    asking.ask("c")
-    turn = asking.ask("c", assigned=AssignedToken(first.token))
+def test_an_assigned_token_has_precedence_over_the_cell(notebook: Notebook) -> None:
+    """The cell's turn moves after the reply with the token."""
+    first = notebook.ask("a")
+    notebook.ask("b")
+    notebook.ask("c")
+    turn = notebook.ask("c", assigned=AssignedToken(first.token))
     assert (turn.number, turn.parent) == (3, first)
 
 
-def test_none_assigned_by_hand_begins_anew_in_the_conversation(asking: Asking) -> None:
-    """A second beginning of the same conversation."""
-    asking.ask("a")
-    assert asking.ask("b", assigned=AssignedToken(None)).parent is None
-    assert asking.shape == {MAIN: ["1", "2"]}
+def test_an_assigned_none_adds_a_turn_without_parent(notebook: Notebook) -> None:
+    """In the same conversation."""
+    notebook.ask("a")
+    assert notebook.ask("b", assigned=AssignedToken(None)).parent is None
+    assert notebook.shape == {MAIN: ["1", "2"]}
 
 
-def test_a_token_of_another_conversation_switches_to_it(asking: Asking) -> None:
-    """The question continues that one."""
-    first = asking.ask("a")
-    asking.ask("b", conversation="plots")
-    asking.ask("c", assigned=AssignedToken(first.token))
-    assert asking.shape == {MAIN: ["1", "2<1"], "plots": ["1"]}
-    assert asking.book.current.name == MAIN
+def test_a_token_of_another_conversation_switches_to_it(notebook: Notebook) -> None:
+    """The question continues that conversation."""
+    first = notebook.ask("a")
+    notebook.ask("b", conversation="plots")
+    notebook.ask("c", assigned=AssignedToken(first.token))
+    assert notebook.shape == {MAIN: ["1", "2<1"], "plots": ["1"]}
+    assert notebook.registry.current.name == MAIN
 
 
-def test_after_a_token_of_another_conversation_continues_that_one(asking: Asking) -> None:
-    """The same by option."""
-    first = asking.ask("a")
-    asking.ask("b", conversation="plots")
-    asking.ask("c", after=first.token)
-    assert asking.shape == {MAIN: ["1", "2<1"], "plots": ["1"]}
+def test_after_a_token_of_another_conversation_continues_that_one(notebook: Notebook) -> None:
+    """The same as by assignment."""
+    first = notebook.ask("a")
+    notebook.ask("b", conversation="plots")
+    notebook.ask("c", after=first.token)
+    assert notebook.shape == {MAIN: ["1", "2<1"], "plots": ["1"]}
 
 
-def test_a_conversation_from_the_history_gets_a_free_name(asking: Asking) -> None:
-    """The one that has its name keeps it."""
-    asking.ask("a")
-    other = Asking()
+def test_a_conversation_from_the_history_gets_a_free_name(notebook: Notebook) -> None:
+    """The conversation that has its name keeps it."""
+    notebook.ask("a")
+    other = Notebook()
     other.ask("a")
-    assert asking.book.add(other.book.current).name == "main-2"
-    assert asking.book.current.name == "main-2"
+    assert notebook.registry.add(other.registry.current).name == "main-2"
+    assert notebook.registry.current.name == "main-2"
 
 
-def test_a_conversation_from_the_history_takes_the_place_of_an_empty_one(asking: Asking) -> None:
+def test_a_conversation_from_the_history_replaces_an_empty_one(notebook: Notebook) -> None:
     """The usual case after a restart."""
-    other = Asking()
+    other = Notebook()
     other.ask("a")
-    assert asking.book.add(other.book.current).name == MAIN
-    assert asking.shape == {MAIN: ["1"]}
+    assert notebook.registry.add(other.registry.current).name == MAIN
+    assert notebook.shape == {MAIN: ["1"]}
 
 
-def test_forgetting_the_current_conversation_begins_anew(asking: Asking) -> None:
-    """Forgetting another one changes nothing."""
-    asking.ask("a", conversation="plots")
-    asking.ask("b", conversation="maps")
-    assert not asking.book.forget("plots")
-    assert asking.book.forget("maps")
-    assert asking.shape == {MAIN: []}
+def test_forgetting_the_current_conversation_switches_to_an_empty_one(notebook: Notebook) -> None:
+    """Forgetting another one does not switch."""
+    notebook.ask("a", conversation="plots")
+    notebook.ask("b", conversation="maps")
+    assert not notebook.registry.forget("plots")
+    assert notebook.registry.forget("maps")
+    assert notebook.shape == {MAIN: []}
 
 
-def test_a_dropped_question_leaves_no_conversation_behind(asking: Asking) -> None:
-    """Nothing was sent, so nothing was begun."""
-    pending = asking.book.start(asking.book.position_for(conversation="plots"), "why?")
-    asking.book.cancel(pending)
-    assert asking.shape == {MAIN: []}
+def test_a_cancelled_question_leaves_no_conversation(notebook: Notebook) -> None:
+    pending = notebook.registry.start(notebook.registry.position_for(conversation="plots"), "why?")
+    notebook.registry.cancel(pending)
+    assert notebook.shape == {MAIN: []}
 
 
 @pytest.mark.parametrize("name", ["", "  ", "two\nlines", "x" * 61])
-def test_a_name_is_one_line(asking: Asking, name: str) -> None:
-    """For conversations as for turns."""
-    with pytest.raises(UsageError, match="no name"):
-        asking.book.position_for(conversation=name)
-    with pytest.raises(UsageError, match="no name"):
-        asking.book.position_for(name=name)
+def test_invalid_names_are_rejected(notebook: Notebook, name: str) -> None:
+    with pytest.raises(UsageError, match="Invalid conversation name"):
+        notebook.registry.position_for(conversation=name)
+    with pytest.raises(UsageError, match="Invalid turn name"):
+        notebook.registry.position_for(name=name)
 
 
-def test_a_turn_is_not_named_by_a_number(asking: Asking) -> None:
-    """Turns have numbers."""
-    with pytest.raises(UsageError, match="not a number"):
-        asking.book.position_for(name="3")
+def test_a_turn_name_cannot_be_a_number(notebook: Notebook) -> None:
+    with pytest.raises(UsageError, match="cannot be a number"):
+        notebook.registry.position_for(name="3")
 
 
-def test_another_parent_than_the_one_asked_for_is_told(asking: Asking) -> None:
-    """Shown, not hidden."""
-    first = asking.ask("a")
-    pending = asking.book.start(asking.book.position_for(cell="b"), "why?")
-    said = divergence_notes(pending, Reply("because", "complete", "mine", "another"))
-    assert said == [
+def test_a_note_says_that_the_reply_has_another_parent(notebook: Notebook) -> None:
+    first = notebook.ask("a")
+    pending = notebook.registry.start(notebook.registry.position_for(cell="b"), "why?")
+    notes = divergence_notes(pending, Reply("because", "complete", "mine", "another"))
+    assert notes == [
         f"The service says that this reply follows another; the question continued from "
         f"{first.token}."
     ]
-    assert asking.book.complete(pending, Reply("", "complete", "mine", "another")).parent_mismatch
+    assert notebook.registry.complete(
+        pending, Reply("", "complete", "mine", "another")
+    ).parent_mismatch
 
 
 @pytest.mark.parametrize("theirs", ["the one that was sent", None])
-def test_the_same_parent_or_none_is_not_worth_a_word(asking: Asking, theirs: str | None) -> None:
-    """Services need not say it."""
-    first = asking.ask("a")
-    pending = asking.book.start(asking.book.position_for(cell="b"), "why?")
+def test_the_same_parent_or_an_unknown_one_gives_no_note(
+    notebook: Notebook, theirs: str | None
+) -> None:
+    """Services may omit the parent."""
+    first = notebook.ask("a")
+    pending = notebook.registry.start(notebook.registry.position_for(cell="b"), "why?")
     assert divergence_notes(pending, Reply("", "complete", "mine", theirs and first.token)) == []
 
 
-def test_one_token_for_all_is_told_where_it_matters() -> None:
-    """A turn asked again behind others, when its reply has the token that was sent."""
-    asking = Asking()
+def test_a_note_says_that_the_service_has_one_token_for_all_turns() -> None:
+    """If a turn before the newest is asked again, and its reply has the token that was sent."""
+    notebook = Notebook()
     for cell in "ab":
-        pending = asking.book.start(asking.book.position_for(cell=cell), "why?")
+        pending = notebook.registry.start(notebook.registry.position_for(cell=cell), "why?")
         assert divergence_notes(pending, Reply("because", "complete", "one")) == []
-        asking.book.complete(pending, Reply("because", "complete", "one"))
-    pending = asking.book.start(asking.book.position_for(cell="b"), "why?")
+        notebook.registry.complete(pending, Reply("because", "complete", "one"))
+    pending = notebook.registry.start(notebook.registry.position_for(cell="b"), "why?")
     assert (
         "up to turn 2, and not after turn 1"
         in divergence_notes(pending, Reply("", "complete", "one"))[0]
@@ -309,13 +305,13 @@ def test_one_token_for_all_is_told_where_it_matters() -> None:
     assert divergence_notes(pending, Reply("", "complete", "two")) == []
 
 
-def test_a_question_that_chatzy_may_have_twice_is_told() -> None:
-    """An interrupted one, asked again."""
-    asking = Asking("chatzy")
+def test_a_note_says_that_chatzy_may_have_a_question_twice() -> None:
+    """After an interrupted question is asked again."""
+    notebook = Notebook("chatzy")
     for status in ("complete", "interrupted"):
-        pending = asking.book.start(asking.book.position_for(cell=status), "why?")
-        asking.book.complete(pending, Reply("", status, "conversation"))
-    pending = asking.book.start(asking.book.position_for(cell="interrupted"), "why?")
+        pending = notebook.registry.start(notebook.registry.position_for(cell=status), "why?")
+        notebook.registry.complete(pending, Reply("", status, "conversation"))
+    pending = notebook.registry.start(notebook.registry.position_for(cell="interrupted"), "why?")
     assert (
         "may have this question twice" in divergence_notes(pending, Reply("", "complete", "c"))[0]
     )

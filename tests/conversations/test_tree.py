@@ -1,4 +1,4 @@
-"""The tree of turns: every rule of asking again, without a service."""
+"""The tree of turns: all rules of asking again, without a service."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from aeron_magic.replies.reply import Reply, Status
 _numbers = itertools.count(1)
 
 
-def settle(
+def ask(
     tree: ConversationTree,
     position: Position,
     question: str = "why?",
@@ -23,7 +23,7 @@ def settle(
     status: Status = "complete",
     token: str | None = None,
 ) -> Turn:
-    """Ask at ``place`` and take the reply in; each whole reply has a token of its own."""
+    """Ask at ``position`` and complete the turn; by default each reply has another token."""
     number = next(_numbers)
     pending = tree.start(position, question, cell=cell, name=name, now=float(number))
     token = token or f"token-{number}"
@@ -38,26 +38,25 @@ def tree() -> ConversationTree:
 @pytest.fixture
 def line(tree: ConversationTree) -> list[Turn]:
     """Three turns, one after the other, asked by the cells a, b and c."""
-    return [settle(tree, tree.at_head(), f"question of {cell}", cell=cell) for cell in "abc"]
+    return [ask(tree, tree.at_head(), f"question of {cell}", cell=cell) for cell in "abc"]
 
 
 def test_the_first_question_sends_no_token(tree: ConversationTree) -> None:
-    """Nothing is before it."""
     assert tree.at_head() == Position(tree)
 
 
 def test_a_question_follows_the_newest_reply(tree: ConversationTree, line: list[Turn]) -> None:
-    """Each turn's parent is the one before, and its token is what is sent."""
+    """Each turn's parent is the turn before it, whose token is sent."""
     assert [turn.parent for turn in line] == [None, *line[:-1]]
     assert [turn.parent_token for turn in line] == [None, line[0].token, line[1].token]
     assert tree.head is line[-1]
 
 
-def test_a_turn_asked_again_stands_where_it_stood(tree: ConversationTree, line: list[Turn]) -> None:
-    """It follows the same turn, and no turn is added."""
+def test_a_turn_asked_again_keeps_its_position(tree: ConversationTree, line: list[Turn]) -> None:
+    """It has the same parent, and no turn is added."""
     position = tree.rerun(line[1])
     assert (position.parent, position.token) == (line[0], line[0].token)
-    turn = settle(tree, position, "better", cell="b")
+    turn = ask(tree, position, "better", cell="b")
     assert turn is line[1]
     assert (turn.question, turn.revision, len(tree.turns)) == ("better", 2, 3)
     assert tree.head is line[1]
@@ -66,21 +65,21 @@ def test_a_turn_asked_again_stands_where_it_stood(tree: ConversationTree, line: 
 def test_a_turn_continues_from_the_newest_reply_of_its_parent(
     tree: ConversationTree, line: list[Turn]
 ) -> None:
-    """Not from the one that it followed the first time."""
+    """Not from the reply that it continued the first time."""
     before = line[0].token
-    settle(tree, tree.rerun(line[0]), cell="a")
+    ask(tree, tree.rerun(line[0]), cell="a")
     assert tree.rerun(line[1]).token == line[0].token != before
 
 
-def test_all_turns_after_one_that_is_answered_anew_are_stale(
+def test_all_turns_after_one_that_is_asked_again_are_stale(
     tree: ConversationTree, line: list[Turn]
 ) -> None:
-    """Until each has been asked again."""
-    settle(tree, tree.rerun(line[0]))
+    """Until each of them is asked again."""
+    ask(tree, tree.rerun(line[0]))
     assert tree.stale() == {line[1], line[2]}
-    settle(tree, tree.rerun(line[1]))
+    ask(tree, tree.rerun(line[1]))
     assert tree.stale() == {line[2]}
-    settle(tree, tree.rerun(line[2]))
+    ask(tree, tree.rerun(line[2]))
     assert tree.stale() == set()
 
 
@@ -88,104 +87,101 @@ def test_all_turns_after_one_that_is_answered_anew_are_stale(
 def test_a_turn_that_fails_when_asked_again_keeps_its_reply(
     tree: ConversationTree, line: list[Turn], status: Status
 ) -> None:
-    """Its question, its reply and the turns after it are as before; so is the head."""
+    """Its question, its reply, the turns after it and the head do not change."""
     before = line[0].reply
-    settle(tree, tree.rerun(line[0]), "worse", status=status)
+    ask(tree, tree.rerun(line[0]), "worse", status=status)
     assert (line[0].question, line[0].reply, line[0].revision) == ("question of a", before, 1)
     assert tree.stale() == set()
     assert tree.head is line[2]
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted", "incomplete"])
-def test_a_new_turn_that_fails_is_kept_and_moves_nothing(
+def test_a_new_turn_that_fails_is_kept_and_does_not_move_the_head(
     tree: ConversationTree, line: list[Turn], status: Status
 ) -> None:
-    """The next question follows the newest whole reply."""
-    turn = settle(tree, tree.at_head(), cell="d", status=status)
+    """The next question follows the newest complete reply."""
+    turn = ask(tree, tree.at_head(), cell="d", status=status)
     assert tree.turns[-1] is turn
     assert (turn.token, turn.status) == (None, status)
     assert tree.at_head().parent is line[2]
     assert tree.rerun(turn) == Position(tree, line[2].token, line[2], 1, turn)
 
 
-def test_a_turn_without_a_whole_reply_cannot_be_continued(tree: ConversationTree) -> None:
+def test_a_turn_without_a_complete_reply_cannot_be_continued(tree: ConversationTree) -> None:
     """The error says what to do."""
-    settle(tree, tree.at_head(), name="start", status="failed")
-    with pytest.raises(UsageError, match="Turn start has no whole reply") as caught:
+    ask(tree, tree.at_head(), name="start", status="failed")
+    with pytest.raises(UsageError, match="Turn start has no complete reply") as caught:
         tree.resolve("start")
     assert "Run its cell again" in caught.value.hint
 
 
-def test_a_branch_leaves_the_other_one_alone(tree: ConversationTree, line: list[Turn]) -> None:
-    """Both follow the same turn."""
-    turn = settle(tree, tree.resolve("1"), cell="d")
+def test_a_branch_does_not_change_the_other_one(tree: ConversationTree, line: list[Turn]) -> None:
+    """Both have the same parent."""
+    turn = ask(tree, tree.resolve("1"), cell="d")
     assert turn.parent is line[1].parent is line[0]
     assert tree.stale() == set()
 
 
 def test_after_takes_a_name_a_number_and_a_token(tree: ConversationTree, line: list[Turn]) -> None:
-    """All three mean the same turn here."""
-    turn = settle(tree, tree.rerun(line[1]), cell="b", name="plan")
+    """All three identify the same turn here."""
+    turn = ask(tree, tree.rerun(line[1]), cell="b", name="plan")
     assert turn.token is not None
     assert tree.resolve("plan") == tree.resolve("2") == tree.resolve(turn.token)
 
 
-def test_after_a_name_that_is_not_there_is_an_error(
-    tree: ConversationTree, line: list[Turn]
-) -> None:
-    """It names the turns there are."""
+def test_after_an_unknown_name_is_an_error(tree: ConversationTree, line: list[Turn]) -> None:
+    """It lists the known turns."""
     with pytest.raises(UsageError, match="no turn 'plan'") as caught:
         tree.resolve("plan")
     assert "1, 2, 3" in caught.value.hint
 
 
-def test_a_long_text_after_after_is_a_token_from_elsewhere(tree: ConversationTree) -> None:
-    """It is sent as it is."""
+def test_an_unknown_long_text_is_sent_as_a_token(tree: ConversationTree) -> None:
     assert tree.resolve("apay_0123456789abcdef") == Position(tree, "apay_0123456789abcdef")
 
 
 def test_an_older_token_of_a_turn_continues_its_older_reply(
     tree: ConversationTree, line: list[Turn]
 ) -> None:
-    """The turn hangs on the same parent, and is stale from the start."""
+    """The turn has the same parent, and is stale from the start."""
     old = line[0].token
-    settle(tree, tree.rerun(line[0]))
+    ask(tree, tree.rerun(line[0]))
     position = tree.at_token(old)
     assert (position.parent, position.revision, position.token) == (line[0], 1, old)
-    assert settle(tree, position) in tree.stale()
+    assert ask(tree, position) in tree.stale()
 
 
-def test_one_token_for_the_conversation_is_no_obstacle() -> None:
-    """Turns are told apart by their revisions: staleness and places are the same."""
+def test_one_token_for_the_whole_conversation_works_the_same() -> None:
+    """Replies are identified by turn and revision, not by token."""
     tree = ConversationTree("main")
-    line = [settle(tree, tree.at_head(), cell=cell, token="one") for cell in "abc"]
-    settle(tree, tree.rerun(line[0]), cell="a", token="two")
+    line = [ask(tree, tree.at_head(), cell=cell, token="one") for cell in "abc"]
+    ask(tree, tree.rerun(line[0]), cell="a", token="two")
     assert tree.stale() == {line[1], line[2]}
     assert tree.rerun(line[1]).token == "two"
-    settle(tree, tree.rerun(line[1]), cell="b", token="two")
+    ask(tree, tree.rerun(line[1]), cell="b", token="two")
     assert tree.stale() == {line[2]}
     assert tree.at_token("two").parent is line[1]
 
 
-def test_a_token_that_several_turns_have_means_the_newest_reply() -> None:
-    """So that an assigned token continues after all that was asked."""
+def test_a_token_of_several_turns_identifies_the_newest_reply() -> None:
+    """So an assigned token continues after all questions so far."""
     tree = ConversationTree("main")
-    line = [settle(tree, tree.at_head(), token="one") for _ in range(3)]
+    line = [ask(tree, tree.at_head(), token="one") for _ in range(3)]
     assert tree.at_token("one").parent is line[2]
     tree.head = None
     assert tree.at_token("one").parent is line[2]
 
 
-def test_a_cell_asks_one_question(tree: ConversationTree, line: list[Turn]) -> None:
-    """Where it has asked another one, the first is no longer its own."""
-    settle(tree, tree.resolve("3"), cell="a")
+def test_a_cell_has_one_turn(tree: ConversationTree, line: list[Turn]) -> None:
+    """The one that it asked last."""
+    ask(tree, tree.resolve("3"), cell="a")
     assert [turn.cell for turn in tree] == [None, "b", "c", "a"]
 
 
-def test_a_name_names_one_turn(tree: ConversationTree, line: list[Turn]) -> None:
-    """The newer one has it."""
-    settle(tree, tree.rerun(line[0]), cell="a", name="plan")
-    turn = settle(tree, tree.at_head(), name="plan")
+def test_a_name_belongs_to_one_turn(tree: ConversationTree, line: list[Turn]) -> None:
+    """The one that got it last."""
+    ask(tree, tree.rerun(line[0]), cell="a", name="plan")
+    turn = ask(tree, tree.at_head(), name="plan")
     assert tree.by_name("plan") is turn
     assert line[0].name is None
 
@@ -193,22 +189,22 @@ def test_a_name_names_one_turn(tree: ConversationTree, line: list[Turn]) -> None
 def test_a_question_replaces_the_turn_that_has_its_name(
     tree: ConversationTree, line: list[Turn]
 ) -> None:
-    """Whether or not cells are told apart; but a cell that has a turn keeps to that."""
-    settle(tree, tree.rerun(line[0]), cell="a", name="plan")
+    """With or without cell ids; but a cell that has a turn replaces that one."""
+    ask(tree, tree.rerun(line[0]), cell="a", name="plan")
     assert tree.turn_for(None, "plan") is line[0]
     assert tree.turn_for("d", "plan") is line[0]
     assert tree.turn_for("b", "plan") is line[1]
 
 
 def test_a_turn_cannot_follow_itself(tree: ConversationTree, line: list[Turn]) -> None:
-    """A cell that is moved behind its own turn asks a new question."""
+    """A cell that asks after its own turn adds a new one."""
     position = tree.replacing(tree.resolve("3"), line[0])
     assert position.replaces is None
     assert tree.replacing(tree.resolve("1"), line[2]).replaces is line[2]
 
 
-def test_numbers_are_given_once(tree: ConversationTree) -> None:
-    """Two questions on their way at the same time have two numbers."""
+def test_numbers_are_unique(tree: ConversationTree) -> None:
+    """Two questions that are pending at the same time have two numbers."""
     one, two = (tree.start(tree.at_head(), "why?") for _ in range(2))
     tree.complete(two, Reply("second"))
     tree.complete(one, Reply("first"))
@@ -216,14 +212,14 @@ def test_numbers_are_given_once(tree: ConversationTree) -> None:
     assert [turn.question for turn in tree] == ["why?", "why?"]
 
 
-def test_a_dropped_attempt_gives_its_number_back(tree: ConversationTree) -> None:
-    """Nothing was sent: the next question is turn 1."""
+def test_the_number_of_a_cancelled_turn_is_free_again(tree: ConversationTree) -> None:
     tree.cancel(tree.start(tree.at_head(), "why?"))
-    assert settle(tree, tree.at_head()).number == 1
+    assert ask(tree, tree.at_head()).number == 1
 
 
-def test_a_line_of_ten_thousand_turns_is_walked_without_recursion(tree: ConversationTree) -> None:
-    """Staleness too, and quickly."""
+def test_a_path_of_ten_thousand_turns_does_not_exceed_the_recursion_limit(
+    tree: ConversationTree,
+) -> None:
     for _ in range(10_000):
         parent = tree.turns[-1] if tree.turns else None
         tree.turns.append(Turn(len(tree.turns) + 1, "why?", parent=parent, parent_revision=1))
@@ -235,21 +231,20 @@ def test_a_line_of_ten_thousand_turns_is_walked_without_recursion(tree: Conversa
 
 
 class TestOneLine:
-    """Chatzy: one token, and no going back."""
+    """Chatzy: one token per conversation, and no branches."""
 
     @pytest.fixture
     def chat(self) -> ConversationTree:
         tree = ConversationTree("main", "chatzy")
         for cell in "abc":
-            settle(tree, tree.at_head(), cell=cell, token="conversation")
+            ask(tree, tree.at_head(), cell=cell, token="conversation")
         return tree
 
     def test_the_end_of_the_line_can_be_continued(self, chat: ConversationTree) -> None:
-        """As often as one likes."""
-        assert settle(chat, chat.at_head(), token="conversation").number == 4
+        assert ask(chat, chat.at_head(), token="conversation").number == 4
 
     @pytest.mark.parametrize("label", ["1", "2"])
-    def test_a_branch_is_refused_before_anything_is_sent(
+    def test_a_branch_is_rejected_before_it_is_sent(
         self, chat: ConversationTree, label: str
     ) -> None:
         """The error says that the service cannot go back, and offers a new conversation."""
@@ -259,23 +254,21 @@ class TestOneLine:
         assert len(chat.turns) == 3
 
     @pytest.mark.parametrize("number", [2, 3])
-    def test_a_later_turn_is_not_asked_twice_in_one_line(
-        self, chat: ConversationTree, number: int
-    ) -> None:
+    def test_a_later_turn_cannot_be_asked_again(self, chat: ConversationTree, number: int) -> None:
         """The service would have the question twice."""
         turn = chat.by_number(number)
         assert turn is not None
         with pytest.raises(UsageError, match="has reached turn 3"):
             chat.start(chat.rerun(turn), "better")
 
-    def test_all_of_it_can_be_asked_again_from_the_first_turn(self, chat: ConversationTree) -> None:
-        """The first begins a conversation at the service, and the others follow in it."""
+    def test_all_turns_can_be_asked_again_from_the_first(self, chat: ConversationTree) -> None:
+        """The first starts a conversation at the service, in which the others follow."""
         for turn in list(chat.turns):
-            settle(chat, chat.rerun(turn), token="another")
+            ask(chat, chat.rerun(turn), token="another")
         assert [turn.parent_token for turn in chat] == [None, "another", "another"]
         assert chat.stale() == set()
 
     def test_a_turn_that_failed_may_be_asked_again(self, chat: ConversationTree) -> None:
-        """Whether the service has the question cannot be known; not to ask would be a dead end."""
-        turn = settle(chat, chat.at_head(), cell="d", status="interrupted", token="conversation")
-        assert settle(chat, chat.rerun(turn), cell="d", token="conversation") is turn
+        """It is unknown whether the service has the question, but there is no other way on."""
+        turn = ask(chat, chat.at_head(), cell="d", status="interrupted", token="conversation")
+        assert ask(chat, chat.rerun(turn), cell="d", token="conversation") is turn

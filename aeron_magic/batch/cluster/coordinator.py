@@ -81,7 +81,7 @@ class Coordinator:
             port,
             self._key,
             config.settings,
-            config.options,
+            config.question,
             lanes=-(-config.concurrency // self._workers),
             records=config.recorder is not None,
         )

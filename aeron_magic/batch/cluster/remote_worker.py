@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from aeron_magic.batch.cluster.channel import Channel, error_to, reply_to
 from aeron_magic.batch.task_queue import RowResult, Task
-from aeron_magic.batch.worker import PromptOptions, SingleRecordStore, Worker, run_workers
+from aeron_magic.batch.worker import SingleRecordStore, Worker, run_workers
 from aeron_magic.client.aiohttp_transport import AiohttpTransport
+from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.services.settings import Settings
 
@@ -27,7 +28,7 @@ class WorkerConfig:
     port: int
     key: bytes = field(repr=False)
     settings: Settings = field(repr=False)
-    options: PromptOptions = field(repr=False)
+    question: Question = field(repr=False)
     lanes: int
     records: bool
 
@@ -117,8 +118,8 @@ async def _work(config: WorkerConfig) -> bool:
 
 def _worker(queue: RemoteTaskQueue, transport: AiohttpTransport, config: WorkerConfig) -> Worker:
     if not config.records:
-        return Worker(queue, transport, config.settings, config.options)
+        return Worker(queue, transport, config.settings, config.question)
     store = SingleRecordStore()
     return Worker(
-        queue, transport, config.settings, config.options, Recorder(store, "record"), store
+        queue, transport, config.settings, config.question, Recorder(store, "record"), store
     )

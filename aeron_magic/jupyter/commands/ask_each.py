@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, cast
 from aeron_magic.batch.api import render_prompts, run_batch
 from aeron_magic.batch.items import NOT_ASKED, Items, Row, items_of, result_of
 from aeron_magic.batch.runner import BatchConfig, RowCache
-from aeron_magic.batch.worker import PromptOptions
 from aeron_magic.errors import Interrupted, UsageError
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
@@ -64,13 +63,13 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         position = session.position_for(after=options.after)
         session.register_path(recorder, position)
         token = position.token
-    prompt_options = PromptOptions(token, options.images, options.stream)
+    question = Question("", options.images, token, options.stream)
     if options.dry_run:
-        _dry_run(app, prompt_options, [one for one in texts if isinstance(one, str)])
+        _dry_run(app, question, [one for one in texts if isinstance(one, str)])
         return
     config = BatchConfig(
         settings,
-        prompt_options,
+        question,
         options.concurrency or CONCURRENCY,
         options.rate,
         recorder=recorder,
@@ -121,18 +120,18 @@ def _previous_rows(
     """The rows of the cell's earlier runs with the same service and options."""
     if config.recorder is not None and config.recorder.mode == "record":
         return None
-    key = (config.settings.conversation_scope, config.options)
+    key = (config.settings.conversation_scope, config.question)
     before = app.batch_results.get(cell)
     if new or not isinstance(before, tuple) or before[0] != key:
         before = app.batch_results[cell] = (key, {})
     return cast("RowCache", before[1])
 
 
-def _dry_run(app: App, prompt_options: PromptOptions, texts: Sequence[str]) -> None:
+def _dry_run(app: App, question: Question, texts: Sequence[str]) -> None:
     from aeron_magic.jupyter.commands.dry_run import show_dry_run
 
     if texts:
-        show_dry_run(app.session, prompt_options.question(texts[0]), app.shell)
+        show_dry_run(app.session, question._replace(text=texts[0]), app.shell)
     show(app.shell, f"The first of {len(texts):,} questions.")
 
 

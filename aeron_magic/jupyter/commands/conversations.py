@@ -69,8 +69,7 @@ def history(app: App, command: Command) -> None:
     session, name = app.session, command["name"]
     tree = _local_tree(session, name)
     if tree is None:
-        last = None if command["remote"] else command["last"] or MAX_TURNS
-        tree = history_of(session).load(_stored(session, name), last)
+        tree = history_of(session).load(_stored(session, name))
     newest_first = command["order"] == "desc"
     if command["remote"]:
         _show_remote(app, tree, newest_first)

@@ -17,8 +17,8 @@ from aeron_magic.batch.cluster.channel import (
     reply_to,
 )
 from aeron_magic.batch.cluster.remote_worker import WorkerConfig
-from aeron_magic.batch.worker import PromptOptions
 from aeron_magic.errors import AeronError, TokenError
+from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.settings import Settings
 
@@ -108,7 +108,7 @@ def test_a_ticket_shows_no_secret() -> None:
     """Schedulers log and show the repr of what they hand out."""
     settings = Settings("aeronpay", "http://x", client_id="id-7", client_secret="hush-7")
     config = WorkerConfig(
-        ("127.0.0.1",), 1, KEY, settings, PromptOptions(after="token-7"), 4, records=False
+        ("127.0.0.1",), 1, KEY, settings, Question("", context_token="token-7"), 4, records=False
     )
     for secret in ("id-7", "hush-7", "kkkk", "token-7"):
         assert secret not in repr(config)

@@ -145,7 +145,7 @@ def test_mistakes_are_reported_before_anything_is_sent(kernel: Kernel, sandbox: 
         "%%aeron --each reviews\n{{row.txet}}": "text",
         "%%aeron --each [1,2]\nThe same twice?": "does not mention {{row}}",
         "%%aeron --each [1,2] --raw\nSay {{row}}.": "--raw does not replace {{row}}",
-        "%%aeron --each 5\n{{row}}": "no items in what is of type int",
+        "%%aeron --each 5\n{{row}}": "DataFrame, not int",
         f"%%aeron --each ['{SECRET}']\n{{{{row}}}}": "secret",
     }
     for cell, said in wrong.items():

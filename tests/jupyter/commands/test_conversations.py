@@ -183,7 +183,7 @@ def test_new_use_and_conversations(lab: Kernel) -> None:
         ("%aeron resume nope", "no conversation 'nope'"),
         ("%aeron export empty.md", "nothing to export"),
         ("%aeron ask --after nope why?", "no turn 'nope'"),
-        ("%aeron ask --as 3 why?", "not a number"),
+        ("%aeron ask --as 3 why?", "cannot be a number"),
     ],
 )
 def test_a_mistake_fails_the_cell_with_a_message_and_a_hint(
@@ -299,7 +299,7 @@ def test_an_exported_json_has_its_format_and_version(lab: Kernel, tmp_path: Path
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("%aeron export nope.txt", "no ending that is known"),
+        ("%aeron export nope.txt", "Unknown file extension"),
         ("%aeron export no/such/folder.md", "cannot be written"),
     ],
 )
