@@ -145,7 +145,7 @@ def test_what_is_no_file_is_a_clear_error(tmp_path: Path) -> None:
     """A device may have no end."""
     pipe = tmp_path / "pipe.jsonl"
     os.mkfifo(pipe)
-    with pytest.raises(RecordingError, match="no file"):
+    with pytest.raises(RecordingError, match="not a file"):
         len(Cassette(pipe))
 
 

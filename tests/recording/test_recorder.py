@@ -119,7 +119,7 @@ def test_replay_never_asks_and_names_the_nearest_recording(service: Service, pat
 
 @pytest.mark.parametrize(
     ("recorded", "asked", "said"),
-    [("", "x", "It holds nothing."), ("abc", "xyz", "It holds nothing like it.")],
+    [("", "x", "It is empty."), ("abc", "xyz", "It has no similar question.")],
 )
 def test_a_miss_says_what_there_is(
     service: Service, path: Path, recorded: str, asked: str, said: str
@@ -151,7 +151,7 @@ def test_a_miss_in_another_place_says_so(service: Service, path: Path) -> None:
 def test_a_miss_with_other_images_says_so(service: Service, path: Path) -> None:
     ask = asker(service, path)
     ask("b", ask("a").context_token)
-    with pytest.raises(RecordingError, match="asked with other images"):
+    with pytest.raises(RecordingError, match="but with other images"):
         asker(service, path, "replay")("a", images=("https://a.example/1.png",))
 
 
@@ -223,5 +223,5 @@ def test_a_replayed_reply_is_fetched_from_its_record(service: Service, path: Pat
 
 
 def test_an_unknown_mode_is_refused(path: Path) -> None:
-    with pytest.raises(UsageError, match="no mode"):
+    with pytest.raises(UsageError, match="Unknown mode"):
         Recorder(Cassette(path), "rewind")  # type: ignore[arg-type]
