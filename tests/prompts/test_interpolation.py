@@ -126,12 +126,12 @@ REFUSED = {
     "{{df['cool']}}": ("df (DataFrame) has no ['cool'].", "`col`"),
     "{{plf['cool']}}": ("plf (DataFrame) has no ['cool'].", "`col`"),
     "{{df.cool}}": ("df (DataFrame) has no .cool.", "`col`"),
-    "{{df.head()}}": ("{{df.head()}} (line 1, column 1): only a path enters", "variable"),
-    "{{f(name)}}": ("only a path enters", "variable"),
-    "{{n + 1}}": ("only a path enters", r"`\{{`"),
-    "{{xs[0:2]}}": ("only a path enters", "--raw"),
-    "{{d[name]}}": ("only a path enters", "--raw"),
-    "{{n:.2f}}": ("only a path enters", "--raw"),
+    "{{df.head()}}": ("{{df.head()}} (line 1, column 1): only a path can be inserted", "variable"),
+    "{{f(name)}}": ("only a path can be inserted", "variable"),
+    "{{n + 1}}": ("only a path can be inserted", r"`\{{`"),
+    "{{xs[0:2]}}": ("only a path can be inserted", "--raw"),
+    "{{d[name]}}": ("only a path can be inserted", "--raw"),
+    "{{n:.2f}}": ("only a path can be inserted", "--raw"),
 }
 
 

@@ -93,8 +93,8 @@ def test_a_large_array_enters_whole() -> None:
 
 
 NO_TEXT = {
-    "bytes": (b"abc", "bytes is no text", "decode"),
-    "bytearray": (bytearray(b"abc"), "bytearray is no text", "decode"),
+    "bytes": (b"abc", "bytes is not text", "decode"),
+    "bytearray": (bytearray(b"abc"), "bytearray is not text", "decode"),
     "module": (os, "a module", "values"),
     "function": (len, "a function or class", "Call it"),
     "lambda": (lambda: 1, "a function or class", "Call it"),
@@ -103,11 +103,11 @@ NO_TEXT = {
     "ufunc": (np.sin, "a function or class", "Call it"),
     "object": (Bare(), "type Bare has no text", "attributes"),
     "generator": ((n for n in "abc"), "type generator has no text", "attributes"),
-    "bytes in a list": ([b"abc"], "bytes is no text", "decode"),
+    "bytes in a list": ([b"abc"], "bytes is not text", "decode"),
     "object in a list": ([Bare()], "type Bare has no text", "attributes"),
     "object under a tuple": ({(1, 2): Bare()}, "no text of their own", "part"),
     "object in a table": (pd.DataFrame({"a": [Bare()]}), "type Bare has no text", "attributes"),
-    "lazy table": (pl.LazyFrame({"a": [1]}), "LazyFrame holds no rows", "collect"),
+    "lazy table": (pl.LazyFrame({"a": [1]}), "LazyFrame has no rows", "collect"),
     "failing": (Mute(), "raised KeyError", "yourself"),
     "failing in a list": ([Mute()], "raised KeyError", "yourself"),
 }
