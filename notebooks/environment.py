@@ -114,16 +114,29 @@ def prepare(extra: str, folder: Path) -> Path:
         return python
     if not python.exists():
         _make(folder)
-    say(f"Installing aeron-magic[{extra}] into {folder} (a minute or two the first time) …")
-    pip = (python, "-m", "pip", "--disable-pip-version-check", "--no-input")
-    if run(*pip, "install", "--quiet", "--root-user-action=ignore", "--editable", f".[{extra}]"):
-        raise SystemExit("The installation failed; pip's own words are above.")
+    say(f"Installing aeron-magic[{extra}] into {folder} (one to three minutes the first time):")
+    if _pip_install(python, "--editable", f".[{extra}]"):
+        raise SystemExit("The installation failed; pip's messages are above.")
     stamp.write_text(wanted, encoding="ascii")
     return python
 
 
+def _pip_install(python: Path, *what: str) -> int:
+    """Run ``pip install`` and print a line for each package that it fetches; its exit code."""
+    options = ("--disable-pip-version-check", "--no-input", "install", "--progress-bar=off")
+    command = [str(python), "-m", "pip", *options, "--root-user-action=ignore", *what]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as pip:  # noqa: S603
+        for line in pip.stdout or ():
+            begin, _, rest = line.strip().partition(" ")
+            if begin in ("Downloading", "Using") and ".metadata" not in rest:
+                say(f"  {rest.removeprefix('cached ')}")
+            elif line.startswith("Installing collected packages"):
+                say(f"  unpacking {rest.count(',') + 1} packages …")
+    return pip.returncode
+
+
 def _make(folder: Path) -> None:
-    """Make an empty environment; Debian's Python may lack the part that can."""
+    """Make an empty environment; Debian's Python may lack the package that does it."""
     package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
     if importlib.util.find_spec("ensurepip") is None and not apt_install(package):
         raise SystemExit(

@@ -1,34 +1,54 @@
-"""What all tests share: the sandbox, and the order from quick to slow."""
+"""What all tests share: the sandbox, Ctrl-C, and the order from quick to slow."""
 
 from __future__ import annotations
 
 import gc
+import signal
 from collections.abc import Iterator
 
+import hypothesis
 import pytest
 
 from aeron_magic.sandbox import Sandbox
 
 
+def pytest_configure() -> None:
+    """Let Ctrl-C reach the tests and the processes that they start; set no limit on an example.
+
+    A shell without job control starts a background command (``python3 tests/run.py &``) with
+    SIGINT ignored, and every child process inherits that. Hypothesis' limit of 0.2 s for an
+    example would fail on a busy machine.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    hypothesis.settings.register_profile("aeron-magic", deadline=None)
+    hypothesis.settings.load_profile("aeron-magic")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Kernels after plain tests, browsers last: what fails quickly is seen first.
 
-    The browser's driver also keeps an event loop on the main thread to the end of the session,
-    which code under test that begins a loop of its own there could not bear.
+    Playwright keeps an event loop running on the main thread until the session ends, so tests
+    that call ``asyncio.run`` have to come before. Tests in Notebook 7 follow those in JupyterLab:
+    loading the other front end takes seconds.
     """
     items.sort(
         key=lambda item: (
             item.get_closest_marker("browser") is not None,
             item.get_closest_marker("jupyter") is not None,
+            _parameters(item).get("frontend") == "notebook",
         )
     )
 
 
-def pytest_collection_finish() -> None:
-    """What is there for the whole session is nothing for the garbage collector to look through.
+def _parameters(item: pytest.Item) -> dict[str, object]:
+    return item.callspec.params if hasattr(item, "callspec") else {}
 
-    Its full rounds took a third of a second, in which the sandbox of the same process was silent:
-    longer than the limits in tests of silence.
+
+def pytest_collection_finish() -> None:
+    """Exclude what lives for the whole session from garbage collection.
+
+    A full collection would take a third of a second, in which the sandbox in the same process
+    does not answer: longer than the limits in tests of silence.
     """
     gc.collect()
     gc.freeze()
@@ -36,7 +56,7 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def private_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What is asked in this process is never kept in the reader's own history."""
+    """Keep the tests' questions out of the user's own history."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AERON_HISTORY", str(tmp_path_factory.mktemp("history") / "history.sqlite3"))
         yield
@@ -44,6 +64,6 @@ def private_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """Both services in this process, behaving well; other processes reach it by its ``url``."""
+    """Both services in this process, without faults; other processes reach it by its ``url``."""
     with Sandbox() as running:
         yield running

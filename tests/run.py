@@ -1,13 +1,15 @@
-"""Run every check of the project, on a machine that has Python 3.11 or newer and nothing else.
+"""Run every check of the project on a machine that has Python 3.11 or newer and nothing else.
 
-    python3 tests/run.py                  set up what is missing, then run everything
-    python3 tests/run.py --only pytest    one step (may be repeated)
+    python3 tests/run.py                  set up what is missing, run everything: 6 to 8 minutes
+    python3 tests/run.py --quick          all checks without kernels and browsers: about a minute
+    python3 tests/run.py --only mypy      one step (may be repeated)
     python3 tests/run.py --here           use this Python as it is, install nothing
     python3 tests/run.py --only pytest -- tests/replies/test_reply.py -k token
 
-The first run makes a virtual environment in ``.venv`` and, where it may, installs Chromium with
-apt-get. Without a browser the browser tests are skipped and named at the end; under CI (``CI``
-set in the environment) they fail instead.
+The times are those of two cores. The first run needs 2 to 5 minutes more: it makes a virtual
+environment in ``.venv`` and installs Chromium with apt-get if it is allowed to. Without a browser
+the browser tests are skipped and listed at the end; under CI (``CI`` set in the environment) they
+fail instead.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import argparse
 import os
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "notebooks"))
@@ -27,16 +30,28 @@ from find_browser import find_browser
 STEPS: dict[str, tuple[str, ...]] = {
     "ruff check": ("-m", "ruff", "check"),
     "ruff format": ("-m", "ruff", "format", "--check"),
-    "mypy": ("-m", "mypy"),
     "imports": ("-c", "import sys; from importlinter import cli; sys.exit(cli.lint_imports())"),
-    "pytest": ("-m", "pytest", "-ra"),
-    "nbval": ("-m", "pytest", "--nbval", "notebooks", "-ra"),
+    "mypy": ("-m", "mypy"),
+    # The plugin nbval takes two seconds to import; test_record.py runs it in other processes.
+    "pytest": ("-m", "pytest", "-p", "no:nbval", "-ra", "--durations=10"),
 }
+QUICK = ("-m", "not jupyter and not browser and not platform")
+
+Result = tuple[str, int, float]
+"""A step's name, its exit code and its seconds."""
 
 
 def main() -> int:
-    """Set up, run the steps, sum up; 0 only if every step passed."""
-    parser = argparse.ArgumentParser(description="Set up what is missing and run every check.")
+    """Set up, run the steps, print a summary; 0 if every step passed."""
+    parser = argparse.ArgumentParser(
+        description="Set up what is missing and run every check: 6 to 8 minutes on two cores, "
+        "and 2 to 5 more the first time."
+    )
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="leave out the tests that need a kernel or a browser: about a minute",
+    )
     parser.add_argument(
         "--only", action="append", choices=STEPS, metavar="STEP", help=f"of: {', '.join(STEPS)}"
     )
@@ -48,35 +63,50 @@ def main() -> int:
         metavar="FOLDER",
         help="the virtual environment to make or use (.venv)",
     )
-    parser.add_argument("more", nargs="*", help="after --: arguments for pytest (not for nbval)")
+    parser.add_argument("more", nargs="*", help="after --: arguments for pytest, in one process")
     options = parser.parse_args()
 
     python = Path(sys.executable) if options.here else prepare("test", options.venv.resolve())
     steps = {name: STEPS[name] for name in options.only or STEPS}
-    # Debian's Chromium has no fonts of its own.
+    if "pytest" in steps:
+        in_parallel = ("-n", str(max(2, min(8, os.cpu_count() or 2))), "--dist", "loadgroup")
+        steps["pytest"] += (*(QUICK if options.quick else ()), *(options.more or in_parallel))
+    # Debian's Chromium does not depend on any font.
     no_browser = (
         "pytest" in steps
+        and not options.quick
         and find_browser() is None
         and (options.here or not apt_install("chromium", "fonts-dejavu-core"))
     )
 
-    os.environ["AERON_HISTORY"] = "off"  # the notebooks are tests here, and nobody's history
-    results = []
-    for name, command in steps.items():
-        say(f"\n── {name} " + "─" * (76 - len(name)))
-        began = time.monotonic()
-        code = run(python, *command, *(options.more if name == "pytest" else ()))
-        results.append((name, code, time.monotonic() - began))
+    os.environ["AERON_HISTORY"] = "off"  # the notebooks that run here are not the user's history
+    results: list[Result] = []
+    with ThreadPoolExecutor() as beside:
+        for name, command in steps.items():
+            say(f"\n── {name} " + "─" * (76 - len(name)))
+            if name == "mypy" and "pytest" in steps:
+                say("runs while pytest does; what it finds is shown between the tests")
+                mypy = beside.submit(_run_step, python, name, command, quiet=True)
+            else:
+                results.append(_run_step(python, name, command))
+    if len(results) < len(steps):
+        results.append(mypy.result())
 
     say("\n" + "─" * 80)
     for name, code, seconds in results:
         say(f"{'passed' if code == 0 else 'FAILED'}  {name:<12} {seconds:6.1f} s")
     if no_browser:
         say(
-            "\nNo Chromium is on PATH. Unless Playwright has one of its own "
+            "\nNo Chromium is on PATH. Unless Playwright has installed one "
             f"({python} -m playwright install chromium), the browser tests were skipped."
         )
     return int(any(code for _, code, _ in results))
+
+
+def _run_step(python: Path, name: str, command: tuple[str, ...], *, quiet: bool = False) -> Result:
+    began = time.monotonic()
+    code = run(python, *command, quiet=quiet)
+    return name, code, time.monotonic() - began
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-r"""Values of the notebook in a question: ``{{name}}``.
+r"""Placeholders in a question, ``{{name}}``, replaced with values of the notebook.
 
 Grammar::
 
@@ -7,11 +7,10 @@ Grammar::
     step      "." name  |  "[" integer "]"  |  "[" "'" text "'" "]"  |  "[" '"' text '"' "]"
     literal   "\{{"                            writes {{
 
-Nothing is called and nothing is computed. There is one pass: what a value contains is never
-looked at again, so a value cannot bring in another one. Two braces around anything that is no
-path stay as they are, so that LaTeX, JSON and code pass. Two exceptions are errors, since sending
-them as they stand would hardly be meant: a path whose name is unknown, and braces that begin with
-a known name and go on as a call, a computation or a format.
+Nothing is called or computed, and placeholders inside a value are not replaced. Double braces
+around anything but a path are left as they are, so LaTeX, JSON and code are safe. Two cases are
+errors, because they are probably mistakes: a path with an unknown name, and a known name followed
+by a call, a computation or a format.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _STEPS = re.compile(
     r"(?P=quote))[ \t]*\]"
 )
 
-_WAYS = r"write `\{{` for two literal braces, or use --raw to leave all of them alone."
+_LITERAL_HINT = r"write `\{{` for two literal braces, or use --raw to leave all of them alone."
 _PRIVATE = "Put it in a variable with another name, and name that."
 
 
@@ -55,9 +54,9 @@ class Placeholder(NamedTuple):
     Parameters
     ----------
     path
-        What stands between the braces, without the blanks around it.
+        The text between the braces, stripped.
     start, end
-        Its place in the text, braces included.
+        Its position in the text, braces included.
     line, column
         Where it begins, both counted from 1.
     """
@@ -70,78 +69,75 @@ class Placeholder(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The name in the namespace."""
-        found = re.match(NAME, self.path)
-        return found[0] if found else self.path
+        """The variable's name, with which the path begins."""
+        return re.split(r"[^\w]", self.path, maxsplit=1)[0]
 
     @property
     def location(self) -> str:
-        """The reference and its place, as an error begins."""
+        """The placeholder and its position, for an error message."""
         return f"{{{{{self.path}}}}} (line {self.line}, column {self.column})"
 
 
 def interpolate(
     text: str, namespace: Mapping[str, object], *, secrets: Iterable[str] = (), rows: int = 20
 ) -> str:
-    """Return ``text`` with its values put in.
+    """Return ``text`` with its placeholders replaced.
 
     Parameters
     ----------
     text
-        The question as it was typed.
+        The question as typed.
     namespace
         The variables, by name.
     secrets
-        Texts no value may contain, such as the credentials in use.
+        Texts that no value may contain, such as the credentials in use.
     rows
-        How many rows of a table enter; a line after the table says what was left out.
+        Maximum rows of a table; a line below the table gives the total.
 
     Raises
     ------
     ValueRefused
-        A name is unknown, a value cannot be shown as text, or it contains a secret.
+        Unknown name, or a value that cannot be formatted or contains a secret.
     """
-    hidden = {form for secret in secrets if secret for form in _spellings(secret)}
-    pieces: list[str] = []
-    at = 0
-    for match in _BRACES.finditer(text):
+    forbidden = {form for secret in secrets if secret for form in _spellings(secret)}
+
+    def replaced(match: re.Match[str]) -> str:
         if match["begun"] and match["begun"] not in namespace:
-            continue
-        pieces.append(text[at : match.start()])
-        at = match.end()
+            return match[0]
         if match["literal"]:
-            pieces.append("{{")
-            continue
-        reference = _reference(match, text)
+            return "{{"
+        placeholder = _placeholder(match)
         try:
-            if match["begun"]:
-                raise ValueRefused(
-                    'only a path enters: a name, then .attribute, [0] or ["key"]',
-                    hint=f"Put the result in a variable and name that; {_WAYS}",
-                )
-            value = resolve(reference, namespace)
-            written = format_value(value, rows=rows)
-            if any(form in written for form in hidden):
-                raise ValueRefused(
-                    "it contains a configured secret, which is never sent as text",
-                    hint="Take the secret out of the value.",
-                )
+            return _value_text(placeholder, match)
         except ValueRefused as error:
+            message = f"{placeholder.location}: {error.message}."
+            raise ValueRefused(message, hint=error.hint) from error
+
+    def _value_text(placeholder: Placeholder, match: re.Match[str]) -> str:
+        if match["begun"]:
             raise ValueRefused(
-                f"{reference.location}: {error.message}.", hint=error.hint
-            ) from error
-        pieces.append(_on_own_lines(written, text, reference) if table_class(value) else written)
-    pieces.append(text[at:])
-    return "".join(pieces)
+                'only a path can be inserted: a name, then .attribute, [0] or ["key"]',
+                hint=f"Put the result in a variable and name that; {_LITERAL_HINT}",
+            )
+        value = resolve(placeholder, namespace)
+        formatted = format_value(value, rows=rows)
+        if any(form in formatted for form in forbidden):
+            raise ValueRefused(
+                "it contains a configured secret, which is never sent as text",
+                hint="Remove the secret from the value.",
+            )
+        return _on_own_lines(formatted, match) if table_class(value) else formatted
+
+    return _BRACES.sub(replaced, text)
 
 
 def placeholders_in(text: str) -> list[Placeholder]:
-    """Return the values ``text`` asks for, in order."""
-    return [_reference(match, text) for match in _BRACES.finditer(text) if match["path"]]
+    """Return the placeholders of ``text``, in order."""
+    return [_placeholder(match) for match in _BRACES.finditer(text) if match["path"]]
 
 
-def _reference(match: re.Match[str], text: str) -> Placeholder:
-    start = match.start()
+def _placeholder(match: re.Match[str]) -> Placeholder:
+    text, start = match.string, match.start()
     return Placeholder(
         path=match[0][2:-2].strip(),
         start=start,
@@ -151,36 +147,37 @@ def _reference(match: re.Match[str], text: str) -> Placeholder:
     )
 
 
-def _on_own_lines(table: str, text: str, reference: Placeholder) -> str:
-    """Return ``table`` on lines of its own, so that no text beside it becomes a part of it."""
-    before = text[: reference.start].rpartition("\n")[2]
-    beside, _, below = text[reference.end :].partition("\n")
+def _on_own_lines(table: str, match: re.Match[str]) -> str:
+    """Return ``table`` separated from the text around it, which would become a part of it."""
+    before = match.string[: match.start()].rpartition("\n")[2]
+    beside, _, below = match.string[match.end() :].partition("\n")
     after = "\n\n" if beside.strip() else "\n" if below.partition("\n")[0].strip() else ""
     return ("\n\n" if before.strip() else "") + table + after
 
 
 def _spellings(secret: str) -> set[str]:
-    """Return the ways ``secret`` may be written in a value's text."""
+    """Return ``secret`` as it can occur in a formatted value."""
     quoted = {secret, json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     return quoted | {prompt_cell(form) for form in quoted}
 
 
-def resolve(reference: Placeholder, namespace: Mapping[str, object]) -> object:
-    """Return the value ``reference`` names.
+def resolve(placeholder: Placeholder, namespace: Mapping[str, object]) -> object:
+    """Return the value that ``placeholder`` names.
 
-    Reading an attribute may run a property's code; nothing else is run.
+    Reading an attribute can run a property's code; nothing else is run.
 
     Raises
     ------
     ValueRefused
-        There is no such value, or reading it failed. The message does not say where; the
-        caller does.
+        There is no such value, or reading it failed.
     """
-    name = reference.name
+    name = placeholder.name
     if name.startswith("__"):
-        raise ValueRefused("names that begin with two underscores do not enter", hint=_PRIVATE)
+        raise ValueRefused(
+            "names that begin with two underscores cannot be inserted", hint=_PRIVATE
+        )
     if name not in namespace:
-        # What can be called does not enter: IPython's `open` and `exit` among them.
+        # Not callables, which cannot be inserted: IPython's `open` and `exit` among them.
         public = [
             known
             for known, value in namespace.items()
@@ -189,7 +186,7 @@ def resolve(reference: Placeholder, namespace: Mapping[str, object]) -> object:
         raise ValueRefused(f"there is no variable {name}", hint=_hint(_nearest(name, public)))
     value: Any = namespace[name]
     shown = name
-    for step in _STEPS.finditer(reference.path, len(name)):
+    for step in _STEPS.finditer(placeholder.path, len(name)):
         value = _step_into(value, step, shown)
         shown += step[0]
     return value
@@ -198,7 +195,7 @@ def resolve(reference: Placeholder, namespace: Mapping[str, object]) -> object:
 def _step_into(value: Any, step: re.Match[str], shown: str) -> object:
     attribute = step["attribute"]
     if attribute and attribute.startswith("_"):
-        raise ValueRefused("private attributes do not enter", hint=_PRIVATE)
+        raise ValueRefused("private attributes cannot be inserted", hint=_PRIVATE)
     key: object = int(step["index"]) if step["index"] else step["key"]
     try:
         return getattr(value, attribute) if attribute else value[key]
@@ -225,13 +222,13 @@ def _near_part(value: object, part: object, attribute: bool, shown: str) -> str:
         return ""
     if attribute and part in keys:
         return f'Did you mean `{{{{{shown}["{part}"]}}}}`? '
-    # The plain object's list: a class's own __dir__ is code, and could fail.
+    # Not dir(): a class's own __dir__ is code, and could fail.
     public = [name for name in object.__dir__(value) if not name.startswith("_")]
     return _nearest(part, [*keys, *public] if attribute else keys)
 
 
 def keys_of(value: object) -> list[str]:
-    """Return the text keys of a mapping, or a table's columns."""
+    """Return the string keys of a mapping, or the string column names of a table."""
     keys: Iterable[object] = ()
     if isinstance(value, Mapping):
         keys = value.keys()
@@ -241,11 +238,13 @@ def keys_of(value: object) -> list[str]:
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:
-    from difflib import get_close_matches  # only errors need it
+    from difflib import get_close_matches
 
     found = get_close_matches(name, known, 3)
     return f"Did you mean {' or '.join(f'`{one}`' for one in found)}? " if found else ""
 
 
 def _hint(first: str) -> str:
-    return f"{first or 'Define it first; '}{_WAYS[0].upper() if first else _WAYS[0]}{_WAYS[1:]}"
+    if not first:
+        return f"Define it first; {_LITERAL_HINT}"
+    return f"{first}{_LITERAL_HINT[0].upper()}{_LITERAL_HINT[1:]}"

@@ -13,22 +13,23 @@ from aeron_magic.markdown_text import markdown_table
 
 __all__ = ["format_value", "prompt_cell", "table_class"]
 
-_SHORT = 80
+_ONE_LINE = 80
+"""Characters of JSON up to which it is not indented."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
-_PICTURES = {"PIL", "altair", "bokeh", "matplotlib", "plotly"}
+_IMAGE_LIBRARIES = {"PIL", "altair", "bokeh", "matplotlib", "plotly"}
 
 
 def format_value(value: object, *, rows: int = 20) -> str:
-    """Return ``value`` as it enters a question.
+    """Return ``value`` as prompt text.
 
-    Text enters as it is; numbers, dates and most objects by ``str``; lists, dictionaries and
-    arrays as JSON; a DataFrame or Series of pandas or polars as a Markdown table of at most
-    ``rows`` rows.
+    A str is unchanged; lists, dictionaries and arrays become JSON; a DataFrame or Series of pandas
+    or polars becomes a Markdown table of at most ``rows`` rows; numbers, dates and most other
+    objects are formatted with ``str``.
 
     Raises
     ------
     ValueRefused
-        It has no text worth sending: bytes, pictures, functions, modules, bare objects.
+        It has no useful text: bytes, images, functions, modules, objects without a ``__str__``.
     """
     try:
         return _text(value, rows)
@@ -36,7 +37,7 @@ def format_value(value: object, *, rows: int = 20) -> str:
         raise
     except Exception as error:
         raise ValueRefused(
-            f"making text of it ({type(value).__name__}) raised {type(error).__name__}",
+            f"formatting it ({type(value).__name__}) raised {type(error).__name__}",
             hint="Turn it into text yourself, and name that.",
         ) from error
 
@@ -47,14 +48,14 @@ def _text(value: object, rows: int) -> str:
         return str.__str__(value)
     if isinstance(value, bytes | bytearray | memoryview):
         raise ValueRefused(
-            f"{kind} is no text", hint='Name the decoded text, as of `value.decode("utf-8")`.'
+            f"{kind} is not text", hint='Name the decoded text, as of `value.decode("utf-8")`.'
         )
     if isinstance(value, ModuleType):
-        raise ValueRefused("a module is no text", hint="Name one of its values.")
-    if any(base.__module__.partition(".")[0] in _PICTURES for base in type(value).__mro__):
+        raise ValueRefused("a module is not text", hint="Name one of its values.")
+    if any(base.__module__.partition(".")[0] in _IMAGE_LIBRARIES for base in type(value).__mro__):
         raise ValueRefused(
-            f"a picture ({kind}) cannot enter the text",
-            hint="Name the data it shows, or give an image by its address with --image.",
+            f"an image ({kind}) cannot be inserted as text",
+            hint="Name the data it shows, or give the URL of an image with --image.",
         )
     if frame := table_class(value):
         return _table(value, frame, rows)
@@ -65,7 +66,7 @@ def _text(value: object, rows: int) -> str:
     text = str(value)
     if callable(value) and text.startswith("<"):
         raise ValueRefused(
-            f"a function or class ({kind}) is no text",
+            f"a function or class ({kind}) is not text",
             hint="Call it, put the result in a variable, and name that.",
         )
     if text.startswith("<") and _ADDRESS.search(text):
@@ -77,7 +78,7 @@ def _text(value: object, rows: int) -> str:
 
 
 def _is_array(value: object) -> bool:
-    """Tell arrays, tensors and their scalars, of whatever library."""
+    """Whether ``value`` is an array, a tensor or a scalar of one, of any library."""
     return all(hasattr(value, name) for name in ("dtype", "shape", "tolist"))
 
 
@@ -86,31 +87,31 @@ def _json(value: object, rows: int) -> str:
         if isinstance(part, Mapping):
             return dict(part)
         if isinstance(part, Set):
-            # A set's own order differs from run to run.
+            # The order of a set differs between runs.
             return sorted(part, key=repr) if isinstance(part, set | frozenset) else list(part)
         if _is_array(part) and not table_class(part):
             return part.tolist()  # type: ignore[attr-defined]
         return _text(part, rows)
 
-    # json asks `plain` only about what it cannot write; the outermost may be such a thing, too.
+    # json calls `plain` only for what it cannot encode.
     if not isinstance(value, dict | list | tuple):
         value = plain(value)
     try:
         text = json.dumps(value, default=plain, ensure_ascii=False)
-        if len(text) > _SHORT:
+        if len(text) > _ONE_LINE:
             text = json.dumps(value, default=plain, ensure_ascii=False, indent=2)
     except TypeError:
-        # Keys that JSON does not know, such as tuples or dates.
+        # Keys that JSON does not have, such as tuples or dates.
         text = repr(value)
         if _ADDRESS.search(text):
             raise ValueRefused(
-                "it holds objects that have no text of their own", hint="Name a part of it."
+                "it contains objects that have no text of their own", hint="Name a part of it."
             ) from None
     return text
 
 
 def table_class(value: object) -> str:
-    """Return ``library.Class`` for the tables of pandas and polars, without importing them."""
+    """Return ``library.Class`` for tables of pandas and polars, without importing them; else ""."""
     for kind in type(value).__mro__:
         library = kind.__module__.partition(".")[0]
         if library in ("pandas", "polars") and kind.__name__ in ("DataFrame", "Series"):
@@ -122,7 +123,7 @@ def table_class(value: object) -> str:
 
 def _table(value: Any, frame: str, rows: int) -> str:
     if frame == "polars.LazyFrame":
-        raise ValueRefused("a LazyFrame holds no rows yet", hint="Name its `.collect()`.")
+        raise ValueRefused("a LazyFrame has no rows yet", hint="Name its `.collect()`.")
     library, _, kind = frame.partition(".")
     if kind == "Series":
         unnamed = value.name is None or value.name == ""
@@ -154,10 +155,10 @@ def _of_polars(frame: Any) -> tuple[list[str], list[tuple[object, ...]]]:
 
 
 def _label(name: object) -> str:
-    """Return a column's name; that of several levels is a tuple."""
+    """Return a column's name, whose levels are joined if it is a tuple."""
     return prompt_cell(" / ".join(map(str, name)) if isinstance(name, tuple) else str(name))
 
 
 def prompt_cell(text: str) -> str:
-    """Return ``text`` fit for one cell of a Markdown table."""
+    """Return ``text`` as one cell of a Markdown table; it may contain other Markdown."""
     return re.sub(r"\r\n?|\n", "<br>", text).replace("|", "\\|")

@@ -1,8 +1,8 @@
-"""A recording's file: JSON lines, one turn a line, fit for git.
+"""The file of a recording: JSON lines, one turn a line, suitable for git.
 
-The file is read once for where each line begins, and a line is parsed when it is asked for. A new
-turn is appended; one that says something else than before is replaced, by writing the file anew
-beside the old one and moving it into place. A lock keeps several writers of one machine apart.
+The file is scanned for the offset of each line, and a line is parsed when its turn is needed. A
+new turn is appended; a changed turn is replaced by rewriting the file atomically. A lock file
+serializes the writers on one machine.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Cassette:
     Parameters
     ----------
     path
-        The file; it is made with its first record.
+        The file; it is created with the first record.
 
     Attributes
     ----------
     damaged
-        The numbers (from 1) of the lines that are no records; the rest is used.
+        The numbers (from 1) of invalid lines; they are ignored.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -66,7 +66,7 @@ class Cassette:
             return len(self._places)
 
     def __iter__(self) -> Iterator[Record]:
-        """The records in the order of the file."""
+        """Yield the records in the order of the file."""
         with self._thread:
             self._refresh()
             keys = list(self._places)
@@ -75,7 +75,7 @@ class Cassette:
                 yield record
 
     def find(self, key: str) -> Record | None:
-        """The record of this key; None where there is none, or its line is damaged."""
+        """The record with this key; None if there is none, or its line is invalid."""
         with self._thread:
             self._refresh()
             place = self._places.get(key)
@@ -92,7 +92,7 @@ class Cassette:
             return None
 
     def questions(self) -> Iterable[tuple[str, str]]:
-        """The key and the question of every record; what came of it is not read."""
+        """The key and the question of every record, without parsing the replies."""
         found: list[tuple[str, str]] = []
         with self._thread:
             self._refresh()
@@ -105,16 +105,13 @@ class Cassette:
                     try:
                         found.append((key, str(_DECODER.raw_decode(rest)[0])))
                     except ValueError:
-                        continue  # a damaged line; whoever looks for it by its key is told
+                        continue  # an invalid line; `find` reports it
         return found
 
     def save(self, record: Record) -> None:
-        """Save ``record``; a record of the same key is replaced, unless it says the same.
+        """Save ``record``, replacing one with the same key and a different result.
 
-        Raises
-        ------
-        RecordingError
-            The file cannot be written.
+        Raises RecordingError if the file cannot be written.
         """
         with self._thread:
             try:
@@ -135,7 +132,7 @@ class Cassette:
     def _lock(self) -> BaseFileLock:
         from filelock import FileLock
 
-        # Not beside the recording, where it would be one more file for git to ignore.
+        # Not beside the recording, where git would have to ignore it.
         name = hashlib.sha256(str(self.path.absolute()).encode()).hexdigest()[:24]
         return FileLock(
             Path(tempfile.gettempdir()) / f"aeron-magic-{name}.lock", timeout=LOCK_TIMEOUT
@@ -147,7 +144,7 @@ class Cassette:
         except OSError as error:
             raise RecordingError(
                 f"The recording {self.path} cannot be read: {error.strerror or error}.",
-                hint="Check the path, and who may read it.",
+                hint="Check the path and its permissions.",
             ) from None
 
     def _append(self, record: Record) -> None:
@@ -155,7 +152,7 @@ class Cassette:
         with self.path.open("ab") as file:
             size = file.tell()
             if size and not self._ends_a_line(size):
-                data = b"\n" + data  # what a killed writer left unfinished stays a line of its own
+                data = b"\n" + data  # after a line that a killed writer left unfinished
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -167,7 +164,7 @@ class Cassette:
 
     def _replace(self, record: Record) -> None:
         number = self._places[record.key][1]
-        path = self.path.resolve()  # a link stays one
+        path = self.path.resolve()  # keep a symbolic link
         with (
             self._open() as old,
             tempfile.NamedTemporaryFile(
@@ -182,7 +179,7 @@ class Cassette:
         Path(new.name).replace(path)
 
     def _refresh(self) -> None:
-        """Read where the lines begin, if the file is another than the last time."""
+        """Scan the file for the offsets of its lines, if it has changed."""
         try:
             status = self.path.stat()
         except FileNotFoundError:
@@ -190,7 +187,7 @@ class Cassette:
             return
         if not stat.S_ISREG(status.st_mode):
             raise RecordingError(
-                f"The recording {self.path} cannot be read: it is no file.",
+                f"The recording {self.path} cannot be read: it is not a file.",
                 hint="Name a file, such as analysis.jsonl.",
             )
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
@@ -200,13 +197,13 @@ class Cassette:
         damaged: list[int] = []
         offset, number = 0, 0
         if self._stamp and self._stamp[0] == stamp[0] and self._stamp[1] < stamp[1]:
-            # It has grown: only what is new has to be looked at.
+            # It has grown: scan only the new lines.
             places, damaged, offset, number = self._places, self.damaged, *self._end
         with self._open() as file:
             file.seek(offset)
             for line in file:
                 number += 1
-                if not offset and line.startswith(BOM):  # some editors begin a file with it
+                if not offset and line.startswith(BOM):  # added by some editors
                     offset, line = len(BOM), line[len(BOM) :]
                 key = line[len(BEGINNING) : len(BEGINNING) + KEY_LENGTH]
                 if line.startswith(BEGINNING) and line.rstrip().endswith(b"}"):

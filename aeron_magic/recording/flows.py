@@ -1,4 +1,8 @@
-"""Flows that record a question while it is answered, and flows that replay a record."""
+"""Flows that record a reply as it comes in, and flows that replay a record.
+
+A recorded flow's events pass through unchanged, so a reply streams as without a recording. A
+replay yields the same events with the same pauses, without a network.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +35,7 @@ __all__ = ["record_flow", "replay_flow"]
 
 
 class _EventLog:
-    """Takes events in, and times; makes the record."""
+    """Collects events as entries of `Record.events`, with the time between them."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
@@ -69,7 +73,7 @@ class _EventLog:
                     pass
 
     def _milliseconds(self) -> int:
-        """The time since the event that was kept last."""
+        """The time since the last recorded event."""
         waited, self._waited = self._waited, 0.0
         return round(waited * 1000)
 
@@ -88,37 +92,36 @@ def record_flow(
     question: Question,
     service: str,
     parent_key: str,
-    keep: Callable[[Record, str | None], None],
+    save: Callable[[Record, str | None], None],
     *,
     secrets: Iterable[str] = (),
     clock: Callable[[], float],
 ) -> Flow[None]:
-    """Drive ``flow`` as it is, and give its record to ``keep`` when it ends, well or not.
+    """Pass ``flow`` through, and call ``save`` with its record when it ends or fails.
 
-    ``keep`` gets the record and the reply's token, if there was one. A question that was refused
-    before it was sent, or never reached the service, leaves no record.
+    ``save`` also gets the reply's token, if there was one. A question that was rejected before it
+    was sent, or never reached the service, is not recorded. ``secrets`` are redacted.
     """
-    recorder = _EventLog(clock)
+    log = _EventLog(clock)
     status = "interrupted"
     error: AeronError | None = None
     try:
         step = next(flow)
         while True:
             if isinstance(step, list):
-                recorder.add(step)
+                log.add(step)
             result = yield step
             step = flow.send(result)
     except StopIteration:
         status = "complete"
     except AeronError as failure:
         error = failure
-        partly = isinstance(failure, IncompleteReply)
-        status = "incomplete" if partly else "failed"
+        status = "incomplete" if isinstance(failure, IncompleteReply) else "failed"
         raise
     finally:
         flow.close()
         recordable = error is None or isinstance(error, ServiceError | ReplyError)
-        if recordable and (status != "interrupted" or recorder.events):
+        if recordable and (status != "interrupted" or log.events):
             key = turn_key(service, question.text, question.images, parent_key)
             record = Record(
                 key,
@@ -126,11 +129,11 @@ def record_flow(
                 service,
                 question.text,
                 question.images,
-                _status(status, recorder.events),
-                recorder.events,
-                _error_facts(error, recorder.token, placeholder_token(key)) if error else None,
+                _status(status, log.events),
+                log.events,
+                _error_facts(error, log.token, placeholder_token(key)) if error else None,
             )
-            keep(_redacted(record, secrets), recorder.token)
+            save(_redacted(record, secrets), log.token)
 
 
 def _status(status: str, events: list[list[Any]]) -> str:
@@ -140,16 +143,16 @@ def _status(status: str, events: list[list[Any]]) -> str:
 
 
 def _redacted(record: Record, secrets: Iterable[str]) -> Record:
-    """``made`` with no secret in it."""
+    """``record`` with the secrets replaced."""
     line = clean = record.to_json_line()
     for secret in filter(None, secrets):
         clean = clean.replace(json.dumps(secret, ensure_ascii=False)[1:-1], "[secret]")
     return record if line == clean else Record.from_line(clean)
 
 
-def _error_facts(error: AeronError, token: str | None, instead: str) -> dict[str, Any]:
+def _error_facts(error: AeronError, token: str | None, placeholder: str) -> dict[str, Any]:
     def neutral(text: str | None) -> str | None:
-        return text.replace(token, instead) if text and token else text
+        return text.replace(token, placeholder) if text and token else text
 
     facts = {
         "type": type(error).__name__,
@@ -162,33 +165,33 @@ def _error_facts(error: AeronError, token: str | None, instead: str) -> dict[str
 
 
 def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None) -> Flow[None]:
-    """The flow that yields what was recorded, without a network.
+    """Yield the recorded events.
 
     Parameters
     ----------
     speed
-        2 is twice as fast as it was; 0 does not wait at all.
+        1 with the recorded pauses, 2 twice as fast, 0 without pauses.
     parent
-        The token that the question continued from.
+        The token that the question continues from.
 
     Raises
     ------
     AeronError
-        The error that was recorded; IncompleteReply where the user had interrupted it.
+        The recorded error; IncompleteReply if the user had interrupted the reply.
     """
-    own = placeholder_token(record.key)
-    yield [Started(own, parent, replayed=True)]
+    token = placeholder_token(record.key)
+    yield [Started(token, parent, replayed=True)]
     for entry in record.events:
         if speed and entry[0]:
             yield Sleep(entry[0] / 1000 / speed)
-        yield [event_from(entry, {"own": own, "parent": parent})]
+        yield [event_from(entry, token, parent)]
     if record.error is not None:
-        raise _error(record.error, own)
+        raise _error(record.error, token)
     if not record.is_complete:
         raise IncompleteReply(
             "This question was interrupted when it was recorded.",
             hint="Ask it again with `%aeron record FILE --mode auto`.",
-            context_token=own,
+            context_token=token,
         )
 
 

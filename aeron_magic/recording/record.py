@@ -1,13 +1,9 @@
-"""A turn that was recorded: what was asked after what, and what came of it, event by event.
+"""One recorded turn: the question, the turn before it, and the events of the reply.
 
-A recording stands between a service's flow and whoever drives it. While it records, the events
-pass through unchanged, so that a reply streams as ever; when it replays, a flow without a network
-yields the same events with the same pauses, through the same code as live.
-
-A turn is found again by its *key*: the service, the question as sent, and the key of the turn
-before it. Tokens, dates and reference ids differ on each run and are no part of it. What has no
-lasting meaning (tokens, message ids) is left out of a record; a replayed reply has the stand-in
-``replay_<key>`` for its token, from which the turn after it finds its own key.
+A turn is identified by its *key*: a hash of the service, the question as sent, and the key of the
+turn before it. Tokens, message ids and dates differ on each run, so they are neither part of the
+key nor recorded. A replayed reply has the placeholder token ``replay_<key>``, from which the key
+of the turn after it is computed.
 """
 
 from __future__ import annotations
@@ -41,16 +37,16 @@ __all__ = [
 
 PLACEHOLDER = "replay_"
 UNRECORDED_PARENT = "elsewhere"
-"""Stands for the turn before, where that is from outside of the recording."""
+"""The parent key of a turn that continues a conversation from outside the recording."""
 
 
 def placeholder_token(key: str) -> str:
-    """The token that a replayed reply has."""
+    """The token of a replayed reply."""
     return PLACEHOLDER + key
 
 
 def key_of_token(token: str) -> str | None:
-    """The key in a stand-in; None for a token that is none."""
+    """The key in a placeholder token; None for any other token."""
     return token.removeprefix(PLACEHOLDER) if token.startswith(PLACEHOLDER) else None
 
 
@@ -70,17 +66,17 @@ class Record:
     Attributes
     ----------
     key, parent_key
-        Its own key, and that of the turn before (empty at the start of a conversation).
+        The keys of the turn and of the turn before it (empty at the start of a conversation).
     service, question, images
-        What was asked.
+        The question, and the service that it was sent to.
     status
-        ``complete``, ``recovered``; or ``interrupted``, ``incomplete``, ``failed``.
+        ``complete``, ``recovered``, ``interrupted``, ``incomplete`` or ``failed``.
     events
-        What came, in order: ``[milliseconds, "text"]`` for a chunk, with the number of its message
-        as a third element where there are several; else ``[milliseconds, {"event": …}]``.
-        Milliseconds count from the event before.
+        The events in order: ``[milliseconds, "text"]`` for a chunk, with the number of its message
+        as a third element if there are several; else ``[milliseconds, {"event": …}]``.
+        Milliseconds count from the previous event.
     error
-        The facts of the error that ended it, if one did.
+        The attributes of the error that ended the reply, or None.
     """
 
     key: str
@@ -105,16 +101,12 @@ class Record:
         return "".join(event[1] for event in self.events if isinstance(event[1], str))
 
     def matches(self, other: Record) -> bool:
-        """Whether the two say the same; when and in what pieces it came does not count."""
-        return (self.key, self.status, self.text, self.error) == (
-            other.key,
-            other.status,
-            other.text,
-            other.error,
-        )
+        """Whether both have the same result; timing and the division into chunks do not count."""
+        one, two = ((r.key, r.status, r.text, r.error) for r in (self, other))
+        return one == two
 
     def to_json_line(self) -> str:
-        """The record as one line of JSON; the key stands first."""
+        """The record as one line of JSON; the key comes first."""
         fields: dict[str, Any] = {
             "key": self.key,
             "after": self.parent_key,
@@ -128,20 +120,14 @@ class Record:
             fields["error"] = self.error
         fields["events"] = self.events
         text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
-        # A line is a line for every reader, also for those that break at these.
+        # Some readers also break lines at these characters.
         for character in ("\x85", "\u2028", "\u2029"):
             text = text.replace(character, f"\\u{ord(character):04x}")
         return text.encode(errors="backslashreplace").decode()
 
     @classmethod
     def from_line(cls, line: str) -> Record:
-        """The record on ``line``.
-
-        Raises
-        ------
-        RecordingError
-            It is none.
-        """
+        """Parse one line; raises RecordingError if it is not a recorded turn."""
         try:
             fields = json.loads(line)
             record = cls(
@@ -155,13 +141,14 @@ class Record:
                 error=fields.get("error"),
             )
             for event in record.events:
-                event_from(event, {})
+                event_from(event)
         except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise RecordingError(f"It is no record ({type(error).__name__}).") from None
+            raise RecordingError(f"Not a recorded turn ({type(error).__name__}).") from None
         return record
 
 
 def event_facts(event: Introduced | ToolCalled | Recovering) -> dict[str, Any]:
+    """The JSON object of an event without text."""
     match event:
         case Introduced():
             return {"event": "introduced", "text": event.text, "buttons": list(event.buttons)}
@@ -171,23 +158,20 @@ def event_facts(event: Introduced | ToolCalled | Recovering) -> dict[str, Any]:
             return {"event": "recovering", "reason": event.reason}
 
 
-def event_from(entry: list[Any], tokens: dict[str, str | None]) -> Event:
-    _, said, *message = entry
-    if isinstance(said, str):
-        return Chunk(said, msg_id=f"message {message[0]}" if message else "message 0")
-    match said["event"]:
+def event_from(entry: list[Any], token: str = "", parent: str | None = None) -> Event:
+    """The event of an entry of `Record.events`, with these tokens."""
+    _, facts, *message = entry
+    if isinstance(facts, str):
+        return Chunk(facts, msg_id=f"message {message[0] if message else 0}")
+    match facts["event"]:
         case "completed":
-            return Completed(
-                said.get("text"),
-                tokens.get("own"),
-                tokens.get("parent"),
-                recovered=bool(said.get("recovered")),
-            )
+            recovered = bool(facts.get("recovered"))
+            return Completed(facts.get("text"), token, parent, recovered=recovered)
         case "introduced":
-            return Introduced(said["text"], tuple(said["buttons"]))
+            return Introduced(facts["text"], tuple(facts["buttons"]))
         case "tool called":
             return ToolCalled()
         case "recovering":
-            return Recovering(said["reason"])
+            return Recovering(facts["reason"])
         case other:
             return Unknown(str(other))

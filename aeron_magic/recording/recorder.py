@@ -1,18 +1,18 @@
-"""What to do with a question while recordings are on: replay it, or ask and record it.
+"""Decides for each question whether to replay it, or to send and record it.
 
 ========  ==========================================================================
 mode
 ========  ==========================================================================
-auto      replay what is recorded, ask and record the rest; what was not whole when
-          it was recorded is asked again
-replay    never touch the network; a question that is not recorded is an error
-record    ask always, and record
-off       ask, and record nothing
+auto      replay recorded questions, send and record the others; a reply that was
+          incomplete when recorded is requested again
+replay    no network access; a question that is not recorded is an error
+record    always send, and record
+off       always send, and do not record
 ========  ==========================================================================
 
-A question that continues from a replayed reply cannot be asked at the service, which never saw
-that reply's stand-in token. In ``auto`` the recorded questions before it are then asked again
-first, once, without being shown.
+A replayed reply has a placeholder token that the service does not know. To send a question that
+continues from it, the recorded questions before it are sent again first, once, without showing
+them.
 """
 
 from __future__ import annotations
@@ -35,57 +35,44 @@ __all__ = ["Ask", "Mode", "RecordStore", "Recorder"]
 Mode = Literal["auto", "replay", "record", "off"]
 
 Ask = Callable[[Question], Flow[None]]
-"""What a service does with a question."""
+"""Sends a question: returns the flow of its reply."""
 
 HINT = "`%aeron record FILE --mode auto` asks and records it."
 MAX_COMPARED = 50
-"""Recorded questions that a question which is not there is compared with."""
+"""Recorded questions that an unrecorded one is compared with, to show the nearest."""
 
-SHOWN = 300
-"""Characters of the difference to the nearest recording that an error shows."""
+DIFF_LENGTH = 300
+"""Characters of the difference to the nearest question that an error shows."""
 
 
 class RecordStore(Protocol):
-    """Where records are kept; see :class:`aeron_magic.recording.cassette.Cassette`."""
+    """Stores records; see :class:`aeron_magic.recording.cassette.Cassette`."""
 
     @property
-    def name(self) -> str:
-        """What to call it in an error."""
-        ...
+    def name(self) -> str: ...
 
-    def find(self, key: str) -> Record | None:
-        """The record of this key."""
-        ...
+    def find(self, key: str) -> Record | None: ...
 
-    def save(self, record: Record) -> None:
-        """Keep a record; one of the same key is replaced, unless it says the same."""
-        ...
+    def save(self, record: Record) -> None: ...
 
-    def questions(self) -> Iterable[tuple[str, str]]:
-        """The key and the question of every record."""
-        ...
+    def questions(self) -> Iterable[tuple[str, str]]: ...
 
 
 class Recorder:
-    """Decides what becomes of each question.
+    """Replays, sends and records questions.
 
     Parameters
     ----------
     store
-        Where the records are.
+        The records.
     mode
-        See the table above.
+        See the table above; any other raises UsageError.
     speed
-        Of a replay: 1 as it was, 2 twice as fast, 0 without any wait.
+        Speed of a replay: 1 with the recorded pauses, 2 twice as fast, 0 without pauses.
     clock
         Seconds, for the times between events.
     hint
-        What an error says of how to have a question asked that is not recorded.
-
-    Raises
-    ------
-    UsageError
-        There is no such mode.
+        The hint of an error about a question that is not recorded.
     """
 
     def __init__(
@@ -99,7 +86,7 @@ class Recorder:
     ) -> None:
         if mode not in get_args(Mode):
             raise UsageError(
-                f"There is no mode {mode!r}.", hint=f"The modes are {', '.join(get_args(Mode))}."
+                f"Unknown mode {mode!r}.", hint=f"The modes are {', '.join(get_args(Mode))}."
             )
         self.store = store
         self.mode = mode
@@ -107,21 +94,21 @@ class Recorder:
         self._clock = clock
         self._hint = hint
         self._keys: dict[str, str] = {}
-        """The key of each turn by the token that its reply had at the service."""
+        """The key of each turn by the service's token of its reply."""
         self._tokens: dict[str, str] = {}
-        """The token at the service by key."""
+        """The service's token by key."""
 
     def register_path(
-        self, token: str, service: str, line: Iterable[tuple[str, tuple[str, ...]]]
+        self, token: str, service: str, path: Iterable[tuple[str, tuple[str, ...]]]
     ) -> None:
-        """Know that ``token`` stands after these questions (text and images), oldest first.
+        """Register the questions (text and images, oldest first) that led to ``token``.
 
         For turns that were asked before recording began, or in an earlier kernel.
         """
         if token in self._keys or key_of_token(token) is not None:
             return
         key = ""
-        for text, images in line:
+        for text, images in path:
             key = turn_key(service, text, images, key)
         self._keys[token] = key
         self._tokens[key] = token
@@ -141,12 +128,9 @@ class Recorder:
     ) -> Flow[None]:
         """The flow that answers ``question``, from a recording or by ``ask``.
 
-        Raises
-        ------
-        RecordingError
-            In ``replay``: the question is not recorded; the error shows the nearest that is.
+        Raises RecordingError in mode ``replay`` if the question is not recorded; the error shows
+        the nearest question that is.
         """
-        after = self._parent_key(question)
         found = None
         if self.mode in ("auto", "replay"):
             found = self.store.find(self.key(question, service))
@@ -159,13 +143,18 @@ class Recorder:
         if self.mode == "off":
             yield from ask(real)
             return
-        keep = self._save
         yield from record_flow(
-            ask(real), question, service, after, keep, secrets=secrets, clock=self._clock
+            ask(real),
+            question,
+            service,
+            self._parent_key(question),
+            self._save,
+            secrets=secrets,
+            clock=self._clock,
         )
 
     def fetch(self, token: str, ask: Callable[[str], Flow[None]]) -> Flow[None]:
-        """The flow that fetches the stored reply of ``token``: a recorded one from its record."""
+        """The flow that fetches the reply of ``token``, from its record if it was replayed."""
         key = key_of_token(token)
         if key is None:
             if self.mode == "replay":
@@ -178,16 +167,15 @@ class Recorder:
         found = self.store.find(key)
         if found is None:
             raise RecordingError(
-                f"{self.store.name} no longer holds the reply of this token.",
+                f"{self.store.name} no longer contains the reply of this token.",
                 hint="Run the cell that asked for it again.",
             )
         yield from replay_flow(found, speed=0, parent=None)
 
     def save_foreign(self, record: Record, question: Question) -> None:
-        """Keep what was recorded of ``question`` elsewhere, without knowing what is before it."""
-        after = self._parent_key(question)
-        key = turn_key(record.service, question.text, question.images, after)
-        self.store.save(replace(record, key=key, parent_key=after))
+        """Save a record of ``question`` that was made by a batch worker, which has no parents."""
+        key = self.key(question, record.service)
+        self.store.save(replace(record, key=key, parent_key=self._parent_key(question)))
 
     def _save(self, record: Record, token: str | None) -> None:
         self.store.save(record)
@@ -196,28 +184,29 @@ class Recorder:
             self._tokens[record.key] = token
 
     def _with_live_token(self, question: Question, ask: Ask) -> Flow[Question]:
-        """``question`` with a token that the service knows."""
+        """``question`` with the service's token instead of a placeholder."""
         token = question.context_token
         key = key_of_token(token) if token else None
         if key is None:
             return question
         if key not in self._tokens:
-            yield [Recovering("the earlier questions were replayed and are asked again")]
+            yield [Recovering("the earlier questions were replayed and are sent again")]
             yield from self._rebuild_parent(key, ask)
         return Question(question.text, question.images, self._tokens[key], question.stream)
 
     def _rebuild_parent(self, key: str, ask: Ask) -> Flow[None]:
+        """Send the recorded questions up to ``key`` again, to get tokens of the service."""
         record = self.store.find(key)
         if record is None:
             raise RecordingError(
-                f"{self.store.name} no longer holds the turn that this question continues from.",
+                f"{self.store.name} no longer contains the turn that this question continues from.",
                 hint="Run the cells before this one again.",
             )
         before: str | None = None
         if record.parent_key == UNRECORDED_PARENT:
             raise RecordingError(
                 "The recording begins in the middle of a conversation, which cannot be continued.",
-                hint="Begin anew with -n, or record the conversation from its beginning.",
+                hint="Start a new conversation with -n, or record this one from its beginning.",
             )
         if record.parent_key:
             if record.parent_key not in self._tokens:
@@ -241,29 +230,31 @@ class Recorder:
     def _not_recorded(self, question: Question) -> RecordingError:
         known = [text for _, text in self.store.questions()]
         words = set(question.text.split())
-        # Comparing letter by letter takes a millisecond each: only with those of the same words.
+        # A comparison takes a millisecond: only with the questions that share most words.
         alike = heapq.nlargest(
             MAX_COMPARED, known, key=lambda text: len(words.intersection(text.split()))
         )
         near = difflib.get_close_matches(question.text, alike, 1, 0.3)
         if not near:
-            nearest = "It holds nothing like it." if known else "It holds nothing."
+            nearest = "It has no similar question." if known else "It is empty."
         elif near[0] == question.text:
-            nearest = f"It holds this very question, but asked {self._elsewhere(question)}."
+            nearest = f"It has the same question, but {self._difference(question)}."
         else:
             changes = "\n".join(
                 line
                 for line in difflib.ndiff(near[0].splitlines(), question.text.splitlines())
                 if not line.startswith(" ")
             )
-            nearest = f"The nearest that it holds (-) and this question (+):\n{changes[:SHOWN]}"
+            nearest = (
+                f"The nearest recorded question (-) and this one (+):\n{changes[:DIFF_LENGTH]}"
+            )
         return RecordingError(
-            f"{self.store.name} does not hold this question. {nearest}",
+            f"{self.store.name} does not contain this question. {nearest}",
             hint=self._hint,
         )
 
-    def _elsewhere(self, question: Question) -> str:
-        """In what a record of the same text is another one."""
+    def _difference(self, question: Question) -> str:
+        """How the record with the same text differs."""
         after = self._parent_key(question)
         for key, text in self.store.questions():
             record = self.store.find(key) if text == question.text else None

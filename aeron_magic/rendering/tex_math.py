@@ -1,14 +1,13 @@
 """Which parts of a reply are math, and which dollars are money.
 
 Jupyter's front ends typeset ``$…$``, ``$$…$$``, ``\\(…\\)``, ``\\[…\\]`` and ``\\begin{…}``
-wherever they find them in the text of an HTML output, except in code. So two things are needed:
-what is math must reach the page letter for letter, untouched by Markdown's own escapes and
-emphasis; and what only looks like math must not. The rules for markdown-it here do the first,
-`escape_math` does the second: MathJax looks for a pair of delimiters within one run of text, and an
-element between them ends the run.
+anywhere in the text of an HTML output, except in code. So math must reach the page unchanged by
+Markdown's escapes and emphasis: that is done by the rules for markdown-it here. Text that only
+looks like math must not be typeset: `escape_math` puts an element around each delimiter, because
+MathJax looks for a pair of delimiters within one text node.
 
-A single dollar opens math where no letter or digit stands before it and no space after it, and
-closes it the other way round; a sum such as ``$5 for two and 10$`` is money.
+A single dollar opens math if no letter or digit precedes it and no space follows it, and closes
+math the other way round; an amount such as ``$5 for two and 10$`` is money.
 """
 
 from __future__ import annotations
@@ -24,12 +23,12 @@ from markdown_it.rules_inline import StateInline
 __all__ = ["escape_math", "install_math_rules", "is_self_contained"]
 
 BLOCK_LINES = 200
-"""Lines a block of math may have; so that an opener without its end costs little."""
+"""Maximum lines of a math block, which bounds the cost of an unclosed one."""
 
 INLINE_LENGTH = 4_000
-"""Characters that math within a paragraph may have, for the same reason."""
+"""Maximum characters of inline math, for the same reason."""
 
-# Not beyond the next dollar, so that no opener is looked at twice; and no code span within.
+# Neither dollars nor code spans inside, so the cost is linear.
 _DOLLARS = re.compile(
     r"\$\$(?!\$)(?:[^`$\\]|\\.){1,4000}?\$\$"
     r"|(?<![A-Za-z0-9$\\])\$(?![\s$])(?P<tex>(?:(?!\*\*)[^`$\\]|\\.){1,1000}?)(?<!\s)\$(?![A-Za-z0-9$])",
@@ -39,8 +38,8 @@ _CURRENCY = re.compile(r"\d[^\\^_={}]*\s[A-Za-z]{2,}[^\\^_={}]*")
 _BLOCK = re.compile(r"\$\$|\\\[|\\begin\{[A-Za-z]{1,30}\*?\}")
 _AFTER_BLOCK = re.compile(r"\s*[.,;:]?\s*")
 
-# What TeX could do beyond its own formula: links, styles, classes and ids of the page, and
-# definitions, which would stay and change the formulas of other cells.
+# Commands with effects outside their formula: links, styles, classes, ids, and definitions, which
+# would change the formulas of other cells.
 _UNSAFE_COMMANDS = re.compile(
     r"\\(?:href|url|style|class|cssId|data|require|includegraphics|[gex]?def|let|futurelet|global"
     r"|(?:re)?new(?:command|environment|tagform)|providecommand|usetagform|mmlToken"
@@ -50,19 +49,19 @@ _DELIMITER = re.compile(r"\$|\\(?=[\\$(\[]|begin|(?:eq)?ref|\Z)")
 
 
 def install_math_rules(parser: MarkdownIt) -> None:
-    """Teach ``parser`` the tokens ``math_inline`` and ``math_block``."""
+    """Add the tokens ``math_inline`` and ``math_block`` to ``parser``."""
     parser.inline.ruler.before("escape", "math_inline", _math_inline)
     followers: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     parser.block.ruler.before("fence", "math_block", _math_block, followers)
 
 
 def is_self_contained(tex: str) -> bool:
-    """Whether ``tex`` keeps to itself: no links, styles or definitions that outlive it."""
+    """Whether ``tex`` has no effects outside its formula: links, styles or definitions."""
     return not _UNSAFE_COMMANDS.search(tex)
 
 
 def escape_math(text: str) -> str:
-    """Return ``text`` as HTML in which no front end finds math."""
+    """Return ``text`` as HTML that is never typeset as math."""
     return _DELIMITER.sub(r"<span>\g<0></span>", escapeHtml(text))
 
 
@@ -105,7 +104,7 @@ def _math_block(state: StateBlock, first: int, end: int, silent: bool) -> bool:
     closer = {"$$": "$$", "\\[": "\\]"}.get(
         opener.group(), opener.group().replace("begin", "end", 1)
     )
-    # Up to which line there surely is no end: it need not be sought again.
+    # The line before which there is no closer, from an earlier search.
     unclosed: dict[str, int] = state.env.setdefault("unclosed_math", {})
     if first < unclosed.get(closer, 0):
         return False
@@ -124,7 +123,7 @@ def _math_block(state: StateBlock, first: int, end: int, silent: bool) -> bool:
 def _find_closer(
     closer: str, state: StateBlock, first: int, begin: int, end: int
 ) -> tuple[int, int]:
-    """Return the line of ``closer`` and the position after it; -1 where the block has none."""
+    """Return the line of ``closer`` and the position after it, or -1 if there is none."""
     line = first
     for line in range(first, min(end, first + BLOCK_LINES)):
         if state.isEmpty(line) or state.sCount[line] < state.blkIndent:

@@ -1,4 +1,4 @@
-"""The fold over events that builds a reply: order, repeats, and the completed text."""
+"""Builds a reply from events: order of chunks, repeats, and the completed text."""
 
 from __future__ import annotations
 
@@ -21,26 +21,33 @@ __all__ = ["ReplyAccumulator"]
 
 
 MAX_HELD_CHUNKS = 64
-"""Chunks held back for a missing number before the stream goes on without it."""
+"""Chunks held back for a missing number before the text goes on without it."""
 
 FIRST_NUMBER = 2
-"""The number of the first chunk in the vendor's sample. Nobody says that it is always so: a stream
-that begins with a higher one waits for a second chunk, in case the two came in the wrong order."""
+"""The number of the first chunk in the vendor's sample. The documentation does not promise it: a
+stream that begins with a higher number waits for a second chunk, in case the first two arrived in
+the wrong order."""
 
 
 class ReplyAccumulator:
-    """The state of a reply that is coming in: a fold over its events.
+    """The state of a reply that is coming in.
 
-    Chunks are put in the order of their numbers and repeated numbers are dropped; a number that
-    never comes holds the text back for a while only. Where the service repeats the whole text at
-    the end, that text is the reply.
+    Chunks are sorted by their numbers and repeated numbers are dropped; a missing number delays
+    the text for at most `MAX_HELD_CHUNKS`. If the service repeats the whole text at the end, that
+    text is the reply.
+
+    Attributes
+    ----------
+    context_token
+        The token of the reply; None until the service has sent it.
+    displayed
+        The parts of the text that were returned by `add`, in order; only ever appended to.
     """
 
     def __init__(self, service: str = "", request_token: str | None = None) -> None:
         self.service = service
         self.request_token = request_token
         self.context_token: str | None = None
-        """The reply's own token: None until the service has said it."""
         self.parent_context_token: str | None = None
         self.msg_id = ""
         self.status: Status = "processing"
@@ -49,20 +56,18 @@ class ReplyAccumulator:
         self.introduction: Introduced | None = None
         self.unknown: dict[str, int] = {}
         self.displayed: list[str] = []
-        """What has been handed out for display, in order; only ever appended to."""
         self._final: str | None = None
-        # Texts and message ids apart: thousands of tuples that stay would have the garbage
-        # collector make its rounds again and again while a reply comes in.
+        # Two dictionaries: thousands of tuples would trigger the garbage collector repeatedly.
         self._texts: dict[float, str] = {}
         self._messages: dict[float, str] = {}
         self._held: dict[int, Chunk] = {}
         self._next: int | None = None
-        self._between = 0.0
+        self._offset = 0.0
         self._late = False
 
     @property
     def text(self) -> str:
-        """The text so far, in the right order, as good as it is known."""
+        """The text so far, in order."""
         if self._final is not None:
             return self._final
         if self._late or self._held:
@@ -72,14 +77,14 @@ class ReplyAccumulator:
     def _in_order(self) -> str:
         last = ""
         parts = []
-        for place in sorted(self._texts):
-            msg_id = self._messages[place]
-            parts.append(self._separated(self._texts[place], msg_id, last))
+        for position in sorted(self._texts):
+            msg_id = self._messages[position]
+            parts.append(self._separated(self._texts[position], msg_id, last))
             last = msg_id or last
         return "".join(parts)
 
     def add(self, events: Iterable[Event]) -> str:
-        """Take ``events`` in; the text that can be shown now, in order, perhaps empty."""
+        """Apply ``events``; return the text that can be displayed now, which can be empty."""
         fresh: list[str] = []
         for event in events:
             if type(event) is Chunk:
@@ -87,37 +92,37 @@ class ReplyAccumulator:
                 if number is None or number != self._next or self._held or msg_id != self.msg_id:
                     self._chunk(event, fresh)
                     continue
-                # The next one of the message that is coming in: nearly all of them.
+                # Fast path for nearly all chunks: the expected number of the same message.
                 self._texts[number] = text
                 self._messages[number] = self.msg_id
                 self._next = number + 1
-                self._between = 0.0
+                self._offset = 0.0
                 self.status_text = ""
                 fresh.append(text)
             else:
                 self._other(event, fresh)
-        piece = "".join(fresh)
-        if piece:
-            self.displayed.append(piece)
-        return piece
+        text = "".join(fresh)
+        if text:
+            self.displayed.append(text)
+        return text
 
     def _chunk(self, chunk: Chunk, fresh: list[str]) -> None:
         number = chunk.sequence
         if number is None:
-            # A chunk without a number stands where it came: right after the last one shown.
-            self._between += 1e-6
-            self._hold((self._next or 0) - 1 + self._between, chunk)
+            # Without a number: its position is right after the last displayed chunk.
+            self._offset += 1e-6
+            self._store((self._next or 0) - 1 + self._offset, chunk)
             self._release(chunk, fresh)
             return
         if number in self._texts:
             return
-        self._hold(number, chunk)
+        self._store(number, chunk)
         if number == self._next:
             self._release(chunk, fresh)
             self._next = number + 1
-            self._between = 0.0
+            self._offset = 0.0
         elif self._next is not None and number < self._next:
-            self._late = True  # it belongs before text that is on the screen already
+            self._late = True  # it belongs before text that is already displayed
         else:
             self._held[number] = chunk
             begins = self._next is None and (number <= FIRST_NUMBER or len(self._held) > 1)
@@ -126,16 +131,16 @@ class ReplyAccumulator:
         if self._held and self._next is not None:
             self._release_held(fresh)
 
-    def _hold(self, place: float, chunk: Chunk) -> None:
-        self._texts[place] = chunk.text
-        self._messages[place] = chunk.msg_id
+    def _store(self, position: float, chunk: Chunk) -> None:
+        self._texts[position] = chunk.text
+        self._messages[position] = chunk.msg_id
 
     def _release_held(self, fresh: list[str]) -> None:
         assert self._next is not None
         while (chunk := self._held.pop(self._next, None)) is not None:
             self._release(chunk, fresh)
             self._next += 1
-            self._between = 0.0
+            self._offset = 0.0
 
     def _release(self, chunk: Chunk, fresh: list[str]) -> None:
         if chunk.msg_id != self.msg_id:
@@ -147,13 +152,13 @@ class ReplyAccumulator:
 
     @staticmethod
     def _separated(text: str, msg_id: str, last: str) -> str:
-        """A chunk's text, a new paragraph where it begins another message."""
+        """A chunk's text, as a new paragraph if it begins another message."""
         return f"\n\n{text}" if last and msg_id and msg_id != last else text
 
     def _other(self, event: Event, fresh: list[str]) -> None:
         match event:
             case Started():
-                self._tokens(event.context_token, event.parent_context_token)
+                self._set_tokens(event.context_token, event.parent_context_token)
                 self.replayed = self.replayed or event.replayed
             case Introduced():
                 self.introduction = event
@@ -170,12 +175,12 @@ class ReplyAccumulator:
             case _:
                 assert_never(event)
 
-    def _tokens(self, token: str | None, parent: str | None) -> None:
+    def _set_tokens(self, token: str | None, parent: str | None) -> None:
         self.context_token = token or self.context_token
         self.parent_context_token = parent or self.parent_context_token
 
     def _complete(self, event: Completed, fresh: list[str]) -> None:
-        self._tokens(event.context_token, event.parent_context_token)
+        self._set_tokens(event.context_token, event.parent_context_token)
         self.msg_id = event.msg_id or self.msg_id
         whole = event.text or self._in_order()
         shown = "".join(self.displayed) + "".join(fresh)
@@ -193,13 +198,11 @@ class ReplyAccumulator:
         seconds: float = 0.0,
         first_chunk_seconds: float | None = None,
     ) -> Reply:
-        """The reply as it stands; ``status`` where the caller knows better than the events."""
+        """The reply so far; ``status`` overrides the one that follows from the events."""
         status = status or self.status
         token = self.context_token
         if token is None and status in ("complete", "recovered"):
-            token = (
-                self.request_token
-            )  # the service returned none: the one that was sent still holds
+            token = self.request_token  # still valid: the service returned no new one
         return Reply(
             text=self.text,
             status=status,

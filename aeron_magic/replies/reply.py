@@ -1,4 +1,4 @@
-"""``Reply`` and ``Message``: the values that a service's answer becomes."""
+"""``Reply`` and ``Message``: what a service returns."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ Status = Literal["complete", "recovered", "interrupted", "incomplete", "failed",
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the service answered, whole or not.
+    """The reply of a service, complete or not.
 
     Attributes
     ----------
     text
-        The reply's text; what was received, where ``status`` says that it is not whole.
+        The reply's text; what was received so far, unless ``status`` is complete or recovered.
     status
-        ``complete``; ``recovered`` (whole, fetched after its stream was lost); ``interrupted`` (by
-        the user); ``incomplete`` (cut off); ``failed`` (the service says so); ``processing`` (not
-        ready yet).
+        ``complete``; ``recovered`` (complete, fetched after its stream was lost); ``interrupted``
+        (by the user); ``incomplete`` (cut off); ``failed`` (reported by the service);
+        ``processing`` (not ready yet).
     context_token
         Continues the conversation after this reply.
     parent_context_token
-        The token this reply says it continued from.
+        The token that the reply continues from, according to the service.
     msg_id
-        The service's name for the message.
+        The service's id of the message.
     service
-        ``aeronpay``, ``chatzy`` or whatever service answered.
+        ``aeronpay`` or ``chatzy``.
     seconds
         Seconds from the question to the end of the reply.
     first_chunk_seconds
-        Seconds from the question to the first text; None where none came.
+        Seconds from the question to the first text; None if there was none.
     replayed
-        Whether it came from a recording.
+        Whether it was replayed from a recording.
     """
 
     text: str
@@ -57,18 +57,18 @@ class Reply:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the service said that the text is all there is."""
+        """Whether the service confirmed the end of the text."""
         return self.status in ("complete", "recovered")
 
     def json(self) -> Any:
-        """The JSON in the text: in a fenced block, bare, or in the midst of prose.
+        """The JSON in the text: in a fenced block, bare, or in prose.
 
         Raises
         ------
         ReplyFormatError
             There is none, or it is broken; the message says where.
         """
-        from aeron_magic.replies.extract import extract_json  # only a whole reply is searched
+        from aeron_magic.replies.extract import extract_json
 
         with self._annotating_errors():
             return extract_json(self.text)
@@ -76,7 +76,7 @@ class Reply:
     def table(self, number: int = 1) -> Any:
         """A Markdown table in the text.
 
-        Numbers, ISO dates and truth values have their types; what has a unit or a percent sign
+        Numbers, ISO dates and truth values are converted; a number with a unit or a percent sign
         stays text.
 
         Parameters
@@ -87,7 +87,7 @@ class Reply:
         Returns
         -------
         pandas.DataFrame or list of dict
-            The table; where pandas is not installed, its rows.
+            The table; without pandas, its rows.
 
         Raises
         ------
@@ -105,9 +105,9 @@ class Reply:
         Parameters
         ----------
         language
-            Only blocks in this language count, by any of its usual names; None: all do.
+            Only count blocks in this language, by any of its usual names; None counts all.
         number
-            Which of them, from 1 (default).
+            Which of the blocks, from 1 (default).
 
         Raises
         ------
@@ -121,30 +121,30 @@ class Reply:
 
     @contextmanager
     def _annotating_errors(self) -> Iterator[None]:
-        """Have an error say which reply it is about, and that it is not whole where it is not."""
+        """Add the reply's token to an error, and a hint if the reply is not complete."""
         try:
             yield
         except ReplyFormatError as error:
             error.context_token = self.context_token
             if not self.is_complete:
-                error.hint = f"The reply is {self.status}: what is missing may hold it."
+                error.hint = f"The reply is {self.status}: the missing part may contain it."
             raise
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One message of a conversation as the service keeps it (AeronPay's *List Input*).
+    """One message of a conversation as stored by the service (AeronPay's *List Input*).
 
     Attributes
     ----------
     role
-        Who says it: ``user`` or ``assistant``.
+        ``user`` or ``assistant``.
     text
-        What is said.
+        The text.
     msg_id
-        The service's name for the message.
+        The service's id of the message.
     status
-        What the service says of it, such as ``completed``; empty where it says nothing.
+        The service's status, such as ``completed``; empty if there is none.
     """
 
     role: Literal["user", "assistant"]

@@ -1,4 +1,4 @@
-"""``python -m aeron_magic.sandbox``: both services for any HTTP client, until Ctrl-C."""
+"""``python -m aeron_magic.sandbox``: serve both services to any HTTP client until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import argparse
 import sys
 import threading
 from collections.abc import Sequence
+from typing import get_args
 
-from .faults import Faults
+from .faults import CutHow, Faults, Framing
 from .server import Sandbox
 
 __all__ = ["main"]
 
-_PAUSE = 1 / 60  # a word each sixtieth of a second: fast reading, and seen to stream
+_PAUSE = 1 / 60  # seconds between words: a fast reading pace
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until interrupted; the exit status.
+    """Serve until interrupted, and return the exit status.
 
     Parameters
     ----------
@@ -24,35 +25,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The command line without the program's name; by default that of the process.
     """
     parser = _parser()
-    given = parser.parse_args(arguments)
+    given = vars(parser.parse_args(arguments))
+    port = given.pop("port")
+    options = {name: given.pop(name) for name in ("token_rule", "token_life")}
+    options["require_credentials"] = not given.pop("no_credentials")
     try:
-        faults = Faults.from_json(
-            {
-                "latency": given.latency,
-                "first_chunk": given.first_chunk,
-                "pause": given.pause,
-                "chunk_size": given.chunk_size,
-                "framing": given.framing,
-                "say": given.say,
-                "cut_after": given.cut_after,
-                "cut_times": given.cut_times,
-                "cut_how": given.cut_how,
-                "stall_after": given.stall_after,
-            }
-        )
+        faults = Faults.from_json(given)
     except (TypeError, ValueError) as error:
         parser.error(str(error))
-    sandbox = Sandbox(
-        given.port,
-        faults=faults,
-        token_rule=given.token_rule,
-        token_life=given.token_life,
-        require_credentials=not given.no_credentials,
-    )
+    sandbox = Sandbox(port, faults=faults, **options)
     try:
         sandbox.start()
     except OSError as error:
-        sys.stderr.write(f"Port {given.port} cannot be used: {error.strerror}. Try another one.\n")
+        sys.stderr.write(f"Port {port} cannot be used: {error.strerror}. Try another one.\n")
         return 1
     with sandbox:
         sys.stdout.write(_welcome(sandbox))
@@ -80,22 +65,22 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--framing",
         default="sse",
-        choices=["sse", "sse-event", "sse-multiline", "ndjson", "json", "pretty", "object"],
-        help="how AeronPay's stream is written (%(default)s)",
+        choices=get_args(Framing),
+        help="how AeronPay's stream is encoded (%(default)s)",
     )
     add(
         "--token-rule",
         default="new",
         choices=["new", "same"],
-        help="a token for each reply, or one",
+        help="a new token for each reply, or the same for a conversation (%(default)s)",
     )
-    add("--token-life", type=float, default=86_400.0, metavar="S", help="seconds a token lives")
+    add("--token-life", type=float, default=86_400.0, metavar="S", help="seconds a token is valid")
     add("--no-credentials", action="store_true", help="AeronPay without client-id, client-secret")
-    add("--say", metavar="TEXT", help="answer this to everything")
+    add("--say", metavar="TEXT", help="answer every question with this text")
     add("--cut-after", type=int, metavar="N", help="cut streams after so many bytes")
     add("--cut-times", type=int, default=1, metavar="K", help="how many streams (%(default)s)")
-    add("--cut-how", default="reset", choices=["reset", "close", "end"], help="(%(default)s)")
-    add("--stall-after", type=int, metavar="N", help="let a stream fall silent after so many bytes")
+    add("--cut-how", default="reset", choices=get_args(CutHow), help="(%(default)s)")
+    add("--stall-after", type=int, metavar="N", help="stop sending after so many bytes")
     return parser
 
 
@@ -113,7 +98,7 @@ The sandbox of aeron-magic is running; Ctrl-C stops it.
   Chatzy stream  {sandbox.chatzy_stream_url}
   Control        {sandbox.url}/control  {sandbox.url}/log
 
-Ask AeronPay, and let Chatzy begin a conversation:
+Ask AeronPay, and start a conversation with Chatzy:
 
   curl -N {sandbox.aeronpay_url}/create-response -H 'client-id: me' \\
     -H 'client-secret: anything' -H 'Content-Type: application/json' \\

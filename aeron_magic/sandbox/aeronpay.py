@@ -1,10 +1,10 @@
-"""AeronPay's side of the wire: create-response, fetch-response and list-input.
+"""AeronPay's side: create-response, fetch-response and list-input.
 
-The shapes are those of the vendor's pages *Create Response*, *Fetch Response* and *List Input*.
-Which token continues a conversation is not written there, so both readings can be had: by the
-rule ``new`` each reply has a token of its own and an older token can be continued into a branch;
-by the rule ``same`` one token stays with the conversation. A reply is generated whether or not
-its client is still there: fetch-response says ``processing`` until it would have been finished.
+The messages follow the vendor's pages *Create Response*, *Fetch Response* and *List Input*. These
+do not specify which token continues a conversation, so both rules are available: ``new`` returns
+a token for each reply, and an older token can be continued in a branch; ``same`` keeps one token
+for the conversation. A reply is generated even if its client disconnects: fetch-response returns
+``processing`` until it would have been finished.
 """
 
 from __future__ import annotations
@@ -14,14 +14,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from .encoding import Answer, Refused, Request, Stream, batched, content_type, frame, pieces
+from .encoding import (
+    Answer,
+    Refused,
+    Request,
+    Stream,
+    content_type,
+    frame,
+    split_text,
+    split_writes,
+)
 from .faults import Faults
 from .ids import digest
 
 __all__ = ["AeronPay", "AnswerFunction", "TokenRule"]
 
 TokenRule = Literal["new", "same"]
-# Question and the turns before it (question, answer) give the answer.
+# From a question and the turns before it (pairs of question and answer) to the answer.
 AnswerFunction = Callable[[str, Sequence[tuple[str, str]]], str]
 
 _REFERENCE_LENGTH = 30
@@ -29,7 +38,7 @@ _REFERENCE_LENGTH = 30
 
 @dataclass(slots=True)
 class _Turn:
-    """One question and its reply, which may still be under way."""
+    """One question and its reply, which may be incomplete."""
 
     token: str
     parent: _Turn | None
@@ -47,7 +56,7 @@ class _Turn:
         return self.token[-16:]
 
     def path(self) -> list[_Turn]:
-        """The turns from the first one to this."""
+        """The turns from the first to this one."""
         turns: list[_Turn] = []
         turn: _Turn | None = self
         while turn is not None:
@@ -56,11 +65,9 @@ class _Turn:
         return turns[::-1]
 
     def message_id(self, role: str) -> str:
-        return f"msg_{digest(role, self.key(), length=32)}{self.conversation}"
-
-    def key(self) -> str:
-        """What tells this turn from all others, also where the token stays the same."""
-        return f"{self.token}/{len(self.path())}"
+        # The number keeps turns apart that share a token.
+        key = f"{self.token}/{len(self.path())}"
+        return f"msg_{digest(role, key, length=32)}{self.conversation}"
 
     def state(self, now: float) -> str:
         if not self.delivered and now < self.ready_at:
@@ -69,14 +76,14 @@ class _Turn:
 
 
 class AeronPay:
-    """The service: who may ask, what was said, and which token stands for it.
+    """The service with its conversations.
 
     Parameters
     ----------
     answer
-        Gives the answer to a question and the turns before it.
+        Returns the answer to a question and the turns before it.
     clock
-        Seconds since the epoch; only used for expiry and for ``processing``.
+        Seconds since the epoch, for expiry and for ``processing``.
     token_rule
         ``new``: a token for each reply; ``same``: one for the conversation.
     token_life
@@ -97,7 +104,7 @@ class AeronPay:
         answer: AnswerFunction,
         *,
         clock: Callable[[], float],
-        token_rule: TokenRule = "new",  # noqa: S107 - a word, not a password
+        token_rule: TokenRule = "new",  # noqa: S107 - not a password
         token_life: float = 86_400.0,
         require_credentials: bool = True,
     ) -> None:
@@ -129,12 +136,12 @@ class AeronPay:
             return self.refusal(refused.status, refused.message, faults)
 
     def refusal(self, status: int, message: str, faults: Faults) -> Answer:
-        """The vendor's error object: FAILED, or BAD_REQUEST_ERROR for credentials."""
+        """The vendor's error object: FAILED, or BAD_REQUEST_ERROR for invalid credentials."""
         kind = "BAD_REQUEST_ERROR" if status in {401, 403} else "FAILED"
         value = {"status": kind, "status_code": str(status), "message": message, "data": []}
         return Answer(status, self._coded(value, faults))
 
-    # What may be asked ---------------------------------------------------------------------
+    # Validation ----------------------------------------------------------------------------
 
     def _check_credentials(self, request: Request) -> None:
         given = [request.headers.get(name, "").strip() for name in ("client-id", "client-secret")]
@@ -180,22 +187,17 @@ class AeronPay:
         streamed = stream and faults.framing != "object"
         turn = self._begin(text, images, parent, faults, streamed=streamed)
         if streamed:
-            parts = batched(faults, self._events(turn, faults))
+            parts = split_writes(faults, self._events(turn, faults))
             return Stream(content_type(faults), parts)
-        wait = _duration(turn.chunks, faults)
-        return Answer(
-            200,
-            self._reply(turn, "Response generation successful.", faults, waited=True),
-            wait=wait,
-            ascii=faults.ascii,
-        )
+        value = self._reply(turn, "Response generation successful.", faults)
+        return Answer(200, value, wait=_duration(turn.chunks, faults))
 
     def _fetch(self, body: Mapping[str, Any], faults: Faults) -> Answer:
         turn = self._turn_of(body, faults)
         with self._lock:
             turn.fetches += 1
         value = self._reply(turn, "Response fetched successfully.", faults)
-        return Answer(200, value, ascii=faults.ascii)
+        return Answer(200, value)
 
     def _list(self, body: Mapping[str, Any], faults: Faults) -> Answer:
         order = body.get("data_order", "asc")
@@ -206,7 +208,7 @@ class AeronPay:
         for one in turn.path():
             question = {"request_status": "completed", "user": {"text": one.question}}
             data.append({"msg_id": one.message_id("user"), **question})
-            if one is not turn:  # the sample's list ends with the question of its own token
+            if one is not turn:  # the vendor's sample ends with the token's question
                 state = one.state(self._clock())
                 answer = {"response_status": state, "system": {"text": one.text}}
                 data.append({"msg_id": one.message_id("system"), **answer})
@@ -218,7 +220,7 @@ class AeronPay:
             "message": "Input items fetched successfully.",
             "data": data,
         }
-        return Answer(200, self._coded(value, faults), ascii=faults.ascii)
+        return Answer(200, self._coded(value, faults))
 
     # A reply -------------------------------------------------------------------------------
 
@@ -232,8 +234,10 @@ class AeronPay:
         streamed: bool,
     ) -> _Turn:
         history = [(turn.question, turn.text) for turn in parent.path()] if parent else []
-        text = self._answer(question, history) if faults.said is None else faults.said
-        chunks = pieces(text, faults)
+        text = faults.fixed_text
+        if text is None:
+            text = self._answer(question, history)
+        chunks = split_text(text, faults)
         wait = _duration(chunks, faults) if streamed else 0.0
         now = self._clock()
         with self._lock:
@@ -241,7 +245,7 @@ class AeronPay:
                 token=self._token(question, images, parent),
                 parent=parent,
                 question=question,
-                text=text if faults.completed_text is None else faults.completed_text,
+                text=text,
                 chunks=chunks,
                 created=now,
                 ready_at=now + wait,
@@ -251,9 +255,8 @@ class AeronPay:
         return turn
 
     def _token(self, question: str, images: Sequence[str], parent: _Turn | None) -> str:
-        # Told apart from an equal question at the same place by a count, not by one global
-        # counter: questions asked at the same time have the same tokens in whatever order
-        # they arrive.
+        # Equal questions at the same place are counted. A global counter would make the tokens
+        # of concurrent questions depend on the order of arrival.
         if parent is not None and self._one_token:
             return parent.token
         place = parent.token if parent else ""
@@ -262,13 +265,9 @@ class AeronPay:
         unique = digest(*asked, str(count), length=48)
         return f"apay_{unique[:32]}{parent.conversation if parent else unique[32:]}"
 
-    def _reply(
-        self, turn: _Turn, message: str, faults: Faults, *, waited: bool = False
-    ) -> dict[str, Any]:
+    def _reply(self, turn: _Turn, message: str, faults: Faults) -> dict[str, Any]:
         state = turn.state(self._clock())
-        if waited:
-            state = "failed" if turn.failed else "completed"
-        elif turn.fetches <= faults.processing_fetches:
+        if 0 < turn.fetches <= faults.processing_fetches:
             state = "processing"
         value: dict[str, Any] = {
             "status": "SUCCESS",
@@ -364,7 +363,7 @@ def _question(body: Mapping[str, Any]) -> tuple[str, list[str]]:
 
 
 def _duration(chunks: Sequence[str], faults: Faults) -> float:
-    """Seconds the generation takes; without a given time, as long as the stream would."""
+    """Seconds until the reply is generated, by default as long as its stream takes."""
     if faults.generation_time is not None:
         return faults.generation_time
     return faults.first_chunk + faults.pause * max(len(chunks) - 1, 0)
@@ -376,7 +375,7 @@ def _empty_system(faults: Faults) -> dict[str, Any]:
 
 
 def _ordered(chunks: Sequence[str], faults: Faults) -> list[tuple[int, str]]:
-    """The chunks with their numbers, from 2 as in the vendor's sample, in the order asked for."""
+    """The chunks with their numbers, from 2 as in the vendor's sample, in the set order."""
     numbered = list(enumerate(chunks, start=2))
     if faults.generation != "ok":
         numbered = numbered[: len(numbered) // 2]

@@ -1,9 +1,9 @@
-"""Chatzy's side of the wire: a conversation, a question, and the stream of its reply.
+"""Chatzy's side: a conversation, a question, and the stream of its reply.
 
-The stream and its signals are those of the vendor's page *Stream Conversation AI Agent Response*;
-the other calls follow its API reference. The tokens a stream is opened with serve once and for
-one minute. A reply begins when its stream is first opened and its first chunk is due; before
-that a lost stream can be opened again with a new secret, after that it can only be waited for.
+The stream and its signals follow the vendor's page *Stream Conversation AI Agent Response*, the
+other calls its API reference. A token for a stream is valid once and for one minute. A reply
+starts when the first chunk of its stream is due. Before that, a lost stream can be opened again
+with a new secret; after that, the client can only wait for the reply.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from .aeronpay import AnswerFunction
-from .encoding import Answer, Refused, Request, Stream, batched, pieces, sse
+from .encoding import Answer, Refused, Request, Stream, split_text, split_writes, sse
 from .faults import Faults
 from .ids import digest, uuid_from
 
@@ -57,14 +57,14 @@ class _Conversation:
 
 
 class Chatzy:
-    """The service: conversations by id, one reply under way in each.
+    """The service with its conversations, each with one current reply.
 
     Parameters
     ----------
     answer
-        Gives the answer to a question and the turns before it.
+        Returns the answer to a question and the turns before it.
     clock
-        Seconds since the epoch; for the minute a token lives, and the times in answers.
+        Seconds since the epoch, for the expiry of tokens and the times in answers.
     """
 
     name = "chatzy"
@@ -95,7 +95,7 @@ class Chatzy:
                 case "get_inference":
                     return self._infer(request, faults)
                 case "generate_secret":
-                    conversation = self._known(request.query.get("conversation_id"))
+                    conversation = self._conversation(request.query.get("conversation_id"))
                     return _success({"temp_token": self._secret(conversation)})
                 case "get_stream_status":
                     return self._status(request, faults)
@@ -128,9 +128,9 @@ class Chatzy:
         if not isinstance(body, dict):
             raise Refused(400, "The body must be a JSON object.")
         chatbot_id = _uuid(body.get("chatbot_id"), "chatbot_id")
-        conversation = self._known(body.get("conversation_id"))
+        conversation = self._conversation(body.get("conversation_id"))
         if conversation.chatbot_id != chatbot_id:
-            raise Refused(404, "This chatbot has no such conversation.")
+            raise Refused(404, "The conversation belongs to another chatbot.")
         if body.get("conversation_type") != "website":
             raise Refused(400, "conversation_type must be website.")
         message = body.get("messages")
@@ -141,7 +141,9 @@ class Chatzy:
             raise Refused(400, "messages.content is required and must be a string.")
         with self._lock:
             turns = list(conversation.turns)
-        text = self._answer(question, turns) if faults.said is None else faults.said
+        text = faults.fixed_text
+        if text is None:
+            text = self._answer(question, turns)
         number = str(len(turns))
         with self._lock:
             conversation.turns.append((question, text))
@@ -162,7 +164,7 @@ class Chatzy:
         return _success(data)
 
     def _status(self, request: Request, faults: Faults) -> Answer:
-        conversation = self._known(request.query.get("conversation_id"))
+        conversation = self._conversation(request.query.get("conversation_id"))
         reply = conversation.reply
         stream, processing = "is_streaming", None
         if reply is None:
@@ -176,12 +178,12 @@ class Chatzy:
             return Answer(200, {"success": True, "message": "Stream status.", **data})
         return _success(data)
 
-    def _known(self, conversation_id: object) -> _Conversation:
-        known = _uuid(conversation_id, "conversation_id")
+    def _conversation(self, conversation_id: object) -> _Conversation:
+        id_ = _uuid(conversation_id, "conversation_id")
         with self._lock:
-            conversation = self._conversations.get(known)
+            conversation = self._conversations.get(id_)
         if conversation is None:
-            raise Refused(404, "There is no such conversation.")
+            raise Refused(404, "Unknown conversation.")
         return conversation
 
     def _secret(self, conversation: _Conversation) -> str:
@@ -202,8 +204,7 @@ class Chatzy:
             found = self._secrets.pop(request.query.get("token", ""), None)
         if found is None or self._clock() >= found[1]:
             raise Refused(401, "Unauthorized: the token is missing, used, expired or invalid.")
-        kind = faults.content_type or "text/event-stream"
-        return Stream(kind, batched(faults, self._events(found[0], faults)))
+        return Stream("text/event-stream", split_writes(faults, self._events(found[0], faults)))
 
     def _events(self, conversation: _Conversation, faults: Faults) -> Iterator[bytes | float]:
         reply = conversation.reply
@@ -252,17 +253,17 @@ class Chatzy:
     @staticmethod
     def _chunks(reply: _Reply, faults: Faults) -> list[tuple[str, str]]:
         """The reply's chunks, each with the id of its message."""
-        texts = pieces(reply.text, faults) if faults.streaming else [reply.text]
+        texts = split_text(reply.text, faults) if faults.streaming else [reply.text]
         chunks = [(reply.message_id, text) for text in texts]
         if reply.searched:
             before = uuid_from("search", reply.message_id)
-            chunks = [(before, text) for text in pieces(_SEARCHING, Faults())] + chunks
+            chunks = [(before, text) for text in split_text(_SEARCHING, Faults())] + chunks
         return chunks
 
     @staticmethod
     def _chunk(name: str, text: str, faults: Faults, *, lead: bool) -> bytes:
         named = faults.ids == "each" or (faults.ids == "first" and lead)
-        data = json.dumps({"content": text}, ensure_ascii=faults.ascii)
+        data = json.dumps({"content": text}, ensure_ascii=False)
         return sse(faults, data=data, id_=name if named else None)
 
     @staticmethod

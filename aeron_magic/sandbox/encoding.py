@@ -1,7 +1,7 @@
-"""Writing events down: the framings a stream may have, and plain answers.
+"""Requests and answers, and the framings that a stream may have.
 
-Nobody documents how AeronPay's stream is framed, so the sandbox can write it in every way a
-server plausibly would; Chatzy's is server-sent events.
+The framing of AeronPay's stream is not documented, so the sandbox can use every plausible one.
+Chatzy's stream is server-sent events.
 """
 
 from __future__ import annotations
@@ -19,21 +19,20 @@ __all__ = [
     "Refused",
     "Request",
     "Stream",
-    "batched",
-    "chunked",
     "content_type",
     "frame",
     "keep_alive",
-    "pieces",
+    "split_text",
+    "split_writes",
     "sse",
 ]
 
 _LINE_ENDS = {"lf": "\n", "crlf": "\r\n", "cr": "\r"}
-_BOM = "\ufeff"
+_BOM = b"\xef\xbb\xbf"
 
 
 class Refused(Exception):
-    """A request that is not served: the HTTP status and the service's own words."""
+    """A request is refused, with an HTTP status and the service's message."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -54,31 +53,28 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is sent whole, after `wait` seconds."""
+    """A JSON answer that is sent whole, after `wait` seconds."""
 
     status: int
     value: Any
     wait: float = 0.0
-    ascii: bool = False
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encoded(self) -> bytes:
         """The body's bytes."""
-        text = json.dumps(self.value, ensure_ascii=self.ascii)
-        return text.encode("utf-8", "replace")
+        return json.dumps(self.value, ensure_ascii=False).encode("utf-8", "replace")
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """An answer that comes in pieces: bytes to be sent, and numbers, seconds to wait."""
+    """A streamed answer: bytes to send, and numbers, which are seconds to wait."""
 
     content_type: str
     parts: Iterator[bytes | float]
-    status: int = 200
 
 
-def pieces(text: str, faults: Faults) -> list[str]:
-    """The chunks a text is streamed in: those scripted, so many characters each, or words."""
+def split_text(text: str, faults: Faults) -> list[str]:
+    """The chunks of a text: the configured chunks, so many characters each, or words."""
     if faults.chunks:
         return list(faults.chunks)
     if faults.chunk_size:
@@ -87,7 +83,7 @@ def pieces(text: str, faults: Faults) -> list[str]:
 
 
 def sse(faults: Faults, *, data: str, event: str | None = None, id_: str | None = None) -> bytes:
-    """One server-sent event; each line of `data` becomes a field of its own."""
+    """One server-sent event, with one ``data`` field for each line of `data`."""
     lines = [f"id: {id_}"] if id_ is not None else []
     lines += [f"event: {event}"] if event is not None else []
     lines += [f"data: {line}" for line in data.split("\n")]
@@ -96,9 +92,9 @@ def sse(faults: Faults, *, data: str, event: str | None = None, id_: str | None 
 
 
 def frame(faults: Faults, event: Mapping[str, Any]) -> bytes:
-    """One AeronPay event in the framing asked for."""
+    """One AeronPay event in the configured framing."""
     pretty = faults.framing in {"pretty", "sse-multiline"}
-    text = json.dumps(event, ensure_ascii=faults.ascii, indent=2 if pretty else None)
+    text = json.dumps(event, ensure_ascii=False, indent=2 if pretty else None)
     end = _LINE_ENDS[faults.line_end]
     match faults.framing:
         case "sse" | "sse-multiline":
@@ -115,45 +111,26 @@ def frame(faults: Faults, event: Mapping[str, Any]) -> bytes:
 
 
 def content_type(faults: Faults) -> str:
-    """The label that goes with the framing, unless another was asked for."""
-    if faults.content_type is not None:
-        return faults.content_type
+    """The content type of the configured framing."""
     if faults.framing.startswith("sse"):
         return "text/event-stream"
     return "application/x-ndjson" if faults.framing == "ndjson" else "application/json"
 
 
 def keep_alive(faults: Faults, kind: str) -> bytes:
-    """What a silent server sends to show that it lives: a comment, or an empty line."""
+    """What a stalled stream may send: a comment, or an empty line if it is not event-stream."""
     end = _LINE_ENDS[faults.line_end]
-    return f": still there{end}{end}".encode() if "event-stream" in kind else end.encode()
+    return f": keep-alive{end}{end}".encode() if "event-stream" in kind else end.encode()
 
 
-def batched(faults: Faults, parts: Iterable[bytes | float]) -> Iterator[bytes | float]:
-    """The parts as they leave: a byte-order mark first where asked for, events put together or
-    cut into pieces of so many bytes, pauses where they were."""
-    held, count = (_BOM.encode() if faults.bom else b""), 0
+def split_writes(faults: Faults, parts: Iterable[bytes | float]) -> Iterator[bytes | float]:
+    """The parts as they are written: after a byte-order mark, and in writes of `write_size`."""
+    prefix = _BOM if faults.bom else b""
     for part in parts:
-        if isinstance(part, bytes):
-            held, count = held + part, count + 1
-            if faults.write_size == 0 and count < faults.events_per_write:
-                continue
-        elif not part:
-            continue
-        yield from _pieces(held, faults.write_size)
-        held, count = b"", 0
         if not isinstance(part, bytes):
             yield part
-    yield from _pieces(held, faults.write_size)
-
-
-def _pieces(data: bytes, size: int) -> Iterator[bytes]:
-    if not size:
-        size = max(len(data), 1)
-    for start in range(0, len(data), size):
-        yield data[start : start + size]
-
-
-def chunked(data: bytes) -> bytes:
-    """One chunk of an HTTP/1.1 chunked body."""
-    return b"%x\r\n%b\r\n" % (len(data), data)
+            continue
+        data, prefix = prefix + part, b""
+        size = faults.write_size or len(data) or 1
+        for start in range(0, len(data), size):
+            yield data[start : start + size]

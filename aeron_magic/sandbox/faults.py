@@ -1,18 +1,17 @@
-"""How the sandbox is told to behave: its pace, its framing, what it says and what goes wrong.
+"""The sandbox's behaviour: pace, framing, text, and what goes wrong.
 
-A ``Faults`` is a value. The running server holds one, replaces it when a test (or the control
-address) asks, and counts its ``…_times`` fields down as they are used up. It goes through JSON
-unchanged, so that another process can set it.
+A ``Faults`` is an immutable value. The running server holds one, replaces it on request, and
+counts its ``…_times`` fields down as they are used. It can be sent as JSON, so that another
+process can set it.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-__all__ = ["Faults", "Refusal"]
+__all__ = ["CutHow", "Faults", "Framing", "Refusal"]
 
 _CUTTABLE = ("create-response", "get-response")
 
@@ -31,64 +30,29 @@ When = Literal["start", "middle", "end"]
 Page = Literal["json", "html", "empty", "redirect", "drop"]
 
 
-@functools.cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind)
-
-
-def _check(value: Any) -> None:
-    """Hold the fields of a dataclass to their annotations, naming the field that is wrong.
-
-    Raises
-    ------
-    TypeError, ValueError
-        A field has the wrong type, or is none of the allowed words.
-    """
-    kind: Any = type(value)
-    hints = _hints(kind)
-    for field in fields(value):
-        given, hint = getattr(value, field.name), hints[field.name]
-        if get_origin(hint) is Literal:
-            if given not in get_args(hint):
-                raise ValueError(f"{field.name} must be one of {get_args(hint)}, not {given!r}")
-            continue
-        kinds = tuple(get_origin(one) or one for one in (get_args(hint) or (hint,)))
-        if get_origin(hint) is tuple:
-            kinds = (tuple,)
-            wrong = [one for one in given if not isinstance(one, get_args(hint)[0])]
-            if wrong:
-                raise TypeError(f"{field.name} must be {hint}, not with {wrong[0]!r}")
-        if float in kinds:
-            kinds = (*kinds, int)
-        if not isinstance(given, kinds) or (isinstance(given, bool) and bool not in kinds):
-            raise TypeError(f"{field.name} must be {hint}, not {given!r}")
-        if isinstance(given, int | float) and given < 0:
-            raise ValueError(f"{field.name} must not be negative: {given!r}")
-
-
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What an endpoint answers to its next requests instead of doing its work.
+    """What an endpoint answers to its next requests instead of serving them.
 
     Parameters
     ----------
     endpoint
-        ``create-response``, ``get_inference``, … or ``*`` for any.
+        ``create-response``, ``get_inference``, … or ``*`` for all.
     status
-        The HTTP status; 200 with ``page="json"`` is a body that says FAILED under HTTP 200.
+        The HTTP status; 200 with ``page="json"`` is a body with the status FAILED.
     times
-        For how many requests.
+        The number of requests to refuse.
     retry_after
-        The ``Retry-After`` header as it shall stand: seconds or an HTTP date.
+        The value of the ``Retry-After`` header: seconds or an HTTP date.
     page
         ``json`` (the service's error object), ``html``, ``empty``, ``redirect`` (to ``location``)
-        or ``drop``: the request is read and the connection closed without a byte.
+        or ``drop``: the request is read and the connection closed without an answer.
     accepted
-        Do the work before refusing, so that the question was in truth taken.
+        Serve the request before refusing it, so that the question was in fact accepted.
     location
-        Where a redirect points; by default to an address of the sandbox that would be logged.
+        The target of a redirect; by default an address of the sandbox, which logs it.
     message
-        The service's own words in the error object.
+        The message in the error object.
     """
 
     endpoint: str = "*"
@@ -98,15 +62,12 @@ class Refusal:
     page: Page = "json"
     accepted: bool = False
     location: str = "/elsewhere"
-    message: str = "The sandbox was told to refuse this request."
-
-    def __post_init__(self) -> None:
-        _check(self)
+    message: str = "The sandbox was configured to refuse this request."
 
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """The sandbox's behaviour; the defaults are a service at its best, without any pause.
+    """The sandbox's behaviour; by default without faults and pauses.
 
     Parameters
     ----------
@@ -114,54 +75,49 @@ class Faults:
         Seconds before the headers, before the first chunk, and between chunks.
     chunk_size
         Characters in a chunk; 0 streams word by word.
-    events_per_write, write_size
-        Events that leave together; or bytes of each piece, whatever the events (0: one event
-        at a time).
+    write_size
+        Bytes in a write, independent of the events; 0 writes one event at a time.
     say, chunks
-        Answer this text, or exactly these chunks, to every question.
-    framing, line_end, bom, content_type, ascii
-        How a stream is written down. ``object`` ignores ``stream: true``. ``ascii`` escapes all
-        but ASCII in JSON.
+        Answer every question with this text, or with exactly these chunks.
+    framing, line_end, bom
+        How a stream is encoded. The framing ``object`` ignores ``stream: true``.
     cut_after, cut_times, cut_how
-        Break the next replies of create-response or get-response after so many bytes of the
-        body: by a connection reset, by closing in the middle, or by a proper end of the body.
+        Cut the next replies of create-response or get-response after so many bytes of the body:
+        with a connection reset, by closing the connection, or with a proper end of the body.
     stall_after, stall_times, stall_how, stall_seconds, comment_every
-        Fall silent after so many bytes (or send only comments) for so many seconds; ``None``
-        means until the client leaves.
+        After so many bytes, send nothing (or only comments) for so many seconds; ``None``: until
+        the client disconnects.
     refuse
         Requests to be refused, see `Refusal`.
     generation, generation_time, processing_fetches
-        Whether the reply comes about; how long fetch-response says ``processing`` (by default
+        Whether the reply is generated; how long fetch-response answers ``processing`` (by default
         as long as the stream takes); or for how many fetches it does.
-    completed, completed_text
-        Whether the stream's last event is sent; another text for it.
+    completed
+        Whether the stream's last event is sent.
     order
-        Chunks as they are, with neighbours swapped, each sent twice, or with every third missing.
+        Chunks in order, with neighbours swapped, each sent twice, or every third missing.
     tokens, extra, system_empty, number_codes
-        Whether tokens are returned; unknown events and fields; how an empty ``system`` looks;
-        ``status_code`` as a number.
+        Whether tokens are returned; unknown events and fields; how an empty ``system`` is
+        encoded; ``status_code`` as a number.
     expired
-        Tokens that have expired, whatever the clock says.
+        Tokens that have expired, independent of the clock.
     signal, signal_when, spelling, ids, streaming, status_where, reopen
         Chatzy: an error or restriction signal (such as ``no_message_found`` or
         ``__ERROR__: out of order``) and its place; signals as JSON or bare; ``id:`` lines;
         chunks or one payload; where get_stream_status puts its fields; what a stream that is
-        opened a second time gives.
+        opened a second time returns.
     """
 
     latency: float = 0.0
     first_chunk: float = 0.0
     pause: float = 0.0
     chunk_size: int = 0
-    events_per_write: int = 1
     write_size: int = 0
     say: str | None = None
     chunks: tuple[str, ...] = ()
     framing: Framing = "sse"
     line_end: LineEnd = "lf"
     bom: bool = False
-    content_type: str | None = None
-    ascii: bool = False
     cut_after: int | None = None
     cut_times: int = 1
     cut_how: CutHow = "reset"
@@ -175,7 +131,6 @@ class Faults:
     generation_time: float | None = None
     processing_fetches: int = 0
     completed: bool = True
-    completed_text: str | None = None
     order: Order = "kept"
     tokens: bool = True
     extra: bool = False
@@ -190,19 +145,13 @@ class Faults:
     status_where: Where = "data"
     reopen: Reopen = "nothing"
 
-    def __post_init__(self) -> None:
-        _check(self)
-
     @property
-    def said(self) -> str | None:
-        """The text with which every question is answered; None: each gets an answer of its own."""
+    def fixed_text(self) -> str | None:
+        """The answer to every question; None: answer from the handbook."""
         return "".join(self.chunks) if self.chunks else self.say
 
     def for_request(self, endpoint: str) -> tuple[Faults, Faults, Refusal | None]:
-        """The faults for one request of `endpoint`, those for the ones after it, and its refusal.
-
-        What holds for so many requests is counted down here and nowhere else.
-        """
+        """The faults for one request of `endpoint`, those for later requests, and its refusal."""
         for index, refusal in enumerate(self.refuse):
             if refusal.endpoint in ("*", endpoint) and refusal.times > 0:
                 rest = list(self.refuse)
@@ -211,9 +160,9 @@ class Faults:
                 return now, replace(self, refuse=tuple(rest)), refusal
         if self.cut_after is None and self.stall_after is None:
             return self, self, None
-        breaks = endpoint in _CUTTABLE
-        cut = breaks and self.cut_after is not None and self.cut_times > 0
-        stall = breaks and self.stall_after is not None and self.stall_times > 0
+        cuttable = endpoint in _CUTTABLE
+        cut = cuttable and self.cut_after is not None and self.cut_times > 0
+        stall = cuttable and self.stall_after is not None and self.stall_times > 0
         now = replace(
             self,
             cut_after=self.cut_after if cut else None,
@@ -228,22 +177,52 @@ class Faults:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], base: Faults | None = None) -> Faults:
-        """Faults from JSON's values; fields that are not named come from `base`.
+        """Faults from JSON values; fields that are not named come from `base`.
 
         Raises
         ------
         TypeError, ValueError
-            An unknown field, or a value that does not fit.
+            An unknown field, or an invalid value.
         """
-        merged = {f.name: getattr(base or cls(), f.name) for f in fields(cls)}
-        unknown = sorted(set(values) - set(merged))
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(values) - set(known))
         if unknown:
-            raise ValueError(f"unknown fault {unknown[0]!r}; known are: {', '.join(merged)}")
-        merged.update(values)
-        for name in ("chunks", "expired", "refuse"):
-            if isinstance(merged[name], list):
-                merged[name] = tuple(merged[name])
-        merged["refuse"] = tuple(
-            Refusal(**one) if isinstance(one, dict) else one for one in merged["refuse"]
-        )
-        return cls(**merged)
+            raise ValueError(f"unknown fault {unknown[0]!r}; known are: {', '.join(known)}")
+        changes: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.items()
+        }
+        if isinstance(changes.get("refuse"), tuple):
+            changes["refuse"] = tuple(
+                Refusal(**one) if isinstance(one, dict) else one for one in changes["refuse"]
+            )
+        faults = replace(base or cls(), **changes)
+        for one in (faults, *faults.refuse):
+            _check(one)
+        return faults
+
+
+def _check(value: Any) -> None:
+    """Compare the fields of a dataclass with their annotations.
+
+    Raises
+    ------
+    ValueError
+        A field has the wrong type, a negative number, or a word that is not allowed.
+    """
+    for name, hint in get_type_hints(type(value)).items():
+        if not _fits(getattr(value, name), hint):
+            raise ValueError(f"{name} must be {hint}, not {getattr(value, name)!r}")
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is tuple:
+        return isinstance(value, tuple) and all(isinstance(v, get_args(hint)[0]) for v in value)
+    if isinstance(value, bool):
+        return hint is bool
+    if isinstance(value, int | float):
+        # An int is a valid float.
+        return value >= 0 and (isinstance(value, hint) or isinstance(float(value), hint))
+    return isinstance(value, hint)

@@ -1,4 +1,4 @@
-"""Tokens and ids that look like the vendors' and are the same for the same requests."""
+"""Tokens and ids in the vendors' formats, equal for equal requests."""
 
 from __future__ import annotations
 
@@ -15,5 +15,5 @@ def digest(*parts: str, length: int = 64) -> str:
 
 
 def uuid_from(*parts: str) -> str:
-    """A UUID (version 4 in its form) that depends on the parts only."""
+    """A UUID in the format of version 4 that depends on the parts only."""
     return str(uuid.UUID(digest(*parts, length=32), version=4))

@@ -1,4 +1,4 @@
-"""What the sandbox saw: one record a request, for tests that count and for people who look."""
+"""The log of the requests that the sandbox received."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ __all__ = ["LoggedRequest", "RequestLog"]
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:
-    """One request as the sandbox saw it, and what became of it.
+    """One request and its outcome.
 
     Parameters
     ----------
     service
-        ``aeronpay``, ``chatzy`` or ``""`` for an address of neither.
+        ``aeronpay``, ``chatzy``, or ``""`` for any other address.
     endpoint
-        ``create-response``, ``get-response``, … or the path where it is unknown.
+        ``create-response``, ``get-response``, … or the path if it is unknown.
     method
         The HTTP method.
     body, query
         The parsed JSON body (None without one) and the query's values.
     headers
-        The request's headers in lower case, without the secret.
+        The request's headers in lower case, without secrets.
     status
-        The HTTP status answered; None before that, and when nothing was sent.
+        The HTTP status sent; None before that, and if nothing was sent.
     bytes_sent
         Bytes of the body sent so far.
     closed_by_client
-        Whether the client left before the answer's end.
+        Whether the client disconnected before the end of the answer.
     done
         Whether the sandbox has finished with the request.
     """
@@ -49,58 +49,55 @@ class LoggedRequest:
 
 
 class RequestLog:
-    """A list of `LoggedRequest` that many threads write and tests read and wait on.
+    """A thread-safe list of `LoggedRequest` to read and to wait on.
 
-    Iterating and indexing work on what is there at that moment; records are frozen, a request
-    under way has its record replaced as it goes on.
+    Records are immutable: an update replaces the record. Iteration is over a copy.
     """
 
     def __init__(self) -> None:
-        self._seen: dict[int, LoggedRequest] = {}
+        self._records: dict[int, LoggedRequest] = {}
         self._next = 0
         self._changed = threading.Condition()
 
-    def add(self, seen: LoggedRequest) -> int:
-        """Append a record; the number it is updated by."""
+    def add(self, record: LoggedRequest) -> int:
+        """Append a record, and return its number for `update`."""
         with self._changed:
             number, self._next = self._next, self._next + 1
-            self._seen[number] = seen
+            self._records[number] = record
             self._changed.notify_all()
         return number
 
     def update(self, number: int, **changes: Any) -> None:
-        """Change fields of a record; nothing happens when it was cleared away meanwhile."""
+        """Change fields of a record; without effect if the log was cleared since."""
         with self._changed:
-            if number in self._seen:
-                self._seen[number] = replace(self._seen[number], **changes)
+            if number in self._records:
+                self._records[number] = replace(self._records[number], **changes)
                 self._changed.notify_all()
 
     def clear(self) -> None:
-        """Forget all records."""
+        """Delete all records."""
         with self._changed:
-            self._seen.clear()
+            self._records.clear()
 
     def of(self, endpoint: str) -> list[LoggedRequest]:
         """The records of one endpoint, in order of arrival."""
-        return [seen for seen in self if seen.endpoint == endpoint]
+        return [record for record in self if record.endpoint == endpoint]
 
     def wait(self, condition: Callable[[list[LoggedRequest]], bool], timeout: float = 5.0) -> bool:
-        """Wait until `condition` holds for the records, at most `timeout` seconds."""
+        """Wait at most `timeout` seconds until `condition` holds, and return whether it does."""
         with self._changed:
-            return self._changed.wait_for(lambda: condition(list(self._seen.values())), timeout)
+            return self._changed.wait_for(lambda: condition(list(self._records.values())), timeout)
 
     def as_json(self) -> list[dict[str, Any]]:
         """The records as plain values for JSON."""
-        return [asdict(seen) for seen in self]
+        return [asdict(record) for record in self]
 
     def __len__(self) -> int:
-        with self._changed:
-            return len(self._seen)
+        return len(self._records)
 
     def __iter__(self) -> Iterator[LoggedRequest]:
         with self._changed:
-            return iter(list(self._seen.values()))
+            return iter(list(self._records.values()))
 
     def __getitem__(self, index: int) -> LoggedRequest:
-        with self._changed:
-            return list(self._seen.values())[index]
+        return list(self)[index]

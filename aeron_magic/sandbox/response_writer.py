@@ -1,39 +1,33 @@
-"""Sending an answer down one connection, well or badly.
-
-Whatever is sent goes through `ResponseWriter`: it counts the bytes of the body, breaks off or falls
-silent at the byte it was told to, waits without missing that the client has left, and keeps the
-record of the request up to date.
-"""
+"""Sending an answer over one connection, with the configured cuts and stalls."""
 
 from __future__ import annotations
 
 import contextlib
-import select
 import socket
 import struct
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from http import HTTPStatus
 from http.client import responses
 
-from .encoding import Answer, Stream, chunked, keep_alive
+from .encoding import Answer, Stream, keep_alive
 from .faults import Faults
 from .request_log import RequestLog
 
 __all__ = ["ConnectionDropped", "ResponseWriter"]
 
-_LONGEST_DRAIN = 2.0  # seconds; a client that does not read would be waited for in vain
+_MAX_DRAIN = 2.0  # seconds; a client may have stopped reading
 
 
 class ConnectionDropped(Exception):
-    """The connection is of no more use: cut on purpose, left by the client, or stopped."""
+    """The connection is closed: cut as configured, by the client, or by the server's end."""
 
 
 class _BodyEnded(Exception):
-    """The body ends here, as if that were all."""
+    """The body ends here, as if it were complete."""
 
 
 class ResponseWriter:
@@ -44,10 +38,9 @@ class ResponseWriter:
     connection
         The client's socket.
     faults
-        The behaviour that holds for this answer; what is limited to so many times (cut, stall)
-        is only set where this answer's turn has come.
+        The behaviour for this answer; cuts and stalls are only set if they apply to it.
     log, number
-        Where the request's record stands.
+        Where the request is logged.
     stopping
         Set when the server stops.
     """
@@ -65,132 +58,124 @@ class ResponseWriter:
         self._log = log
         self._number = number
         self._stopping = stopping
-        self._poller = select.poll() if hasattr(select, "poll") else None
-        if self._poller is not None:
-            self._poller.register(connection, select.POLLIN)
         self._sent = 0
-        self._stall_at = faults.stall_after
-        self._framed: Callable[[bytes], bytes] = bytes
-        self._kind = "application/json"
+        self._chunked = False
 
     def wait(self, seconds: float) -> None:
-        """Wait, but no longer than the client and the server are there.
+        """Wait while the client is connected and the server runs.
 
         Raises
         ------
         ConnectionDropped
             The client closed the connection, or the server stops.
         """
-        ends = time.monotonic() + seconds
-        while (left := ends - time.monotonic()) > 0:
-            if not self._readable(left):
-                continue
-            if self._stopping.is_set():
-                raise ConnectionDropped
+        deadline = time.monotonic() + seconds
+        while (left := deadline - time.monotonic()) > 0:
+            self._connection.settimeout(left)
             try:
-                gone = not self._connection.recv(1, socket.MSG_PEEK)
+                closed = not self._connection.recv(1, socket.MSG_PEEK)
+            except TimeoutError:
+                break
             except OSError:
-                gone = True
-            if gone:
+                closed = True
+            if closed or self._stopping.is_set():
                 self._log.update(self._number, closed_by_client=not self._stopping.is_set())
                 raise ConnectionDropped
-            # A next request that came early makes the socket readable for good.
+            # The next request has already arrived: the socket stays readable.
             self._stopping.wait(min(left, 0.02))
-
-    def _readable(self, seconds: float) -> bool:
-        if self._poller is not None:
-            return bool(self._poller.poll(seconds * 1000))
-        return bool(select.select([self._connection], [], [], seconds)[0])
+        self._connection.settimeout(None)
 
     def answer(self, answer: Answer) -> None:
         """Send an answer whole."""
         self.wait(answer.wait)
-        body = answer.encoded()
-        self.send(answer.status, "application/json", body, answer.headers)
+        self.send(answer.status, "application/json", answer.encoded(), answer.headers)
 
     def send(
         self, status: int, kind: str, body: bytes, headers: Mapping[str, str] | None = None
     ) -> None:
         """Send a status, headers and a body of known length."""
-        head = {"Content-Type": kind, "Content-Length": str(len(body)), **(headers or {})}
-        self._head(status, head)
         if status != HTTPStatus.OK:  # only replies are cut, not refusals
-            self._faults = replace(self._faults, cut_after=None)
-            self._stall_at = None
+            self._faults = replace(self._faults, cut_after=None, stall_after=None)
+        self._head(
+            status, {"Content-Type": kind, "Content-Length": str(len(body)), **(headers or {})}
+        )
         self._body(body)
 
     def stream(self, stream: Stream) -> None:
-        """Send an answer in pieces, each on its way at once."""
-        self._kind = stream.content_type
+        """Send an answer in parts, each immediately."""
         self._head(
-            stream.status,
+            HTTPStatus.OK,
             {
                 "Content-Type": stream.content_type,
                 "Cache-Control": "no-cache",
                 "Transfer-Encoding": "chunked",
             },
         )
-        self._framed = chunked
+        self._chunked = True
         with contextlib.suppress(_BodyEnded):
-            self._cut_here()
+            self._cut_if_due()
             for part in stream.parts:
                 if isinstance(part, bytes):
-                    self._body(part)
+                    self._body(part, stream.content_type)
                 else:
                     self.wait(part)
         self._raw(b"0\r\n\r\n")
 
     def _head(self, status: int, headers: Mapping[str, str]) -> None:
-        lines = [f"HTTP/1.1 {status} {responses.get(status, 'Unknown')}"]
+        lines = [f"HTTP/1.1 {int(status)} {responses.get(status, 'Unknown')}"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        self._log.update(self._number, status=status)
+        self._log.update(self._number, status=int(status))
         self._raw(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace"))
 
-    def _body(self, data: bytes) -> None:
-        """Send bytes of the body up to where it is to be cut, with the silence where it is due."""
-        if self._stall_at is not None and self._sent + len(data) >= self._stall_at:
-            before = self._stall_at - self._sent
-            self._stall_at = None
+    def _body(self, data: bytes, kind: str = "") -> None:
+        """Send bytes of the body, with the stall and up to the cut that are due in them."""
+        stall_at = self._faults.stall_after
+        if stall_at is not None and self._sent + len(data) >= stall_at:
+            self._faults = replace(self._faults, stall_after=None)
+            before = stall_at - self._sent
             self._body(data[:before])
-            self._stall()
+            self._stall(kind)
             data = data[before:]
-        limit = self._faults.cut_after
-        kept = data if limit is None else data[: max(limit - self._sent, 0)]
-        if kept:
-            self._raw(self._framed(kept))
-            self._sent += len(kept)
+        if self._faults.cut_after is not None:
+            data = data[: max(self._faults.cut_after - self._sent, 0)]
+        if data:
+            self._raw(self._framed(data))
+            self._sent += len(data)
             self._log.update(self._number, bytes_sent=self._sent)
-        self._cut_here()
+        self._cut_if_due()
 
-    def _stall(self) -> None:
+    def _framed(self, data: bytes) -> bytes:
+        return b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data
+
+    def _stall(self, kind: str) -> None:
         seconds = self._faults.stall_seconds
-        ends = float("inf") if seconds is None else time.monotonic() + seconds
+        deadline = float("inf") if seconds is None else time.monotonic() + seconds
         comments = self._faults.stall_how == "comments"
-        while (left := ends - time.monotonic()) > 0:
+        while (left := deadline - time.monotonic()) > 0:
             self.wait(min(left, self._faults.comment_every if comments else 3600.0))
             if comments:
-                self._raw(self._framed(keep_alive(self._faults, self._kind)))
+                self._raw(self._framed(keep_alive(self._faults, kind)))
 
-    def _cut_here(self) -> None:
+    def _cut_if_due(self) -> None:
         if self._sent != self._faults.cut_after:
             return
-        if self._faults.cut_how == "end" and self._framed is chunked:
+        if self._faults.cut_how == "end" and self._chunked:
             raise _BodyEnded
         if self._faults.cut_how == "reset":
             self._drain()
-            linger = struct.pack("ii", 1, 0)  # closing then sends a reset instead of an end
+            linger = struct.pack("ii", 1, 0)  # close() then sends a reset
             self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         raise ConnectionDropped
 
     def _drain(self) -> None:
-        """Wait until the client's side has all that was sent, since a reset drops the rest."""
+        """Wait until the client has received all data, since a reset discards the rest."""
         if sys.platform == "win32":
             return
         import fcntl
         import termios
 
-        ends = time.monotonic() + _LONGEST_DRAIN
-        while time.monotonic() < ends:
+        deadline = time.monotonic() + _MAX_DRAIN
+        while time.monotonic() < deadline:
             queued = fcntl.ioctl(self._connection, termios.TIOCOUTQ, bytes(4))
             if not int.from_bytes(queued, sys.byteorder):
                 return

@@ -1,14 +1,12 @@
-"""The sandbox as an HTTP server on 127.0.0.1: addresses, connections, faults and the log.
+"""The sandbox as an HTTP/1.1 server on 127.0.0.1, with one thread per connection.
 
-One thread a connection, HTTP/1.1 with keep-alive. What the services answer is decided in
-`aeronpay` and `chatzy`, what they say in `answers`; how it goes over the line in `delivery`.
-Besides the two services there is a control address for other processes: ``POST /control``
-changes faults, ``GET /control`` shows them, ``GET /log`` and ``DELETE /log`` read and clear the
-log.
+Besides the two services it has a control address for other processes: ``POST /control`` changes
+faults, ``GET /control`` returns them, ``GET /log`` and ``DELETE /log`` return and clear the log.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import socketserver
@@ -30,22 +28,22 @@ from .response_writer import ConnectionDropped, ResponseWriter
 
 __all__ = ["Sandbox"]
 
-_LONGEST_BODY = 20_000_000
+_MAX_BODY = 20_000_000
 _SECRET_HEADERS = {"client-secret", "authorization", "cookie"}
-_HTML_PAGE = b"<!doctype html><title>Gateway</title><h1>The gateway has no answer for you</h1>\n"
+_HTML_PAGE = b"<!doctype html><title>Gateway</title><h1>Bad gateway</h1>\n"
 
 
 class Sandbox:
-    """Both services on a port of this machine, for demonstrations and tests.
+    """Both services on a local port, for demonstrations and tests.
 
     Parameters
     ----------
     port
-        The port on 127.0.0.1; 0 takes a free one.
+        The port on 127.0.0.1; 0 chooses a free one.
     faults
-        The behaviour to begin with; by default nothing goes wrong and nothing waits.
+        The initial behaviour; by default without faults and pauses.
     token_rule
-        AeronPay: ``new`` gives each reply a token of its own, ``same`` one to a conversation.
+        AeronPay: ``new`` returns a new token for each reply, ``same`` one for a conversation.
     clock
         Seconds since the epoch, for the expiry of tokens.
     token_life
@@ -56,7 +54,7 @@ class Sandbox:
     Raises
     ------
     OSError
-        From `start`: the port is taken.
+        From `start`: the port is in use.
     """
 
     def __init__(
@@ -64,7 +62,7 @@ class Sandbox:
         port: int = 0,
         *,
         faults: Faults | None = None,
-        token_rule: TokenRule = "new",  # noqa: S107 - a word, not a password
+        token_rule: TokenRule = "new",  # noqa: S107 - not a password
         clock: Callable[[], float] = time.time,
         token_life: float = 86_400.0,
         require_credentials: bool = True,
@@ -86,19 +84,16 @@ class Sandbox:
         )
         self._routes = {route: service for service in services for route in service.routes}
 
-    # Life ----------------------------------------------------------------------------------
-
     def start(self) -> Sandbox:
-        """Listen and serve in daemon threads; returns at once. Starting twice is no harm."""
+        """Listen and serve in daemon threads. Without effect if it runs already."""
         if self._server is None:
             self._server = _Server(self._wanted_port, self)
-            self._server.begin()
         return self
 
     def stop(self) -> None:
-        """Close all connections and the port."""
+        """Close all connections and the port. Without effect if it does not run."""
         if self._server is not None:
-            self._server.end()
+            self._server.stop()
             self._server = None
 
     def __enter__(self) -> Sandbox:
@@ -108,15 +103,14 @@ class Sandbox:
         self.stop()
 
     @property
-    def running(self) -> bool:
-        """Whether it listens."""
-        return self._server is not None
-
-    # Addresses -----------------------------------------------------------------------------
-
-    @property
     def url(self) -> str:
-        """The root address."""
+        """The root address.
+
+        Raises
+        ------
+        RuntimeError
+            The sandbox is not started.
+        """
         if self._server is None:
             raise RuntimeError("the sandbox has no address before start()")
         return f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -133,14 +127,12 @@ class Sandbox:
 
     @property
     def chatzy_stream_url(self) -> str:
-        """Address of Chatzy's stream host."""
+        """Base address of Chatzy's stream host."""
         return f"{self.url}/chatzy-stream"
-
-    # Behaviour -----------------------------------------------------------------------------
 
     @property
     def faults(self) -> Faults:
-        """The behaviour that holds now; assign another at any time."""
+        """The current behaviour; can be assigned at any time."""
         with self._lock:
             return self._faults
 
@@ -150,20 +142,12 @@ class Sandbox:
             self._faults = faults
 
     def set_faults(self, **changes: Any) -> None:
-        """Change some fields of the faults, as ``Faults(**changes)`` names them."""
+        """Change some fields of `faults`."""
         with self._lock:
             self._faults = Faults.from_json(changes, self._faults)
 
-    def _take(self, endpoint: str) -> tuple[Faults, Refusal | None]:
-        """The faults for one request; what is limited to so many times is counted down."""
-        with self._lock:
-            now, self._faults, refusal = self._faults.for_request(endpoint)
-        return now, refusal
-
-    # Requests ------------------------------------------------------------------------------
-
     def serve(self, handler: _Handler) -> None:
-        """Answer one request that has been read up to its headers."""
+        """Answer one request whose headers have been read."""
         parts = urlsplit(handler.path)
         first, _, endpoint = parts.path.lstrip("/").partition("/")
         headers = {name.lower(): value for name, value in handler.headers.items()}
@@ -175,12 +159,11 @@ class Sandbox:
             headers=headers,
             body=body,
         )
-        server = handler.server
+        connection, stopping = handler.connection, handler.server.stopping
         if first in ("control", "log") and not endpoint:
-            delivery = ResponseWriter(
-                handler.connection, Faults(), RequestLog(), 0, server.stopping
+            ResponseWriter(connection, Faults(), RequestLog(), 0, stopping).answer(
+                self._control(first, request)
             )
-            delivery.answer(self._control(first, request))
             return
         service = self._routes.get((first, endpoint))
         number = self.log.add(
@@ -193,28 +176,29 @@ class Sandbox:
                 headers={k: v for k, v in headers.items() if k not in _SECRET_HEADERS},
             )
         )
-        faults, refusal = self._take(endpoint if service else "")
-        delivery = ResponseWriter(handler.connection, faults, self.log, number, server.stopping)
+        with self._lock:
+            faults, self._faults, refusal = self._faults.for_request(endpoint if service else "")
+        writer = ResponseWriter(connection, faults, self.log, number, stopping)
         try:
-            delivery.wait(faults.latency)
+            writer.wait(faults.latency)
             if service is None:
-                delivery.answer(Answer(404, {"message": "There is nothing at this address."}))
+                writer.answer(Answer(404, {"message": "Unknown address."}))
             elif problem is not None:
-                delivery.answer(service.refusal(400, problem, faults))
+                writer.answer(service.refusal(400, problem, faults))
             elif refusal is not None:
-                self._refuse(delivery, refusal, service, request, faults)
+                self._refuse(writer, refusal, service, request, faults)
             else:
                 given = service.handle(request, faults)
                 if isinstance(given, Stream):
-                    delivery.stream(given)
+                    writer.stream(given)
                 else:
-                    delivery.answer(given)
+                    writer.answer(given)
         finally:
             self.log.update(number, done=True)
 
     def _refuse(
         self,
-        delivery: ResponseWriter,
+        writer: ResponseWriter,
         refusal: Refusal,
         service: AeronPay | Chatzy,
         request: Request,
@@ -228,19 +212,18 @@ class Sandbox:
                 raise ConnectionDropped
             case "json":
                 given = service.refusal(refusal.status, refusal.message, faults)
-                delivery.answer(replace(given, headers=headers))
+                writer.answer(replace(given, headers=headers))
             case "html":
-                delivery.send(refusal.status, "text/html; charset=utf-8", _HTML_PAGE, headers)
+                writer.send(refusal.status, "text/html; charset=utf-8", _HTML_PAGE, headers)
             case "empty":
-                delivery.send(refusal.status, "text/plain", b"", headers)
+                writer.send(refusal.status, "text/plain", b"", headers)
             case "redirect":
-                delivery.send(
-                    refusal.status, "text/plain", b"", {**headers, "Location": refusal.location}
-                )
+                headers["Location"] = refusal.location
+                writer.send(refusal.status, "text/plain", b"", headers)
 
     def _control(self, first: str, request: Request) -> Answer:
-        # A page in a browser can reach 127.0.0.1 too: it cannot send this content type without
-        # asking first, and a name that was bent to this machine shows in Host.
+        # A web page can send requests to 127.0.0.1, too. It cannot send JSON without a preflight
+        # request, and a DNS name rebound to this machine is visible in Host.
         host = request.headers.get("host", "").partition(":")[0]
         if host not in ("127.0.0.1", "localhost"):
             return Answer(403, {"message": "Only for this machine."})
@@ -255,23 +238,22 @@ class Sandbox:
             case "control", "POST":
                 if "application/json" not in request.headers.get("content-type", ""):
                     return Answer(415, {"message": "Send application/json."})
-                return self._change(request.body)
+                return self._change_faults(request.body)
         return Answer(405, {"message": "GET and POST /control, GET and DELETE /log."})
 
-    def _change(self, body: Any) -> Answer:
+    def _change_faults(self, body: Any) -> Answer:
+        if not isinstance(body, dict):
+            return Answer(400, {"message": "The body must be a JSON object of faults."})
+        base = Faults() if body.pop("reset", False) else self.faults
         try:
-            if not isinstance(body, dict):
-                raise TypeError("the body must be a JSON object of faults")
-            changes = dict(body)
-            fresh = changes.pop("reset", False)
-            self.faults = Faults.from_json(changes, Faults() if fresh else self.faults)
+            self.faults = Faults.from_json(body, base)
         except (TypeError, ValueError) as error:
             return Answer(400, {"message": str(error)})
         return Answer(200, self.faults.as_json())
 
 
 class _Server(socketserver.ThreadingTCPServer):
-    """The listening socket and the threads behind it."""
+    """The listening socket and its threads."""
 
     allow_reuse_address = True
     daemon_threads = True
@@ -284,8 +266,6 @@ class _Server(socketserver.ThreadingTCPServer):
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
         super().__init__(("127.0.0.1", port), _Handler)
-
-    def begin(self) -> None:
         self._thread = threading.Thread(target=self._accept, name="aeron-sandbox", daemon=True)
         self._thread.start()
 
@@ -293,15 +273,16 @@ class _Server(socketserver.ThreadingTCPServer):
         while not self.stopping.is_set():
             self.handle_request()
 
-    def end(self) -> None:
+    def stop(self) -> None:
         self.stopping.set()
         with socket.create_connection(("127.0.0.1", self.server_address[1])):
-            self._thread.join()  # it was waiting for a connection, and now has one
+            self._thread.join()  # this connection ended its wait
         self.server_close()
         with self._open_lock:
             for connection in self._open:
-                # Wakes the thread that waits on it; closing is that thread's own business.
-                _shut(connection)
+                # Wakes the connection's thread, which then closes it.
+                with contextlib.suppress(OSError):
+                    connection.shutdown(socket.SHUT_RDWR)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         with self._open_lock:
@@ -311,12 +292,12 @@ class _Server(socketserver.ThreadingTCPServer):
     def shutdown_request(self, request: Any) -> None:
         with self._open_lock:
             self._open.discard(request)
-        # No polite shutdown() before: it would turn a reset into an ordinary end.
+        # Without shutdown(), which would turn a reset into an ordinary end.
         request.close()
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Reads requests from one connection for as long as it lasts."""
+    """Reads requests from one connection until it is closed."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -329,7 +310,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
-        """Nothing on stderr: requests are in the sandbox's own log."""
+        """Write nothing to stderr; the sandbox has its own log."""
 
     def _serve(self) -> None:
         self.server.sandbox.serve(self)
@@ -337,19 +318,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = do_PUT = do_HEAD = _serve  # noqa: N815 - the base's names
 
 
-def _shut(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        connection.close()
-
-
 def _read_body(handler: _Handler, headers: dict[str, str]) -> tuple[Any, str | None]:
-    """The request's JSON body, and what is wrong with it; None and None where there is none."""
+    """The request's JSON body (None without one) and an error message or None."""
     length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > _LONGEST_BODY or "transfer-encoding" in headers:
-        handler.close_connection = True  # the rest cannot be told from a next request
-        return None, "The body needs a Content-Length of at most 20 million."
+    if not length.isdigit() or int(length) > _MAX_BODY or "transfer-encoding" in headers:
+        handler.close_connection = True  # its end is unknown
+        return None, "The body needs a Content-Length of at most 20,000,000."
     raw = handler.rfile.read(int(length))
     if not raw:
         return None, None

@@ -100,6 +100,25 @@ The end.
 """
 
 
+def test_scripts_and_requests_of_an_output_are_noticed(
+    lab: NotebookPage, screenshots: Path
+) -> None:
+    """Without this, the tests of hostile replies would prove nothing: live output is trusted."""
+    lab.open(
+        "from IPython.display import HTML\n"
+        "HTML('<script>window.stolen = 1</script><img src=\"/static/no.png?secret\">')"
+    )
+    with lab.requests_during() as requests:
+        lab.run(0)
+        lab.page.wait_for_function("window.stolen === 1")
+        lab.page.evaluate("() => { delete window.stolen; }")  # the page is that of other tests too
+    assert any(url.endswith("no.png?secret") for url in requests)
+    lab.theme("JupyterLab Dark")
+    lab.screenshot(screenshots / "trap-dark.png")
+    lab.theme("JupyterLab Light")
+    lab.screenshot(screenshots / "trap-cell.png", 0)
+
+
 def test_a_hostile_reply_runs_nothing_and_fetches_nothing(
     lab: NotebookPage,
     sandbox: Sandbox,

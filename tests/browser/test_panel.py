@@ -55,9 +55,12 @@ def test_ask_and_stream(
     assert len(panel.questions()) == 3
 
 
-def test_shift_enter_breaks_the_line(lab: NotebookPage, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("frontend", ["notebook"])
+def test_shift_enter_breaks_the_line(
+    lab: NotebookPage, sandbox: Sandbox, frontend: Frontend
+) -> None:
     """Shift+Enter neither sends nor runs the cell; what is typed stays."""
-    panel = PanelPage.begun(lab, sandbox, frontend="notebook")
+    panel = PanelPage.begun(lab, sandbox, frontend=frontend)
     panel.input.click()
     panel.input.press_sequentially("one")
     panel.input.press("Shift+Enter")
@@ -294,13 +297,14 @@ def test_conversations(lab: NotebookPage, sandbox: Sandbox) -> None:
 
 def test_a_question_typed_meanwhile_is_sent_afterwards(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The input stays usable while a reply streams."""
-    sandbox.set_faults(say=LONG[:4_000], pause=0.01)
+    sandbox.set_faults(say=LONG[:2_500], pause=0.01)
     panel = PanelPage.begun(lab, sandbox)
     panel.ask("First", wait=False)
     panel.coming("Sentence number 2")
     panel.input.fill("Second")
     panel.input.press("Enter")
     panel.root.get_by_text("Sends when this reply has ended.").wait_for()
+    sandbox.set_faults(say="Short.", pause=0)
     panel.turns.nth(1).wait_for()
     assert panel.input.input_value() == ""
     panel.ready()

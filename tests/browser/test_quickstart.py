@@ -20,10 +20,10 @@ def committed() -> NotebookNode:
     return nbformat.read(NOTEBOOK, as_version=4)
 
 
-def test_the_quickstart_runs_from_top_to_bottom(
+def test_the_quickstart_runs_from_top_to_bottom_twice(
     lab: NotebookPage, committed: NotebookNode, screenshots: Path
 ) -> None:
-    """Every cell gives what is committed; in both themes it can be looked at."""
+    """Every cell gives what is committed; run again, each question is asked at the same place."""
     lab.open(without_outputs(committed))
     lab.run_all()
     for index, cell in enumerate(committed.cells):
@@ -36,6 +36,8 @@ def test_the_quickstart_runs_from_top_to_bottom(
         for new, old in zip(fresh, cell.outputs, strict=True):
             if new["output_type"] == "display_data":
                 assert "".join(new["data"]["text/html"]) == "".join(old.data["text/html"])
+    questions = [i for i, cell in enumerate(committed.cells) if cell.source.startswith("%%aeron")]
+    before = [lab.outputs(index)[0].get("metadata", {}).get("aeron") for index in questions]
     lab.screenshot(screenshots / "quickstart-light-end.png")
     lab.scroll_to(1)
     lab.screenshot(screenshots / "quickstart-light.png")
@@ -43,22 +45,14 @@ def test_the_quickstart_runs_from_top_to_bottom(
     lab.screenshot(screenshots / "quickstart-dark.png")
     lab.theme("JupyterLab Light")
 
-
-def test_run_all_twice_is_the_same_conversation_twice(
-    lab: NotebookPage, committed: NotebookNode
-) -> None:
-    """The second time each question is asked where it was asked the first time."""
-    lab.open(without_outputs(committed))
     lab.run_all()
-    indices = [i for i, cell in enumerate(committed.cells) if cell.source.startswith("%%aeron")]
-    before = [lab.outputs(index)[0].get("metadata", {}).get("aeron") for index in indices]
-    lab.run_all()
-    after = [lab.outputs(index)[0].get("metadata", {}).get("aeron") for index in indices]
-    parents = [[one and one["parent_context_token"] for one in run] for run in (before, after)]
-    assert parents[1][0] is None
-    told = [one["context_token"] for one in after if one]
-    assert parents[1][1 : len(told)] == told[:-1]
-    assert [one and one["turn"] for one in before] == [one and one["turn"] for one in after]
+    after = [lab.outputs(index)[0].get("metadata", {}).get("aeron") for index in questions]
+    tokens = [about["context_token"] for about in after if about]
+    parents = [about["parent_context_token"] for about in after if about]
+    assert parents == [None, *tokens[:-1]]
+    assert [about and about["turn"] for about in before] == [
+        about and about["turn"] for about in after
+    ]
 
 
 def test_the_committed_outputs_are_readable_without_a_kernel(

@@ -21,28 +21,49 @@ from aeron_magic.sandbox import Sandbox
 Executed = Callable[..., NotebookNode]
 
 
+@pytest.fixture(scope="session")
+def shared_kernel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
+    """The one kernel process of all tests that do not depend on a new one."""
+    with running_kernel(tmp_path_factory.mktemp("kernel")) as running:
+        yield running
+
+
 @pytest.fixture
-def kernel(tmp_path: Path) -> Iterator[Kernel]:
-    """A fresh kernel, to which cells are sent as JupyterLab sends them."""
+def kernel(shared_kernel: Kernel, sandbox: Sandbox, tmp_path: Path) -> Iterator[Kernel]:
+    """The shared kernel, without variables and with the extension loaded.
+
+    Its first question asks ``sandbox``; its working directory and history are in ``tmp_path``.
+    """
+    loaded = shared_kernel.reset(tmp_path, **credentials(sandbox.aeronpay_url))
+    assert (loaded.status, loaded.outputs) == ("ok", [])
+    yield shared_kernel
+    shared_kernel.execute("%unload_ext aeron_magic", None)
+
+
+@pytest.fixture
+def new_kernel(sandbox: Sandbox, tmp_path: Path) -> Iterator[Kernel]:
+    """As ``kernel``, but a process that was started for this test and ends with it."""
     with running_kernel(tmp_path) as running:
+        running.reset(tmp_path, **credentials(sandbox.aeronpay_url))
         yield running
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[Sandbox]:
-    """The service that the kernel of a module asks."""
-    with Sandbox() as running:
+@pytest.fixture(scope="session", params=["simple prompt", "full prompt"])
+def shared_terminal(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Terminal]:
+    """IPython in a terminal, with the plain and with the full prompt, for all tests."""
+    home = tmp_path_factory.mktemp("terminal")
+    with running_terminal(home, simple=request.param == "simple prompt") as running:
         yield running
 
 
-@pytest.fixture(scope="module")
-def shared_kernel(service: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kernel]:
-    """A kernel for a module, with the extension loaded; its first question asks the service."""
-    home = tmp_path_factory.mktemp("kernel")
-    with running_kernel(home, **credentials(service.aeronpay_url)) as running:
-        loaded = running.execute("%load_ext aeron_magic")
-        assert (loaded.status, loaded.outputs) == ("ok", [])
-        yield running
+@pytest.fixture
+def terminal(shared_terminal: Terminal, sandbox: Sandbox, tmp_path: Path) -> Iterator[Terminal]:
+    """The shared terminal, without variables and with the extension loaded, as ``kernel``."""
+    assert shared_terminal.reset(tmp_path, **credentials(sandbox.aeronpay_url)).strip() == ""
+    yield shared_terminal
+    shared_terminal.run("%unload_ext aeron_magic")
 
 
 @pytest.fixture
@@ -50,13 +71,6 @@ def harness(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Iterator[Panel
     """A panel without a browser."""
     with panel_harness(sandbox, monkeypatch) as made:
         yield made
-
-
-@pytest.fixture(params=["simple prompt", "full prompt"])
-def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Terminal]:
-    """IPython in a terminal, with the plain and with the full prompt."""
-    with running_terminal(tmp_path, simple=request.param == "simple prompt") as running:
-        yield running
 
 
 @pytest.fixture

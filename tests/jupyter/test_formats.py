@@ -13,12 +13,6 @@ from aeron_magic.sandbox import Faults, Sandbox
 pytestmark = pytest.mark.jupyter
 
 
-@pytest.fixture
-def kernel(shared_kernel: Kernel) -> Kernel:
-    """What has been asked before does not matter here."""
-    return shared_kernel
-
-
 def shown(run: Run) -> dict[str, Any]:
     """The data of the one display."""
     (output,) = (one for one in run.outputs if one["output_type"] == "display_data")
@@ -27,23 +21,23 @@ def shown(run: Run) -> dict[str, Any]:
 
 
 def next_cells(run: Run) -> list[str]:
-    """The code that the cell's end offers as the next cell."""
+    """The code that the cell offers as the next cell."""
     assert run.reply is not None
     return [one["text"] for one in run.reply["payload"] if one["source"] == "set_next_input"]
 
 
-def test_json_is_laid_out(kernel: Kernel, service: Sandbox) -> None:
-    """The JSON alone is shown, coloured."""
-    service.faults = Faults(say='Sure: {"a": [1]} it is.')
+def test_json_is_formatted(kernel: Kernel, sandbox: Sandbox) -> None:
+    """Only the JSON is shown, highlighted."""
+    sandbox.faults = Faults(say='Sure: {"a": [1]} it is.')
     run = kernel.execute("%%aeron -f json -o r\nGo.")
     assert run.status == "ok"
     assert shown(run)["text/plain"] == '{\n  "a": [\n    1\n  ]\n}'
     assert kernel.value("r.json()") == {"a": [1]}
 
 
-def test_a_table_is_shown_without_harm(kernel: Kernel, service: Sandbox) -> None:
-    """The table alone is shown, and HTML in it is text."""
-    service.faults = Faults(say="Here:\n\n| a | b |\n|---|---|\n| 1 | <script>x</script> |\n\nBye.")
+def test_html_in_a_table_is_text(kernel: Kernel, sandbox: Sandbox) -> None:
+    """Only the table is shown."""
+    sandbox.faults = Faults(say="Here:\n\n| a | b |\n|---|---|\n| 1 | <script>x</script> |\n\nBye.")
     run = kernel.execute("%%aeron -f table -o r\nGo.")
     assert "<td" in shown(run)["text/html"]
     assert "<script" not in shown(run)["text/html"]
@@ -51,22 +45,22 @@ def test_a_table_is_shown_without_harm(kernel: Kernel, service: Sandbox) -> None
     assert kernel.value("r.table().a.tolist()") == [1]
 
 
-def test_code_is_offered_as_the_next_cell_once(kernel: Kernel, service: Sandbox) -> None:
-    """Running the cell again adds no second cell, unless the code is another."""
-    service.faults = Faults(say="So:\n\n```python\nx = 1\n```\n\nThat is all.")
+def test_code_is_offered_as_the_next_cell_once(kernel: Kernel, sandbox: Sandbox) -> None:
+    """Running the cell again offers it only if the code has changed."""
+    sandbox.faults = Faults(say="So:\n\n```python\nx = 1\n```\n\nThat is all.")
     runs = [kernel.execute("%%aeron -f code\nGo.", "asks") for _ in range(2)]
     assert shown(runs[1])["text/plain"] == "x = 1"
     assert [next_cells(run) for run in runs] == [["x = 1"], []]
-    service.faults = Faults(say="```python\nx = 2\n```")
+    sandbox.faults = Faults(say="```python\nx = 2\n```")
     assert next_cells(kernel.execute("%%aeron -f code\nGo.", "asks")) == ["x = 2"]
 
 
 @pytest.mark.parametrize("form", ["json", "table", "code"])
-def test_what_is_not_there_fails_the_cell_and_loses_nothing(
-    kernel: Kernel, service: Sandbox, form: str
+def test_a_missing_format_fails_the_cell_and_keeps_the_reply(
+    kernel: Kernel, sandbox: Sandbox, form: str
 ) -> None:
-    """The reply is shown as Markdown and bound; the cell fails and says what is missing."""
-    service.faults = Faults(say="Only *prose*.")
+    """The reply is shown as Markdown and assigned; the error says what is missing."""
+    sandbox.faults = Faults(say="Only *prose*.")
     run = kernel.execute(f"%%aeron -f {form} -o r{form}\nGo.")
     assert run.status == "error"
     assert "Only <em>prose</em>." in shown(run)["text/html"]
@@ -77,8 +71,8 @@ def test_what_is_not_there_fails_the_cell_and_loses_nothing(
     assert next_cells(run) == []
 
 
-def test_python_is_what_a_cell_can_run() -> None:
-    """Blocks in Python are joined; other languages, and output beside them, are left out."""
+def test_only_python_becomes_a_cell() -> None:
+    """Python blocks are joined; other languages, and unmarked blocks beside them, are left out."""
     text = "```python\na\n```\n```\nits output\n```\n```bash\nls\n```\n```py\nb\n```"
     assert code_for_cell(text) == "a\n\nb"
     assert code_for_cell("```\nx\n```") == "x"

@@ -1,4 +1,4 @@
-"""The magics in a real kernel: what a front end is sent while a reply comes in, and after."""
+"""The magics in a real kernel: the messages to the front end during and after a reply."""
 
 from __future__ import annotations
 
@@ -36,20 +36,10 @@ def f(x):
 """
 
 
-@pytest.fixture
-def kernel(shared_kernel: Kernel, service: Sandbox) -> Kernel:
-    """The kernel at the beginning of a conversation, with a service at its best."""
-    service.faults = Faults()
-    service.log.clear()
-    shared_kernel.execute("context_token = None", None)
-    return shared_kernel
-
-
 def words(outputs: list[Output]) -> str:
-    """What a reader sees of outputs in HTML, without tags and spaces.
+    """The visible text of outputs in HTML, without spaces, bars, backticks and hyphens.
 
-    Nor bars, backticks and hyphens: of a table or a fence that has just begun they are seen for a
-    moment, as long as nobody can tell what it will be.
+    The beginning of a table or a fence is shown as text until it is recognized.
     """
     html = "".join(output["data"]["text/html"] for output in outputs)
     html = re.sub(r"<p><em>waiting for .*?</em></p>", "", html)
@@ -57,10 +47,10 @@ def words(outputs: list[Output]) -> str:
 
 
 def test_the_reply_grows_in_the_cell_and_ends_as_one_output(
-    kernel: Kernel, service: Sandbox
+    kernel: Kernel, sandbox: Sandbox
 ) -> None:
-    """Each state is a beginning of the whole, longer than the one before; one output stays."""
-    service.set_faults(say=LONG, pause=0.004)
+    """Each state is a longer prefix of the reply; one output remains."""
+    sandbox.set_faults(say=LONG, pause=0.004)
     run = kernel.execute("%%aeron -o answer\nTell me a long story")
     assert run.status == "ok"
     (last,) = run.outputs
@@ -74,8 +64,8 @@ def test_the_reply_grows_in_the_cell_and_ends_as_one_output(
     assert kernel.value("answer.text") == LONG
 
 
-def test_what_the_saved_output_says_of_the_reply(kernel: Kernel, service: Sandbox) -> None:
-    """The metadata name service, turn and tokens; a display id is not left in it."""
+def test_the_metadata_of_the_saved_output(kernel: Kernel, sandbox: Sandbox) -> None:
+    """They contain service, turn and tokens, and no display id."""
     run = kernel.execute("%%aeron\nHello")
     (last,) = run.outputs
     about = last["metadata"]["aeron"]
@@ -94,9 +84,11 @@ def test_what_the_saved_output_says_of_the_reply(kernel: Kernel, service: Sandbo
     assert "display_id" not in last
 
 
-def test_messages_follow_the_clock_and_not_the_chunks(kernel: Kernel, service: Sandbox) -> None:
-    """Thousands of chunks make some twenty small messages a second, however long the reply is."""
-    service.set_faults(say=LONG, chunk_size=1, pause=0.0005)
+def test_the_number_of_messages_depends_on_time_and_not_on_chunks(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    """Thousands of chunks become about twenty small messages a second, at any length."""
+    sandbox.set_faults(say=LONG, chunk_size=1, pause=0.0005)
     run = kernel.execute("%%aeron\nTell me slowly")
     assert run.status == "ok"
     *growing, whole = run.of("display_data", "update_display_data")
@@ -106,17 +98,17 @@ def test_messages_follow_the_clock_and_not_the_chunks(kernel: Kernel, service: S
     assert whole.size < 4 * len(LONG)
 
 
-def test_without_a_cell_id_there_is_one_display(kernel: Kernel, service: Sandbox) -> None:
+def test_without_a_cell_id_there_is_one_display(kernel: Kernel, sandbox: Sandbox) -> None:
     """Runners such as nbclient keep every update, so nothing is updated for them."""
-    service.set_faults(say=LONG, pause=0.001)
+    sandbox.set_faults(say=LONG, pause=0.001)
     run = kernel.execute("%%aeron\nTell me", None)
     assert [message.kind for message in run.messages] == ["display_data"]
     assert run.outputs[0]["data"]["text/markdown"] == LONG
 
 
-def test_an_option_makes_it_live_or_not(kernel: Kernel, service: Sandbox) -> None:
-    """--live and --no-live come before what the front end sends."""
-    service.set_faults(say=LONG, pause=0.001)
+def test_options_override_the_front_end(kernel: Kernel, sandbox: Sandbox) -> None:
+    """--live and --no-live take precedence over the cell id."""
+    sandbox.set_faults(say=LONG, pause=0.001)
     assert kernel.execute("%%aeron --live\nTell me", None).of("update_display_data")
     run = kernel.execute("%%aeron --no-live\nTell me")
     assert [message.kind for message in run.messages] == ["display_data"]
@@ -129,20 +121,20 @@ def test_quiet_shows_nothing(kernel: Kernel) -> None:
     assert kernel.value("silent.text")
 
 
-def test_other_outputs_of_a_cell_stay(kernel: Kernel, service: Sandbox) -> None:
-    """A question on one line among others does not clear what they have shown."""
-    service.set_faults(say=LONG, pause=0.001)
+def test_other_outputs_of_a_cell_stay(kernel: Kernel, sandbox: Sandbox) -> None:
+    """A question on one line does not clear the outputs of the other lines."""
+    sandbox.set_faults(say=LONG, pause=0.001)
     run = kernel.execute("print('before')\n%aeron ask Tell me\nprint('after')")
     before, reply, after = run.outputs
     assert (before["text"], after["text"]) == ("before\n", "after\n")
     assert reply["data"]["text/markdown"] == LONG
 
 
-def test_an_interrupt_keeps_what_came_and_closes_the_connection(
-    kernel: Kernel, service: Sandbox
+def test_an_interrupt_keeps_the_received_text_and_closes_the_connection(
+    kernel: Kernel, sandbox: Sandbox
 ) -> None:
-    """The prompt is back within a second, and the next question works."""
-    service.set_faults(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
+    """The cell ends within a second, and the next question works."""
+    sandbox.set_faults(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
     run = kernel.start("%%aeron -o partial\nDrip for a minute")
     kernel.wait(run, lambda now: any("drip19" in str(one) for one in now.outputs))
     stopped = time.monotonic()
@@ -151,7 +143,7 @@ def test_an_interrupt_keeps_what_came_and_closes_the_connection(
     assert run.ended - stopped < 1.0
     assert run.reply is not None
     assert (run.status, run.reply["ename"]) == ("error", "Interrupted")
-    assert service.log.wait(lambda seen: seen[-1].closed_by_client and seen[-1].done, 1.0)
+    assert sandbox.log.wait(lambda seen: seen[-1].closed_by_client and seen[-1].done, 1.0)
 
     shown, error = run.outputs
     assert "drip19" in shown["data"]["text/markdown"]
@@ -162,15 +154,15 @@ def test_an_interrupt_keeps_what_came_and_closes_the_connection(
     assert kernel.value("partial.text").startswith("drip0 drip1 ")
     assert kernel.value("context_token") is None
 
-    service.faults = Faults(say="Still here.")
+    sandbox.faults = Faults(say="Still here.")
     assert kernel.execute("%%aeron\nAre you there?").outputs[0]["data"]["text/plain"].strip() == (
         "Still here."
     )
 
 
-def test_a_service_that_is_silent_can_be_interrupted(kernel: Kernel, service: Sandbox) -> None:
-    """Also before the first byte; the cell says meanwhile what it waits for."""
-    service.set_faults(latency=60.0)
+def test_a_service_that_is_silent_can_be_interrupted(kernel: Kernel, sandbox: Sandbox) -> None:
+    """Also before the first byte; until then the output says what it waits for."""
+    sandbox.set_faults(latency=60.0)
     run = kernel.start("%%aeron -o nothing\nAre you there?")
     kernel.wait(run, lambda now: any("waiting for AeronPay" in str(one) for one in now.outputs))
     stopped = time.monotonic()
@@ -182,9 +174,9 @@ def test_a_service_that_is_silent_can_be_interrupted(kernel: Kernel, service: Sa
 
 
 @pytest.mark.parametrize("live", [True, False], ids=["live", "not live"])
-def test_a_refused_question_fails_the_cell(kernel: Kernel, service: Sandbox, live: bool) -> None:
-    """A short block with the remedy, no traceback of ours, no secret; the token stays."""
-    service.set_faults(refuse=(Refusal("create-response", 403, message=f"not for {SECRET}"),))
+def test_a_refused_question_fails_the_cell(kernel: Kernel, sandbox: Sandbox, live: bool) -> None:
+    """A short block with a hint, without traceback or secret; the token is unchanged."""
+    sandbox.set_faults(refuse=(Refusal("create-response", 403, message=f"not for {SECRET}"),))
     run = kernel.execute("%%aeron -o refused\nHello", "cell-1" if live else None)
     assert run.status == "error"
     (error,) = run.outputs
@@ -199,18 +191,18 @@ def test_a_refused_question_fails_the_cell(kernel: Kernel, service: Sandbox, liv
     assert SECRET not in str(kernel.execute("%aeron error").messages)
 
 
-def test_a_cut_stream_is_made_whole_and_asked_only_once(kernel: Kernel, service: Sandbox) -> None:
-    """The stored reply takes the place of what had come."""
-    service.set_faults(say=LONG, cut_after=3000)
+def test_a_cut_stream_is_completed_without_asking_again(kernel: Kernel, sandbox: Sandbox) -> None:
+    """The stored reply replaces the received text."""
+    sandbox.set_faults(say=LONG, cut_after=3000)
     run = kernel.execute("%%aeron -o mended\nTell me")
     (last,) = run.outputs
     assert last["data"]["text/markdown"].startswith(LONG)
     assert kernel.value("[mended.status, mended.text]") == ["recovered", LONG]
-    assert len(service.log.of("create-response")) == 1
+    assert len(sandbox.log.of("create-response")) == 1
 
 
-def test_the_variable_carries_the_conversation_on(kernel: Kernel, service: Sandbox) -> None:
-    """Each question starts from the newest token; a token set by hand counts before it."""
+def test_the_variable_continues_the_conversation(kernel: Kernel, sandbox: Sandbox) -> None:
+    """Each question continues from the newest token; a token set by hand takes precedence."""
     first = "%%aeron -q -o first\nOne"
     kernel.execute(first, "a")
     kernel.execute("%%aeron -q -o second\nTwo", "b")
@@ -221,12 +213,12 @@ def test_the_variable_carries_the_conversation_on(kernel: Kernel, service: Sandb
     assert kernel.value("third.parent_context_token == first.context_token")
 
 
-def test_a_cell_that_runs_again_asks_at_the_same_place(kernel: Kernel, service: Sandbox) -> None:
-    """Its question starts from the token it started from before."""
+def test_a_cell_that_runs_again_sends_the_same_token(kernel: Kernel, sandbox: Sandbox) -> None:
+    """It sends the token of its first run."""
     kernel.execute("%%aeron -q\nOne", "again-a")
     kernel.execute("%%aeron -q\nTwo", "again-b")
     kernel.execute("%%aeron -q\nTwo, again", "again-b")
-    sent = [seen.body.get("context_token") for seen in service.log.of("create-response")]
+    sent = [seen.body.get("context_token") for seen in sandbox.log.of("create-response")]
     assert sent[0] is None
     assert sent[1] == sent[2] is not None
 
@@ -245,21 +237,21 @@ def test_a_cell_that_runs_again_asks_at_the_same_place(kernel: Kernel, service: 
         ("context_token = 7\n%aeron ask Hello", "context_token"),
     ],
 )
-def test_a_mistake_is_told_before_anything_is_sent(
-    kernel: Kernel, service: Sandbox, source: str, message: str
+def test_a_mistake_is_reported_before_anything_is_sent(
+    kernel: Kernel, sandbox: Sandbox, source: str, message: str
 ) -> None:
-    """The cell fails with a short block that names the thing and the remedy."""
+    """The cell fails with a short block that names the cause and the remedy."""
     run = kernel.execute(source)
     text = "\n".join(run.outputs[-1]["traceback"])
     assert run.status == "error"
     assert message in text
     assert "→" in text or "needs" in text
     assert "File " not in text
-    assert list(service.log) == []
+    assert list(sandbox.log) == []
 
 
-def test_commands_answer_with_one_display(kernel: Kernel) -> None:
-    """Status, history of both sides, last and help are shown, readable as plain text too."""
+def test_commands_have_one_display(kernel: Kernel) -> None:
+    """Status, both histories, last and help, which are also readable as plain text."""
     kernel.execute("%%aeron\nWhat is a token?")
 
     def plain(line: str) -> str:
@@ -277,12 +269,12 @@ def test_commands_answer_with_one_display(kernel: Kernel) -> None:
     assert "--no-stream" in plain("%aeron help")
 
 
-def test_a_question_on_one_line_may_end_with_a_question_mark(
-    kernel: Kernel, service: Sandbox
+def test_a_question_on_one_line_can_end_with_a_question_mark(
+    kernel: Kernel, sandbox: Sandbox
 ) -> None:
-    """IPython would take it for a wish for help."""
+    """IPython would read it as a request for help."""
     kernel.execute("%aeron ask -q What is a token?")
-    assert service.log[-1].body["user"]["text"] == "What is a token?"
+    assert sandbox.log[-1].body["user"]["text"] == "What is a token?"
 
 
 @pytest.mark.parametrize(
@@ -295,21 +287,18 @@ def test_a_question_on_one_line_may_end_with_a_question_mark(
         f"%aeron ask Is {SECRET} good?",
     ],
 )
-def test_a_secret_typed_into_a_question_stays_here(
-    kernel: Kernel, service: Sandbox, cell: str
+def test_a_secret_in_a_question_is_neither_sent_nor_repeated(
+    kernel: Kernel, sandbox: Sandbox, cell: str
 ) -> None:
-    """It is neither sent nor repeated."""
     run = kernel.execute(cell)
     assert run.of("error")[0].content["ename"] == "ValueRefused"
     assert SECRET not in str(run.outputs)
-    assert not service.log.of("create-response")
+    assert not sandbox.log.of("create-response")
 
 
-def test_a_stopped_reply_can_be_fetched_where_its_token_is_known(
-    kernel: Kernel, service: Sandbox
-) -> None:
-    """The service goes on with it; the error says how to see it."""
-    service.set_faults(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
+def test_a_stopped_reply_with_a_token_can_be_fetched(kernel: Kernel, sandbox: Sandbox) -> None:
+    """The service completes it; the hint says how to fetch it."""
+    sandbox.set_faults(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
     run = kernel.start("%%aeron -o partial\nDrip")
     kernel.wait(run, lambda now: "drip3" in str(now.outputs))
     kernel.interrupt()
@@ -318,9 +307,9 @@ def test_a_stopped_reply_can_be_fetched_where_its_token_is_known(
     assert f"`%aeron fetch {token}`" in "\n".join(run.of("error")[0].content["traceback"])
 
 
-def test_an_empty_reply_is_said_to_be_one(kernel: Kernel, service: Sandbox) -> None:
-    """A blank cell would look like a fault."""
-    service.set_faults(say="")
+def test_an_empty_reply_is_reported_as_empty(kernel: Kernel, sandbox: Sandbox) -> None:
+    """A blank output would look like an error."""
+    sandbox.set_faults(say="")
     (output,) = kernel.execute("%%aeron\nSay nothing").outputs
     assert "The reply is empty." in output["data"]["text/plain"]
     assert "The reply is empty." in output["data"]["text/html"]

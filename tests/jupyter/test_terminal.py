@@ -4,37 +4,20 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from credentials import credentials
-from terminal_ipython import Terminal, plain, running_terminal
+from terminal_ipython import Terminal, plain
 
 from aeron_magic.sandbox import Refusal, Sandbox
 
 pytestmark = pytest.mark.jupyter
 
-# Title, clipboard, link, clearing, C1, a direction override, backspaces: each does something.
+# Title, clipboard, link, clearing, C1, a direction override, backspaces: each acts on a terminal.
 HOSTILE = "A\x1b]0;title\x07B\x1b]52;c;c3RvbGVu\x07C\x1b]8;;http://host/\x1b\\D\x1b[2JE\x9b2JF\u202eG\b\b\bH"
 
 
-@pytest.fixture(params=["simple prompt", "full prompt"])
-def terminal(
-    request: pytest.FixtureRequest, tmp_path: Path, sandbox: Sandbox
-) -> Iterator[Terminal]:
-    """IPython with the extension loaded; its first question connects to the sandbox."""
-    with running_terminal(
-        tmp_path,
-        simple=request.param == "simple prompt",
-        **credentials(sandbox.aeronpay_url),
-    ) as running:
-        assert running.run("%load_ext aeron_magic").strip() == ""
-        yield running
-
-
-def test_text_is_written_as_it_comes_and_once(terminal: Terminal, sandbox: Sandbox) -> None:
-    """Words appear while the rest is not there yet, and none appears twice."""
+def test_text_is_written_as_it_arrives_and_once(terminal: Terminal, sandbox: Sandbox) -> None:
+    """Words appear before the reply has ended, and none appears twice."""
     sandbox.set_faults(chunks=tuple(f"word{n} " for n in range(40)), pause=0.03)
     terminal.start("%%aeron -o answer\nCount")
     terminal.expect("word3 ")
@@ -54,10 +37,10 @@ def test_text_is_written_as_it_comes_and_once(terminal: Terminal, sandbox: Sandb
         ("table", ["| b |", "| --- |", "| 3 |"]),
     ],
 )
-def test_a_format_shows_its_part_alone(
+def test_a_format_shows_only_its_part(
     terminal: Terminal, sandbox: Sandbox, form: str, shown: list[str]
 ) -> None:
-    """As in a notebook; a reply without that part is shown whole, and fails."""
+    """A reply without that part is shown completely, and the cell fails."""
     blocks = "```python\nx = 1\n```\n\n| b |\n| --- |\n| 3 |\n"
     sandbox.set_faults(say=f'Here it is.\n\n{blocks if form != "json" else ""}\n{{"a": 2}}\n')
     lines = [line.strip() for line in terminal.run(f"%%aeron -f {form}\nGo").splitlines()]
@@ -68,16 +51,15 @@ def test_a_format_shows_its_part_alone(
     assert "ReplyFormatError" in said
 
 
-def test_one_line_asks_too_and_may_end_with_a_question_mark(
+def test_a_question_on_one_line_can_end_with_a_question_mark(
     terminal: Terminal, sandbox: Sandbox
 ) -> None:
-    """%aeron ask is the same on one line."""
     sandbox.set_faults(say="Fine.")
     assert terminal.run("%aeron ask How is it?").split() == ["Fine."]
     assert sandbox.log[-1].body["user"]["text"] == "How is it?"
 
 
-def test_the_conversation_goes_on(terminal: Terminal, sandbox: Sandbox) -> None:
+def test_the_conversation_continues(terminal: Terminal, sandbox: Sandbox) -> None:
     """The second question carries the token of the first reply."""
     terminal.run("%%aeron -o first\nOne")
     terminal.run("%%aeron\nTwo")
@@ -85,8 +67,8 @@ def test_the_conversation_goes_on(terminal: Terminal, sandbox: Sandbox) -> None:
     assert sandbox.log[-1].body["context_token"] == token
 
 
-def test_control_sequences_do_nothing(terminal: Terminal, sandbox: Sandbox) -> None:
-    """Nothing that acts on a terminal reaches it, also when a chunk ends in the middle."""
+def test_control_sequences_are_removed(terminal: Terminal, sandbox: Sandbox) -> None:
+    """Also if a chunk ends inside a sequence."""
     sandbox.set_faults(say=HOSTILE, chunk_size=1)
     terminal.run("%%aeron\nDo your worst")
     ours = terminal.raw
@@ -98,8 +80,8 @@ def test_control_sequences_do_nothing(terminal: Terminal, sandbox: Sandbox) -> N
     assert re.sub(r"[^A-Z]", "", plain(ours)) == "ABCDEFGH"
 
 
-def test_ctrl_c_brings_the_prompt_back(terminal: Terminal, sandbox: Sandbox) -> None:
-    """Within a second; what came is in the variable, and the connection is closed."""
+def test_ctrl_c_returns_to_the_prompt(terminal: Terminal, sandbox: Sandbox) -> None:
+    """Within a second; the variable has the received text, and the connection is closed."""
     sandbox.set_faults(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
     terminal.start("%%aeron -o partial\nDrip for a minute")
     terminal.expect("drip5 ")
@@ -116,7 +98,7 @@ def test_ctrl_c_brings_the_prompt_back(terminal: Terminal, sandbox: Sandbox) -> 
 
 
 def test_a_failure_is_a_short_block(terminal: Terminal, sandbox: Sandbox) -> None:
-    """What, why and what next; no traceback, no secret."""
+    """Message, cause and hint, without traceback or secret."""
     sandbox.set_faults(refuse=(Refusal("create-response", 401),))
     shown = terminal.run("%%aeron\nHello")
     assert "AuthenticationError" in shown
@@ -125,8 +107,7 @@ def test_a_failure_is_a_short_block(terminal: Terminal, sandbox: Sandbox) -> Non
     assert "hush" not in shown + terminal.run("%aeron error") + terminal.run("%aeron")
 
 
-def test_ctrl_c_where_a_secret_is_typed_is_a_short_block(terminal: Terminal) -> None:
-    """It takes the question back, and no more."""
+def test_ctrl_c_at_a_hidden_prompt_is_a_short_block(terminal: Terminal) -> None:
     terminal.start("%aeron login")
     terminal.expect("client-id: ")
     terminal.interrupt()
@@ -136,7 +117,6 @@ def test_ctrl_c_where_a_secret_is_typed_is_a_short_block(terminal: Terminal) -> 
     assert "getpass" not in shown
 
 
-def test_nothing_is_said_of_text_that_never_came(terminal: Terminal, sandbox: Sandbox) -> None:
-    """A refusal is the error alone."""
+def test_a_refusal_does_not_mention_received_text(terminal: Terminal, sandbox: Sandbox) -> None:
     sandbox.set_faults(refuse=(Refusal("create-response", 401),))
     assert "the text so far" not in terminal.run("%%aeron\nHello")

@@ -126,17 +126,17 @@ REFUSED = {
     "{{df['cool']}}": ("df (DataFrame) has no ['cool'].", "`col`"),
     "{{plf['cool']}}": ("plf (DataFrame) has no ['cool'].", "`col`"),
     "{{df.cool}}": ("df (DataFrame) has no .cool.", "`col`"),
-    "{{df.head()}}": ("{{df.head()}} (line 1, column 1): only a path enters", "variable"),
-    "{{f(name)}}": ("only a path enters", "variable"),
-    "{{n + 1}}": ("only a path enters", r"`\{{`"),
-    "{{xs[0:2]}}": ("only a path enters", "--raw"),
-    "{{d[name]}}": ("only a path enters", "--raw"),
-    "{{n:.2f}}": ("only a path enters", "--raw"),
+    "{{df.head()}}": ("{{df.head()}} (line 1, column 1): only a path can be inserted", "variable"),
+    "{{f(name)}}": ("only a path can be inserted", "variable"),
+    "{{n + 1}}": ("only a path can be inserted", r"`\{{`"),
+    "{{xs[0:2]}}": ("only a path can be inserted", "--raw"),
+    "{{d[name]}}": ("only a path can be inserted", "--raw"),
+    "{{n:.2f}}": ("only a path can be inserted", "--raw"),
 }
 
 
-def test_what_cannot_enter_is_not_suggested() -> None:
-    """IPython puts ``open`` into every namespace, and it is near to many names."""
+def test_values_that_cannot_be_inserted_are_not_suggested() -> None:
+    """IPython puts ``open`` into every namespace, and many names resemble it."""
     with pytest.raises(ValueRefused) as caught:
         interpolate("{{opne}}", {"open": open, "opened": 3})
     assert "`opened`" in caught.value.hint
@@ -149,13 +149,13 @@ def test_a_path_is_replaced_by_its_value(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", UNTOUCHED)
-def test_braces_around_anything_else_stay(text: str) -> None:
+def test_other_double_braces_are_unchanged(text: str) -> None:
     assert interpolate(text, VALUES) == text
     assert placeholders_in(text) == []
 
 
 @pytest.mark.parametrize("text", REFUSED)
-def test_what_cannot_enter_is_an_error_that_says_where_and_what_to_do(text: str) -> None:
+def test_invalid_placeholders_are_errors_with_position_and_hint(text: str) -> None:
     message, hint = REFUSED[text]
     with pytest.raises(ValueRefused) as caught:
         interpolate(text, VALUES)
@@ -165,12 +165,12 @@ def test_what_cannot_enter_is_an_error_that_says_where_and_what_to_do(text: str)
 
 @settings(max_examples=50)
 @given(st.text())
-def test_a_text_enters_as_it_is_and_is_not_looked_at_again(value: str) -> None:
+def test_placeholders_inside_a_value_are_not_replaced(value: str) -> None:
     assert interpolate("<{{v}}>{{v}}", {"v": value}) == f"<{value}>{value}"
 
 
 @given(st.text(alphabet="{}\\ab.[]\"'0 \n_"))
-def test_text_without_a_known_or_well_formed_name_is_changed_by_the_escape_only(text: str) -> None:
+def test_text_without_placeholders_is_changed_by_the_escape_only(text: str) -> None:
     if not placeholders_in(text):
         assert interpolate(text, {}) == text.replace("\\{{", "{{")
 
@@ -184,7 +184,7 @@ def test_any_mapping_can_be_the_namespace() -> None:
     assert interpolate("{{a}}{{b}}", ChainMap({"a": 1}, {"b": 2})) == "12"
 
 
-def test_names_in_tells_path_name_and_place() -> None:
+def test_placeholders_have_path_name_and_position() -> None:
     text = 'one \\{{no}} {{ a.b }}\n{{c["d"]}} {{1}}'
     first, second = placeholders_in(text)
     assert (first.path, first.name, first.line, first.column) == ("a.b", "a", 1, 13)
@@ -202,7 +202,7 @@ def test_names_in_tells_path_name_and_place() -> None:
         ("{{t}}{{t}}", "T\n\n\n\nT"),
     ],
 )
-def test_a_table_stands_on_lines_of_its_own(text: str, expected: str) -> None:
+def test_a_table_is_on_separate_lines(text: str, expected: str) -> None:
     frame = pd.DataFrame({"n": [1]})
     assert interpolate(text, {"t": frame}) == expected.replace("T", format_value(frame))
 
@@ -233,5 +233,5 @@ def test_a_value_that_contains_a_secret_is_refused_without_showing_it(value: obj
     assert "ss" + '"' not in shown
 
 
-def test_an_empty_secret_refuses_nothing() -> None:
+def test_an_empty_secret_is_ignored() -> None:
     assert interpolate("{{v}}", {"v": "x"}, secrets=["", "y"]) == "x"

@@ -23,7 +23,7 @@ Point = namedtuple("Point", "x y")
 
 
 class Bare:
-    """Has no text of its own."""
+    """Has no ``__str__``."""
 
 
 class Speaks:
@@ -75,12 +75,12 @@ STRUCTURED = [
 
 
 @pytest.mark.parametrize(("value", "text"), PLAIN)
-def test_a_plain_value_enters_by_str(value: object, text: str) -> None:
+def test_simple_values_are_formatted_with_str(value: object, text: str) -> None:
     assert format_value(value) == text
 
 
 @pytest.mark.parametrize(("value", "text"), STRUCTURED)
-def test_a_structure_enters_as_json(value: object, text: str) -> None:
+def test_structures_become_json(value: object, text: str) -> None:
     assert format_value(value) == text
 
 
@@ -88,13 +88,13 @@ def test_a_long_structure_is_indented() -> None:
     assert format_value({"key": "v" * 80}) == '{\n  "key": "' + "v" * 80 + '"\n}'
 
 
-def test_a_large_array_enters_whole() -> None:
+def test_a_large_array_is_not_shortened() -> None:
     assert format_value(np.arange(5_000)).count(",") == 4_999
 
 
 NO_TEXT = {
-    "bytes": (b"abc", "bytes is no text", "decode"),
-    "bytearray": (bytearray(b"abc"), "bytearray is no text", "decode"),
+    "bytes": (b"abc", "bytes is not text", "decode"),
+    "bytearray": (bytearray(b"abc"), "bytearray is not text", "decode"),
     "module": (os, "a module", "values"),
     "function": (len, "a function or class", "Call it"),
     "lambda": (lambda: 1, "a function or class", "Call it"),
@@ -103,18 +103,18 @@ NO_TEXT = {
     "ufunc": (np.sin, "a function or class", "Call it"),
     "object": (Bare(), "type Bare has no text", "attributes"),
     "generator": ((n for n in "abc"), "type generator has no text", "attributes"),
-    "bytes in a list": ([b"abc"], "bytes is no text", "decode"),
+    "bytes in a list": ([b"abc"], "bytes is not text", "decode"),
     "object in a list": ([Bare()], "type Bare has no text", "attributes"),
     "object under a tuple": ({(1, 2): Bare()}, "no text of their own", "part"),
     "object in a table": (pd.DataFrame({"a": [Bare()]}), "type Bare has no text", "attributes"),
-    "lazy table": (pl.LazyFrame({"a": [1]}), "LazyFrame holds no rows", "collect"),
+    "lazy table": (pl.LazyFrame({"a": [1]}), "LazyFrame has no rows", "collect"),
     "failing": (Mute(), "raised KeyError", "yourself"),
     "failing in a list": ([Mute()], "raised KeyError", "yourself"),
 }
 
 
 @pytest.mark.parametrize("case", NO_TEXT)
-def test_a_value_without_a_text_is_refused_with_a_remedy(case: str) -> None:
+def test_values_without_text_are_rejected_with_a_hint(case: str) -> None:
     value, message, hint = NO_TEXT[case]
     with pytest.raises(ValueRefused) as caught:
         interpolate("{{v}}", {"v": value})
@@ -123,14 +123,14 @@ def test_a_value_without_a_text_is_refused_with_a_remedy(case: str) -> None:
     assert "secret inside" not in "".join(caught.value.lines())
 
 
-def test_a_list_within_itself_is_refused() -> None:
+def test_a_recursive_list_is_rejected() -> None:
     endless: list[object] = []
     endless.append(endless)
     with pytest.raises(ValueRefused, match="raised ValueError"):
         interpolate("{{v}}", {"v": endless})
 
 
-def test_a_figure_is_refused_with_the_way_images_take() -> None:
+def test_a_figure_is_rejected_with_a_hint_to_image() -> None:
     figure = type("Figure", (), {"__module__": "matplotlib.figure", "__str__": lambda _: "Figure"})
     mine = type("Mine", (figure,), {})()
     with pytest.raises(ValueRefused) as caught:
@@ -139,7 +139,7 @@ def test_a_figure_is_refused_with_the_way_images_take() -> None:
 
 
 @pytest.mark.parametrize("library", [pd, pl])
-def test_a_table_of_either_library_enters_as_markdown(library: object) -> None:
+def test_tables_of_both_libraries_become_markdown(library: object) -> None:
     frame = library.DataFrame({"n": [1, 2], "text": ["a|b", "two\nlines"]})  # type: ignore[attr-defined]
     assert format_value(frame) == "| n | text |\n| --- | --- |\n| 1 | a\\|b |\n| 2 | two<br>lines |"
 
@@ -153,7 +153,7 @@ def test_a_series_of_either_library_is_a_table_of_one_column(library: object) ->
 
 
 @pytest.mark.parametrize("library", [pd, pl])
-def test_a_long_table_is_cut_and_says_so(library: object) -> None:
+def test_a_long_table_is_truncated_with_its_total(library: object) -> None:
     frame = library.DataFrame({"n": range(1234)})  # type: ignore[attr-defined]
     text = format_value(frame)
     assert text.endswith("| 19 |\n\n(first 20 of 1,234 rows)")
@@ -161,7 +161,7 @@ def test_a_long_table_is_cut_and_says_so(library: object) -> None:
     assert "rows)" not in format_value(frame.head(20))
 
 
-def test_an_index_is_shown_where_it_says_something() -> None:
+def test_an_index_is_shown_unless_it_is_the_default() -> None:
     frame = pd.DataFrame({"n": [1, 2]}, index=pd.Index(["a", "b"], name="key"))
     assert format_value(frame) == "| key | n |\n| --- | --- |\n| a | 1 |\n| b | 2 |"
     assert format_value(frame["n"]) == format_value(frame)
@@ -176,7 +176,7 @@ def test_levels_of_an_index_and_of_columns_are_shown() -> None:
     assert format_value(frame) == "| k |  | x / mean |\n| --- | --- | --- |\n| a | 1 | 5 |"
 
 
-def test_a_table_without_rows_or_columns_says_so() -> None:
+def test_an_empty_table_is_marked() -> None:
     assert format_value(pd.DataFrame({"n": []})) == "| n |\n| --- |\n\n(no rows)"
     assert format_value(pd.DataFrame(index=[1, 2])).endswith("| 2 |")
     assert format_value(pd.DataFrame()) == "(a table of 0 rows and no columns)"
@@ -196,6 +196,6 @@ def test_a_subclass_of_a_dataframe_is_a_table() -> None:
     assert format_value(Mine({"n": [1]})) == "| n |\n| --- |\n| 1 |"
 
 
-def test_no_table_library_comes_with_the_module() -> None:
+def test_no_table_library_is_imported() -> None:
     found = modules_after("from aeron_magic.prompts.values import format_value; format_value([1])")
     assert not found & {"pandas", "polars", "numpy"}

@@ -1,4 +1,4 @@
-"""A recording's file: what stands in it, who writes it, and what is damaged."""
+"""The file of a recording: contents, concurrent writers, invalid lines."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_file_stays_the_same_to_the_byte_where_nothing_changed(path: Path) -
     assert path.read_bytes() == before
 
 
-def test_another_answer_replaces_the_line_where_it_stands(path: Path) -> None:
+def test_a_changed_reply_replaces_its_line(path: Path) -> None:
     cassette = Cassette(path)
     for question in "abc":
         cassette.save(turn(question))
@@ -61,7 +61,7 @@ def test_another_answer_replaces_the_line_where_it_stands(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_a_damaged_line_is_named_and_the_rest_is_used(path: Path) -> None:
+def test_damaged_lines_are_reported_and_ignored(path: Path) -> None:
     lines = [
         turn("a").to_json_line(),
         '{"key":"cut off',
@@ -75,7 +75,7 @@ def test_a_damaged_line_is_named_and_the_rest_is_used(path: Path) -> None:
     assert cassette.damaged == [2, 5]
 
 
-def test_a_line_that_only_looks_whole_is_named_when_it_is_asked_for(path: Path) -> None:
+def test_an_invalid_record_is_reported_when_it_is_read(path: Path) -> None:
     line = turn("a").to_json_line().replace('"events"', '"evnets"')
     path.write_text(line + "\n", encoding="utf-8")
     cassette = Cassette(path)
@@ -93,7 +93,7 @@ def test_a_damaged_line_is_replaced_when_its_question_is_recorded_again(path: Pa
     assert len(path.read_text(encoding="utf-8").splitlines()) == 1
 
 
-def test_what_a_killed_writer_left_unfinished_harms_no_later_turn(path: Path) -> None:
+def test_a_line_left_by_a_killed_writer_does_not_damage_later_turns(path: Path) -> None:
     path.write_bytes((turn("a").to_json_line() + "\n" + turn("b").to_json_line()[:40]).encode())
     cassette = Cassette(path)
     cassette.save(turn("c"))
@@ -101,7 +101,7 @@ def test_what_a_killed_writer_left_unfinished_harms_no_later_turn(path: Path) ->
     assert Cassette(path).find(turn("c").key) is not None
 
 
-def test_what_another_writer_appends_is_seen(path: Path) -> None:
+def test_turns_of_another_writer_are_found(path: Path) -> None:
     mine, other = Cassette(path), Cassette(path)
     mine.save(turn("a"))
     assert other.find(turn("a").key) is not None
@@ -136,20 +136,20 @@ def test_writers_in_threads_and_processes_lose_nothing(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) == 4 * 25 + 1
 
 
-def test_a_folder_in_the_place_of_the_file_is_a_clear_error(tmp_path: Path) -> None:
+def test_a_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="cannot be"):
         Cassette(tmp_path).save(turn("a"))
 
 
-def test_what_is_no_file_is_a_clear_error(tmp_path: Path) -> None:
-    """A device may have no end."""
+def test_a_pipe_is_an_error(tmp_path: Path) -> None:
+    """A device can be endless."""
     pipe = tmp_path / "pipe.jsonl"
     os.mkfifo(pipe)
-    with pytest.raises(RecordingError, match="no file"):
+    with pytest.raises(RecordingError, match="not a file"):
         len(Cassette(pipe))
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_turn(path: Path) -> None:
+def test_a_byte_order_mark_is_ignored(path: Path) -> None:
     Cassette(path).save(turn("a"))
     Cassette(path).save(turn("b"))
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
@@ -162,8 +162,8 @@ def test_a_byte_order_mark_is_no_part_of_the_first_turn(path: Path) -> None:
     assert [made.text for made in cassette] == ["yes", "no", "yes"]
 
 
-def test_a_link_stays_one(path: Path) -> None:
-    """Also where a turn in its file is replaced."""
+def test_a_symbolic_link_is_kept(path: Path) -> None:
+    """Also if a turn is replaced."""
     link = path.with_name("link.jsonl")
     link.symlink_to(path)
     Cassette(link).save(turn("a"))
@@ -172,8 +172,8 @@ def test_a_link_stays_one(path: Path) -> None:
     assert [record.text for record in Cassette(path)] == ["no"]
 
 
-def test_the_questions_are_told_without_their_answers(path: Path) -> None:
-    """In the order of the file; a damaged line has none."""
+def test_questions_are_listed_without_parsing_the_replies(path: Path) -> None:
+    """In the order of the file, without invalid lines."""
     assert Cassette(path).questions() == []
     first, last = turn('say "hi" \u2028 \u00e4'), turn("b", ',"question":"c"')
     begun = turn("lost").to_json_line().partition(":")[0] + ':"' + "0" * 24 + '","question":"lo}'

@@ -1,4 +1,4 @@
-"""Flows that record and replay: events, pauses, errors, and what is never recorded."""
+"""Flows that record and replay: events, pauses, errors, and what is not recorded."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_a_reply_replays_with_its_chunks_and_pauses() -> None:
 
 
 @pytest.mark.parametrize(("speed", "pauses"), [(0.0, []), (2.0, [0.5])])
-def test_a_replay_can_be_quicker(speed: float, pauses: list[float]) -> None:
+def test_the_speed_of_a_replay(speed: float, pauses: list[float]) -> None:
     record = Record(
         "k" * 24, "", "aeronpay", "q", events=[[1000, "text"], [0, {"event": "completed"}]]
     )
@@ -118,14 +118,14 @@ def test_a_secret_in_a_reply_is_not_in_its_record() -> None:
     assert record.text == "the secret is [secret]."
 
 
-def test_what_a_tool_an_introduction_and_a_recovery_said_is_replayed() -> None:
-    said = [
+def test_events_without_text_are_replayed() -> None:
+    steps = [
         [Introduced("Hi!", ("A", "B")), Started("c")],
         [ToolCalled(), Unknown("x")],
         [Recovering("cut")],
         [Chunk("text"), Completed("text and more", "c", recovered=True)],
     ]
-    record = recorded(*said)
+    record = recorded(*steps)
     assert record is not None
     assert record.status == "recovered"
     assert record.text == "text and more"
@@ -165,7 +165,7 @@ def test_a_cut_reply_is_recorded_as_incomplete() -> None:
     assert (record.status, record.is_complete, record.text) == ("incomplete", False, "half")
 
 
-def test_an_interrupted_reply_is_recorded_as_such_and_replays_as_incomplete() -> None:
+def test_an_interrupted_reply_replays_as_incomplete() -> None:
     kept: list[Record] = []
     driven = record_flow(
         flow([Chunk("half")], [Completed("half and half")]),
@@ -182,5 +182,5 @@ def test_an_interrupted_reply_is_recorded_as_such_and_replays_as_incomplete() ->
 
 
 @pytest.mark.parametrize("error", [Unreachable("no"), UsageError("no")])
-def test_what_never_reached_the_service_leaves_no_record(error: AeronError) -> None:
+def test_a_question_that_was_not_sent_is_not_recorded(error: AeronError) -> None:
     assert recorded(error) is None

@@ -1,4 +1,4 @@
-"""One recorded turn: its key, and its line of JSON."""
+"""One recorded turn: key and JSON line."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aeron_magic.errors import RecordingError
 from aeron_magic.recording.record import Record, key_of_token, placeholder_token, turn_key
 
 
-def test_the_key_is_the_question_and_what_came_before_it() -> None:
+def test_the_key_depends_on_the_question_and_its_parent() -> None:
     first = turn_key("aeronpay", "a")
     assert first == turn_key("aeronpay", "a")
     others = [
@@ -24,7 +24,7 @@ def test_the_key_is_the_question_and_what_came_before_it() -> None:
     assert len({first, *others}) == 5
 
 
-def test_a_stand_in_says_its_key_and_a_real_token_none() -> None:
+def test_a_placeholder_token_contains_its_key() -> None:
     assert key_of_token(placeholder_token("abc")) == "abc"
     assert key_of_token("apay_abc") is None
 
@@ -64,6 +64,6 @@ def test_a_record_is_one_line_that_reads_back(
                     "events": [[1, {}]]}),
     ],
 )  # fmt: skip
-def test_a_line_that_is_no_record_is_an_error(line: str) -> None:
+def test_an_invalid_line_is_an_error(line: str) -> None:
     with pytest.raises(RecordingError):
         Record.from_line(line)

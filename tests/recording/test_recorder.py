@@ -1,4 +1,4 @@
-"""What becomes of a question in each mode; the service is a few lines, and there is no network."""
+"""The modes of a recorder, with a fake service and without a network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from aeron_magic.replies.reply import Reply
 
 
 class Service:
-    """Answers each question with its number, and knows the tokens that it gave."""
+    """Replies to each question with its number, and accepts only its own tokens."""
 
     def __init__(self) -> None:
         self.asked: list[Question] = []
@@ -46,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def drive(flow: Flow[None]) -> Reply:
-    """Drive a flow that needs no network."""
+    """Run a flow without a network."""
     accumulator = ReplyAccumulator("aeronpay")
     for step in flow:
         if isinstance(step, list):
@@ -68,7 +68,7 @@ def asker(service: Service, path: Path, mode: Mode = "auto", **options: Any) -> 
     return ask
 
 
-def test_auto_asks_once_and_replays_ever_after(service: Service, path: Path) -> None:
+def test_auto_sends_once_and_then_replays(service: Service, path: Path) -> None:
     first = asker(service, path)("a")
     again = asker(service, path)("a")
     assert (first.text, first.replayed) == ("answer 1", False)
@@ -76,7 +76,9 @@ def test_auto_asks_once_and_replays_ever_after(service: Service, path: Path) -> 
     assert len(service.asked) == 1
 
 
-def test_the_same_question_after_another_one_is_another_turn(service: Service, path: Path) -> None:
+def test_the_same_question_after_another_parent_is_another_turn(
+    service: Service, path: Path
+) -> None:
     ask = asker(service, path)
     first = ask("a")
     second = ask("a", first.context_token)
@@ -86,7 +88,7 @@ def test_the_same_question_after_another_one_is_another_turn(service: Service, p
     assert ask("a", first.context_token).text == "answer 2"
 
 
-def test_a_new_question_after_replayed_ones_asks_those_again_first(
+def test_a_new_question_after_replayed_ones_sends_those_again_first(
     service: Service, path: Path
 ) -> None:
     ask = asker(service, path)
@@ -108,7 +110,7 @@ def test_a_new_question_after_replayed_ones_asks_those_again_first(
     assert reply.text == "answer 6"
 
 
-def test_replay_never_asks_and_names_the_nearest_recording(service: Service, path: Path) -> None:
+def test_replay_sends_nothing_and_shows_the_nearest_question(service: Service, path: Path) -> None:
     asker(service, path)("How many turns are there?")
     with pytest.raises(RecordingError) as caught:
         asker(service, path, "replay")("How many turns were there?")
@@ -118,20 +120,20 @@ def test_replay_never_asks_and_names_the_nearest_recording(service: Service, pat
 
 
 @pytest.mark.parametrize(
-    ("recorded", "asked", "said"),
-    [("", "x", "It holds nothing."), ("abc", "xyz", "It holds nothing like it.")],
+    ("recorded", "asked", "message"),
+    [("", "x", "It is empty."), ("abc", "xyz", "It has no similar question.")],
 )
-def test_a_miss_says_what_there_is(
-    service: Service, path: Path, recorded: str, asked: str, said: str
+def test_an_unrecorded_question_without_a_similar_one(
+    service: Service, path: Path, recorded: str, asked: str, message: str
 ) -> None:
     if recorded:
         asker(service, path)(recorded)
-    with pytest.raises(RecordingError, match=said):
+    with pytest.raises(RecordingError, match=message):
         asker(service, path, "replay")(asked)
 
 
 def test_the_nearest_is_found_among_many(service: Service, path: Path) -> None:
-    """Only those that share most words are compared letter by letter."""
+    """Only the questions that share most words are compared in detail."""
     ask = asker(service, path)
     for number in range(2 * MAX_COMPARED):
         ask(f"How many turns of {number} are there?")
@@ -141,21 +143,21 @@ def test_the_nearest_is_found_among_many(service: Service, path: Path) -> None:
     assert "- What is a turn?" in caught.value.message
 
 
-def test_a_miss_in_another_place_says_so(service: Service, path: Path) -> None:
+def test_a_question_recorded_after_another_parent_is_reported(service: Service, path: Path) -> None:
     ask = asker(service, path)
     ask("b", ask("a").context_token)
     with pytest.raises(RecordingError, match="after other questions"):
         asker(service, path, "replay")("b")
 
 
-def test_a_miss_with_other_images_says_so(service: Service, path: Path) -> None:
+def test_a_question_recorded_with_other_images_is_reported(service: Service, path: Path) -> None:
     ask = asker(service, path)
     ask("b", ask("a").context_token)
-    with pytest.raises(RecordingError, match="asked with other images"):
+    with pytest.raises(RecordingError, match="but with other images"):
         asker(service, path, "replay")("a", images=("https://a.example/1.png",))
 
 
-def test_record_always_asks(service: Service, path: Path) -> None:
+def test_record_always_sends(service: Service, path: Path) -> None:
     asker(service, path, "record")("a")
     assert asker(service, path, "record")("a").text == "answer 2"
     assert asker(service, path, "replay")("a").text == "answer 2"
@@ -166,7 +168,7 @@ def test_off_records_nothing(service: Service, path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_failed_turn_is_asked_again_in_auto_and_fails_again_in_replay(
+def test_a_failed_turn_is_sent_again_in_auto_and_fails_again_in_replay(
     service: Service, path: Path
 ) -> None:
     service.failing = True
@@ -180,7 +182,7 @@ def test_a_failed_turn_is_asked_again_in_auto_and_fails_again_in_replay(
     assert asker(service, path, "replay")("a").text == "answer 2"
 
 
-def test_turns_from_before_the_recording_are_learnt_by_their_questions(
+def test_turns_from_before_the_recording_are_registered_by_their_questions(
     service: Service, path: Path
 ) -> None:
     first = drive(service.ask(Question("a")))
@@ -222,6 +224,6 @@ def test_a_replayed_reply_is_fetched_from_its_record(service: Service, path: Pat
     assert len(service.asked) == 1
 
 
-def test_an_unknown_mode_is_refused(path: Path) -> None:
-    with pytest.raises(UsageError, match="no mode"):
+def test_an_unknown_mode_is_rejected(path: Path) -> None:
+    with pytest.raises(UsageError, match="Unknown mode"):
         Recorder(Cassette(path), "rewind")  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Code coloured with the classes of Jupyter's style sheets."""
+"""Code highlighted with the classes of Jupyter's style sheets."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def test_the_case_of_the_name_does_not_matter() -> None:
     )
 
 
-def test_long_code_is_lexed_in_slices_that_do_not_show() -> None:
+def test_slices_do_not_change_the_highlighting() -> None:
     code = FUNCTION * 100
     assert len(code) > 2 * SLICE
     assert highlight_code(code, "python") == highlight_code(FUNCTION, "python") * 100
 
 
 @pytest.mark.parametrize("code", ["x = 1\n" * 1_500, "x" * 9_000, " = 1" * 2_500])
-def test_slices_lose_nothing_where_there_is_no_good_place(code: str) -> None:
+def test_slices_lose_nothing_without_a_good_split_point(code: str) -> None:
     assert text_of(highlight_code(code, "python")) == code
 
 
@@ -64,7 +64,7 @@ def test_slices_lose_nothing_where_there_is_no_good_place(code: str) -> None:
 def test_a_slice_does_not_end_in_a_string_or_comment(
     opening: str, closing: str, language: str
 ) -> None:
-    """Where what is in it looks like code that begins anew."""
+    """Also where its lines look like top-level code."""
     text = f"{opening}\n" + "some words\n\n" * (SLICE // 20) + f"{closing}\n"
     code = ("x = 1\n" * (SLICE // 12) + text) * 4
     parts = list(split_code(code))
@@ -76,15 +76,15 @@ def test_a_slice_does_not_end_in_a_string_or_comment(
 
 
 @given(st.lists(st.sampled_from(["x" * 99, "\n", "\n\n", FUNCTION, '"""', "/*", "`"]), max_size=60))
-def test_slices_are_the_code_and_short(parts: list[str]) -> None:
-    """Most lexers can take quadratic time."""
+def test_slices_are_complete_and_short(parts: list[str]) -> None:
+    """This bounds the cost: most lexers can take quadratic time."""
     code = "".join(parts)
     slices = list(split_code(code))
     assert "".join(slices) == code
     assert max(map(len, slices)) <= 2 * SLICE
 
 
-def test_very_long_code_stays_plain() -> None:
+def test_very_long_code_is_not_highlighted() -> None:
     assert "span" in highlight_code("x = 1 "[:CODE_LIMIT], "python")
     assert "span" not in highlight_code("x = 1\n" * CODE_LIMIT, "python")
 

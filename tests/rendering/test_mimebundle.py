@@ -1,4 +1,4 @@
-"""Replies as HTML that can do no harm, as Markdown and as plain text.
+"""Replies as safe HTML, Markdown and plain text.
 
 The cases are files: a title, the input and what is expected, with a line of one dot between.
 """
@@ -57,7 +57,7 @@ def cases(name: str) -> Iterator[object]:
 
 
 class Page(HTMLParser):
-    """Collects what a page consists of, as a browser would see it."""
+    """Collects the elements and attributes of a page, as a browser parses it."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class Page(HTMLParser):
     handle_pi = unknown_decl = handle_decl
 
 
-def assert_harmless(html: str) -> None:
+def assert_safe(html: str) -> None:
     page = Page(html)
     assert page.tags <= TAGS
     assert not page.other
@@ -116,7 +116,7 @@ def assert_harmless(html: str) -> None:
 def test_html(markdown: str, expected: str) -> None:
     html = to_html(markdown)
     assert html == expected
-    assert_harmless(html)
+    assert_safe(html)
 
 
 @pytest.mark.parametrize(("markdown", "expected"), [*cases("entry")])
@@ -125,13 +125,13 @@ def test_markdown_entry(markdown: str, expected: str) -> None:
 
 
 @given(HOSTILE)
-def test_whatever_the_reply_only_allowed_html_comes_out(markdown: str) -> None:
-    assert_harmless(to_html(markdown))
-    assert_harmless(to_html(markdown, streaming=True))
+def test_html_has_only_allowed_elements(markdown: str) -> None:
+    assert_safe(to_html(markdown))
+    assert_safe(to_html(markdown, streaming=True))
 
 
 @given(HOSTILE)
-def test_whatever_the_reply_the_markdown_entry_has_nothing_active(markdown: str) -> None:
+def test_markdown_has_no_active_content(markdown: str) -> None:
     from markdown_it import MarkdownIt
 
     trusting = MarkdownIt("commonmark").enable(["table", "strikethrough"])
@@ -151,7 +151,7 @@ def test_every_format_is_harmless_with_any_note(text: str, name: str, note: str)
         html = mimebundle(held.get(name, text), format=name, note=note)["text/html"]
     except ReplyFormatError:
         reject()  # a bar or a back-tick in the text: there is no table, or no block, to show
-    assert_harmless(html.replace("<small>", "").replace("</small>", ""))
+    assert_safe(html.replace("<small>", "").replace("</small>", ""))
 
 
 def test_the_same_reply_gives_the_same_bundle() -> None:
@@ -160,7 +160,7 @@ def test_the_same_reply_gives_the_same_bundle() -> None:
     assert sorted(mimebundle(text)) == ["text/html", "text/markdown", "text/plain"]
 
 
-def test_a_note_stands_below_in_all_three() -> None:
+def test_a_note_is_added_to_each_mime_type() -> None:
     bundle = mimebundle("Hi", note="Interrupted by *you*, for $5 or $6")
     assert bundle == {
         "text/html": "<p>Hi</p>\n<p><small><em>Interrupted by *you*, for <span>$</span>5 or "
@@ -171,8 +171,8 @@ def test_a_note_stands_below_in_all_three() -> None:
 
 
 @pytest.mark.parametrize("text", ["```py\nx", "```py\nx\n", "```", "````\n```\n", "~~~\n```"])
-def test_a_note_is_not_taken_for_code(text: str) -> None:
-    """A reply that was cut off within a fence does not swallow the note."""
+def test_a_note_is_outside_an_unclosed_code_block(text: str) -> None:
+    """A reply that ends inside a code block does not include the note in it."""
     markdown = mimebundle(text, note="Cut off")["text/markdown"]
     assert to_html(markdown).endswith("<p><em>Cut off</em></p>\n")
 
@@ -183,7 +183,7 @@ def test_a_fence_that_is_closed_is_not_closed_again(text: str) -> None:
     assert markdown == f"{text}\n\n*Cut off*"
 
 
-def test_text_is_shown_letter_for_letter() -> None:
+def test_text_format_shows_the_source() -> None:
     bundle = mimebundle("a *b*\n```\n<i> $x$", format="text")
     assert bundle == {
         "text/html": '<figure class="highlight"><pre><code>a *b*\n```\n'
@@ -193,33 +193,33 @@ def test_text_is_shown_letter_for_letter() -> None:
     }
 
 
-def test_an_unknown_format_is_a_usage_error_that_names_the_known() -> None:
+def test_an_unknown_format_raises_an_error_with_the_known_formats() -> None:
     with pytest.raises(UsageError, match="'nope'") as caught:
         mimebundle("x", format="nope")
     assert "markdown, text" in caught.value.hint
 
 
-def test_plain_text_is_scrubbed() -> None:
+def test_plain_text_has_no_control_sequences() -> None:
     assert to_plain("a\x1b[2J *b*") == "a *b*"
 
 
-def test_half_a_character_does_not_stop_the_rendering() -> None:
+def test_an_unpaired_surrogate_is_replaced() -> None:
     assert to_html("a \ud83d b") == "<p>a \ufffd b</p>\n"
 
 
-def test_code_that_still_grows_is_coloured_when_it_ends() -> None:
+def test_an_open_code_block_is_highlighted_when_it_is_closed() -> None:
     assert "span" not in to_html("```py\nimport x", streaming=True)
     assert "span" in to_html("```py\nimport x\n```", streaming=True)
     assert "span" in to_html("```py\nimport x")
 
 
-def test_plain_code_has_no_colours_and_the_rest_is_as_ever() -> None:
+def test_without_highlighting_only_the_colours_are_missing() -> None:
     text = "```py\nimport x\n```\n\n*a* <b>\n\n~~~js\nlet y\n~~~\n\n- `c`\n"
     assert to_html(text, highlight=False) == re.sub(r"</?span[^>]*>", "", to_html(text))
     assert "span" in to_html(text)
 
 
-def test_nothing_heavy_is_imported_before_it_is_needed() -> None:
+def test_heavy_packages_are_imported_on_first_use() -> None:
     found = modules_after(
         "import aeron_magic.rendering.incremental, aeron_magic.plaintext;"
         "from aeron_magic.rendering.mimebundle import to_plain, to_markdown;"

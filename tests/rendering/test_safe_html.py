@@ -11,7 +11,7 @@ from aeron_magic.rendering.safe_html import (
 )
 
 
-def test_change_reaches_all_but_the_code() -> None:
+def test_text_outside_code_blocks_is_changed() -> None:
     text = "a\n\n```\nb\n```\nc\n\n    d\n\n- e\n  ~~~\n  f\n"
     expected = "A\n\n```\nb\n```\nC\n\n    d\n\n- E\n  ~~~\n  f\n"
     assert outside_code_blocks(text, str.upper) == expected
@@ -23,7 +23,7 @@ def test_html_and_images_are_active(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["`<b>`", "\\<b>", "[a](b)", "    <b>", "a < b"])
-def test_code_and_links_are_not(text: str) -> None:
+def test_code_and_links_are_not_active(text: str) -> None:
     assert has_no_active_content(text)
 
 

@@ -1,4 +1,4 @@
-"""What is math, what is money, and what no front end may take for either."""
+"""Math, money, and text that must not be typeset."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MATHJAX = re.compile(
 
 
 @given(st.text("$\\()[]{}abegin ref1<&\n", max_size=40))
-def test_mathjax_finds_nothing_in_inert_text(text: str) -> None:
+def test_mathjax_finds_nothing_in_escaped_text(text: str) -> None:
     html = escape_math(text)
     assert unescape(html.replace("<span>", "").replace("</span>", "")) == text
     assert not [run for run in re.split("</?span>", html) if MATHJAX.search(unescape(run))]
@@ -38,7 +38,7 @@ def test_usual_tex_is_typeset(tex: str) -> None:
 @pytest.mark.parametrize(
     "tex", [r"\href{x}{y}", r"\style{a}{b}", r"\def\a{b}", r"\newcommand{\a}{b}", r"\let\a=b"]
 )
-def test_tex_that_reaches_beyond_its_formula_is_not(tex: str) -> None:
+def test_tex_with_effects_outside_its_formula_is_not_typeset(tex: str) -> None:
     assert not is_self_contained(tex)
 
 
@@ -61,8 +61,8 @@ def test_money_is_not_math(text: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["$", "$a ", "\\(", "\\[\n", "$$\n", "\\begin{a}\n", "$a$$"])
-def test_openers_without_end_cost_no_square(piece: str) -> None:
-    """Ten times the text takes some ten times as long, and not a hundred times."""
+def test_unclosed_openers_take_linear_time(piece: str) -> None:
+    """Ten times the text takes about ten times as long, not a hundred times."""
 
     def seconds(count: int) -> float:
         text = piece * count

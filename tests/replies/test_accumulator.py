@@ -1,4 +1,4 @@
-"""The fold: whatever the order of the chunks, the text is the service's."""
+"""Events in any order give the text of the service."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from aeron_magic.replies.accumulator import FIRST_NUMBER, MAX_HELD_CHUNKS, Reply
 def fold(
     events: Iterable[Event], accumulator: ReplyAccumulator | None = None
 ) -> tuple[ReplyAccumulator, list[str]]:
-    """The draft after ``events``, one at a time, and what could be shown after each."""
+    """The accumulator after ``events``, and the text displayed after each."""
     accumulator = accumulator or ReplyAccumulator("aeronpay")
     return accumulator, [accumulator.add([event]) for event in events]
 
@@ -51,10 +51,8 @@ def chunks(*numbers: int) -> list[Event]:
     ],
     ids=["from 2", "from 0", "from 1", "swapped", "first", "late start", "repeated", "gap", "one"],
 )
-def test_chunks_stand_in_the_order_of_their_numbers(
-    numbers: tuple[int, ...], text: str, shown: list[str]
-) -> None:
-    """Shown is what is surely next; the text is all that is there."""
+def test_chunks_are_sorted_by_number(numbers: tuple[int, ...], text: str, shown: list[str]) -> None:
+    """Only the next number is displayed; the text contains all chunks."""
     accumulator, pieces = fold(chunks(*numbers))
     assert pieces == shown
     assert accumulator.text == text
@@ -62,22 +60,22 @@ def test_chunks_stand_in_the_order_of_their_numbers(
 
 @given(st.permutations(range(FIRST_NUMBER, 16)), st.integers(0, 5))
 def test_any_order_gives_the_same_text(order: list[int], first: int) -> None:
-    """Also while the stream is not over."""
+    """Also before the stream ends."""
     events = chunks(*(number + first for number in order))
     accumulator, _ = fold([*events, *events])
     assert accumulator.text == "".join(f"<{n + first}>" for n in range(FIRST_NUMBER, 16))
 
 
 @given(st.permutations(range(FIRST_NUMBER, 12)))
-def test_what_is_shown_is_never_out_of_order(order: list[int]) -> None:
-    """A chunk that comes too late for the screen is left to the end."""
+def test_displayed_text_is_always_in_order(order: list[int]) -> None:
+    """A chunk that is too late to be displayed is only in the text."""
     _, shown = fold(chunks(*order))
     numbers = [int(part) for part in "".join(shown).replace(">", " ").replace("<", "").split()]
     assert numbers == sorted(set(numbers))
 
 
-def test_a_missing_number_holds_the_text_back_for_a_while_only() -> None:
-    """After so many chunks the stream goes on without it."""
+def test_a_missing_number_delays_the_text_only_for_a_limited_time() -> None:
+    """After `MAX_HELD_CHUNKS` chunks the text continues without it."""
     numbers = [2, *range(4, 4 + MAX_HELD_CHUNKS + 1)]
     accumulator, shown = fold(chunks(*numbers))
     assert shown[1:-1] == [""] * MAX_HELD_CHUNKS
@@ -85,16 +83,16 @@ def test_a_missing_number_holds_the_text_back_for_a_while_only() -> None:
     assert accumulator.text == "".join(f"<{n}>" for n in numbers)
 
 
-def test_a_number_that_comes_too_late_is_in_the_text_and_not_on_the_screen() -> None:
-    """Nothing that was shown is taken back."""
+def test_a_late_chunk_is_in_the_text_but_not_displayed() -> None:
+    """Displayed text is never changed."""
     numbers = [2, *range(4, 4 + MAX_HELD_CHUNKS + 1), 3]
     accumulator, shown = fold(chunks(*numbers))
     assert shown[-1] == ""
     assert accumulator.text == "".join(f"<{n}>" for n in sorted(numbers))
 
 
-def test_chunks_without_numbers_stand_in_the_order_they_came() -> None:
-    """As do those between numbered ones."""
+def test_chunks_without_numbers_keep_their_order() -> None:
+    """Also between numbered ones."""
     events = [Chunk("a"), Chunk("b"), Chunk("c", 2), Chunk("d"), Chunk("e"), Chunk("f", 3)]
     accumulator, shown = fold(events)
     assert "".join(shown) == accumulator.text == "abcdef"
@@ -102,29 +100,29 @@ def test_chunks_without_numbers_stand_in_the_order_they_came() -> None:
 
 
 def test_the_completed_text_is_the_reply() -> None:
-    """Where it differs from the chunks, it wins."""
+    """Also if it differs from the chunks."""
     accumulator, shown = fold([*chunks(2, 3), Completed("All of it.")])
     assert accumulator.text == "All of it."
     assert shown == ["<2>", "<3>", ""]
 
 
-def test_the_completed_text_brings_what_was_missing_on_the_screen() -> None:
-    """A gap and the end are shown as soon as the whole text is known."""
+def test_the_completed_text_displays_what_was_missing() -> None:
+    """A missing chunk and the end are displayed with the completed text."""
     accumulator, shown = fold([*chunks(2, 4), Completed("<2><3><4>!")])
     assert shown == ["<2>", "", "<3><4>!"]
     assert "".join(accumulator.displayed) == accumulator.text
 
 
 def test_without_a_completed_text_the_chunks_are_the_reply() -> None:
-    """Also those that were held back."""
+    """Including those that were held back."""
     accumulator, shown = fold([*chunks(2, 4), Completed()])
     assert shown[-1] == "<4>"
     assert accumulator.text == "<2><4>"
     assert accumulator.status == "complete"
 
 
-def test_events_in_one_list_give_the_same_as_one_by_one() -> None:
-    """A read may bring many."""
+def test_events_can_be_added_together_or_one_by_one() -> None:
+    """One read of the stream can contain many."""
     events = [Started("t"), *chunks(2, 4, 3), Completed("<2><3><4>.")]
     accumulator = ReplyAccumulator()
     assert accumulator.add(events) == "<2><3><4>."
@@ -132,7 +130,7 @@ def test_events_in_one_list_give_the_same_as_one_by_one() -> None:
 
 
 def test_a_new_message_begins_a_paragraph() -> None:
-    """Chatzy's messages are told apart by their ids."""
+    """Chatzy's messages have different ids."""
     events = [Chunk("a", msg_id="1"), Chunk("b", msg_id="1"), Chunk("c", msg_id="2"), Chunk("d")]
     accumulator, shown = fold(events)
     assert shown == ["a", "b", "\n\nc", "d"]
@@ -141,22 +139,22 @@ def test_a_new_message_begins_a_paragraph() -> None:
     assert fold([Completed()], accumulator)[0].text == "ab\n\ncd"
 
 
-def test_the_newest_token_is_the_replys() -> None:
-    """The stream's first event names it, its last confirms it."""
+def test_the_last_token_is_the_token_of_the_reply() -> None:
+    """The first event has it, the last repeats it."""
     accumulator, _ = fold([Started("t1", "p1"), Completed("x", "t2", "p2", "m")])
     reply = accumulator.reply()
     assert (reply.context_token, reply.parent_context_token, reply.msg_id) == ("t2", "p2", "m")
 
 
-def test_an_event_without_a_token_leaves_the_one_that_is_known() -> None:
-    """A completed reply need not repeat it."""
+def test_an_event_without_a_token_keeps_the_earlier_one() -> None:
+    """The last event may lack it."""
     accumulator, _ = fold([Started("t", "p"), Completed("x")])
     assert accumulator.reply().context_token == "t"
     assert accumulator.reply().parent_context_token == "p"
 
 
-def test_without_any_token_the_one_that_was_sent_still_holds() -> None:
-    """Once the reply is whole: a question that failed moves nothing."""
+def test_without_any_token_the_request_token_stays_valid() -> None:
+    """Only if the reply is complete: a failed question does not change the position."""
     accumulator = ReplyAccumulator(request_token="sent")
     assert accumulator.reply(status="interrupted").context_token is None
     accumulator.add([Completed("x")])
@@ -164,7 +162,7 @@ def test_without_any_token_the_one_that_was_sent_still_holds() -> None:
 
 
 def test_status_follows_the_events() -> None:
-    """Processing until the service says that the reply is whole."""
+    """Processing until the service confirms the end."""
     accumulator = ReplyAccumulator()
     assert accumulator.reply().status == "processing"
     assert not accumulator.reply().is_complete
@@ -173,8 +171,8 @@ def test_status_follows_the_events() -> None:
     assert accumulator.reply().is_complete
 
 
-def test_notices_come_and_go() -> None:
-    """They say why nothing comes, until something comes."""
+def test_status_texts_are_replaced() -> None:
+    """They explain a pause, until the next chunk."""
     accumulator = ReplyAccumulator()
     accumulator.add([ToolCalled()])
     assert "tool" in accumulator.status_text
@@ -186,22 +184,22 @@ def test_notices_come_and_go() -> None:
     assert accumulator.status_text == ""
 
 
-def test_what_is_unknown_is_counted() -> None:
-    """Never fatal, and there for diagnosis."""
+def test_unknown_events_are_counted() -> None:
+    """They are not errors."""
     accumulator, shown = fold([Unknown("usage"), Unknown("usage"), Unknown("other")])
     assert accumulator.unknown == {"usage": 2, "other": 1}
     assert shown == [""] * 3
 
 
-def test_the_introduction_is_kept() -> None:
-    """It is no part of the reply."""
+def test_the_introduction_is_stored() -> None:
+    """It is not part of the text."""
     accumulator, _ = fold([Introduced("Hello", ("Prices",))])
     assert accumulator.introduction == Introduced("Hello", ("Prices",))
     assert accumulator.text == ""
 
 
-def test_a_draft_can_be_read_while_it_grows() -> None:
-    """The notebook's painter reads on one thread what comes in on another."""
+def test_the_text_can_be_read_from_another_thread() -> None:
+    """The notebook repaints in one thread while events arrive in another."""
     accumulator = ReplyAccumulator("aeronpay", "sent")
     order = [n ^ 1 for n in range(2, 6002)]  # each pair swapped, so that the held ones are read
     whole = "".join(f"<{n}>" for n in range(2, 6002))

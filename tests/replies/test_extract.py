@@ -30,34 +30,34 @@ JSON = {
 
 @pytest.mark.parametrize(("text", "value"), JSON.values(), ids=JSON)
 def test_json_is_found(text: str, value: Any) -> None:
-    """JSON is found wherever services put it."""
+    """In all the places where services put it."""
     assert extract_json(text) == value
 
 
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), st.lists, max_leaves=9))
 def test_any_json_is_read_from_a_fence(value: Any) -> None:
-    """What was written into a JSON block is what is read."""
+    """The value in a JSON block is returned unchanged."""
     import json
 
     assert extract_json(f"Here:\n\n```json\n{json.dumps({'v': value})}\n```\n") == {"v": value}
 
 
 def test_broken_json_is_located_in_the_reply() -> None:
-    """The line and the column are those of the reply, not of its block."""
+    """Line and column count from the beginning of the reply, not of the block."""
     with pytest.raises(ReplyFormatError, match=r"line 4, column 8 of the reply.*at '2}'") as caught:
         extract_json('So:\n   ```json\n   {"a": 1,\n   "b" 2}\n   ```')
     assert caught.value.hint
 
 
 @pytest.mark.parametrize(("text", "found"), [("Well, no.", "begins “Well, no.”"), (" \n", "empty")])
-def test_what_is_no_json_is_shown(text: str, found: str) -> None:
-    """Where there is no JSON, the error says what there is."""
+def test_without_json_the_error_shows_the_text(text: str, found: str) -> None:
+    """The error shows the beginning of the text."""
     with pytest.raises(ReplyFormatError, match=f"has no JSON.*{found}"):
         extract_json(text)
 
 
-def test_endless_brackets_end() -> None:
-    """Hostile nesting is refused as no JSON, without a crash and without delay."""
+def test_deep_nesting_is_rejected_quickly() -> None:
+    """Without a crash or delay."""
     with pytest.raises(ReplyFormatError):
         extract_json("[" * 100_000)
 
@@ -65,16 +65,16 @@ def test_endless_brackets_end() -> None:
 BLOCKS = "```py\nx = 1\n\ny\n```\nthen\n~~~{.bash}\nls\n~~~\n```\nplain\n```"
 
 
-def test_code_is_told_by_language_and_number() -> None:
-    """The first block, one of a language under any of its names, or the n-th."""
+def test_code_is_selected_by_language_and_number() -> None:
+    """The first block, one of a language by any of its names, or the n-th."""
     assert extract_code(BLOCKS) == "x = 1\n\ny"
     assert extract_code(BLOCKS, "bash") == extract_code(BLOCKS, number=2) == "ls"
     assert extract_code(BLOCKS, "Python3") == "x = 1\n\ny"
     assert extract_code(BLOCKS, "") == "plain"
 
 
-def test_missing_code_is_explained() -> None:
-    """The error says what blocks there are."""
+def test_missing_code_is_an_error_that_lists_the_blocks() -> None:
+    """The error lists the languages of the blocks."""
     with pytest.raises(ReplyFormatError, match="code block in rust; its blocks are in: bash, no"):
         extract_code(BLOCKS, "rust")
     with pytest.raises(ReplyFormatError, match="no code block number 4; it has 3"):
@@ -83,21 +83,21 @@ def test_missing_code_is_explained() -> None:
         extract_code("none")
 
 
-def test_a_fence_is_closed_by_one_as_long() -> None:
+def test_a_fence_is_closed_by_a_fence_of_the_same_length() -> None:
     """A shorter fence, or one with a language, inside a block is code."""
     (block,) = code_blocks("````md\n```python\n1\n```\n````")
     assert (block.language, block.code) == ("md", "```python\n1\n```")
 
 
-def test_a_reply_gives_all_three() -> None:
-    """The helpers of Reply are these functions."""
+def test_reply_has_methods_for_json_tables_and_code() -> None:
+    """They call the functions tested above."""
     assert Reply('{"a": 1}').json() == {"a": 1}
     assert Reply("|a|\n|-|\n|1|").table().a.tolist() == [1]
     assert Reply(BLOCKS).code("bash") == "ls"
 
 
-def test_a_reply_that_was_cut_says_so() -> None:
-    """The error names the reply, and says that it is not whole."""
+def test_errors_of_an_incomplete_reply_name_its_status() -> None:
+    """The error has the token of the reply and its status."""
     reply = Reply("no", status="interrupted", context_token="t-1")
     for read in (reply.json, reply.table, reply.code):
         with pytest.raises(ReplyFormatError) as caught:

@@ -12,7 +12,7 @@ from aeron_magic.replies.tables import table_to_dataframe, tables
 
 
 def test_columns_have_types() -> None:
-    """Numbers, dates and truth values are what they look like; the rest stays text."""
+    """Numbers, dates and truth values are converted; the rest stays text."""
     found = table_to_dataframe(
         "x\n\n| n | f | day | ok | share | id |\n|---|:-:|--:|---|---|---|\n"
         "| 1,234 | 1.5 | 2026-11-21 | true | 5 % | 007 |\n"
@@ -27,7 +27,7 @@ def test_columns_have_types() -> None:
 
 
 def test_empty_cells_are_missing() -> None:
-    """An empty cell keeps the type of its column; in a column of texts it is an empty text."""
+    """Empty cells do not change the type of a column; in a text column they are empty strings."""
     found = table_to_dataframe("|n|f|ok|t|\n|-|-|-|-|\n|1|1.5|true|x|\n| | | | |\n|3|\n")
     assert found.n.dropna().tolist() == [1, 3]
     assert str(found.n.dtype) == "Int64"
@@ -37,32 +37,32 @@ def test_empty_cells_are_missing() -> None:
 
 
 def test_dates_that_do_not_exist_are_text() -> None:
-    """One impossible date leaves the column as it was written."""
+    """One invalid date makes it a text column."""
     assert table_to_dataframe("|d|\n|-|\n|2026-02-30|\n").d.tolist() == ["2026-02-30"]
 
 
-def test_cells_lose_their_markdown() -> None:
-    """What is around a whole cell goes, escapes are read, a bar can be escaped."""
+def test_markdown_around_a_cell_is_removed() -> None:
+    """Emphasis and code around a whole cell, and escapes."""
     (table,) = tables("| **a** | `b` |\n|---|---|\n| x \\| y | *z* |\n| a * b | \\*c\\* |")
     assert table.head == ("a", "b")
     assert table.rows == (("x | y", "z"), ("a * b", "*c*"))
 
 
-def test_names_of_columns_are_told_apart() -> None:
-    """Two columns of one name are both kept."""
+def test_duplicate_column_names_are_numbered() -> None:
+    """Columns with the same name are all kept."""
     assert list(table_to_dataframe("|a|a|a_2|\n|-|-|-|\n|1|2|3|").columns) == ["a", "a_2", "a_2_2"]
 
 
-def test_a_table_in_a_block_of_prose_counts() -> None:
-    """Some services put their table into a fence; a table in code is none."""
+def test_a_table_in_a_block_without_code_counts() -> None:
+    """Some services fence their tables; a table in code does not count."""
     text = "| a | b |\n|---|---|\n| 1 | 2 |"
     assert len(tables(f"```markdown\n{text}\n```")) == 1
     assert tables(f"```python\n{text}\n```") == []
     assert len(tables(f"{text}\n\n```\n{text}\n```")) == 1
 
 
-def test_tables_are_counted() -> None:
-    """The second table is number 2, and a third is an error that says how many there are."""
+def test_tables_are_selected_by_number() -> None:
+    """A number that is too high is an error with the number of tables."""
     text = "|a|\n|-|\n|1|\n\n|b|\n|-|\n|2|\n"
     assert list(table_to_dataframe(text, 2).columns) == ["b"]
     with pytest.raises(ReplyFormatError, match="no table number 3; it has 2"):
@@ -72,7 +72,7 @@ def test_tables_are_counted() -> None:
 
 
 def test_without_pandas_a_table_is_a_list() -> None:
-    """Where pandas cannot be imported, the values are the same, as dictionaries."""
+    """Without pandas the values are the same, as dictionaries."""
     code = (
         "import sys; sys.modules['pandas'] = None\n"
         "from aeron_magic.replies.tables import table_to_dataframe\n"

@@ -16,7 +16,7 @@ CHATBOT = "12345678-1234-4234-8234-123456789abc"
 
 
 class Clock:
-    """A clock that stands still until it is moved."""
+    """A clock that tests set."""
 
     def __init__(self) -> None:
         self.now = 1_800_000_000.0
@@ -26,7 +26,7 @@ class Clock:
 
 
 class Visitor:
-    """Asks a sandbox over a real socket, as any HTTP client would."""
+    """An HTTP client for a sandbox."""
 
     def __init__(self, sandbox: Sandbox, http: httpx.Client) -> None:
         self.sandbox = sandbox
@@ -51,7 +51,7 @@ class Visitor:
 
     @contextmanager
     def opened(self, text: str = "a", **body: Any) -> Iterator[httpx.Response]:
-        """A streamed reply that is read while it comes."""
+        """A streamed reply that is read while it arrives."""
         url = f"{self.sandbox.aeronpay_url}/create-response"
         body = {"client_referenceId": f"ref{next(self._numbers)}", "user": {"text": text}, **body}
         with self.http.stream("POST", url, json={"stream": True, **body}, headers=CREDENTIALS) as r:
@@ -95,7 +95,7 @@ def sandbox(clock: Clock) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session")
 def http() -> Iterator[httpx.Client]:
-    """One client for all, since making one takes longer than most tests."""
+    """One client for all tests: creating one takes longer than most tests."""
     with httpx.Client(timeout=5) as client:
         yield client
 
@@ -107,5 +107,5 @@ def visitor(sandbox: Sandbox, http: httpx.Client) -> Visitor:
 
 @pytest.fixture
 def visit(http: httpx.Client) -> Callable[[Sandbox], Visitor]:
-    """Visitors of other sandboxes."""
+    """Creates clients for other sandboxes."""
     return lambda sandbox: Visitor(sandbox, http)

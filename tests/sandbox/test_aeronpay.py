@@ -11,7 +11,7 @@ MESSAGE = re.compile(r"msg_[0-9a-f]{48}")
 
 
 def test_plain_reply_has_the_shape_of_the_vendors_sample(visitor):
-    """Names, order and types of the fields are those of the page Create Response."""
+    """Names, order and types of the fields follow the page Create Response."""
     answer = visitor.create()
     value = answer.json()
     assert answer.status_code == 200
@@ -41,7 +41,7 @@ def test_tokens_look_like_the_vendors(visitor):
 
 
 def test_streamed_reply_has_the_shape_of_the_vendors_sample(visitor):
-    """Initiated, outputs from number 2, completed with the whole text."""
+    """Initiated, outputs from number 2, completed with the full text."""
     initiated, *outputs, completed = visitor.stream()
     token, message = completed["context_token"], completed["system"]["msg_id"]
     assert initiated == {
@@ -70,14 +70,14 @@ def test_streamed_reply_has_the_shape_of_the_vendors_sample(visitor):
     assert completed["system"] == {"msg_id": message, "text": "One two three."}
 
 
-def test_stream_is_labelled_as_events(visitor):
+def test_content_types(visitor):
     """A stream is text/event-stream, a plain reply is JSON."""
     assert visitor.create(stream=True).headers["content-type"] == "text/event-stream"
     assert visitor.create(stream=False).headers["content-type"] == "application/json"
 
 
 def test_each_reply_has_its_own_token_and_names_its_parent(visitor):
-    """By the rule `new` the token moves on, its last 16 digits stay."""
+    """With the rule `new` the token changes except for its last 16 digits."""
     first = visitor.create().json()["context_token"]
     second = visitor.create(context_token=first).json()
     assert second["context_token"] != first
@@ -85,8 +85,8 @@ def test_each_reply_has_its_own_token_and_names_its_parent(visitor):
     assert second["context_token"][-16:] == first[-16:]
 
 
-def test_an_old_token_begins_a_branch(visitor):
-    """Two questions after one token know the first turn, not each other."""
+def test_an_old_token_starts_a_branch(visitor):
+    """Two questions after one token follow the first turn, not each other."""
     root = visitor.create("one").json()["context_token"]
     visitor.create("two", context_token=root)
     other = visitor.create("three", context_token=root).json()["context_token"]
@@ -95,7 +95,7 @@ def test_an_old_token_begins_a_branch(visitor):
 
 
 def test_one_token_for_the_conversation(visit):
-    """By the rule `same` the first token is returned again, without a parent."""
+    """With the rule `same` the first token is returned again, without a parent."""
     with Sandbox(token_rule="same", faults=Faults(say="Yes.")) as sandbox:
         visitor = visit(sandbox)
         first = visitor.create("one").json()["context_token"]
@@ -108,7 +108,7 @@ def test_one_token_for_the_conversation(visit):
 
 
 def test_the_same_requests_have_the_same_tokens(visit):
-    """Tokens depend on what was asked where, not on time or chance."""
+    """Tokens depend on questions and their places only."""
     runs = []
     for _ in range(2):
         with Sandbox() as sandbox:
@@ -122,7 +122,7 @@ def test_the_same_requests_have_the_same_tokens(visit):
 
 
 def test_tokens_do_not_depend_on_the_order_of_other_questions(visit):
-    """Questions asked at the same time get the same tokens in whatever order they arrive."""
+    """The order in which concurrent questions arrive has no influence."""
     runs = []
     for order in (["one", "two"], ["two", "one"]):
         with Sandbox() as sandbox:
@@ -131,15 +131,15 @@ def test_tokens_do_not_depend_on_the_order_of_other_questions(visit):
     assert runs[0] == runs[1]
 
 
-def test_fetch_gives_the_stored_reply(visitor):
-    """fetch-response answers as create-response did, with its own message."""
+def test_fetch_returns_the_stored_reply(visitor):
+    """The same as create-response, with another message."""
     created = visitor.create().json()
     fetched = visitor.fetch(created["context_token"]).json()
     assert fetched == {**created, "message": "Response fetched successfully."}
 
 
-def test_fetch_says_processing_until_the_reply_would_be_finished(visitor, sandbox, clock):
-    """The generation takes its time also when nobody listens."""
+def test_fetch_returns_processing_until_the_reply_is_generated(visitor, sandbox, clock):
+    """Generation takes the set time although the stream has ended."""
     sandbox.set_faults(generation_time=5.0, completed=False)
     token = visitor.stream()[0]["context_token"]
     processing = visitor.fetch(token).json()
@@ -151,8 +151,8 @@ def test_fetch_says_processing_until_the_reply_would_be_finished(visitor, sandbo
     assert completed["system"]["text"] == "One two three."
 
 
-def test_fetch_says_processing_so_many_times(visitor, sandbox):
-    """`processing_fetches` counts for each reply."""
+def test_fetch_returns_processing_so_many_times(visitor, sandbox):
+    """`processing_fetches` applies to each reply."""
     sandbox.set_faults(processing_fetches=2)
     token = visitor.create().json()["context_token"]
     states = [visitor.fetch(token).json()["response_status"] for _ in range(3)]
@@ -160,7 +160,7 @@ def test_fetch_says_processing_so_many_times(visitor, sandbox):
 
 
 def test_failed_generation(visitor, sandbox):
-    """The stream ends half-way without its last event, and fetch says failed."""
+    """The stream ends half-way without its last event, and fetch returns failed."""
     sandbox.set_faults(generation="fails")
     events = visitor.stream()
     assert [event["event"] for event in events] == ["response_initiated", "response_output"]
@@ -169,13 +169,13 @@ def test_failed_generation(visitor, sandbox):
     assert fetched["system"] == []
 
 
-def test_failed_generation_may_be_announced(visitor, sandbox):
-    """With an event of a kind that the vendor's page does not list."""
+def test_failed_generation_with_an_event(visitor, sandbox):
+    """The vendor's page does not list this event."""
     sandbox.set_faults(generation="fails-with-event")
     assert visitor.stream()[-1]["event"] == "response_failed"
 
 
-def test_list_input_leaves_out_the_tokens_own_answer(visitor):
+def test_list_input_omits_the_answer_of_the_token(visitor):
     """As in the vendor's sample, the list ends with the question."""
     first = visitor.create("one").json()
     second = visitor.create("two", context_token=first["context_token"]).json()
@@ -198,7 +198,7 @@ def test_list_input_leaves_out_the_tokens_own_answer(visitor):
 
 
 def test_list_input_in_both_orders(visitor):
-    """desc is asc turned round."""
+    """desc is the reverse of asc."""
     first = visitor.create("one").json()["context_token"]
     token = visitor.create("two", context_token=first).json()["context_token"]
     lists = [
@@ -227,8 +227,8 @@ def test_list_input_in_both_orders(visitor):
         ({"context_token": "apay_unknown"}, "Invalid context token"),
     ],
 )
-def test_what_create_response_refuses(visitor, body, words):
-    """Each wrong body is a 400 that says FAILED and names what is wrong."""
+def test_invalid_bodies_of_create_response(visitor, body, words):
+    """A 400 with FAILED and a message about the invalid field."""
     answer = visitor.pay("create-response", **{"user": {"text": "a"}, **body})
     assert answer.status_code == 400
     assert answer.json()["status"] == "FAILED"
@@ -241,7 +241,7 @@ def test_what_create_response_refuses(visitor, body, words):
     ("token", "words"),
     [(..., "is required"), (None, "must be a string"), ("apay_no", "Invalid")],
 )
-def test_tokens_that_are_refused(visitor, endpoint, token, words):
+def test_invalid_tokens(visitor, endpoint, token, words):
     """A missing, empty or unknown token is a 400."""
     answer = visitor.pay(endpoint, context_token=token)
     assert answer.status_code == 400
@@ -250,23 +250,23 @@ def test_tokens_that_are_refused(visitor, endpoint, token, words):
 
 @pytest.mark.parametrize("order", ["up", None, 1])
 def test_data_order_is_asc_or_desc(visitor, order):
-    """Anything else is a 400."""
+    """Other values are a 400."""
     token = visitor.create().json()["context_token"]
     answer = visitor.pay("list-input", context_token=token, data_order=order)
     assert answer.status_code == 400
     assert "data_order" in answer.json()["message"]
 
 
-def test_reference_ids_serve_once(visitor):
-    """A repeated client_referenceId is refused, at whichever endpoint."""
+def test_reference_ids_are_valid_once(visitor):
+    """A repeated client_referenceId is refused by every endpoint."""
     token = visitor.create(client_referenceId="mine").json()["context_token"]
     answer = visitor.fetch(token, client_referenceId="mine")
     assert answer.status_code == 400
     assert "unique" in answer.json()["message"]
 
 
-def test_thirty_characters_are_not_too_many(visitor):
-    """The longest client_referenceId is accepted."""
+def test_a_reference_id_of_thirty_characters(visitor):
+    """The maximum length is accepted."""
     assert visitor.create(client_referenceId="r" * 30).status_code == 200
 
 
@@ -280,21 +280,21 @@ def test_thirty_characters_are_not_too_many(visitor):
         {"client-id": "me", "client-secret": "wrong"},
     ],
 )
-def test_credentials_that_are_refused(visitor, headers):
+def test_invalid_credentials(visitor, headers):
     """Missing, empty or wrong credentials: 403 and BAD_REQUEST_ERROR."""
     answer = visitor.pay("create-response", headers=headers, user={"text": "a"})
     assert answer.status_code == 403
     assert answer.json()["status"] == "BAD_REQUEST_ERROR"
 
 
-def test_credentials_need_not_be_required(visit):
-    """A sandbox for curl may go without."""
+def test_credentials_can_be_optional(visit):
+    """For curl."""
     with Sandbox(require_credentials=False) as sandbox:
         assert visit(sandbox).pay("create-response", {}, user={"text": "a"}).status_code == 200
 
 
 def test_tokens_expire_by_the_clock(visitor, clock):
-    """After a day a token is of no more use, and the message says why."""
+    """A token is valid for a day."""
     token = visitor.create().json()["context_token"]
     clock.now += 86_399
     assert visitor.fetch(token).status_code == 200
@@ -304,8 +304,8 @@ def test_tokens_expire_by_the_clock(visitor, clock):
     assert answer.json()["message"] == "Expired context token."
 
 
-def test_a_token_can_be_expired_at_once(visitor, sandbox):
-    """The fault `expired` names tokens."""
+def test_a_token_can_be_expired_by_a_fault(visitor, sandbox):
+    """`expired` lists tokens."""
     token = visitor.create().json()["context_token"]
     sandbox.set_faults(expired=[token])
     assert visitor.create(context_token=token).json()["message"] == "Expired context token."
@@ -316,8 +316,8 @@ def test_get_is_refused(visitor, sandbox):
     assert visitor.http.get(f"{sandbox.aeronpay_url}/fetch-response").status_code == 405
 
 
-def test_a_follow_up_knows_the_conversation(visit):
-    """An example asked for after a topic is an example for that topic, in each branch its own."""
+def test_a_follow_up_is_about_its_branch(visit):
+    """An example requested after a topic is an example for that topic."""
     with Sandbox() as sandbox:
         visitor = visit(sandbox)
         for topic, word in (("How do I export a conversation?", "export"), ("images?", "image")):

@@ -23,8 +23,8 @@ def status(visitor, conversation):
     return data["stream_status"], data["response_processing_status"]
 
 
-def test_a_conversation_begins_with_an_introduction(visitor):
-    """init_conversation gives an id and a message with buttons."""
+def test_a_conversation_starts_with_an_introduction(visitor):
+    """init_conversation returns an id and a message with buttons."""
     data = visitor.chatzy("init_conversation", chatbot_id=CHATBOT).json()["data"]
     assert data["valid"] is True
     assert str(uuid.UUID(data["conversation_id"])) == data["conversation_id"]
@@ -34,13 +34,13 @@ def test_a_conversation_begins_with_an_introduction(visitor):
     assert introduction["content"]
 
 
-def test_conversations_are_told_apart(visitor):
-    """Each init_conversation begins another one."""
+def test_conversations_have_different_ids(visitor):
+    """Each init_conversation starts a new one."""
     assert visitor.begin() != visitor.begin()
 
 
-def test_a_question_gives_a_token_for_its_stream(visitor):
-    """get_inference answers with a temporary token and the user's message."""
+def test_a_question_returns_a_token_for_its_stream(visitor):
+    """get_inference returns a temporary token and the user's message."""
     data = visitor.infer(visitor.begin()).json()["data"]
     assert data["msg"]
     assert data["temp_token"].startswith("eyJ")
@@ -68,7 +68,7 @@ def test_stream_has_the_shape_of_the_vendors_sample(visitor):
 
 
 def test_streaming_off(visitor, sandbox):
-    """The whole reply comes in one payload."""
+    """The whole reply is one payload."""
     sandbox.set_faults(streaming=False)
     chunk, *_ = events(visitor.listen(visitor.secret(visitor.begin())))
     assert json.loads(chunk[1]) == {"content": "One two three."}
@@ -76,7 +76,7 @@ def test_streaming_off(visitor, sandbox):
 
 @pytest.mark.parametrize(("ids", "named"), [("each", 3), ("first", 1), ("none", 0)])
 def test_id_lines(visitor, sandbox, ids, named):
-    """An id at each chunk, at the first only, or at none."""
+    """On each chunk, on the first only, or on none."""
     sandbox.set_faults(ids=ids)
     found = events(visitor.listen(visitor.secret(visitor.begin())))
     assert sum(name is not None for name, _ in found) == named
@@ -96,21 +96,21 @@ def test_id_lines(visitor, sandbox, ids, named):
 )
 @pytest.mark.parametrize("spelling", ["json", "bare"])
 def test_every_signal_in_both_spellings(visitor, sandbox, signal, spelling):
-    """The signal stands at the end, in place of close_connection."""
+    """The signal comes last, instead of close_connection."""
     sandbox.set_faults(signal=signal, spelling=spelling)
     *_, (_, data) = events(visitor.listen(visitor.secret(visitor.begin())))
     assert data == (signal if spelling == "bare" else json.dumps({"signal": signal}))
 
 
 @pytest.mark.parametrize(("when", "chunks"), [("start", 0), ("middle", 1), ("end", 3)])
-def test_where_a_signal_comes(visitor, sandbox, when, chunks):
+def test_place_of_a_signal(visitor, sandbox, when, chunks):
     """Before, within or after the reply."""
     sandbox.set_faults(signal="[FROZEN]", signal_when=when)
     assert len(events(visitor.listen(visitor.secret(visitor.begin())))) == chunks + 1
 
 
 def test_bare_close_connection(visitor, sandbox):
-    """In the bare spelling the end is a word, without time and id."""
+    """The bare spelling is one word, without time and id."""
     sandbox.set_faults(spelling="bare")
     found = events(visitor.listen(visitor.secret(visitor.begin())))
     assert [data for _, data in found[-2:]] == ["close_connection", "[DONE]"]
@@ -118,7 +118,7 @@ def test_bare_close_connection(visitor, sandbox):
 
 @pytest.mark.parametrize("word", ["Search the handbook for images", "Look up how to export"])
 def test_a_question_that_searches_runs_a_tool(visitor, word):
-    """A first message, call_again, then the reply under an id of its own."""
+    """A first message, call_again, then the reply with another id."""
     found = events(visitor.listen(visitor.secret(visitor.begin(), word)))
     datas = [json.loads(data) for _, data in found[:-1]]
     call = datas.index({"signal": "call_again"})
@@ -128,14 +128,14 @@ def test_a_question_that_searches_runs_a_tool(visitor, word):
     assert "".join(one["content"] for one in datas[call + 1 : -1]) == "One two three."
 
 
-def test_tokens_serve_once(visitor):
+def test_tokens_are_valid_once(visitor):
     """The second use is 401."""
     token = visitor.secret(visitor.begin())
     assert visitor.listen(token).status_code == 200
     assert visitor.listen(token).status_code == 401
 
 
-def test_tokens_live_a_minute(visitor, clock):
+def test_tokens_are_valid_for_a_minute(visitor, clock):
     """After sixty seconds a token is 401."""
     first, second = (visitor.secret(visitor.begin()) for _ in range(2))
     clock.now += 59
@@ -151,8 +151,8 @@ def test_missing_and_unknown_tokens(visitor, sandbox, query):
     assert visitor.http.get(url, params=query).status_code == 401
 
 
-def test_status_of_a_reply_that_has_not_begun(visitor):
-    """is_streaming and null: open the stream with a new secret, and it is all there."""
+def test_status_of_a_reply_that_has_not_started(visitor):
+    """is_streaming and null; a stream with a new secret returns the whole reply."""
     conversation = visitor.begin()
     visitor.infer(conversation)
     assert status(visitor, conversation) == ("is_streaming", None)
@@ -160,8 +160,8 @@ def test_status_of_a_reply_that_has_not_begun(visitor):
     assert len(events(visitor.listen(data["temp_token"]))) == 5
 
 
-def test_status_of_a_reply_under_way(visitor, sandbox, clock):
-    """A stream that was lost goes on at the service until its time is over."""
+def test_status_of_a_current_reply(visitor, sandbox, clock):
+    """After the stream is lost, the service continues until the reply is generated."""
     sandbox.set_faults(cut_after=150, cut_how="end", generation_time=3.0)
     conversation = visitor.begin()
     visitor.listen(visitor.secret(conversation))
@@ -171,14 +171,14 @@ def test_status_of_a_reply_under_way(visitor, sandbox, clock):
 
 
 def test_status_of_a_finished_reply(visitor):
-    """Both say completed."""
+    """Both fields are completed."""
     conversation = visitor.begin()
     visitor.listen(visitor.secret(conversation))
     assert status(visitor, conversation) == ("completed", "completed")
 
 
 def test_status_fields_at_the_top(visitor, sandbox):
-    """The place of the fields is not documented, so both can be had."""
+    """The place of the fields is not documented, so both are available."""
     sandbox.set_faults(status_where="top")
     value = visitor.chatzy("get_stream_status", conversation_id=visitor.begin()).json()
     assert value["stream_status"] == "completed"
@@ -194,7 +194,7 @@ def test_status_fields_at_the_top(visitor, sandbox):
     ],
 )
 def test_a_stream_opened_again(visitor, sandbox, reopen, datas):
-    """After a loss in the second chunk there is nothing, all of it, or the rest."""
+    """After a loss in the second chunk it returns nothing, everything, or the rest."""
     conversation = visitor.begin()
     sandbox.set_faults(cut_after=100, cut_how="end", reopen=reopen)
     visitor.listen(visitor.secret(conversation))
@@ -208,7 +208,7 @@ def test_a_stream_opened_again(visitor, sandbox, reopen, datas):
     ("query", "code"),
     [({}, 400), ({"conversation_id": "x"}, 400), ({"conversation_id": CHATBOT}, 404)],
 )
-def test_conversations_that_are_not_known(visitor, call, query, code):
+def test_invalid_conversation_ids(visitor, call, query, code):
     """A missing or malformed id is 400, an unknown one 404."""
     answer = visitor.chatzy(call, **query)
     assert answer.status_code == code
@@ -217,7 +217,7 @@ def test_conversations_that_are_not_known(visitor, call, query, code):
 
 @pytest.mark.parametrize("chatbot", ["", "me", "1234"])
 def test_chatbot_id_is_a_uuid(visitor, chatbot):
-    """Anything else is 400."""
+    """Other values are 400."""
     assert visitor.chatzy("init_conversation", chatbot_id=chatbot).status_code == 400
 
 
@@ -232,14 +232,14 @@ def test_chatbot_id_is_a_uuid(visitor, chatbot):
         {"conversation_type": "phone"},
     ],
 )
-def test_what_get_inference_refuses(visitor, body):
-    """A wrong body is 400 and begins no reply."""
+def test_invalid_bodies_of_get_inference(visitor, body):
+    """400, without starting a reply."""
     conversation = visitor.begin()
     assert visitor.infer(conversation, **body).status_code == 400
     assert status(visitor, conversation) == ("completed", None)
 
 
 def test_another_chatbots_conversation(visitor):
-    """It is as unknown as one that never was."""
+    """A 404, like an unknown conversation."""
     answer = visitor.infer(visitor.begin(), chatbot_id="00000000-0000-4000-8000-000000000000")
     assert answer.status_code == 404

@@ -5,26 +5,26 @@ import json
 import pytest
 
 from aeron_magic.sandbox import Faults
-from aeron_magic.sandbox.encoding import batched, content_type, frame, pieces, sse
+from aeron_magic.sandbox.encoding import content_type, frame, split_text, split_writes, sse
 
 EVENT = {"event": "response_output", "text": "a\nb \u2028 é"}
 
 
 @pytest.mark.parametrize(("end", "bytes_"), [("lf", b"\n"), ("crlf", b"\r\n"), ("cr", b"\r")])
 def test_line_ends(end, bytes_):
-    """All three that the standard knows."""
+    """All three of the standard."""
     assert sse(Faults(line_end=end), data="x") == b"data: x" + bytes_ * 2
 
 
-def test_lines_of_data_are_fields_of_their_own():
-    """So that a reader joins them with line feeds again."""
+def test_each_line_of_data_is_a_field():
+    """A reader joins them with line feeds."""
     assert sse(Faults(), data="x\ny", event="e", id_="7") == (
         b"id: 7\nevent: e\ndata: x\ndata: y\n\n"
     )
 
 
 @pytest.mark.parametrize(
-    ("framing", "first", "label"),
+    ("framing", "first", "kind"),
     [
         ("sse", b"data: {", "text/event-stream"),
         ("sse-event", b"event: response_output\ndata: {", "text/event-stream"),
@@ -34,51 +34,39 @@ def test_lines_of_data_are_fields_of_their_own():
         ("pretty", b'{\n  "event"', "application/json"),
     ],
 )
-def test_framings(framing, first, label):
-    """Each begins as it should, has its label, and holds the same event."""
+def test_framings(framing, first, kind):
+    """Each has its start and content type, and contains the same event."""
     faults = Faults(framing=framing)
     written = frame(faults, EVENT)
     assert written.startswith(first)
-    assert content_type(faults) == label
+    assert content_type(faults) == kind
     bare = b"\n".join(
         line.removeprefix(b"data: ") for line in written.split(b"\n") if line[:6] != b"event:"
     )
     assert json.loads(bare) == EVENT
 
 
-def test_escaped_json():
-    """Nothing but ASCII goes over the line."""
-    assert frame(Faults(ascii=True), EVENT).isascii()
-    assert not frame(Faults(), EVENT).isascii()
-
-
 def test_byte_order_mark():
-    """It stands before the first byte, once."""
-    assert b"".join(batched(Faults(bom=True), [b"a", b"b"])) == b"\xef\xbb\xbfab"
+    """Once, before the first byte."""
+    assert b"".join(split_writes(Faults(bom=True), [b"a", b"b"])) == b"\xef\xbb\xbfab"
 
 
-def test_bytes_leave_in_pieces_of_the_size_asked_for():
-    """Whatever the events are."""
-    assert list(batched(Faults(write_size=2), [b"abc", b"d"])) == [b"ab", b"c", b"d"]
-
-
-def test_events_leave_together():
-    """As many as asked for, the rest at the end; a pause sends what is held."""
-    parts = [b"a", b"b", b"c", 0.5, b"d"]
-    assert list(batched(Faults(events_per_write=2), parts)) == [b"ab", b"c", 0.5, b"d"]
+def test_writes_have_the_set_size():
+    """Independent of the events."""
+    assert list(split_writes(Faults(write_size=2), [b"abc", b"d"])) == [b"ab", b"c", b"d"]
 
 
 @pytest.mark.parametrize("text", ["", "a", " a  b \n\nc\n", "\n", "ab cd"])
 @pytest.mark.parametrize("size", [0, 1, 3])
-def test_chunks_are_the_text(text, size):
-    """Joined they give it back, to the last blank."""
-    assert "".join(pieces(text, Faults(chunk_size=size))) == text
-    assert max(map(len, pieces(text, Faults(chunk_size=size))), default=0) <= (size or 9)
+def test_joined_chunks_are_the_text(text, size):
+    """Including spaces at its end."""
+    assert "".join(split_text(text, Faults(chunk_size=size))) == text
+    assert max(map(len, split_text(text, Faults(chunk_size=size))), default=0) <= (size or 9)
 
 
-def test_scripted_chunks():
-    """They come exactly as given, empty ones too."""
-    assert pieces("ignored", Faults(chunks=("a", "", "b"))) == ["a", "", "b"]
+def test_set_chunks():
+    """They are sent exactly as given, empty ones, too."""
+    assert split_text("ignored", Faults(chunks=("a", "", "b"))) == ["a", "", "b"]
 
 
 @pytest.mark.parametrize(
@@ -99,25 +87,16 @@ def test_order_of_chunks(visitor, sandbox, order, numbers):
     assert all(one["system"]["text_chunk"] == texts[one["sequence_no"]] for one in outputs)
 
 
-def test_ignoring_that_a_stream_was_asked_for(visitor, sandbox):
-    """One plain object answers."""
+def test_stream_true_can_be_ignored(visitor, sandbox):
+    """The answer is one plain object."""
     sandbox.set_faults(framing="object")
     answer = visitor.create(stream=True)
     assert answer.headers["content-type"] == "application/json"
     assert answer.json()["system"]["text"] == "One two three."
 
 
-def test_a_completed_text_of_its_own(visitor, sandbox):
-    """It differs from the chunks, and is what the service has stored."""
-    sandbox.set_faults(completed_text="Four.")
-    *chunks, completed = visitor.stream()
-    assert completed["system"]["text"] == "Four."
-    assert chunks[1]["system"]["text_chunk"] == "One"
-    assert visitor.fetch(completed["context_token"]).json()["system"]["text"] == "Four."
-
-
 def test_no_completed_event(visitor, sandbox):
-    """The stream ends cleanly after the last chunk; the reply is there to be fetched."""
+    """The stream ends after the last chunk; the reply can be fetched."""
     sandbox.set_faults(completed=False)
     events = visitor.stream()
     assert events[-1]["event"] == "response_output"
@@ -133,7 +112,7 @@ def test_no_tokens(visitor, sandbox):
 
 
 def test_unknown_events_and_fields(visitor, sandbox):
-    """Both stand among the known ones."""
+    """Among the known ones."""
     sandbox.set_faults(extra=True)
     events = visitor.stream()
     assert "response_usage" in [event["event"] for event in events]
@@ -144,7 +123,7 @@ def test_unknown_events_and_fields(visitor, sandbox):
     ("kind", "value"), [("list", []), ("object", {}), ("null", None), ("absent", ...)]
 )
 def test_an_empty_system(visitor, sandbox, kind, value):
-    """In every form it may have."""
+    """In every form."""
     sandbox.set_faults(system_empty=kind)
     assert visitor.stream()[0].get("system", ...) == value
 

@@ -8,7 +8,7 @@ from aeron_magic.sandbox import Faults, Refusal
 
 
 def test_faults_survive_json():
-    """What goes out as JSON comes back equal."""
+    """They are equal after a round trip."""
     faults = Faults(
         say="x", chunks=("a", "b"), cut_after=3, expired=("t",), refuse=(Refusal("*", 429),)
     )
@@ -16,7 +16,7 @@ def test_faults_survive_json():
 
 
 def test_unnamed_fields_come_from_the_base():
-    """A change leaves the rest alone."""
+    """A change leaves the others as they are."""
     assert Faults.from_json({"pause": 1}, Faults(say="x")) == Faults(say="x", pause=1)
 
 
@@ -36,14 +36,14 @@ def test_unnamed_fields_come_from_the_base():
         {"nonsense": 1},
     ],
 )
-def test_what_does_not_fit_is_refused(values):
-    """With the field's name in the message."""
+def test_invalid_values(values):
+    """The error names the field."""
     with pytest.raises((TypeError, ValueError), match=rf"{next(iter(values))}|page"):
         Faults.from_json(values)
 
 
-def test_taking_counts_down():
-    """A cut is taken by a reply, not by a fetch; a refusal by its endpoint."""
+def test_each_use_counts_down():
+    """A cut is used by a reply, not by a fetch; a refusal by its endpoint."""
     faults = Faults(cut_after=5, refuse=(Refusal("list-input", times=1),))
     now, later, refusal = faults.for_request("fetch-response")
     assert (now.cut_after, later, refusal) == (None, faults, None)

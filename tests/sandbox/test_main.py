@@ -14,7 +14,7 @@ from aeron_magic.sandbox.__main__ import main
 
 @pytest.fixture
 def running():
-    """The command in a process of its own, and what it printed."""
+    """The command in a separate process, and its output."""
     command = [sys.executable, "-m", "aeron_magic.sandbox", "--port", "0", "--say", "Hello there."]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         lines = []
@@ -25,7 +25,7 @@ def running():
 
 
 def test_it_prints_addresses_and_examples_that_work(running):
-    """Both curl lines, run by a shell, are answered."""
+    """A shell runs both curl commands."""
     _, text = running
     examples = re.findall(r"^ +(curl (?:.+\\\n)*.+)", text, re.MULTILINE)
     assert len(examples) == 2
@@ -38,7 +38,7 @@ def test_it_prints_addresses_and_examples_that_work(running):
 
 
 def test_ctrl_c_stops_it_cleanly(running):
-    """Status 0, and nothing but a sentence."""
+    """Status 0, and one sentence."""
     process, text = running
     url = re.search(r"AeronPay +(\S+)/aeronpay", text)[1]
     assert httpx.get(f"{url}/control").json()["say"] == "Hello there."
@@ -47,15 +47,15 @@ def test_ctrl_c_stops_it_cleanly(running):
     assert "stopped" in process.stdout.read()
 
 
-def test_a_port_that_is_taken(sandbox, capsys):
-    """A sentence and status 1, no traceback."""
+def test_a_port_in_use(sandbox, capsys):
+    """A sentence and status 1, without a traceback."""
     assert main(["--port", sandbox.url.rpartition(":")[2]]) == 1
     assert "cannot be used" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", ["--latency -1", "--framing xml", "--nonsense"])
-def test_arguments_that_do_not_fit(arguments, capsys):
-    """The usage is shown, status 2."""
+def test_invalid_arguments(arguments, capsys):
+    """The usage and status 2."""
     with pytest.raises(SystemExit) as left:
         main(shlex.split(arguments))
     assert left.value.code == 2

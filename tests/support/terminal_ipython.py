@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pexpect
+from fresh_shell import reset_cell
 from private_home import private_environment
 
 __all__ = ["Terminal", "plain", "running_terminal"]
@@ -46,6 +47,10 @@ class Terminal:
         """Type a cell, wait for the next prompt; what was shown in between, without colours."""
         self.start(source)
         return self.finish(timeout)
+
+    def reset(self, folder: Path, **environment: str) -> str:
+        """Prepare the terminal for another test; see :func:`fresh_shell.reset_cell`."""
+        return self.run(reset_cell(folder, **environment) + ";")
 
     def expect(self, text: str, timeout: float = 20) -> None:
         """Wait for a text to be shown while the cell runs."""

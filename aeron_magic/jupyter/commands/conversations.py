@@ -162,7 +162,7 @@ def _stored(session: Session, name: str) -> StoredConversation:
     stored = find_stored(session, name)
     if stored is None:
         raise UsageError(
-            f"There is no conversation {name[:60]!r}, neither here nor in the local history.",
+            f"This kernel and the local history have no conversation {name[:60]!r}.",
             hint="`%aeron conversations` lists the existing ones.",
         )
     return stored

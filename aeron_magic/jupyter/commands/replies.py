@@ -35,7 +35,7 @@ def last(app: App, command: Command) -> None:
     """Show the last reply again, for example after the page was reloaded while a cell ran."""
     session = app.session
     if session.last is None:
-        raise UsageError("There is no reply yet.", hint="Ask something with %%aeron first.")
+        raise UsageError("No reply yet.", hint="Ask something with %%aeron first.")
     data = mimebundle(session.last.text, note=status_note(session.last))
     if app.has_kernel:
         publish(data=data, metadata={"aeron": session.last_metadata})

@@ -117,7 +117,7 @@ def _find_live(session: Session, name: str | None) -> ConversationTree:
         return tree
     if name is not None:
         raise UsageError(
-            f"There is no conversation {name[:60]!r} in the local history.",
+            f"The local history has no conversation {name[:60]!r}.",
             hint="`%aeron conversations` lists this notebook's.",
         )
     recent = resume_names(stored_conversations(session, None)[:5])

@@ -1,9 +1,8 @@
-"""What the sandbox says: a question and the conversation before it become a Markdown answer.
+"""The sandbox's answers: a question and the turns before it become Markdown.
 
-The page that fits best is found by `search` and its text is the answer, shortened to what the
-question is about. A follow-up that names no topic of its own ("show an example", "and in
-Python?", "why?", "tell me more") is about the topic of the question before. The same question
-after the same conversation gets the same answer.
+The answer is the handbook page that matches best. A follow-up without a topic ("show an example",
+"and in Python?", "why?", "tell me more") is about the topic of the turns before it. The same
+question after the same turns gets the same answer.
 """
 
 from __future__ import annotations
@@ -12,28 +11,26 @@ import json
 import re
 from collections.abc import Sequence
 
-from .intent import ParsedQuestion, read_question, without_follow_words
+from .intent import FollowUp, ParsedQuestion, parse
 from .pages import Page, handbook
 from .search import SearchHit, index
-from .sentiment import labelled, sentiment
+from .sentiment import sentiment
+from .vocabulary import FOLLOW_UP_WORDS
 
 __all__ = ["answer", "topic_of"]
 
 Turns = Sequence[tuple[str, str]]
 
-_KNOWN_ENOUGH = 0.4  # coverage below which a page is not about the question
-_LISTED = 8
+_MIN_COVERAGE = 0.4  # below it, a page is not about the question
+_MAX_HITS = 8
 _GREETING = re.compile(
-    r"\W*(?:hi|hello|hey|hallo|moin|greetings|good (?:morning|afternoon|evening|day))"
-    r"(?: (?:there|you|all|everyone|sandbox|aeron))*\W*",
+    r"\W*(?:hi|hello|hey|good (?:morning|afternoon|evening|day))(?: (?:there|all|sandbox))?\W*",
     re.IGNORECASE,
 )
-_THANKS = re.compile(
-    r"\W*(?:many )?(?:thanks|thank you|thx|cheers)\b[\w\s,!.]{0,30}", re.IGNORECASE
-)
+_THANKS = re.compile(r"\W*(?:many )?(?:thanks|thank you)\b[\w\s,!.]{0,30}", re.IGNORECASE)
 _TOPICS = re.compile(
-    r"\W*(?:help|topics|what (?:can|do) you (?:do|know|talk about)|what can i ask(?: you)?"
-    r"|(?:which|what) topics.*|list (?:the |all )?(?:topics|pages))\W*(?:please)?\W*",
+    r"\W*(?:help|topics|what (?:can|do) you (?:do|know)|what can i ask(?: you)?"
+    r"|(?:which|what) topics.*)\W*",
     re.IGNORECASE,
 )
 
@@ -44,172 +41,122 @@ def answer(question: str, turns: Turns = ()) -> str:
     Parameters
     ----------
     question
-        The prompt as it was sent, data and all.
+        The prompt as it was sent, including data.
     turns
         The turns before it in this branch, oldest first: pairs of question and answer.
     """
-    asked = read_question(question)
-    text = None if asked.to_route else labelled(question)
-    if text is not None:
-        label = sentiment(text)
-        return _json({"sentiment": label}, asked) if "json" in asked.form else label
+    parsed = parse(question)
+    if parsed.task == "sentiment":
+        label = sentiment(parsed.text)
+        return label if parsed.form == "prose" else _json({"sentiment": label}, parsed)
     if _GREETING.fullmatch(question):
         return (
             "Hello! This is the sandbox of aeron-magic. Ask me how to use it, for example "
             "*How do I continue a conversation?* or *How do I put a value into my question?*\n"
         )
     if _THANKS.fullmatch(question):
-        return "You are welcome. Ask on whenever you like.\n"
+        return "You are welcome.\n"
     if _TOPICS.fullmatch(question):
-        return f"I know aeron-magic's handbook. These are its topics:\n\n{_topics()}\n"
-    found, follows = _found(asked, turns)
-    if asked.form in {"json", "bare-json"}:
+        return f"I answer from the handbook of aeron-magic. Its topics are:\n\n{_topics()}\n"
+    topic = topic_of(turns) if _lacks_topic(parsed) else None
+    hits = _hits_for_topic(topic) if topic else _hits(parsed)
+    if parsed.form == "table":
+        return _table(hits)
+    if parsed.form != "prose":
         pages = [
-            {"page": one.page.name, "title": one.page.title, "score": round(one.score, 2)}
-            for one in found[:_LISTED]
+            {"page": hit.page.name, "title": hit.page.title, "score": round(hit.score, 2)}
+            for hit in hits
         ]
-        about = asked.text if asked.to_route else question
-        return _json({"question": about, "pages": pages}, asked)
-    if asked.form == "table":
-        return _table(found[:_LISTED])
-    if not found:
-        return _nothing(asked)
-    page = found[0].page
-    if asked.form == "code":
-        return f"{page.examples[0]}\n"
-    told = [text for _, text in turns] if follows else []
-    parts = _follow_up(page, asked, told) if follows else _article(page, asked)
-    return "\n\n".join([*_noticed(asked), *parts, _related(page)]) + "\n"
+        about = parsed.text if parsed.task == "route" else question
+        return _json({"question": about, "pages": pages}, parsed)
+    if not hits:
+        return (
+            "The handbook does not cover this, and the sandbox is not a language model. "
+            f"It can answer questions on these topics:\n\n{_topics()}\n"
+        )
+    page = hits[0].page
+    if topic:
+        parts = _follow_up(page, parsed.follow_up, "\n".join(text for _, text in turns))
+    else:
+        parts = _article(page, parsed.follow_up)
+    related = ", ".join(handbook()[name].title.lower() for name in page.related)
+    return "\n\n".join([*parts, f"*Related: {related}.*"]) + "\n"
 
 
 def topic_of(turns: Turns) -> Page | None:
-    """The page the conversation is about: that of the newest question with a topic of its own."""
+    """The page that answered the newest question with a topic; None if there is none."""
     for question, _ in reversed(turns):
-        asked = read_question(question)
-        found = [] if _without_topic(asked) else _about(asked)
-        if found:
-            return found[0].page
+        parsed = parse(question)
+        hits = [] if _lacks_topic(parsed) else _hits(parsed)
+        if hits:
+            return hits[0].page
     return None
 
 
-def _found(asked: ParsedQuestion, turns: Turns) -> tuple[list[SearchHit], bool]:
-    """The pages for a question, best first, and whether it is a follow-up to the turns."""
-    topic = topic_of(turns) if _without_topic(asked) else None
-    if topic is not None:
-        return _with_topic_first(topic), True
-    return _about(asked), False
-
-
-def _without_topic(asked: ParsedQuestion) -> bool:
-    """Whether a question names nothing but what it wants of the topic under way."""
-    if asked.to_route:
+def _lacks_topic(parsed: ParsedQuestion) -> bool:
+    if parsed.task == "route":
         return False
-    wants = asked.follow or asked.form != "prose"
-    return not index().content_words(without_follow_words(asked.text) if wants else asked.text)
+    words = set(index().content_words(parsed.text))
+    if parsed.follow_up or parsed.form != "prose":
+        words -= FOLLOW_UP_WORDS
+    return not words
 
 
-def _about(asked: ParsedQuestion) -> list[SearchHit]:
-    found = [one for one in index().search(asked.text) if one.coverage > 0]
-    # Who asks for the page of a question judges by the score; who asks a question cannot.
-    known = found and (asked.to_route or found[0].coverage >= _KNOWN_ENOUGH)
-    return found if known else []
+def _hits(parsed: ParsedQuestion) -> list[SearchHit]:
+    hits = index().search(parsed.text)[:_MAX_HITS]
+    # A request for the page of a question comes with scores, so it needs no threshold.
+    known = hits and (parsed.task == "route" or hits[0].coverage >= _MIN_COVERAGE)
+    return hits if known else []
 
 
-def _with_topic_first(topic: Page) -> list[SearchHit]:
-    others = [one for one in index().search(topic.title) if one.page != topic]
-    return [SearchHit(topic, 1.0, 1.0), *others]
+def _hits_for_topic(topic: Page) -> list[SearchHit]:
+    others = [hit for hit in index().search(topic.title) if hit.page != topic]
+    return [SearchHit(topic, 1.0, 1.0), *others][:_MAX_HITS]
 
 
-# Prose ---------------------------------------------------------------------------------------
-
-
-def _article(page: Page, asked: ParsedQuestion) -> list[str]:
-    """Lead, what fits of the text, and an example."""
-    if asked.follow == "python" and "In Python" in page.sections:
-        return [f"### {page.title}", page.lead, *page.sections["In Python"]]
+def _article(page: Page, follow_up: FollowUp) -> list[str]:
+    """The page without its sections, unless the question asks for one of them."""
     parts = [f"### {page.title}", page.lead]
-    if asked.follow == "why" and "Why" in page.sections:
+    if follow_up == "python" and "In Python" in page.sections:
+        return [*parts, *page.sections["In Python"]]
+    if follow_up == "why":
         parts += page.sections["Why"]
-    return parts + _chosen(page, asked)
+    return [*parts, *page.blocks]
 
 
-def _chosen(page: Page, asked: ParsedQuestion) -> list[str]:
-    """The blocks that speak of the question's words, and the first example."""
-    wanted = set(index().content_words(asked.text))
-    blocks = list(page.blocks)
-    prose = [i for i, block in enumerate(blocks) if not block.startswith("```")]
-    ranked = sorted(prose, key=lambda i: (-len(wanted & set(index().content_words(blocks[i]))), i))
-    kept = set(ranked[:2])
-    first_example = next((i for i, block in enumerate(blocks) if block.startswith("```")), None)
-    if first_example is not None:
-        kept.add(first_example)
-    for i in list(kept):
-        if blocks[i].endswith(":") and i + 1 < len(blocks):
-            kept.add(i + 1)  # what a colon announces
-        if blocks[i].startswith("```") and i and blocks[i - 1].endswith(":"):
-            kept.add(i - 1)
-        if blocks[i][0] in "abcdefghijklmnopqrstuvwxyz" and i:
-            kept.add(i - 1)  # a sentence that goes on after its example
-    return [blocks[i] for i in sorted(kept)]
-
-
-def _follow_up(page: Page, asked: ParsedQuestion, told: Sequence[str]) -> list[str]:
-    """What a follow-up wants of the topic under way, as far as it was not told before."""
-    heard = "\n".join(told)
-    match asked.follow:
+def _follow_up(page: Page, follow_up: FollowUp, shown: str) -> list[str]:
+    """What a follow-up asks about `page`, without what was `shown` before."""
+    match follow_up:
         case "example":
-            new = [one for one in page.examples if one not in heard] or list(page.examples[:1])
-            return [f"An example for *{page.title.lower()}*:", new[0]]
+            new = [example for example in page.examples if example not in shown]
+            return [f"An example for *{page.title.lower()}*:", (new or page.examples)[0]]
+        case "python" if "In Python" in page.sections:
+            return ["In Python it looks like this:", *page.sections["In Python"]]
         case "python":
-            if "In Python" in page.sections:
-                return ["In Python it looks like this:", *page.sections["In Python"]]
-            api = handbook()["python"]
-            return [f"*{page.title}* has no part of its own for Python.", api.lead, api.examples[0]]
+            python = handbook()["python"]
+            return [
+                f"The page *{page.title}* has no section on Python.",
+                python.lead,
+                python.examples[0],
+            ]
         case "why":
-            return [*page.sections.get("Why", (page.lead,))]
-    new = [block for block in page.blocks if block not in heard]
+            return [*page.sections["Why"]]
+    new = [block for block in page.body if block not in shown]
     if not new:
-        new = [block for part in page.sections.values() for block in part if block not in heard]
-    if not new:
-        nearby = handbook()[page.related[0]]
-        return [f"That is all there is on it. Close by, *{nearby.title.lower()}*:", nearby.lead]
+        other = handbook()[page.related[0]]
+        return [f"There is nothing more. A related page is *{other.title}*:", other.lead]
     return [f"More on *{page.title.lower()}*:", *new]
-
-
-def _noticed(asked: ParsedQuestion) -> list[str]:
-    if asked.table is None:
-        return []
-    rows, columns = asked.table
-    names = ", ".join(f"`{name}`" for name in columns)
-    size = f"{rows} row{'s' * (rows != 1)}"
-    kind = f"column{'s' * (len(columns) != 1)}"
-    return [f"Your question carries a table of {size} with the {kind} {names}."]
-
-
-def _related(page: Page) -> str:
-    return f"*Related: {', '.join(handbook()[name].title.lower() for name in page.related)}.*"
-
-
-def _nothing(asked: ParsedQuestion) -> str:
-    sorry = (
-        "The handbook has nothing on that, and the sandbox knows nothing else: it is no language "
-        "model. These are the topics it can talk about:"
-    )
-    return "\n\n".join([*_noticed(asked), sorry, _topics()]) + "\n"
 
 
 def _topics() -> str:
     return "\n".join(f"* {page.title}" for page in handbook().values())
 
 
-# Data ----------------------------------------------------------------------------------------
-
-
-def _json(value: object, asked: ParsedQuestion) -> str:
+def _json(value: object, parsed: ParsedQuestion) -> str:
     text = json.dumps(value, ensure_ascii=False, indent=2)
-    return text if asked.form == "bare-json" else f"```json\n{text}\n```\n"
+    return text if parsed.form == "bare-json" else f"```json\n{text}\n```\n"
 
 
-def _table(found: Sequence[SearchHit]) -> str:
-    rows = [f"| {one.page.name} | {one.page.title} | {one.score:.2f} |" for one in found]
+def _table(hits: Sequence[SearchHit]) -> str:
+    rows = [f"| {hit.page.name} | {hit.page.title} | {hit.score:.2f} |" for hit in hits]
     return "\n".join(["| page | title | score |", "| --- | --- | ---: |", *rows]) + "\n"

@@ -1,12 +1,11 @@
-"""Good, bad or neither: enough to make the sandbox's examples with many prompts look alive."""
+"""A sentiment for the examples with many prompts, found by counting words."""
 
 from __future__ import annotations
 
 import re
+from typing import Literal
 
-from .intent import text_for
-
-__all__ = ["labelled", "sentiment"]
+__all__ = ["sentiment"]
 
 _GOOD = """
     good great excellent amazing awesome fantastic wonderful perfect love loved lovely like liked
@@ -21,48 +20,18 @@ _BAD = """
     noisy cheap flimsy boring difficult hard problem problems fails failed fault faulty defective
     never missing wrong unhappy unfriendly cold leaks stopped regret avoid scratched damaged
 """
-_NOT = {
-    "not",
-    "no",
-    "never",
-    "hardly",
-    "isnt",
-    "wasnt",
-    "dont",
-    "didnt",
-    "doesnt",
-    "cannot",
-    "cant",
-}
+_NEGATIONS = frozenset(
+    "not no never hardly isnt wasnt dont didnt doesnt cannot cant".split()  # noqa: SIM905
+)
 _SCORES = dict.fromkeys(_GOOD.split(), 1) | dict.fromkeys(_BAD.split(), -1)
 
-_TASK = re.compile(
-    r"\b(?:sentiment|positive,? (?:or )?negative(?:,? (?:or|and)? ?neutral)?|classify)\b",
-    re.IGNORECASE,
-)
-_HOW_TO = re.compile(r"^\W*(?:how|can|could|where|why|which|what (?:does|if))\b", re.IGNORECASE)
 
-
-def labelled(question: str) -> str | None:
-    """The text a question wants the sentiment of; None if it wants something else.
-
-    Parameters
-    ----------
-    question
-        Such as ``Classify the sentiment: I love it``; the text stands behind a colon, on lines
-        of its own, or in quotation marks.
-    """
-    given = None if _HOW_TO.match(question) else text_for(_TASK, question)
-    return given and given[1]
-
-
-def sentiment(text: str) -> str:
-    """``positive``, ``negative`` or ``neutral``, by counting words."""
-    words = re.findall(r"[a-z]+", text.lower().replace("'", "").replace("\u2019", ""))
+def sentiment(text: str) -> Literal["positive", "negative", "neutral"]:
+    """Count good words against bad ones; a negation up to three words before inverts a word."""
+    words = re.findall(r"[a-z]+", re.sub("['\u2019]", "", text.lower()))
     total = 0
     for index, word in enumerate(words):
         score = _SCORES.get(word, 0)
-        if score and set(words[max(index - 3, 0) : index]) & _NOT:
-            score = -score
-        total += score
+        negated = not _NEGATIONS.isdisjoint(words[max(index - 3, 0) : index])
+        total += -score if negated else score
     return "positive" if total > 0 else "negative" if total < 0 else "neutral"

@@ -174,7 +174,7 @@ def dask() -> Iterator[Any]:
     distributed = pytest.importorskip("distributed")
     with (
         distributed.LocalCluster(
-            n_workers=3, threads_per_worker=1, dashboard_address=None, silence_logs=50
+            n_workers=3, threads_per_worker=1, dashboard_address=":0", silence_logs=50
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
@@ -194,6 +194,7 @@ class Watching(ObservedCache):
         super().__setitem__(key, known)
 
 
+@pytest.mark.xdist_group("dask")
 @pytest.mark.timeout(120)
 def test_killed_workers_lose_nothing_and_ask_nothing_twice(
     sandbox: Sandbox, settings: Settings, dask: Any
@@ -229,6 +230,7 @@ def test_killed_workers_lose_nothing_and_ask_nothing_twice(
     assert len(sandbox.log.of("fetch-response")) >= 1
 
 
+@pytest.mark.xdist_group("dask")
 def test_no_secret_is_seen_by_the_scheduler(
     sandbox: Sandbox, settings: Settings, dask: Any, tmp_path: Path
 ) -> None:

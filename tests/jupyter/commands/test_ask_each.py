@@ -24,28 +24,20 @@ reviews = pandas.DataFrame(
 ASK = "%%aeron --each reviews -o labels\nClassify the sentiment: {{row.text}}"
 
 
-@pytest.fixture(scope="module")
-def reviewing(shared_kernel: Kernel) -> Kernel:
-    """The kernel, with a DataFrame of reviews."""
-    assert shared_kernel.execute(REVIEWS).status == "ok"
-    return shared_kernel
-
-
 @pytest.fixture
-def kernel(reviewing: Kernel, service: Sandbox) -> Kernel:
-    """The kernel, with a service at its best that has seen nothing."""
-    service.faults = Faults()
-    service.log.clear()
-    return reviewing
+def kernel(kernel: Kernel) -> Kernel:
+    """The kernel, with a DataFrame of reviews."""
+    assert kernel.execute(REVIEWS).status == "ok"
+    return kernel
 
 
-def asked(service: Sandbox) -> list[str]:
+def asked(sandbox: Sandbox) -> list[str]:
     """The questions that were asked, in order of arrival."""
-    return [seen.body["user"]["text"] for seen in service.log.of("create-response")]
+    return [seen.body["user"]["text"] for seen in sandbox.log.of("create-response")]
 
 
-def test_each_row_is_asked_and_the_result_is_bound(kernel: Kernel, service: Sandbox) -> None:
-    """The DataFrame has the five columns and the index of the rows; the token does not move."""
+def test_each_row_is_asked_and_the_result_is_assigned(kernel: Kernel, sandbox: Sandbox) -> None:
+    """The DataFrame has the five columns and the index of the rows; the token does not change."""
     kernel.execute("%%aeron\nHello?", "before")
     token = kernel.value("context_token")
     run = kernel.execute(ASK, "each-1")
@@ -55,12 +47,12 @@ def test_each_row_is_asked_and_the_result_is_bound(kernel: Kernel, service: Sand
     assert kernel.value("[str(reply) for reply in labels.reply]") != [""] * 3
     assert kernel.value("[item.stars for item in labels.item]") == [5, 1, 3]
     assert kernel.value("context_token") == token
-    assert all("context_token" not in seen.body for seen in service.log.of("create-response")[1:])
-    assert "Classify the sentiment: Fine | good." in asked(service)
+    assert all("context_token" not in seen.body for seen in sandbox.log.of("create-response")[1:])
+    assert "Classify the sentiment: Fine | good." in asked(sandbox)
 
 
 def test_the_cell_ends_as_one_output(kernel: Kernel) -> None:
-    """No bar is left behind, and the summary says where the result is."""
+    """No progress bar remains, and the summary names the variable."""
     run = kernel.execute(ASK, "each-2")
     (output,) = run.outputs
     assert "3 of 3 rows answered. The result is in labels." in output["data"]["text/plain"]
@@ -70,53 +62,53 @@ def test_the_cell_ends_as_one_output(kernel: Kernel) -> None:
     assert not any(line.startswith("|") or "\\" in line for line in plain)
 
 
-def test_again_asks_nothing_and_new_asks_all(kernel: Kernel, service: Sandbox) -> None:
-    """What is done is kept for the cell; ``-n`` begins from nothing."""
+def test_running_again_asks_nothing_and_new_asks_all(kernel: Kernel, sandbox: Sandbox) -> None:
+    """The rows of a cell are kept; ``-n`` drops them."""
     kernel.execute(ASK, "each-3")
     kernel.execute(ASK, "each-3")
-    assert len(asked(service)) == 3
+    assert len(asked(sandbox)) == 3
     kernel.execute(ASK.replace("-o", "-n -o"), "each-3")
-    assert len(asked(service)) == 6
+    assert len(asked(sandbox)) == 6
 
 
-def test_a_failed_row_fails_alone_and_is_asked_again(kernel: Kernel, service: Sandbox) -> None:
+def test_a_failed_row_fails_alone_and_is_asked_again(kernel: Kernel, sandbox: Sandbox) -> None:
     """The cell says which row failed and why; run again, it asks for that row only."""
-    service.faults = Faults(refuse=(Refusal("create-response", 400, message="too rude"),))
+    sandbox.faults = Faults(refuse=(Refusal("create-response", 400, message="too rude"),))
     run = kernel.execute(ASK, "each-4")
     assert run.status == "ok"
     assert "2 of 3 rows answered, 1 incomplete or failed" in run.text
     assert "ServiceError" in run.text
     assert kernel.value("sorted(labels.status)") == ["complete", "complete", "failed"]
     assert kernel.value("labels.error.notna().sum().item()") == 1
-    service.log.clear()
+    sandbox.log.clear()
     run = kernel.execute(ASK, "each-4")
-    assert len(asked(service)) == 1
+    assert len(asked(sandbox)) == 1
     assert kernel.value("list(labels.status)") == ["complete"] * 3
 
 
-def test_the_cell_fails_where_nothing_was_answered(kernel: Kernel, service: Sandbox) -> None:
-    """Run All stops where the service is away; the rows are bound all the same."""
-    service.faults = Faults(refuse=(Refusal("create-response", 403, times=3),))
+def test_the_cell_fails_if_no_row_was_answered(kernel: Kernel, sandbox: Sandbox) -> None:
+    """Run All stops if the service refuses all rows, which are assigned nevertheless."""
+    sandbox.faults = Faults(refuse=(Refusal("create-response", 403, times=3),))
     run = kernel.execute(ASK, "each-5")
     assert run.status == "error"
     assert run.of("error")[0].content["ename"] == "AuthenticationError"
     assert kernel.value("list(labels.status)") == ["failed"] * 3
 
 
-def test_an_interrupt_keeps_what_is_done(kernel: Kernel, service: Sandbox) -> None:
-    """The cell fails; the rows that had ended are bound, and only the others are asked then."""
+def test_an_interrupt_keeps_the_finished_rows(kernel: Kernel, sandbox: Sandbox) -> None:
+    """The cell fails with those rows assigned; run again, it asks only the others."""
     text = "one two three four"
 
     def stalled(seen: list[LoggedRequest]) -> bool:
         return [one.bytes_sent for one in seen if not one.done] == [300, 300]
 
     cell = '%%aeron --each "range(30)" -o squares --concurrency 2\nWhat is {{row}} squared?'
-    service.faults = Faults(say=text, pause=0.005)
+    sandbox.faults = Faults(say=text, pause=0.005)
     run = kernel.start(cell, "each-6")
-    # Ten rows go well, then all stall.
-    assert service.log.wait(lambda seen: sum(one.done for one in seen) >= 10)
-    service.set_faults(stall_after=300, stall_times=99)
-    assert service.log.wait(stalled)
+    # Ten rows are answered, then all stall.
+    assert sandbox.log.wait(lambda seen: sum(one.done for one in seen) >= 10)
+    sandbox.set_faults(stall_after=300, stall_times=99)
+    assert sandbox.log.wait(stalled)
     kernel.interrupt()
     kernel.finish(run)
     assert run.status == "error"
@@ -124,30 +116,30 @@ def test_an_interrupt_keeps_what_is_done(kernel: Kernel, service: Sandbox) -> No
     done = kernel.value("int((squares.status == 'complete').sum())")
     assert 8 <= done < 30
     assert kernel.value("set(squares.status) == {'complete', 'interrupted', 'not asked'}")
-    # What was sent may not have been read yet: then the token of that row is not known.
+    # A row whose reply had not begun has no token.
     known = kernel.value("sum(bool(getattr(e, 'context_token', None)) for e in squares.error)")
-    before = asked(service)
-    service.faults = Faults(say=text)
+    before = asked(sandbox)
+    sandbox.faults = Faults(say=text)
     assert kernel.execute(cell, "each-6").status == "ok"
     assert kernel.value("list(squares.status)") == ["complete"] * 30
-    # No question whose reply has a token was asked twice: it was fetched.
+    # A reply with a token was fetched instead of asked again.
     assert len(before) == done + 2
-    assert len(set(asked(service))) == 30
-    assert len(asked(service)) == 30 + 2 - known
-    assert len(service.log.of("fetch-response")) >= known
+    assert len(set(asked(sandbox))) == 30
+    assert len(asked(sandbox)) == 30 + 2 - known
+    assert len(sandbox.log.of("fetch-response")) >= known
 
 
-def test_after_a_turn_each_row_continues_from_it(kernel: Kernel, service: Sandbox) -> None:
+def test_after_a_turn_each_row_continues_from_it(kernel: Kernel, sandbox: Sandbox) -> None:
     """All rows are sent with the token of that turn."""
     kernel.execute("%%aeron -n --as start -o first\nWhat is a token?", "start")
     kernel.execute("%%aeron --each [1,2] --after start\nSay {{row}}.", "each-7")
     token = kernel.value("first.context_token")
-    sent = [seen.body.get("context_token") for seen in service.log.of("create-response")]
+    sent = [seen.body.get("context_token") for seen in sandbox.log.of("create-response")]
     assert sent == [None, token, token]
 
 
-def test_what_is_wrong_is_said_before_anything_is_sent(kernel: Kernel, service: Sandbox) -> None:
-    """An expression that fails, a column that is not there, a secret in all rows."""
+def test_mistakes_are_reported_before_anything_is_sent(kernel: Kernel, sandbox: Sandbox) -> None:
+    """An expression that fails, a missing column, a secret in all rows."""
     wrong = {
         "%%aeron --each nothing_here\n{{row}}": "NameError",
         "%%aeron --each reviews\n{{row.txet}}": "text",
@@ -160,17 +152,17 @@ def test_what_is_wrong_is_said_before_anything_is_sent(kernel: Kernel, service: 
         run = kernel.execute(cell, None)
         assert run.status == "error", cell
         assert said in "".join(run.of("error")[0].content["traceback"])
-    assert asked(service) == []
+    assert asked(sandbox) == []
 
 
-def test_a_row_with_a_secret_fails_and_does_not_show_it(kernel: Kernel, service: Sandbox) -> None:
+def test_a_row_with_a_secret_fails_and_does_not_show_it(kernel: Kernel, sandbox: Sandbox) -> None:
     run = kernel.execute(f"%%aeron --each ['{SECRET}','fine']\n{{{{row}}}}", "each-8")
-    assert asked(service) == ["fine"]
+    assert asked(sandbox) == ["fine"]
     assert SECRET not in str([message.content for message in run.of("display_data")])
 
 
-def test_a_generator_that_is_used_up_does_not_take_the_rows_away(kernel: Kernel) -> None:
-    """Run again, the cell says what to do, and the result stays."""
+def test_a_used_up_generator_keeps_the_earlier_rows(kernel: Kernel) -> None:
+    """Run again, the cell fails with a hint, and the variable is unchanged."""
     kernel.execute("once = (number for number in range(2))", "each-9")
     cell = "%%aeron --each once -o rows\n{{row}}"
     assert kernel.execute(cell, "each-10").status == "ok"
@@ -179,24 +171,24 @@ def test_a_generator_that_is_used_up_does_not_take_the_rows_away(kernel: Kernel)
     assert kernel.value("len(rows)") == 2
 
 
-def test_ask_many_asks_where_the_cells_ask(kernel: Kernel, service: Sandbox) -> None:
-    """In a notebook, ask_many needs no client; it runs inside the kernel's own event loop."""
+def test_ask_many_uses_the_connection_of_the_cells(kernel: Kernel, sandbox: Sandbox) -> None:
+    """In a notebook, ask_many needs no client; it runs inside the kernel's event loop."""
     code = "from aeron_magic import ask_many\nsaid = ask_many(['One?', 'Two?'])"
     run: Run = kernel.execute(code, None)
     assert (run.status, run.outputs) == ("ok", [])
-    assert sorted(asked(service)) == ["One?", "Two?"]
+    assert sorted(asked(sandbox)) == ["One?", "Two?"]
 
 
-def test_a_dry_run_sends_nothing(kernel: Kernel, service: Sandbox) -> None:
+def test_a_dry_run_sends_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
     """It shows the first question as it would be sent, and how many there are."""
     run = kernel.execute(ASK.replace("--each", "--dry-run --each"), None)
     assert "Classify the sentiment: A joy." in run.text
     assert "The first of 3 questions." in run.text
-    assert asked(service) == []
+    assert asked(sandbox) == []
 
 
-def test_a_runner_keeps_the_summary_alone(executed: Callable[..., NotebookNode]) -> None:
-    """Without cell ids there is one display, and neither a bar nor a time in it."""
+def test_a_runner_saves_only_the_summary(executed: Callable[..., NotebookNode]) -> None:
+    """Without cell ids there is one display, without progress bar and times."""
     first, second = (
         executed(
             "%load_ext aeron_magic\n%aeron connect sandbox",
@@ -221,22 +213,21 @@ def test_a_runner_keeps_the_summary_alone(executed: Callable[..., NotebookNode])
         ("--each x --rate 0", "requests per second above 0"),
     ],
 )
-def test_options_that_do_not_fit_are_refused(line: str, said: str) -> None:
-    """The line says so before anything is evaluated."""
+def test_incompatible_options_are_rejected(line: str, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         parse_options(line)
 
 
-def test_a_recording_holds_for_rows_too(kernel: Kernel, service: Sandbox, tmp_path: Path) -> None:
-    """What was recorded is replayed in another session of the cell, without the service."""
+def test_rows_are_recorded_and_replayed(kernel: Kernel, sandbox: Sandbox, tmp_path: Path) -> None:
+    """Another cell replays them without the service."""
     file = tmp_path / "rows.jsonl"
     kernel.execute(f"%aeron record {file}", None)
     first = kernel.execute(ASK, "each-8")
-    assert len(asked(service)) == len(file.read_text().splitlines()) == 3
-    service.faults = Faults(refuse=(Refusal("*", 500, times=99),))
+    assert len(asked(sandbox)) == len(file.read_text().splitlines()) == 3
+    sandbox.faults = Faults(refuse=(Refusal("*", 500, times=99),))
     kernel.execute(f"%aeron record {file} --mode replay", None)
     again = kernel.execute(ASK, "each-9")
     kernel.execute(f"%aeron record {file} --mode off", None)
     assert again.status == "ok"
     assert again.outputs[0]["data"] == first.outputs[0]["data"]
-    assert len(asked(service)) == 3
+    assert len(asked(sandbox)) == 3

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +29,10 @@ def shape():
 
 
 @pytest.fixture
-def lab(tmp_path: Path, sandbox: Sandbox) -> Iterator[Kernel]:
-    """A kernel with the extension loaded; `sandbox` logs what it sends."""
-    with running_kernel(tmp_path, **credentials(sandbox.aeronpay_url)) as kernel:
-        assert kernel.execute("%load_ext aeron_magic", "load").status == "ok"
-        kernel.execute(SHAPE, "shape")
-        yield kernel
+def lab(kernel: Kernel) -> Kernel:
+    """The kernel, with a function ``shape``."""
+    kernel.execute(SHAPE, "shape")
+    return kernel
 
 
 def run_all(kernel: Kernel, cells: dict[str, str]) -> None:
@@ -69,10 +66,8 @@ IDS = {
 
 
 @pytest.mark.parametrize("ids", IDS.values(), ids=list(IDS))
-def test_run_all_twice_is_the_same_conversation_twice(
-    lab: Kernel, sandbox: Sandbox, ids: str
-) -> None:
-    """With the ids of both families of front ends; each cell has one output."""
+def test_run_all_twice_gives_the_same_conversation(lab: Kernel, sandbox: Sandbox, ids: str) -> None:
+    """With the cell ids of both kinds of front ends."""
     cells = {ids.format(name): source for name, source in NOTEBOOK.items()}
     for count in (1, 2):
         run_all(lab, cells)
@@ -85,8 +80,8 @@ def test_run_all_twice_is_the_same_conversation_twice(
     assert lab.value("shape()") == ["1<", "2<1"]
 
 
-def test_one_cell_may_ask_several_times(lab: Kernel) -> None:
-    """Its questions are counted within a run: the same ones are replaced."""
+def test_one_cell_can_ask_several_times(lab: Kernel) -> None:
+    """The n-th question of a run replaces the n-th of the run before."""
     source = "for topic in ('branch', 'token'):\n    get_ipython().run_line_magic('aeron', "
     source += "f'ask What is a {topic}?')"
     for _ in range(2):
@@ -94,8 +89,7 @@ def test_one_cell_may_ask_several_times(lab: Kernel) -> None:
         assert lab.value("shape()") == ["1<", "2<1"]
 
 
-def test_an_output_says_its_conversation_and_turn(lab: Kernel) -> None:
-    """In its metadata."""
+def test_the_metadata_of_an_output_have_conversation_and_turn(lab: Kernel) -> None:
     run = lab.execute("%%aeron -c plots --as start\nWhat is a branch?", "one")
     (output,) = run.outputs
     said = output["metadata"]["aeron"]
@@ -103,10 +97,10 @@ def test_an_output_says_its_conversation_and_turn(lab: Kernel) -> None:
     assert "notes" not in said
 
 
-def test_a_difference_with_the_service_stands_in_the_output(lab: Kernel, sandbox: Sandbox) -> None:
-    """Below the reply, and in the metadata; the cell has one output all the same."""
-    lab.execute("%%aeron\nWhat is a branch?", "one")
-    lab.execute("%%aeron\nWhat is a token?", "two")
+def test_a_reply_to_another_turn_is_reported_in_the_output(new_kernel: Kernel) -> None:
+    """Below the reply and in the metadata; the cell still has one output."""
+    new_kernel.execute("%%aeron\nWhat is a branch?", "one")
+    new_kernel.execute("%%aeron\nWhat is a token?", "two")
     patch = (
         "from aeron_magic.replies.accumulator import ReplyAccumulator\n"
         "reply = ReplyAccumulator.reply\n"
@@ -114,33 +108,31 @@ def test_a_difference_with_the_service_stands_in_the_output(lab: Kernel, sandbox
         "(setattr(self, 'parent_context_token', 'another'), "
         "reply(self, **known))[1]"
     )
-    lab.execute(patch, "service")  # a service that answered elsewhere than it was asked to
-    data = bundle(lab.execute("%%aeron\nWhat is stale?", "three"))
+    new_kernel.execute(patch, "service")  # the reply follows another turn than requested
+    data = bundle(new_kernel.execute("%%aeron\nWhat is stale?", "three"))
     for kind in ("text/html", "text/plain"):
         assert "this reply follows another" in data[kind]
-    assert "answered elsewhere" in lab.execute("%aeron history", "h").text
+    assert "answered elsewhere" in new_kernel.execute("%aeron history", "h").text
 
 
-def test_where_no_cell_id_comes_the_status_says_so_once(lab: Kernel) -> None:
-    """The first time only."""
+def test_without_cell_ids_the_status_says_so_once(lab: Kernel) -> None:
     assert "sends no cell ids" in lab.execute("%aeron", None).text
     assert "sends no cell ids" not in lab.execute("%aeron", None).text
 
 
-def test_with_cell_ids_the_status_has_nothing_to_say_of_them(lab: Kernel) -> None:
-    """They are told apart."""
+def test_with_cell_ids_the_status_does_not_mention_them(lab: Kernel) -> None:
     assert "sends no cell ids" not in lab.execute("%aeron", "status").text
 
 
-def test_before_the_first_question_the_status_says_what_it_will_do(lab: Kernel) -> None:
-    """It does not ask for the credentials that are there."""
+def test_before_the_first_question_the_status_names_the_next_step(lab: Kernel) -> None:
+    """It does not ask for credentials that exist."""
     shown = lab.execute("%aeron status", "s").text
     assert "the first question connects to AeronPay" in shown
     assert "AERON_CLIENT_ID" not in shown
 
 
 def test_a_dry_run_changes_nothing(lab: Kernel, sandbox: Sandbox) -> None:
-    """Neither a conversation nor a turn is begun."""
+    """It starts neither a conversation nor a turn."""
     lab.execute("%%aeron -c plots -n --dry-run\nWhat is a branch?", "one")
     assert tokens(sandbox) == []
     assert "plots" not in lab.execute("%aeron conversations").text
@@ -150,7 +142,7 @@ def test_a_dry_run_changes_nothing(lab: Kernel, sandbox: Sandbox) -> None:
 
 
 def test_the_tree_shows_branches_names_and_stale_turns(lab: Kernel) -> None:
-    """As text that reads the same in a notebook and in a terminal."""
+    """The text is the same in a notebook and in a terminal."""
     run_all(lab, {**NOTEBOOK, "five": "%%aeron -c main --after start\nWhat is a token?"})
     lab.execute("%%aeron --as start\nWhat is a fork?", "one")
     assert lab.execute("%aeron tree", "tree").text.splitlines() == [
@@ -160,8 +152,8 @@ def test_the_tree_shows_branches_names_and_stale_turns(lab: Kernel) -> None:
     ]
 
 
-def test_the_history_shows_what_was_asked_and_answered(lab: Kernel) -> None:
-    """Newest first on demand, only so many, and another conversation's by name."""
+def test_the_history_shows_questions_and_replies(lab: Kernel) -> None:
+    """Newest first, limited, and of another conversation."""
     run_all(lab, NOTEBOOK)
     lines = lab.execute("%aeron history main", "h").text.splitlines()
     assert [line.split()[0] for line in lines[2:4]] == ["start", "2"]
@@ -171,7 +163,7 @@ def test_the_history_shows_what_was_asked_and_answered(lab: Kernel) -> None:
 
 
 def test_new_use_and_conversations(lab: Kernel) -> None:
-    """Begin, switch, list."""
+    """Start, switch, list."""
     run_all(lab, {"one": NOTEBOOK["one"], "new": "%aeron new plots", "two": NOTEBOOK["two"]})
     listed = lab.execute("%aeron conversations", "c").text
     assert re.search(r"main +1 +What is a branch", listed)
@@ -194,8 +186,10 @@ def test_new_use_and_conversations(lab: Kernel) -> None:
         ("%aeron ask --as 3 why?", "cannot be a number"),
     ],
 )
-def test_a_mistake_fails_the_cell_with_a_sentence(lab: Kernel, line: str, error: str) -> None:
-    """And a hint, without a traceback."""
+def test_a_mistake_fails_the_cell_with_a_message_and_a_hint(
+    lab: Kernel, line: str, error: str
+) -> None:
+    """Without a traceback."""
     run = lab.execute(line, "x")
     assert run.status == "error"
     (failed,) = run.of("error")
@@ -203,8 +197,8 @@ def test_a_mistake_fails_the_cell_with_a_sentence(lab: Kernel, line: str, error:
     assert any("→" in line for line in failed.content["traceback"])
 
 
-def test_hostile_questions_do_no_harm_where_they_are_listed(lab: Kernel, sandbox: Sandbox) -> None:
-    """In the table, in the tree, in the list, in the document."""
+def test_hostile_questions_are_escaped_in_lists(lab: Kernel, sandbox: Sandbox) -> None:
+    """In the table, the tree, the list and the export."""
     hostile = "<script>alert(1)</script> | ![x](https://evil.example/x.png) \x1b[31m"
     sandbox.set_faults(say=hostile)
     lab.execute(f"%%aeron --as '<b>x</b>'\n{hostile}", "one")
@@ -218,8 +212,8 @@ def test_hostile_questions_do_no_harm_where_they_are_listed(lab: Kernel, sandbox
     assert "![" not in document
 
 
-def test_forgetting_deletes_it_here_and_in_the_file(lab: Kernel) -> None:
-    """The next question begins anew."""
+def test_forget_deletes_a_conversation_here_and_in_the_file(lab: Kernel) -> None:
+    """The next question starts a new one."""
     lab.execute("%%aeron\nWhat is a branch?", "one")
     assert "Deleted the conversation main" in lab.execute("%aeron forget", "f").text
     assert lab.value("context_token is None")
@@ -228,30 +222,27 @@ def test_forgetting_deletes_it_here_and_in_the_file(lab: Kernel) -> None:
 
 
 def test_the_history_can_be_switched_off_by_the_traitlet(lab: Kernel) -> None:
-    """Nothing is kept, and resume says why it has nothing."""
+    """Nothing is stored, and resume says why."""
+    lab.execute("import os; del os.environ['AERON_HISTORY']")  # it comes before the traitlet
     lab.execute("%config AeronMagics.history = 'off'", "c")
     lab.execute("%%aeron\nWhat is a branch?", "one")
     assert "switched off" in str(lab.execute("%aeron resume", "r").of("error"))
 
 
-def test_the_status_says_that_the_history_cannot_be_written(
-    tmp_path: Path, sandbox: Sandbox
-) -> None:
-    """The question that found out may have been a quiet one."""
-    environment = {**credentials(sandbox.aeronpay_url), "AERON_HISTORY": str(tmp_path)}
-    with running_kernel(tmp_path, **environment) as kernel:
-        kernel.execute("%load_ext aeron_magic", "load")
-        assert kernel.execute("%%aeron -q\nWhat is a branch?", "one").text == ""
-        assert "history: not stored. The local history" in kernel.execute("%aeron status", "s").text
+def test_the_status_says_that_the_history_cannot_be_written(kernel: Kernel, tmp_path: Path) -> None:
+    """The question that noticed it can be a quiet one."""
+    kernel.execute(f"%env AERON_HISTORY={tmp_path}", None)
+    assert kernel.execute("%%aeron -q\nWhat is a branch?", "one").text == ""
+    assert "history: not stored. The local history" in kernel.execute("%aeron status", "s").text
 
 
-# Taking away ---------------------------------------------------------------------------------
+# Export --------------------------------------------------------------------------------------
 
 
 def test_an_exported_notebook_is_valid_and_executes(
     lab: Kernel, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """It asks the same questions at the same places."""
+    """It asks the same questions, with a token where the original had one."""
     cells = {
         "one": "%%aeron --as 'the start'\nWhat is a branch?",
         "two": "%%aeron\nWhat is a stale turn?",
@@ -283,10 +274,10 @@ def test_an_exported_notebook_is_valid_and_executes(
     ]
 
 
-def test_the_exported_notebook_is_not_written_over_the_running_one(
+def test_an_export_does_not_overwrite_the_running_notebook(
     tmp_path: Path, sandbox: Sandbox
 ) -> None:
-    """An error, and the file is as it was."""
+    """It fails, and the file is unchanged."""
     path = tmp_path / "work.ipynb"
     path.write_text("mine")
     with running_kernel(
@@ -315,21 +306,21 @@ def test_an_exported_json_has_its_format_and_version(lab: Kernel, tmp_path: Path
 def test_an_export_that_cannot_be_written_fails_the_cell(
     lab: Kernel, line: str, error: str
 ) -> None:
-    """With what is wrong with the file."""
+    """The error names the cause."""
     lab.execute(NOTEBOOK["one"], "one")
     (failed,) = lab.execute(line, "x").of("error")
     assert any(error in line for line in failed.content["traceback"])
 
 
-def test_an_empty_conversation_does_not_replace_an_export(lab: Kernel, tmp_path: Path) -> None:
-    """What an earlier kernel wrote stays."""
+def test_an_empty_conversation_does_not_overwrite_an_export(lab: Kernel, tmp_path: Path) -> None:
+    """The file of an earlier kernel is unchanged."""
     (tmp_path / "talk.md").write_text("worth keeping")
     assert lab.execute("%aeron export talk.md", "x").status == "error"
     assert (tmp_path / "talk.md").read_text() == "worth keeping"
 
 
-def test_a_conversation_that_is_begun_anew_is_still_at_the_service(lab: Kernel) -> None:
-    """By the token of its newest turn; one message is not several."""
+def test_a_restarted_conversation_is_still_at_the_service(lab: Kernel) -> None:
+    """It is found by the token of its newest turn."""
     lab.execute("%%aeron -c plots\nWhat is a branch?", "one")
     lab.execute("%aeron new plots", "new")
     lab.execute("%aeron use main", "use")
@@ -339,7 +330,6 @@ def test_a_conversation_that_is_begun_anew_is_still_at_the_service(lab: Kernel) 
 
 
 def test_an_earlier_conversation_is_listed_with_its_question(lab: Kernel) -> None:
-    """Else one could not tell it from the others."""
     lab.execute("%%aeron -c plots\nWhat is a branch?", "one")
     lab.execute("%reload_ext aeron_magic", "again")
     listed = lab.execute("%aeron conversations", "x").text

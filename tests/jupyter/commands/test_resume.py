@@ -1,8 +1,8 @@
-"""Kernels that are killed, and what the next one finds.
+"""Resuming a conversation after its kernel was killed.
 
-The service stands in another process. Each round kills a kernel with SIGKILL somewhere between a
-question and its end, starts another one for the same notebook, and takes the conversation up. By
-default there are a few rounds; ``AERON_TEST_KILLS=100`` makes a hundred.
+Each round kills a kernel with SIGKILL between a question and its end, starts another one for the
+same notebook, and resumes the conversation. By default there are three rounds;
+``AERON_TEST_KILLS=100`` makes a hundred.
 """
 
 from __future__ import annotations
@@ -10,10 +10,7 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
-import sys
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,102 +18,45 @@ from typing import Any
 
 import pytest
 from credentials import credentials
-from jupyter_client.manager import KernelManager
-from live_kernel import Kernel, Run, running_kernel
-from private_home import private_environment
+from live_kernel import Kernel, Run, start_kernel
 
 from aeron_magic.sandbox import Sandbox
 
 pytestmark = pytest.mark.jupyter
 
-KILLS = int(os.environ.get("AERON_TEST_KILLS", "6"))
+KILLS = int(os.environ.get("AERON_TEST_KILLS", "3"))
+
+MOMENTS = (0.25, 0.9, 2.8)
+"""Seconds until the first kills: before the reply, in the middle of it, and after it."""
 
 TEXT = " ".join(f"word{number}" for number in range(40))
 
-SERVER = """
-import sys, time
-from aeron_magic.sandbox import Sandbox
-from aeron_magic.sandbox.faults import Faults
-sandbox = Sandbox(faults=Faults(latency=0.15, pause=0.03, say=sys.argv[1])).start()
-print(sandbox.url, flush=True)
-time.sleep(3600)
-"""
-
-
-class Service:
-    """The sandbox in a process of its own."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", SERVER, TEXT], stdout=subprocess.PIPE, text=True
-        )
-        assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().strip()
-
-    def asked(self) -> list[str]:
-        """The questions that it was sent, each as often as it was sent."""
-        with urllib.request.urlopen(f"{self.url}/log") as answer:
-            seen = json.load(answer)
-        rows = seen if isinstance(seen, list) else seen["log"]
-        return [row["body"]["user"]["text"] for row in rows if row["endpoint"] == "create-response"]
-
-    def set_faults(self, **faults: Any) -> None:
-        """Change its faults."""
-        body = json.dumps(faults).encode()
-        request = urllib.request.Request(
-            f"{self.url}/control", body, {"Content-Type": "application/json"}
-        )
-        urllib.request.urlopen(request).close()
-
-    def close(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[Service]:
-    running = Service()
-    yield running
-    running.close()
-
 
 class Notebook:
-    """A notebook of which one kernel after the other is killed."""
+    """A notebook in the shared kernel; a restart unloads the extension and loads it again."""
 
-    def __init__(self, home: Path, url: str, service: str = "aeronpay", **more: str) -> None:
-        self._environment = {
-            **private_environment(home),
-            "JPY_SESSION_NAME": str(home / "work.ipynb"),
-            **credentials(f"{url}/aeronpay"),
-            **more,
-        }
-        self._home = home
+    def __init__(self, kernel: Kernel, home: Path, **environment: str) -> None:
+        self.kernel = kernel
+        self.home = home
+        self.environment = {"JPY_SESSION_NAME": str(home / "work.ipynb"), **environment}
         self.start()
 
-    def start(self) -> Run:
-        """A new kernel with the extension loaded; what loading it said."""
-        self._manager = KernelManager(kernel_name="python3")
-        self._manager.start_kernel(env=self._environment, cwd=str(self._home))
-        self.kernel = Kernel(self._manager)
-        self.loaded = self.kernel.execute("%load_ext aeron_magic", "load")
-        return self.loaded
+    def start(self) -> None:
+        """Load the extension; ``loaded`` is the run of the cell that did it."""
+        self.loaded = self.kernel.reset(self.home, **self.environment)
 
-    def kill(self) -> None:
-        """SIGKILL: nothing is written, said or closed any more."""
-        process = self._manager.provisioner.process
-        process.kill()
-        process.wait()
-        self.kernel.close()
+    def stop(self) -> None:
+        """End the session."""
+        self.kernel.execute("%unload_ext aeron_magic", None)
 
     def restart(self) -> None:
-        self.kill()
+        """End the session and begin another one of the same notebook."""
+        self.stop()
         self.start()
 
     def rename(self, path: Path) -> None:
-        """What a kernel finds that is started after the notebook was renamed."""
-        self._environment["JPY_SESSION_NAME"] = str(path)
+        """Restart as a notebook with another path."""
+        self.environment["JPY_SESSION_NAME"] = str(path)
         self.restart()
 
     def ask(self, question: str, cell: str) -> Run:
@@ -124,66 +64,96 @@ class Notebook:
 
     @property
     def turns(self) -> list[dict[str, Any]]:
-        """The turns as an export has them."""
+        """The turns in an export."""
         assert self.kernel.execute("%aeron export all.json", "x").status == "ok"
-        turns: list[dict[str, Any]] = json.loads((self._home / "all.json").read_text())["turns"]
+        turns: list[dict[str, Any]] = json.loads((self.home / "all.json").read_text())["turns"]
         return turns
 
 
+class KilledNotebook(Notebook):
+    """A notebook with a kernel of its own, which each restart kills with SIGKILL."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        super().__init__(start_kernel(home), home, **environment)
+
+    def stop(self) -> None:
+        self.kernel.kill()
+
+    def restart(self) -> None:
+        self.stop()
+        self.kernel = start_kernel(self.home)
+        self.start()
+
+
 @pytest.fixture
-def notebook(tmp_path: Path, service: Service) -> Iterator[Notebook]:
-    running = Notebook(tmp_path, service.url)
+def notebook(shared_kernel: Kernel, sandbox: Sandbox, tmp_path: Path) -> Iterator[Notebook]:
+    """A notebook in the shared kernel, which asks ``sandbox``."""
+    running = Notebook(shared_kernel, tmp_path, **credentials(sandbox.aeronpay_url))
     yield running
-    running.kernel.close()
+    running.stop()
 
 
-def test_whenever_a_kernel_is_killed_its_reply_is_had_without_asking_again(
-    notebook: Notebook, service: Service
+@pytest.fixture
+def killed_notebook(sandbox: Sandbox, tmp_path: Path) -> Iterator[KilledNotebook]:
+    """A notebook whose kernels are killed; ``sandbox`` takes a second or two for a reply."""
+    sandbox.set_faults(latency=0.15, pause=0.03, say=TEXT)
+    running = KilledNotebook(tmp_path, **credentials(sandbox.aeronpay_url))
+    yield running
+    running.stop()
+
+
+def asked(sandbox: Sandbox) -> list[str]:
+    """The questions that were sent, each as often as it was sent."""
+    return [seen.body["user"]["text"] for seen in sandbox.log.of("create-response")]
+
+
+def test_after_a_kill_the_reply_is_fetched_without_asking_again(
+    killed_notebook: KilledNotebook, sandbox: Sandbox
 ) -> None:
-    """Whole, and asked for once; a question without a token yet is kept, and called lost."""
+    """Completely; a question without a token is stored, and reported as lost."""
+    notebook = killed_notebook
     chance = random.Random(20261122)
     found: Counter[str] = Counter()
-    began = len(service.asked())
     for number in range(KILLS):
         question = f"question {number} of {KILLS}"
-        moment = chance.uniform(0.0, 2.8)
+        moment = MOMENTS[number] if number < len(MOMENTS) else chance.uniform(0.0, 2.8)
         run = notebook.kernel.start(f"%%aeron\n{question}", f"cell {number}")
         killed = time.monotonic() + moment
         while time.monotonic() < killed and run.reply is None:
             notebook.kernel._take("iopub", 0.005) or notebook.kernel._take("shell", 0)
         notebook.restart()
-        asked = Counter(service.asked())[question]
-        if not asked and not found and "This notebook has" not in notebook.loaded.text:
-            found["not begun"] += 1  # killed before the cell ran: there was nothing to keep
+        sent = asked(sandbox).count(question)
+        if not sent and not found and "This notebook has" not in notebook.loaded.text:
+            found["not begun"] += 1  # killed before the cell ran: nothing was stored
             continue
         resumed = notebook.kernel.execute("%aeron resume", f"resume {number}", 60)
         assert resumed.status == "ok", resumed.reply
         mine = [turn for turn in notebook.turns if turn["question"] == question]
         if not mine:
-            assert asked == 0, "a question was sent that is not kept"
+            assert sent == 0, "a question was sent and not stored"
             found["not begun"] += 1
             continue
         (turn,) = mine
-        assert Counter(service.asked())[question] == asked <= 1, "it was sent again"
+        assert asked(sandbox).count(question) == sent <= 1, "it was sent again"
         if turn["reply"] is None:
             assert f"{question}) is lost" in resumed.text
             found["lost"] += 1
             continue
-        assert asked == 1
+        assert sent == 1
         assert turn["reply"]["text"] == TEXT
         assert turn["reply"]["status"] in ("complete", "recovered")
         found["fetched" if "has been fetched" in resumed.text else "was whole"] += 1
         token = notebook.kernel.value("context_token")
         assert token == turn["reply"]["context_token"]
-    print(f"{KILLS} kills: {dict(found)}, {len(service.asked()) - began} questions sent")
+    print(f"{KILLS} kills: {dict(found)}, {len(asked(sandbox))} questions sent")
     assert sum(found.values()) == KILLS
     assert KILLS < 20 or min(found["fetched"], found["lost"], found["was whole"]) > 0
 
 
-def test_a_notebook_with_a_past_is_told_of_it_and_goes_on(
-    notebook: Notebook, service: Service
+def test_loading_names_the_earlier_conversation_and_resume_continues_it(
+    notebook: Notebook, sandbox: Sandbox
 ) -> None:
-    """A line when the extension is loaded; then the next question continues, and cells replace."""
+    """The next question continues the conversation, and a repeated cell replaces its turn."""
     assert notebook.loaded.text == ""
     notebook.ask("first of two", "a")
     notebook.ask("second of two", "b")
@@ -201,28 +171,31 @@ def test_a_notebook_with_a_past_is_told_of_it_and_goes_on(
     ]
 
 
-def test_a_reply_that_is_not_ready_is_fetched_later(notebook: Notebook, service: Service) -> None:
-    """While the service works on it, resume says so; asked once more, it has the reply."""
+def test_a_reply_that_is_not_ready_is_fetched_later(
+    killed_notebook: KilledNotebook, sandbox: Sandbox
+) -> None:
+    """Resume says that the reply is unfinished; run again, it fetches the reply."""
+    notebook = killed_notebook
     run = notebook.kernel.start("%%aeron\nlate one", "a")
     notebook.kernel.wait(run, lambda now: bool(now.messages))
     notebook.restart()
-    service.set_faults(processing_fetches=10**6)
+    sandbox.set_faults(processing_fetches=10**6)
     notebook.kernel.execute("%config AeronMagics.fetch_timeout = 0.05", "t")
     first = notebook.kernel.execute("%aeron resume", "r")
     assert first.status == "ok"
     assert "is still unfinished" in first.text
-    service.set_faults(processing_fetches=0)
+    sandbox.set_faults(processing_fetches=0)
     notebook.kernel.execute("%config AeronMagics.fetch_timeout = 30", "t")
     assert "has been fetched" in notebook.kernel.execute("%aeron resume", "r").text
     (turn,) = notebook.turns
     assert turn["reply"]["text"] == TEXT
-    assert service.asked().count("late one") == 1
+    assert asked(sandbox).count("late one") == 1
 
 
-def test_a_cell_that_resumes_takes_up_the_same_conversation_when_it_is_run_again(
+def test_a_cell_that_resumes_chooses_the_same_conversation_when_run_again(
     notebook: Notebook,
 ) -> None:
-    """And not the one before that; it is so for a name with a number, too."""
+    """Also with a name and a number."""
     notebook.ask("older", "a")
     notebook.kernel.execute("%aeron new plots", "n")
     notebook.ask("newer", "b")
@@ -232,10 +205,10 @@ def test_a_cell_that_resumes_takes_up_the_same_conversation_when_it_is_run_again
         assert f"Resumed the conversation {name}:" in run.text
 
 
-def test_a_notebook_that_was_renamed_is_told_what_can_be_taken_up(
+def test_a_renamed_notebook_shows_the_conversations_that_can_be_resumed(
     notebook: Notebook, tmp_path: Path
 ) -> None:
-    """Its conversations are kept under the name that it had."""
+    """Its conversations are stored under its earlier name."""
     notebook.ask("one", "a")
     notebook.rename(tmp_path / "renamed.ipynb")
     run = notebook.kernel.execute("%aeron resume", "r")
@@ -243,10 +216,10 @@ def test_a_notebook_that_was_renamed_is_told_what_can_be_taken_up(
     assert notebook.kernel.execute("%aeron resume main", "r").status == "ok"
 
 
-def test_the_conversation_that_goes_on_here_is_meant_and_not_a_newer_one_elsewhere(
+def test_resume_prefers_a_reachable_conversation_to_a_newer_one(
     notebook: Notebook,
 ) -> None:
-    """A question to the sandbox in between does not stand in the way."""
+    """A conversation with the sandbox in between is skipped."""
     notebook.ask("one", "a")
     notebook.restart()
     notebook.kernel.execute("%aeron connect sandbox", "c")
@@ -257,8 +230,8 @@ def test_the_conversation_that_goes_on_here_is_meant_and_not_a_newer_one_elsewhe
     assert [turn["question"] for turn in notebook.turns] == ["one"]
 
 
-def test_a_conversation_of_another_service_is_not_taken_up_here(
-    notebook: Notebook, service: Service
+def test_a_conversation_of_another_service_is_not_resumed(
+    notebook: Notebook, sandbox: Sandbox
 ) -> None:
     """The error says where to connect."""
     notebook.ask("one", "a")
@@ -267,13 +240,15 @@ def test_a_conversation_of_another_service_is_not_taken_up_here(
     run = notebook.kernel.execute("%aeron resume", "r")
     shown = "\n".join(run.of("error")[0].content["traceback"])
     assert "this kernel is connected elsewhere" in shown
-    assert f"`%aeron connect aeronpay --base-url {service.url}/aeronpay`" in shown
+    assert f"`%aeron connect aeronpay --base-url {sandbox.aeronpay_url}`" in shown
     assert "%aeron connect aeronpay" in str(run.of("error"))
 
 
-def test_the_embedded_sandbox_ends_with_its_kernel_and_that_is_said(tmp_path: Path) -> None:
-    """The turns can be read; the next question begins anew, and the cells work."""
-    notebook = Notebook(tmp_path, "http://127.0.0.1:9")
+def test_resume_reports_that_the_sandbox_of_another_kernel_has_ended(
+    shared_kernel: Kernel, tmp_path: Path
+) -> None:
+    """Its turns can be read, and the next question starts the conversation again."""
+    notebook = Notebook(shared_kernel, tmp_path)
     for start in (False, True):
         if start:
             notebook.restart()
@@ -289,66 +264,56 @@ def test_the_embedded_sandbox_ends_with_its_kernel_and_that_is_said(tmp_path: Pa
         (1, None, False),
         (2, 1, False),
     ]
-    notebook.kernel.close()
+    notebook.stop()
 
 
-def test_chatzys_unfinished_reply_is_lost_and_the_transcript_is_not(tmp_path: Path) -> None:
-    """The service has no call that returns it; the conversation goes on."""
-    with Sandbox() as sandbox:
-        notebook = Notebook(
-            tmp_path,
-            sandbox.url,
-            CHATZY_BASE_URL=sandbox.chatzy_url,
-            CHATZY_STREAM_URL=sandbox.chatzy_stream_url,
-            CHATZY_CHATBOT_ID="725e1f05-6142-467e-bdec-47862d50da79",
-        )
-        notebook.kernel.execute("%aeron connect chatzy", "c")
-        notebook.ask("one", "a")
-        sandbox.set_faults(pause=0.2, say=TEXT)
-        run = notebook.kernel.start("%%aeron\ntwo", "b")
-        notebook.kernel.wait(run, lambda now: bool(now.messages))
-        notebook.restart()
-        sandbox.set_faults(pause=0, say="three")
-        resumed = notebook.kernel.execute("%aeron resume --check", "r")
-        assert "(two) is lost: the service has no call" in resumed.text
-        assert "It cannot be compared" in resumed.text
-        assert notebook.ask("three", "c").status == "ok"
-        assert [turn["question"] for turn in notebook.turns] == ["one", "two", "three"]
-        assert len(sandbox.log.of("get_inference")) == 3
-        notebook.kernel.close()
-
-
-def test_a_kernel_without_a_notebook_names_the_conversation(
-    tmp_path: Path, service: Service
+def test_an_unfinished_reply_of_chatzy_is_lost_and_the_conversation_continues(
+    sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """As in a terminal: nothing is said on loading, and resume wants the name."""
-    extra = credentials(f"{service.url}/aeronpay")
-    with running_kernel(tmp_path, **extra) as kernel:
-        kernel.execute("%load_ext aeron_magic")
-        kernel.execute("%%aeron -c plots\none of plots", None)
-    with running_kernel(tmp_path, **extra) as kernel:
-        assert kernel.execute("%load_ext aeron_magic").text == ""
-        run = kernel.execute("%aeron resume", None)
-        assert "name the conversation" in str(run.of("error"))
-        assert "plots" in str(run.of("error"))
-        assert "plots: 1 turn" in kernel.execute("%aeron resume plots", None).text
+    """The service has no call that returns it."""
+    notebook = KilledNotebook(
+        tmp_path,
+        CHATZY_BASE_URL=sandbox.chatzy_url,
+        CHATZY_STREAM_URL=sandbox.chatzy_stream_url,
+        CHATZY_CHATBOT_ID="725e1f05-6142-467e-bdec-47862d50da79",
+    )
+    notebook.kernel.execute("%aeron connect chatzy", "c")
+    notebook.ask("one", "a")
+    sandbox.set_faults(pause=0.2, say=TEXT)
+    run = notebook.kernel.start("%%aeron\ntwo", "b")
+    notebook.kernel.wait(run, lambda now: bool(now.messages))
+    notebook.restart()
+    sandbox.set_faults(pause=0, say="three")
+    resumed = notebook.kernel.execute("%aeron resume --check", "r")
+    assert "(two) is lost: the service has no call" in resumed.text
+    assert "It cannot be compared" in resumed.text
+    assert notebook.ask("three", "c").status == "ok"
+    assert [turn["question"] for turn in notebook.turns] == ["one", "two", "three"]
+    assert len(sandbox.log.of("get_inference")) == 3
+    notebook.stop()
 
 
-def test_in_vs_code_the_notebooks_path_is_known_and_cells_are_new(
-    tmp_path: Path, service: Service
+def test_without_a_notebook_resume_requires_a_name(
+    kernel: Kernel, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Its cell ids hold only while the notebook is open, so they are not kept."""
-    notebook = Notebook(tmp_path, service.url)
-    notebook.kill()
-    del notebook._environment["JPY_SESSION_NAME"]
+    """As in a terminal: loading prints nothing, and resume needs the name."""
+    kernel.execute("%%aeron -c plots\none of plots", None)
+    kernel.execute("%unload_ext aeron_magic", None)
+    assert kernel.reset(tmp_path, **credentials(sandbox.aeronpay_url)).text == ""
+    run = kernel.execute("%aeron resume", None)
+    assert "name the conversation" in str(run.of("error"))
+    assert "plots" in str(run.of("error"))
+    assert "plots: 1 turn" in kernel.execute("%aeron resume plots", None).text
+
+
+def test_vs_code_sends_the_path_of_the_notebook_and_new_cell_ids(notebook: Notebook) -> None:
+    """Its cell ids are valid only while the notebook is open, so they are not stored."""
+    del notebook.environment["JPY_SESSION_NAME"]
     for start in (False, True):
-        notebook.start()
+        notebook.restart()
         notebook.kernel.execute("__vsc_ipynb_file__ = '/home/me/work.ipynb'", None)
         notebook.kernel.execute("%reload_ext aeron_magic", None)
         if start:
             notebook.kernel.execute("%aeron resume", None)
         notebook.ask("one of two", "vscode-notebook-cell:/home/me/work.ipynb#W0")
-        if not start:
-            notebook.kill()
     assert [(turn["number"], turn["parent"]) for turn in notebook.turns] == [(1, None), (2, 1)]
-    notebook.kernel.close()

@@ -75,7 +75,7 @@ def test_no_secret_is_shown(harness: PanelHarness, sandbox: Sandbox) -> None:
 @pytest.mark.jupyter
 def test_messages_are_not_sent_to_the_shell_of_a_running_cell(kernel: Kernel) -> None:
     """ipykernel's rule for whom a message is handled by is switched off for the panel's channel."""
-    kernel.execute("%load_ext aeron_magic\nfrom aeron_magic import ChatPanel\npanel = ChatPanel()")
+    kernel.execute("from aeron_magic import ChatPanel\npanel = ChatPanel()")
     # Where this fails, read what ipykernel does now: Stop must not wait for a running cell.
     assert kernel.value("getattr(panel.comm, '_reply_subshell_for', None)") is None
     assert kernel.value("type(panel.comm)._reply_subshell_for is not None")
@@ -84,7 +84,7 @@ def test_messages_are_not_sent_to_the_shell_of_a_running_cell(kernel: Kernel) ->
 @pytest.mark.jupyter
 def test_a_panel_leaves_its_transcript_in_the_cell(kernel: Kernel) -> None:
     """The conversation is below the panel, and is updated after a pause."""
-    kernel.execute("%load_ext aeron_magic\n%aeron connect sandbox")
+    kernel.execute("%aeron connect sandbox")
     shown = kernel.start("%aeron panel", "panel")
     kernel.finish(shown)
     view, transcript = shown.outputs
@@ -98,11 +98,10 @@ def test_a_panel_leaves_its_transcript_in_the_cell(kernel: Kernel) -> None:
 
 
 @pytest.mark.jupyter
-def test_loading_the_extension_does_not_load_widgets(kernel: Kernel) -> None:
+def test_loading_the_extension_does_not_load_widgets(new_kernel: Kernel) -> None:
     """The panel's packages are imported when a panel is first made."""
-    kernel.execute("%load_ext aeron_magic")
     code = "[n for n in __import__('sys').modules if n.startswith(('anywidget', 'ipywidgets'))]"
-    assert kernel.value(code) == []
+    assert new_kernel.value(code) == []
 
 
 @pytest.mark.jupyter

@@ -5,54 +5,52 @@ import re
 
 import pytest
 
-from aeron_magic.sandbox.answers.pages import handbook, questions
+from aeron_magic.sandbox.answers.pages import handbook
+from aeron_magic.sandbox.answers.vocabulary import tokenize
 
 PAGES = list(handbook().values())
 
 
 @pytest.fixture(params=PAGES, ids=lambda page: page.name)
-def one(request):
+def page(request):
     return request.param
 
 
-def test_the_handbook_is_there():
-    """Every page can be read."""
-    assert 15 <= len(PAGES) <= 25
+def test_a_page_answers_explains_and_shows(page):
+    """Title, a lead of one or two lines, a reason and an example."""
+    assert page.title
+    assert 5 <= len(page.lead.split()) <= 45
+    assert page.examples
+    assert page.sections["Why"]
 
 
-def test_a_page_answers_explains_and_shows(one):
-    """Title, a lead of one or two lines, a reason, and an example."""
-    assert one.title
-    assert 5 <= len(one.lead.split()) <= 45
-    assert one.examples
-    assert one.sections["Why"]
-
-
-def test_a_page_is_short(one):
-    """100 to 250 words, so that an answer can be read as it streams."""
-    words = re.findall(r"\S+", f"{one.title} {one.lead} {one.body}")
+def test_a_page_is_short(page):
+    """100 to 250 words, so that an answer can be read while it streams."""
+    words = " ".join((page.title, page.lead, *page.body)).split()
     assert 100 <= len(words) <= 250
 
 
-def test_related_pages_exist(one):
+def test_related_pages_exist(page):
     """And a page is not related to itself."""
-    assert set(one.related) <= set(handbook()) - {one.name}
+    assert set(page.related) <= set(handbook()) - {page.name}
 
 
-def test_python_examples_are_python(one):
-    """Each parses, those with await too."""
-    for example in one.examples:
-        if example.startswith("```python"):
-            code = example.removeprefix("```python\n").removesuffix("\n```")
-            compile(code, one.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+def test_examples_are_closed_and_python_examples_parse(page):
+    """Those with await, too."""
+    for example in page.examples:
+        found = re.fullmatch(r"```(text|python)\n(.+)\n```", example, re.DOTALL)
+        assert found, example
+        if found[1] == "python":
+            compile(found[2], page.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
-def test_fences_are_closed(one):
-    """No example runs on into the text."""
-    for example in one.examples:
-        assert re.fullmatch(r"```(?:text|python)\n.+\n```", example, re.DOTALL)
+def test_phrasings_are_distinct(page):
+    """A page has at least 20, because the search finds it by them."""
+    assert len({tuple(tokenize(one)) for one in page.phrasings}) == len(page.phrasings) >= 20
 
 
-def test_every_question_belongs_to_a_page():
-    """And every page has some."""
-    assert {name for name, _ in questions()} == set(handbook())
+def test_front_matter_is_not_shown(page):
+    """Phrasings are for the search only."""
+    text = "\n".join((page.title, page.lead, *page.body))
+    assert "phrasings:" not in text
+    assert "---\n" not in text

@@ -1,4 +1,8 @@
-"""The test ground itself: what the fixtures report of plain Python is what Python did."""
+"""Checks of the fixtures and of Jupyter itself; they run only with ``-m platform``.
+
+Run them where a new version of Jupyter breaks other tests: what the fixtures report of plain
+Python is what Python did.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import pytest
 from live_kernel import Kernel
 from terminal_ipython import Terminal
 
-pytestmark = pytest.mark.jupyter
+pytestmark = [pytest.mark.jupyter, pytest.mark.platform]
 
 
 def test_streams_arrive_while_the_cell_runs(kernel: Kernel) -> None:
@@ -36,7 +40,7 @@ def test_updates_and_clearing_are_put_together_as_in_a_notebook(kernel: Kernel) 
 
 
 def test_the_cell_id_reaches_the_kernel(kernel: Kernel) -> None:
-    """The id stands where JupyterLab puts it, and nothing stands there without one."""
+    """The id is in the metadata of the request; without one there is none."""
     code = "print(get_ipython().get_parent()['metadata'].get('cellId'))"
     assert kernel.execute(code, "abc").text == "abc\n"
     assert kernel.execute(code, None).text == "None\n"
