@@ -80,11 +80,7 @@ class Service:
         Returns random numbers in [0, 1) that spread the retries of many clients.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
+    def __init__(self, settings: Settings, jitter: Callable[[], float] = random.random) -> None:
         self.settings = settings
         self._jitter = jitter
 
@@ -113,11 +109,10 @@ class Service:
             ended = "the answer ended early"
         while question.stream and not (parser.done or decoder.kind == "other"):
             data = yield READ
-            assert isinstance(data, bytes | ConnectionLost)
-            if isinstance(data, ConnectionLost):
-                ended = data.reason
             if isinstance(data, ConnectionLost) or not data:
+                ended = data.reason if isinstance(data, ConnectionLost) else ended
                 break
+            assert isinstance(data, bytes)
             if events := parser.feed(decoder.feed(data)):
                 yield events
         yield Close(finished=parser.done and parser.error is None)
@@ -168,7 +163,11 @@ class Service:
                 f"order must be 'asc' or 'desc', not {order!r}.",
                 hint="asc lists the oldest message first.",
             )
-        body = yield from self._call("list-input", context_token=token, data_order=order)
+        url, fields = self._url("list-input"), {"context_token": token, "data_order": order}
+        result = yield from retrying(
+            lambda: self._request("list-input", fields), is_transient, jitter=self._jitter
+        )
+        body = _raise_if_failed(decode_response(result, url), url)
         rows = body.get("data")
         return [m for row in (rows if isinstance(rows, list) else []) for m in _messages(row)]
 
@@ -195,13 +194,6 @@ class Service:
             },
             json={"client_referenceId": reference_id(), **body},
         )
-
-    def _call(self, endpoint: str, **body: Any) -> Flow[dict[str, Any]]:
-        result = yield from retrying(
-            lambda: self._request(endpoint, body), is_transient, jitter=self._jitter
-        )
-        url = self._url(endpoint)
-        return _raise_if_failed(decode_response(result, url), url)
 
     def _poll(
         self,
@@ -281,7 +273,11 @@ class _StreamParser:
             if body is None:
                 events.append(Unknown("not a JSON object"))
             elif (event := body.get("event") or frame.event) == "response_output":
-                system, number = _system(body), _number(body.get("sequence_no"))
+                system, number = body.get("system"), body.get("sequence_no")
+                if type(system) is not dict:
+                    system = {}
+                if type(number) is not int:
+                    number = _number(number)
                 if number is not None:
                     self._numbers.add(number)
                 text, msg_id = system.get("text_chunk"), system.get("msg_id")
