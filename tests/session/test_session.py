@@ -550,9 +550,9 @@ def test_another_parent_than_the_one_asked_for_is_shown(
     """In the output's note and in its metadata."""
     notebook = FakeNotebook(sandbox)
     notebook.run("a")
-    tokens = ReplyAccumulator._tokens
+    tokens = ReplyAccumulator._set_tokens
     monkeypatch.setattr(
-        ReplyAccumulator, "_tokens", lambda self, token, _parent: tokens(self, token, "another")
+        ReplyAccumulator, "_set_tokens", lambda self, token, _parent: tokens(self, token, "another")
     )
     notebook.run("b")
     assert "this reply follows another" in notebook.session.last_metadata["notes"][0]
