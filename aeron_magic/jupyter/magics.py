@@ -6,7 +6,8 @@ first run.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
@@ -80,7 +81,7 @@ class AeronMagics(Magics):
     @no_var_expand
     @cell_magic("aeron")  # type: ignore[arg-type]
     def ask_cell(self, line: str, cell: str) -> None:
-        with _ErrorBoundary(self.app):
+        with _error_boundary(self.app):
             from aeron_magic.jupyter.command_line.parser import parse_options
 
             self._ask(parse_options(line), cell)
@@ -88,7 +89,7 @@ class AeronMagics(Magics):
     @no_var_expand
     @line_magic("aeron")  # type: ignore[arg-type]
     def run_line(self, line: str) -> None:
-        with _ErrorBoundary(self.app):
+        with _error_boundary(self.app):
             from aeron_magic.jupyter.command_line.parser import parse_command
 
             command = parse_command(line)
@@ -124,23 +125,18 @@ class _DocumentedMagic:
         return help_text()
 
 
-class _ErrorBoundary:
-    """Remembers the error of a command for ``%aeron error``; the error then fails the cell.
+@contextmanager
+def _error_boundary(app: App) -> Iterator[None]:
+    """Remember the error of a command for ``%aeron error``; the error then fails the cell.
 
     An interrupt that the command does not handle becomes a short error, too.
     """
-
-    def __init__(self, app: App) -> None:
-        self._app = app
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if isinstance(error, AeronError):
-            session = self._app.session
-            error.redact(session.secrets)
-            session.last_error = error
-            error.__suppress_context__ = True
-        elif isinstance(error, KeyboardInterrupt):
-            raise Interrupted("Stopped.", hint="Run the cell again to repeat it.") from None
+    try:
+        yield
+    except AeronError as error:
+        error.redact(app.session.secrets)
+        error.__suppress_context__ = True
+        app.session.last_error = error
+        raise
+    except KeyboardInterrupt:
+        raise Interrupted("Stopped.", hint="Run the cell again to repeat it.") from None
