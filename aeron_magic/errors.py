@@ -95,10 +95,6 @@ class AeronError(Exception):
     def __str__(self) -> str:
         return _clean(self.message)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        # A batch on a cluster sends exceptions to another process.
-        return (_rebuild, (type(self), self.message, dict(self.__dict__)))
-
     def redact(self, secrets: Iterable[str]) -> None:
         """Replace each of ``secrets`` in all texts of this error."""
         for secret in filter(None, secrets):
@@ -143,12 +139,6 @@ def _clean(text: str) -> str:
 def _start(text: str, limit: int | None) -> str:
     text = _clean(text)
     return text if limit is None or len(text) <= limit else text[:limit] + " […]"
-
-
-def _rebuild(kind: type[AeronError], message: str, state: dict[str, object]) -> AeronError:
-    error = kind(message)
-    error.__dict__.update(state)
-    return error
 
 
 class UsageError(AeronError):

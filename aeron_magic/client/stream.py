@@ -12,7 +12,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from aeron_magic.client.httpx_transport import AsyncFlowIO, FlowIO
 from aeron_magic.errors import AeronError, FailedReply, Interrupted, ReplyError
-from aeron_magic.protocol.flow import Flow, Step, StepResult
+from aeron_magic.protocol.flow import READ, Flow, Step, StepResult
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply, Status
 from aeron_magic.services.settings import Settings
@@ -125,7 +125,9 @@ class Stream(_Stream[FlowIO]):
         result: StepResult = None
         try:
             while (step := run.send(result)) is not None:
-                if isinstance(step, list):
+                if step is READ:
+                    result = flow_io.read()
+                elif isinstance(step, list):
                     result = None
                     if piece := run.apply(step):
                         yield piece
@@ -193,7 +195,9 @@ class AsyncStream(_Stream[AsyncFlowIO]):
         result: StepResult = None
         try:
             while (step := run.send(result)) is not None:
-                if isinstance(step, list):
+                if step is READ:
+                    result = await flow_io.read()
+                elif isinstance(step, list):
                     result = None
                     if piece := run.apply(step):
                         yield piece

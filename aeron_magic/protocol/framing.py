@@ -6,8 +6,8 @@ object. The first bytes of the body decide; the content type is used only where 
 The frames do not depend on how the body was cut into reads. No I/O.
 
 Server-sent events follow https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing.
-The body is cut into lines as bytes, and whole lines are decoded as UTF-8: no character contains a
-line feed.
+The body is cut into lines before it is decoded: in UTF-8 a line feed is never part of another
+character.
 """
 
 from __future__ import annotations

@@ -113,11 +113,10 @@ class Service:
             ended = "the answer ended early"
         while question.stream and not (parser.done or decoder.kind == "other"):
             data = yield READ
-            assert isinstance(data, bytes | ConnectionLost)
-            if isinstance(data, ConnectionLost):
-                ended = data.reason
             if isinstance(data, ConnectionLost) or not data:
+                ended = data.reason if isinstance(data, ConnectionLost) else ended
                 break
+            assert isinstance(data, bytes)
             if events := parser.feed(decoder.feed(data)):
                 yield events
         yield Close(finished=parser.done and parser.error is None)
@@ -281,7 +280,11 @@ class _StreamParser:
             if body is None:
                 events.append(Unknown("not a JSON object"))
             elif (event := body.get("event") or frame.event) == "response_output":
-                system, number = _system(body), _number(body.get("sequence_no"))
+                system, number = body.get("system"), body.get("sequence_no")
+                if type(system) is not dict:
+                    system = {}
+                if type(number) is not int:
+                    number = _number(number)
                 if number is not None:
                     self._numbers.add(number)
                 text, msg_id = system.get("text_chunk"), system.get("msg_id")
