@@ -150,7 +150,7 @@ def question_lost(lost: ConnectionLost, url: str) -> AeronError:
 def maybe_accepted(reason: str, service_message: str | None = None) -> IncompleteReply:
     """The exception for a paid question that the service may or may not have accepted."""
     return IncompleteReply(
-        f"The answer was cut off before the service named the reply ({reason.rstrip('.')}). "
+        f"The answer was cut off before its context token arrived ({reason.rstrip('.')}). "
         "The question may have been accepted.",
         hint="Ask again if you want to; that may be charged a second time.",
         service_message=service_message,

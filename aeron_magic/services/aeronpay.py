@@ -80,11 +80,7 @@ class Service:
         Returns random numbers in [0, 1) that spread the retries of many clients.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        jitter: Callable[[], float] = random.random,
-    ) -> None:
+    def __init__(self, settings: Settings, jitter: Callable[[], float] = random.random) -> None:
         self.settings = settings
         self._jitter = jitter
 
@@ -167,7 +163,11 @@ class Service:
                 f"order must be 'asc' or 'desc', not {order!r}.",
                 hint="asc lists the oldest message first.",
             )
-        body = yield from self._call("list-input", context_token=token, data_order=order)
+        url, fields = self._url("list-input"), {"context_token": token, "data_order": order}
+        result = yield from retrying(
+            lambda: self._request("list-input", fields), is_transient, jitter=self._jitter
+        )
+        body = _raise_if_failed(decode_response(result, url), url)
         rows = body.get("data")
         return [m for row in (rows if isinstance(rows, list) else []) for m in _messages(row)]
 
@@ -194,13 +194,6 @@ class Service:
             },
             json={"client_referenceId": reference_id(), **body},
         )
-
-    def _call(self, endpoint: str, **body: Any) -> Flow[dict[str, Any]]:
-        result = yield from retrying(
-            lambda: self._request(endpoint, body), is_transient, jitter=self._jitter
-        )
-        url = self._url(endpoint)
-        return _raise_if_failed(decode_response(result, url), url)
 
     def _poll(
         self,

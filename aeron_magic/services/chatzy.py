@@ -260,7 +260,7 @@ class Service:
         Raises
         ------
         IncompleteReply
-            That will not happen.
+            It cannot be opened again.
         """
         request = self._get("get_stream_status", conversation_id=conversation)
         while True:
