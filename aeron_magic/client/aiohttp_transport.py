@@ -44,10 +44,8 @@ class AiohttpTransport(AsyncHttpxTransport):
 
     Parameters
     ----------
-    addresses
-        All addresses that requests go to.
-    timeout
-        Seconds of silence after which a connection counts as lost.
+    addresses, timeout
+        As for :class:`~aeron_magic.client.httpx_transport.HttpxTransport`.
     """
 
     def __init__(self, addresses: Iterable[str], timeout: float) -> None:

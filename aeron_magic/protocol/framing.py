@@ -30,6 +30,8 @@ _BOM = b"\xef\xbb\xbf"
 _SPACE = b" \t\r\n"
 _FIELDS = (b"", b"data", b"event", b"id", b"retry")
 _FIELD = re.compile(rb"[a-z]+")
+_ARRAY = re.compile(rb"\[[ \t\r\n]*+")
+_JSON = re.compile(rb"\{|\[[ \t\r\n]*+[\]{]")
 _UNPARSED_BYTES = 4 * UNPARSED_LIMIT
 
 # JSON between its braces. Possessive throughout, so that a match never backtracks.
@@ -173,22 +175,13 @@ def _kind(head: bytes, labelled: bool) -> Kind:
 
     ``labelled``: whether the content type is that of an event stream.
     """
-    match head[:1]:
-        case b"":
-            return ""
-        case b"{":
-            return "json"
-        case b"<":
-            return "other"
-        case b"[":
-            inner = head[1:].lstrip(_SPACE)
-            if inner[:1] in (b"{", b"]"):
-                return "json"
-            if not inner:
-                return ""
-        case b":":
-            return "sse"
-    if labelled:
+    if not head or _ARRAY.fullmatch(head):
+        return ""
+    if _JSON.match(head):
+        return "json"
+    if head.startswith(b"<"):
+        return "other"
+    if labelled or head.startswith(b":"):
         return "sse"
     name = _FIELD.match(head)
     if name is None:

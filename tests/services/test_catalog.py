@@ -34,7 +34,7 @@ def test_an_entry_names_fields_of_the_settings_and_attributes_of_the_sandbox() -
 
 
 def test_an_unknown_service_has_its_name_as_title() -> None:
-    """As a conversation does that was not asked anything yet: its service is empty."""
+    """A conversation has an empty service before the first connection."""
     for name in ("", "elsewhere"):
         assert service_info(name) == ServiceInfo(name)
 
