@@ -155,11 +155,14 @@ def close_fence(markdown: str) -> str:
 
 def is_unclosed(fence: Token, markdown: str) -> bool:
     """Whether the code block ``fence`` lacks its closing line at the end of ``markdown``."""
-    lines = markdown.rstrip().split("\n")
+    text = markdown.rstrip()
     first, end = fence.map or (0, 0)
-    last = lines[-1].lstrip("> \t")
-    is_closing = last.startswith(fence.markup) and not last.strip(fence.markup[0])
-    return end >= len(lines) and (len(lines) - 1 == first or not is_closing)
+    last = text.count("\n")
+    if end <= last:
+        return False
+    line = text.rpartition("\n")[2].lstrip("> \t")
+    is_closing = line.startswith(fence.markup) and not line.strip(fence.markup[0])
+    return first == last or not is_closing
 
 
 def block_tokens(markdown: str) -> list[Token]:
