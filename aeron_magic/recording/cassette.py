@@ -149,18 +149,14 @@ class Cassette:
 
     def _append(self, record: Record) -> None:
         data = (record.to_json_line() + "\n").encode()
-        with self.path.open("ab") as file:
-            size = file.tell()
-            if size and not self._ends_a_line(size):
-                data = b"\n" + data  # after a line that a killed writer left unfinished
+        with self.path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    data = b"\n" + data  # after a line that a killed writer left unfinished
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-
-    def _ends_a_line(self, size: int) -> bool:
-        with self._open() as file:
-            file.seek(size - 1)
-            return file.read(1) == b"\n"
 
     def _replace(self, record: Record) -> None:
         number = self._positions[record.key][1]
