@@ -248,7 +248,7 @@ def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:
     if actual is not None and actual != position.token:
         sent = f"continued from {position.token}" if position.token else "started a conversation"
         notes.append(f"The service says that this reply follows {actual}; the question {sent}.")
-    if reply.is_complete and newest is not None and reply.context_token == position.token:
+    if newest is not None and reply.is_complete and reply.context_token == position.token:
         asked = f"after turn {position.parent.label}" if position.parent else "at the token sent"
         notes.append(
             "The service has one token for the whole conversation: it may have answered after "

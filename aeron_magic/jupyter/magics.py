@@ -1,7 +1,7 @@
-"""``%aeron`` and ``%%aeron``: parse, ask, show.
+"""``%aeron`` and ``%%aeron``: parse the line, run the command, remember its error.
 
-This module is loaded with the extension and imports next to nothing: what a command needs is
-imported when the command runs first.
+This module is loaded with the extension, so it imports little: commands are imported when they are
+first run.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from aeron_magic.errors import AeronError, Interrupted
 from aeron_magic.jupyter.app import App, Preferences
 
 if TYPE_CHECKING:
-    from aeron_magic.jupyter.command_line.parser import Command, Options
+    from aeron_magic.jupyter.command_line.parser import Options
 
 __all__ = ["AeronMagics"]
 
 
 @magics_class
 class AeronMagics(Magics):
-    """The magics, and what can be configured of them (``%config AeronMagics``)."""
+    """The magics and their configuration (``%config AeronMagics``)."""
 
     shell: Any
 
@@ -80,7 +80,7 @@ class AeronMagics(Magics):
     @no_var_expand
     @cell_magic("aeron")  # type: ignore[arg-type]
     def ask_cell(self, line: str, cell: str) -> None:
-        with self._error_boundary():
+        with _ErrorBoundary(self.app):
             from aeron_magic.jupyter.command_line.parser import parse_options
 
             self._ask(parse_options(line), cell)
@@ -88,32 +88,25 @@ class AeronMagics(Magics):
     @no_var_expand
     @line_magic("aeron")  # type: ignore[arg-type]
     def run_line(self, line: str) -> None:
-        with self._error_boundary():
+        with _ErrorBoundary(self.app):
             from aeron_magic.jupyter.command_line.parser import parse_command
 
             command = parse_command(line)
-            if command.name == "ask":
-                assert command.options is not None
+            if command.options is not None:
                 self._ask(command.options, command["text"])
             else:
-                self._command(command)
+                from aeron_magic.jupyter.commands import find_command
+
+                find_command(command.name)(self.app, command)
 
     def _ask(self, options: Options, text: str) -> None:
         from aeron_magic.jupyter.commands.ask import ask
 
         ask(self.app, options, text)
 
-    def _command(self, command: Command) -> None:
-        from aeron_magic.jupyter.commands import find_command
-
-        find_command(command.name)(self.app, command)
-
-    def _error_boundary(self) -> _ErrorBoundary:
-        return _ErrorBoundary(self.app)
-
 
 class _DocumentedMagic:
-    """A magic whose help is the manual: IPython asks ``getdoc`` before it reads a docstring."""
+    """A magic with its own help text: IPython calls ``getdoc`` before it reads a docstring."""
 
     def __init__(self, run: Callable[..., None]) -> None:
         self._run = run
@@ -125,17 +118,16 @@ class _DocumentedMagic:
         return getattr(self._run, name)
 
     def getdoc(self) -> str:
-        """What `%aeron?` and `%%aeron?` show."""
+        """The help text that `%aeron?` and `%%aeron?` show."""
         from aeron_magic.jupyter.command_line.help import help_text
 
         return help_text()
 
 
 class _ErrorBoundary:
-    """Remembers an error for ``%aeron error`` on its way to the cell, which it fails.
+    """Remembers the error of a command for ``%aeron error``; the error then fails the cell.
 
-    The stop button, where a command does not take it up itself, fails the cell as shortly: while
-    credentials are typed, or the service is waited for.
+    An interrupt that the command does not handle becomes a short error, too.
     """
 
     def __init__(self, app: App) -> None:
@@ -151,4 +143,4 @@ class _ErrorBoundary:
             session.last_error = error
             error.__suppress_context__ = True
         elif isinstance(error, KeyboardInterrupt):
-            raise Interrupted("Stopped.", hint="Run the cell again when you like.") from None
+            raise Interrupted("Stopped.", hint="Run the cell again to repeat it.") from None

@@ -1,4 +1,4 @@
-"""Where a notebook finds credentials: the environment, the system keyring, a hidden prompt."""
+"""Credentials: from the environment, the system keyring, or a hidden prompt."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ APPLICATION = "aeron-magic"
 
 
 def find(service: str) -> dict[str, str] | None:
-    """The credentials for ``service``: the environment's, else the keyring's, else None."""
+    """The credentials for ``service`` from the environment, else from the keyring, else None."""
     from_environment = {
         credential.field: os.environ[credential.variable]
         for credential in SERVICES[service].credentials
@@ -33,22 +33,22 @@ def _stored(service: str) -> dict[str, str] | None:
     from keyring.errors import KeyringError
 
     try:
-        kept = keyring.get_password(APPLICATION, service)
+        stored = keyring.get_password(APPLICATION, service)
     except KeyringError:
-        return None  # no keyring on this machine, or it is locked: there are two other ways
-    if kept is None:
+        return None  # this machine has no keyring, or it is locked
+    if stored is None:
         return None
     try:
-        values = json.loads(kept)
+        values = json.loads(stored)
     except ValueError:
         values = None
-    wanted = [credential.field for credential in SERVICES[service].credentials]
-    if not isinstance(values, dict) or not all(isinstance(values.get(n), str) for n in wanted):
+    fields = [credential.field for credential in SERVICES[service].credentials]
+    if not isinstance(values, dict) or not all(isinstance(values.get(n), str) for n in fields):
         raise CredentialsError(
-            f"The system keyring holds something else than credentials for {service}.",
-            hint=f"`%aeron login {service}` writes them anew.",
+            f"The system keyring contains no valid credentials for {service}.",
+            hint=f"`%aeron login {service}` replaces them.",
         )
-    return {name: values[name] for name in wanted}
+    return {name: values[name] for name in fields}
 
 
 def ask(service: str) -> dict[str, str]:
@@ -57,20 +57,19 @@ def ask(service: str) -> dict[str, str]:
     Raises
     ------
     CredentialsError
-        Nobody is there to ask, or an answer was empty.
+        There is no hidden input here, or an answer was empty.
     """
     answers: dict[str, str] = {}
     hint = SERVICES[service].how_to_connect
     for name, _, prompt, *_ in SERVICES[service].credentials:
         try:
             with warnings.catch_warnings():
-                # Where getpass cannot hide what is typed, it warns and shows it: do not ask there.
+                # getpass warns if it cannot hide the input, and would show it.
                 warnings.simplefilter("error", getpass.GetPassWarning)
                 answers[name] = getpass.getpass(f"{prompt}: ").strip()
         except (EOFError, NotImplementedError, getpass.GetPassWarning):
             raise CredentialsError(
-                f"There is no {prompt}, and nobody can be asked for it here.",
-                hint=hint,
+                f"There is no {prompt}, and it cannot be typed hidden here.", hint=hint
             ) from None
         if not answers[name]:
             raise CredentialsError(f"The {prompt} was left empty.", hint=hint)
@@ -78,12 +77,12 @@ def ask(service: str) -> dict[str, str]:
 
 
 def store(service: str, values: dict[str, Any]) -> None:
-    """Keep the credentials in the system keyring.
+    """Save the credentials in the system keyring.
 
     Raises
     ------
     CredentialsError
-        This machine has no keyring, or it is locked, or it does not keep what it is given.
+        This machine has no keyring, or it is locked or disabled.
     """
     import keyring
     from keyring.errors import KeyringError
@@ -91,15 +90,15 @@ def store(service: str, values: dict[str, Any]) -> None:
     written = json.dumps(values)
     try:
         keyring.set_password(APPLICATION, service, written)
-        kept = keyring.get_password(APPLICATION, service)
+        stored = keyring.get_password(APPLICATION, service)
     except KeyringError as error:
         raise _no_keyring(service, type(error).__name__) from None
-    if kept != written:  # a keyring that was switched off takes everything and keeps nothing
-        raise _no_keyring(service, "it keeps nothing")
+    if stored != written:  # a disabled keyring accepts a value without storing it
+        raise _no_keyring(service, "it stores nothing")
 
 
 def forget(service: str) -> bool:
-    """Delete what the keyring holds for ``service``; whether there was something.
+    """Delete the credentials for ``service`` in the keyring; return whether there were any.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Open the recording that a command or the environment names."""
+"""Recordings of a session: open and describe the file that a command or the environment names."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ __all__ = ["damage_note", "describe", "open_recorder", "require_recording"]
 
 VARIABLE = "AERON_RECORD_MODE"
 
-OVERRIDDEN = f"Where {VARIABLE} is not set, the mode `auto` asks and records it."
+OVERRIDDEN = f"Unset {VARIABLE}: the mode `auto` then asks and records it."
 
 MODES: tuple[Mode, ...] = ("auto", "replay", "record", "off")
 
 
 def open_recorder(file: str, mode: str | None = None, speed: float = 1.0) -> Recorder | None:
-    """A recorder on ``file``; None where the mode is ``off``, or the word stands for the file.
+    """A recorder on ``file``; None if the mode, or the name of the file, is ``off``.
 
     Raises
     ------
@@ -33,24 +33,24 @@ def open_recorder(file: str, mode: str | None = None, speed: float = 1.0) -> Rec
     cassette = Cassette(file)
     if decided == "replay":
         require_recording(cassette)
-    # Under CI nobody watches, and there is nothing to wait for.
+    # Under CI, replies are replayed without delays.
     speed = 0.0 if os.environ.get("CI") else speed
     remedy = OVERRIDDEN if os.environ.get(VARIABLE) else HINT
     return Recorder(cassette, decided, speed=speed, hint=remedy)
 
 
-def _mode(asked: str) -> Mode:
-    wanted = os.environ.get(VARIABLE) or asked
+def _mode(requested: str) -> Mode:
+    name = os.environ.get(VARIABLE) or requested
     for mode in MODES:
-        if mode == wanted:
+        if mode == name:
             return mode
     raise UsageError(
-        f"{VARIABLE} is {wanted!r}, which is no mode.", hint=f"The modes are {', '.join(MODES)}."
+        f"{VARIABLE}: unknown mode {name!r}.", hint=f"The modes are {', '.join(MODES)}."
     )
 
 
 def describe(recorder: Recorder) -> str:
-    """One line for the status."""
+    """The recorder in one line."""
     cassette = recorder.store
     assert isinstance(cassette, Cassette)
     by = f" (by {VARIABLE})" if os.environ.get(VARIABLE) == recorder.mode else ""
@@ -60,7 +60,7 @@ def describe(recorder: Recorder) -> str:
 
 
 def damage_note(cassette: Cassette) -> str:
-    """Which lines of a recording cannot be read; empty where all can."""
+    """The unreadable lines of a recording, as text; empty if there are none."""
     if not cassette.damaged:
         return ""
     lines = ", ".join(str(number) for number in cassette.damaged)
@@ -68,7 +68,7 @@ def damage_note(cassette: Cassette) -> str:
 
 
 def require_recording(cassette: Cassette) -> None:
-    """Make sure that there is a recording.
+    """Check that the file exists.
 
     Raises
     ------

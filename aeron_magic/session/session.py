@@ -167,7 +167,7 @@ class SessionObserver(Protocol):
 class Session:
     """What the cells and panels of one kernel share.
 
-    Every question ends on the background loop, whoever asked it and however it ends: the session
+    Every question of a cell or a panel ends on the background loop, in the same way: the session
     records it in the tree, the history and ``context_token``, then notifies its observers once,
     then sets ``done``. A cell waits for ``done``, so it returns after all of that.
 

@@ -119,4 +119,4 @@ def test_ctrl_c_at_a_hidden_prompt_is_a_short_block(terminal: Terminal) -> None:
 
 def test_a_refusal_does_not_mention_received_text(terminal: Terminal, sandbox: Sandbox) -> None:
     sandbox.set_faults(refuse=(Refusal("create-response", 401),))
-    assert "what had come" not in terminal.run("%%aeron\nHello")
+    assert "the text so far" not in terminal.run("%%aeron\nHello")

@@ -33,24 +33,24 @@ def refused(call: str, typed: str = "", **more: Any) -> str:
 
 def test_nothing_is_asked_where_what_is_typed_would_be_shown() -> None:
     """Without a terminal, input cannot be hidden: it is not read at all."""
-    said = refused("ask('aeronpay')", "id\nvisible\n")
-    assert "nobody can be asked for it here" in said
-    assert "visible" not in said
+    output = refused("ask('aeronpay')", "id\nvisible\n")
+    assert "cannot be typed hidden here" in output
+    assert "visible" not in output
 
 
-def test_who_has_no_chatzy_agent_is_told_how_to_name_one() -> None:
+def test_without_a_chatzy_agent_the_hint_tells_how_to_name_one() -> None:
     """And not about AeronPay's credentials, which do not help."""
-    said = refused("ask('chatzy')")
-    assert "--chatbot-id" in said
-    assert "CHATZY_CHATBOT_ID" in said
-    assert "CLIENT_ID" not in said
+    output = refused("ask('chatzy')")
+    assert "--chatbot-id" in output
+    assert "CHATZY_CHATBOT_ID" in output
+    assert "CLIENT_ID" not in output
 
 
-def test_a_keyring_that_keeps_nothing_is_not_said_to_have_stored() -> None:
+def test_a_keyring_that_stores_nothing_is_an_error() -> None:
     """Such as one that was switched off: it takes everything, and is silent."""
     switched_off = {**os.environ, "PYTHON_KEYRING_BACKEND": "keyring.backends.null.Keyring"}
     values = {"client_id": "me", "client_secret": "hush"}
-    said = refused(f"store('aeronpay', {values})", env=switched_off)
-    assert "The system keyring cannot be used" in said
-    assert "Set AERON_CLIENT_ID and AERON_CLIENT_SECRET" in said
-    assert "hush" not in said
+    output = refused(f"store('aeronpay', {values})", env=switched_off)
+    assert "The system keyring cannot be used" in output
+    assert "Set AERON_CLIENT_ID and AERON_CLIENT_SECRET" in output
+    assert "hush" not in output

@@ -1,12 +1,14 @@
-"""Cells run again, out of order, edited, failed: the tree that is left, and what was sent.
+"""Cells run again, out of order, edited or failed: the resulting tree, and what was sent.
 
 Each under both readings of the vendor's page: a token for each reply, or one for the conversation.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fake_notebook import Cell, FakeNotebook, shape
@@ -16,19 +18,19 @@ from aeron_magic.errors import FailedReply, TokenError, Unreachable, UsageError,
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.sandbox.faults import Refusal
-from aeron_magic.session.session import Session
+from aeron_magic.session.session import PendingQuestion, Session
 
 
 @pytest.fixture(params=["new", "same"])
 def rule(request: pytest.FixtureRequest) -> str:
-    """How the service gives tokens."""
+    """Which tokens the service returns."""
     value: str = request.param
     return value
 
 
 @pytest.fixture
 def notebook(rule: str) -> Iterator[FakeNotebook]:
-    """A notebook on a service of that rule."""
+    """A notebook on a service with that rule."""
     with Sandbox(token_rule=rule) as sandbox:  # type: ignore[arg-type]
         notebook = FakeNotebook(sandbox)
         yield notebook
@@ -51,7 +53,7 @@ def questions(*cells: str) -> list[str]:
 
 
 def test_each_question_continues_from_the_newest_reply(notebook: FakeNotebook) -> None:
-    """And the variable holds its token."""
+    """``context_token`` is the token of the newest reply."""
     assert notebook.context_token is None
     notebook.run_all(*"abc")
     assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
@@ -61,10 +63,10 @@ def test_each_question_continues_from_the_newest_reply(notebook: FakeNotebook) -
 
 
 @pytest.mark.parametrize("where", ["question", "token"])
-def test_half_a_character_is_refused_before_anything_is_kept_of_it(
+def test_an_unpaired_surrogate_is_rejected_before_the_question_is_saved(
     sandbox: Sandbox, tmp_path: Path, where: str
 ) -> None:
-    """The local history could not write it either."""
+    """The local history could not encode it either."""
     notebook = FakeNotebook(sandbox, history=tmp_path / "history.sqlite")
     if where == "token":
         notebook.namespace["context_token"] = "cut \ud83d"
@@ -90,8 +92,59 @@ def test_a_question_with_a_secret_is_refused_and_not_repeated() -> None:
     session.close()
 
 
-def test_what_brought_no_text_is_not_the_last_reply(notebook: FakeNotebook) -> None:
-    """``%aeron last`` has something to show."""
+class Observer:
+    """Records the calls of a session: name, thread, ``context_token`` and ``done`` at each."""
+
+    def __init__(self, notebook: FakeNotebook) -> None:
+        self.calls: list[tuple[str, str, Any, bool]] = []
+        self._notebook = notebook
+
+    def _note(self, name: str, asked: PendingQuestion) -> None:
+        thread = threading.current_thread().name
+        self.calls.append((name, thread, self._notebook.context_token, asked.done.is_set()))
+
+    def question_started(self, asked: PendingQuestion) -> None:
+        self._note("started", asked)
+
+    def question_progressed(self, asked: PendingQuestion) -> None:
+        pass
+
+    def question_finished(self, asked: PendingQuestion) -> None:
+        self._note("finished", asked)
+
+    def conversation_changed(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("end", ["complete", "recovered", "failed", "interrupted", "refused"])
+def test_every_end_is_recorded_then_observed_once_then_done(sandbox: Sandbox, end: str) -> None:
+    """On the loop's thread, however the question ends."""
+    notebook = FakeNotebook(sandbox)
+    observer = Observer(notebook)
+    notebook.session.observers.append(observer)
+    if end == "recovered":
+        sandbox.set_faults(cut_after=300)
+    elif end == "failed":
+        sandbox.set_faults(generation="fails-with-event")
+    elif end == "interrupted":
+        sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    elif end == "refused":
+        sandbox.set_faults(refuse=(Refusal("create-response", 403),))
+    if end in ("failed", "refused"):
+        notebook.fails("a")
+    else:
+        assert notebook.run("a", interrupt=end == "interrupted").status == end
+    token = notebook.context_token
+    assert (token is not None) == (end in ("complete", "recovered"))
+    assert observer.calls == [
+        ("started", "aeron-magic", None, False),
+        ("finished", "aeron-magic", token, False),
+    ]
+    notebook.close()
+
+
+def test_a_reply_without_text_is_not_the_last_reply(notebook: FakeNotebook) -> None:
+    """``%aeron last`` still shows the one before."""
     notebook.run("a")
     last = notebook.session.last
     notebook.namespace["context_token"] = "unknown"
@@ -103,7 +156,7 @@ def test_what_brought_no_text_is_not_the_last_reply(notebook: FakeNotebook) -> N
 
 
 def test_run_all_twice_is_the_same_conversation_twice(notebook: FakeNotebook) -> None:
-    """Never a doubled one: the service has each question once in the second, too."""
+    """The service has each question once in the second conversation, too."""
     notebook.run_all(*"abc")
     notebook.run_all(*"abc")
     assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
@@ -113,7 +166,7 @@ def test_run_all_twice_is_the_same_conversation_twice(notebook: FakeNotebook) ->
 
 
 def test_a_cell_run_again_leaves_later_turns_stale(notebook: FakeNotebook, rule: str) -> None:
-    """It starts where it started before."""
+    """It continues from the same turn as before."""
     notebook.run_all(*"abc")
     notebook.run("b")
     assert shape(notebook.tree) == ["1", "2<1*", "3<2 stale"]
@@ -123,10 +176,10 @@ def test_a_cell_run_again_leaves_later_turns_stale(notebook: FakeNotebook, rule:
         assert notebook.remote == questions(*"ab")
 
 
-def test_one_token_for_the_conversation_cannot_go_back_and_the_cell_says_so(
+def test_a_note_warns_where_a_service_with_one_token_cannot_go_back(
     notebook: FakeNotebook, rule: str
 ) -> None:
-    """It turns out by the token that comes back; the other reading has nothing to tell."""
+    """The returned token shows it; with a token for each reply there is no note."""
     notebook.run_all(*"abc")
     notebook.run("b")
     assert [note.split(":")[0] for note in notebook.notes] == (
@@ -137,15 +190,15 @@ def test_one_token_for_the_conversation_cannot_go_back_and_the_cell_says_so(
 def test_the_cell_after_continues_from_the_newest_reply_of_the_one_it_followed(
     notebook: FakeNotebook,
 ) -> None:
-    """So the line is made whole again, cell by cell."""
+    """So running the following cells makes the conversation consistent again."""
     notebook.run_all(*"abc")
     notebook.run_all("b", "c")
     assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
     assert notebook.tokens[3:] == [notebook.received(0), notebook.received(3)]
 
 
-def test_cells_out_of_order_stand_where_they_stood(notebook: FakeNotebook) -> None:
-    """Running upwards: each replaces its own reply, and what follows it is stale."""
+def test_cells_run_out_of_order_keep_their_position(notebook: FakeNotebook) -> None:
+    """Each replaces its own reply; the turns after it are stale."""
     notebook.run_all(*"abc")
     notebook.run_all("c", "a")
     assert shape(notebook.tree) == ["1*", "2<1 stale", "3<2 stale"]
@@ -153,7 +206,7 @@ def test_cells_out_of_order_stand_where_they_stood(notebook: FakeNotebook) -> No
 
 
 def test_a_first_run_out_of_order_is_the_order_of_the_conversation(notebook: FakeNotebook) -> None:
-    """A cell follows the newest reply that there was when it was run first."""
+    """A cell follows the reply that was the newest at its first run."""
     notebook.run_all("b", "a")
     notebook.run_all("a", "b")
     assert shape(notebook.tree) == ["1*", "2<1 stale"]
@@ -168,7 +221,7 @@ def test_a_copied_cell_is_a_new_turn(notebook: FakeNotebook) -> None:
 
 
 def test_an_edited_cell_replaces_its_turn(notebook: FakeNotebook) -> None:
-    """Question and reply both."""
+    """Both the question and the reply."""
     notebook.run_all("a", "b")
     notebook.run(Cell("b", "a better question"))
     assert shape(notebook.tree) == ["1", "2<1*"]
@@ -177,7 +230,7 @@ def test_an_edited_cell_replaces_its_turn(notebook: FakeNotebook) -> None:
 
 
 def test_a_cell_inserted_in_the_middle_is_a_branch(notebook: FakeNotebook) -> None:
-    """Run All leaves the cells after it where they were."""
+    """Running all cells does not move the cells after it."""
     notebook.run_all("a", "c")
     notebook.run_all("a", "b", "c")
     assert shape(notebook.tree) == ["1", "2<1*", "3<1"]
@@ -185,7 +238,7 @@ def test_a_cell_inserted_in_the_middle_is_a_branch(notebook: FakeNotebook) -> No
 
 
 def test_where_cells_have_no_id_each_run_is_a_new_turn(notebook: FakeNotebook) -> None:
-    """Nothing says that it is the same question."""
+    """Without an id, a cell cannot be recognized."""
     cells = [Cell(None, text) for text in questions(*"ab")]
     notebook.run_all(*cells, *cells)
     assert shape(notebook.tree) == ["1", "2<1", "3<2", "4<3*"]
@@ -193,7 +246,7 @@ def test_where_cells_have_no_id_each_run_is_a_new_turn(notebook: FakeNotebook) -
 
 
 def test_where_cells_have_no_id_names_replace(notebook: FakeNotebook) -> None:
-    """Asking again under the same name."""
+    """A question with the same name replaces the earlier one."""
     cells = [Cell(None, "one", {"name": "one"}), Cell(None, "two", {"name": "two"})]
     notebook.run_all(*cells, *cells)
     assert shape(notebook.tree) == ["1", "2<1*"]
@@ -207,7 +260,7 @@ def refuse_next(notebook: FakeNotebook, status: int = 500) -> None:
     notebook.sandbox.set_faults(refuse=(Refusal("create-response", status),))
 
 
-def test_a_cell_that_fails_moves_nothing(notebook: FakeNotebook) -> None:
+def test_a_cell_that_fails_does_not_move_the_head(notebook: FakeNotebook) -> None:
     """Its question is kept; the next one follows the newest reply, and it can be asked again."""
     notebook.run("a")
     refuse_next(notebook)
@@ -220,7 +273,7 @@ def test_a_cell_that_fails_moves_nothing(notebook: FakeNotebook) -> None:
 
 
 def test_a_cell_that_fails_when_run_again_keeps_its_reply(notebook: FakeNotebook) -> None:
-    """The turns after it are not stale by that."""
+    """So the turns after it are not stale."""
     notebook.run_all(*"ab")
     refuse_next(notebook)
     notebook.fails("a")
@@ -229,16 +282,18 @@ def test_a_cell_that_fails_when_run_again_keeps_its_reply(notebook: FakeNotebook
     assert notebook.context_token == notebook.received(1)
 
 
-def test_a_reply_that_the_service_could_not_give_is_kept_as_failed(notebook: FakeNotebook) -> None:
-    """With its token; nothing else moves."""
+def test_a_failed_reply_is_kept_as_failed(notebook: FakeNotebook) -> None:
+    """The head and the variable do not move."""
     notebook.run("a")
     notebook.sandbox.set_faults(generation="fails-with-event")
     assert isinstance(notebook.fails("b"), FailedReply)
     assert shape(notebook.tree) == ["1*", "2<1 failed"]
 
 
-def test_an_interrupted_cell_keeps_what_came_and_moves_nothing(notebook: FakeNotebook) -> None:
-    """Asked again, it continues from where it did."""
+def test_an_interrupted_cell_keeps_its_text_and_does_not_move_the_head(
+    notebook: FakeNotebook,
+) -> None:
+    """Asked again, it continues from the same turn."""
     notebook.run("a")
     notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
     try:
@@ -252,7 +307,7 @@ def test_an_interrupted_cell_keeps_what_came_and_moves_nothing(notebook: FakeNot
     assert notebook.tokens[2] == notebook.received(0)
 
 
-def test_a_server_that_is_gone_leaves_the_conversation(notebook: FakeNotebook) -> None:
+def test_an_unreachable_server_does_not_change_the_conversation(notebook: FakeNotebook) -> None:
     """The question is kept as failed."""
     notebook.run("a")
     notebook.sandbox.stop()
@@ -274,8 +329,8 @@ def test_an_old_token_that_is_refused_changes_nothing(notebook: FakeNotebook) ->
     assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
 
 
-def test_a_question_of_which_nothing_was_sent_leaves_no_turn(chat: FakeNotebook) -> None:
-    """Chatzy takes no images."""
+def test_a_question_that_was_not_sent_leaves_no_turn(chat: FakeNotebook) -> None:
+    """Chatzy accepts no images."""
     session = chat.session
     question = make_question("look", images=("https://example.org/a.png",))
     asked = session.ask(question, session.position_for())
@@ -288,7 +343,7 @@ def test_a_question_of_which_nothing_was_sent_leaves_no_turn(chat: FakeNotebook)
 
 
 def test_a_branch_run_again_stays_a_branch(notebook: FakeNotebook) -> None:
-    """Both branches stand after the same turn."""
+    """Both branches follow the same turn."""
     cells = ["a", "b", Cell("c", "instead", {"after": "1"})]
     notebook.run_all(*cells)
     notebook.run_all(*cells)
@@ -307,7 +362,7 @@ def test_names_of_turns_can_be_continued(notebook: FakeNotebook) -> None:
 
 
 def test_several_conversations_run_twice_add_nothing(notebook: FakeNotebook) -> None:
-    """Each has its own line at the service."""
+    """Each is a conversation at the service."""
     cells = [
         "a",
         Cell("b", "plots", {"conversation": "plots"}),
@@ -327,7 +382,7 @@ def test_several_conversations_run_twice_add_nothing(notebook: FakeNotebook) -> 
 
 
 def test_new_and_use_move_the_token(notebook: FakeNotebook) -> None:
-    """The variable is the current conversation's."""
+    """The variable follows the current conversation."""
     notebook.run("a")
     notebook.session.new("plots")
     assert notebook.context_token is None
@@ -338,8 +393,8 @@ def test_new_and_use_move_the_token(notebook: FakeNotebook) -> None:
     assert notebook.tokens == [None, None, notebook.received(0)]
 
 
-def test_a_conversation_begun_anew_is_built_by_the_old_cells(notebook: FakeNotebook) -> None:
-    """The first one stays as it was."""
+def test_the_old_cells_build_a_conversation_that_was_restarted(notebook: FakeNotebook) -> None:
+    """The first conversation does not change."""
     notebook.run_all(*"ab")
     notebook.session.new("again")
     notebook.run_all(*"ab")
@@ -356,7 +411,7 @@ def test_a_conversation_begun_anew_is_built_by_the_old_cells(notebook: FakeNoteb
 
 
 def test_a_token_that_is_there_at_the_start_is_used(notebook: FakeNotebook) -> None:
-    """The first turn continues from elsewhere; run again, it does so again."""
+    """The first turn continues from that token, at each run."""
     notebook.run("a")
     other = FakeNotebook(notebook.sandbox)
     other.context_token = notebook.received(0)
@@ -368,7 +423,7 @@ def test_a_token_that_is_there_at_the_start_is_used(notebook: FakeNotebook) -> N
 
 
 def test_a_token_assigned_by_hand_wins_over_the_cell(notebook: FakeNotebook) -> None:
-    """The cell's turn moves; afterwards the rule holds again."""
+    """The cell's turn moves; then the variable follows the replies again."""
     notebook.run_all(*"abc")
     notebook.context_token = notebook.received(0)
     notebook.run("c")
@@ -377,7 +432,7 @@ def test_a_token_assigned_by_hand_wins_over_the_cell(notebook: FakeNotebook) -> 
 
 
 @pytest.mark.parametrize("how", ["assigned", "deleted"])
-def test_none_begins_anew(notebook: FakeNotebook, how: str) -> None:
+def test_none_starts_a_conversation(notebook: FakeNotebook, how: str) -> None:
     """Assigned, or the variable deleted."""
     notebook.run("a")
     if how == "assigned":
@@ -401,7 +456,7 @@ def test_a_token_of_another_conversation_switches_to_it(notebook: FakeNotebook) 
 
 
 def test_after_a_failure_the_assigned_token_still_counts(notebook: FakeNotebook) -> None:
-    """A failed question moves nothing, the variable included."""
+    """A failed question does not change the variable."""
     notebook.run_all(*"ab")
     notebook.context_token = notebook.received(0)
     refuse_next(notebook)
@@ -414,7 +469,7 @@ def test_after_a_failure_the_assigned_token_still_counts(notebook: FakeNotebook)
 
 
 def test_each_address_has_conversations_of_its_own(notebook: FakeNotebook) -> None:
-    """Connecting to the first one again finds them as they were."""
+    """Connecting to the first address again finds them unchanged."""
     notebook.run_all(*"ab")
     first = notebook.sandbox.aeronpay_url
     with Sandbox() as elsewhere:
@@ -429,22 +484,22 @@ def test_each_address_has_conversations_of_its_own(notebook: FakeNotebook) -> No
 
 
 def asked_of_chatzy(chat: FakeNotebook) -> list[tuple[str, str]]:
-    """The questions that went over the wire, each with its conversation."""
+    """The questions that were sent, each with its conversation."""
     return [
         (seen.body["messages"]["content"], seen.body["conversation_id"])
         for seen in chat.sandbox.log.of("get_inference")
     ]
 
 
-def test_chatzy_keeps_one_conversation_for_a_line(chat: FakeNotebook) -> None:
-    """Its token is the conversation's id."""
+def test_chatzy_has_one_token_for_a_conversation(chat: FakeNotebook) -> None:
+    """The token is the conversation's id."""
     chat.run_all(*"ab")
     assert len({conversation for _, conversation in asked_of_chatzy(chat)}) == 1
     assert chat.context_token == asked_of_chatzy(chat)[0][1]
 
 
 def test_chatzy_run_all_twice_makes_two_conversations_at_the_service(chat: FakeNotebook) -> None:
-    """In each the questions stand once; here it is one conversation still."""
+    """Each has the questions once; the notebook has one conversation."""
     chat.run_all(*"ab")
     chat.run_all(*"ab")
     first, second, third, fourth = (conversation for _, conversation in asked_of_chatzy(chat))
@@ -456,8 +511,8 @@ def test_chatzy_run_all_twice_makes_two_conversations_at_the_service(chat: FakeN
 @pytest.mark.parametrize(
     "cell", ["b", Cell("d", "a branch", {"after": "1"})], ids=["again", "branch"]
 )
-def test_chatzy_cannot_go_back_and_says_so(chat: FakeNotebook, cell: Cell | str) -> None:
-    """Nothing is sent, nothing changes, and a new conversation is offered."""
+def test_chatzy_cannot_go_back(chat: FakeNotebook, cell: Cell | str) -> None:
+    """Nothing is sent or changed; the hint names a new conversation."""
     chat.run_all(*"abc")
     error = chat.fails(cell)
     assert "keeps one line for each conversation" in str(error)
@@ -466,14 +521,14 @@ def test_chatzy_cannot_go_back_and_says_so(chat: FakeNotebook, cell: Cell | str)
     assert shape(chat.tree) == ["1", "2<1", "3<2*"]
 
 
-def test_chatzy_begins_another_conversation_where_asked_to(chat: FakeNotebook) -> None:
-    """The way out that the error names."""
+def test_chatzy_starts_another_conversation_with_new(chat: FakeNotebook) -> None:
+    """The remedy that the error names."""
     chat.run_all(*"ab")
     chat.run(Cell("b", "question of b", {"new": True}))
     assert len({conversation for _, conversation in asked_of_chatzy(chat)}) == 2
 
 
-def test_chatzy_asks_an_interrupted_question_again_and_says_what_that_means(
+def test_chatzy_asks_an_interrupted_question_again_with_a_note(
     chat: FakeNotebook,
 ) -> None:
     """The service may have it twice."""
@@ -489,7 +544,7 @@ def test_chatzy_asks_an_interrupted_question_again_and_says_what_that_means(
 # What the service says of the parent ---------------------------------------------------------
 
 
-def test_a_parent_that_is_another_than_ours_is_shown(
+def test_another_parent_than_the_one_asked_for_is_shown(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the output's note and in its metadata."""

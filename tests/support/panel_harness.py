@@ -1,4 +1,4 @@
-"""A panel without a browser: what it sends is kept, and what a page would say can be said."""
+"""A panel without a browser: its messages are collected, and actions can be sent to it."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PanelHarness:
     sent
         What panels sent, as (widget model id, data) pairs; grows.
     changed
-        Is told when it has grown.
+        Notified when ``sent`` has grown.
     """
 
     def __init__(
@@ -53,8 +53,8 @@ class PanelHarness:
         self._changed = changed
         self._count = 0
 
-    def words(self, *types: str, panel: ChatPanel | None = None) -> list[Message]:
-        """The custom messages of one panel, or those of some types."""
+    def messages(self, *types: str, panel: ChatPanel | None = None) -> list[Message]:
+        """The custom messages of one panel: all, or those of some types."""
         of = (panel or self.panel).model_id
         found = [
             data["content"]
@@ -64,25 +64,24 @@ class PanelHarness:
         return [message for message in found if not types or message["type"] in types]
 
     def wait(self, *types: str, count: int = 1, timeout: float = 10) -> Message:
-        """Wait until so many words of these types were sent; the last of them."""
+        """Wait until ``count`` messages of these types were sent; return the last of them."""
         with self._changed:
-            come = self._changed.wait_for(lambda: len(self.words(*types)) >= count, timeout)
-        assert come, (
-            f"no {types} ({count}); so far: {[message['type'] for message in self.words()]}"
-        )
-        return self.words(*types)[count - 1]
+            found = self._changed.wait_for(lambda: len(self.messages(*types)) >= count, timeout)
+        so_far = [message["type"] for message in self.messages()]
+        assert found, f"no {types} ({count}); so far: {so_far}"
+        return self.messages(*types)[count - 1]
 
-    def say(self, do: str, **more: Any) -> str:
-        """Say what a page says; the id of it."""
+    def send(self, do: str, **fields: Any) -> str:
+        """Send an action as a page does; return its id."""
         self._count += 1
-        action = f"wish-{self._count}"
-        self.panel._handle_custom_msg({"do": do, "id": action, **more}, [])
+        action = f"action-{self._count}"
+        self.panel._handle_custom_msg({"do": do, "id": action, **fields}, [])
         return action
 
     def ask(self, text: str) -> Message:
-        """Ask, and wait for the end; the word that says so."""
-        before = len(self.words("end"))
-        self.say("ask", text=text)
+        """Ask in the panel, and wait for the message ``end``."""
+        before = len(self.messages("end"))
+        self.send("ask", text=text)
         return self.wait("end", count=before + 1)
 
     def ask_in_cell(self, text: str, cell: str | None) -> PendingQuestion:
@@ -92,13 +91,13 @@ class PanelHarness:
         assert asked.done.wait(10)
         return asked
 
-    def forget(self) -> None:
-        """Forget what was sent."""
+    def clear(self) -> None:
+        """Forget the messages so far."""
         self.sent.clear()
 
 
 def rebuilt(messages: list[Message]) -> list[str]:
-    """The blocks of the newest reply, as a page builds them from the words about it."""
+    """The blocks of the newest reply, as a page builds them from its messages."""
     blocks: list[str] = []
     tail = ""
     sequence = 0
@@ -134,9 +133,9 @@ def panel_harness(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Iterator[Panel
     Parameters
     ----------
     sandbox
-        Plays the service.
+        The service.
     patch
-        Puts a comm that keeps what it is given in the place of the kernel's.
+        Replaces the kernel's comm by one that collects messages.
     """
     transport: list[tuple[str, dict[str, Any]]] = []
     changed = threading.Condition()

@@ -1,8 +1,8 @@
-"""The output of a reply that is updated in place while the reply comes in.
+"""The output of a reply that is updated in place while the reply is being read.
 
-The page is the narrow place, not the kernel: JupyterLab draws a whole output anew for each update.
-So text is painted by a clock and not by chunk, in pieces: a piece that is long enough is frozen,
-and only the open tail is updated. When the reply has ended, one output takes their place.
+The page is the bottleneck: JupyterLab redraws a whole output for each update. So the text is
+repainted at intervals, not for each chunk, and in blocks: a finished block becomes an output that
+is never updated, and only the tail is repainted. At the end one output replaces them all.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ __all__ = ["LiveOutput"]
 
 
 SECONDS_PER_CHAR = 10e-6
-"""Seconds for each character painted, where so many are that the page needs the time: JupyterLab
-draws some 200 in a millisecond, and has other things to do."""
+"""Seconds until the next painting, for each character of the last one: JupyterLab draws about 200
+characters in a millisecond."""
 
 MIN_FROZEN = 500
-"""Characters from which on a piece is frozen: half of them are sent again by each painting."""
+"""Characters from which on a block is frozen; each painting sends half of them on average."""
 
 FAST_STREAM = 2_000
-"""Characters that come between two paintings beyond which code is coloured at the end only: nobody
-reads that fast, and colours make it two or three times as long."""
+"""Characters between two paintings above which code is highlighted at the end only: highlighting
+makes its HTML two or three times as long."""
 
 _END_TAG = re.compile(r"</t[dhr]>\n")
 _QUOTED = re.compile(r'="([a-z:-]+)">')
-"""What HTML does without, and each cell of a table has. Text has no ``>`` as such."""
+"""Optional HTML, which every cell of a table has. Text contains no unescaped ``>``."""
 
 
 class LiveOutput(CellOutput):
-    """Grows while the reply comes in.
+    """An output that grows with the reply.
 
     Parameters
     ----------
     publish, form
         See :class:`CellOutput`.
     clear
-        Clears the cell's outputs when the next one comes; None where the cell has other outputs
-        too. The tail alone is shown then, in one display that the whole reply replaces at the end.
+        Clears the cell's outputs before the next one; None if the cell has other outputs, too.
+        Then only the tail is shown, in one display that the whole reply replaces at the end.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class LiveOutput(CellOutput):
         fresh = "".join(pieces)
         self._markdown.add(fresh)
         flood = len(fresh) > FAST_STREAM
-        # A short text that is there at once goes in one message: the envelope is most of it.
+        # A short text that arrives at once is one message, because most of that is its envelope.
         whole = not self._shown and not flood
         painted = 0
         self._ready += self._markdown.pop_finished()
@@ -80,7 +80,7 @@ class LiveOutput(CellOutput):
             if self._clear is not None:
                 self._show(html)
                 painted = len(html)
-                self._display_id = None  # what is frozen is never sent again
+                self._display_id = None  # a frozen block is never updated
             self._frozen += len(self._ready)
             self._ready.clear()
             html = ""

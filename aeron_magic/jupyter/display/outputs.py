@@ -1,4 +1,4 @@
-"""Outputs of a reply: the protocol, the silent output, and one display at the end."""
+"""Outputs of a reply: their protocol, no output, and one display at the end."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from aeron_magic.replies.reply import Reply
 __all__ = ["REPAINT_INTERVAL", "CellOutput", "NoOutput", "Output", "Publish", "status_note"]
 
 REPAINT_INTERVAL = 0.095
-"""Seconds from one painting to the next: text waits half of that, and each costs a message."""
+"""Seconds between two paintings; each costs a message."""
 
 Publish = Callable[..., None]
-"""Publishes ``data``, ``metadata`` and, for what will be updated, ``transient``, ``update``."""
+"""Publishes ``data`` and ``metadata``; ``transient`` and ``update`` are for updatable displays."""
 
 NOTES = {
-    "interrupted": "Interrupted: this is what had come.",
+    "interrupted": "Interrupted: the text so far.",
     "incomplete": "Incomplete: the reply was cut off here.",
-    "failed": "Failed: this is what had come.",
+    "failed": "Failed: the text so far.",
     "recovered": "The stream was lost; the whole reply was fetched from the service.",
     "processing": "The service is still working on this reply.",
     "complete": "",
 }
 
 EMPTY = {"complete": "The reply is empty.", "failed": "", "interrupted": "", "incomplete": ""}
-"""In place of those, where there is no text; the error says how it ended."""
+"""Replaces a note where there is no text; the error tells how the reply ended."""
 
 
 def status_note(reply: Reply, metadata: Mapping[str, Any] | None = None) -> str:
-    """What has to be said of a reply besides its text: how it ended, and ``notes``."""
+    """The line below a reply: how it ended, and the ``notes`` in its metadata."""
     ended = NOTES[reply.status]
     if not reply.text.strip():
         ended = EMPTY.get(reply.status, ended)
@@ -40,28 +40,27 @@ def status_note(reply: Reply, metadata: Mapping[str, Any] | None = None) -> str:
 
 
 class Output(Protocol):
-    """A place where one reply appears."""
+    """Shows one reply."""
 
     def waiting(self, label: str) -> None:
-        """Nothing has come for a while."""
+        """Show that there is no text yet."""
 
     def render(self, accumulator: ReplyAccumulator) -> float:
-        """Show what has come since the last time; in how many seconds to do so again."""
+        """Show new text; return the seconds until the next call."""
         ...
 
     def finish(self, accumulator: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
-        """Show the reply as it ended; whether its text is to be seen now."""
+        """Show the finished reply; return whether its text is visible."""
         ...
 
 
 class NoOutput:
-    """For ``--quiet``."""
+    """Shows nothing, for ``--quiet``."""
 
     def waiting(self, label: str) -> None:
-        """Stay quiet."""
+        pass
 
     def render(self, accumulator: ReplyAccumulator) -> float:
-        """Stay quiet."""
         return REPAINT_INTERVAL
 
     def finish(self, accumulator: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
@@ -69,7 +68,7 @@ class NoOutput:
 
 
 class CellOutput:
-    """One display at the end: where nothing can, or should, be updated.
+    """Shows one display at the end, for front ends that do not update displays.
 
     Parameters
     ----------
@@ -84,10 +83,9 @@ class CellOutput:
         self._form = form
 
     def waiting(self, label: str) -> None:
-        """Nothing is shown before the end."""
+        pass
 
     def render(self, accumulator: ReplyAccumulator) -> float:
-        """Nothing is shown before the end."""
         return REPAINT_INTERVAL
 
     def finish(self, accumulator: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
@@ -97,7 +95,7 @@ class CellOutput:
         return True
 
     def _bundle(self, reply: Reply, metadata: dict[str, Any]) -> dict[str, str]:
-        """The reply in its format; as Markdown where it does not hold what the format shows."""
+        """The reply in its format; as Markdown if it has no data of that format."""
         remark = status_note(reply, metadata)
         try:
             return mimebundle(reply.text, format=self._form, note=remark)

@@ -240,14 +240,8 @@ class PanelController:
         return [*path, dropped] if dropped is not None and dropped.parent is self._leaf else path
 
     def _turn_views(self, turns: list[Turn]) -> list[TurnView]:
-        lives = [live for live in self._lives.values() if live.asked.tree is self.tree]
-        return turn_views(
-            self.tree,
-            turns,
-            problems=self._problems,
-            running=[live.key for live in lives],
-            beside=[live.asked.pending.turn for live in lives],
-        )
+        pending = [asked.pending.turn for asked in self._lives if asked.tree is self.tree]
+        return turn_views(self.tree, turns, self._problems, pending)
 
     # Questions, as the session reports them on the loop ------------------------------------------
 
@@ -364,8 +358,8 @@ class PanelController:
         self._introduce(tree)
         if tree is not self.tree or not self._lives:
             # A question on its way is not in the tree yet, and is shown nevertheless.
-            asked = [one.asked.pending for one in self._lives.values() if one.asked.tree is tree]
-            self.show(tree, asked[-1].turn if asked else tree.head)
+            pending = [asked.pending.turn for asked in self._lives if asked.tree is tree]
+            self.show(tree, pending[-1] if pending else tree.head)
         else:
             self.broadcast({"type": "about", "about": self.overview()})
 

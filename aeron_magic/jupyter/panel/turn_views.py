@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import (
@@ -131,10 +132,8 @@ def _can_retry(error: AeronError) -> bool:
 def turn_views(
     tree: ConversationTree,
     turns: Sequence[Turn],
-    *,
-    problems: Mapping[str, Problem | None] | None = None,
-    running: Iterable[str] = (),
-    beside: Iterable[Turn] = (),
+    problems: Mapping[str, Problem | None] = MappingProxyType({}),
+    pending: Collection[Turn] = (),
 ) -> list[TurnView]:
     """The views of some turns of a tree.
 
@@ -144,62 +143,45 @@ def turn_views(
         The conversation and its turns to show, which may be pending.
     problems
         The problems of failed turns, by key.
-    running
-        The keys of the turns whose reply is being read.
-    beside
-        The pending turns.
+    pending
+        The turns whose reply is being read; each may replace a turn of the tree.
     """
-    stale = tree.stale()
-    live = set(running)
+    stale, service = tree.stale(), service_info(tree.service)
+    live = {turn.number for turn in pending}
     parents = {turn.parent for turn in tree.turns}
     forks: dict[Turn | None, set[int]] = {}
-    for turn in tree.turns:
-        if turn.tokens or turn in parents:
+    for turn in (*tree.turns, *pending):
+        if turn.tokens or turn in parents or turn in pending:
             forks.setdefault(turn.parent, set()).add(turn.number)
-    for turn in beside:
-        forks.setdefault(turn.parent, set()).add(turn.number)
     views = []
     for turn in turns:
-        numbers = sorted(forks.get(turn.parent, set()) | {turn.number})
-        siblings = Branches(
-            at=numbers.index(turn.number), keys=[f"{tree.name}#{number}" for number in numbers]
-        )
-        key = turn_id(tree, turn)
-        view = _turn_view(tree, turn, key, siblings, problems or {}, key in live)
-        view["stale"] = turn in stale
-        views.append(view)
-    return views
-
-
-def _turn_view(
-    tree: ConversationTree,
-    turn: Turn,
-    key: str,
-    siblings: Branches,
-    problems: Mapping[str, Problem | None],
-    live: bool,
-) -> TurnView:
-    reply = None if live else turn.reply
-    problem = None
-    if not live:
+        key, numbers = turn_id(tree, turn), sorted({*forks.get(turn.parent, ()), turn.number})
+        is_live = turn.number in live
+        reply = None if is_live else turn.reply
+        text = reply.text if reply is not None else ""
         problem = problems.get(key) or problem_of(None, reply, tree.service)
-    text = reply.text if reply is not None else ""
-    return TurnView(
-        key=key,
-        label=strip_control_sequences(turn.label),
-        question=strip_control_sequences(turn.question),
-        images=list(turn.images),
-        blocks=[reply_html(text)] if text else [],
-        status="processing" if live else turn.status,
-        note=status_note(reply) if reply is not None and reply.status == "recovered" else "",
-        problem=problem,
-        speaker=service_info(tree.service).title,
-        token=turn.token or (reply.context_token if reply is not None else None),
-        seconds=round(reply.seconds, 3) if reply is not None else 0.0,
-        asked=turn.asked_at,
-        stale=False,
-        replayed=reply.replayed if reply is not None else False,
-        cell=turn.cell is not None,
-        branches=service_info(tree.service).branches,
-        siblings=siblings,
-    )
+        views.append(
+            TurnView(
+                key=key,
+                label=strip_control_sequences(turn.label),
+                question=strip_control_sequences(turn.question),
+                images=list(turn.images),
+                blocks=[reply_html(text)] if text else [],
+                status="processing" if is_live else turn.status,
+                note=status_note(reply) if reply and reply.status == "recovered" else "",
+                problem=None if is_live else problem,
+                speaker=service.title,
+                token=turn.token or (reply.context_token if reply else None),
+                seconds=round(reply.seconds, 3) if reply else 0.0,
+                asked=turn.asked_at,
+                stale=turn in stale,
+                replayed=reply.replayed if reply else False,
+                cell=turn.cell is not None,
+                branches=service.branches,
+                siblings=Branches(
+                    at=numbers.index(turn.number),
+                    keys=[f"{tree.name}#{number}" for number in numbers],
+                ),
+            )
+        )
+    return views

@@ -96,7 +96,7 @@ def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Ke
         run = k.execute(f"%aeron record {file} --mode auto", "c2")
         assert "mode replay (by AERON_RECORD_MODE)" in run.text
         run = k.execute("%%aeron\nSomething else", "c3")
-        assert "Where AERON_RECORD_MODE is not set, the mode `auto` asks" in error_text(run)
+        assert "Unset AERON_RECORD_MODE: the mode `auto` then asks" in error_text(run)
 
 
 def test_record_off_switches_recording_off(connected: Kernel, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What a reader can do: each wish does what it says in the conversation, and says so."""
+"""The actions of a reader: each changes the conversation, and the page is informed."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ def test_anything_else_is_refused(content: object) -> None:
     assert "Reload" in caught.value.hint
 
 
-def test_ask_names_the_wish_that_began_it(harness: PanelHarness) -> None:
-    """So that a page knows that it was heard."""
-    action = harness.say("ask", text="Hello")
+def test_begin_has_the_id_of_the_action(harness: PanelHarness) -> None:
+    """So that a page knows that its action was received."""
+    action = harness.send("ask", text="Hello")
     assert harness.wait("begin")["request"] == action
     assert harness.wait("end")["turn"]["status"] == "complete"
 
 
 def test_an_empty_question_is_refused(harness: PanelHarness) -> None:
-    """Nothing is sent; the page's wish is named."""
-    action = harness.say("ask", text=" \n")
+    """Nothing is sent; the error has the id of the action."""
+    action = harness.send("ask", text=" \n")
     assert harness.wait("error")["request"] == action
 
 
 def test_stop_keeps_what_came(harness: PanelHarness, sandbox: Sandbox) -> None:
-    """The turn is told as stopped, with what can be done; the next question works."""
+    """The turn is shown as stopped, with actions; the next question works."""
     sandbox.set_faults(say="word " * 500, pause=0.01)
-    harness.say("ask", text="Tell me")
+    harness.send("ask", text="Tell me")
     harness.wait("delta", count=2)
-    harness.say("stop", request="")
+    harness.send("stop", request="")
     turn = harness.wait("end")["turn"]
     assert turn["status"] == "interrupted"
     assert turn["problem"]["kind"] == "stopped"
@@ -56,8 +56,8 @@ def test_stop_keeps_what_came(harness: PanelHarness, sandbox: Sandbox) -> None:
 def test_a_stop_that_overtakes_its_question_holds(harness: PanelHarness, sandbox: Sandbox) -> None:
     """Wishes are handled in two threads, and may change places."""
     sandbox.set_faults(first_chunk=20)
-    harness.say("stop", request="wish-2")
-    assert harness.say("ask", text="Hello") == "wish-2"
+    harness.send("stop", request="action-2")
+    assert harness.send("ask", text="Hello") == "action-2"
     assert harness.wait("end")["turn"]["status"] == "interrupted"
 
 
@@ -65,9 +65,9 @@ def test_edit_and_regenerate_stand_beside(harness: PanelHarness) -> None:
     """Both ask at the place of the turn, and leave it alone."""
     harness.ask("One")
     harness.ask("Two")
-    harness.say("edit", key="main#2", text="Two, edited")
+    harness.send("edit", key="main#2", text="Two, edited")
     harness.wait("end", count=3)
-    harness.say("regenerate", key="main#2")
+    harness.send("regenerate", key="main#2")
     end = harness.wait("end", count=4)
     assert end["turn"]["question"] == "Two"
     assert end["turn"]["siblings"] == {"at": 2, "keys": ["main#2", "main#3", "main#4"]}
@@ -79,10 +79,10 @@ def test_choose_moves_the_token(harness: PanelHarness) -> None:
     """The next question, of a cell too, continues from the chosen branch."""
     harness.ask("One")
     token = harness.session.token.read()
-    harness.say("edit", key="main#1", text="Other")
+    harness.send("edit", key="main#1", text="Other")
     harness.wait("end", count=2)
-    harness.forget()
-    harness.say("choose", key="main#1")
+    harness.clear()
+    harness.send("choose", key="main#1")
     assert [turn["question"] for turn in harness.wait("state")["turns"]] == ["One"]
     assert harness.session.token.read() == token
     assert not harness.session.token.assigned_by_user
@@ -92,13 +92,13 @@ def test_retry_takes_the_place_of_what_failed(harness: PanelHarness, sandbox: Sa
     """There is one turn in the end, and it is whole."""
     sandbox.set_faults(refuse=(Refusal("create-response", 400),))
     harness.ask("One")
-    harness.say("retry", key="main#1")
+    harness.send("retry", key="main#1")
     assert harness.wait("end", count=2)["turn"]["status"] == "complete"
     assert len(harness.session.tree.turns) == 1
 
 
 def test_retry_of_a_question_with_a_refused_token(harness: PanelHarness, sandbox: Sandbox) -> None:
-    """What was not taken into the conversation can be asked again from its card."""
+    """A question that was not added to the conversation can be asked again from its turn."""
     harness.ask("One")
     token = harness.session.token.read()
     assert token is not None
@@ -107,7 +107,7 @@ def test_retry_of_a_question_with_a_refused_token(harness: PanelHarness, sandbox
     assert end["turn"]["problem"]["title"]
     assert len(harness.session.tree.turns) == 1
     sandbox.set_faults(expired=())
-    harness.say("retry", key=end["turn"]["key"])
+    harness.send("retry", key=end["turn"]["key"])
     assert harness.wait("end", count=3)["turn"]["question"] == "Two"
 
 
@@ -118,7 +118,7 @@ def test_fetch_completes_a_turn(harness: PanelHarness, sandbox: Sandbox) -> None
     )
     end = harness.ask("One")
     assert end["turn"]["problem"]["actions"] == ["fetch", "again"]
-    harness.say("fetch", key="main#1")
+    harness.send("fetch", key="main#1")
     turn = harness.wait("end", count=2)["turn"]
     assert turn["status"] in ("complete", "recovered")
     assert turn["problem"] is None
@@ -128,13 +128,13 @@ def test_fetch_completes_a_turn(harness: PanelHarness, sandbox: Sandbox) -> None
 def test_conversations(harness: PanelHarness) -> None:
     """A new one is empty; the old one comes back when it is chosen."""
     harness.ask("One")
-    harness.forget()
-    harness.say("new")
+    harness.clear()
+    harness.send("new")
     state = harness.wait("state")
     assert state["turns"] == []
     assert harness.session.token.read() is None
-    harness.forget()
-    harness.say("use", name="main")
+    harness.clear()
+    harness.send("use", name="main")
     assert [turn["question"] for turn in harness.wait("state")["turns"]] == ["One"]
 
 
@@ -144,17 +144,17 @@ def test_who_comes_back_in_the_middle_of_a_reply_finds_it(
     """Another conversation was looked at meanwhile; the reply goes on, can be stopped, and ends."""
     harness.ask("One")
     sandbox.set_faults(say="word " * 500, pause=0.01)
-    harness.say("ask", text="Two")
+    harness.send("ask", text="Two")
     harness.wait("delta", count=2)
-    harness.forget()
-    harness.say("new")
+    harness.clear()
+    harness.send("new")
     assert harness.wait("state")["live"] is None
-    harness.forget()
-    harness.say("use", name="main")
+    harness.clear()
+    harness.send("use", name="main")
     state = harness.wait("state")
     assert [turn["question"] for turn in state["turns"]] == ["One", "Two"]
     assert state["live"]["key"] == "main#2"
-    harness.say("stop", request="")
+    harness.send("stop", request="")
     assert harness.wait("end")["turn"]["status"] == "interrupted"
 
 
@@ -162,7 +162,7 @@ def test_who_comes_back_in_the_middle_of_a_reply_finds_it(
 def test_export(harness: PanelHarness, kind: str) -> None:
     """The text of the file goes to the page, which saves it."""
     harness.ask("How do I record?")
-    action = harness.say("export", kind=kind)
+    action = harness.send("export", kind=kind)
     message = harness.wait("file")
     assert message["request"] == action
     assert message["name"] == f"main.{kind}"
@@ -175,11 +175,11 @@ def test_source_is_the_markdown(harness: PanelHarness, sandbox: Sandbox) -> None
     """Copying gives what the service wrote, not what the page shows."""
     sandbox.set_faults(say="Some *text*.")
     harness.ask("One")
-    harness.say("source", key="main#1")
+    harness.send("source", key="main#1")
     assert harness.wait("source")["text"] == "Some *text*."
 
 
-def test_a_turn_that_is_gone_is_said(harness: PanelHarness) -> None:
+def test_an_unknown_turn_is_an_error(harness: PanelHarness) -> None:
     """A page may show what the kernel no longer has."""
-    harness.say("regenerate", key="main#7")
+    harness.send("regenerate", key="main#7")
     assert "no longer" in harness.wait("error")["title"]

@@ -1,4 +1,4 @@
-"""What pages are told: all turns of all who ask, each piece once, and little of it."""
+"""Messages to the pages: turns of cells and panels, each piece of text once, at a small cost."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from panel_harness import PanelHarness, rebuilt
 
 from aeron_magic.jupyter.panel.controller import DELTA_INTERVAL, PAGE_SIZE
 from aeron_magic.jupyter.panel.html_stream import utf16_safe
+from aeron_magic.jupyter.panel.transcript import bundle
 from aeron_magic.jupyter.panel.widget import ChatPanel
 from aeron_magic.rendering.mimebundle import to_html
 from aeron_magic.replies.reply import Reply
@@ -22,7 +23,7 @@ TEXT = "".join(
 
 
 def size(messages: list[dict[str, object]]) -> int:
-    """Bytes of words on the wire, without their envelopes."""
+    """Bytes of messages on the wire, without their envelopes."""
     return sum(len(json.dumps(message, ensure_ascii=False).encode()) for message in messages)
 
 
@@ -35,11 +36,11 @@ def grow(harness: PanelHarness, turns: int) -> None:
     harness.session.use(tree.name)
 
 
-def test_a_reply_is_told_piece_by_piece(harness: PanelHarness, sandbox: Sandbox) -> None:
-    """What a page builds from the pieces is the reply's HTML; finished blocks came once."""
+def test_a_reply_is_sent_piece_by_piece(harness: PanelHarness, sandbox: Sandbox) -> None:
+    """A page builds the reply's HTML from the pieces; finished blocks are sent once."""
     sandbox.set_faults(say=TEXT, pause=0.001)
     harness.ask("Tell me")
-    messages = harness.words("begin", "delta", "end")
+    messages = harness.messages("begin", "delta", "end")
     assert messages[0]["turn"]["question"] == "Tell me"
     assert "".join(rebuilt(messages)) == utf16_safe(to_html(TEXT))
     assert messages[-1]["turn"]["blocks"] == []
@@ -49,11 +50,32 @@ def test_a_reply_is_told_piece_by_piece(harness: PanelHarness, sandbox: Sandbox)
     assert sent.count("Paragraph 7 says") == 1
 
 
+def test_the_finished_reply_is_rendered_once(
+    harness: PanelHarness, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """For the message ``end``, later snapshots and the transcript."""
+    rendered: list[str] = []
+
+    def record(markdown: str) -> str:
+        rendered.append(markdown)
+        return to_html(markdown)
+
+    monkeypatch.setattr("aeron_magic.jupyter.panel.html_stream.to_html", record)
+    text = f"{TEXT}The end of {time.time()}.\n"
+    sandbox.set_faults(say=text)
+    harness.ask("Tell me")
+    harness.send("sync")
+    state = harness.wait("state")
+    bundle(harness.session.tree, harness.session.tree.turns)
+    assert "".join(state["turns"][-1]["blocks"]) == utf16_safe(to_html(text))
+    assert rendered.count(text) == 1
+
+
 def test_pieces_cost_little_more_than_their_text(harness: PanelHarness, sandbox: Sandbox) -> None:
     """With the envelope, a piece is at most half as long again as the bare text would be."""
     sandbox.set_faults(say=TEXT, pause=0.002)
     harness.ask("Tell me")
-    deltas = harness.words("delta")
+    deltas = harness.messages("delta")
     envelope = 500
     bare = len(TEXT.encode()) + len(deltas) * envelope
     assert size(deltas) + len(deltas) * envelope <= 1.5 * bare
@@ -62,15 +84,15 @@ def test_pieces_cost_little_more_than_their_text(harness: PanelHarness, sandbox:
 def test_pieces_cost_the_same_after_a_thousand_turns(
     harness: PanelHarness, sandbox: Sandbox
 ) -> None:
-    """What a message holds does not depend on what was said before."""
+    """The size of a message does not depend on the length of the conversation."""
     sandbox.set_faults(say=TEXT[:2_000])
     harness.ask("Begin")
-    few = harness.words("delta")
+    few = harness.messages("delta")
     grow(harness, 1_000)
     harness.wait("state")
-    harness.forget()
+    harness.clear()
     harness.ask("Go on")
-    many = harness.words("delta")
+    many = harness.messages("delta")
     for messages in (few, many):  # how many there are is a matter of the clock
         added = sum(len(message["add"].encode()) for message in messages)
         assert added < 3 * len(TEXT[:2_000])
@@ -82,22 +104,22 @@ def test_messages_are_paced(harness: PanelHarness, sandbox: Sandbox) -> None:
     sandbox.set_faults(say=TEXT, chunk_size=1)
     began = time.monotonic()
     harness.ask("Tell me")
-    assert len(harness.words("delta")) <= 2 + (time.monotonic() - began) / DELTA_INTERVAL
+    assert len(harness.messages("delta")) <= 2 + (time.monotonic() - began) / DELTA_INTERVAL
 
 
 def test_the_end_waits_for_no_clock(
     harness: PanelHarness, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What came since the last message is told as soon as the reply has ended."""
+    """Text since the last message is sent as soon as the reply has ended."""
     monkeypatch.setattr("aeron_magic.jupyter.panel.controller.DELTA_INTERVAL", 3_600)
     sandbox.set_faults(say=TEXT, pause=0.001)
     harness.ask("Tell me")
-    assert "".join(rebuilt(harness.words("begin", "delta", "end"))) == utf16_safe(to_html(TEXT))
-    assert len(harness.words("delta")) <= 2
+    assert "".join(rebuilt(harness.messages("begin", "delta", "end"))) == utf16_safe(to_html(TEXT))
+    assert len(harness.messages("delta")) <= 2
 
 
 def test_a_cell_and_a_panel_share_the_conversation(harness: PanelHarness) -> None:
-    """A question of a cell is told like one of the panel; the token follows both."""
+    """A cell's question is shown like a panel's; ``context_token`` follows both."""
     harness.ask("How do I continue a conversation?")
     first = harness.session.token.read()
     asked = harness.ask_in_cell("Why?", "a")
@@ -121,26 +143,26 @@ def test_a_cell_that_runs_again_is_answered_in_its_place(harness: PanelHarness) 
 def test_a_page_that_comes_late_gets_all(harness: PanelHarness, sandbox: Sandbox) -> None:
     """The snapshot has the turns, the half reply and the draft, and what follows fits to it."""
     sandbox.set_faults(say=TEXT, pause=0.003)
-    harness.say("ask", text="Tell me")
+    harness.send("ask", text="Tell me")
     harness.wait("delta", count=3)
-    harness.say("draft", text="my thought")
-    harness.forget()
-    harness.say("sync")
+    harness.send("draft", text="my thought")
+    harness.clear()
+    harness.send("sync")
     harness.wait("end")
-    messages = harness.words("state", "delta", "end")
+    messages = harness.messages("state", "delta", "end")
     state = next(message for message in messages if message["type"] == "state")
     assert state["draft"] == "my thought"
     assert state["turns"][0]["status"] == "processing"
     assert "".join(rebuilt(messages[messages.index(state) :])) == utf16_safe(to_html(TEXT))
 
 
-def test_two_panels_hear_the_same(harness: PanelHarness) -> None:
-    """Whatever one of them is told, the other is told too."""
+def test_two_panels_get_the_same_messages(harness: PanelHarness) -> None:
+    """Until one of them is closed."""
     other = ChatPanel(harness.app)
     harness.ask("Hello")
-    ours, theirs = harness.words("begin", "end"), harness.words("begin", "end", panel=other)
+    ours, theirs = harness.messages("begin", "end"), harness.messages("begin", "end", panel=other)
     assert ours == theirs
-    harness.forget()
+    harness.clear()
     closed = other.model_id
     other.close()
     harness.ask("Again")
@@ -154,8 +176,8 @@ def test_what_failed_stays_where_it_was_asked(harness: PanelHarness, sandbox: Sa
     assert end["turn"]["problem"]["said"] == "No such luck."
     assert end["turn"]["problem"]["actions"] == ["retry"]
     harness.ask("Second")
-    harness.forget()
-    harness.say("sync")
+    harness.clear()
+    harness.send("sync")
     turns = harness.wait("state")["turns"]
     assert [turn["question"] for turn in turns] == ["First", "Second"]
     assert turns[0]["problem"]["said"] == "No such luck."
@@ -168,7 +190,7 @@ def test_older_turns_come_page_by_page(harness: PanelHarness) -> None:
     grow(harness, 50)
     state = harness.wait("state")
     assert (state["first"], len(state["turns"])) == (51 - PAGE_SIZE, PAGE_SIZE)
-    harness.say("older", end=state["first"])
+    harness.send("older", end=state["first"])
     older = harness.wait("older")
     assert older["first"] == 51 - 2 * PAGE_SIZE
     assert older["turns"][-1]["question"] == f"Question {51 - PAGE_SIZE - 2}"
@@ -184,8 +206,9 @@ def test_an_agent_introduces_itself(harness: PanelHarness, sandbox: Sandbox) -> 
     )
     with harness._changed:
         harness._changed.wait_for(
-            lambda: any(word["about"]["introduction"] for word in harness.words("about")), 10
+            lambda: any(message["about"]["introduction"] for message in harness.messages("about")),
+            10,
         )
-    said = harness.words("about")[-1]["about"]["introduction"]
-    assert "Hello" in said["html"]
-    assert said["buttons"]
+    introduction = harness.messages("about")[-1]["about"]["introduction"]
+    assert "Hello" in introduction["html"]
+    assert introduction["buttons"]

@@ -1,4 +1,4 @@
-"""How a reply's HTML grows: what a page puts together is always the HTML that the kernel has."""
+"""The HTML of a growing reply: a page always builds the same HTML as the kernel."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ CASES = {
 }
 
 
-def words_of(text: str, size: int, step: int) -> tuple[list[dict[str, object]], HtmlStream]:
-    """The words about a reply that comes in chunks of a size, told after each few chunks."""
+def messages_of(text: str, size: int, step: int) -> tuple[list[dict[str, object]], HtmlStream]:
+    """The messages about a reply in chunks of ``size``, one after each ``step`` chunks."""
     accumulator, html_stream = ReplyAccumulator("aeronpay"), HtmlStream()
     messages: list[dict[str, object]] = [{"type": "begin"}]
     chunks = [text[at : at + size] for at in range(0, len(text), size)]
@@ -41,14 +41,14 @@ def words_of(text: str, size: int, step: int) -> tuple[list[dict[str, object]], 
 @pytest.mark.parametrize(("size", "step"), [(7, 3), (1, 50), (5_000, 1)])
 def test_the_end_is_the_whole(name: str, size: int, step: int) -> None:
     """However it came, what stands there in the end is the HTML of the whole text."""
-    messages, _ = words_of(CASES[name], size, step)
+    messages, _ = messages_of(CASES[name], size, step)
     assert "".join(rebuilt(messages)) == utf16_safe(to_html(CASES[name]))
 
 
 @given(st.text(alphabet="ab *`|-#\n>1.$😀<", max_size=300), st.integers(1, 40))
 def test_any_text(text: str, size: int) -> None:
     """The same for anything at all."""
-    messages, html_stream = words_of(text, size, 2)
+    messages, html_stream = messages_of(text, size, 2)
     assert rebuilt(messages[:-1]) == [*html_stream.blocks, html_stream.tail]
     whole = utf16_safe(to_html(text)) if text else ""
     assert "".join(rebuilt(messages)) == whole
@@ -56,7 +56,7 @@ def test_any_text(text: str, size: int) -> None:
 
 def test_blocks_that_were_not_cut_inside_stay() -> None:
     """At the end nothing is sent again where every piece ended with a block."""
-    messages, html_stream = words_of(CASES["paragraphs"], 7, 3)
+    messages, html_stream = messages_of(CASES["paragraphs"], 7, 3)
     assert len(html_stream.blocks) > 2
     kept = len([*html_stream.blocks, html_stream.tail])
     assert messages[-1]["patch"] == {"keep": kept, "keep_last": 0, "html": ""}
@@ -77,7 +77,7 @@ def test_lengths_are_those_of_a_browser() -> None:
     assert html == "<p>&#128512; ä €</p>"
 
 
-def test_a_notice_is_told_without_a_chunk() -> None:
+def test_a_status_text_is_sent_without_a_chunk() -> None:
     """What the service does meanwhile changes nothing of the text."""
     accumulator, html_stream = ReplyAccumulator("aeronpay"), HtmlStream()
     accumulator.add([Recovering("The stream was lost")])
@@ -89,7 +89,7 @@ def test_a_notice_is_told_without_a_chunk() -> None:
 
 def test_a_tail_that_never_closes_stays_short() -> None:
     """A code block without an end costs the same for each step, not more and more."""
-    _, html_stream = words_of("```\n" + "a line of code\n" * 5_000, 400, 1)
+    _, html_stream = messages_of("```\n" + "a line of code\n" * 5_000, 400, 1)
     assert len(html_stream.tail) < 4_000
     accumulator = ReplyAccumulator("aeronpay")
 

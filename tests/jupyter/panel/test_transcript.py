@@ -23,8 +23,8 @@ def line(tree: ConversationTree) -> list[Turn]:
     return tree.head.path() if tree.head is not None else []
 
 
-def test_every_kind_holds_what_was_said() -> None:
-    """HTML folds it, Markdown and text just say it."""
+def test_every_mime_type_has_the_conversation() -> None:
+    """HTML is folded; Markdown and plain text are not."""
     tree = conversation(2)
     data = bundle(tree, line(tree))
     for text in data.values():

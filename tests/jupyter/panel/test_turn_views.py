@@ -1,4 +1,4 @@
-"""Cards: which turns are shown, which are branches, and what is said of those that failed."""
+"""Turn views: which turns are shown, which are branches, and the problems of failed turns."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_dead_end_stays_where_it_was_asked() -> None:
 
 
 def test_branches_are_turns_that_were_answered() -> None:
-    """A card says which of its siblings it is; dead ends are no branches."""
+    """A view has the index among its siblings; dead ends are not branches."""
     tree = ConversationTree("main", "aeronpay")
     first = ask(tree, "one")
     ask(tree, "two")
@@ -79,11 +79,11 @@ def test_a_branch_is_followed_to_its_end() -> None:
     assert newest_leaf(tree, new) is last
 
 
-def test_a_card_of_a_reply_that_is_coming_in_is_empty() -> None:
+def test_the_view_of_a_live_reply_is_empty() -> None:
     """The old reply of a turn that is asked again is not shown meanwhile."""
     tree = ConversationTree("main", "aeronpay")
     turn = ask(tree, "one")
-    view = turn_views(tree, [turn], running=["main#1"])[0]
+    view = turn_views(tree, [turn], pending=[turn])[0]
     assert (view["status"], view["blocks"], view["problem"]) == ("processing", [], None)
 
 
@@ -118,11 +118,11 @@ def test_what_can_be_done(error: AeronError | None, actions: list[str]) -> None:
     assert problem["actions"] == actions
 
 
-def test_that_it_may_be_charged_twice_is_said_once() -> None:
+def test_the_warning_of_a_double_charge_appears_once() -> None:
     """What the service may have taken up is asked again by somebody who knows the price."""
-    said = problem_of(maybe_accepted("cut"), None, "aeronpay")
-    assert said is not None
-    assert said["hint"] == "Ask again if you want to; that may be charged a second time."
+    problem = problem_of(maybe_accepted("cut"), None, "aeronpay")
+    assert problem is not None
+    assert problem["hint"] == "Ask again if you want to; that may be charged a second time."
     silent = problem_of(UnexpectedAnswer("no", hint="Check the address."), None, "aeronpay")
     assert silent is not None
     assert silent["hint"] == f"Check the address. {DOUBLE_CHARGE_WARNING}"

@@ -1,4 +1,4 @@
-"""The panel's edge: what it is to a front end, and what becomes of messages that are wrong."""
+"""The widget: what a front end gets of it, and how it answers invalid messages."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def test_its_bundle_is_constant(harness: PanelHarness) -> None:
     "content", [None, "ask", {}, {"do": "format"}, {"do": "ask"}, {"do": "older", "end": "1"}]
 )
 def test_nonsense_is_answered_in_the_panel(harness: PanelHarness, content: object) -> None:
-    """A message that is no wish shows an error, and harms nothing."""
+    """An invalid message shows an error; the next action works."""
     harness.panel._handle_custom_msg(content, [])
     assert "does not know" in harness.wait("error")["title"]
     assert harness.ask("Hello")["turn"]["status"] == "complete"
 
 
 def test_an_error_in_a_handler_is_shown(harness: PanelHarness) -> None:
-    """Even one that should not happen: nobody would see it otherwise."""
+    """An internal error, too: the widget's callback would swallow it."""
     harness.session.registry.conversations = None  # type: ignore[assignment]
-    harness.say("regenerate", key="main#1")
+    harness.send("regenerate", key="main#1")
     assert "Internal error" in harness.wait("error")["title"]
 
 
@@ -83,7 +83,7 @@ def test_messages_are_not_sent_to_the_shell_of_a_running_cell(kernel: Kernel) ->
 
 @pytest.mark.jupyter
 def test_a_panel_leaves_its_transcript_in_the_cell(kernel: Kernel) -> None:
-    """Below the panel stands what was said, with the newest turn once there was a rest."""
+    """The conversation is below the panel, and is updated after a pause."""
     kernel.execute("%aeron connect sandbox")
     shown = kernel.start("%aeron panel", "panel")
     kernel.finish(shown)
