@@ -1,4 +1,4 @@
-"""The chat panel in a browser, used as a reader uses it."""
+"""The chat panel in a browser, operated through its controls."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PanelPage:
         service: str = "aeronpay",
         frontend: Frontend = "lab",
     ) -> PanelPage:
-        """The panel of a new notebook that asks a sandbox: its second cell shows it."""
+        """The panel in a new notebook whose second cell shows it, connected to ``sandbox``."""
         notebook.open(connecting(sandbox, service), "%aeron panel", frontend=frontend)
         notebook.run_all()
         return cls.opened(notebook)
@@ -55,7 +55,7 @@ class PanelPage:
         self.root.and_(self.page.locator(f"[data-state={state}]")).wait_for()
 
     def ready(self) -> None:
-        """Wait until nothing is under way."""
+        """Wait until no reply is running."""
         self.state("ready")
 
     def ask(self, text: str, *, wait: bool = True) -> None:
@@ -67,7 +67,7 @@ class PanelPage:
             self.ready()
 
     def coming(self, text: str) -> None:
-        """Wait until a text is to be seen in the conversation."""
+        """Wait until the conversation contains a text."""
         self.root.locator(".ap-log", has_text=text).wait_for()
 
     def press(self, name: str, within: Locator | None = None) -> None:
@@ -79,12 +79,12 @@ class PanelPage:
         self.press("Stop")
 
     def reply(self, index: int = -1) -> str:
-        """The text of a reply, which may be out of sight."""
+        """The text of a reply, which may be scrolled out of view."""
         place = self.turns.last if index < 0 else self.turns.nth(index)
         return place.locator(".ap-body").text_content() or ""
 
     def questions(self) -> list[str]:
-        """The questions that are shown, from the top."""
+        """The questions shown, from the top."""
         return self.root.locator(".ap-turns .ap-bubble").all_text_contents()
 
     def evaluate(self, script: str) -> Any:
