@@ -88,7 +88,7 @@ def screenshots(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[tuple[str, list[str]]]:
+def other_server() -> Iterator[tuple[str, list[str]]]:
     """The address of another web server, which sends a picture, and the paths requested of it."""
     asked: list[str] = []
 

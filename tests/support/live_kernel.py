@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fresh_shell import reset_cell
 from jupyter_client.manager import KernelManager
@@ -225,6 +225,11 @@ class Kernel:
         run = self.execute(code, None, timeout)
         assert run.status == "ok", run.reply
         return json.loads(run.text)
+
+    def complete(self, cell: str) -> dict[str, Any]:
+        """Return the reply to a completion request at the end of a cell."""
+        reply = self._client.complete(cell, reply=True, timeout=30)
+        return cast("dict[str, Any]", reply["content"])
 
     def _take(self, name: str, timeout: float) -> bool:
         """Receive one message from a channel; return whether there was one."""

@@ -31,7 +31,7 @@ class PanelPage:
         self.turns = self.root.locator(".ap-turns > .ap-turn")
 
     @classmethod
-    def begun(
+    def in_new_notebook(
         cls,
         notebook: NotebookPage,
         sandbox: Sandbox,
@@ -41,22 +41,22 @@ class PanelPage:
         """The panel in a new notebook whose second cell shows it, connected to ``sandbox``."""
         notebook.open(connecting(sandbox, service), "%aeron panel", frontend=frontend)
         notebook.run_all()
-        return cls.opened(notebook)
+        return cls.in_notebook(notebook)
 
     @classmethod
-    def opened(cls, notebook: NotebookPage, index: int = 0) -> PanelPage:
+    def in_notebook(cls, notebook: NotebookPage, index: int = 0) -> PanelPage:
         """The panel of a notebook whose cells have run."""
         panel = cls(notebook.page, index)
-        panel.ready()
+        panel.wait_ready()
         return panel
 
-    def state(self, state: str) -> None:
+    def wait_state(self, state: str) -> None:
         """Wait for a state: ``ready``, ``busy`` or ``silent``."""
         self.root.and_(self.page.locator(f"[data-state={state}]")).wait_for()
 
-    def ready(self) -> None:
+    def wait_ready(self) -> None:
         """Wait until no reply is running."""
-        self.state("ready")
+        self.wait_state("ready")
 
     def ask(self, text: str, *, wait: bool = True) -> None:
         """Type a question and press Enter."""
@@ -64,19 +64,19 @@ class PanelPage:
         self.input.press("Enter")
         if wait:
             self.turns.last.locator(".ap-body > *").first.wait_for(state="attached")
-            self.ready()
+            self.wait_ready()
 
-    def coming(self, text: str) -> None:
+    def wait_text(self, text: str) -> None:
         """Wait until the conversation contains a text."""
         self.root.locator(".ap-log", has_text=text).wait_for()
 
-    def press(self, name: str, within: Locator | None = None) -> None:
+    def click(self, name: str, within: Locator | None = None) -> None:
         """Press a button by its name."""
         (within or self.root).get_by_role("button", name=name, exact=True).first.click()
 
     def stop(self) -> None:
         """Press Stop."""
-        self.press("Stop")
+        self.click("Stop")
 
     def reply(self, index: int = -1) -> str:
         """The text of a reply, which may be scrolled out of view."""

@@ -46,7 +46,7 @@ def panel(page: Page, site: Site) -> None:
     opened.open(without_outputs(notebook), name="03-chat-panel.ipynb")
     opened.command("application:toggle-left-area")
     opened.run_all()
-    chat = PanelPage.opened(opened)
+    chat = PanelPage.in_notebook(opened)
     chat.ask("How do I put a value into my question?")
     opened.save()
     themes: tuple[tuple[Theme, str], ...] = (
