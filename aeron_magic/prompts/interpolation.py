@@ -169,7 +169,7 @@ def resolve(placeholder: Placeholder, namespace: Mapping[str, object]) -> object
     Raises
     ------
     ValueRefused
-        There is no such value, or reading it failed.
+        The value does not exist, or reading it failed.
     """
     name = placeholder.name
     if name.startswith("__"):
@@ -183,7 +183,7 @@ def resolve(placeholder: Placeholder, namespace: Mapping[str, object]) -> object
             for known, value in namespace.items()
             if not (known.startswith("_") or callable(value) or isinstance(value, ModuleType))
         ]
-        raise ValueRefused(f"there is no variable {name}", hint=_hint(_nearest(name, public)))
+        raise ValueRefused(f"unknown variable {name}", hint=_hint(_nearest(name, public)))
     value: Any = namespace[name]
     shown = name
     for step in _STEPS.finditer(placeholder.path, len(name)):

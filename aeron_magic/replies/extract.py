@@ -94,7 +94,7 @@ def _language(fence: Token) -> str:
 def extract_code(text: str, language: str | None = None, number: int = 1) -> str:
     """The code of block ``number`` (from 1), counting only those in ``language`` if given.
 
-    Raises ReplyFormatError if there is no such block.
+    Raises ReplyFormatError if the reply has no such block.
     """
     blocks = code_blocks(text)
     matching = [one for one in blocks if language is None or _same(one.language, language)]
