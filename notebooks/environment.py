@@ -1,6 +1,6 @@
-"""What the two commands of the README share: a private environment with the project in it.
+"""Set up a virtual environment with the project, for the README's two commands.
 
-Only the standard library is used here, because nothing else is there yet on a fresh machine.
+Only the standard library is imported: nothing else is installed yet.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ _OLDEST = (3, 11)
 
 
 def say(text: str = "") -> None:
-    """Write a line at once, so that it stands before the output of what is started next."""
-    print(text, flush=True)  # noqa: T201 - talking to the terminal is this script's business
+    """Print a line and flush it, so that it precedes the output of the next process."""
+    print(text, flush=True)  # noqa: T201 - output of a script
 
 
 def run(*command: str | Path, quiet: bool = False) -> int:
@@ -30,16 +30,16 @@ def run(*command: str | Path, quiet: bool = False) -> int:
     Parameters
     ----------
     command
-        The program and its arguments, passed on as they are: no shell reads them.
+        The program and its arguments, passed without a shell.
     quiet
-        Keep its output back, unless it fails.
+        Show its output only if it fails.
 
     Raises
     ------
     KeyboardInterrupt
         Once the program has ended after a Ctrl-C.
     """
-    program = subprocess.Popen(  # noqa: S603 - the commands are written in these scripts
+    program = subprocess.Popen(  # noqa: S603 - only these scripts call it
         [str(part) for part in command],
         cwd=ROOT,
         stdin=subprocess.DEVNULL if quiet else None,
@@ -52,8 +52,8 @@ def run(*command: str | Path, quiet: bool = False) -> int:
             output, _ = program.communicate()
             break
         except KeyboardInterrupt:
-            # Ctrl-C goes to the program too, and how it ends is its own business: JupyterLab
-            # asks whether to stop its kernels.
+            # The program gets the Ctrl-C too and may take time to end: JupyterLab asks whether
+            # to stop its kernels.
             interrupted = True
     if interrupted:
         raise KeyboardInterrupt
@@ -63,7 +63,7 @@ def run(*command: str | Path, quiet: bool = False) -> int:
 
 
 def apt_install(*packages: str) -> bool:
-    """Install Debian packages if this user may without being asked; whether they are there now."""
+    """Install Debian packages if that needs no password; return whether they are installed."""
     apt = shutil.which("apt-get")
     if apt is None:
         return False
@@ -79,16 +79,16 @@ def apt_install(*packages: str) -> bool:
 
 
 def prepare(extra: str, folder: Path) -> Path:
-    """Make a virtual environment with the project and one of its extras installed.
+    """Create a virtual environment with the project and one of its extras installed.
 
-    What is already there is kept: a second call with the same ``pyproject.toml`` does nothing.
+    A second call with the same ``pyproject.toml`` does nothing.
 
     Parameters
     ----------
     extra
         ``lab`` or ``test``, as in ``pyproject.toml``.
     folder
-        Where the environment is, or shall be.
+        The environment's folder, which may not exist yet.
 
     Returns
     -------
@@ -98,16 +98,16 @@ def prepare(extra: str, folder: Path) -> Path:
     Raises
     ------
     SystemExit
-        With a sentence for the reader: Python is too old, or a step failed.
+        With a message: Python is too old, or a step failed.
     """
-    if sys.version_info < _OLDEST:  # the reader's Python may be older than ours
+    if sys.version_info < _OLDEST:  # this Python may be older
         raise SystemExit(
             f"aeron-magic needs Python {_OLDEST[0]}.{_OLDEST[1]} or newer; this is "
             f"{sys.version.split()[0]}. Run the same command with a newer one."
         )
     scripts = folder / ("Scripts" if os.name == "nt" else "bin")
     python = scripts / ("python.exe" if os.name == "nt" else "python")
-    # An extra may name another, so any change of the file counts.
+    # An extra may include another one, so any change of the file counts.
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     stamp = folder / f"installed-{extra}"
     if python.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == wanted:

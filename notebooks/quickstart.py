@@ -1,10 +1,10 @@
-"""Install aeron-magic and play the quickstart notebook in this terminal, or open it.
+"""Install aeron-magic and run the quickstart notebook in this terminal, or open it.
 
     python3 notebooks/quickstart.py          install, then run the notebook's cells here
     python3 notebooks/quickstart.py --lab    install, then open the notebook in JupyterLab
 
-It needs Python 3.11 or newer and nothing else: the first run makes a virtual environment in
-``.venv``. The cells go through a real IPython, on the sandbox: no account is needed.
+It needs Python 3.11 or newer and nothing else: the first run creates a virtual environment in
+``.venv``. The cells run in a real IPython and ask the sandbox: no account is needed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BOLD, _GREEN, _PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[0m"
 
 
 def main() -> int:
-    """Read the options and do the one thing or the other."""
+    """Read the options, install, and run or open the notebook."""
     parser = argparse.ArgumentParser(
         description="Run the quickstart in this terminal, on the sandbox; no account is needed."
     )
@@ -45,7 +45,7 @@ def main() -> int:
     try:
         if options.lab:
             return open_lab(python)
-        # Playing needs IPython, which only the environment's Python has.
+        # IPython is installed only in the environment.
         failed = run(python, Path(__file__).resolve(), "--play")
     except KeyboardInterrupt:
         return 130
@@ -56,26 +56,25 @@ def main() -> int:
 
 
 def open_lab(python: Path) -> int:
-    """Start JupyterLab on the notebook; it prints its address where it finds no browser."""
+    """Start JupyterLab with the notebook; it prints the address if it finds no browser."""
     as_root = hasattr(os, "geteuid") and os.geteuid() == 0
-    # The file alone would open in a browser that JupyterLab starts; the address that it prints
-    # would lead to an empty Lab.
+    # With the file alone, the address that JupyterLab prints would open without the notebook.
     address = f"--LabApp.default_url=/lab/tree/{NOTEBOOK.name}"
     options = [NOTEBOOK, address, *(["--allow-root"] if as_root else [])]
     return run(python, "-m", "jupyterlab", *options)
 
 
 def play(notebook: Path) -> int:
-    """Run a notebook's cells one after the other in a terminal IPython, as if typed.
+    """Run a notebook's cells in a terminal IPython, as if they were typed.
 
-    A cell that fails ends it, unless it has the tag ``raises-exception``.
+    Stop at a cell that fails, unless it has the tag ``raises-exception``.
     """
     from IPython.terminal.interactiveshell import TerminalInteractiveShell
     from traitlets.config import Config
 
     coloured = sys.stdout.isatty()
     with tempfile.TemporaryDirectory() as profile:
-        # Not the reader's own profile: its start-up files and history are none of our business.
+        # The user's own profile may have start-up files, and gets no history from here.
         os.environ["IPYTHONDIR"] = profile
         os.environ["AERON_HISTORY"] = "off"
         config = Config()
@@ -95,7 +94,7 @@ def play(notebook: Path) -> int:
 
 
 def _prompted(source: str, count: int, coloured: bool) -> str:
-    """A cell as IPython shows it while it is typed."""
+    """Return a cell as IPython shows it while it is typed."""
     prompt = f"In [{count}]: "
     more = "...: ".rjust(len(prompt))
     first, *rest = source.splitlines()

@@ -69,7 +69,7 @@ def main() -> int:
     python = Path(sys.executable) if options.here else prepare("test", options.venv.resolve())
     steps = {name: STEPS[name] for name in options.only or STEPS}
     if "pytest" in steps:
-        in_parallel = ("-n", str(max(2, min(8, os.cpu_count() or 2))), "--dist", "loadgroup")
+        in_parallel = ("-n", str(max(2, min(4, os.cpu_count() or 2))), "--dist", "loadgroup")
         steps["pytest"] += (*(QUICK if options.quick else ()), *(options.more or in_parallel))
     # Debian's Chromium does not depend on any font.
     no_browser = (

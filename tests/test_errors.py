@@ -89,18 +89,15 @@ def test_the_short_block_of_an_error_without_facts_is_its_message() -> None:
         assert kind("It went wrong.").lines() == [f"{kind.__name__}: It went wrong."]
 
 
-def copies_of(error: AeronError) -> list[AeronError]:
-    return [pickle.loads(pickle.dumps(error)), copy.copy(error)]
-
-
 def test_a_pickled_error_is_the_same() -> None:
     """A batch receives errors from other processes."""
-    errors = [full(kind) for kind in KINDS]
-    for error, twin in [(one, twin) for one in errors for twin in copies_of(one)]:
-        assert type(twin) is type(error)
-        assert vars(twin) == vars(error)
-        assert twin.lines() == error.lines()
-        assert str(twin) == str(error)
+    for kind in KINDS:
+        error = full(kind)
+        for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+            assert type(twin) is kind
+            assert vars(twin) == vars(error)
+            assert twin.lines() == error.lines()
+            assert str(twin) == str(error)
 
 
 def test_ipython_shows_the_block_and_no_traceback() -> None:

@@ -1,4 +1,4 @@
-"""The quickstart's script, as somebody starts it who has nothing yet."""
+"""The quickstart script with ``--lab``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 
 @pytest.mark.jupyter
 def test_the_address_that_lab_prints_leads_to_the_notebook(tmp_path: Path) -> None:
-    """Where there is no browser, the printed address is the only way to the notebook."""
+    """Without a browser, the printed address is the only way to the notebook."""
     start = "import sys; from pathlib import Path; from quickstart import open_lab\n"
     server = subprocess.Popen(
         [sys.executable, "-c", f"{start}open_lab(Path(sys.executable))"],

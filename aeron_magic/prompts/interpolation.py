@@ -108,12 +108,12 @@ def interpolate(
             return "{{"
         placeholder = _placeholder(match)
         try:
-            return _value_text(placeholder, match)
+            return value_text(placeholder, match)
         except ValueRefused as error:
             message = f"{placeholder.location}: {error.message}."
             raise ValueRefused(message, hint=error.hint) from error
 
-    def _value_text(placeholder: Placeholder, match: re.Match[str]) -> str:
+    def value_text(placeholder: Placeholder, match: re.Match[str]) -> str:
         if match["begun"]:
             raise ValueRefused(
                 'only a path can be inserted: a name, then .attribute, [0] or ["key"]',
@@ -169,7 +169,7 @@ def resolve(placeholder: Placeholder, namespace: Mapping[str, object]) -> object
     Raises
     ------
     ValueRefused
-        There is no such value, or reading it failed.
+        The value does not exist, or reading it failed.
     """
     name = placeholder.name
     if name.startswith("__"):
@@ -183,7 +183,7 @@ def resolve(placeholder: Placeholder, namespace: Mapping[str, object]) -> object
             for known, value in namespace.items()
             if not (known.startswith("_") or callable(value) or isinstance(value, ModuleType))
         ]
-        raise ValueRefused(f"there is no variable {name}", hint=_hint(_nearest(name, public)))
+        raise ValueRefused(f"unknown variable {name}", hint=_hint(_nearest(name, public)))
     value: Any = namespace[name]
     shown = name
     for step in _STEPS.finditer(placeholder.path, len(name)):
@@ -245,6 +245,7 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 
 
 def _hint(first: str) -> str:
+    """``first``, and how to write literal braces."""
     if not first:
         return f"Define it first; {_LITERAL_HINT}"
     return f"{first}{_LITERAL_HINT[0].upper()}{_LITERAL_HINT[1:]}"

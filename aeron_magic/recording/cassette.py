@@ -51,7 +51,7 @@ class Cassette:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser()
         self.damaged: list[int] = []
-        self._places: dict[str, tuple[int, int]] = {}
+        self._positions: dict[str, tuple[int, int]] = {}
         self._stamp: tuple[int, int, int] | None = None
         self._end = (0, 0)
         self._thread = threading.RLock()
@@ -63,13 +63,13 @@ class Cassette:
     def __len__(self) -> int:
         with self._thread:
             self._refresh()
-            return len(self._places)
+            return len(self._positions)
 
     def __iter__(self) -> Iterator[Record]:
         """Yield the records in the order of the file."""
         with self._thread:
             self._refresh()
-            keys = list(self._places)
+            keys = list(self._positions)
         for key in keys:
             if (record := self.find(key)) is not None:
                 yield record
@@ -78,17 +78,17 @@ class Cassette:
         """The record with this key; None if there is none, or its line is invalid."""
         with self._thread:
             self._refresh()
-            place = self._places.get(key)
-            if place is None:
+            if key not in self._positions:
                 return None
+            offset, number = self._positions[key]
             with self._open() as file:
-                file.seek(place[0])
+                file.seek(offset)
                 line = file.readline()
         try:
             return Record.from_line(line.decode(errors="replace"))
         except RecordingError:
-            if place[1] not in self.damaged:
-                self.damaged.append(place[1])
+            if number not in self.damaged:
+                self.damaged.append(number)
             return None
 
     def questions(self) -> Iterable[tuple[str, str]]:
@@ -96,11 +96,11 @@ class Cassette:
         found: list[tuple[str, str]] = []
         with self._thread:
             self._refresh()
-            if not self._places:
+            if not self._positions:
                 return found
             with self._open() as file:
-                for key, (begin, _) in self._places.items():
-                    file.seek(begin)
+                for key, (offset, _) in self._positions.items():
+                    file.seek(offset)
                     _, _, rest = file.readline().decode(errors="replace").partition(QUESTION)
                     try:
                         found.append((key, str(_DECODER.raw_decode(rest)[0])))
@@ -119,7 +119,7 @@ class Cassette:
                 with self._lock():
                     self._refresh()
                     before = self.find(record.key)
-                    if before is None and record.key not in self._places:
+                    if before is None and record.key not in self._positions:
                         self._append(record)
                     elif before is None or not before.matches(record):
                         self._replace(record)
@@ -149,21 +149,17 @@ class Cassette:
 
     def _append(self, record: Record) -> None:
         data = (record.to_json_line() + "\n").encode()
-        with self.path.open("ab") as file:
-            size = file.tell()
-            if size and not self._ends_a_line(size):
-                data = b"\n" + data  # after a line that a killed writer left unfinished
+        with self.path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read(1) != b"\n":
+                    data = b"\n" + data  # after a line that a killed writer left unfinished
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
 
-    def _ends_a_line(self, size: int) -> bool:
-        with self._open() as file:
-            file.seek(size - 1)
-            return file.read(1) == b"\n"
-
     def _replace(self, record: Record) -> None:
-        number = self._places[record.key][1]
+        number = self._positions[record.key][1]
         path = self.path.resolve()  # keep a symbolic link
         with (
             self._open() as old,
@@ -183,7 +179,7 @@ class Cassette:
         try:
             status = self.path.stat()
         except FileNotFoundError:
-            self._places, self.damaged, self._stamp = {}, [], None
+            self._positions, self.damaged, self._stamp = {}, [], None
             return
         if not stat.S_ISREG(status.st_mode):
             raise RecordingError(
@@ -193,12 +189,12 @@ class Cassette:
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
         if stamp == self._stamp:
             return
-        places: dict[str, tuple[int, int]] = {}
+        positions: dict[str, tuple[int, int]] = {}
         damaged: list[int] = []
         offset, number = 0, 0
         if self._stamp and self._stamp[0] == stamp[0] and self._stamp[1] < stamp[1]:
             # It has grown: scan only the new lines.
-            places, damaged, offset, number = self._places, self.damaged, *self._end
+            positions, damaged, offset, number = self._positions, self.damaged, *self._end
         with self._open() as file:
             file.seek(offset)
             for line in file:
@@ -207,9 +203,9 @@ class Cassette:
                     offset, line = len(BOM), line[len(BOM) :]
                 key = line[len(BEGINNING) : len(BEGINNING) + KEY_LENGTH]
                 if line.startswith(BEGINNING) and line.rstrip().endswith(b"}"):
-                    places[key.decode(errors="replace")] = (offset, number)
+                    positions[key.decode(errors="replace")] = (offset, number)
                 elif line.strip():
                     damaged.append(number)
                 offset += len(line)
         self._end = (offset, number)
-        self._places, self.damaged, self._stamp = places, damaged, stamp
+        self._positions, self.damaged, self._stamp = positions, damaged, stamp

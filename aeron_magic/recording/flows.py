@@ -45,7 +45,7 @@ class _EventLog:
         self._numbers: list[int] = []
         self._texts: list[str] = []
         self.token: str | None = None
-        self.full_text = ""
+        self.is_recovered = False
         self.events: list[list[Any]] = []
 
     def add(self, events: Iterable[Event]) -> None:
@@ -83,7 +83,7 @@ class _EventLog:
         if event.text and (event.text != "".join(self._texts) or not in_order):
             end["text"] = event.text
         if event.recovered:
-            end["recovered"] = True
+            end["recovered"] = self.is_recovered = True
         self.events.append([self._milliseconds(), end])
 
 
@@ -110,10 +110,9 @@ def record_flow(
         while True:
             if isinstance(step, list):
                 log.add(step)
-            result = yield step
-            step = flow.send(result)
+            step = flow.send((yield step))
     except StopIteration:
-        status = "complete"
+        status = "recovered" if log.is_recovered else "complete"
     except AeronError as failure:
         error = failure
         status = "incomplete" if isinstance(failure, IncompleteReply) else "failed"
@@ -129,17 +128,11 @@ def record_flow(
                 service,
                 question.text,
                 question.images,
-                _status(status, log.events),
+                status,
                 log.events,
                 _error_facts(error, log.token, placeholder_token(key)) if error else None,
             )
             save(_redacted(record, secrets), log.token)
-
-
-def _status(status: str, events: list[list[Any]]) -> str:
-    last = events[-1][1] if events else None
-    recovered = status == "complete" and isinstance(last, dict) and last.get("recovered")
-    return "recovered" if recovered else status
 
 
 def _redacted(record: Record, secrets: Iterable[str]) -> Record:

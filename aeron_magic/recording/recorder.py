@@ -118,8 +118,7 @@ class Recorder:
         return turn_key(service, question.text, question.images, self._parent_key(question))
 
     def _parent_key(self, question: Question) -> str:
-        token = question.context_token
-        if token is None:
+        if (token := question.context_token) is None:
             return ""
         return key_of_token(token) or self._keys.get(token, UNRECORDED_PARENT)
 
@@ -143,14 +142,9 @@ class Recorder:
         if self.mode == "off":
             yield from ask(real)
             return
+        parent_key, clock = self._parent_key(question), self._clock
         yield from record_flow(
-            ask(real),
-            question,
-            service,
-            self._parent_key(question),
-            self._save,
-            secrets=secrets,
-            clock=self._clock,
+            ask(real), question, service, parent_key, self._save, secrets=secrets, clock=clock
         )
 
     def fetch(self, token: str, ask: Callable[[str], Flow[None]]) -> Flow[None]:

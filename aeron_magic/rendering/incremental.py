@@ -48,6 +48,7 @@ _LISTS = {"bullet_list_open", "ordered_list_open"}
 _OPEN_AFTER_BLANK_LINE = {*_LISTS, "heading_open", "code_block"}
 _UNDERLINE_BEGUN = re.compile(r"(?:\A|(?<=\n)) {0,3}(?:-+|=+)[ \t]*\Z")
 _MAY_END_BLOCK = re.compile(r"^[ \t]*(?:\n|```|~~~|\|)", re.MULTILINE)
+"""A blank line, a fence or a table row: without one, parsing again finds no better split."""
 _SENTENCE_END = re.compile(r".*[.!?:;]\s", re.DOTALL)
 _WORD_END = re.compile(r".*\s", re.DOTALL)
 

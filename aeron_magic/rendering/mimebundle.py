@@ -14,7 +14,7 @@ from aeron_magic.errors import UsageError
 from aeron_magic.markdown_text import escape_markdown, fenced, one_line
 from aeron_magic.plaintext import strip_control_sequences
 
-__all__ = ["FORMATS", "mimebundle", "to_html", "to_markdown", "to_plain"]
+__all__ = ["FORMATS", "mimebundle", "to_html", "to_markdown"]
 
 Bundle = dict[str, str]
 
@@ -66,11 +66,6 @@ def to_markdown(markdown: str) -> str:
     return _anywhere.sub(_deactivate, text)
 
 
-def to_plain(text: str) -> str:
-    """Return ``text`` without control sequences."""
-    return strip_control_sequences(text)
-
-
 def mimebundle(
     text: str,
     *,
@@ -106,14 +101,14 @@ def _as_markdown(text: str) -> Bundle:
     return {
         "text/html": to_html(text),
         "text/markdown": to_markdown(text),
-        "text/plain": to_plain(text),
+        "text/plain": strip_control_sequences(text),
     }
 
 
 def _as_text(text: str) -> Bundle:
     from aeron_magic.rendering.safe_html import code_html
 
-    plain = to_plain(text)
+    plain = strip_control_sequences(text)
     return {
         "text/html": code_html(plain),
         "text/markdown": fenced(plain, "text"),
@@ -146,7 +141,7 @@ def _as_blocks(text: str) -> Bundle:
 def _as_code(blocks: list[tuple[str, str]]) -> Bundle:
     from aeron_magic.rendering.safe_html import code_html
 
-    blocks = [(to_plain(code), language) for code, language in blocks]
+    blocks = [(strip_control_sequences(code), language) for code, language in blocks]
     return {
         "text/html": "".join(code_html(code, language) for code, language in blocks),
         "text/markdown": "\n\n".join(fenced(code, language) for code, language in blocks),

@@ -35,6 +35,8 @@ __all__ = [
     "safe_html",
 ]
 
+Tokens = Sequence[Token]
+
 LINK_SCHEMES = {"http", "https", "mailto"}
 _TAGS = """
 p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a
@@ -50,10 +52,10 @@ URL_SHOWN = 80
 class _Renderer(RendererHTML):
     """Tokens to HTML; each method is named after the token type that it renders."""
 
-    def text(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+    def text(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         return escape_math(tokens[idx].content)
 
-    def fence(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+    def fence(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[idx]
         # An open code block is repainted often, so it is highlighted only when it is closed.
         is_open = "streaming" in env and is_unclosed(token, str(env["streaming"]))
@@ -61,22 +63,16 @@ class _Renderer(RendererHTML):
             return code_html(token.content)
         return code_html(token.content, next(iter(token.info.split(maxsplit=1)), ""))
 
-    def code_block(
-        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
-    ) -> str:
+    def code_block(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         return code_html(tokens[idx].content)
 
-    def math_inline(
-        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
-    ) -> str:
+    def math_inline(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         tex = tokens[idx].content
         if is_self_contained(tex):
             return f'<span class="math">{escapeHtml(tex)}</span>'
         return f"<code>{escapeHtml(tex)}</code>"
 
-    def math_block(
-        self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType
-    ) -> str:
+    def math_block(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         tex = tokens[idx].content
         if is_self_contained(tex):
             return f'<div class="math">{escapeHtml(tex)}</div>\n'
@@ -159,16 +155,14 @@ def close_fence(markdown: str) -> str:
 
 def is_unclosed(fence: Token, markdown: str) -> bool:
     """Whether the code block ``fence`` lacks its closing line at the end of ``markdown``."""
-    lines = markdown.rstrip().split("\n")
+    text = markdown.rstrip()
     first, end = fence.map or (0, 0)
-    if end < len(lines):
+    last = text.count("\n")
+    if end <= last:
         return False
-    last = lines[-1].lstrip("> \t")
-    return (
-        len(lines) - 1 == first
-        or bool(last.strip(fence.markup[0]))
-        or len(last) < len(fence.markup)
-    )
+    line = text.rpartition("\n")[2].lstrip("> \t")
+    is_closing = line.startswith(fence.markup) and not line.strip(fence.markup[0])
+    return first == last or not is_closing
 
 
 def block_tokens(markdown: str) -> list[Token]:
@@ -184,7 +178,7 @@ def _sanitize_links(state: StateCore) -> None:
             token.children = list(_sanitized(token.children))
 
 
-def _sanitized(tokens: Sequence[Token]) -> Iterator[Token]:
+def _sanitized(tokens: Tokens) -> Iterator[Token]:
     """Drop links to other schemes than `LINK_SCHEMES`, and turn images into links."""
     refused: str | None = None
     in_link = False
@@ -224,7 +218,7 @@ def _image(token: Token, in_link: bool) -> Iterator[Token]:
     yield _element("span", -1)
 
 
-def _plain(tokens: Sequence[Token]) -> str:
+def _plain(tokens: Tokens) -> str:
     return "".join(
         token.content if token.type != "image" else _plain(token.children or ()) for token in tokens
     )

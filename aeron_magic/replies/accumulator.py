@@ -117,30 +117,21 @@ class ReplyAccumulator:
         if number in self._texts:
             return
         self._store(number, chunk)
-        if number == self._next:
-            self._release(chunk, fresh)
-            self._next = number + 1
-            self._offset = 0.0
-        elif self._next is not None and number < self._next:
+        if self._next is not None and number < self._next:
             self._late = True  # it belongs before text that is already displayed
-        else:
-            self._held[number] = chunk
-            begins = self._next is None and (number <= FIRST_NUMBER or len(self._held) > 1)
-            if begins or len(self._held) > MAX_HELD_CHUNKS:
-                self._next = min(self._held)
-        if self._held and self._next is not None:
-            self._release_held(fresh)
+            return
+        self._held[number] = chunk
+        is_first = self._next is None and (number <= FIRST_NUMBER or len(self._held) > 1)
+        if is_first or len(self._held) > MAX_HELD_CHUNKS:
+            self._next = min(self._held)
+        while self._next is not None and (ready := self._held.pop(self._next, None)) is not None:
+            self._release(ready, fresh)
+            self._next += 1
+            self._offset = 0.0
 
     def _store(self, position: float, chunk: Chunk) -> None:
         self._texts[position] = chunk.text
         self._messages[position] = chunk.msg_id
-
-    def _release_held(self, fresh: list[str]) -> None:
-        assert self._next is not None
-        while (chunk := self._held.pop(self._next, None)) is not None:
-            self._release(chunk, fresh)
-            self._next += 1
-            self._offset = 0.0
 
     def _release(self, chunk: Chunk, fresh: list[str]) -> None:
         if chunk.msg_id != self.msg_id:

@@ -94,10 +94,7 @@ def _language(fence: Token) -> str:
 def extract_code(text: str, language: str | None = None, number: int = 1) -> str:
     """The code of block ``number`` (from 1), counting only those in ``language`` if given.
 
-    Raises
-    ------
-    ReplyFormatError
-        There is no such block.
+    Raises ReplyFormatError if the reply has no such block.
     """
     blocks = code_blocks(text)
     matching = [one for one in blocks if language is None or _same(one.language, language)]
@@ -125,12 +122,8 @@ def extract_json(text: str) -> Any:
     """The JSON in ``text``.
 
     Tried in this order: blocks marked as JSON, the whole text, other blocks, and the longest
-    object or list in the prose.
-
-    Raises
-    ------
-    ReplyFormatError
-        There is none; for a broken JSON block, with the line and column in the reply.
+    object or list in the prose. Raises ReplyFormatError if there is none; for a broken JSON block
+    with the line and column in the reply.
     """
     blocks = code_blocks(text)
     marked = [one for one in blocks if one.language.startswith("json")]

@@ -92,7 +92,7 @@ class Reply:
         Raises
         ------
         ReplyFormatError
-            There is no such table.
+            The reply has no such table.
         """
         from aeron_magic.replies.tables import table_to_dataframe
 
@@ -112,7 +112,7 @@ class Reply:
         Raises
         ------
         ReplyFormatError
-            There is no such block.
+            The reply has no such block.
         """
         from aeron_magic.replies.extract import extract_code
 

@@ -88,13 +88,7 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def extract_table(text: str, number: int = 1) -> Table:
-    """Table number ``number`` (from 1) of ``text``.
-
-    Raises
-    ------
-    ReplyFormatError
-        There is no such table.
-    """
+    """Table ``number`` (from 1) of ``text``; raises ReplyFormatError if there is none."""
     found = tables(text)
     if 1 <= number <= len(found):
         return found[number - 1]
@@ -105,17 +99,12 @@ def extract_table(text: str, number: int = 1) -> Table:
 
 
 def table_to_dataframe(text: str, number: int = 1) -> Any:
-    """Table number ``number`` (from 1) as a DataFrame; without pandas, as a list of dictionaries.
+    """Table ``number`` (from 1) as a DataFrame; without pandas, as a list of dictionaries.
 
     A column is of integers, decimal numbers (both may have commas between thousands), dates
     (``2026-11-21``) or truth values (``true``, ``false``) if all its non-empty cells are; else it
     is text. So a number with a unit or a percent sign stays text, and so does ``007``. Empty
     cells are missing values in columns that are not text.
-
-    Raises
-    ------
-    ReplyFormatError
-        There is no such table.
     """
     table = extract_table(text, number)
     columns = {

@@ -57,9 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--port", type=int, default=8080, help="port on 127.0.0.1; 0 for a free one (%(default)s)")
     add("--latency", type=float, default=0.0, metavar="S", help="seconds before each answer")
-    add(
-        "--first-chunk", type=float, default=0.0, metavar="S", help="seconds before a stream begins"
-    )
+    add("--first-chunk", type=float, default=0.0, metavar="S", help="seconds before a stream")
     add("--pause", type=float, default=_PAUSE, metavar="S", help="seconds between chunks (1/60)")
     add("--chunk-size", type=int, default=0, metavar="N", help="characters in a chunk (a word)")
     add(

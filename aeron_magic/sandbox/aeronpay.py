@@ -104,9 +104,9 @@ class AeronPay:
         answer: AnswerFunction,
         *,
         clock: Callable[[], float],
-        token_rule: TokenRule = "new",  # noqa: S107 - not a password
-        token_life: float = 86_400.0,
-        require_credentials: bool = True,
+        token_rule: TokenRule,
+        token_life: float,
+        require_credentials: bool,
     ) -> None:
         self._answer = answer
         self._clock = clock
@@ -187,8 +187,7 @@ class AeronPay:
         streamed = stream and faults.framing != "object"
         turn = self._begin(text, images, parent, faults, streamed=streamed)
         if streamed:
-            parts = split_writes(faults, self._events(turn, faults))
-            return Stream(content_type(faults), parts)
+            return Stream(content_type(faults), split_writes(faults, self._events(turn, faults)))
         value = self._reply(turn, "Response generation successful.", faults)
         return Answer(200, value, wait=_duration(turn.chunks, faults))
 
@@ -196,8 +195,7 @@ class AeronPay:
         turn = self._turn_of(body, faults)
         with self._lock:
             turn.fetches += 1
-        value = self._reply(turn, "Response fetched successfully.", faults)
-        return Answer(200, value)
+        return Answer(200, self._reply(turn, "Response fetched successfully.", faults))
 
     def _list(self, body: Mapping[str, Any], faults: Faults) -> Answer:
         order = body.get("data_order", "asc")
@@ -238,7 +236,6 @@ class AeronPay:
         if text is None:
             text = self._answer(question, history)
         chunks = split_text(text, faults)
-        wait = _duration(chunks, faults) if streamed else 0.0
         now = self._clock()
         with self._lock:
             turn = _Turn(
@@ -248,7 +245,7 @@ class AeronPay:
                 text=text,
                 chunks=chunks,
                 created=now,
-                ready_at=now + wait,
+                ready_at=now + (_duration(chunks, faults) if streamed else 0.0),
                 failed=faults.generation != "ok",
             )
             self._turns[turn.token] = turn
@@ -269,13 +266,7 @@ class AeronPay:
         state = turn.state(self._clock())
         if 0 < turn.fetches <= faults.processing_fetches:
             state = "processing"
-        value: dict[str, Any] = {
-            "status": "SUCCESS",
-            "status_code": "200",
-            "message": message,
-            "response_status": state,
-            **self._tokens(turn, faults),
-        }
+        value = self._head(turn, faults, ("SUCCESS", "200", message), state)
         if state == "completed":
             value["system"] = {"msg_id": turn.message_id("system"), "text": turn.text}
         else:
@@ -283,16 +274,9 @@ class AeronPay:
         return self._coded(value, faults)
 
     def _events(self, turn: _Turn, faults: Faults) -> Iterator[bytes | float]:
-        initiated = {
-            "status": "PENDING",
-            "status_code": "102",
-            "message": "Response generation initiated.",
-            "event": "response_initiated",
-            "response_status": "initiated",
-            **self._tokens(turn, faults),
-            **_empty_system(faults),
-        }
-        yield frame(faults, self._coded(initiated, faults))
+        status = ("PENDING", "102", "Response generation initiated.")
+        initiated = self._head(turn, faults, status, "initiated", event="response_initiated")
+        yield frame(faults, self._coded(initiated | _empty_system(faults), faults))
         yield faults.first_chunk
         message_id = turn.message_id("system")
         for index, (number, chunk) in enumerate(_ordered(turn.chunks, faults)):
@@ -308,29 +292,30 @@ class AeronPay:
             yield frame(faults, self._coded(output, faults))
             if faults.extra and not index:
                 yield frame(faults, {"event": "response_usage", "usage": {"words": 1}})
-        if turn.failed:
-            if faults.generation == "fails-with-event":
-                failed = {
-                    "status": "FAILED",
-                    "status_code": "500",
-                    "message": "Response generation failed.",
-                    "event": "response_failed",
-                    "response_status": "failed",
-                    **self._tokens(turn, faults),
-                }
-                yield frame(faults, self._coded(failed, faults))
-        elif faults.completed:
-            completed = {
-                "status": "SUCCESS",
-                "status_code": "200",
-                "message": "Response generation successful.",
-                "event": "response_completed",
-                "response_status": "completed",
-                **self._tokens(turn, faults),
-                "system": {"msg_id": message_id, "text": turn.text},
-            }
+        if faults.generation == "fails-with-event":
+            status = ("FAILED", "500", "Response generation failed.")
+            failed = self._head(turn, faults, status, "failed", event="response_failed")
+            yield frame(faults, self._coded(failed, faults))
+        elif faults.completed and not turn.failed:
+            status = ("SUCCESS", "200", "Response generation successful.")
+            completed = self._head(turn, faults, status, "completed", event="response_completed")
+            completed["system"] = {"msg_id": message_id, "text": turn.text}
             yield frame(faults, self._coded(completed, faults))
             turn.delivered = True
+
+    def _head(
+        self,
+        turn: _Turn,
+        faults: Faults,
+        status: tuple[str, str, str],
+        state: str,
+        event: str | None = None,
+    ) -> dict[str, Any]:
+        """The fields that replies and events begin with."""
+        value: dict[str, Any] = dict(zip(("status", "status_code", "message"), status, strict=True))
+        if event is not None:
+            value["event"] = event
+        return {**value, "response_status": state, **self._tokens(turn, faults)}
 
     def _tokens(self, turn: _Turn, faults: Faults) -> dict[str, str | None]:
         if not faults.tokens:

@@ -238,18 +238,15 @@ class Sandbox:
             case "control", "POST":
                 if "application/json" not in request.headers.get("content-type", ""):
                     return Answer(415, {"message": "Send application/json."})
-                return self._change_faults(request.body)
+                if not isinstance(request.body, dict):
+                    return Answer(400, {"message": "The body must be a JSON object of faults."})
+                base = Faults() if request.body.pop("reset", False) else self.faults
+                try:
+                    self.faults = Faults.from_json(request.body, base)
+                except (TypeError, ValueError) as error:
+                    return Answer(400, {"message": str(error)})
+                return Answer(200, self.faults.as_json())
         return Answer(405, {"message": "GET and POST /control, GET and DELETE /log."})
-
-    def _change_faults(self, body: Any) -> Answer:
-        if not isinstance(body, dict):
-            return Answer(400, {"message": "The body must be a JSON object of faults."})
-        base = Faults() if body.pop("reset", False) else self.faults
-        try:
-            self.faults = Faults.from_json(body, base)
-        except (TypeError, ValueError) as error:
-            return Answer(400, {"message": str(error)})
-        return Answer(200, self.faults.as_json())
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -57,7 +57,7 @@ def ask(service: str) -> dict[str, str]:
     Raises
     ------
     CredentialsError
-        There is no hidden input here, or an answer was empty.
+        Hidden input is not possible here, or an answer was empty.
     """
     answers: dict[str, str] = {}
     hint = SERVICES[service].how_to_connect

@@ -25,7 +25,7 @@ def open_recorder(file: str, mode: str | None = None, speed: float = 1.0) -> Rec
     Raises
     ------
     RecordingError
-        The mode is ``replay``, and there is no such file.
+        The mode is ``replay`` and the file does not exist.
     """
     decided = _mode(mode or ("off" if file == "off" else "auto"))
     if decided == "off":
@@ -73,10 +73,10 @@ def require_recording(cassette: Cassette) -> None:
     Raises
     ------
     RecordingError
-        There is no such file.
+        The file does not exist.
     """
     if not cassette.path.exists():
         raise RecordingError(
-            f"There is no recording {cassette.path}.",
+            f"Recording not found: {cassette.path}.",
             hint="Record it first: `%aeron record FILE` asks and records.",
         )

@@ -479,7 +479,7 @@ class Session:
         """
         token = self.token.read()
         if token is None:
-            raise UsageError("There is no reply yet.", hint="Ask something with %%aeron first.")
+            raise UsageError("No reply yet.", hint="Ask something with %%aeron first.")
         return token
 
     @property

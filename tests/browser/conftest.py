@@ -1,4 +1,4 @@
-"""A real Jupyter server and a real browser, started once for all browser tests."""
+"""A real Jupyter server and a real browser, started once in each test process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NewPage = Callable[[], NotebookPage]
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """Chromium from PATH, else the one that Playwright has; without one: skip, or fail in CI."""
+    """Chromium from PATH or of Playwright; without one, tests are skipped, or fail under CI."""
     with sync_playwright() as playwright:
         own = playwright.chromium.executable_path
         path = find_browser() or (own if Path(own).exists() else None)
@@ -33,14 +33,14 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture(scope="session")
 def site(chromium: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A Jupyter server with JupyterLab and Notebook 7; only where there is a browser to use it."""
+    """A Jupyter server with JupyterLab and Notebook 7; not started if there is no browser."""
     with running_site(tmp_path_factory.mktemp("site")) as running:
         yield running
 
 
 @pytest.fixture(scope="session")
 def context(chromium: Browser) -> Iterator[BrowserContext]:
-    """One browser profile for all tests, so that JupyterLab's own files are fetched once."""
+    """One browser profile for all tests, so that JupyterLab's files are loaded once."""
     made = chromium.new_context(
         viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
     )
@@ -56,9 +56,9 @@ def _lab_page(context: BrowserContext, site: Site) -> NotebookPage:
 
 @pytest.fixture
 def lab(_lab_page: NotebookPage, site: Site) -> Iterator[NotebookPage]:
-    """The one page that most tests share, in which a notebook can be opened.
+    """The page that most tests share, in which a notebook can be opened.
 
-    JupyterLab stays loaded in it from test to test; notebooks and kernels do not.
+    JupyterLab stays loaded from test to test; kernels are shut down.
     """
     _lab_page.forget()
     yield _lab_page
@@ -67,7 +67,7 @@ def lab(_lab_page: NotebookPage, site: Site) -> Iterator[NotebookPage]:
 
 @pytest.fixture
 def new_page(context: BrowserContext, site: Site) -> Iterator[NewPage]:
-    """A function that opens one more page; they and their kernels end with the test."""
+    """A function that opens another page; pages and kernels are closed after the test."""
     pages: list[NotebookPage] = []
 
     def make() -> NotebookPage:
@@ -82,14 +82,14 @@ def new_page(context: BrowserContext, site: Site) -> Iterator[NewPage]:
 
 @pytest.fixture
 def screenshots(request: pytest.FixtureRequest) -> Path:
-    """A folder for pictures to look at (``.pytest_cache/d/screenshots``)."""
+    """A folder for screenshots (``.pytest_cache/d/screenshots``)."""
     assert request.config.cache is not None
     return request.config.cache.mkdir("screenshots")
 
 
 @pytest.fixture
-def elsewhere() -> Iterator[tuple[str, list[str]]]:
-    """The address of somebody else's server, which has a picture for all, and what it was asked."""
+def other_server() -> Iterator[tuple[str, list[str]]]:
+    """The address of another web server, which sends a picture, and the paths requested of it."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -103,7 +103,7 @@ def elsewhere() -> Iterator[tuple[str, list[str]]]:
             self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
-            """Stay quiet."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))

@@ -1,4 +1,4 @@
-"""A reply that streams into a cell of a real page: it grows, stays whole, and does no harm."""
+"""A reply that streams into a cell of a real page: growth, completeness and safety."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ STORY = (
 )
 
 
-def squeezed(text: str) -> str:
-    """Text without spaces, without the line that says what is waited for, and without bars.
+def without_spaces(text: str) -> str:
+    """Text without spaces, the "waiting for …" line and vertical bars.
 
     The first line of a table cannot be told from text before the second has come.
     """
@@ -38,7 +38,7 @@ def squeezed(text: str) -> str:
 def test_text_grows_in_place(
     lab: NotebookPage, sandbox: Sandbox, screenshots: Path, frontend: Frontend
 ) -> None:
-    """What is painted is at each frame a longer beginning of the whole, and never jumps back."""
+    """Each frame shows a beginning of the reply, never a shorter one than the frame before."""
     sandbox.set_faults(say=STORY, pause=0.004)
     lab.open(connecting(sandbox), "%%aeron\nTell me a long story", frontend=frontend)
     lab.run(0)
@@ -54,18 +54,18 @@ def test_text_grows_in_place(
 
     (final,) = lab.outputs(1)
     assert "".join(final["data"]["text/markdown"]) == STORY
-    whole = squeezed(lab.shown(1))
-    texts = [squeezed(text) for _, text in states]
+    whole = without_spaces(lab.shown(1))
+    texts = [without_spaces(text) for _, text in states]
     assert len(set(texts)) > 10
     assert [text for text in texts if not whole.startswith(text)] == []
     heights = [height for height, _ in states]
-    if frontend == "lab":  # Notebook 7 puts a long output into a scrolling box, by itself
+    if frontend == "lab":  # Notebook 7 puts a long output into a scrolling box
         assert heights == sorted(heights)
     assert [len(text) for text in texts] == sorted(len(text) for text in texts)
 
 
 def hostile(trap: str) -> str:
-    """A reply that tries what a page could be made to do."""
+    """A reply that tries to run scripts and to load from the address ``trap``."""
     return f"""# Harmless
 
 <script>window.stolen = 'script'</script>
@@ -111,7 +111,7 @@ def test_scripts_and_requests_of_an_output_are_noticed(
     with lab.requests_during() as requests:
         lab.run(0)
         lab.page.wait_for_function("window.stolen === 1")
-        lab.page.evaluate("() => { delete window.stolen; }")  # the page is that of other tests too
+        lab.page.evaluate("() => { delete window.stolen; }")  # other tests use the page too
     assert any(url.endswith("no.png?secret") for url in requests)
     lab.theme("JupyterLab Dark")
     lab.screenshot(screenshots / "trap-dark.png")
@@ -122,11 +122,11 @@ def test_scripts_and_requests_of_an_output_are_noticed(
 def test_a_hostile_reply_runs_nothing_and_fetches_nothing(
     lab: NotebookPage,
     sandbox: Sandbox,
-    elsewhere: tuple[str, list[str]],
+    other_server: tuple[str, list[str]],
     screenshots: Path,
 ) -> None:
-    """While it streams, at its end, when it is shown again, and when the file is opened anew."""
-    address, asked = elsewhere
+    """While it streams, at its end, when it is shown again, and when the file is reopened."""
+    address, asked = other_server
     sandbox.set_faults(say=hostile(address), chunk_size=7, pause=0.001)
     lab.open(connecting(sandbox), "%%aeron\nDo your worst", "%aeron last", "%aeron history")
     with lab.requests_during() as requests:
@@ -157,7 +157,7 @@ def test_a_hostile_reply_runs_nothing_and_fetches_nothing(
 
 
 def test_stop_keeps_what_came_on_screen(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """The text stays, said to be interrupted; later cells do not run."""
+    """The text stays and is marked as interrupted; later cells do not run."""
     sandbox.set_faults(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
     lab.open(connecting(sandbox), "%%aeron -o partial\nDrip", "print('never')")
     lab.run(0)

@@ -1,4 +1,4 @@
-"""The chat panel in a real page: asking, stopping, failing, branching, and what cells share."""
+"""The chat panel in a real page: asking, stopping, errors, branches, and cells."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_ask_and_stream(
     )
     lab.run(0)
     lab.run(1)
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.in_notebook(lab)
     panel.ask("How do I continue a conversation?", wait=False)
     lengths = set()
     panel.turns.first.locator(".ap-tail > *").first.wait_for()
@@ -41,12 +41,12 @@ def test_ask_and_stream(
     assert "context_token" in panel.reply()
     lab.run(2)
     token = lab.outputs(2)[0]["text"].strip()
-    panel.press("Time and token", panel.turns.first)
+    panel.click("Time and token", panel.turns.first)
     assert panel.turns.first.locator("dd code").inner_text() == token
 
     lab.start(3)
-    panel.state("busy")
-    panel.ready()
+    panel.wait_state("busy")
+    panel.wait_ready()
     assert panel.questions() == ["How do I continue a conversation?", "Show me an example"]
     assert "from a cell" in panel.turns.nth(1).inner_text()
     panel.root.scroll_into_view_if_needed()
@@ -60,7 +60,7 @@ def test_shift_enter_breaks_the_line(
     lab: NotebookPage, sandbox: Sandbox, frontend: Frontend
 ) -> None:
     """Shift+Enter neither sends nor runs the cell; what is typed stays."""
-    panel = PanelPage.begun(lab, sandbox, frontend=frontend)
+    panel = PanelPage.in_new_notebook(lab, sandbox, frontend=frontend)
     panel.input.click()
     panel.input.press_sequentially("one")
     panel.input.press("Shift+Enter")
@@ -76,7 +76,7 @@ def test_shift_enter_breaks_the_line(
 def test_stop_and_ask_while_a_cell_computes(
     lab: NotebookPage, sandbox: Sandbox, frontend: Frontend
 ) -> None:
-    """Beside a running cell a question is sent, its reply comes in, and Stop ends it, at once."""
+    """While a cell runs, a question is sent, its reply is shown, and Stop ends it at once."""
     lab.open(
         connecting(sandbox),
         "%aeron panel",
@@ -86,17 +86,17 @@ def test_stop_and_ask_while_a_cell_computes(
     )
     lab.run(0)
     lab.run(1)
-    panel = PanelPage.opened(lab)
-    lab.run(3)  # the panel's channel was used last by a cell, and not by the panel
-    panel.coming("sandbox")
+    panel = PanelPage.in_notebook(lab)
+    lab.run(3)  # a cell was the last to use the panel's channel
+    panel.wait_text("sandbox")
     lab.start(2)
-    lab.page.wait_for_timeout(300)  # the cell shall have begun; nothing on the page says so
+    lab.page.wait_for_timeout(300)  # until the cell has begun, which the page does not show
     sandbox.set_faults(say=LONG, pause=0.02)
     panel.ask("Tell me", wait=False)
-    panel.coming("Sentence number 20")
+    panel.wait_text("Sentence number 20")
     panel.evaluate("root => { window.pressed = performance.now(); }")
     panel.stop()
-    panel.ready()
+    panel.wait_ready()
     assert panel.evaluate("root => performance.now() - window.pressed") < 1_000
     assert lab.prompt(2) is None, "the cell has ended: nothing was shown beside it"
     assert "Stopped." in panel.turns.last.inner_text()
@@ -107,15 +107,15 @@ def test_stop_and_ask_while_a_cell_computes(
 
 
 def test_stop_from_the_first_moment(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """A question can be stopped before anything came, and the next one works."""
+    """A question can be stopped before the reply begins, and the next one works."""
     sandbox.set_faults(first_chunk=20)
-    panel = PanelPage.begun(lab, sandbox)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("Hello?", wait=False)
     panel.stop()
-    panel.ready()
+    panel.wait_ready()
     sandbox.set_faults(first_chunk=0)
-    panel.press("Ask again")
-    panel.ready()
+    panel.click("Ask again")
+    panel.wait_ready()
     assert panel.questions() == ["Hello?"]
     assert "sandbox" in panel.reply()
 
@@ -123,65 +123,65 @@ def test_stop_from_the_first_moment(lab: NotebookPage, sandbox: Sandbox) -> None
 def test_an_error_stands_where_the_reply_would(
     lab: NotebookPage, sandbox: Sandbox, screenshots: Path
 ) -> None:
-    """Where nothing was accepted there is Retry; where a token is known, the reply is fetched."""
+    """Retry is offered if the question was refused, Fetch if the reply's token is known."""
     sandbox.set_faults(refuse=(Refusal("create-response", 400, message="No such luck."),))
-    panel = PanelPage.begun(lab, sandbox)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("What is a turn?", wait=False)
-    panel.coming("No such luck.")
-    panel.ready()
+    panel.wait_text("No such luck.")
+    panel.wait_ready()
     lab.screenshot(screenshots / "panel-error.png", 1)
-    panel.press("Retry")
-    panel.coming("turn")
-    panel.ready()
+    panel.click("Retry")
+    panel.wait_text("turn")
+    panel.wait_ready()
     assert panel.root.locator(".ap-error").count() == 0
     assert panel.questions() == ["What is a turn?"]
 
     sandbox.set_faults(cut_after=700, refuse=(Refusal("fetch-response", 400, times=1),))
     panel.ask("How do I continue a conversation?", wait=False)
     panel.root.locator(".ap-error").wait_for()
-    panel.ready()
-    panel.press("Fetch the reply")
+    panel.wait_ready()
+    panel.click("Fetch the reply")
     panel.root.locator(".ap-error").wait_for(state="detached")
-    panel.ready()
+    panel.wait_ready()
     assert len(panel.reply()) > 300
 
 
 def test_edit_and_regenerate_make_branches(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """An edited question stands beside the first; each can be chosen, and is continued."""
+    """An edited question becomes a branch; each branch can be selected and continued."""
     lab.open(connecting(sandbox), "%aeron panel", "print(context_token)")
     lab.run(0)
     lab.run(1)
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.in_notebook(lab)
     panel.ask("How do I continue a conversation?")
     panel.ask("Why?")
     first = panel.turns.first
     first.hover()
-    panel.press("Edit and ask as a branch", first)
+    panel.click("Edit and ask as a branch", first)
     box = panel.root.get_by_label("Edit the question")
     box.fill("How do I record?")
     box.press("Enter")
     panel.root.get_by_text("2/2").wait_for()
-    panel.ready()
+    panel.wait_ready()
     assert panel.questions() == ["How do I record?"]
-    panel.press("Previous branch")
+    panel.click("Previous branch")
     panel.root.get_by_text("1/2").wait_for()
     assert panel.questions() == ["How do I continue a conversation?", "Why?"]
     lab.run(2)
     token = lab.outputs(2)[0]["text"].strip()
-    panel.press("Time and token", panel.turns.last)
+    panel.click("Time and token", panel.turns.last)
     assert panel.turns.last.locator("dd code").inner_text() == token
-    panel.press("Ask again, as a branch", panel.turns.last)
+    panel.click("Ask again, as a branch", panel.turns.last)
     panel.root.get_by_text("2/2").wait_for()
-    panel.ready()
+    panel.wait_ready()
     assert panel.questions() == ["How do I continue a conversation?", "Why?"]
 
 
 def test_an_older_question_stays_in_sight_while_it_is_edited(
     lab: NotebookPage, sandbox: Sandbox
 ) -> None:
-    """The box needs more room than the question had, and the panel follows its end otherwise."""
+    """The edit box is taller than the question, and the panel does not scroll to its end."""
     sandbox.set_faults(say="Yes.")
-    panel = PanelPage.begun(lab, sandbox)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     for text in ("One?", "Two?", "Three?", "Four?"):
         panel.ask(text)
     above = """root => {
@@ -191,7 +191,7 @@ def test_an_older_question_stays_in_sight_while_it_is_edited(
     }"""
     first, controller = next((i, top) for i, top in enumerate(panel.evaluate(above)) if top >= 0)
     assert first < 3, "the turn that is edited is not the last"
-    # Its question shall be the first thing to be seen.
+    # Make its question the first visible thing.
     panel.evaluate(
         f"root => root.style.setProperty('--ap-height', `${{root.offsetHeight - {controller}}}px`)"
     )
@@ -199,34 +199,34 @@ def test_an_older_question_stays_in_sight_while_it_is_edited(
         f"root => ({above})(root)[{first}] < 5", arg=panel.root.element_handle()
     )
     panel.turns.nth(first).hover()
-    panel.press("Edit and ask as a branch", panel.turns.nth(first))
-    # Two frames: sizes are watched after the first.
+    panel.click("Edit and ask as a branch", panel.turns.nth(first))
+    # Two frames: a ResizeObserver runs after the first.
     panel.evaluate("root => new Promise(end => requestAnimationFrame(() => setTimeout(end, 50)))")
     box = panel.root.get_by_label("Edit the question")
     edge = panel.evaluate("root => root.querySelector('.ap-log').getBoundingClientRect().top")
     assert box.evaluate("box => box.getBoundingClientRect().top") > edge - 5
 
 
-def test_what_cannot_be_asked_now_is_said(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """Asking again while a reply comes in does nothing, and says why until it has ended."""
-    panel = PanelPage.begun(lab, sandbox)
+def test_asking_again_during_a_reply_is_refused(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """Asking again during a reply does nothing and shows why until the reply has ended."""
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("One?")
     sandbox.set_faults(say=LONG, pause=0.02)
     panel.ask("Two?", wait=False)
-    panel.coming("Sentence number 2")
+    panel.wait_text("Sentence number 2")
     panel.turns.first.hover()
-    panel.press("Ask again, as a branch", panel.turns.first)
+    panel.click("Ask again, as a branch", panel.turns.first)
     panel.root.get_by_role("alert").get_by_text("A reply is still coming in.").wait_for()
     panel.stop()
-    panel.ready()
+    panel.wait_ready()
     assert not panel.root.get_by_role("alert").is_visible()
     assert panel.questions() == ["One?", "Two?"]
 
 
 def test_code_can_be_read_in_a_narrow_panel(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """The buttons of a code block do not stand on its first line."""
+    """The buttons of a code block do not cover its first line."""
     sandbox.set_faults(say=f"```python\n{'x' * 200}\n```\n")
-    panel = PanelPage.begun(lab, sandbox)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("Show code")
     end = """root => {
         const pre = root.querySelector('pre');
@@ -242,109 +242,113 @@ def test_code_can_be_read_in_a_narrow_panel(lab: NotebookPage, sandbox: Sandbox)
     assert panel.evaluate(end)
 
 
-def test_what_can_be_typed_looks_so(lab: NotebookPage) -> None:
-    """Where nothing is connected, the commands that connect are code and no back-ticks."""
+def test_commands_are_shown_as_code(lab: NotebookPage) -> None:
+    """Without a connection, the commands that connect are shown as code, without backticks."""
     lab.open("%load_ext aeron_magic", "%aeron panel")
     lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.in_notebook(lab)
     codes = panel.root.locator(".ap-empty code").all_text_contents()
     assert codes == ["%aeron connect aeronpay", "%aeron connect chatzy"]
 
 
-def test_what_can_be_taken_out(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """Code, question and reply are copied and put into cells; the conversation is saved."""
+def test_copy_insert_and_export(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """Code, question and reply can be copied and inserted as cells; the conversation exported."""
     reply = "Some *text*:\n\n```python\nprint(6 * 7)\n```\n"
     sandbox.set_faults(say=reply)
-    panel = PanelPage.begun(lab, sandbox)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("Show code")
     turn = panel.turns.first
     clipboard = "() => navigator.clipboard.readText()"
-    panel.press("Copy this code", turn)
+    panel.click("Copy this code", turn)
     turn.locator(".ap-done").first.wait_for()
     assert lab.page.evaluate(clipboard) == "print(6 * 7)"
-    panel.press("Copy the reply as Markdown", turn)
+    panel.click("Copy the reply as Markdown", turn)
     turn.locator(".ap-tools .ap-done").wait_for()
     assert lab.page.evaluate(clipboard) == reply
-    panel.press("Insert as a new cell", turn)
+    panel.click("Insert as a new cell", turn)
     cells = (
         "() => jupyterapp.shell.currentWidget.content.model.sharedModel.cells.map(c => c.source)"
     )
     assert lab.page.evaluate(cells)[2] == "print(6 * 7)"
     turn.hover()
-    panel.press("Insert the question as a new cell", turn)
+    panel.click("Insert the question as a new cell", turn)
     assert lab.page.evaluate(cells)[2] == "%%aeron\nShow code"
     panel.root.get_by_label("Export").click()
     with lab.page.expect_download() as download:
-        panel.press("Markdown")
+        panel.click("Markdown")
     assert "Show code" in Path(download.value.path()).read_text(encoding="utf-8")
 
 
 def test_conversations(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """A new chat begins empty, and the one before can be chosen again."""
+    """A new chat begins empty, and the previous one can be selected again."""
     lab.open(connecting(sandbox), "%aeron panel", "%aeron use main")
     lab.run(0)
     lab.run(1)
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.in_notebook(lab)
     panel.ask("How do I record?")
-    panel.press("New chat")
+    panel.click("New chat")
     panel.turns.first.wait_for(state="detached")
     panel.ask("What is a turn?")
     picker = panel.root.get_by_label("Conversation", exact=True).and_(lab.page.locator("select"))
     picker.select_option("main")
-    panel.coming("How do I record?")
+    panel.wait_text("How do I record?")
     assert panel.questions() == ["How do I record?"]
 
 
-def test_a_question_typed_meanwhile_is_sent_afterwards(lab: NotebookPage, sandbox: Sandbox) -> None:
+def test_a_question_typed_during_a_reply_is_sent_after_it(
+    lab: NotebookPage, sandbox: Sandbox
+) -> None:
     """The input stays usable while a reply streams."""
     sandbox.set_faults(say=LONG[:2_500], pause=0.01)
-    panel = PanelPage.begun(lab, sandbox)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("First", wait=False)
-    panel.coming("Sentence number 2")
+    panel.wait_text("Sentence number 2")
     panel.input.fill("Second")
     panel.input.press("Enter")
     panel.root.get_by_text("Sends when this reply has ended.").wait_for()
     sandbox.set_faults(say="Short.", pause=0)
     panel.turns.nth(1).wait_for()
     assert panel.input.input_value() == ""
-    panel.ready()
+    panel.wait_ready()
     assert panel.questions() == ["First", "Second"]
 
 
 def test_chatzy_introduces_itself(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
-    """An agent's introduction is shown with its buttons, and a button asks its text."""
-    panel = PanelPage.begun(lab, sandbox, "chatzy")
+    """An agent's introduction is shown with its buttons; a button sends its text as a question."""
+    panel = PanelPage.in_new_notebook(lab, sandbox, "chatzy")
     chip = panel.root.locator(".ap-chip").first
     chip.wait_for()
     lab.screenshot(screenshots / "panel-chatzy.png", 1)
     text = chip.inner_text()
     chip.click()
     panel.turns.first.wait_for()
-    panel.ready()
+    panel.wait_ready()
     assert panel.questions() == [text]
     panel.ask("Anything else?")
     assert len(panel.questions()) == 2
 
 
 def test_chatzy_uses_a_tool(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
-    """While an agent uses a tool the panel says so below what has come; afterwards it does not."""
+    """While an agent uses a tool, a notice below the text says so."""
     # The reply comes as one event after the tool's; in the middle of it the service falls silent.
     sandbox.set_faults(say=LONG, chunk_size=len(LONG), stall_after=4_000, stall_seconds=4)
-    panel = PanelPage.begun(lab, sandbox, "chatzy")
+    panel = PanelPage.in_new_notebook(lab, sandbox, "chatzy")
     panel.ask("Please look up the opening hours", wait=False)
     notice = panel.turns.last.locator(".ap-wait .ap-notice")
     notice.get_by_text("using a tool …").wait_for()
     lab.screenshot(screenshots / "panel-tool.png", 1)
-    panel.ready()
+    panel.wait_ready()
     assert panel.turns.last.locator(".ap-notice").count() == 0
     assert "using a tool" not in panel.turns.last.inner_text()
     assert "Sentence number 399" in panel.reply()
 
 
-def test_what_grows_late_does_not_end_the_following(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """Math, which is set after the panel has scrolled, looks like a reader who scrolled up."""
+def test_late_growth_does_not_stop_scrolling_to_the_end(
+    lab: NotebookPage, sandbox: Sandbox
+) -> None:
+    """Math is typeset after the panel has scrolled, which resembles a reader who scrolled up."""
     sandbox.set_faults(say="A line.\n\n" * 40)
-    panel = PanelPage.begun(lab, sandbox)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("Tell me")
     left = panel.evaluate(
         """root => new Promise(end => {
@@ -362,9 +366,9 @@ def test_what_grows_late_does_not_end_the_following(lab: NotebookPage, sandbox: 
 def test_the_reader_keeps_the_place(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The page follows a growing reply, but not once the reader has scrolled up."""
     sandbox.set_faults(say=LONG.replace(". ", ".\n\n"), pause=0.005)
-    panel = PanelPage.begun(lab, sandbox)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("Tell me", wait=False)
-    panel.coming("Sentence number 40")
+    panel.wait_text("Sentence number 40")
     left = "root => { const l = root.querySelector('.ap-log');"
     left += " return l.scrollHeight - l.scrollTop - l.clientHeight; }"
     assert panel.evaluate(left) < 40
@@ -372,10 +376,10 @@ def test_the_reader_keeps_the_place(lab: NotebookPage, sandbox: Sandbox) -> None
     lab.page.mouse.wheel(0, -400)
     panel.root.get_by_role("button", name="Newest").wait_for()
     top = panel.evaluate("root => root.querySelector('.ap-log').scrollTop")
-    panel.coming("Sentence number 120")
+    panel.wait_text("Sentence number 120")
     assert panel.evaluate("root => root.querySelector('.ap-log').scrollTop") == top
-    panel.press("Newest")
-    panel.coming("Sentence number 140")
+    panel.click("Newest")
+    panel.wait_text("Sentence number 140")
     assert panel.evaluate(left) < 40
     panel.stop()
-    panel.ready()
+    panel.wait_ready()

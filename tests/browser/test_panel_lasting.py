@@ -1,4 +1,4 @@
-"""The chat panel over time and in numbers: reloads, several views, long conversations, files."""
+"""The chat panel with reloads, several views, long conversations and saved files."""
 
 from __future__ import annotations
 
@@ -38,31 +38,31 @@ for n in range(1000):
 def test_reload_in_the_middle_of_a_reply(
     lab: NotebookPage, sandbox: Sandbox, frontend: Frontend
 ) -> None:
-    """A page that is loaded anew has all turns, the whole half-streamed reply and the draft."""
-    panel = PanelPage.begun(lab, sandbox, frontend=frontend)
+    """A reloaded page has all turns, the whole of the unfinished reply, and the draft."""
+    panel = PanelPage.in_new_notebook(lab, sandbox, frontend=frontend)
     panel.ask("How do I continue a conversation?")
     lab.save()
     sandbox.set_faults(say=LONG[:9_000], pause=0.008)
     panel.ask("Tell me", wait=False)
-    panel.coming("Sentence number 20 ")
+    panel.wait_text("Sentence number 20 ")
     panel.input.fill("a thought of mine")
-    lab.page.wait_for_timeout(600)  # the draft is sent when the typing rests
+    lab.page.wait_for_timeout(600)  # the draft is sent when typing pauses
     lab.visit(frontend)
     panel = PanelPage(lab.page)
-    panel.state("busy")
-    panel.coming("Sentence number 60 ")
+    panel.wait_state("busy")
+    panel.wait_text("Sentence number 60 ")
     assert panel.reply().startswith("Sentence number 0 ")
     assert panel.input.input_value() == "a thought of mine"
     assert panel.questions() == ["How do I continue a conversation?", "Tell me"]
-    panel.ready()
+    panel.wait_ready()
     assert panel.reply().split() == LONG[:9_000].split()
 
 
-def test_a_restarted_kernel_is_said_and_the_question_kept(
+def test_a_restarted_kernel_is_reported_and_the_question_kept(
     lab: NotebookPage, sandbox: Sandbox
 ) -> None:
-    """The panel of a kernel that is gone cannot send; it says what to do, and loses no word."""
-    panel = PanelPage.begun(lab, sandbox)
+    """The panel of a restarted kernel cannot send; it says what to do and keeps the text."""
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("Hello")
     lab.page.evaluate(
         "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
@@ -70,13 +70,13 @@ def test_a_restarted_kernel_is_said_and_the_question_kept(
     panel.input.fill("Are you there?")
     panel.input.press("Enter")
     panel.root.get_by_role("alert").get_by_text("Run the panel's cell again.").wait_for()
-    panel.state("silent")
+    panel.wait_state("silent")
     assert panel.input.input_value() == "Are you there?"
     assert panel.questions() == ["Hello"]
 
 
 def test_two_views_and_two_panels_agree(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """Views of one panel, and another panel, show the same turns while they come in."""
+    """Two views of one panel, and a second panel, show the same turns during a reply."""
     sandbox.set_faults(say=LONG[:2_000], pause=0.005)
     lab.open(
         connecting(sandbox),
@@ -85,13 +85,13 @@ def test_two_views_and_two_panels_agree(lab: NotebookPage, sandbox: Sandbox) -> 
         "%aeron panel",
     )
     lab.run_all()
-    views = [PanelPage.opened(lab, index) for index in range(3)]
+    views = [PanelPage.in_notebook(lab, index) for index in range(3)]
     views[0].ask("Tell me", wait=False)
     for view in views:
-        view.coming("Sentence number 3 ")
+        view.wait_text("Sentence number 3 ")
     views[1].stop()
     for view in views:
-        view.ready()
+        view.wait_ready()
     texts = {view.reply() for view in views}
     assert len(texts) == 1
     views[2].ask("And then?")
@@ -99,11 +99,11 @@ def test_two_views_and_two_panels_agree(lab: NotebookPage, sandbox: Sandbox) -> 
 
 
 def test_a_thousand_turns_stay_smooth(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """A chunk in a conversation of a thousand turns costs the page no long task, and few bytes."""
+    """In a conversation of a thousand turns, no chunk causes a long task in the page."""
     sandbox.set_faults(say=LONG[:6_000], pause=0.004)
     lab.open(connecting(sandbox), "%aeron ask Hello", THOUSAND, "%aeron panel")
     lab.run_all()
-    panel = PanelPage.opened(lab)
+    panel = PanelPage.in_notebook(lab)
     assert panel.turns.count() == 20
     assert "Question 999" in panel.questions()[-1]
     panel.input.focus()
@@ -116,13 +116,13 @@ def test_a_thousand_turns_stay_smooth(lab: NotebookPage, sandbox: Sandbox) -> No
         lab.page.wait_for_function(begins)
         begin(lab.page, "streaming")
         lab.page.wait_for_function("() => !document.querySelector('.ap-tail')", polling=100)
-        begin(lab.page, "after")  # the page looks through the transcript: that is not ours
+        begin(lab.page, "after")  # JupyterLab parses the transcript: not measured
 
-    # JupyterLab searches a changed transcript for headings about a second later: that is not ours.
+    # JupyterLab searches a changed transcript for headings about a second later: not measured.
     lab.page.wait_for_timeout(3_000)
     longest = longest_tasks(lab.page, ask)
-    assert longest["streaming"] < 75  # a third of it, usually
-    panel.ready()
+    assert longest["streaming"] < 75  # usually a third of it
+    panel.wait_ready()
     log = panel.root.locator(".ap-log")
     while panel.root.get_by_text("Question 900").count() == 0:
         log.evaluate("log => { log.scrollTop = 0; }")
@@ -131,11 +131,11 @@ def test_a_thousand_turns_stay_smooth(lab: NotebookPage, sandbox: Sandbox) -> No
 
 
 def test_a_reply_that_ends_is_not_moved(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """Its tools come and its dots go, but a long reply is not laid out anew."""
+    """Buttons are added and dots removed, but a long reply's elements stay in the page."""
     sandbox.set_faults(say=LONG[:2_000], pause=0.004)
-    panel = PanelPage.begun(lab, sandbox)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("Tell me", wait=False)
-    panel.coming("Sentence number 3 ")
+    panel.wait_text("Sentence number 3 ")
     panel.evaluate(
         """root => {
             const body = root.querySelector(".ap-body");
@@ -147,7 +147,7 @@ def test_a_reply_that_ends_is_not_moved(lab: NotebookPage, sandbox: Sandbox) -> 
             }).observe(root, { childList: true, subtree: true });
         }"""
     )
-    panel.ready()
+    panel.wait_ready()
     panel.root.get_by_role("button", name="Copy the reply as Markdown").wait_for(state="attached")
     assert panel.root.locator(".ap-wait").count() == 0
     assert lab.page.evaluate("() => window.moved") == 0
@@ -157,7 +157,7 @@ def test_saved_and_opened_without_a_kernel(
     lab: NotebookPage, sandbox: Sandbox, new_page: Callable[[], NotebookPage], tmp_path: Path
 ) -> None:
     """The conversation can be read in the saved notebook, in Lab and in nbconvert's HTML."""
-    panel = PanelPage.begun(lab, sandbox)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("How do I continue a conversation?")
     lab.wait_shown(1, "Transcript: turn 1")
     saved = lab.save()
@@ -185,31 +185,31 @@ def test_saved_and_opened_without_a_kernel(
 
 
 def test_voila(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
-    """The panel works as a page of its own, without cells."""
+    """The panel works in Voilà, without cells."""
     notebook = notebook_of(connecting(sandbox), "%aeron panel")
     lab.name = "voila-panel.ipynb"
     lab.site.write(lab.name, notebook)
     page = lab.page.context.new_page()
     page.goto(f"{lab.site.url}/voila/render/{lab.name}?token={lab.site.token}", timeout=60_000)
     panel = PanelPage(page)
-    panel.ready()
+    panel.wait_ready()
     panel.ask("How do I continue a conversation?")
     assert "context_token" in panel.reply()
     panel.ask("Why?", wait=False)
     panel.turns.nth(1).wait_for()
-    panel.ready()
+    panel.wait_ready()
     assert page.get_by_role("button", name="Insert as a new cell").count() == 0
     page.screenshot(path=screenshots / "panel-voila.png")
     page.close()
 
 
 def test_voila_on_the_notebook_about_the_panel(lab: NotebookPage, screenshots: Path) -> None:
-    """The notebook as it is committed is a page with the panel, in which a question is answered."""
+    """The committed notebook becomes a page with the panel, which answers a question."""
     lab.site.write(NOTEBOOK.name, nbformat.read(NOTEBOOK, as_version=4))
     page = lab.page.context.new_page()
     page.goto(f"{lab.site.url}/voila/render/{NOTEBOOK.name}?token={lab.site.token}", timeout=90_000)
     panel = PanelPage(page)
-    panel.ready()
+    panel.wait_ready()
     assert panel.questions() == ["How do I continue a conversation?"]  # asked by a cell
     panel.ask("How do I put a value into my question?")
     assert len(panel.questions()) == 2

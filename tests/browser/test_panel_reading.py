@@ -1,4 +1,4 @@
-"""The chat panel for every reader: hostile text, dark theme, keyboard, assistive technology."""
+"""The chat panel with hostile text, dark theme, keyboard and assistive technology."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ $$\\int_0^1 x^2 \\, dx = \\tfrac13$$
 
 
 def test_hostile_text_does_nothing(
-    lab: NotebookPage, sandbox: Sandbox, elsewhere: tuple[str, list[str]]
+    lab: NotebookPage, sandbox: Sandbox, other_server: tuple[str, list[str]]
 ) -> None:
-    """Nothing of a reply or question runs or loads; an image loads when that is asked for."""
-    address, asked = elsewhere
+    """Nothing in a reply or question runs or loads; an image loads when its button is clicked."""
+    address, asked = other_server
     hostile = (
         "<script>window.stolen = 1</script><img src=x onerror='window.stolen = 2'>\n\n"
         f"![cat]({address}/cat.svg?secret=1)\n\n"
@@ -53,7 +53,7 @@ def test_hostile_text_does_nothing(
         "```html\n<script>window.stolen = 6</script>\n```\n"
     )
     sandbox.set_faults(say=hostile, chunk_size=3)
-    panel = PanelPage.begun(lab, sandbox)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("<img src=x onerror='window.stolen = 7'>" + hostile)
     body = panel.turns.first
     assert lab.page.evaluate("window.stolen") is None
@@ -74,20 +74,20 @@ def test_hostile_text_does_nothing(
 def test_rich_text_in_both_themes(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
     """Tables, code and math are shown, and axe finds nothing serious, light and dark."""
     sandbox.set_faults(say=RICH, chunk_size=4)
-    panel = PanelPage.begun(lab, sandbox)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("Show me all that you can")
     panel.root.locator("mjx-container").nth(1).wait_for()
     assert panel.root.locator("td").all_inner_texts() == ["one", "1", "two", "2"]
-    panel.press("Time and token", panel.turns.first)
+    panel.click("Time and token", panel.turns.first)
     sandbox.set_faults(refuse=(Refusal("create-response", 400, message="No such luck."),))
     panel.ask("And now?", wait=False)
-    panel.coming("No such luck.")
-    panel.ready()
+    panel.wait_text("No such luck.")
+    panel.wait_ready()
     colours = []
     try:
         for theme in ("JupyterLab Light", "JupyterLab Dark"):
             lab.theme(theme)
-            lab.page.wait_for_timeout(300)  # colours change softly
+            lab.page.wait_for_timeout(300)  # colours change gradually
             colours.append(panel.evaluate("root => getComputedStyle(root).backgroundColor"))
             panel.root.locator(".ap-log").evaluate("log => { log.scrollTop = 0; }")
             lab.screenshot(screenshots / f"panel-{theme.split()[-1].lower()}.png", 1)
@@ -108,14 +108,14 @@ def _assert_accessible(panel: PanelPage) -> None:
 
 
 def test_keyboard_only(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """Everything can be reached and done without a mouse, and focus never gets lost."""
-    panel = PanelPage.begun(lab, sandbox)
+    """Everything can be reached without a mouse, and focus is never lost."""
+    panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.input.focus()
     keys = lab.page.keyboard
     keys.type("How do I continue a conversation?")
     keys.press("Enter")
     panel.turns.first.wait_for()
-    panel.ready()
+    panel.wait_ready()
     focused = """() => document.activeElement.getAttribute('aria-label')
         ?? document.activeElement.innerText"""
     assert lab.page.evaluate(focused) == "Your question"
@@ -149,8 +149,8 @@ def test_keyboard_only(lab: NotebookPage, sandbox: Sandbox) -> None:
     panel.input.focus()
     keys.type("Tell me")
     keys.press("Enter")
-    panel.coming("word word")
+    panel.wait_text("word word")
     keys.press("Escape")
-    panel.ready()
+    panel.wait_ready()
     assert panel.root.get_by_role("status").inner_text() == "Stopped."
     assert lab.page.evaluate(focused) == "Your question"

@@ -9,7 +9,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.platform, pytest.mark.timeout(120
 
 
 def test_cells_run_and_their_outputs_are_read(lab: NotebookPage) -> None:
-    """Run all stops at a failing cell; outputs, prompts and the saved file say what came out."""
+    """Run All stops at a failing cell; outputs, prompts and the saved file agree."""
     lab.open("print('one')", "1 / 0", "print('never')")
     lab.run_all()
     assert lab.outputs(0) == [{"output_type": "stream", "name": "stdout", "text": "one\n"}]
@@ -20,7 +20,7 @@ def test_cells_run_and_their_outputs_are_read(lab: NotebookPage) -> None:
 
 @pytest.mark.parametrize("frontend", ["lab", "notebook"])
 def test_an_output_is_watched_while_it_grows(lab: NotebookPage, frontend: Frontend) -> None:
-    """Every painted state is noted, and an interrupt ends the cell."""
+    """Every painted state is recorded, and an interrupt ends the cell."""
     lab.open(
         "import time\nfor i in range(4):\n    print(i, flush=True)\n    time.sleep(.3)",
         "print('up', flush=True); time.sleep(60)",

@@ -1,4 +1,4 @@
-"""The quickstart in JupyterLab, from top to bottom, as a newcomer sees it."""
+"""The quickstart notebook in JupyterLab."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def committed() -> NotebookNode:
 def test_the_quickstart_runs_from_top_to_bottom_twice(
     lab: NotebookPage, committed: NotebookNode, screenshots: Path
 ) -> None:
-    """Every cell gives what is committed; run again, each question is asked at the same place."""
+    """Every cell has its committed output; run again, each question has the same parent turn."""
     lab.open(without_outputs(committed))
     lab.run_all()
     for index, cell in enumerate(committed.cells):
@@ -58,7 +58,7 @@ def test_the_quickstart_runs_from_top_to_bottom_twice(
 def test_the_committed_outputs_are_readable_without_a_kernel(
     lab: NotebookPage, committed: NotebookNode, screenshots: Path
 ) -> None:
-    """Opened and not run, the notebook shows the conversation."""
+    """Opened without being run, the notebook shows the conversation."""
     lab.open(committed)
     index = next(i for i, cell in enumerate(committed.cells) if cell.id == "first-question")
     assert "context_token" in lab.shown(index)

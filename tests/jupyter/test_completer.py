@@ -6,6 +6,7 @@ import pytest
 from fresh_process import printed
 from IPython.core.completer import provisionalcompleter
 from IPython.core.interactiveshell import InteractiveShell
+from live_kernel import Kernel
 
 from aeron_magic.jupyter.completer import register, unregister
 
@@ -77,27 +78,14 @@ def test_the_module_and_a_completion_elsewhere_import_nothing_else() -> None:
 
 
 @pytest.mark.jupyter
-def test_a_real_kernel_answers_a_complete_request() -> None:
-    from jupyter_client.manager import start_new_kernel
-
-    manager, client = start_new_kernel(kernel_name="python3")
-    try:
-        reply = client.execute_interactive(
-            "from aeron_magic.jupyter.completer import register\n"
-            "answer = 1\n"
-            "register(get_ipython(), list)",
-            timeout=30,
-        )
-        assert reply["content"]["status"] == "ok"
-        cases = {
-            "%%aeron --fo": ("--fo", ["--format"]),
-            "%%aeron\npri": ("", []),
-            "%%aeron\n{{answ": ("answ", ["answer"]),
-        }
-        for cell, (fragment, matches) in cases.items():
-            content = client.complete(cell, reply=True, timeout=30)["content"]
-            assert content["matches"] == matches
-            assert cell[content["cursor_start"] :] == fragment
-    finally:
-        client.stop_channels()
-        manager.shutdown_kernel(now=True)
+def test_a_real_kernel_answers_a_complete_request(kernel: Kernel) -> None:
+    kernel.execute("answer = 1")
+    cases = {
+        "%%aeron --fo": ("--fo", ["--format"]),
+        "%%aeron\npri": ("", []),
+        "%%aeron\n{{answ": ("answ", ["answer"]),
+    }
+    for cell, (fragment, matches) in cases.items():
+        content = kernel.complete(cell)
+        assert content["matches"] == matches
+        assert cell[content["cursor_start"] :] == fragment

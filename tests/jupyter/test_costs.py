@@ -1,6 +1,6 @@
 """Costs as counts and bytes, which are the same on every machine.
 
-Times are measured by ``tests/benchmarks``.
+``tests/benchmarks`` measures times.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def environment(tmp_path: Path, sandbox: Sandbox) -> dict[str, str]:
 
 
 def executed(environment: dict[str, str], *sources: str) -> NotebookNode:
-    """The notebook of these cells, run by nbclient."""
+    """Run these cells with nbclient and return the notebook."""
     notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
     NotebookClient(notebook, timeout=60).execute(env=environment)
     nbformat.validate(notebook)
@@ -67,6 +67,11 @@ def test_each_question_has_one_output_with_three_formats(
         assert "<strong>bold</strong>" in output.data["text/html"]
         assert "Some" in output.data["text/plain"]
     assert notebook.cells[3].outputs[0].data["text/plain"] == "True"
+    html, _ = HTMLExporter().from_notebook_node(notebook)
+    assert "<strong>bold</strong>" in html
+    assert re.search(r"<td[^>]*>\s*1\s*</td>", html)
+    markdown, _ = MarkdownExporter().from_notebook_node(notebook)
+    assert "bold" in markdown
 
 
 def test_a_failed_question_stops_the_run(environment: dict[str, str], sandbox: Sandbox) -> None:

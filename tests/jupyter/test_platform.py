@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.jupyter, pytest.mark.platform]
 
 
 def test_streams_arrive_while_the_cell_runs(kernel: Kernel) -> None:
-    """A print is seen before the cell ends, and text of one stream is one output."""
+    """A print arrives before the cell ends, and the text of one stream is one output."""
     run = kernel.start("import time\nprint('one', flush=True)\ntime.sleep(0.7)\nprint('two')")
     kernel.wait(run, lambda now: "one" in now.text)
     assert run.reply is None
@@ -26,7 +26,7 @@ def test_streams_arrive_while_the_cell_runs(kernel: Kernel) -> None:
     assert run.messages[-1].at - run.messages[0].at >= 0.5
 
 
-def test_updates_and_clearing_are_put_together_as_in_a_notebook(kernel: Kernel) -> None:
+def test_updates_and_clearing_are_applied_as_in_a_notebook(kernel: Kernel) -> None:
     """An update replaces its output; clear_output(wait) empties the cell with the next output."""
     run = kernel.execute(
         "from IPython.display import clear_output, display\n"
@@ -47,7 +47,7 @@ def test_the_cell_id_reaches_the_kernel(kernel: Kernel) -> None:
 
 
 def test_an_interrupt_ends_a_sleeping_cell(kernel: Kernel) -> None:
-    """The cell fails with KeyboardInterrupt and the kernel goes on."""
+    """The cell fails with KeyboardInterrupt and the kernel continues."""
     run = kernel.start("import time\nprint('up', flush=True)\ntime.sleep(30)")
     kernel.wait(run, lambda now: now.text == "up\n")
     began = time.monotonic()

@@ -105,11 +105,11 @@ UNTOUCHED = [
 ]
 
 REFUSED = {
-    "{{nme}}": ("{{nme}} (line 1, column 1): there is no variable nme.", "`name`"),
-    "a\n b {{ qqq }}": ("{{qqq}} (line 2, column 4): there is no variable qqq.", r"`\{{`"),
-    r"\frac{{b}}{c}": ("{{b}} (line 1, column 6): there is no variable b.", "--raw"),
-    "{{qqq.attr[0]}}": ("there is no variable qqq", "Define it"),
-    "{{True}}": ("there is no variable True", "--raw"),
+    "{{nme}}": ("{{nme}} (line 1, column 1): unknown variable nme.", "`name`"),
+    "a\n b {{ qqq }}": ("{{qqq}} (line 2, column 4): unknown variable qqq.", r"`\{{`"),
+    r"\frac{{b}}{c}": ("{{b}} (line 1, column 6): unknown variable b.", "--raw"),
+    "{{qqq.attr[0]}}": ("unknown variable qqq", "Define it"),
+    "{{True}}": ("unknown variable True", "--raw"),
     "{{__}}": ("two underscores", "another name"),
     "{{__builtins__}}": ("two underscores", "another name"),
     "{{o.__class__}}": ("private attributes", "another name"),

@@ -18,7 +18,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from aeron_magic.errors import ReplyFormatError, UsageError
-from aeron_magic.rendering.mimebundle import FORMATS, mimebundle, to_html, to_markdown, to_plain
+from aeron_magic.rendering.mimebundle import FORMATS, mimebundle, to_html, to_markdown
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "render"
 
@@ -200,7 +200,7 @@ def test_an_unknown_format_raises_an_error_with_the_known_formats() -> None:
 
 
 def test_plain_text_has_no_control_sequences() -> None:
-    assert to_plain("a\x1b[2J *b*") == "a *b*"
+    assert mimebundle("a\x1b[2J *b*")["text/plain"] == "a *b*"
 
 
 def test_an_unpaired_surrogate_is_replaced() -> None:
@@ -222,7 +222,6 @@ def test_without_highlighting_only_the_colours_are_missing() -> None:
 def test_heavy_packages_are_imported_on_first_use() -> None:
     found = modules_after(
         "import aeron_magic.rendering.incremental, aeron_magic.plaintext;"
-        "from aeron_magic.rendering.mimebundle import to_plain, to_markdown;"
-        "to_plain('x'); to_markdown('x')"
+        "from aeron_magic.rendering.mimebundle import to_markdown; to_markdown('x')"
     )
     assert not found & {"markdown_it", "nh3", "pygments", "IPython"}

@@ -1,4 +1,4 @@
-"""The CPU time of a piece of work, such that two of them can be compared."""
+"""CPU time of a function, measured so that two results can be compared."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["least_cpu"]
 
 
 def least_cpu(work: Callable[[], object], times: int = 3) -> float:
-    """Return the least CPU time, in seconds, of doing ``work`` some times over in this thread.
+    """Return the least CPU time, in seconds, of several calls of ``work`` in this thread.
 
-    The garbage collector rests meanwhile: after thousands of tests one of its rounds takes
-    longer than anything that is measured here.
+    Garbage collection is off meanwhile: after thousands of tests one collection takes longer
+    than anything measured here.
     """
     was_on = gc.isenabled()
     gc.collect()

@@ -1,4 +1,4 @@
-"""An account at a sandbox: what a test gives a kernel, a terminal or a notebook to ask with."""
+"""Credentials for the sandbox, for kernels, terminals and notebooks."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from aeron_magic.sandbox import Sandbox
 __all__ = ["SECRET", "connecting", "credentials"]
 
 SECRET = "hush-4f1c-hush"
-"""Is to be seen nowhere but in the headers of a request."""
+"""May appear only in the headers of a request."""
 
 
 def credentials(address: str) -> dict[str, str]:
-    """The variables with which a process's first question goes to AeronPay at this address."""
+    """Environment variables that connect a process to AeronPay at this address."""
     return {
         "AERON_CLIENT_ID": "tester",
         "AERON_CLIENT_SECRET": SECRET,
@@ -20,7 +20,7 @@ def credentials(address: str) -> dict[str, str]:
 
 
 def connecting(sandbox: Sandbox, service: str = "aeronpay") -> str:
-    """The source of a cell that loads the extension and connects it to a sandbox elsewhere."""
+    """The source of a cell that loads the extension and connects it to ``sandbox``."""
     if service == "chatzy":
         return (
             "%load_ext aeron_magic\n"

@@ -1,4 +1,4 @@
-"""Where a Chromium is; standard library only, so that `run.py` can ask before any set-up."""
+"""Find Chromium; standard library only, because `run.py` calls it before the set-up."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-"""How it is started: without a screen's needs, and without requests of its own."""
+"""Options that start it without a screen and without background requests."""
 
 
 def find_browser() -> str | None:

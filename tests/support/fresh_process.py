@@ -1,4 +1,4 @@
-"""Code in a Python of its own: what it prints, and which modules it brings in."""
+"""Run code in a new Python process: what it prints, and which modules it imports."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 
 
 def printed(code: str) -> str:
-    """What ``code`` prints; it must not fail."""
+    """Return what ``code`` prints; it must not fail."""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
     return done.stdout
 
 
 def modules_after(code: str) -> set[str]:
-    """The modules that ``code`` brings in."""
+    """Return the names of the modules that ``code`` imports."""
     return set(json.loads(printed(_NEW_MODULES.format(code=code)).splitlines()[-1]))

@@ -1,4 +1,4 @@
-"""A Jupyter server with JupyterLab and Notebook 7, as a process of its own on a free port."""
+"""A Jupyter server with JupyterLab and Notebook 7, in a separate process on a free port."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ __all__ = ["Site", "running_site"]
 
 @dataclass(frozen=True)
 class Site:
-    """Where the server is, and the folder whose notebooks it serves."""
+    """The server's address and the folder that it serves."""
 
     url: str
     token: str
     folder: Path
 
     def write(self, name: str, notebook: NotebookNode) -> None:
-        """Put a notebook into the served folder."""
+        """Write a notebook into the served folder."""
         nbformat.write(notebook, self.folder / name)
 
     def read(self, name: str) -> NotebookNode:
-        """A notebook as it is on disk."""
+        """Read a notebook from the served folder."""
         return nbformat.read(self.folder / name, as_version=4)
 
     def ask(self, path: str, method: str = "GET") -> Any:
-        """Call the server's own interface (``api/sessions``, …); its JSON, or None."""
+        """Call the server's REST API (``api/sessions``, …) and return its JSON, or None."""
         request = urllib.request.Request(
             f"{self.url}/{path}", method=method, headers={"Authorization": f"token {self.token}"}
         )
@@ -49,18 +49,18 @@ class Site:
         return json.loads(body) if body else None
 
     def close_sessions(self) -> None:
-        """End all kernels: they outlive the page, and imported modules live on in them."""
+        """Shut down all kernels: they do not end with their page."""
         for session in self.ask("api/sessions"):
             self.ask(f"api/sessions/{session['id']}", "DELETE")
 
 
 @contextmanager
 def running_site(home: Path) -> Iterator[Site]:
-    """Start a server that keeps to `home`, wait until it answers, stop it in the end."""
+    """Start a server that keeps its files in `home`; wait until it answers; stop it at the end."""
     environment = private_environment(home)
     folder = home / "notebooks"
     folder.mkdir()
-    # A toast about news or updates would cover a corner of the screenshots.
+    # A notification about news or updates would cover a corner of the screenshots.
     quiet = Path(environment["JUPYTERLAB_SETTINGS_DIR"]) / "@jupyterlab/apputils-extension"
     quiet.mkdir(parents=True)
     (quiet / "notification.jupyterlab-settings").write_text(
@@ -93,7 +93,7 @@ def running_site(home: Path) -> Iterator[Site]:
         while not _answers(site):
             assert server.poll() is None, log.read_text()
             assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)  # nothing tells when it is up
+            time.sleep(0.1)
         yield site
         site.close_sessions()
     finally:

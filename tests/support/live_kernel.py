@@ -1,4 +1,4 @@
-"""A real kernel as a front end sees it: cell ids go in, messages and their sizes come out."""
+"""A real kernel as a front end uses it: it gets cell ids and sends messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from fresh_shell import reset_cell
 from jupyter_client.manager import KernelManager
@@ -43,7 +43,7 @@ class Message:
 
 @dataclass
 class Run:
-    """A cell that was sent to the kernel, and what has come back so far."""
+    """A cell that was sent to the kernel, and what the kernel has sent back so far."""
 
     began: float
     messages: list[Message] = field(default_factory=list)
@@ -65,28 +65,28 @@ class Run:
 
     @property
     def size(self) -> int:
-        """Bytes of all that shows something in the cell."""
+        """Bytes of all messages that show something in the cell."""
         shown = ("stream", "display_data", "update_display_data", "execute_result", "error")
         return sum(message.size for message in self.messages if message.kind in shown)
 
     def of(self, *kinds: str) -> list[Message]:
-        """The messages of some kinds, in order."""
+        """Return the messages of these kinds, in order."""
         return [message for message in self.messages if message.kind in kinds]
 
     @property
     def outputs(self) -> list[Output]:
-        """The cell's outputs at this moment, put together as JupyterLab does."""
+        """The cell's outputs now, combined as JupyterLab does."""
         return assemble(self.messages)
 
     @property
     def states(self) -> Iterator[list[Output]]:
-        """The cell's outputs after each message: what a reader saw, one after the other."""
+        """The cell's outputs after each message, in order."""
         for count in range(1, len(self.messages) + 1):
             yield assemble(self.messages[:count])
 
     @property
     def text(self) -> str:
-        """What stream outputs and the ``text/plain`` of displays say, joined."""
+        """The text of stream outputs and the ``text/plain`` of displays, joined."""
         return "".join(
             output.get("text", "") or output.get("data", {}).get("text/plain", "")
             for output in self.outputs
@@ -94,7 +94,7 @@ class Run:
 
 
 def assemble(messages: list[Message]) -> list[Output]:
-    """Outputs from messages: streams joined, updates put in place, clearing when asked to wait."""
+    """Combine messages into outputs: join streams, apply updates and ``clear_output``."""
     outputs: list[Output] = []
     clear_next = False
     for message in messages:
@@ -131,7 +131,7 @@ def assemble(messages: list[Message]) -> list[Output]:
 
 
 class Kernel:
-    """Executes code in a kernel and collects what it publishes; one cell at a time."""
+    """Executes one cell at a time in a kernel and collects what the kernel publishes."""
 
     def __init__(self, manager: KernelManager) -> None:
         self._manager = manager
@@ -154,16 +154,16 @@ class Kernel:
         self.close()
 
     def start(self, code: str, cell_id: str | None = "cell-1", *, silent: bool = False) -> Run:
-        """Send a cell and come back at once.
+        """Send a cell without waiting for its end.
 
         Parameters
         ----------
         code
             The cell's source.
         cell_id
-            What JupyterLab sends along; None sends none, as nbclient does.
+            The cell id that JupyterLab sends; None sends none, as nbclient does.
         silent
-            Publish nothing and count nothing.
+            As the protocol's ``silent``: publish nothing, count no execution.
         """
         session = self._client.session
         content = {
@@ -182,7 +182,7 @@ class Kernel:
         return run
 
     def execute(self, code: str, cell_id: str | None = "cell-1", timeout: float = 30) -> Run:
-        """Run a cell to its end."""
+        """Run a cell and wait for its end."""
         return self.finish(self.start(code, cell_id), timeout)
 
     def finish(self, run: Run, timeout: float = 30) -> Run:
@@ -190,12 +190,12 @@ class Kernel:
         return self.wait(run, lambda now: now.idle and now.reply is not None, timeout)
 
     def wait(self, run: Run, until: Callable[[Run], bool], timeout: float = 30) -> Run:
-        """Take in messages until a condition holds for what the cell has shown.
+        """Receive messages until a condition holds for what the cell has shown.
 
         Raises
         ------
         AssertionError
-            It did not come to hold in time.
+            It did not hold in time.
         """
         deadline = time.monotonic() + timeout
         while not until(run):
@@ -216,18 +216,23 @@ class Kernel:
         return self.execute(reset_cell(folder, **environment), None)
 
     def interrupt(self) -> None:
-        """What the stop button does."""
+        """Interrupt the kernel, as the stop button does."""
         self._manager.interrupt_kernel()
 
     def value(self, expression: str, timeout: float = 10) -> Any:
-        """The value of an expression in the kernel, if JSON can carry it."""
+        """Return the value of an expression in the kernel; it has to be JSON serializable."""
         code = f"import json as _json; print(_json.dumps({expression}))"
         run = self.execute(code, None, timeout)
         assert run.status == "ok", run.reply
         return json.loads(run.text)
 
+    def complete(self, cell: str) -> dict[str, Any]:
+        """Return the reply to a completion request at the end of a cell."""
+        reply = self._client.complete(cell, reply=True, timeout=30)
+        return cast("dict[str, Any]", reply["content"])
+
     def _take(self, name: str, timeout: float) -> bool:
-        """One message from a channel into its run; whether there was one."""
+        """Receive one message from a channel; return whether there was one."""
         channel = getattr(self._client, f"{name}_channel")
         if not channel.socket.poll(int(timeout * 1000)):
             return False

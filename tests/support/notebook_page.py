@@ -1,7 +1,7 @@
-"""A notebook open in a browser: run its cells, read its outputs, look at it.
+"""A notebook that is open in a browser: run its cells, read its outputs, take pictures.
 
 The page is driven through the application object that JupyterLab and Notebook 7 expose, so that
-a test does not depend on where a button stands.
+a test does not depend on the position of a button.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _numbers = count(1)
 
 
 def notebook_of(*sources: str) -> NotebookNode:
-    """A notebook of code cells, with cell ids of its own."""
+    """A notebook of code cells with new cell ids."""
     notebook = new_notebook(cells=[new_code_cell(source) for source in sources])
     notebook.metadata["kernelspec"] = {
         "name": "python3",
@@ -41,7 +41,7 @@ def notebook_of(*sources: str) -> NotebookNode:
 
 
 def without_outputs(notebook: NotebookNode) -> NotebookNode:
-    """A copy of a notebook as it is before it has ever run."""
+    """A copy of a notebook without outputs and execution counts."""
     copy = nbformat.from_dict(notebook)
     for cell in copy.cells:
         if cell.cell_type == "code":
@@ -62,9 +62,9 @@ class NotebookPage:
     Attributes
     ----------
     requests
-        The addresses that the page asked for, the newest last.
+        The addresses that the page requested, the newest last.
     console
-        What was written to the browser's console, errors of scripts included.
+        Messages in the browser's console, including script errors.
     """
 
     def __init__(self, page: Page, site: Site) -> None:
@@ -107,7 +107,7 @@ class NotebookPage:
         self.name = name or f"test-{next(_numbers)}.ipynb"
         self.site.write(self.name, notebook)
         if frontend == "lab" == self._loaded:
-            # Not by the command that closes: it would ask whether to save what has changed.
+            # The command that closes a notebook would ask whether to save changes.
             self.page.evaluate(
                 "() => [...jupyterapp.shell.widgets('main')].forEach(one => one.dispose())"
             )
@@ -121,34 +121,34 @@ class NotebookPage:
         return self
 
     def visit(self, frontend: Frontend = "lab") -> None:
-        """Load the page of the notebook, anew if it is open already."""
+        """Load the page of the notebook, or reload it."""
         where = f"lab/tree/{self.name}" if frontend == "lab" else f"notebooks/{self.name}"
         self.page.goto(f"{self.site.url}/{where}?token={self.site.token}&reset", timeout=60_000)
         self.page.wait_for_function(_READY, timeout=60_000)
         self._loaded = frontend
 
     def forget(self) -> None:
-        """Forget what an earlier test asked for and wrote."""
+        """Clear the requests and console messages of an earlier test."""
         self.requests.clear()
         self.console.clear()
 
     # Running -------------------------------------------------------------------------------
 
     def run_all(self) -> None:
-        """Run all cells; comes back when every one has finished or one has failed."""
+        """Run all cells and wait until every one has finished or one has failed."""
         self.command("notebook:run-all-cells")
 
     def start_all(self) -> None:
-        """Run all cells and come back at once."""
+        """Run all cells without waiting."""
         self.page.evaluate("() => { jupyterapp.commands.execute('notebook:run-all-cells'); }")
 
     def run(self, index: int) -> None:
-        """Run one cell to its end."""
+        """Run one cell and wait for its end."""
         self._activate(index)
         self.command("notebook:run-cell")
 
     def start(self, index: int) -> None:
-        """Run one cell and come back at once."""
+        """Run one cell without waiting."""
         self._activate(index)
         self.page.evaluate("() => { jupyterapp.commands.execute('notebook:run-cell'); }")
 
@@ -157,7 +157,7 @@ class NotebookPage:
         self.command("notebook:interrupt-kernel")
 
     def save(self) -> NotebookNode:
-        """Save the notebook; what is on disk then."""
+        """Save the notebook and return what is on disk."""
         self.command("docmanager:save")
         return self.site.read(self.name)
 
@@ -190,7 +190,7 @@ class NotebookPage:
         return str(self.page.evaluate(f"index => {_CELLS}.get(index).id", index))
 
     def shown(self, index: int) -> str:
-        """The text that a reader sees in a cell's output area."""
+        """The visible text of a cell's output area."""
         return str(
             self.page.evaluate(
                 "index => jupyterapp.shell.currentWidget.content.widgets[index]"
@@ -200,7 +200,7 @@ class NotebookPage:
         )
 
     def wait_shown(self, index: int, text: str, timeout: float = 20) -> None:
-        """Wait until a cell's output shows a text."""
+        """Wait until a cell's output area contains a text."""
         self.page.wait_for_function(
             "([index, text]) => jupyterapp.shell.currentWidget.content.widgets[index]"
             ".outputArea.node.innerText.includes(text)",
@@ -209,9 +209,9 @@ class NotebookPage:
         )
 
     def watch(self, index: int) -> None:
-        """Begin to note a cell's output at every frame of the screen; see `watched`.
+        """Start to record a cell's output at every animation frame; see `watched`.
 
-        The height is that of all that is in it: Notebook 7 puts a long output into a box.
+        The height is that of the content: Notebook 7 puts a long output into a scrolling box.
         """
         self.page.evaluate(
             """index => {
@@ -231,20 +231,20 @@ class NotebookPage:
         )
 
     def watched(self) -> list[tuple[int, str]]:
-        """Stop noting; height in pixels and text of each different state that was painted."""
+        """Stop recording; return height in pixels and text of each different state."""
         found = self.page.evaluate("() => { window.watching = false; return window.watched; }")
         return [(height, text) for height, text in found]
 
     # Looking -------------------------------------------------------------------------------
 
     def theme(self, name: Theme) -> None:
-        """Change the theme; it stays changed on the server."""
+        """Change the theme; the server stores it."""
         self.command("apputils:change-theme", theme=name)
         dark = "false" if name == "JupyterLab Dark" else "true"
         self.page.wait_for_selector(f"body[data-jp-theme-light='{dark}']", state="attached")
 
     def scroll_to(self, index: int) -> None:
-        """Bring a cell to the top; none is selected then but the first."""
+        """Scroll a cell to the top and select the first cell."""
         self._activate(0)
         self.page.evaluate(
             "index => { const content = jupyterapp.shell.currentWidget.content;"
@@ -252,7 +252,7 @@ class NotebookPage:
             " content.widgets[index].node.scrollIntoView({block: 'start'}); }",
             index,
         )
-        self.page.wait_for_timeout(500)  # until the toolbar of the cell before has faded
+        self.page.wait_for_timeout(500)  # until the toolbar of the previous cell has faded
 
     def screenshot(self, path: Path, index: int | None = None) -> None:
         """The whole window, or one cell, as PNG."""
@@ -262,7 +262,7 @@ class NotebookPage:
             self.page.locator(".jp-Notebook .jp-Cell").nth(index).screenshot(path=path)
 
     def requests_during(self) -> AbstractContextManager[list[str]]:
-        """A context whose value collects the addresses asked for from its beginning on."""
+        """A context manager whose value lists the addresses that were requested within it."""
         return _Recorded(self.requests)
 
 

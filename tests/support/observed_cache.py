@@ -1,4 +1,4 @@
-"""What a batch remembers of its rows, with a way to wait until it knows enough."""
+"""A batch's cache of rows that a test can wait for."""
 
 from __future__ import annotations
 
@@ -22,6 +22,6 @@ class ObservedCache(dict[Key, RowState]):
             self._changed.notify_all()
 
     def wait(self, count: int, timeout: float = 20) -> bool:
-        """Wait until something is known of so many rows."""
+        """Wait until the cache holds ``count`` rows; return whether it does."""
         with self._changed:
             return self._changed.wait_for(lambda: len(self) >= count, timeout)

@@ -1,9 +1,9 @@
-"""What keeps a page busy: the CPU time of its longest tasks, which others on the machine share not.
+"""The CPU time of a page's longest tasks, which does not depend on other load of the machine.
 
-A task is what a browser does without a pause; what takes longer than 50 ms is felt. Chromium's
-own trace has the CPU time of each, where the page's ``longtask`` entries know the clock alone.
-Playwright's locators search the page by tasks of their own, and in a long page these are longer
-than what is measured: ask by ``evaluate`` and ``wait_for_function`` meanwhile.
+A task blocks the page; users notice more than 50 ms. Chromium's trace has the CPU time of each
+task; the page's ``longtask`` entries have only the elapsed time. Playwright's locators run tasks
+in the page that are longer than those measured if the page is long: use ``evaluate`` and
+``wait_for_function`` instead.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ PREFIX = "part: "
 
 
 def begin(page: Page, part: str) -> None:
-    """Say that another part of the work begins now."""
+    """Mark the beginning of another part of the work."""
     page.evaluate("name => { performance.mark(name); }", PREFIX + part)
 
 
 def longest_tasks(page: Page, work: Callable[[], object]) -> dict[str, float]:
-    """Do ``work``, and return the milliseconds of CPU of the longest task in each part of it.
+    """Call ``work``; return the CPU milliseconds of the longest task in each part of it.
 
-    A part goes from a :func:`begin`, or from a mark that the page sets itself, to the next one.
+    A part extends from one mark (by :func:`begin` or the page itself) to the next.
     """
     browser = page.context.browser
     assert browser is not None

@@ -1,4 +1,4 @@
-"""The chat panel in a browser, used as a reader uses it."""
+"""The chat panel in a browser, operated through its controls."""
 
 from __future__ import annotations
 
@@ -31,32 +31,32 @@ class PanelPage:
         self.turns = self.root.locator(".ap-turns > .ap-turn")
 
     @classmethod
-    def begun(
+    def in_new_notebook(
         cls,
         notebook: NotebookPage,
         sandbox: Sandbox,
         service: str = "aeronpay",
         frontend: Frontend = "lab",
     ) -> PanelPage:
-        """The panel of a new notebook that asks a sandbox: its second cell shows it."""
+        """The panel in a new notebook whose second cell shows it, connected to ``sandbox``."""
         notebook.open(connecting(sandbox, service), "%aeron panel", frontend=frontend)
         notebook.run_all()
-        return cls.opened(notebook)
+        return cls.in_notebook(notebook)
 
     @classmethod
-    def opened(cls, notebook: NotebookPage, index: int = 0) -> PanelPage:
+    def in_notebook(cls, notebook: NotebookPage, index: int = 0) -> PanelPage:
         """The panel of a notebook whose cells have run."""
         panel = cls(notebook.page, index)
-        panel.ready()
+        panel.wait_ready()
         return panel
 
-    def state(self, state: str) -> None:
+    def wait_state(self, state: str) -> None:
         """Wait for a state: ``ready``, ``busy`` or ``silent``."""
         self.root.and_(self.page.locator(f"[data-state={state}]")).wait_for()
 
-    def ready(self) -> None:
-        """Wait until nothing is under way."""
-        self.state("ready")
+    def wait_ready(self) -> None:
+        """Wait until no reply is running."""
+        self.wait_state("ready")
 
     def ask(self, text: str, *, wait: bool = True) -> None:
         """Type a question and press Enter."""
@@ -64,27 +64,27 @@ class PanelPage:
         self.input.press("Enter")
         if wait:
             self.turns.last.locator(".ap-body > *").first.wait_for(state="attached")
-            self.ready()
+            self.wait_ready()
 
-    def coming(self, text: str) -> None:
-        """Wait until a text is to be seen in the conversation."""
+    def wait_text(self, text: str) -> None:
+        """Wait until the conversation contains a text."""
         self.root.locator(".ap-log", has_text=text).wait_for()
 
-    def press(self, name: str, within: Locator | None = None) -> None:
+    def click(self, name: str, within: Locator | None = None) -> None:
         """Press a button by its name."""
         (within or self.root).get_by_role("button", name=name, exact=True).first.click()
 
     def stop(self) -> None:
         """Press Stop."""
-        self.press("Stop")
+        self.click("Stop")
 
     def reply(self, index: int = -1) -> str:
-        """The text of a reply, which may be out of sight."""
+        """The text of a reply, which may be scrolled out of view."""
         place = self.turns.last if index < 0 else self.turns.nth(index)
         return place.locator(".ap-body").text_content() or ""
 
     def questions(self) -> list[str]:
-        """The questions that are shown, from the top."""
+        """The questions shown, from the top."""
         return self.root.locator(".ap-turns .ap-bubble").all_text_contents()
 
     def evaluate(self, script: str) -> Any:

@@ -1,4 +1,4 @@
-"""An environment for other processes in which nothing of the reader's own machine is left."""
+"""An environment for other processes, separate from the user's own files and credentials."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _OURS = ("AERON_", "CHATZY_", "JPY_", "JUPYTER_")
 
 
 def private_environment(folder: Path) -> dict[str, str]:
-    """Environment variables for a kernel, a server or a terminal that keeps to `folder`.
+    """Environment variables for a kernel, server or terminal that keeps its files in `folder`.
 
-    Settings, history and data of Jupyter, IPython and aeron-magic go there; credentials and
-    addresses of the services are taken out, and the system's keyring is out of reach.
+    Settings, history and data of Jupyter, IPython and aeron-magic go there. Credentials and
+    addresses of the services are removed, and the system's keyring is not used.
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
     for variable, name in _FOLDERS.items():

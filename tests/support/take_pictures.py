@@ -1,4 +1,4 @@
-"""Take the README's pictures anew, from a real JupyterLab.
+"""Take the README's pictures from a real JupyterLab.
 
 Run it as ``python tests/support/take_pictures.py``. It needs what the browser tests need
 (``python3 tests/run.py`` sets that up).
@@ -34,19 +34,19 @@ def quickstart(page: Page, site: Site) -> None:
     first = next(i for i, cell in enumerate(notebook.cells) if cell.source.startswith("%%aeron"))
     opened.scroll_to(first)
     page.mouse.move(0, 0)
-    # Without the status bar, which says nothing here.
+    # Without the status bar.
     clip = {"x": 0, "y": 0, "width": WIDTH, "height": HEIGHT - 26}
     page.screenshot(path=IMAGES / "quickstart.png", clip=clip)
 
 
 def panel(page: Page, site: Site) -> None:
-    """The chat panel after a cell's question and one of its own, light and dark."""
+    """The chat panel after one question from a cell and one from the panel, light and dark."""
     opened = NotebookPage(page, site)
     notebook = nbformat.read(ROOT / "notebooks" / "03-chat-panel.ipynb", as_version=4)
     opened.open(without_outputs(notebook), name="03-chat-panel.ipynb")
     opened.command("application:toggle-left-area")
     opened.run_all()
-    chat = PanelPage.opened(opened)
+    chat = PanelPage.in_notebook(opened)
     chat.ask("How do I put a value into my question?")
     opened.save()
     themes: tuple[tuple[Theme, str], ...] = (
@@ -56,12 +56,12 @@ def panel(page: Page, site: Site) -> None:
     for theme, name in themes:
         opened.theme(theme)
         chat.input.click()
-        page.wait_for_timeout(400)  # colours change softly
+        page.wait_for_timeout(400)  # colours change gradually
         chat.root.screenshot(path=IMAGES / f"panel-{name}.png")
 
 
 def main() -> None:
-    """Take them all."""
+    """Take all pictures."""
     with (
         tempfile.TemporaryDirectory() as home,
         running_site(Path(home)) as site,

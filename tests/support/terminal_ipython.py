@@ -1,4 +1,4 @@
-"""IPython in a terminal, driven as by a person at the keyboard."""
+"""IPython in a terminal, operated by key strokes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _EDITOR_LEAVES = "\x1b[?2004l"
 
 
 class Terminal:
-    """One IPython session; `raw` is every character that the last finished cell wrote."""
+    """One IPython session; `raw` holds the characters that the last finished cell wrote."""
 
     def __init__(self, process: pexpect.spawn[str], simple: bool) -> None:
         self.process = process
@@ -29,7 +29,7 @@ class Terminal:
         self.finish()
 
     def start(self, source: str) -> None:
-        """Type a cell and run it, without waiting."""
+        """Type a cell and run it without waiting."""
         if not self.simple:
             # As a paste, or the editor would indent; Esc Enter runs wherever the cursor is.
             self.process.send(_PASTE_BEGINS + source + _PASTE_ENDS)
@@ -44,7 +44,7 @@ class Terminal:
             self.process.sendline("")
 
     def run(self, source: str, timeout: float = 20) -> str:
-        """Type a cell, wait for the next prompt; what was shown in between, without colours."""
+        """Type a cell, wait for the next prompt; return the text in between, without colours."""
         self.start(source)
         return self.finish(timeout)
 
@@ -53,12 +53,12 @@ class Terminal:
         return self.run(reset_cell(folder, **environment) + ";")
 
     def expect(self, text: str, timeout: float = 20) -> None:
-        """Wait for a text to be shown while the cell runs."""
+        """Wait until the running cell shows a text."""
         self.process.expect_exact(text, timeout=timeout)
 
     def finish(self, timeout: float = 30) -> str:
-        """Wait for the next prompt; what was shown before it, without colours."""
-        # By its number: the editor paints the prompt of the cell before again and again.
+        """Wait for the next prompt; return the text before it, without colours."""
+        # By its number: the editor repaints the prompt of the previous cell.
         self.process.expect_exact(f"In [{self._count + 1}]:", timeout=timeout)
         self._count += 1
         self.raw = str(self.process.before)
@@ -70,21 +70,21 @@ class Terminal:
 
 
 def plain(text: str) -> str:
-    """Text without the terminal's own sequences, carriage returns and continuation prompts."""
+    """Text without control sequences, carriage returns and continuation prompts."""
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text).replace("\r", "")
     return text.replace("   ...: ", "")
 
 
 @contextmanager
 def running_terminal(home: Path, *, simple: bool = True, **extra: str) -> Iterator[Terminal]:
-    """An IPython with a history and settings of its own, waiting at its first prompt.
+    """IPython with a private history and settings, at its first prompt.
 
     Parameters
     ----------
     home
-        A folder for its files; also its working directory.
+        A folder for its files; also the working directory.
     simple
-        With ``--simple-prompt`` (lines go through plain input), or with the full editor.
+        With ``--simple-prompt`` (plain input) or with the full editor.
     extra
         More environment variables.
     """
@@ -99,7 +99,7 @@ def running_terminal(home: Path, *, simple: bool = True, **extra: str) -> Iterat
     process = pexpect.spawn(
         sys.executable,
         ["-m", "IPython", *flags],
-        # Nobody answers the editor's question where the cursor is.
+        # pexpect does not answer the editor's request for the cursor position.
         env={
             **private_environment(home),
             "TERM": "xterm",

@@ -38,7 +38,7 @@ def ask(app: App, options: Options, text: str) -> None:
     text = text.strip("\n")
     if not text.strip():
         raise UsageError(
-            "There is no question.",
+            "The question is empty.",
             hint="Write it on the lines below %%aeron, or on one line with `%aeron ask`.",
         )
     if options.each is not None:

@@ -28,7 +28,7 @@ NOTES = {
 }
 
 EMPTY = {"complete": "The reply is empty.", "failed": "", "interrupted": "", "incomplete": ""}
-"""Replaces a note where there is no text; the error tells how the reply ended."""
+"""Replaces a note if the reply has no text; the error tells how the reply ended."""
 
 
 def status_note(reply: Reply, metadata: Mapping[str, Any] | None = None) -> str:
@@ -43,7 +43,7 @@ class Output(Protocol):
     """Shows one reply."""
 
     def waiting(self, label: str) -> None:
-        """Show that there is no text yet."""
+        """Show that no text has arrived yet."""
 
     def render(self, accumulator: ReplyAccumulator) -> float:
         """Show new text; return the seconds until the next call."""

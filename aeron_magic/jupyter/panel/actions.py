@@ -89,7 +89,7 @@ def _ask_at(
         )
     text = text.strip("\n")
     if not text.strip():
-        raise UsageError("There is no question.", hint="Write it into the box below.")
+        raise UsageError("The question is empty.", hint="Write it into the box below.")
     question = make_question(text, position.token, images)
     controller.session.ask(question, position, request_id=action.id)
 
@@ -188,7 +188,7 @@ def _beside(tree: ConversationTree, turn: Turn) -> Position:
 def _found(controller: PanelController, key: str) -> tuple[ConversationTree, Turn]:
     found = controller.find(key)
     if found is None:
-        raise UsageError("This turn is no longer there.", hint="Reload the page.")
+        raise UsageError("This turn does not exist any more.", hint="Reload the page.")
     return found
 
 

@@ -15,7 +15,8 @@ from typing import Any
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.jupyter.display.outputs import status_note
 from aeron_magic.jupyter.panel.html_stream import reply_html
-from aeron_magic.rendering.mimebundle import to_markdown, to_plain
+from aeron_magic.plaintext import strip_control_sequences
+from aeron_magic.rendering.mimebundle import to_markdown
 from aeron_magic.services.catalog import service_info
 
 __all__ = ["PANEL", "Transcript", "bundle", "pages"]
@@ -63,7 +64,10 @@ def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> dict[str, str]:
             f"<p><em>{remark}</em></p>\n" if remark else "",
         ]
         markdown += ["**You**", to_markdown(turn.question), f"**{speaker}**", to_markdown(text)]
-        plain += [f"You: {to_plain(turn.question)}", f"{speaker}: {to_plain(text)}"]
+        plain += [
+            f"You: {strip_control_sequences(turn.question)}",
+            f"{speaker}: {strip_control_sequences(text)}",
+        ]
         if remark:
             markdown.append(f"*{remark}*")
             plain.append(f"[{remark}]")

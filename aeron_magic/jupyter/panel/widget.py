@@ -125,7 +125,7 @@ def _current_app() -> App:
     shell: Any = get_ipython()
     if shell is None:
         raise UsageError(
-            "There is no notebook to show the panel in.",
+            "The panel needs a notebook.",
             hint="Use it in JupyterLab, Notebook or Voilà; in a script, use aeron_magic.Client.",
         )
     return current_app(shell)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from credentials import SECRET
 from live_kernel import Kernel, Run
-from nbformat import NotebookNode
 
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.parser import parse_options
@@ -187,19 +185,12 @@ def test_a_dry_run_sends_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
     assert asked(sandbox) == []
 
 
-def test_a_runner_saves_only_the_summary(executed: Callable[..., NotebookNode]) -> None:
+def test_a_runner_saves_only_the_summary(kernel: Kernel) -> None:
     """Without cell ids there is one display, without progress bar and times."""
-    first, second = (
-        executed(
-            "%load_ext aeron_magic\n%aeron connect sandbox",
-            "%%aeron --each ['Good.','Bad.'] -o r\nClassify the sentiment: {{row}}",
-        )
-        .cells[1]
-        .outputs
-        for _ in range(2)
-    )
-    assert [output.output_type for output in first] == ["display_data"]
-    assert first[0].data == second[0].data
+    cell = "%%aeron --each ['Good.','Bad.'] -n -o r\nClassify the sentiment: {{row}}"
+    first, second = (kernel.execute(cell, None).outputs for _ in range(2))
+    assert [output["output_type"] for output in first] == ["display_data"]
+    assert first[0]["data"] == second[0]["data"]
 
 
 @pytest.mark.parametrize(

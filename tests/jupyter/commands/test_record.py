@@ -142,7 +142,7 @@ def test_a_check_of_nothing_fails(connected: Kernel, sandbox: Sandbox, tmp_path:
     file = tmp_path / "talk.jsonl"
     run = connected.execute(f"%aeron record {file} --mode check", "c0")
     assert run.status == "error"
-    assert "There is no recording" in error_text(run)
+    assert "Recording not found" in error_text(run)
     file.write_text("not a turn\n", encoding="utf-8")
     run = connected.execute(f"%aeron record {file} --mode check", "c0")
     assert run.status == "error"

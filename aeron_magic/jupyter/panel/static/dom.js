@@ -65,7 +65,7 @@ export async function copy(text) {
     await navigator.clipboard.writeText(text);
     return true;
   } catch {
-    // Without a secure context there is no clipboard object; execCommand copies a selection.
+    // Without a secure context the clipboard object is missing; execCommand copies a selection.
     const area = element("textarea", { "aria-hidden": "true", class: "ap-offscreen" });
     area.value = text;
     document.body.append(area);

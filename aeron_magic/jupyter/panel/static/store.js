@@ -41,8 +41,8 @@ export class Store {
     clearTimeout(this.saving);
   }
 
-  /** Send an action to the kernel; the views show if there is no response.
-   *  Return the action's id; empty if there is no kernel. */
+  /** Send an action to the kernel; the views show if the kernel does not respond.
+   *  Return the action's id; empty without a kernel. */
   send(message) {
     this.count += 1;
     const id = `${Date.now().toString(36)}-${this.count}`;
