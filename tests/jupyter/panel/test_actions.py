@@ -182,4 +182,4 @@ def test_source_is_the_markdown(harness: PanelHarness, sandbox: Sandbox) -> None
 def test_an_unknown_turn_is_an_error(harness: PanelHarness) -> None:
     """A page may show what the kernel no longer has."""
     harness.send("regenerate", key="main#7")
-    assert "no longer" in harness.wait("error")["title"]
+    assert "does not exist" in harness.wait("error")["title"]

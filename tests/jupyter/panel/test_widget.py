@@ -23,7 +23,7 @@ def test_the_package_offers_it() -> None:
 
 def test_it_needs_a_notebook() -> None:
     """Without a shell there is an error that says what to use instead."""
-    with pytest.raises(UsageError, match="no notebook"):
+    with pytest.raises(UsageError, match="needs a notebook"):
         ChatPanel()
 
 
