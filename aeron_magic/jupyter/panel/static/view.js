@@ -60,7 +60,7 @@ export class View {
     this.root.append(resizeHandle(this.root));
     el.append(this.root);
     this.log.addEventListener("scroll", () => this.scrolled(), { passive: true });
-    this.watcher = new IntersectionObserver((seen) => this.onTopVisible(entries), { root: this.log });
+    this.watcher = new IntersectionObserver((entries) => this.onTopVisible(entries), { root: this.log });
     this.watcher.observe(this.olderRow);
     this.sizes = new ResizeObserver(() => this.follow());
     this.sizes.observe(this.column);
