@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aeron_magic.batch import ask_many
-    from aeron_magic.client.client import AsyncClient, AsyncStream, Client, Stream
+    from aeron_magic.client.client import AsyncClient, Client
+    from aeron_magic.client.stream import AsyncStream, Stream
     from aeron_magic.conversations.conversation import Conversation
     from aeron_magic.errors import (
         AeronError,
@@ -71,13 +72,13 @@ __version__ = "0.1.0"
 
 _MODULES = {
     "AsyncClient": "client.client",
-    "AsyncStream": "client.client",
+    "AsyncStream": "client.stream",
     "ChatPanel": "jupyter.panel.widget",
     "Client": "client.client",
     "Conversation": "conversations.conversation",
     "Message": "replies.reply",
     "Reply": "replies.reply",
-    "Stream": "client.client",
+    "Stream": "client.stream",
     "ask_many": "batch",
 }
 """The module of each name that is not an exception."""

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
     from aeron_magic.services.settings import Settings
 
-__all__ = ["Defaults", "defaults"]
-
 
 class Defaults:
     """What ``ask_many`` uses if it is not given a connection.

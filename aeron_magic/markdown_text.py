@@ -5,18 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-__all__ = [
-    "SPECIAL",
-    "escape_cell",
-    "escape_markdown",
-    "escaped_table",
-    "fenced",
-    "markdown_table",
-    "one_line",
-    "plural",
-    "truncate",
-]
-
 SPECIAL = r"\`*_[]<>|~$#&!"
 """Characters that can have a meaning in Markdown."""
 

@@ -20,8 +20,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["ControlSequenceFilter", "strip_control_sequences"]
-
 BODY_LIMIT = 1000
 """The longest string of an escape sequence, in characters; a longer one is text."""
 

@@ -69,7 +69,9 @@ def main() -> int:
     python = Path(sys.executable) if options.here else prepare("test", options.venv.resolve())
     steps = {name: STEPS[name] for name in options.only or STEPS}
     if "pytest" in steps:
-        in_parallel = ("-n", str(max(2, min(4, os.cpu_count() or 2))), "--dist", "loadgroup")
+        processes = max(2, min(4, os.cpu_count() or 2))
+        # One test at a time, in order: the browser's tests have to be the last of each process.
+        in_parallel = (f"-n{processes}", "--dist=load", "--maxschedchunk=1")
         steps["pytest"] += (*(QUICK if options.quick else ()), *(options.more or in_parallel))
     # Debian's Chromium does not depend on any font.
     no_browser = (

@@ -23,8 +23,6 @@ from aeron_magic.services.settings import Settings, resolve_settings
 if TYPE_CHECKING:
     from aeron_magic.client.client import AsyncClient, Client
 
-__all__ = ["ask_many", "render_prompts", "run_batch"]
-
 
 def ask_many(
     prompts: Any,

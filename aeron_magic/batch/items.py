@@ -11,8 +11,6 @@ from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.prompts.values import format_value
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["NOT_ASKED", "DataFrameRow", "Items", "Row", "items_of", "result_of"]
-
 NOT_ASKED = "not asked"
 
 

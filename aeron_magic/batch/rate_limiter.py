@@ -6,8 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-__all__ = ["RateLimiter"]
-
 BURST = 0.1
 """Seconds by which late requests may catch up with the rate; one request may always be sent."""
 

@@ -21,8 +21,6 @@ from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.settings import Settings
 
-__all__ = ["BatchConfig", "BatchRun", "Distributor", "Key", "RowCache", "RowState"]
-
 POLL_INTERVAL = 0.1
 """Seconds between two updates of the progress."""
 

@@ -16,8 +16,6 @@ from aeron_magic.errors import AeronError, AuthenticationError, RateLimited, Unr
 from aeron_magic.recording.record import Record
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["RowResult", "Task", "TaskQueue", "TaskSource"]
-
 MAX_TRIES = 5
 """How often a row is tried that the service answers with 429, each time with all its retries."""
 

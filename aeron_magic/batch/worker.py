@@ -28,8 +28,6 @@ from aeron_magic.services.base import Service, load
 from aeron_magic.services.catalog import service_info
 from aeron_magic.services.settings import Settings
 
-__all__ = ["SingleRecordStore", "Worker", "interrupted", "run_workers"]
-
 
 class SingleRecordStore:
     """Holds the one record of a question that a remote worker sends back with the result."""

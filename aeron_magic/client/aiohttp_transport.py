@@ -25,8 +25,6 @@ from aeron_magic.client.httpx_transport import (
 from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, connection_policy
 from aeron_magic.protocol.flow import ConnectionLost, OpenStream, Request, Response, Send
 
-__all__ = ["AiohttpTransport"]
-
 KINDS = ErrorKinds(
     connect=(
         aiohttp.ClientConnectorError,

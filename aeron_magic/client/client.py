@@ -19,8 +19,6 @@ from aeron_magic.services.settings import Settings, resolve_settings, validate_t
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
 
-__all__ = ["AsyncClient", "AsyncStream", "Client", "Stream"]
-
 W = TypeVar("W", HttpxTransport, AsyncHttpxTransport)
 S = TypeVar("S", Stream, AsyncStream)
 Order = Literal["asc", "desc"]

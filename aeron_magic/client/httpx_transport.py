@@ -28,17 +28,6 @@ from aeron_magic.protocol.flow import (
     StepResult,
 )
 
-__all__ = [
-    "AsyncFlowIO",
-    "AsyncHttpxTransport",
-    "ErrorKinds",
-    "HttpxTransport",
-    "connection_lost",
-    "make_response",
-    "timeout_for",
-    "unpaired_surrogate",
-]
-
 Errors = tuple[type[Exception], ...]
 
 DRAIN_TIMEOUT = 0.01

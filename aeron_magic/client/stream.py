@@ -17,8 +17,6 @@ from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply, Status
 from aeron_magic.services.settings import Settings
 
-__all__ = ["AsyncStream", "FlowRun", "Stream"]
-
 T = TypeVar("T")
 E = TypeVar("E", FlowIO, AsyncFlowIO)
 

@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-__all__ = ["CONNECT_TIMEOUT", "HEADERS", "connection_policy", "ssl_context"]
-
 CONNECT_TIMEOUT = 10.0
 """Seconds."""
 

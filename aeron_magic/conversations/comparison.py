@@ -9,8 +9,6 @@ from typing import NamedTuple
 from aeron_magic.conversations.tree import Turn
 from aeron_magic.replies.reply import Message
 
-__all__ = ["Difference", "differences"]
-
 _MISSING = ("", "nothing")
 
 

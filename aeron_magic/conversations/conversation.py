@@ -9,8 +9,6 @@ from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["Conversation"]
-
 
 class Conversation:
     """Questions that follow each other.

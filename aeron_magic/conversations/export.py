@@ -47,8 +47,6 @@ from aeron_magic.rendering.mimebundle import mimebundle, to_markdown
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import DEFAULT_SERVICE
 
-__all__ = ["FORMAT", "VERSION", "as_json", "as_markdown", "as_notebook", "export_text", "write"]
-
 FORMAT = "aeron-magic conversation"
 VERSION = 1
 

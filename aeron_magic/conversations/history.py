@@ -26,14 +26,6 @@ from aeron_magic.errors import HistoryError
 from aeron_magic.protocol.json_values import decode_json
 from aeron_magic.replies.reply import Reply
 
-__all__ = [
-    "HistoryScope",
-    "HistoryStore",
-    "HistoryWriter",
-    "StoredConversation",
-    "stable_cell_id",
-]
-
 SHORT_BUSY_TIMEOUT = 50
 """Milliseconds to wait for another kernel's write after a write has failed."""
 

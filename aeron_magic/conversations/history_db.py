@@ -18,18 +18,6 @@ from pathlib import Path
 from aeron_magic.errors import HistoryError
 from aeron_magic.markdown_text import plural
 
-__all__ = [
-    "BY_RECENCY",
-    "OFF",
-    "SCHEMA_VERSION",
-    "VARIABLE",
-    "format_time",
-    "history_path",
-    "open_file",
-    "resume_hint",
-    "translating_errors",
-]
-
 VARIABLE = "AERON_HISTORY"
 
 OFF = ("off", "0", "no", "false")

@@ -19,8 +19,6 @@ from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
 
-__all__ = ["MAIN", "AssignedToken", "ConversationRegistry", "divergence_notes"]
-
 MAIN = "main"
 """The name of the first conversation."""
 

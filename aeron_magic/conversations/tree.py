@@ -25,8 +25,6 @@ from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
 
-__all__ = ["ConversationTree", "PendingTurn", "Position", "Turn"]
-
 MIN_TOKEN_LENGTH = 20
 """Characters; a shorter argument of ``--after`` is a name or a number."""
 

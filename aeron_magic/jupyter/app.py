@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from aeron_magic.services.settings import Settings
     from aeron_magic.session.session import Session
 
-__all__ = ["App", "Preferences", "current_app", "register", "unregister"]
-
 
 class Preferences(NamedTuple):
     """The values of the traitlets of ``AeronMagics``, which documents them and their defaults."""

@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from IPython.core.completer import CompletionContext, SimpleMatcherResult
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["register", "unregister"]
-
 _IDENTIFIER = "aeron_magic"
 
 

@@ -10,8 +10,6 @@ from aeron_magic.defaults import defaults
 from aeron_magic.jupyter.app import App, register, unregister
 from aeron_magic.jupyter.magics import AeronMagics
 
-__all__ = ["load", "unload"]
-
 
 def load(shell: Any) -> None:
     """Register ``%aeron`` and ``%%aeron`` and their completion, and define ``context_token``."""

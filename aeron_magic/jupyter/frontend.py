@@ -7,8 +7,6 @@ from typing import Any
 
 from aeron_magic.errors import UsageError
 
-__all__ = ["CellKeys", "cell_id", "has_kernel", "is_cell_magic", "is_live", "notebook_path"]
-
 VARIABLE = "AERON_LIVE"
 
 

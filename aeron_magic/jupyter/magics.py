@@ -19,8 +19,6 @@ from aeron_magic.jupyter.app import App, Preferences
 if TYPE_CHECKING:
     from aeron_magic.jupyter.command_line.parser import Options
 
-__all__ = ["AeronMagics"]
-
 
 @magics_class
 class AeronMagics(Magics):

@@ -16,8 +16,6 @@ from IPython.core.inputtransformer2 import HelpEnd
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-__all__ = ["register", "unregister"]
-
 _ASK = re.compile(r"\s*(?:\w+\s*=\s*)?%aeron\s+ask\s")
 
 

@@ -24,8 +24,6 @@ from typing import Any, NamedTuple
 from aeron_magic.errors import ValueRefused
 from aeron_magic.prompts.values import format_value, prompt_cell, table_class
 
-__all__ = ["NAME", "STEP", "Placeholder", "interpolate", "keys_of", "placeholders_in", "resolve"]
-
 NAME = r"[^\W\d]\w*+"
 """The regular expression of a name."""
 STEP = (

@@ -11,8 +11,6 @@ from typing import Any
 from aeron_magic.errors import ValueRefused
 from aeron_magic.markdown_text import markdown_table
 
-__all__ = ["format_value", "prompt_cell", "table_class"]
-
 _ONE_LINE = 80
 """Characters of JSON up to which it is not indented."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")

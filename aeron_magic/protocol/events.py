@@ -10,17 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-__all__ = [
-    "Chunk",
-    "Completed",
-    "Event",
-    "Introduced",
-    "Recovering",
-    "Started",
-    "ToolCalled",
-    "Unknown",
-]
-
 
 class Started(NamedTuple):
     """The service has accepted the question; the reply can be fetched by its token."""

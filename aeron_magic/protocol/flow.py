@@ -26,22 +26,6 @@ from typing import Any, Literal, NamedTuple, TypeVar
 
 from aeron_magic.protocol.events import Event
 
-__all__ = [
-    "READ",
-    "Close",
-    "ConnectionLost",
-    "Flow",
-    "OpenStream",
-    "Question",
-    "ReadChunk",
-    "Request",
-    "Response",
-    "Send",
-    "Sleep",
-    "Step",
-    "StepResult",
-]
-
 T = TypeVar("T")
 _NONE: Mapping[str, str] = MappingProxyType({})
 

@@ -15,8 +15,6 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-__all__ = ["FRAME_LIMIT", "UNPARSED_LIMIT", "Frame", "FrameDecoder", "Kind"]
-
 Kind = Literal["", "sse", "json", "other"]
 """How a body is framed; empty until it is known."""
 

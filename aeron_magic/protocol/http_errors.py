@@ -17,14 +17,6 @@ from aeron_magic.errors import (
 from aeron_magic.protocol.flow import ConnectionLost, Response
 from aeron_magic.protocol.json_values import decode_json_object
 
-__all__ = [
-    "decode_response",
-    "error_for_status",
-    "maybe_accepted",
-    "question_lost",
-    "unexpected_body",
-]
-
 AUTHENTICATION = (
     "Check the credentials (`%aeron login` asks for them again). AeronPay serves only allow-listed "
     "IP addresses: if the credentials are right, ask it to add this machine's address."

@@ -11,8 +11,6 @@ from typing import Any
 
 import orjson
 
-__all__ = ["decode_json", "decode_json_object", "text_or_none"]
-
 _fast = orjson.loads
 
 

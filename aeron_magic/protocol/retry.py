@@ -21,17 +21,6 @@ from aeron_magic.protocol.flow import (
     Sleep,
 )
 
-__all__ = [
-    "MAX_ATTEMPTS",
-    "PollDeadline",
-    "RetryRule",
-    "backoff_delay",
-    "is_safe_to_resend",
-    "is_transient",
-    "requested_delay",
-    "retrying",
-]
-
 MAX_ATTEMPTS = 4
 FIRST_DELAY = 0.5
 MAX_DELAY = 8.0

@@ -23,8 +23,6 @@ from aeron_magic.recording.record import Record
 if TYPE_CHECKING:
     from filelock import BaseFileLock
 
-__all__ = ["Cassette"]
-
 BEGINNING = b'{"key":"'
 KEY_LENGTH = 24
 BOM = b"\xef\xbb\xbf"

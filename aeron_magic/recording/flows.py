@@ -31,8 +31,6 @@ from aeron_magic.recording.record import (
     turn_key,
 )
 
-__all__ = ["record_flow", "replay_flow"]
-
 
 class _EventLog:
     """Collects events as entries of `Record.events`, with the time between them."""

@@ -25,16 +25,6 @@ from aeron_magic.protocol.events import (
     Unknown,
 )
 
-__all__ = [
-    "UNRECORDED_PARENT",
-    "Record",
-    "event_facts",
-    "event_from",
-    "key_of_token",
-    "placeholder_token",
-    "turn_key",
-]
-
 PLACEHOLDER = "replay_"
 UNRECORDED_PARENT = "elsewhere"
 """The parent key of a turn that continues a conversation from outside the recording."""

@@ -30,8 +30,6 @@ from aeron_magic.protocol.flow import Flow, Question
 from aeron_magic.recording.flows import record_flow, replay_flow
 from aeron_magic.recording.record import UNRECORDED_PARENT, Record, key_of_token, turn_key
 
-__all__ = ["Ask", "Mode", "RecordStore", "Recorder"]
-
 Mode = Literal["auto", "replay", "record", "off"]
 
 Ask = Callable[[Question], Flow[None]]

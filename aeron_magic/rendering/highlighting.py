@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from pygments.lexer import Lexer
     from pygments.token import _TokenType
 
-__all__ = ["CLASSES", "CODE_LIMIT", "highlight_code", "split_code"]
-
 CODE_LIMIT = 20_000
 """Characters of a code block beyond which it is not highlighted."""
 

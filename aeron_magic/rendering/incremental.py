@@ -30,8 +30,6 @@ from aeron_magic.rendering.mimebundle import to_html
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
-__all__ = ["LIMIT", "MarkdownBlock", "MarkdownStream", "render_block"]
-
 LIMIT = 1_000
 """Characters from which on a block may end."""
 

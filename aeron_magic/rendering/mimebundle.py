@@ -14,8 +14,6 @@ from aeron_magic.errors import UsageError
 from aeron_magic.markdown_text import escape_markdown, fenced, one_line
 from aeron_magic.plaintext import strip_control_sequences
 
-__all__ = ["FORMATS", "mimebundle", "to_html", "to_markdown"]
-
 Bundle = dict[str, str]
 
 _SUSPICIOUS = re.compile(r"!\[|<[A-Za-z/!?]")

@@ -25,16 +25,6 @@ from aeron_magic.markdown_text import truncate
 from aeron_magic.rendering.highlighting import CLASSES, highlight_code
 from aeron_magic.rendering.tex_math import escape_math, install_math_rules, is_self_contained
 
-__all__ = [
-    "block_tokens",
-    "close_fence",
-    "code_html",
-    "has_no_active_content",
-    "is_unclosed",
-    "outside_code_blocks",
-    "safe_html",
-]
-
 Tokens = Sequence[Token]
 
 LINK_SCHEMES = {"http", "https", "mailto"}

@@ -20,8 +20,6 @@ from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 
-__all__ = ["escape_math", "install_math_rules", "is_self_contained"]
-
 BLOCK_LINES = 200
 """Maximum lines of a math block, which bounds the cost of an unclosed one."""
 

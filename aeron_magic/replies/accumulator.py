@@ -17,9 +17,6 @@ from aeron_magic.protocol.events import (
 )
 from aeron_magic.replies.reply import Reply, Status
 
-__all__ = ["ReplyAccumulator"]
-
-
 MAX_HELD_CHUNKS = 64
 """Chunks held back for a missing number before the text goes on without it."""
 

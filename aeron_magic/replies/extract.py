@@ -16,16 +16,6 @@ if TYPE_CHECKING:
     from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
-__all__ = [
-    "CodeBlock",
-    "block_tokens",
-    "code_blocks",
-    "extract_code",
-    "extract_json",
-    "lines_of",
-    "preview",
-]
-
 PREVIEW = 60
 """Characters of the reply that an error shows."""
 

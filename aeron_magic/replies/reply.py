@@ -9,8 +9,6 @@ from typing import Any, Literal
 
 from aeron_magic.errors import ReplyFormatError
 
-__all__ = ["Message", "Reply", "Status"]
-
 Status = Literal["complete", "recovered", "interrupted", "incomplete", "failed", "processing"]
 
 

@@ -11,8 +11,6 @@ from typing import Any
 from aeron_magic.errors import ReplyFormatError
 from aeron_magic.replies.extract import block_tokens, code_blocks, lines_of, preview
 
-__all__ = ["Table", "extract_table", "table_to_dataframe", "tables"]
-
 PROSE = ("", "markdown", "md", "text")
 """Languages of code blocks that may hold a table."""
 

@@ -11,8 +11,6 @@ from typing import get_args
 from .faults import CutHow, Faults, Framing
 from .server import Sandbox
 
-__all__ = ["main"]
-
 _PAUSE = 1 / 60  # seconds between words: a fast reading pace
 
 

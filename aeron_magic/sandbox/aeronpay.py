@@ -27,8 +27,6 @@ from .encoding import (
 from .faults import Faults
 from .ids import digest
 
-__all__ = ["AeronPay", "AnswerFunction", "TokenRule"]
-
 TokenRule = Literal["new", "same"]
 # From a question and the turns before it (pairs of question and answer) to the answer.
 AnswerFunction = Callable[[str, Sequence[tuple[str, str]]], str]

@@ -21,8 +21,6 @@ from .encoding import Answer, Refused, Request, Stream, split_text, split_writes
 from .faults import Faults
 from .ids import digest, uuid_from
 
-__all__ = ["Chatzy"]
-
 _TOKEN_LIFE = 60.0
 _SEARCH_WORDS = ("search", "look up", "look it up")
 _SEARCHING = "Let me look that up in the handbook.\n\n"

@@ -14,19 +14,6 @@ from typing import Any
 
 from .faults import Faults
 
-__all__ = [
-    "Answer",
-    "Refused",
-    "Request",
-    "Stream",
-    "content_type",
-    "frame",
-    "keep_alive",
-    "split_text",
-    "split_writes",
-    "sse",
-]
-
 _LINE_ENDS = {"lf": "\n", "crlf": "\r\n", "cr": "\r"}
 _BOM = b"\xef\xbb\xbf"
 

@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-__all__ = ["CutHow", "Faults", "Framing", "Refusal"]
-
 _CUTTABLE = ("create-response", "get-response")
 
 Framing = Literal["sse", "sse-event", "sse-multiline", "ndjson", "json", "pretty", "object"]

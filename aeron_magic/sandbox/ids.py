@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import uuid
 
-__all__ = ["digest", "uuid_from"]
-
 
 def digest(*parts: str, length: int = 64) -> str:
     """`length` hexadecimal digits that depend on all parts and on where each ends."""

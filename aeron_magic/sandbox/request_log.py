@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-__all__ = ["LoggedRequest", "RequestLog"]
-
 
 @dataclass(frozen=True, slots=True)
 class LoggedRequest:

@@ -17,8 +17,6 @@ from .encoding import Answer, Stream, keep_alive
 from .faults import Faults
 from .request_log import RequestLog
 
-__all__ = ["ConnectionDropped", "ResponseWriter"]
-
 _MAX_DRAIN = 2.0  # seconds; a client may have stopped reading
 
 

@@ -26,8 +26,6 @@ from .faults import Faults, Refusal
 from .request_log import LoggedRequest, RequestLog
 from .response_writer import ConnectionDropped, ResponseWriter
 
-__all__ = ["Sandbox"]
-
 _MAX_BODY = 20_000_000
 _SECRET_HEADERS = {"client-secret", "authorization", "cookie"}
 _HTML_PAGE = b"<!doctype html><title>Gateway</title><h1>Bad gateway</h1>\n"

@@ -56,8 +56,6 @@ from aeron_magic.protocol.retry import (
 from aeron_magic.replies.reply import Message
 from aeron_magic.services.settings import Settings
 
-__all__ = ["Service", "reference_id"]
-
 MAX_DIGITS = 18
 """Digits of the longest numeric string: the service's counts and codes are shorter."""
 

@@ -9,8 +9,6 @@ from aeron_magic.protocol.flow import Flow, Question, Request
 from aeron_magic.replies.reply import Message
 from aeron_magic.services.settings import Settings
 
-__all__ = ["Service", "load"]
-
 
 class Service(Protocol):
     """A service; its methods are flows (see :mod:`aeron_magic.protocol.flow`)."""

@@ -8,8 +8,6 @@ from __future__ import annotations
 from functools import cache
 from typing import NamedTuple
 
-__all__ = ["DEFAULT_SERVICE", "SERVICES", "Address", "Credential", "ServiceInfo", "service_info"]
-
 
 class Address(NamedTuple):
     """An address of a service."""

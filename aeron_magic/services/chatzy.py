@@ -62,8 +62,6 @@ from aeron_magic.protocol.retry import PollDeadline, is_safe_to_resend, is_trans
 from aeron_magic.replies.reply import Message
 from aeron_magic.services.settings import Settings
 
-__all__ = ["Service"]
-
 MAX_REOPENS = 5
 """Times that a stream without any event is opened again."""
 

@@ -13,8 +13,6 @@ from urllib.parse import urlsplit
 from aeron_magic.errors import CredentialsError, UsageError
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, Credential
 
-__all__ = ["Settings", "resolve_settings", "validate_timeout"]
-
 MAX_TIMEOUT = 1e6
 
 

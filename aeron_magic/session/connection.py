@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
     from aeron_magic.sandbox.server import Sandbox
 
-__all__ = ["Connection", "ConnectionManager"]
-
 SANDBOX_CHUNK_DELAY = 0.012
 """Seconds between the sandbox's chunks where a person watches: fast, but to be seen."""
 

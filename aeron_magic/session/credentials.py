@@ -11,8 +11,6 @@ from typing import Any
 from aeron_magic.errors import CredentialsError
 from aeron_magic.services.catalog import SERVICES
 
-__all__ = ["ask", "find", "forget", "store"]
-
 APPLICATION = "aeron-magic"
 
 

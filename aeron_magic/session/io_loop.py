@@ -19,8 +19,6 @@ from aeron_magic.client.stream import AsyncStream
 from aeron_magic.errors import AeronError
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["IOLoop", "ReplyTask"]
-
 T = TypeVar("T")
 
 CLOSE_TIMEOUT = 0.5

@@ -9,9 +9,6 @@ from aeron_magic.markdown_text import plural
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import HINT, Mode, Recorder
 
-__all__ = ["damage_note", "describe", "open_recorder", "require_recording"]
-
-
 VARIABLE = "AERON_RECORD_MODE"
 
 OVERRIDDEN = f"Unset {VARIABLE}: the mode `auto` then asks and records it."

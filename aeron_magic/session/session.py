@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aeron_magic.client.client import AsyncStream
+from aeron_magic.client.stream import AsyncStream
 from aeron_magic.conversations.history import HistoryScope, HistoryStore, HistoryWriter
 from aeron_magic.conversations.registry import AssignedToken, ConversationRegistry, divergence_notes
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
@@ -20,8 +20,6 @@ from aeron_magic.session.io_loop import IOLoop, ReplyTask
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
-
-__all__ = ["PendingQuestion", "Session", "SessionObserver", "TokenVariable"]
 
 NOTHING_SENT = (UsageError, RecordingError, TokenError)
 """Errors after which the service has not accepted the question: the tree stays as it was."""

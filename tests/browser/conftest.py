@@ -44,7 +44,7 @@ def context(chromium: Browser) -> Iterator[BrowserContext]:
     made = chromium.new_context(
         viewport={"width": 1280, "height": 900}, permissions=["clipboard-read", "clipboard-write"]
     )
-    made.set_default_timeout(20_000)
+    made.set_default_timeout(40_000)
     yield made
     made.close()
 

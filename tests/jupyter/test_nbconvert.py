@@ -106,17 +106,6 @@ def test_the_command_line_runs_the_same_cells(
     assert notebook.cells[2].outputs[0].data["text/markdown"] == REPLY
 
 
-def test_exports_show_the_reply(environment: dict[str, str], sandbox: Sandbox) -> None:
-    """As HTML and as Markdown, formatted."""
-    sandbox.set_faults(say=REPLY)
-    notebook = executed(environment, "%load_ext aeron_magic", "%%aeron\nHello")
-    html, _ = HTMLExporter().from_notebook_node(notebook)
-    assert "<strong>bold</strong>" in html
-    assert re.search(r"<td[^>]*>\s*1\s*</td>", html)
-    markdown, _ = MarkdownExporter().from_notebook_node(notebook)
-    assert "bold" in markdown
-
-
 def test_exports_of_a_hostile_reply_contain_no_script_and_load_nothing(
     environment: dict[str, str], sandbox: Sandbox
 ) -> None:

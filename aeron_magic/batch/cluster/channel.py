@@ -33,16 +33,6 @@ from aeron_magic.errors import AeronError
 from aeron_magic.recording.record import Record
 from aeron_magic.replies.reply import Reply
 
-__all__ = [
-    "Channel",
-    "error_from",
-    "error_to",
-    "listen",
-    "record_from",
-    "reply_from",
-    "reply_to",
-]
-
 MAX_LINE = 64 * 2**20
 """Bytes of the longest line: a row's question, or its reply."""
 

@@ -29,8 +29,6 @@ from aeron_magic.batch.runner import BatchConfig, run_here
 from aeron_magic.batch.task_queue import RowResult, Task, TaskQueue
 from aeron_magic.errors import AeronError
 
-__all__ = ["Coordinator"]
-
 WORKERS = 4
 """Jobs for an executor that does not say how many workers it has."""
 

@@ -15,8 +15,6 @@ from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.services.settings import Settings
 
-__all__ = ["WorkerConfig", "work"]
-
 T = TypeVar("T")
 
 

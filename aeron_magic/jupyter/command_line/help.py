@@ -6,8 +6,6 @@ import textwrap
 
 from aeron_magic.jupyter.command_line.spec import COMMANDS, QUESTION
 
-__all__ = ["help_text"]
-
 WIDTH = 84
 """Most characters in a line of the help: JupyterLab has room for little more beside its file
 browser, and wraps longer lines."""

@@ -24,8 +24,6 @@ from typing import Any, NamedTuple
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.spec import COMMANDS, QUESTION, Argument, CommandSpec, Option
 
-__all__ = ["Command", "Options", "Token", "parse_command", "parse_options", "tokens"]
-
 _TOKEN = re.compile(
     r"""\s*(?:(?P<flag>--?[A-Za-z][\w-]*)(?:(?P<equals>=)|(?=\s|\Z)))?"""
     r"""(?:(?P<quote>["'])(?P<quoted>.*?)(?P<close>(?P=quote)|\Z)|(?P<bare>\S*))""",

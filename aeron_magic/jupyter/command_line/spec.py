@@ -14,8 +14,6 @@ from typing import Any, NamedTuple
 
 from aeron_magic.services.catalog import SERVICES
 
-__all__ = ["COMMANDS", "QUESTION", "Argument", "CommandSpec", "Option", "option"]
-
 SERVICE_NAMES = tuple(SERVICES)
 FORMATS = ("markdown", "text", "json", "table", "code")
 

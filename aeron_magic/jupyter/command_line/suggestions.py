@@ -16,8 +16,6 @@ from aeron_magic.jupyter.command_line.parser import Token, tokens
 from aeron_magic.jupyter.command_line.spec import COMMANDS, QUESTION, Argument, CommandSpec, Option
 from aeron_magic.prompts.interpolation import NAME, STEP, Placeholder, keys_of, resolve
 
-__all__ = ["Completion", "Suggestions"]
-
 _CELL = re.compile(r"\s*%%aeron(?=\s|$)")
 _LINE = re.compile(r"\s*(?:\w+\s*=\s*)?%aeron(?=\s|$)")
 _OPEN = re.compile(

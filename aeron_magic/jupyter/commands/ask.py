@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from aeron_magic.replies.reply import Reply
     from aeron_magic.session.session import PendingQuestion
 
-__all__ = ["ask"]
-
 SEND_GRACE = 0.5
 """Seconds for which nothing else runs while the question is being sent."""
 

@@ -24,8 +24,6 @@ from aeron_magic.protocol.flow import Question
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
-__all__ = ["ask_each"]
-
 CONCURRENCY = 8
 MAX_SHOWN = 5
 """Rows, kinds of errors and row numbers in the output; the variable has all rows."""

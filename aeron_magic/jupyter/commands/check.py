@@ -16,8 +16,6 @@ from aeron_magic.session.recordings import damage_note, require_recording
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
-__all__ = ["check"]
-
 
 def _match(recorded: str, now: str, how: str) -> bool:
     """Whether two answers are the same: exactly, apart from white space, or as JSON values."""

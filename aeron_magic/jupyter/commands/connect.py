@@ -14,9 +14,6 @@ from aeron_magic.session import credentials
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
-__all__ = ["connect", "login", "logout", "status"]
-
-
 READY = (
     f"credentials were found, so the first question connects to {SERVICES[DEFAULT_SERVICE].title}; "
     "`%aeron connect` connects to another service."

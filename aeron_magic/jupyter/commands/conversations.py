@@ -25,8 +25,6 @@ from aeron_magic.session.session import Session
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
-__all__ = ["conversations", "export", "forget", "history", "new", "tree", "use"]
-
 MAX_EARLIER = 20
 """Conversations of earlier kernels in the list."""
 

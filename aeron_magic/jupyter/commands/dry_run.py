@@ -9,8 +9,6 @@ from aeron_magic.jupyter.display.publish import Verbatim, show
 from aeron_magic.protocol.flow import Question
 from aeron_magic.session.session import Session
 
-__all__ = ["show_dry_run"]
-
 
 def show_dry_run(session: Session, question: Question, shell: Any) -> None:
     """Show the request of ``question``; headers are hidden, since they hold credentials."""

@@ -11,8 +11,6 @@ from aeron_magic.jupyter.display.publish import Verbatim, show
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
-__all__ = ["help"]
-
 
 def help(app: App, command: Command) -> None:  # noqa: A001 - a command's function has its name
     """Show all commands and options."""

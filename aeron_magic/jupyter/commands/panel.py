@@ -10,8 +10,6 @@ from aeron_magic.jupyter.command_line.parser import Command
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
-__all__ = ["panel"]
-
 
 def panel(app: App, command: Command) -> None:
     """Show the chat panel on the kernel's session.

@@ -16,8 +16,6 @@ from aeron_magic.session.recordings import describe, open_recorder
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
-__all__ = ["record"]
-
 
 def record(app: App, command: Command) -> None:
     """Replay and record questions from now on, or check the recording."""

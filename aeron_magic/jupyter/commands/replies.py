@@ -15,8 +15,6 @@ from aeron_magic.rendering.mimebundle import mimebundle
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
-__all__ = ["error", "fetch", "last"]
-
 
 def fetch(app: App, command: Command) -> None:
     """Fetch and show the stored reply of a token."""

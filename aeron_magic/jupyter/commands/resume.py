@@ -20,8 +20,6 @@ from aeron_magic.session.session import Session
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
-__all__ = ["check", "find_stored", "history_of", "names", "resume", "stored_conversations"]
-
 SANDBOX_GONE = (
     "It was held with the sandbox of another kernel, which cannot be reached from here: its turns "
     "can be read and exported, and the next question starts it again."

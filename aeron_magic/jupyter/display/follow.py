@@ -16,9 +16,6 @@ from aeron_magic.session.io_loop import ReplyTask
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
-__all__ = ["choose_output", "follow_to_end", "render_until_done", "show_fetched"]
-
-
 MIN_IDLE = 0.02
 """Seconds after each painting, however long it took, in which other threads can run."""
 

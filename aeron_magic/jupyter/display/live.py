@@ -19,9 +19,6 @@ from aeron_magic.rendering.mimebundle import mimebundle
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["LiveOutput"]
-
-
 SECONDS_PER_CHAR = 10e-6
 """Seconds until the next painting, for each character of the last one: JupyterLab draws about 200
 characters in a millisecond."""

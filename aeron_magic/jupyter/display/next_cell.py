@@ -11,8 +11,6 @@ from aeron_magic.replies.extract import code_blocks, extract_code, extract_json
 from aeron_magic.replies.reply import Reply
 from aeron_magic.replies.tables import extract_table
 
-__all__ = ["code_for_cell", "missing_format_error", "offer_next_cell"]
-
 EXTRACTORS: dict[str, Callable[[str], object]] = {
     "json": extract_json,
     "table": extract_table,

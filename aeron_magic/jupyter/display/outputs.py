@@ -10,8 +10,6 @@ from aeron_magic.rendering.mimebundle import mimebundle
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["REPAINT_INTERVAL", "CellOutput", "NoOutput", "Output", "Publish", "status_note"]
-
 REPAINT_INTERVAL = 0.095
 """Seconds between two paintings; each costs a message."""
 

@@ -11,8 +11,6 @@ from aeron_magic.markdown_text import SPECIAL, escaped_table, fenced, one_line, 
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.mimebundle import mimebundle
 
-__all__ = ["Table", "Verbatim", "publish", "show", "strip_markup", "write"]
-
 PLAIN_WIDTH = 100
 """Most characters in a line of a table in plain text."""
 

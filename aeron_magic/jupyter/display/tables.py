@@ -13,15 +13,6 @@ from aeron_magic.jupyter.display.publish import Table
 from aeron_magic.markdown_text import escape_cell, one_line, plural, truncate
 from aeron_magic.replies.reply import Message
 
-__all__ = [
-    "MAX_TURNS",
-    "comparison",
-    "conversations_table",
-    "resume_names",
-    "tree_text",
-    "turns_table",
-]
-
 MAX_TURNS = 50
 """Turns in a table by default."""
 

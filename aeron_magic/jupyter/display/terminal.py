@@ -10,8 +10,6 @@ from aeron_magic.plaintext import ControlSequenceFilter, strip_control_sequences
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["TerminalOutput"]
-
 
 class TerminalOutput:
     """Writes text as it arrives, without control sequences."""

@@ -18,8 +18,6 @@ from aeron_magic.jupyter.panel.messages import PanelMessage, error_message
 from aeron_magic.jupyter.panel.turn_views import newest_leaf
 from aeron_magic.services.catalog import DEFAULT_SERVICE
 
-__all__ = ["ACTIONS", "Action", "run_action"]
-
 
 class Action(NamedTuple):
     """An action of a reader; the answer carries its ``id``."""

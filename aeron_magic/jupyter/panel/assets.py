@@ -11,8 +11,6 @@ import re
 from functools import cache
 from importlib.resources import files
 
-__all__ = ["PARTS", "script", "style"]
-
 PARTS = (
     "dom.js",
     "notebook.js",

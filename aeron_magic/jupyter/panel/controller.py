@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from aeron_magic.protocol.events import Introduced
     from aeron_magic.session.session import PendingQuestion, Session
 
-__all__ = ["DELTA_INTERVAL", "PAGE_SIZE", "Panel", "PanelController"]
-
 P = ParamSpec("P")
 
 PAGE_SIZE = 20

@@ -20,8 +20,6 @@ from aeron_magic.rendering.mimebundle import to_html
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
-__all__ = ["HtmlStream", "reply_html", "splice", "utf16_safe"]
-
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 
 

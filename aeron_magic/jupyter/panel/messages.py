@@ -13,17 +13,6 @@ from typing import Any, Literal, TypedDict
 from aeron_magic.errors import AeronError
 from aeron_magic.plaintext import strip_control_sequences
 
-__all__ = [
-    "Branches",
-    "ConversationSummary",
-    "Introduction",
-    "PanelMessage",
-    "PanelOverview",
-    "Problem",
-    "TurnView",
-    "error_message",
-]
-
 PanelMessage = dict[str, Any]
 """``type`` is one of
 

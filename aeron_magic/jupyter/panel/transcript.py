@@ -19,8 +19,6 @@ from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.mimebundle import to_markdown
 from aeron_magic.services.catalog import service_info
 
-__all__ = ["PANEL", "Transcript", "bundle", "pages"]
-
 PANEL = {
     "text/plain": "Chat panel. Run this cell in JupyterLab, Notebook or Voilà to use it; "
     "the conversation is below.",

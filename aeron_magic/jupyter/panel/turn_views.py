@@ -22,15 +22,6 @@ from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
 
-__all__ = [
-    "DOUBLE_CHARGE_WARNING",
-    "newest_leaf",
-    "problem_of",
-    "turn_id",
-    "turn_views",
-    "visible_path",
-]
-
 
 def turn_id(tree: ConversationTree, turn: Turn) -> str:
     """The key of a turn on the pages."""

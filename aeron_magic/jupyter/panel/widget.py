@@ -23,8 +23,6 @@ from aeron_magic.jupyter.panel.controller import PanelController
 from aeron_magic.jupyter.panel.messages import PanelMessage
 from aeron_magic.jupyter.panel.transcript import PANEL, Transcript
 
-__all__ = ["ChatPanel"]
-
 VOILA = "VOILA_REQUEST_URL"
 """Set in the kernels that Voilà starts."""
 

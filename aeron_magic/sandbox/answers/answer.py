@@ -17,8 +17,6 @@ from .search import SearchHit, index
 from .sentiment import sentiment
 from .vocabulary import FOLLOW_UP_WORDS
 
-__all__ = ["answer", "topic_of"]
-
 Turns = Sequence[tuple[str, str]]
 
 _MIN_COVERAGE = 0.4  # below it, a page is not about the question

@@ -7,8 +7,6 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FollowUp", "Form", "ParsedQuestion", "Task", "parse"]
-
 Task = Literal["explain", "route", "sentiment"]
 Form = Literal["prose", "json", "bare-json", "table"]
 FollowUp = Literal["", "example", "python", "why", "more"]

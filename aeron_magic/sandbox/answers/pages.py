@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 
-__all__ = ["Page", "handbook"]
-
 _PAGE = re.compile(
     r"---\nrelated: (?P<related>.+)\nphrasings: >\n(?P<phrasings>(?:  .+\n)+)---\n"
     r"# (?P<title>.+)\n(?P<rest>(?s:.+))"

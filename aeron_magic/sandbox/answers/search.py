@@ -19,8 +19,6 @@ from dataclasses import dataclass
 from .pages import Page, handbook
 from .vocabulary import STOP_WORDS, tokenize
 
-__all__ = ["Index", "SearchHit", "index"]
-
 _NEAREST_ROWS = 5  # each counts half as much as the one before
 _MAX_QUERY_WORDS = 60
 _MAX_CORRECTED_WORDS = 15  # correcting a word takes about 1 ms

@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-__all__ = ["sentiment"]
-
 _GOOD = """
     good great excellent amazing awesome fantastic wonderful perfect love loved lovely like liked
     enjoy enjoyed happy pleased satisfied nice best better fast quick friendly helpful recommend

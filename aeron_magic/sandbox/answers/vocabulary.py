@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["FOLLOW_UP_WORDS", "STOP_WORDS", "tokenize"]
-
 _STOP_WORDS = """
     a about actually aeron aeronmagic all also am an and another any anything are as at be been
     being but by came can cannot could did do does doing done dont else ever explain for from get

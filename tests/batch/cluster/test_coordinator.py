@@ -194,7 +194,6 @@ class Watching(ObservedCache):
         super().__setitem__(key, known)
 
 
-@pytest.mark.xdist_group("dask")
 @pytest.mark.timeout(120)
 def test_killed_workers_lose_nothing_and_ask_nothing_twice(
     sandbox: Sandbox, settings: Settings, dask: Any
@@ -230,7 +229,6 @@ def test_killed_workers_lose_nothing_and_ask_nothing_twice(
     assert len(sandbox.log.of("fetch-response")) >= 1
 
 
-@pytest.mark.xdist_group("dask")
 def test_no_secret_is_seen_by_the_scheduler(
     sandbox: Sandbox, settings: Settings, dask: Any, tmp_path: Path
 ) -> None:
