@@ -243,9 +243,9 @@ def test_a_cut_stream_gives_its_bytes_and_then_the_loss(make: Callable[..., Perf
 
 
 def test_a_compressed_body_is_decompressed(make: Callable[..., Perform]) -> None:
-    packed = gzip.compress(b'{"a": 1}')
-    lines = ("Content-Encoding: gzip", f"Content-Length: {len(packed)}")
-    with Scripted(head("200 OK", *lines) + packed) as server:
+    compressed = gzip.compress(b'{"a": 1}')
+    lines = ("Content-Encoding: gzip", f"Content-Length: {len(compressed)}")
+    with Scripted(head("200 OK", *lines) + compressed) as server:
         result = make()(Send(get(server.url)))
     assert isinstance(result, Response)
     assert result.body == b'{"a": 1}'

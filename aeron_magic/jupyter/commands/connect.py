@@ -40,10 +40,10 @@ def status(app: App, command: Command) -> None:
             f"address: `{connection.settings.base_url}`",
         ]
     newest = f", the newest is {tree.head.label}" if tree.head else ""
-    by_hand = " (set by hand)" if session.token.assigned_by_user else ""
+    assigned = " (set by hand)" if session.token.assigned_by_user else ""
     items += [
         f"conversation: `{tree.name}, {plural(len(tree.turns), 'turn')}{newest}`",
-        f"context_token: `{session.token.read()}{by_hand}`",
+        f"context_token: `{session.token.read()}{assigned}`",
     ]
     if recorder is not None:
         from aeron_magic.session.recordings import describe
