@@ -15,6 +15,7 @@ HEAVY = {
     "ipywidgets",
     "keyring",
     "markdown_it",
+    "msgspec",
     "nh3",
     "numpy",
     "pandas",
@@ -76,7 +77,7 @@ def test_a_question_is_sent_before_the_display_is_imported() -> None:
         "replies.extract",
     }
     assert "aeron_magic.client.httpx_transport" in found
-    assert not found & {"aeron_magic.sandbox", "filelock", "keyring", "pandas", "platformdirs"}
+    assert not found & {"aeron_magic.sandbox", "keyring", "msgspec", "pandas", "platformdirs"}
     assert not found & {f"aeron_magic.{name}" for name in shows}
     import_module = importlib.import_module
     assert all(import_module(f"aeron_magic.{name}") for name in shows)  # the names are modules
@@ -108,5 +109,9 @@ def test_pygments_is_imported_with_the_first_code_block() -> None:
     assert "pygments" not in found
 
 
-def test_the_library_for_file_locks_is_imported_with_the_first_write() -> None:
-    assert "filelock" not in modules_after("import aeron_magic.recording.recorder")
+def test_the_library_that_validates_is_imported_with_the_first_stored_turn() -> None:
+    """Neither with the extension nor with a session."""
+    assert "msgspec" not in modules_after("import aeron_magic.recording.recorder")
+    found = modules_after("import aeron_magic.session.session, aeron_magic.recording.cassette")
+    assert "aeron_magic.conversations.history_db" in found
+    assert "msgspec" not in found

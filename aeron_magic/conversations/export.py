@@ -9,6 +9,7 @@ The JSON is an object:
 ``service``         ``"aeronpay"`` or ``"chatzy"``
 ``newest``          the number of the turn that a new question follows, or null
 ``turns``           a list of turns, in the order of their numbers
+``seal``            the digest of the file, by which a later export sees that it is unchanged
 ==================  ==========================================================================
 
 A turn is an object:
@@ -32,23 +33,41 @@ the same positions. It connects to the conversation's service, or to the sandbox
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
-import tempfile
+import re
+import secrets
+import stat
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.markdown_text import escape_markdown
 from aeron_magic.rendering.mimebundle import mimebundle, to_markdown
 from aeron_magic.replies.reply import Reply
-from aeron_magic.services.catalog import DEFAULT_SERVICE
+from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES
 
 FORMAT = "aeron-magic conversation"
 VERSION = 1
+
+SEAL = "aeron-magic export, sha256 "
+UNSEALED = "0" * 64
+"""Every export ends with ``SEAL`` and the digest of its content with ``UNSEALED`` there."""
+
+MAX_SIZE = 256 << 20
+"""Bytes of an earlier export that is read, to see whether it is unchanged."""
+
+PLAIN_WORD = re.compile(r"\w[\w.:/-]*")
+ADDRESS_SIGNS = "!#$%&()*+,-./:;=?@[]_~"
+"""Signs of an address beside letters and digits that need no quotes in a magic line."""
+
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 
 
 def write(tree: ConversationTree, path: Path, *, sandbox: bool = False) -> None:
@@ -62,16 +81,12 @@ def write(tree: ConversationTree, path: Path, *, sandbox: bool = False) -> None:
     Raises
     ------
     UsageError
-        Unknown extension; the file cannot be written; or it is a notebook but not an export.
+        Unknown extension; the file cannot be written; or there is another file, which is not an
+        export of this user that is unchanged since.
     """
     text = export_text(tree, path.suffix.lower(), sandbox=sandbox)
-    if path.suffix.lower() == ".ipynb" and _is_user_notebook(path):
-        raise UsageError(
-            f"{path.name} is a notebook, not an earlier export: it is not overwritten.",
-            hint="Export to another name.",
-        )
     try:
-        _replace(path, text)
+        _write_file(path, text.encode(errors="replace"))
     except OSError as error:
         raise UsageError(
             f"{path} cannot be written: {error.strerror or error}.",
@@ -83,42 +98,88 @@ def export_text(tree: ConversationTree, extension: str, *, sandbox: bool = False
     """The content of a file with this extension; see :func:`write`."""
     match extension:
         case ".md":
-            return as_markdown(tree)
+            # A link definition, which no renderer shows.
+            return _sealed(f"{as_markdown(tree)}\n[//]: # ({SEAL}{UNSEALED})\n")
         case ".json":
-            data = as_json(tree)
+            data = {**as_json(tree), "seal": SEAL + UNSEALED}
         case ".ipynb":
             data = as_notebook(tree, sandbox=sandbox)
+            data["metadata"]["aeron"]["seal"] = SEAL + UNSEALED
         case _:
             raise UsageError(
                 f"Unknown file extension {extension[:60]!r}.",
                 hint="The extension chooses the format: .md, .json or .ipynb.",
             )
-    return json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    return _sealed(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
-def _is_user_notebook(path: Path) -> bool:
-    """Whether there is a notebook that is not an export."""
+def _sealed(text: str) -> str:
+    """``text`` with its digest behind its last ``SEAL``: a later export may overwrite it."""
+    begin = text.rindex(SEAL) + len(SEAL)
+    digest = hashlib.sha256(text.encode(errors="replace")).hexdigest()
+    return text[:begin] + digest + text[begin + len(digest) :]
+
+
+def _is_unchanged_export(data: bytes) -> bool:
+    begin = data.rfind(SEAL.encode()) + len(SEAL)
+    end = begin + len(UNSEALED)
+    digest = hashlib.sha256(data[:begin] + UNSEALED.encode() + data[end:]).hexdigest()
+    return begin >= len(SEAL) and data[begin:end] == digest.encode()
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    """Write the file atomically: an export that fails leaves the one before.
+
+    No link is followed; a new file has the mode of the umask. It is not there until it is whole.
+    """
+    mode = _mode_of_earlier_export(path)
+    part = path.with_name(f".aeron-{secrets.token_hex(8)}")
+    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o666)
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    has_cells = isinstance(found, dict) and bool(found.get("cells"))
-    return has_cells and "aeron" not in found.get("metadata", {})
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        if mode is not None:
+            part.chmod(mode)
+            part.replace(path)
+            return
+        try:
+            os.link(part, path)  # unlike a replacement, it fails if another file came meanwhile
+        except FileExistsError:
+            raise
+        except OSError:  # a file system without links
+            part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
-def _replace(path: Path, text: str) -> None:
-    """Replace the file atomically: an export that fails leaves the one before."""
-    path = path.resolve()  # replaces the target of a link, not the link
-    mode = path.stat().st_mode & 0o777 if path.exists() else 0o644
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+def _mode_of_earlier_export(path: Path) -> int | None:
+    """The mode of the file that may be overwritten; None if there is no file.
+
+    Raises
+    ------
+    UsageError
+        There is one, and it must not be overwritten.
+    """
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        Path(name).chmod(mode)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | NO_FOLLOW)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UsageError(
+                f"{path.name} is a link, which an export does not follow.",
+                hint="Name the file that it leads to.",
+            ) from None
         raise
+    with os.fdopen(handle, "rb") as file:
+        status = os.fstat(handle)
+        own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+        if own and status.st_size <= MAX_SIZE and _is_unchanged_export(file.read()):
+            return stat.S_IMODE(status.st_mode)
+    raise UsageError(
+        f"{path.name} is not an earlier export, or it was changed since: it is not overwritten.",
+        hint="Export to another name, or delete that file first.",
+    )
 
 
 def as_json(tree: ConversationTree) -> dict[str, Any]:
@@ -192,6 +253,10 @@ def _title(turn: Turn) -> str:
 def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, Any]:
     """A notebook (nbformat 4.5) that asks the questions again, with the replies as outputs."""
     service = tree.service or DEFAULT_SERVICE
+    if service not in SERVICES:
+        raise UsageError(
+            "The conversation is one with an unknown service.", hint="Export to .md or .json."
+        )
     connect = f"connect {service}"
     if sandbox:
         connect = "connect sandbox" + f" --service {service}" * (service != DEFAULT_SERVICE)
@@ -202,6 +267,7 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
     ]
     asked = [turn for turn in _in_order(tree) if turn.revision]
     followed = {id(turn.parent) for turn in asked}
+    handles = _handles(tree)
     before: Turn | None = None
     done: set[int] = set()
     while len(done) < len(asked):
@@ -210,7 +276,7 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
             parent = turn.parent
             if turn.number in done or (parent and parent.revision and parent.number not in done):
                 continue
-            line = _magic_line(turn, before, named=id(turn) in followed)
+            line = _magic_line(turn, before, handles, named=id(turn) in followed)
             cells.append(_code(f"turn-{turn.number}", f"{line}\n{turn.question}", turn.reply))
             done.add(turn.number)
             before = turn
@@ -230,30 +296,54 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
     }
 
 
-def _magic_line(turn: Turn, before: Turn | None, *, named: bool) -> str:
+def _magic_line(turn: Turn, before: Turn | None, handles: dict[int, str], *, named: bool) -> str:
     """The magic line that asks ``turn`` at its position, if ``before`` was asked last."""
     words = ["%%aeron"]
     if turn.parent is None or not turn.parent.revision:
         words += ["-n"] if before is not None else []
     elif turn.parent is not before:
-        words += ["--after", _quoted(_handle(turn.parent))]
+        words += ["--after", handles[turn.parent.number]]
     if named or turn.name:
-        words += ["--as", _quoted(_handle(turn))]
+        words += ["--as", handles[turn.number]]
     for address in turn.images:
-        words += ["--image", _quoted(address)]
+        words += ["--image", _image(address)]
     if "{{" in turn.question:
         words.append("--raw")
     return " ".join(words)
 
 
-def _handle(turn: Turn) -> str:
-    return turn.name or f"turn-{turn.number}"
+def _handles(tree: ConversationTree) -> dict[int, str]:
+    """The quoted name of each turn by its number; its own name, where a magic line can hold it."""
+    taken = {turn.name for turn in tree}
+    handles = {}
+    for turn in tree:
+        quoted = _quoted(turn.name) if turn.name else None
+        if quoted is None:
+            name = f"turn-{turn.number}"
+            while name in taken:
+                name += "-"
+            taken.add(name)
+            quoted = name
+        handles[turn.number] = quoted
+    return handles
 
 
-def _quoted(text: str) -> str:
-    if text and not set(text) & set(" \t'\""):
+def _quoted(text: str) -> str | None:
+    """``text`` as one word of a magic line; None if no quotes can hold it."""
+    if PLAIN_WORD.fullmatch(text):
         return text
+    if not text.isprintable() or ('"' in text and "'" in text):
+        return None
     return f"'{text}'" if '"' in text else f'"{text}"'
+
+
+def _image(address: str) -> str:
+    """An image's address as one word, with what an address never needs to contain encoded."""
+    if not address.lower().startswith(("http://", "https://")):
+        raise UsageError(
+            "An image of the conversation has no http(s) address.", hint="Export to .md or .json."
+        )
+    return quote(address, safe=ADDRESS_SIGNS)
 
 
 def _cell(kind: str, name: str, source: str) -> dict[str, Any]:

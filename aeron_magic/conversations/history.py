@@ -20,18 +20,35 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
-from aeron_magic.conversations.history_db import BY_RECENCY, open_file, translating_errors
+from aeron_magic.conversations.history_db import (
+    SUMMARY,
+    Deadline,
+    open_file,
+    translating_errors,
+)
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import HistoryError
-from aeron_magic.protocol.json_values import decode_json
-from aeron_magic.replies.reply import Reply
+
+MAX_ROWS = 100_000
+MAX_SIZE = 256 << 20
+"""Turns and characters of a conversation that is loaded; conversations that are listed."""
+
+MAX_NUMBER = 1_000_000
+"""The highest number of a turn."""
+
+MAX_TOKEN = 10_000
+"""Characters of a token."""
+
+MAX_DAMAGED = 1_000
+MAX_SHOWN = 5
+"""Invalid entries that are remembered, and that are named."""
 
 SHORT_BUSY_TIMEOUT = 50
 """Milliseconds to wait for another kernel's write after a write has failed."""
 
 
 class StoredConversation(NamedTuple):
-    """A row of the view ``summary``."""
+    """A conversation in the file; the names are those of columns of ``SUMMARY``."""
 
     id: int
     name: str
@@ -71,6 +88,8 @@ class HistoryStore:
         self.kernel = uuid.uuid4().hex
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._deadline: Deadline
+        self._damaged: dict[tuple[int, int], str] = {}
         self._dirty: set[int] = set()
         """Conversations of which a write has failed: all their turns are written next time."""
 
@@ -82,6 +101,8 @@ class HistoryStore:
                 self._connection = None
             if self._connection is None:
                 self._connection = open_file(self.path)
+                self._deadline = Deadline(self._connection)
+            self._deadline.restart()
             yield self._connection
 
     @contextmanager
@@ -231,28 +252,42 @@ class HistoryStore:
     # Reading -------------------------------------------------------------------------------
 
     def conversations(self, notebook: str | None = None) -> list[StoredConversation]:
-        """All conversations, or those of one notebook: newest first, those without answer last."""
+        """All conversations, or those of one notebook: newest first, those without answer last.
+
+        Invalid ones are left out; :meth:`damage_note` names them.
+        """
+        from aeron_magic.conversations.history_schema import check_conversation
+
+        found = []
         with self._open() as connection:
             rows = connection.execute(
-                f"SELECT {', '.join(StoredConversation._fields)} FROM summary"  # noqa: S608
-                f" WHERE ?1 IS NULL OR notebook = ?1 ORDER BY {BY_RECENCY}",
+                SUMMARY.format(", ".join(StoredConversation._fields)) + f" LIMIT {MAX_ROWS}",
                 (notebook,),
-            )
-            return [StoredConversation._make(row) for row in rows]
+            ).fetchall()
+        for row in rows:
+            try:
+                check_conversation(row)
+            except ValueError as error:
+                self._note(row[0], 0, error)
+            else:
+                stored = StoredConversation._make(row)
+                found.append(
+                    stored._replace(sandbox=bool(stored.sandbox), question=stored.question or "")
+                )
+        return found
 
     def load(self, stored: StoredConversation) -> ConversationTree:
-        """A conversation with its turns."""
+        """A conversation with its turns; invalid ones are left out, as by :meth:`conversations`."""
         tree = ConversationTree(stored.name, stored.service, created_by=stored.created_by)
         tree.history_id = stored.id
         turns: dict[int, tuple[Turn, int | None]] = {}
-        with self._open() as connection:
-            for number, document in connection.execute(
-                "SELECT number, content FROM turn WHERE conversation = ? ORDER BY number",
-                (stored.id,),
-            ):
-                tree.last_number = number
-                if document is not None:
-                    turns[number] = _decode(document)
+        for number, document in self._documents(stored.id, "content"):
+            tree.last_number = max(tree.last_number, number)
+            if document is not None and (decoded := self._decode(stored.id, number, document)):
+                turns[number] = decoded
+        for number in _in_circles({key: parent for key, (_, parent) in turns.items()}):
+            self._note(stored.id, number, ValueError("the turns before it form a circle"))
+            del turns[number]
         for turn, parent in turns.values():
             turn.parent = turns[parent][0] if parent in turns else None
             tree.turns.append(turn)
@@ -264,21 +299,88 @@ class HistoryStore:
 
         Each comes with the token of its reply, or None if the service had not sent it yet.
         """
-        with self._open() as connection:
-            rows = connection.execute(
-                "SELECT pending, pending_token FROM turn"
-                " WHERE conversation = ? AND pending IS NOT NULL",
-                (tree.history_id,),
-            ).fetchall()
         found = []
-        for document, token in rows:
-            turn, parent = _decode(document)
+        for number, document in self._documents(tree.history_id, "pending"):
+            decoded = document and self._decode(tree.history_id, number, document)
+            if not decoded:
+                continue
+            turn, parent = decoded
             turn.parent, replaced = tree.by_number(parent), tree.by_number(turn.number)
+            if turn.parent is replaced:
+                turn.parent = None  # a turn does not follow itself
             position = Position(
                 tree, turn.parent_token, turn.parent, turn.parent_revision, replaced
             )
-            found.append((PendingTurn(position, turn), token))
+            found.append((PendingTurn(position, turn), self._pending_token(tree, number)))
         return sorted(found, key=lambda one: one[0].turn.asked_at)
+
+    def _documents(self, history_id: int | None, column: str) -> list[tuple[int, str | None]]:
+        """The numbers of a conversation's turns and their JSON in ``column``, in order.
+
+        Raises
+        ------
+        HistoryError
+            There is more than fits into memory.
+        """
+        found: list[tuple[int, str | None]] = []
+        size = 0
+        with self._open() as connection:
+            for number, document in connection.execute(
+                f"SELECT number, {column} FROM turn WHERE conversation = ?"  # noqa: S608
+                " ORDER BY number",
+                (history_id,),
+            ):
+                size += len(document) if isinstance(document, str) else 0
+                if len(found) >= MAX_ROWS or size > MAX_SIZE:
+                    raise HistoryError(
+                        f"The conversation has more than {MAX_ROWS:,} turns or "
+                        f"{MAX_SIZE >> 20:,} MiB.",
+                        hint="Start a new one with -n.",
+                    )
+                valid = isinstance(number, int) and 1 <= number <= MAX_NUMBER
+                if valid and isinstance(document, str | None):
+                    found.append((number, document))
+                else:
+                    self._note(history_id, 0, ValueError("a turn's number or type is invalid"))
+        return found
+
+    def _pending_token(self, tree: ConversationTree, number: int) -> str | None:
+        with self._open() as connection:
+            row = connection.execute(
+                "SELECT pending_token FROM turn WHERE conversation = ? AND number = ?",
+                (tree.history_id, number),
+            ).fetchone()
+        token = row[0] if row is not None else None
+        return token if isinstance(token, str) and len(token) <= MAX_TOKEN else None
+
+    def _decode(
+        self, history_id: int | None, number: int, document: str
+    ) -> tuple[Turn, int | None] | None:
+        """A turn without its parent, and the parent's number; None if the document is invalid."""
+        from aeron_magic.conversations.history_schema import decode_turn
+
+        try:
+            return decode_turn(document, number)
+        except ValueError as error:
+            self._note(history_id, number, error)
+            return None
+
+    def _note(self, history_id: object, number: int, error: ValueError) -> None:
+        key = (history_id if isinstance(history_id, int) else 0, number)
+        if len(self._damaged) < MAX_DAMAGED:
+            self._damaged.setdefault(key, str(error))
+
+    def damage_note(self) -> str:
+        """Which entries were found invalid and left out so far, and why; empty if none."""
+        if not self._damaged:
+            return ""
+        shown = [
+            f"conversation {history_id}{f', turn {number}' if number else ''} ({reason})"
+            for (history_id, number), reason in list(self._damaged.items())[:MAX_SHOWN]
+        ]
+        more = len(self._damaged) - len(shown)
+        rest = f" and {more:,} more" if more else ""
+        return f"Damaged and left out in the local history: {'; '.join(shown)}{rest}."
 
     def claim(self, stored: StoredConversation) -> None:
         """Make this kernel the one that writes to the conversation."""
@@ -305,13 +407,20 @@ class HistoryStore:
             self._connection.execute(f"PRAGMA busy_timeout = {SHORT_BUSY_TIMEOUT}")
 
 
-def _decode(document: str) -> tuple[Turn, int | None]:
-    """A turn without its parent, and the parent's number."""
-    data = decode_json(document)
-    parent, data["parent"] = data["parent"], None
-    data["images"] = tuple(data["images"])
-    data["reply"] = Reply(**data["reply"]) if data["reply"] else None
-    return Turn(**data), parent
+def _in_circles(parents: dict[int, int | None]) -> set[int]:
+    """The numbers of turns that come before themselves."""
+    state: dict[int, int] = {}
+    circles: set[int] = set()
+    for walk, start in enumerate(parents, 1):
+        path: list[int] = []
+        at: int | None = start
+        while at is not None and at in parents and at not in state:
+            state[at] = walk
+            path.append(at)
+            at = parents[at]
+        if at is not None and state.get(at) == walk:
+            circles.update(path[path.index(at) :])
+    return circles
 
 
 class HistoryWriter:

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from aeron_magic.errors import HistoryError
-from aeron_magic.markdown_text import plural
+from aeron_magic.markdown_text import one_line, plural, truncate
 
 VARIABLE = "AERON_HISTORY"
 
@@ -53,18 +53,52 @@ CREATE TABLE IF NOT EXISTS turn (
 );
 CREATE INDEX IF NOT EXISTS turn_of_cell ON turn (conversation, json_extract(content, '$.cell'));
 CREATE INDEX IF NOT EXISTS turn_of_name ON turn (conversation, json_extract(content, '$.name'));
-CREATE VIEW IF NOT EXISTS summary AS SELECT
-    *,
-    (SELECT count(*) FROM turn WHERE conversation = id) AS turns,
-    (SELECT substr(json_extract(coalesce(content, pending), '$.question'), 1, 200)
-        FROM turn WHERE conversation = id ORDER BY number DESC LIMIT 1) AS question,
-    EXISTS (SELECT 1 FROM turn WHERE conversation = id
-        AND (pending IS NOT NULL OR json_array_length(content, '$.tokens'))) AS answered
-    FROM conversation;
 """
 
-BY_RECENCY = "answered DESC, used DESC, id DESC"
-"""The order of conversations: the newest first, but those without any answer last."""
+SUMMARY = """
+SELECT {} FROM (SELECT
+    *,
+    (SELECT count(*) FROM turn WHERE conversation = id) AS turns,
+    (SELECT CASE WHEN json_valid(coalesce(content, pending))
+            THEN substr(json_extract(coalesce(content, pending), '$.question'), 1, 200) END
+        FROM turn WHERE conversation = id ORDER BY number DESC LIMIT 1) AS question,
+    EXISTS (SELECT 1 FROM turn WHERE conversation = id
+        AND (pending IS NOT NULL OR CASE WHEN json_valid(content)
+            THEN json_array_length(content, '$.tokens') END)) AS answered
+    FROM conversation) WHERE ?1 IS NULL OR notebook = ?1
+    ORDER BY answered DESC, used DESC, id DESC
+"""
+"""Conversations of a notebook (NULL: of all): the newest first, but those without answer last."""
+
+PAGE_SIZE = 16_384
+
+MAX_LOG = 2 << 20
+"""Bytes of the write-ahead log after which its content goes to the file; then it begins again."""
+
+MAX_VALUE = 32 << 20
+"""Bytes of one value or row."""
+
+MAX_SECONDS = 10.0
+"""Seconds of one operation on the file; the hint at loading gets a twentieth of it."""
+
+STEPS = 20_000
+"""Instructions of SQLite between two looks at the clock: some milliseconds."""
+
+
+class Deadline:
+    """Ends the statements of a connection at a time: a hostile file can make one endless."""
+
+    def __init__(self, connection: sqlite3.Connection, seconds: float = MAX_SECONDS) -> None:
+        self._seconds = seconds
+        self.restart()
+        connection.set_progress_handler(self._passed, STEPS)
+
+    def restart(self) -> None:
+        """Give the next operation its full time."""
+        self._end = time.monotonic() + self._seconds
+
+    def _passed(self) -> bool:
+        return time.monotonic() > self._end
 
 
 def history_path(configured: str = "", environ: Mapping[str, str] | None = None) -> Path | None:
@@ -88,13 +122,17 @@ def translating_errors(path: Path) -> Iterator[None]:
     """Turn an error of SQLite or of the system into a :class:`HistoryError` with a remedy."""
     try:
         yield
-    except (sqlite3.DatabaseError, OSError) as error:
+    except (sqlite3.Error, OSError, ValueError, OverflowError) as error:
         hint = "Another file can be named by AERON_HISTORY; AERON_HISTORY=off disables it."
         if isinstance(error, OSError):
             reason = error.strerror or str(error)
         else:
-            reason = str(error)
-            if not isinstance(error, sqlite3.OperationalError) or "malformed" in reason:
+            reason = "it takes too long to read" if str(error) == "interrupted" else str(error)
+            if (
+                not isinstance(error, sqlite3.OperationalError)
+                or "malformed" in reason
+                or "too long" in reason
+            ):
                 hint = _move_away(path)
         raise HistoryError(f"The local history cannot be used: {reason}.", hint=hint) from error
 
@@ -124,9 +162,10 @@ def open_file(path: Path) -> sqlite3.Connection:
         )
     try:
         with translating_errors(path):
+            protect(connection)
             # Turns are some kilobytes long: larger pages halve the time to read a conversation.
             # The page size affects only a new file.
-            connection.execute("PRAGMA page_size = 16384")
+            connection.execute(f"PRAGMA page_size = {PAGE_SIZE}")
             connection.execute("PRAGMA cache_size = -32000")
             if (version := _version(connection)) not in (0, SCHEMA_VERSION):
                 raise HistoryError(
@@ -134,7 +173,10 @@ def open_file(path: Path) -> sqlite3.Connection:
                     f"(format {version}, not {SCHEMA_VERSION}).",
                     hint=f"{_move_away(path)} AERON_HISTORY can name another file.",
                 )
+            _check_schema(connection, path, new=not version)
             connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA journal_size_limit = {MAX_LOG}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {MAX_LOG // PAGE_SIZE}")
             connection.execute("PRAGMA synchronous = NORMAL")
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA secure_delete = ON")
@@ -146,6 +188,46 @@ def open_file(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def protect(connection: sqlite3.Connection, seconds: float = MAX_SECONDS) -> Deadline:
+    """Limit what a file from another person can do to this process; call it before all else."""
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
+    connection.text_factory = lambda data: str(data, "utf-8", "replace")
+    deadline = Deadline(connection, seconds)
+    connection.execute("PRAGMA cell_size_check = ON")
+    connection.execute("PRAGMA mmap_size = 0")
+    return deadline
+
+
+def _check_schema(connection: sqlite3.Connection, path: Path, *, new: bool = False) -> None:
+    """Make sure that the file's tables and indexes are ours, and that it has no triggers.
+
+    Reading the schema runs nothing of it, and after this check only ours can run. (The pragma
+    ``trusted_schema`` would do less, and SQLite before 3.41 then rejects our indexes.) Views are
+    never read, so they may be there: an earlier version made one.
+
+    Raises
+    ------
+    HistoryError
+        They are not.
+    """
+    # What an entry is decides its SQL, not its type or name.
+    query = (
+        "SELECT type, name, tbl_name, sql FROM sqlite_master WHERE sql IS NULL OR NOT"
+        " (sql GLOB 'CREATE VIEW *' OR sql GLOB 'CREATE TABLE sqlite_stat*') LIMIT 50"
+    )
+    with sqlite3.connect(":memory:") as own:
+        own.executescript(SCHEMA)
+        ours = set(own.execute(query))
+    own.close()
+    found = set(connection.execute(query))
+    # A new file may be empty; another kernel may be about to create the tables.
+    if found != ours and (found or not new):
+        raise HistoryError(
+            "The local history has tables, indexes or triggers that are not its own.",
+            hint=f"{_move_away(path)} AERON_HISTORY can name another file.",
+        )
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -164,26 +246,33 @@ def resume_hint(path: Path, notebook: str) -> str:
     if not path.exists():
         return ""
     with translating_errors(path):
+        if not path.is_file():
+            raise OSError(f"{path} is not a file")
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=0.2, uri=True)
         try:
+            protect(connection, MAX_SECONDS / 20)
             if _version(connection) != SCHEMA_VERSION:
                 return ""  # the first question warns
+            _check_schema(connection, path)
             row = connection.execute(
-                "SELECT name, used, turns FROM summary WHERE notebook = ?"  # noqa: S608
-                f" ORDER BY {BY_RECENCY} LIMIT 1",
-                (notebook,),
+                SUMMARY.format("name, used, turns") + " LIMIT 1", (notebook,)
             ).fetchone()
         finally:
             connection.close()
     if row is None:
         return ""
     name, used, turns = row
+    if not (isinstance(name, str) and isinstance(used, float) and isinstance(turns, int)):
+        return ""
     return (
-        f"This notebook has a conversation of {format_time(used)} ({name}, "
+        f"This notebook has a conversation of {format_time(used)} ({truncate(one_line(name), 60)}, "
         f"{plural(turns, 'turn')}): %aeron resume continues it."
     )
 
 
 def format_time(seconds: float) -> str:
     """A time in this machine's time zone, as ``2026-11-22 01:50``."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    try:
+        return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    except (ValueError, OverflowError, OSError):
+        return "an unknown time"

@@ -27,6 +27,7 @@ class Preferences(NamedTuple):
     timeout: float
     fetch_timeout: float
     replay_speed: float
+    max_resent: int
     live: bool | None
     history: str
     notebook: str
@@ -75,8 +76,13 @@ class App:
         if file := os.environ.get("AERON_RECORD"):
             from aeron_magic.session.recordings import open_recorder
 
-            speed = self.preferences.replay_speed
-            session.connections.set_recorder(open_recorder(file, speed=speed))
+            session.connections.set_recorder(
+                open_recorder(
+                    file,
+                    speed=self.preferences.replay_speed,
+                    max_resent=self.preferences.max_resent,
+                )
+            )
         return session
 
     @property
@@ -94,6 +100,8 @@ class App:
 
     def _configure(self, session: Session) -> None:
         session.connections.configure(self.preferences.timeout, self.preferences.fetch_timeout)
+        if (recorder := session.connections.recorder) is not None:
+            recorder.max_resent = self.preferences.max_resent
         session.set_history_file(self.history_path)
         session.notebook = self.notebook_key
 

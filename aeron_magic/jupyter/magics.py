@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Bool, Float, TraitError, Unicode, validate
+from traitlets import Bool, Float, Int, TraitError, Unicode, validate
 
 from aeron_magic.errors import AeronError, Interrupted
 from aeron_magic.jupyter.app import App, Preferences
@@ -37,6 +37,12 @@ class AeronMagics(Magics):
         min=0.0,
         help="How fast recorded replies are replayed: 1 as they came, 2 twice as fast, 0 without "
         "any wait. Under CI (the variable CI is set) it is 0.",
+    ).tag(config=True)
+    max_resent = Int(
+        5,
+        min=0,
+        help="How many recorded questions may be sent, and charged, again before a new question "
+        "that continues from their replayed replies.",
     ).tag(config=True)
     live = Bool(
         None,

@@ -7,9 +7,11 @@ a chunk was cut inside a character, and ``NaN``.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
+
+T = TypeVar("T")
 
 _fast = orjson.loads
 
@@ -43,3 +45,45 @@ def decode_json_object(data: str | bytes) -> dict[str, Any] | None:
 def text_or_none(value: Any) -> str | None:
     """``value`` if it is a string that is not empty, else None."""
     return value if isinstance(value, str) and value else None
+
+
+def decode_as(data: str | bytes, kind: type[T]) -> T:
+    """The JSON value of ``data``, validated as ``kind``, a type that msgspec supports.
+
+    Raises
+    ------
+    ValueError
+        ``data`` is not JSON or does not fit. The text says what was expected and where, and never
+        repeats ``data``.
+    """
+    import msgspec
+
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:
+        raise ValueError(_reason(error)) from None
+
+
+def checked(value: Any, kind: type[T]) -> T:
+    """``value`` validated as ``kind``; raises as :func:`decode_as`."""
+    import msgspec
+
+    try:
+        return msgspec.convert(value, kind)
+    except (msgspec.ValidationError, ValueError, RecursionError) as error:
+        raise ValueError(_reason(error)) from None
+
+
+def _reason(error: Exception) -> str:
+    """What msgspec reports, without the words that it quotes from the data."""
+    import msgspec
+
+    if not isinstance(error, msgspec.ValidationError):
+        return "not JSON" if isinstance(error, msgspec.DecodeError) else "not text or too deep"
+    what, _, where = str(error).rpartition(" - at `$")
+    what = what or str(error)
+    if what.startswith("Object contains unknown field"):
+        what = "unknown field"
+    elif not what.startswith(("Expected", "Object missing required field")):
+        what = "invalid value"
+    return f"{what}, at `${where}" if where and what != str(error) else what

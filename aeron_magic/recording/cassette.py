@@ -1,33 +1,48 @@
 """The file of a recording: JSON lines, one turn a line, suitable for git.
 
-The file is scanned for the offset of each line, and a line is parsed when its turn is needed. A
-new turn is appended; a changed turn is replaced by rewriting the file atomically. A lock file
-serializes the writers on one machine.
+The file is scanned for the offset of each line, and a line is parsed and validated when its turn
+is needed. A new turn is appended; a changed turn is replaced by rewriting the file atomically. A
+lock of the user serializes the writers on one machine.
+
+A recording may come from another person. Its limits: ``MAX_FILE_SIZE``, ``MAX_LINES`` and
+``MAX_LINE_LENGTH``. An invalid line is left out and its number reported.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
+import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from aeron_magic.errors import RecordingError
+from aeron_magic.recording.private_lock import private_lock
 from aeron_magic.recording.record import Record
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 BEGINNING = b'{"key":"'
 KEY_LENGTH = 24
 BOM = b"\xef\xbb\xbf"
-QUESTION = ',"question":'
+QUESTION = b',"question":"'
 LOCK_TIMEOUT = 20.0
+MAX_FILE_SIZE = 1 << 30
+"""Bytes of a recording."""
+
+MAX_LINES = 1_000_000
+MAX_LINE_LENGTH = 16 << 20
+"""Bytes of a line, from which at most 256 MiB of objects are made; a longer one is invalid."""
+
+MAX_DAMAGED = 1_000
+"""Invalid lines that are remembered."""
+
+BUFFER = 1 << 20
+
+MAX_QUESTION = 10_000
+"""Characters of a question in :meth:`Cassette.questions`."""
 
 _DECODER = json.JSONDecoder()
 
@@ -43,12 +58,12 @@ class Cassette:
     Attributes
     ----------
     damaged
-        The numbers (from 1) of invalid lines; they are ignored.
+        The numbers (from 1) of invalid lines, and the reasons; they are ignored.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path).expanduser()
-        self.damaged: list[int] = []
+        self.damaged: dict[int, str] = {}
         self._positions: dict[str, tuple[int, int]] = {}
         self._stamp: tuple[int, int, int] | None = None
         self._end = (0, 0)
@@ -81,30 +96,30 @@ class Cassette:
             offset, number = self._positions[key]
             with self._open() as file:
                 file.seek(offset)
-                line = file.readline()
+                line = file.readline(MAX_LINE_LENGTH)
         try:
-            return Record.from_line(line.decode(errors="replace"))
-        except RecordingError:
-            if number not in self.damaged:
-                self.damaged.append(number)
+            record = Record.from_line(line)
+        except RecordingError as error:
+            _note(self.damaged, number, error.message.partition(": ")[2].rstrip("."))
             return None
+        return record if record.key == key else None
 
-    def questions(self) -> Iterable[tuple[str, str]]:
-        """The key and the question of every record, without parsing the replies."""
-        found: list[tuple[str, str]] = []
+    def questions(self) -> Iterator[tuple[str, str]]:
+        """The key and the start of the question of each record, without parsing the replies."""
         with self._thread:
             self._refresh()
-            if not self._positions:
-                return found
-            with self._open() as file:
-                for key, (offset, _) in self._positions.items():
-                    file.seek(offset)
-                    _, _, rest = file.readline().decode(errors="replace").partition(QUESTION)
-                    try:
-                        found.append((key, str(_DECODER.raw_decode(rest)[0])))
-                    except ValueError:
-                        continue  # an invalid line; `find` reports it
-        return found
+            places = list(self._positions.items())
+        if not places:
+            return
+        with self._open() as file:
+            for key, (begin, _) in places:
+                file.seek(begin)
+                _, _, rest = file.readline(MAX_LINE_LENGTH).partition(QUESTION)
+                try:
+                    text = _DECODER.raw_decode('"' + rest.decode(errors="replace"))[0]
+                except ValueError:
+                    continue  # an invalid line; `find` reports it
+                yield key, text[:MAX_QUESTION]
 
     def save(self, record: Record) -> None:
         """Save ``record``, replacing one with the same key and a different result.
@@ -114,7 +129,7 @@ class Cassette:
         with self._thread:
             try:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-                with self._lock():
+                with private_lock(LOCK_TIMEOUT):
                     self._refresh()
                     before = self.find(record.key)
                     if before is None and record.key not in self._positions:
@@ -124,17 +139,8 @@ class Cassette:
             except OSError as error:
                 raise RecordingError(
                     f"The recording {self.path} cannot be written: {error.strerror or error}.",
-                    hint="The reply is not lost: `%aeron last` shows it.",
+                    hint="Check the path, its permissions and the space on the disk.",
                 ) from None
-
-    def _lock(self) -> BaseFileLock:
-        from filelock import FileLock
-
-        # Not beside the recording, where git would have to ignore it.
-        name = hashlib.sha256(str(self.path.absolute()).encode()).hexdigest()[:24]
-        return FileLock(
-            Path(tempfile.gettempdir()) / f"aeron-magic-{name}.lock", timeout=LOCK_TIMEOUT
-        )
 
     def _open(self) -> IO[bytes]:
         try:
@@ -146,7 +152,7 @@ class Cassette:
             ) from None
 
     def _append(self, record: Record) -> None:
-        data = (record.to_json_line() + "\n").encode()
+        data = _encoded(record)
         with self.path.open("ab+") as file:
             if file.tell():
                 file.seek(-1, os.SEEK_END)
@@ -157,7 +163,7 @@ class Cassette:
             os.fsync(file.fileno())
 
     def _replace(self, record: Record) -> None:
-        number = self._positions[record.key][1]
+        begin, _ = self._positions[record.key]
         path = self.path.resolve()  # keep a symbolic link
         with (
             self._open() as old,
@@ -165,45 +171,80 @@ class Cassette:
                 "wb", dir=path.parent, prefix=f".{path.name}.", delete=False
             ) as new,
         ):
-            for count, line in enumerate(old, 1):
-                new.write((record.to_json_line() + "\n").encode() if count == number else line)
-            new.flush()
-            os.fsync(new.fileno())
-        Path(new.name).chmod(path.stat().st_mode)
-        Path(new.name).replace(path)
+            try:
+                while (left := begin - old.tell()) > 0 and (data := old.read(min(left, BUFFER))):
+                    new.write(data)
+                new.write(_encoded(record))
+                old.readline()
+                shutil.copyfileobj(old, new)
+                new.flush()
+                os.fsync(new.fileno())
+                Path(new.name).chmod(stat.S_IMODE(path.stat().st_mode))
+                Path(new.name).replace(path)
+            except BaseException:
+                Path(new.name).unlink(missing_ok=True)
+                raise
 
     def _refresh(self) -> None:
         """Scan the file for the offsets of its lines, if it has changed."""
         try:
             status = self.path.stat()
         except FileNotFoundError:
-            self._positions, self.damaged, self._stamp = {}, [], None
+            self._positions, self.damaged, self._stamp = {}, {}, None
             return
         if not stat.S_ISREG(status.st_mode):
             raise RecordingError(
                 f"The recording {self.path} cannot be read: it is not a file.",
                 hint="Name a file, such as analysis.jsonl.",
             )
+        if status.st_size > MAX_FILE_SIZE:
+            raise self._too_large(f"{MAX_FILE_SIZE >> 20:,} MiB")
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
         if stamp == self._stamp:
             return
-        positions: dict[str, tuple[int, int]] = {}
-        damaged: list[int] = []
+        places: dict[str, tuple[int, int]] = {}
+        damaged: dict[int, str] = {}
         offset, number = 0, 0
         if self._stamp and self._stamp[0] == stamp[0] and self._stamp[1] < stamp[1]:
             # It has grown: scan only the new lines.
-            positions, damaged, offset, number = self._positions, self.damaged, *self._end
+            places, damaged, offset, number = self._positions, self.damaged, *self._end
         with self._open() as file:
             file.seek(offset)
-            for line in file:
+            while line := file.readline(MAX_LINE_LENGTH):
                 number += 1
+                if number > MAX_LINES:
+                    raise self._too_large(f"{MAX_LINES:,} lines")
                 if not offset and line.startswith(BOM):  # added by some editors
                     offset, line = len(BOM), line[len(BOM) :]
                 key = line[len(BEGINNING) : len(BEGINNING) + KEY_LENGTH]
-                if line.startswith(BEGINNING) and line.rstrip().endswith(b"}"):
-                    positions[key.decode(errors="replace")] = (offset, number)
+                if len(line) == MAX_LINE_LENGTH and not line.endswith(b"\n"):
+                    while (more := file.readline(BUFFER)) and not more.endswith(b"\n"):
+                        pass
+                    offset = file.tell() - len(line)
+                    reason = f"longer than {MAX_LINE_LENGTH >> 20} MiB"
+                    _note(damaged, number, reason)
+                elif line.startswith(BEGINNING) and line.rstrip().endswith(b"}"):
+                    places[key.decode(errors="replace")] = (offset, number)
                 elif line.strip():
-                    damaged.append(number)
+                    _note(damaged, number, "not a recorded turn")
                 offset += len(line)
         self._end = (offset, number)
-        self._positions, self.damaged, self._stamp = positions, damaged, stamp
+        self._positions, self.damaged, self._stamp = places, damaged, stamp
+
+    def _too_large(self, limit: str) -> RecordingError:
+        return RecordingError(
+            f"The recording {self.path} has more than {limit}.",
+            hint="Divide it into several files.",
+        )
+
+
+def _note(damaged: dict[int, str], number: int, reason: str) -> None:
+    if len(damaged) < MAX_DAMAGED:
+        damaged.setdefault(number, reason)
+
+
+def _encoded(record: Record) -> bytes:
+    data = (record.to_json_line() + "\n").encode()
+    if len(data) > MAX_LINE_LENGTH:
+        raise OSError(f"the turn takes more than {MAX_LINE_LENGTH >> 20} MiB")
+    return data

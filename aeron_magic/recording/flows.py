@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from aeron_magic import errors
-from aeron_magic.errors import AeronError, IncompleteReply, ReplyError, ServiceError
+from aeron_magic.errors import AeronError, IncompleteReply, Interrupted, ReplyError, ServiceError
 from aeron_magic.protocol.events import (
     Chunk,
     Completed,
@@ -30,6 +30,12 @@ from aeron_magic.recording.record import (
     placeholder_token,
     turn_key,
 )
+
+MAX_PAUSE = 10.0
+"""Seconds that one recorded pause lasts at most in a replay at speed 1."""
+
+MAX_PAUSES = 300.0
+"""Seconds that all pauses of one recorded reply last at most in a replay at speed 1."""
 
 
 class _EventLog:
@@ -171,10 +177,13 @@ def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None
         The recorded error; IncompleteReply if the user had interrupted the reply.
     """
     token = placeholder_token(record.key)
+    left = MAX_PAUSES
     yield [Started(token, parent, replayed=True)]
     for entry in record.events:
-        if speed and entry[0]:
-            yield Sleep(entry[0] / 1000 / speed)
+        pause = min(entry[0] / 1000, MAX_PAUSE, left)
+        if speed and pause:
+            left -= pause
+            yield Sleep(pause / speed)
         yield [event_from(entry, token, parent)]
     if record.error is not None:
         raise _error(record.error, token)
@@ -187,12 +196,14 @@ def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None
 
 
 def _error(facts: dict[str, Any], token: str) -> AeronError:
-    kind = getattr(errors, str(facts.get("type")), AeronError)
-    if not (isinstance(kind, type) and issubclass(kind, AeronError)):
+    kind = getattr(errors, facts.get("type", ""), AeronError)
+    # Others are never recorded; an Interrupted is also a KeyboardInterrupt.
+    recorded = isinstance(kind, type) and issubclass(kind, ServiceError | ReplyError)
+    if not recorded or issubclass(kind, Interrupted):
         kind = AeronError
     error: AeronError = kind(
-        str(facts.get("message", "")),
-        hint=str(facts.get("hint", "")),
+        facts.get("message", ""),
+        hint=facts.get("hint", ""),
         status_code=facts.get("status_code"),
         service_message=facts.get("service_message"),
     )

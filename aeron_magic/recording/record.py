@@ -22,8 +22,8 @@ from aeron_magic.protocol.events import (
     Introduced,
     Recovering,
     ToolCalled,
-    Unknown,
 )
+from aeron_magic.protocol.json_values import decode_as
 
 PLACEHOLDER = "replay_"
 UNRECORDED_PARENT = "elsewhere"
@@ -116,25 +116,33 @@ class Record:
         return text.encode(errors="backslashreplace").decode()
 
     @classmethod
-    def from_line(cls, line: str) -> Record:
-        """Parse one line; raises RecordingError if it is not a recorded turn."""
+    def from_line(cls, line: str | bytes) -> Record:
+        """Parse and validate one line.
+
+        Raises
+        ------
+        RecordingError
+            It is not a recorded turn, or its key is not that of its content. The message names the
+            reason without repeating the line.
+        """
+        from aeron_magic.recording.schema import Line, builtin_error, builtin_events
+
         try:
-            fields = json.loads(line)
-            record = cls(
-                key=fields["key"],
-                parent_key=fields["after"],
-                service=fields["service"],
-                question=fields["question"],
-                images=tuple(fields.get("images", ())),
-                status=fields["status"],
-                events=fields["events"],
-                error=fields.get("error"),
-            )
-            for event in record.events:
-                event_from(event)
-        except (ValueError, KeyError, TypeError, IndexError) as error:
-            raise RecordingError(f"Not a recorded turn ({type(error).__name__}).") from None
-        return record
+            read = decode_as(line, Line)
+        except ValueError as error:
+            raise RecordingError(f"Not a recorded turn: {error}.") from None
+        if read.key != turn_key(read.service, read.question, read.images, read.after):
+            raise RecordingError("Not a recorded turn: the key does not fit the question.")
+        return cls(
+            key=read.key,
+            parent_key=read.after,
+            service=read.service,
+            question=read.question,
+            images=read.images,
+            status=read.status,
+            events=builtin_events(read),
+            error=builtin_error(read),
+        )
 
 
 def event_facts(event: Introduced | ToolCalled | Recovering) -> dict[str, Any]:
@@ -161,7 +169,5 @@ def event_from(entry: list[Any], token: str = "", parent: str | None = None) -> 
             return Introduced(facts["text"], tuple(facts["buttons"]))
         case "tool called":
             return ToolCalled()
-        case "recovering":
+        case _:
             return Recovering(facts["reason"])
-        case other:
-            return Unknown(str(other))

@@ -36,8 +36,18 @@ Ask = Callable[[Question], Flow[None]]
 """Sends a question: returns the flow of its reply."""
 
 HINT = "`%aeron record FILE --mode auto` asks and records it."
+MAX_RESENT = 5
+"""Recorded questions that are sent again, by default, to continue a replayed conversation."""
+
+MAX_PATH = 10_000
+"""Turns of a recorded conversation that are counted."""
+
 MAX_COMPARED = 50
 """Recorded questions that an unrecorded one is compared with, to show the nearest."""
+
+COMPARED_LENGTH = 2_000
+COMPARED_LINES = 40
+"""Characters and lines of two questions that are compared."""
 
 DIFF_LENGTH = 300
 """Characters of the difference to the nearest question that an error shows."""
@@ -71,6 +81,8 @@ class Recorder:
         Seconds, for the times between events.
     hint
         The hint of an error about a question that is not recorded.
+    max_resent
+        How many recorded questions may be sent again before a new one that continues from them.
     """
 
     def __init__(
@@ -81,6 +93,7 @@ class Recorder:
         speed: float = 1.0,
         clock: Callable[[], float] = time.monotonic,
         hint: str = HINT,
+        max_resent: int = MAX_RESENT,
     ) -> None:
         if mode not in get_args(Mode):
             raise UsageError(
@@ -89,8 +102,10 @@ class Recorder:
         self.store = store
         self.mode = mode
         self.speed = speed
+        self.max_resent = max_resent
         self._clock = clock
         self._hint = hint
+        self._unsaved: RecordingError | None = None
         self._keys: dict[str, str] = {}
         """The key of each turn by the service's token of its reply."""
         self._tokens: dict[str, str] = {}
@@ -136,7 +151,7 @@ class Recorder:
             return
         if self.mode == "replay":
             raise self._not_recorded(question)
-        real = yield from self._with_live_token(question, ask)
+        real = yield from self._with_live_token(question, service, ask)
         if self.mode == "off":
             yield from ask(real)
             return
@@ -170,40 +185,76 @@ class Recorder:
         self.store.save(replace(record, key=key, parent_key=self._parent_key(question)))
 
     def _save(self, record: Record, token: str | None) -> None:
-        self.store.save(record)
+        """Save ``record``; a failure must not take a paid reply with it, so it is kept."""
         if token is not None:
             self._keys[token] = record.key
             self._tokens[record.key] = token
+        try:
+            self.store.save(record)
+        except RecordingError as error:
+            self._unsaved = error
 
-    def _with_live_token(self, question: Question, ask: Ask) -> Flow[Question]:
-        """``question`` with the service's token instead of a placeholder."""
+    def warning(self) -> str:
+        """Why the last reply was not recorded, once; empty if it was."""
+        error, self._unsaved = self._unsaved, None
+        return f"{error} The reply is not recorded. {error.hint}" if error else ""
+
+    def _with_live_token(self, question: Question, service: str, ask: Ask) -> Flow[Question]:
+        """``question`` with the service's token instead of a placeholder.
+
+        For that, the recorded questions before it are sent again, once, at most ``max_resent``.
+        """
         token = question.context_token
         key = key_of_token(token) if token else None
         if key is None:
             return question
         if key not in self._tokens:
-            yield [Recovering("the earlier questions were replayed and are sent again")]
-            yield from self._rebuild_parent(key, ask)
+            records = self._to_resend(key, service)
+            many = len(records) != 1
+            yield [
+                Recovering(
+                    f"{len(records)} earlier question{'s were' if many else ' was'} replayed and "
+                    f"{'are' if many else 'is'} sent again"
+                )
+            ]
+            for record in records:
+                yield from self._resend(record, ask)
         return Question(question.text, question.images, self._tokens[key], question.stream)
 
-    def _rebuild_parent(self, key: str, ask: Ask) -> Flow[None]:
-        """Send the recorded questions up to ``key`` again, to get tokens of the service."""
-        record = self.store.find(key)
-        if record is None:
+    def _to_resend(self, key: str, service: str) -> list[Record]:
+        """The records up to ``key`` whose tokens are not known, oldest first."""
+        records: list[Record] = []
+        while key and key not in self._tokens:
+            record = self.store.find(key)
+            if record is None or record.service != service:
+                raise RecordingError(
+                    f"{self.store.name} does not contain the turn that this question continues "
+                    "from.",
+                    hint="Run the cells before this one again.",
+                )
+            if record.parent_key == UNRECORDED_PARENT:
+                raise RecordingError(
+                    "The recording begins in the middle of a conversation, which cannot be "
+                    "continued.",
+                    hint="Start a new conversation with -n, or record this one from its beginning.",
+                )
+            records.append(record)
+            key = record.parent_key
+            if len(records) > MAX_PATH:
+                break
+        if len(records) > self.max_resent:
+            count = f"{len(records):,}" if len(records) <= MAX_PATH else f"more than {MAX_PATH:,}"
             raise RecordingError(
-                f"{self.store.name} no longer contains the turn that this question continues from.",
-                hint="Run the cells before this one again.",
+                f"{count} earlier questions of this conversation were replayed, and would be sent, "
+                f"and charged, again before this one; the limit is {self.max_resent}.",
+                hint="Start a new conversation with -n, or allow it: `%config "
+                f"AeronMagics.max_resent = {len(records)}`.",
             )
-        before: str | None = None
-        if record.parent_key == UNRECORDED_PARENT:
-            raise RecordingError(
-                "The recording begins in the middle of a conversation, which cannot be continued.",
-                hint="Start a new conversation with -n, or record this one from its beginning.",
-            )
-        if record.parent_key:
-            if record.parent_key not in self._tokens:
-                yield from self._rebuild_parent(record.parent_key, ask)
-            before = self._tokens[record.parent_key]
+        return records[::-1]
+
+    def _resend(self, record: Record, ask: Ask) -> Flow[None]:
+        """Send a recorded question again, without showing its reply, for the service's token."""
+        before = self._tokens[record.parent_key] if record.parent_key else None
         flow = ask(Question(record.question, record.images, before))
         try:
             step = next(flow)
@@ -211,30 +262,34 @@ class Recorder:
                 if isinstance(step, list):
                     for event in step:
                         if isinstance(event, Started | Completed) and event.context_token:
-                            self._tokens[key] = event.context_token
-                            self._keys[event.context_token] = key
+                            self._tokens[record.key] = event.context_token
+                            self._keys[event.context_token] = record.key
                     step = flow.send(None)
                 else:
                     step = flow.send((yield step))
         except StopIteration:
-            self._tokens.setdefault(key, before or "")
+            self._tokens.setdefault(record.key, before or "")
 
     def _not_recorded(self, question: Question) -> RecordingError:
-        known = [text for _, text in self.store.questions()]
-        words = set(question.text.split())
+        asked = question.text[:COMPARED_LENGTH]
+        words = set(asked.split())
         # A comparison takes a millisecond: only with the questions that share most words.
         alike = heapq.nlargest(
-            MAX_COMPARED, known, key=lambda text: len(words.intersection(text.split()))
+            MAX_COMPARED,
+            (text[:COMPARED_LENGTH] for _, text in self.store.questions()),
+            key=lambda text: len(words.intersection(text.split())),
         )
-        near = difflib.get_close_matches(question.text, alike, 1, 0.3)
+        near = difflib.get_close_matches(asked, alike, 1, 0.3)
         if not near:
-            nearest = "It has no similar question." if known else "It is empty."
-        elif near[0] == question.text:
+            nearest = "It has no similar question." if alike else "It is empty."
+        elif near[0] == asked:
             nearest = f"It has the same question, but {self._difference(question)}."
         else:
             changes = "\n".join(
                 line
-                for line in difflib.ndiff(near[0].splitlines(), question.text.splitlines())
+                for line in difflib.ndiff(
+                    near[0].splitlines()[:COMPARED_LINES], asked.splitlines()[:COMPARED_LINES]
+                )
                 if not line.startswith(" ")
             )
             nearest = (
@@ -249,7 +304,8 @@ class Recorder:
         """How the record with the same text differs."""
         after = self._parent_key(question)
         for key, text in self.store.questions():
-            record = self.store.find(key) if text == question.text else None
+            same_start = text[:COMPARED_LENGTH] == question.text[:COMPARED_LENGTH]
+            record = self.store.find(key) if same_start else None
             if record is not None and record.parent_key == after:
                 same = record.images == question.images
                 return "of another service" if same else "with other images"

@@ -85,10 +85,23 @@ class ConnectionManager:
 
         While recordings are replayed, nothing is sent, and credentials are not needed.
         """
+        return self._use(self._with_credentials(service, **options))
+
+    def _with_credentials(self, service: str, **options: Any) -> Settings:
         if self.recorder is not None and self.recorder.mode == "replay":
             unused = [one.field for one in service_info(service).credentials if not one.is_agent_id]
             options = {**dict.fromkeys(unused, ANY_CREDENTIAL), **options}
-        return self._use(self._resolve(service, **options))
+        return self._resolve(service, **options)
+
+    def scope_of(self, service: str, **options: Any) -> str:
+        """Where conversations would be held after :meth:`connect` with these arguments.
+
+        Raises
+        ------
+        CredentialsError
+            The service's credentials are missing.
+        """
+        return self._with_credentials(service, **options).conversation_scope
 
     def connect_default(self) -> Connection:
         """Connect to AeronPay with the credentials of the environment or the keyring.

@@ -7,16 +7,21 @@ import os
 from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.markdown_text import plural
 from aeron_magic.recording.cassette import Cassette
-from aeron_magic.recording.recorder import HINT, Mode, Recorder
+from aeron_magic.recording.recorder import HINT, MAX_RESENT, Mode, Recorder
 
 VARIABLE = "AERON_RECORD_MODE"
 
 OVERRIDDEN = f"Unset {VARIABLE}: the mode `auto` then asks and records it."
 
+MAX_SHOWN = 5
+"""Damaged lines that are named."""
+
 MODES: tuple[Mode, ...] = ("auto", "replay", "record", "off")
 
 
-def open_recorder(file: str, mode: str | None = None, speed: float = 1.0) -> Recorder | None:
+def open_recorder(
+    file: str, mode: str | None = None, speed: float = 1.0, max_resent: int = MAX_RESENT
+) -> Recorder | None:
     """A recorder on ``file``; None if the mode, or the name of the file, is ``off``.
 
     Raises
@@ -33,7 +38,7 @@ def open_recorder(file: str, mode: str | None = None, speed: float = 1.0) -> Rec
     # Under CI, replies are replayed without delays.
     speed = 0.0 if os.environ.get("CI") else speed
     remedy = OVERRIDDEN if os.environ.get(VARIABLE) else HINT
-    return Recorder(cassette, decided, speed=speed, hint=remedy)
+    return Recorder(cassette, decided, speed=speed, hint=remedy, max_resent=max_resent)
 
 
 def _mode(requested: str) -> Mode:
@@ -57,11 +62,14 @@ def describe(recorder: Recorder) -> str:
 
 
 def damage_note(cassette: Cassette) -> str:
-    """The unreadable lines of a recording, as text; empty if there are none."""
+    """The invalid lines of a recording with the reasons, as text; empty if there are none."""
     if not cassette.damaged:
         return ""
-    lines = ", ".join(str(number) for number in cassette.damaged)
-    return f"; damaged and left out: line{'s' * (len(cassette.damaged) != 1)} {lines}"
+    shown = sorted(cassette.damaged.items())[:MAX_SHOWN]
+    lines = ", ".join(f"{number} ({reason})" for number, reason in shown)
+    more = len(cassette.damaged) - len(shown)
+    rest = f" and {more:,} more" if more else ""
+    return f"; damaged and left out: line{'s' * (len(cassette.damaged) != 1)} {lines}{rest}"
 
 
 def require_recording(cassette: Cassette) -> None:

@@ -376,6 +376,9 @@ class Session:
     def record(self, asked: PendingQuestion) -> None:
         """Record the end of a question; called on the loop, before the observers are notified."""
         reply, error, pending = asked.reply, asked.error, asked.pending
+        recorder = asked.connection.client.recorder
+        if recorder is not None and (warning := recorder.warning()):
+            asked.notes.append(warning)
         complete = reply.is_complete
         with self._lock:
             if isinstance(error, NOTHING_SENT):

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import os
+import stat
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
 
-from aeron_magic.conversations.export import as_json, as_markdown, as_notebook, write
+from aeron_magic.conversations.export import (
+    SEAL,
+    UNSEALED,
+    as_json,
+    as_markdown,
+    as_notebook,
+    write,
+)
 from aeron_magic.conversations.tree import ConversationTree, Position
 from aeron_magic.errors import UsageError
+from aeron_magic.jupyter.command_line.parser import parse_options
 from aeron_magic.replies.reply import Reply, Status
 
 
@@ -159,9 +170,11 @@ def test_a_turn_that_was_moved_after_a_later_one_is_asked_after_it() -> None:
 def test_the_extension_chooses_the_format(
     tree: ConversationTree, tmp_path: Path, name: str
 ) -> None:
-    """In upper or lower case; an earlier file is replaced."""
+    """In upper or lower case; an earlier export is replaced, and nothing else is left."""
     path = tmp_path / name
-    path.write_text("before" * 100_000)
+    longer = ConversationTree("before", "aeronpay")
+    ask(longer, longer.at_head(), "before" * 100_000)
+    write(longer, path)
     write(tree, path)
     text = path.read_text(encoding="utf-8")
     assert "Plan a small shop." in text
@@ -169,26 +182,121 @@ def test_the_extension_chooses_the_format(
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-def test_a_notebook_that_is_not_an_export_is_not_overwritten(
-    tree: ConversationTree, tmp_path: Path
+@pytest.mark.parametrize("name", ["talk.md", "talk.json", "talk.ipynb"])
+def test_only_an_unchanged_export_is_overwritten(
+    tree: ConversationTree, tmp_path: Path, name: str
 ) -> None:
-    """An earlier export is."""
-    work, export = tmp_path / "work.ipynb", tmp_path / "talk.ipynb"
-    before = '{"cells": [{"cell_type": "markdown", "source": "mine"}], "metadata": {}}'
-    work.write_text(before)
-    with pytest.raises(UsageError, match="not an earlier export"):
-        write(tree, work)
-    assert work.read_text() == before
-    write(tree, export)
-    write(tree, export)
+    """Neither another file nor an export that was changed, though by one character."""
+    path = tmp_path / name
+    write(tree, path)
+    export = path.read_bytes()
+    ends = (b"# mine\n", b"", b"{}", export.replace(b"small", b"large"), export + b"\n")
+    for before in ends:
+        path.write_bytes(before)
+        with pytest.raises(UsageError, match="not overwritten"):
+            write(tree, path)
+        assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-def test_the_target_of_a_link_is_written(tree: ConversationTree, tmp_path: Path) -> None:
-    link = tmp_path / "link.md"
-    link.symlink_to(tmp_path / "talk.md")
-    write(tree, link)
-    assert link.is_symlink()
-    assert (tmp_path / "talk.md").read_text(encoding="utf-8") == as_markdown(tree)
+def test_an_export_that_quotes_an_export_is_recognised(tmp_path: Path) -> None:
+    """The digest is behind the last seal, and that is the export's own."""
+    tree = ConversationTree("x", "aeronpay")
+    ask(tree, tree.at_head(), SEAL + "0" * 64, text=SEAL + UNSEALED)
+    for name in ("talk.md", "talk.json", "talk.ipynb"):
+        write(tree, tmp_path / name)
+        write(tree, tmp_path / name)
+
+
+def test_no_link_is_followed(tree: ConversationTree, tmp_path: Path) -> None:
+    """Neither to a file nor to a place where there is none yet."""
+    link, target = tmp_path / "link.md", tmp_path / "talk.md"
+    link.symlink_to(target)
+    for _ in range(2):
+        with pytest.raises(UsageError, match="is a link"):
+            write(tree, link)
+        target.write_text("mine")
+    assert target.read_text() == "mine"
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_a_new_file_has_the_mode_of_the_umask(
+    tree: ConversationTree, tmp_path: Path, umask: int
+) -> None:
+    """An earlier export keeps its own."""
+    path = tmp_path / "talk.md"
+    before = os.umask(umask)
+    try:
+        write(tree, path)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
+        path.chmod(0o640)
+        write(tree, path)
+        assert stat.S_IMODE(path.stat().st_mode) == 0o640
+    finally:
+        os.umask(before)
+
+
+@pytest.mark.parametrize("kind", ["pipe.md", "folder.md"])
+def test_what_is_not_a_file_is_not_opened(
+    tree: ConversationTree, tmp_path: Path, kind: str
+) -> None:
+    """Reading a pipe would wait for ever."""
+    path = tmp_path / kind
+    os.mkfifo(path) if kind == "pipe.md" else path.mkdir()
+    with pytest.raises(UsageError):
+        write(tree, path)
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+HOSTILE_NAMES = [
+    "both ' and \"",
+    "{get_ipython().system('id')}",
+    "$HOME",
+    "-n",
+    "x --image http://a",
+    "a\nimport os",
+    "a\u2028import os",
+    "a\rimport os",
+    "x?",
+    "!id",
+    '"; import os; "',
+    "\\",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES)
+def test_the_notebook_contains_no_code_from_data(name: str) -> None:
+    """Each cell is a call of our magics with constants, and the line parses to what was asked."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    tree = ConversationTree(name, "aeronpay")
+    address = f"https://a.example/{name}.png"
+    ask(tree, tree.at_head(), name, name=name, images=(address,), text=name)
+    ask(tree, tree.at_root(), "other")
+    ask(tree, tree.resolve("1"), f"%%bash\n{name}\n!id", text="```python\nimport os\n```")
+    seen = []
+    for cell in as_notebook(tree)["cells"]:
+        if cell["cell_type"] != "code":
+            continue
+        source = TransformerManager().transform_cell("".join(cell["source"]))
+        (statement,) = ast.parse(source).body
+        assert isinstance(statement, ast.Expr)
+        assert isinstance(statement.value, ast.Call)
+        assert isinstance(statement.value.func, ast.Attribute)
+        assert statement.value.func.attr in ("run_line_magic", "run_cell_magic")
+        values = [ast.literal_eval(one) for one in statement.value.args]
+        assert values[0] in ("load_ext", "aeron")
+        if statement.value.func.attr == "run_cell_magic":
+            seen.append(parse_options(values[1]))
+    assert [options.after for options in seen] == [None, None, seen[0].as_]
+    assert seen[0].as_ in (name, "turn-1")
+    assert [options.new for options in seen] == [False, True, False]
+    assert len(seen[0].images) == 1
+
+
+def test_a_notebook_of_an_unknown_service_is_refused() -> None:
+    with pytest.raises(UsageError, match="unknown service"):
+        as_notebook(ConversationTree("x", "aeronpay\nimport os"))
 
 
 def test_an_unknown_extension_is_an_error(tree: ConversationTree, tmp_path: Path) -> None:

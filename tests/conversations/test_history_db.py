@@ -44,7 +44,7 @@ def test_a_new_file_has_the_schema(tmp_path: Path) -> None:
 def test_several_kernels_can_create_the_file_at_once(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         for connection in pool.map(open_file, [tmp_path / "new"] * 8):
-            assert connection.execute("SELECT count(*) FROM summary").fetchone() == (0,)
+            assert connection.execute("SELECT count(*) FROM conversation").fetchone() == (0,)
             connection.close()
 
 

@@ -147,7 +147,7 @@ def panel_harness(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Iterator[Panel
                 changed.notify_all()
 
     patch.setattr("comm.create_comm", Comm)
-    app = App(SimpleNamespace(user_ns={}), Preferences(30.0, 120.0, 1.0, None, "off", ""))
+    app = App(SimpleNamespace(user_ns={}), Preferences(30.0, 120.0, 1.0, 5, None, "off", ""))
     app.session.connect(
         "aeronpay",
         base_url=sandbox.aeronpay_url,

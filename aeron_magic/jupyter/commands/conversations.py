@@ -51,15 +51,16 @@ def conversations(app: App, command: Command) -> None:
     """List the conversations of this kernel, and this notebook's earlier ones."""
     session = app.session
     earlier: list[StoredConversation] = []
-    note = ""
+    note = damaged = ""
     if session.history_writer.history is not None:
         try:
             earlier = stored_conversations(session, session.notebook)[:MAX_EARLIER]
+            damaged = session.history_writer.history.damage_note()
         except HistoryError as error:
             note = f"{error} {error.hint}"
     if earlier:
         note = "`%aeron resume NAME` continues an earlier one."
-    show(app.shell, conversations_table(session.registry, earlier), note)
+    show(app.shell, conversations_table(session.registry, earlier), note, damaged)
 
 
 def history(app: App, command: Command) -> None:

@@ -29,6 +29,9 @@ def record(app: App, command: Command) -> None:
             f"{'--strict' if command['strict'] else '--match'} requires `--mode check`.",
             hint="Write `%aeron record FILE --mode check` with it.",
         )
-    recorder = open_recorder(command["file"], command["mode"], app.preferences.replay_speed)
+    preferences = app.preferences
+    recorder = open_recorder(
+        command["file"], command["mode"], preferences.replay_speed, preferences.max_resent
+    )
     app.session.connections.set_recorder(recorder)
     show(app.shell, "Recording is off." if recorder is None else describe(recorder))

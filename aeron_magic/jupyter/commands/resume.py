@@ -12,7 +12,7 @@ from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.follow import show_fetched
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.display.tables import comparison, resume_names
-from aeron_magic.markdown_text import escape_cell, plural
+from aeron_magic.markdown_text import escape_cell, one_line, plural
 from aeron_magic.services.catalog import service_info
 from aeron_magic.session import credentials
 from aeron_magic.session.session import Session
@@ -103,9 +103,11 @@ def resume(app: App, command: Command) -> None:
     summary = f"Resumed the conversation `{tree.name}`: {plural(len(tree.turns), 'turn')}, {state}."
     if reachable and newest is not None:
         notes.append("`context_token` is set.")
+    if session.history_writer.history is not None:
+        notes.append(session.history_writer.history.damage_note())
     if command["check"]:
         notes.append(check(session, tree))
-    show(app.shell, summary, *notes)
+    show(app.shell, summary, *filter(None, notes))
 
 
 def _find_live(session: Session, name: str | None) -> ConversationTree:
@@ -144,32 +146,48 @@ def _is_reachable(session: Session, stored: StoredConversation) -> bool:
 def _connect(session: Session, stored: StoredConversation) -> bool:
     """Connect to the conversation's service; return whether it can be reached.
 
+    A history file can name any address. Credentials go only to the vendor's address, or to the one
+    that the environment configures; a connection to another one needs the user's own line.
+
     Raises
     ------
     UsageError
-        This kernel is connected to another service, or that service's credentials are missing.
+        This kernel is connected to another service; or the conversation is held at another address
+        than the service's; or the service's credentials are missing.
     """
     connection = session.connection
-    address, _, agent = stored.address.partition("#")
     if not _is_reachable(session, stored):
-        target = "sandbox"
-        if not stored.sandbox:
-            chatbot = f" --chatbot-id {agent}" if agent else ""
-            target = f"{stored.service}{chatbot} --base-url {address}"
         raise UsageError(
-            f"That conversation is held at {stored.address}, and this kernel is connected "
-            "elsewhere.",
-            hint=f"First `%aeron connect {target}`, then `%aeron resume` again.",
+            f"That conversation is held at {one_line(stored.address)}, and this kernel is "
+            "connected elsewhere.",
+            hint=f"First `%aeron connect {_target(stored)}`, then `%aeron resume` again.",
         )
     if connection is not None:
         return connection.settings.conversation_scope == stored.address
     if stored.sandbox:
         return False
-    options: dict[str, Any] = {**(credentials.find(stored.service) or {}), "base_url": address}
+    _, _, agent = stored.address.partition("#")
+    options: dict[str, Any] = {**(credentials.find(stored.service) or {})}
     if agent:
         options["chatbot_id"] = agent
+    if session.connections.scope_of(stored.service, **options) != stored.address:
+        raise UsageError(
+            f"That conversation is held at {one_line(stored.address)}, which is neither the "
+            "service's address nor the configured one: no credentials were sent there.",
+            hint="If you trust that address with your credentials, first "
+            f"`%aeron connect {_target(stored)}`, then `%aeron resume` again.",
+        )
     session.connect(stored.service, **options)
     return True
+
+
+def _target(stored: StoredConversation) -> str:
+    """The arguments of ``connect`` for the conversation's service and address."""
+    if stored.sandbox:
+        return "sandbox"
+    address, _, agent = stored.address.partition("#")
+    chatbot = f" --chatbot-id {agent}" if agent else ""
+    return f"{stored.service}{chatbot} --base-url {address}"
 
 
 def _finish_pending(app: App, pending: PendingTurn, token: str | None) -> str:

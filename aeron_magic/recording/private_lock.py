@@ -1,0 +1,82 @@
+"""A lock among the processes of one user, which leaves no file behind.
+
+What is locked is a folder that only the user can open, so that another user can neither take the
+lock nor put something in its place. Without such a folder (no home, a read-only disk) or without
+``fcntl`` (Windows), there is no lock, and writers have to be serialized by the caller.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
+POLL_INTERVAL = 0.01
+
+
+@contextmanager
+def private_lock(timeout: float) -> Iterator[None]:
+    """Hold the user's lock.
+
+    Parameters
+    ----------
+    timeout
+        Seconds to wait for it.
+
+    Raises
+    ------
+    TimeoutError
+        Another process of the user holds it for longer.
+    """
+    folder = None if fcntl is None else _private_folder()
+    if folder is None:
+        yield
+        return
+    try:
+        end = time.monotonic() + timeout
+        while not _taken(folder):
+            if time.monotonic() > end:
+                raise TimeoutError("another process of yours is writing")
+            time.sleep(POLL_INTERVAL)
+        yield
+    finally:
+        os.close(folder)  # releases the lock
+
+
+def _taken(folder: int) -> bool:
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True  # a file system without locks
+    return True
+
+
+def _private_folder() -> int | None:
+    """The user's data folder, opened, with mode 0700; None if there is none."""
+    from platformdirs import user_data_path
+
+    try:
+        path = user_data_path("aeron-magic", appauthor=False)
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except (OSError, RuntimeError):  # RuntimeError: the user has no home
+        return None
+    try:
+        status = os.fstat(folder)
+        if status.st_uid == os.geteuid():
+            if stat.S_IMODE(status.st_mode) & 0o077:
+                os.fchmod(folder, 0o700)
+            return folder
+    except OSError:
+        pass
+    os.close(folder)
+    return None
