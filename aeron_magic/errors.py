@@ -129,6 +129,13 @@ class AeronError(Exception):
         return self.lines()
 
 
+def is_safe_to_ask_again(error: AeronError) -> bool:
+    """Whether asking again cannot be charged twice: nothing was accepted, or it surely failed."""
+    if isinstance(error, ServiceError):
+        return not isinstance(error, UnexpectedAnswer) and (error.status_code or 0) < 500
+    return isinstance(error, UsageError | RecordingError | Unreachable | FailedReply)
+
+
 def _clean(text: str) -> str:
     # Imported here because it takes 4 ms, and this module is loaded with the extension.
     from aeron_magic.plaintext import strip_control_sequences

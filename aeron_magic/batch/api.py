@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections import ChainMap
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.items import Items, Row, items_of, result_of
+from aeron_magic.batch.journal import Journal
 from aeron_magic.batch.progress import progress_bar
 from aeron_magic.batch.runner import BatchConfig, BatchRun, RowCache
 from aeron_magic.batch.task_queue import RowResult
@@ -16,6 +18,7 @@ from aeron_magic.client.client import make_question
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import AeronError, Interrupted, UsageError
 from aeron_magic.prompts.interpolation import interpolate
+from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.record import key_of_token
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.services.settings import Settings, resolve_settings
@@ -40,6 +43,7 @@ def ask_many(
     workers: int | None = None,
     host: str | None = None,
     progress: bool | None = None,
+    ask_again: bool = False,
 ) -> Any:
     """Ask one question per item, many at once.
 
@@ -72,8 +76,10 @@ def ask_many(
         no limit except the service's ``Retry-After``, which pauses all workers.
     checkpoint
         A recording file: recorded rows are replayed, without cost, and the others are added as
-        they end. Rows with the same question then share one reply. If the file cannot be read or
-        written, the row has that error.
+        they end. Rows with the same question then share one reply. Beside it, ``FILE.pending``
+        keeps what was sent: after an interrupt or a crash the next run fetches replies whose token
+        is known, and a row that may have been charged is ``incomplete`` and not asked again. If the
+        file cannot be read or written, nothing more is sent, and the rows have that error.
     executor
         Any :class:`concurrent.futures.Executor`, whose workers send the questions. They receive
         the credentials in memory, as part of the executor's job.
@@ -85,6 +91,8 @@ def ask_many(
     progress
         Whether to show a progress bar (tqdm); by default in a terminal and in an interactive
         notebook.
+    ask_again
+        Whether rows of an interrupted run that may have been charged are asked again (False).
 
     Returns
     -------
@@ -104,8 +112,6 @@ def ask_many(
     _check(concurrency, rate, workers, executor)
     own, recorder = _resolve_target(client, settings)
     if checkpoint is not None:
-        from aeron_magic.recording.cassette import Cassette
-
         recorder = Recorder(Cassette(checkpoint), "auto", speed=0)
     items = items_of(prompts)
     config = BatchConfig(
@@ -117,6 +123,7 @@ def ask_many(
         executor,
         workers,
         host,
+        ask_again,
     )
     texts = render_prompts(items.values, template, {}, own.secrets)
     show_progress = defaults.show_progress() if progress is None else progress
@@ -219,13 +226,21 @@ def run_batch(
         from aeron_magic.batch.cluster.coordinator import Coordinator
 
         distributor = Coordinator(config.executor, config.jobs, config.host)
-    batch = BatchRun(config, texts, cache, distributor)
+    recorder, journal = config.recorder, None
+    if recorder is not None and recorder.mode == "auto" and isinstance(recorder.store, Cassette):
+        journal = Journal(recorder.store.path, forget_sent=config.ask_again)
     try:
+        batch = BatchRun(config, texts, cache, distributor, journal)
         with progress_bar(len(texts), show_progress) as watch:
             batch.run(watch)
     except Interrupted as interrupted:
         interrupted.result = _rows(items, batch.results)
         raise
+    finally:
+        if journal is not None:
+            journal.close()
+        if recorder is not None and (warning := recorder.warning()):
+            warnings.warn(warning, stacklevel=2)
     return _rows(items, batch.results)
 
 

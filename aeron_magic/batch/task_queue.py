@@ -56,6 +56,10 @@ class TaskSource(Protocol):
         """The next task; None when there are no more."""
         ...
 
+    def report_sending(self, task: Task) -> None:
+        """A request of the task is about to leave; raises AeronError if it must not."""
+        ...
+
     def report_token(self, task: Task, token: str) -> None:
         """The service has accepted the question; the reply has this token."""
         ...
@@ -77,8 +81,9 @@ class TaskQueue:
     """The tasks of one batch.
 
     ``left`` is their number, and ``concurrency`` how many may run at once, over all workers.
-    ``begun`` is called with each task whose reply the service has begun, and the reply's token;
-    ``settled`` with each task that has ended, and its result.
+    ``sending`` is called before a request of a task leaves, ``begun`` with each task whose reply
+    the service has begun, and the reply's token; ``settled`` with each task that has ended, and its
+    result.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class TaskQueue:
         limiter: RateLimiter,
         settled: Callable[[Task, RowResult], None],
         begun: Callable[[Task, str], None] = lambda task, token: None,
+        sending: Callable[[Task], None] = lambda task: None,
     ) -> None:
         self.tokens: dict[int, str] = {}
         """Tokens of replies that the service has begun, by the number of their task."""
@@ -100,6 +106,7 @@ class TaskQueue:
         self._limiter = limiter
         self._settled = settled
         self._begun = begun
+        self._sending = sending
         self._first: deque[Task] = deque()
         self._last: deque[Task] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -128,6 +135,9 @@ class TaskQueue:
             return self._first.popleft()
         task = next(self._tasks, None)
         return self._last.popleft() if task is None and self._last else task
+
+    def report_sending(self, task: Task) -> None:
+        self._sending(task)
 
     def report_token(self, task: Task, token: str) -> None:
         self.tokens[task.number] = token

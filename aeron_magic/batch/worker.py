@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from functools import partial
 
 from aeron_magic.batch.task_queue import RowResult, Task, TaskSource
 from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
 from aeron_magic.client.stream import AsyncStream, FlowRun
-from aeron_magic.errors import AeronError, Interrupted
+from aeron_magic.errors import AeronError, IncompleteReply, Interrupted
 from aeron_magic.protocol.flow import (
     Close,
     Flow,
@@ -47,8 +49,13 @@ class SingleRecordStore:
         return ()
 
 
-class _RateLimitedFlowIO(AiohttpFlowIO):
-    """Waits for the rate limit before each request, and reports the pauses of the service."""
+class RateLimitedFlowIO(AiohttpFlowIO):
+    """Waits for the rate limit before each request, and reports the pauses of the service.
+
+    ``on_request`` is called before each request leaves; if it raises, nothing is sent.
+    """
+
+    on_request: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(self, transport: AiohttpTransport, queue: TaskSource) -> None:
         super().__init__(transport, transport.timeout)
@@ -58,6 +65,7 @@ class _RateLimitedFlowIO(AiohttpFlowIO):
         if not isinstance(step, Send | OpenStream):
             return await super().perform(step)
         await self._queue.acquire()
+        self.on_request()
         result = await super().perform(step)
         if isinstance(result, Response) and result.status in (429, 503):
             wanted = requested_delay(result)
@@ -100,7 +108,10 @@ class Worker:
         run = FlowRun(self._flow(task, question), self._settings, question.context_token)
         if service_info(self._settings.service).can_fetch:
             run.on_token = lambda token: self._on_token(task, token)
-        stream = AsyncStream(run, _RateLimitedFlowIO(self._transport, self._queue))
+        flow_io = RateLimitedFlowIO(self._transport, self._queue)
+        if task.token is None:
+            flow_io.on_request = partial(self._queue.report_sending, task)
+        stream = AsyncStream(run, flow_io)
         error: AeronError | None = None
         try:
             async with stream:
@@ -117,15 +128,13 @@ class Worker:
         self._finish(task, stream, error)
 
     def _flow(self, task: Task, question: Question) -> Flow[None]:
-        def ask(question: Question) -> Flow[None]:
-            if task.token is not None:
-                return self._service.fetch(task.token)
-            return self._service.ask(question)
-
+        service, settings = self._service, self._settings
+        begun = None if task.token is None else service.fetch(task.token)
         if self._recorder is None:
-            return ask(question)
-        settings = self._settings
-        return self._recorder.ask(question, settings.recording_id, ask, settings.secrets)
+            return begun or service.ask(question)
+        return self._recorder.ask(
+            question, settings.recording_id, service.ask, settings.secrets, begun=begun
+        )
 
     def _on_token(self, task: Task, token: str) -> None:
         if key_of_token(token) is None:  # the token of a recorded reply cannot be fetched by
@@ -139,6 +148,17 @@ class Worker:
         if self._store is not None:
             record, self._store.record = self._store.record, None
         self._queue.report_result(task, RowResult(stream.reply, error, record))
+
+
+def maybe_charged(service: str) -> RowResult:
+    """The result of a row whose request may have left, and whose reply cannot be fetched."""
+    error = IncompleteReply(
+        "This question was sent before, and no reply can be fetched: it may have been charged, and "
+        "is not asked again by itself.",
+        hint="`ask_many(…, ask_again=True)`, or -n in a cell, asks it again; that may be charged a "
+        "second time.",
+    )
+    return RowResult(Reply("", "incomplete", service=service), error)
 
 
 def interrupted(reply: Reply) -> Interrupted:
@@ -155,11 +175,17 @@ async def run_workers(
     settings: Settings, make: Callable[[AiohttpTransport], Worker], count: int
 ) -> None:
     """Run ``count`` workers until all have ended; a cancellation ends them all."""
+    async with open_transport(settings) as transport, asyncio.TaskGroup() as group:
+        for _ in range(count):
+            group.create_task(make(transport).run())
+
+
+@asynccontextmanager
+async def open_transport(settings: Settings) -> AsyncIterator[AiohttpTransport]:
+    """A transport to the service, which is closed at the end."""
     addresses = filter(None, (settings.base_url, settings.stream_url))
     transport = AiohttpTransport(tuple(addresses), settings.timeout)
     try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(count):
-                group.create_task(make(transport).run())
+        yield transport
     finally:
         await transport.close()

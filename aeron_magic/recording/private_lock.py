@@ -41,7 +41,7 @@ def private_lock(timeout: float) -> Iterator[None]:
         return
     try:
         end = time.monotonic() + timeout
-        while not _taken(folder):
+        while not lock_file(folder):
             if time.monotonic() > end:
                 raise TimeoutError("another process of yours is writing")
             time.sleep(POLL_INTERVAL)
@@ -50,9 +50,12 @@ def private_lock(timeout: float) -> Iterator[None]:
         os.close(folder)  # releases the lock
 
 
-def _taken(folder: int) -> bool:
+def lock_file(handle: int) -> bool:
+    """Lock an open file or folder until it is closed; False if another process has locked it."""
+    if fcntl is None:
+        return True
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:

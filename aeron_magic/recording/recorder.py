@@ -136,9 +136,17 @@ class Recorder:
         return key_of_token(token) or self._keys.get(token, UNRECORDED_PARENT)
 
     def ask(
-        self, question: Question, service: str, ask: Ask, secrets: Iterable[str] = ()
+        self,
+        question: Question,
+        service: str,
+        ask: Ask,
+        secrets: Iterable[str] = (),
+        *,
+        begun: Flow[None] | None = None,
     ) -> Flow[None]:
         """The flow that answers ``question``, from a recording or by ``ask``.
+
+        If the service has begun the reply in an earlier run, ``begun`` fetches it.
 
         Raises RecordingError in mode ``replay`` if the question is not recorded; the error shows
         the nearest question that is.
@@ -151,13 +159,15 @@ class Recorder:
             return
         if self.mode == "replay":
             raise self._not_recorded(question)
-        real = yield from self._with_live_token(question, service, ask)
+        flow = begun
+        if flow is None:
+            flow = ask((yield from self.with_live_token(question, service, ask)))
         if self.mode == "off":
-            yield from ask(real)
+            yield from flow
             return
         parent_key, clock = self._parent_key(question), self._clock
         yield from record_flow(
-            ask(real), question, service, parent_key, self._save, secrets=secrets, clock=clock
+            flow, question, service, parent_key, self._save, secrets=secrets, clock=clock
         )
 
     def fetch(self, token: str, ask: Callable[[str], Flow[None]]) -> Flow[None]:
@@ -184,6 +194,11 @@ class Recorder:
         key = self.key(question, record.service)
         self.store.save(replace(record, key=key, parent_key=self._parent_key(question)))
 
+    def has(self, question: Question, service: str) -> bool:
+        """Whether the question is recorded with a complete reply."""
+        found = self.store.find(self.key(question, service))
+        return found is not None and found.is_complete
+
     def _save(self, record: Record, token: str | None) -> None:
         """Save ``record``; a failure must not take a paid reply with it, so it is kept."""
         if token is not None:
@@ -199,7 +214,7 @@ class Recorder:
         error, self._unsaved = self._unsaved, None
         return f"{error} The reply is not recorded. {error.hint}" if error else ""
 
-    def _with_live_token(self, question: Question, service: str, ask: Ask) -> Flow[Question]:
+    def with_live_token(self, question: Question, service: str, ask: Ask) -> Flow[Question]:
         """``question`` with the service's token instead of a placeholder.
 
         For that, the recorded questions before it are sent again, once, at most ``max_resent``.

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -17,9 +18,19 @@ import pytest
 from observed_cache import ObservedCache
 
 import aeron_magic
-from aeron_magic import Client, Interrupted, UsageError, ValueRefused, ask_many
+from aeron_magic import (
+    Client,
+    IncompleteReply,
+    Interrupted,
+    RecordingError,
+    TokenError,
+    UsageError,
+    ValueRefused,
+    ask_many,
+)
 from aeron_magic.batch.runner import BatchConfig, BatchRun, RowCache, RowState
 from aeron_magic.recording.cassette import Cassette
+from aeron_magic.recording.recorder import Recorder
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
 from aeron_magic.services.settings import Settings
 
@@ -200,16 +211,98 @@ def test_a_checkpoint_asks_once(sandbox: Sandbox, settings: Settings, tmp_path: 
     assert SECRET.encode() not in file.read_bytes()
 
 
-def test_rows_that_failed_are_asked_again_by_a_checkpoint(
+def test_rows_that_were_rejected_are_asked_again_by_a_checkpoint(
     sandbox: Sandbox, settings: Settings, tmp_path: Path
 ) -> None:
-    """And replaced in the recording."""
-    sandbox.faults = Faults(refuse=(Refusal("create-response", 500),))
+    """And replaced in the recording; nothing is left beside it."""
+    sandbox.faults = Faults(refuse=(Refusal("create-response", 400),))
     file = tmp_path / "labels.jsonl"
     first = ask_many(["a", "b"], settings=settings, checkpoint=file, concurrency=1)
     assert list(first.status) == ["failed", "complete"]
     assert list(ask_many(["a", "b"], settings=settings, checkpoint=file).status) == ["complete"] * 2
     assert asked(sandbox) == ["a", "b", "a"]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize("status", [500, 502, 504])
+def test_rows_that_may_have_been_charged_are_not_asked_again(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path, status: int
+) -> None:
+    """Though often the batch is run, unless that is requested; the same question shares the row."""
+    sandbox.faults = Faults(refuse=(Refusal("create-response", status),))
+    file = tmp_path / "labels.jsonl"
+    rows = ["a", "b", "a"]
+    ask_many(rows, settings=settings, checkpoint=file, concurrency=1)
+    for _ in range(2):
+        again = ask_many(rows, settings=settings, checkpoint=file)
+        assert list(again.status) == ["incomplete", "complete", "incomplete"]
+        assert "may have been charged" in str(again.error[0])
+    assert asked(sandbox) == ["a", "b"]
+    last = ask_many(rows, settings=settings, checkpoint=file, ask_again=True)
+    assert list(last.status) == ["complete"] * 3
+    assert asked(sandbox) == ["a", "b", "a"]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_reply_whose_token_is_known_is_fetched_in_the_next_run(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path
+) -> None:
+    """Also if the stream and the fetches of the first run failed."""
+    sandbox.faults = Faults(
+        stall_after=300, stall_times=9, refuse=(Refusal("fetch-response", 400),)
+    )
+    short = replace(settings, timeout=0.2, fetch_timeout=1.0)
+    file = tmp_path / "labels.jsonl"
+    first = ask_many(["a"], settings=short, checkpoint=file)
+    assert list(first.status) != ["complete"]
+    sandbox.set_faults(stall_times=0)
+    again = ask_many(["a"], settings=settings, checkpoint=file)
+    assert list(again.status) == ["complete"]
+    assert asked(sandbox) == ["a"]
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_two_batches_do_not_use_a_checkpoint_at_once(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path
+) -> None:
+    """The second sends nothing."""
+    sandbox.faults = Faults(latency=0.3)
+    file = tmp_path / "labels.jsonl"
+    first = threading.Thread(
+        target=ask_many, args=(["a"],), kwargs={"settings": settings, "checkpoint": file}
+    )
+    first.start()
+    assert sandbox.log.wait(lambda seen: len(seen) == 1)
+    with pytest.raises(RecordingError, match="another batch"):
+        ask_many(["a", "b"], settings=settings, checkpoint=file)
+    first.join()
+    assert asked(sandbox) == ["a"]
+
+
+def test_nothing_is_sent_where_the_checkpoint_cannot_be_written(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path
+) -> None:
+    (tmp_path / "labels.jsonl.pending").mkdir()
+    with pytest.raises(RecordingError, match="cannot be"):
+        ask_many(["a", "b"], settings=settings, checkpoint=tmp_path / "labels.jsonl")
+    assert asked(sandbox) == []
+
+
+def test_replayed_questions_before_a_batch_are_sent_again_once(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path
+) -> None:
+    """Not by each worker; and not if all rows are recorded."""
+    file = tmp_path / "talk.jsonl"
+    first = Client(settings=settings, recorder=Recorder(Cassette(file))).ask("start")
+    replaying = Client(settings=settings, recorder=Recorder(Cassette(file)))
+    token = replaying.ask("start").context_token
+    assert token != first.context_token
+    rows = [f"q {number}" for number in range(8)]
+    ask_many(rows, client=replaying, after=token)
+    assert sorted(asked(sandbox)) == sorted(["start", "start", *rows])
+    again = Client(settings=settings, recorder=Recorder(Cassette(file)))
+    ask_many(rows, client=again, after=again.ask("start").context_token)
+    assert len(asked(sandbox)) == 10
 
 
 def interrupt_when(condition: Callable[[], bool]) -> threading.Thread:
@@ -260,17 +353,21 @@ def test_an_interrupt_of_ask_many_has_the_result(sandbox: Sandbox, settings: Set
     assert list(caught.value.result.status) == ["interrupted", "not asked"]
 
 
-def test_an_invalid_token_is_deleted(sandbox: Sandbox, settings: Settings) -> None:
-    """The next run asks again."""
+def test_a_row_whose_token_is_invalid_is_not_asked_again(
+    sandbox: Sandbox, settings: Settings
+) -> None:
+    """The service had accepted it."""
     cache: RowCache = {("a", 0): RowState(token="apay_nothing")}
     config = BatchConfig(settings)
     failed = BatchRun(config, ["a"], cache)
     failed.run()
     assert failed.results[0] is not None
-    assert failed.results[0].error is not None
-    assert (asked(sandbox), cache) == ([], {})
-    BatchRun(config, ["a"], cache).run()
-    assert asked(sandbox) == ["a"]
+    assert isinstance(failed.results[0].error, TokenError)
+    again = BatchRun(config, ["a"], cache)
+    again.run()
+    assert again.results[0] is not None
+    assert isinstance(again.results[0].error, IncompleteReply)
+    assert asked(sandbox) == []
 
 
 def test_no_items_give_no_rows(settings: Settings) -> None:

@@ -22,6 +22,8 @@ class ObservedCache(dict[Key, RowState]):
             self._changed.notify_all()
 
     def wait(self, count: int, timeout: float = 20) -> bool:
-        """Wait until the cache holds ``count`` rows; return whether it does."""
+        """Wait until ``count`` rows have a result or a token; return whether they do."""
         with self._changed:
-            return self._changed.wait_for(lambda: len(self) >= count, timeout)
+            return self._changed.wait_for(
+                lambda: sum(state != RowState() for state in self.values()) >= count, timeout
+            )

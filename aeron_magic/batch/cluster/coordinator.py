@@ -27,6 +27,7 @@ from aeron_magic.batch.cluster.channel import Channel, error_from, listen, recor
 from aeron_magic.batch.cluster.remote_worker import WorkerConfig, work
 from aeron_magic.batch.runner import BatchConfig, run_here
 from aeron_magic.batch.task_queue import RowResult, Task, TaskQueue
+from aeron_magic.batch.worker import maybe_charged
 from aeron_magic.errors import AeronError
 
 WORKERS = 4
@@ -72,7 +73,8 @@ class Coordinator:
         loop = asyncio.get_running_loop()
         gone = asyncio.Event()
         server, port = await listen(
-            lambda channel: self._connected(queue, channel), self._interface
+            lambda channel: self._connected(queue, channel, config.settings.service),
+            self._interface,
         )
         worker_config = WorkerConfig(
             self._addresses,
@@ -135,14 +137,14 @@ class Coordinator:
         )
         await run_here(queue, config, config.concurrency)
 
-    async def _connected(self, queue: TaskQueue, channel: Channel) -> None:
+    async def _connected(self, queue: TaskQueue, channel: Channel, service: str) -> None:
         connection = asyncio.current_task()
         assert connection is not None
         self._connections[connection] = channel
         try:
             if await channel.welcome(self._key):
                 self._came = True
-                await _WorkerConnection(queue, channel).serve()
+                await _WorkerConnection(queue, channel, service).serve()
         finally:
             await channel.close()
             del self._connections[connection]
@@ -156,10 +158,12 @@ class Coordinator:
 class _WorkerConnection:
     """One worker's connection, and what it has taken."""
 
-    def __init__(self, queue: TaskQueue, channel: Channel) -> None:
+    def __init__(self, queue: TaskQueue, channel: Channel, service: str) -> None:
         self._queue = queue
+        self._service = service
         self._channel = channel
         self._taken: dict[int, Task] = {}
+        self._sent: set[int] = set()
         self._answers: set[asyncio.Task[None]] = set()
 
     async def serve(self) -> None:
@@ -169,7 +173,11 @@ class _WorkerConnection:
         finally:
             for answer in self._answers:
                 answer.cancel()
-            self._queue.requeue(self._taken.values())
+            for task in self._taken.values():
+                if task.number in self._sent and not self._queue.tokens.get(task.number):
+                    self._queue.report_result(task, maybe_charged(self._service))
+                else:
+                    self._queue.requeue([task])
 
     def _hear(self, message: list[Any]) -> None:
         match message:
@@ -200,6 +208,10 @@ class _WorkerConnection:
 
     async def _let_go(self) -> None:
         await self._queue.acquire()
+        for task in self._taken.values():  # it does not say for which one
+            if task.token is None and task.number not in self._sent:
+                self._queue.report_sending(task)
+                self._sent.add(task.number)
         self._channel.send("go")
 
 

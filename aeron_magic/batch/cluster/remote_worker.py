@@ -51,6 +51,9 @@ class RemoteTaskQueue:
         self._channel.send("turn")
         await waiter
 
+    def report_sending(self, task: Task) -> None:
+        """The coordinator knows it: it has let the request go."""
+
     def report_token(self, task: Task, token: str) -> None:
         self._channel.send("known", task.number, token)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 from aeron_magic.batch.api import render_prompts, run_batch
 from aeron_magic.batch.items import NOT_ASKED, Items, Row, items_of, result_of
 from aeron_magic.batch.runner import BatchConfig, RowCache
-from aeron_magic.errors import Interrupted, UsageError
+from aeron_magic.errors import IncompleteReply, Interrupted, UsageError
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.display.publish import Table, show
@@ -71,6 +71,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         options.concurrency or CONCURRENCY,
         options.rate,
         recorder=recorder,
+        ask_again=options.new,
     )
     cache = _previous_rows(app, config, (key or options.each, text), options.new)
     quiet = options.quiet
@@ -163,6 +164,8 @@ def _summary(rows: Sequence[Row], out: str | None) -> str:
     counts += [f"**{failed:,} incomplete or failed**"] if failed else []
     counts += [f"**{missing:,} not asked**"] if missing else []
     again = " Run the cell again to ask the missing rows." if failed or missing else ""
+    if any(isinstance(row.error, IncompleteReply) and not row.error.context_token for row in rows):
+        again += " Those that may have been charged are asked again only with -n."
     where = f" The result is in `{out}`." if out else ""
     return f"{', '.join(counts)}.{where}{again}"
 

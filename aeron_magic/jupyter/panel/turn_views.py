@@ -6,15 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
-from aeron_magic.errors import (
-    AeronError,
-    FailedReply,
-    ServiceError,
-    TokenError,
-    UnexpectedAnswer,
-    Unreachable,
-    UsageError,
-)
+from aeron_magic.errors import AeronError, TokenError, UsageError, is_safe_to_ask_again
 from aeron_magic.jupyter.display.outputs import status_note
 from aeron_magic.jupyter.panel.html_stream import reply_html
 from aeron_magic.jupyter.panel.messages import Branches, Problem, TurnView
@@ -91,7 +83,7 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
         actions, hint = [], "Start a new chat, or edit a question further up."
     elif isinstance(error, UsageError):
         actions = []
-    elif _can_retry(error):
+    elif is_safe_to_ask_again(error):
         actions = ["retry"]
     else:
         actions.append("again")
@@ -110,14 +102,6 @@ DOUBLE_CHARGE_WARNING = (
     "If the service has accepted the question already, asking again may be charged twice."
 )
 """Part of the hint wherever the reader can ask again, unless the error contains it."""
-
-
-def _can_retry(error: AeronError) -> bool:
-    """Whether asking again is safe: the service will certainly not send this reply."""
-    if isinstance(error, ServiceError):
-        broken = isinstance(error, UnexpectedAnswer) or (error.status_code or 0) >= 500
-        return not broken
-    return isinstance(error, Unreachable | FailedReply)
 
 
 def turn_views(
