@@ -156,7 +156,9 @@ async def run_workers(
 ) -> None:
     """Run ``count`` workers until all have ended; a cancellation ends them all."""
     addresses = filter(None, (settings.base_url, settings.stream_url))
-    transport = AiohttpTransport(tuple(addresses), settings.timeout)
+    transport = AiohttpTransport(
+        tuple(addresses), settings.timeout, settings.limits, settings.insecure
+    )
     try:
         async with asyncio.TaskGroup() as group:
             for _ in range(count):

@@ -30,6 +30,8 @@ class Preferences(NamedTuple):
     live: bool | None
     history: str
     notebook: str
+    limits: dict[str, float] = {}  # noqa: RUF012 - never changed
+    insecure: bool = False
 
 
 class App:
@@ -93,7 +95,12 @@ class App:
             self._configure(self.session)
 
     def _configure(self, session: Session) -> None:
-        session.connections.configure(self.preferences.timeout, self.preferences.fetch_timeout)
+        session.connections.configure(
+            **{
+                name: getattr(self.preferences, name)
+                for name in ("timeout", "fetch_timeout", "limits", "insecure")
+            }
+        )
         session.set_history_file(self.history_path)
         session.notebook = self.notebook_key
 
