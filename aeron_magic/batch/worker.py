@@ -184,7 +184,9 @@ async def run_workers(
 async def open_transport(settings: Settings) -> AsyncIterator[AiohttpTransport]:
     """A transport to the service, which is closed at the end."""
     addresses = filter(None, (settings.base_url, settings.stream_url))
-    transport = AiohttpTransport(tuple(addresses), settings.timeout)
+    transport = AiohttpTransport(
+        tuple(addresses), settings.timeout, settings.limits, settings.insecure
+    )
     try:
         yield transport
     finally:

@@ -7,23 +7,30 @@ those of :mod:`aeron_magic.client.httpx_transport`; the same tests run for both.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
-from collections.abc import Iterable
+import zlib
+from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import aiohttp
 
+from aeron_magic.client.compression import Decompressor
 from aeron_magic.client.httpx_transport import (
     AsyncFlowIO,
     AsyncHttpxTransport,
+    Body,
     ErrorKinds,
+    check_wait,
     connection_lost,
-    make_response,
+    failure,
     timeout_for,
 )
-from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, connection_policy
+from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, KEEP_ALIVE, connection_policy
+from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import ConnectionLost, OpenStream, Request, Response, Send
+from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
 
 KINDS = ErrorKinds(
     connect=(
@@ -34,7 +41,7 @@ KINDS = ErrorKinds(
     timeout=(TimeoutError,),
     url=(aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
 )
-LIBRARY_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, UnicodeEncodeError)
+LIBRARY_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, UnicodeEncodeError, zlib.error)
 
 
 class AiohttpTransport(AsyncHttpxTransport):
@@ -42,25 +49,52 @@ class AiohttpTransport(AsyncHttpxTransport):
 
     Parameters
     ----------
-    addresses, timeout
+    addresses, timeout, limits, insecure
         As for :class:`~aeron_magic.client.httpx_transport.HttpxTransport`.
+
+    Raises
+    ------
+    UsageError
+        An address is not encrypted, or its proxy is not an HTTP proxy.
     """
 
-    def __init__(self, addresses: Iterable[str], timeout: float) -> None:
+    def __init__(
+        self,
+        addresses: Iterable[str],
+        timeout: float,
+        limits: Limits = DEFAULT_LIMITS,
+        insecure: bool = False,
+    ) -> None:
         self.timeout = timeout
-        self._policy = connection_policy(addresses)
+        self.limits = limits
+        self._policy = connection_policy(addresses, insecure=insecure)
         self._session: aiohttp.ClientSession | None = None
+        if any(proxy and not proxy.startswith("http") for proxy in self._policy.proxies.values()):
+            raise UsageError(
+                "A batch can use HTTP proxies only, and the environment names another kind.",
+                hint="Check HTTPS_PROXY and ALL_PROXY.",
+            )
 
     def session(self) -> aiohttp.ClientSession:
         """The client, created in the running loop."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._policy.tls),
-                trust_env=self._policy.trust_env,
+                connector=aiohttp.TCPConnector(
+                    limit=0, ssl=self._policy.tls, keepalive_timeout=KEEP_ALIVE
+                ),
+                trust_env=False,  # else .netrc is read
                 headers=HEADERS,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,  # Decompressor does that, with a limit
+                max_line_size=self.limits.header,
+                max_field_size=self.limits.header,
             )
         return self._session
+
+    def proxy(self, url: str) -> str | None:
+        """The proxy for ``url``, which begins with one of the addresses."""
+        proxies = self._policy.proxies.items()
+        return next((proxy for address, proxy in proxies if url.startswith(address)), None)
 
     def flow_io(self, timeout: float | None = None) -> AsyncFlowIO:
         return AiohttpFlowIO(self, timeout or self.timeout)
@@ -82,6 +116,8 @@ class AiohttpFlowIO(AsyncFlowIO):
         self._current: aiohttp.ClientResponse | None = None
         self._open = False
         self._loss: ConnectionLost | None = None
+        self._requested = 0.0
+        self._pieces: AsyncIterator[bytes] | None = None
 
     async def read(self) -> bytes | ConnectionLost:
         began = time.monotonic()
@@ -89,13 +125,16 @@ class AiohttpFlowIO(AsyncFlowIO):
             return b""
         if self._loss is not None:
             return self._loss
-        content = self._current.content
+        check_wait(self._transport.limits, self._requested)
         try:
-            return await content.readany()
+            if self._pieces is not None:
+                return await anext(self._pieces, b"")
+            return await self._current.content.readany()
         except LIBRARY_ERRORS as error:
             loss = connection_lost(error, KINDS, began, self._timeout)
         # aiohttp holds back bytes received before the loss. They may contain the reply's token.
-        left = b"".join(content._buffer)
+        content = self._current.content
+        left = b"" if self._pieces is not None else b"".join(content._buffer)
         content._buffer.clear()
         if left:
             self._loss = loss
@@ -103,33 +142,39 @@ class AiohttpFlowIO(AsyncFlowIO):
 
     async def _request(self, step: Send | OpenStream) -> Response | ConnectionLost:
         await self.close()
-        began = time.monotonic()
-        timeout = timeout_for(step, self._timeout)
+        began = self._requested = time.monotonic()
+        timeout, limits = timeout_for(step, self._timeout), self._transport.limits
+        body: Body | None = None
         try:
-            response = self._current = await self._transport.session().request(
-                step.request.method,
-                step.request.url,
-                **_content(step.request),
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(
-                    total=None,
-                    sock_connect=min(timeout, CONNECT_TIMEOUT),
-                    sock_read=timeout,
-                ),
-            )
-            if isinstance(step, OpenStream) and response.status < 300:
-                self._open = True
-                return _response(response, b"", began)
-            body = await response.read()
+            async with asyncio.timeout(limits.wait):
+                response = self._current = await self._transport.session().request(
+                    step.request.method,
+                    step.request.url,
+                    **_content(step.request),
+                    proxy=self._transport.proxy(step.request.url),
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(
+                        total=None,
+                        sock_connect=min(timeout, CONNECT_TIMEOUT),
+                        sock_read=timeout,
+                    ),
+                )
+                body = Body(response.status, response.headers, limits, began)
+                encoding = response.headers.get("content-encoding")
+                pieces = _pieces(response.content, encoding or "")
+                if isinstance(step, OpenStream) and response.status < 300:
+                    self._open = True
+                    self._pieces = pieces if encoding else None
+                    return body.response()
+                async for piece in pieces:
+                    if not body.add(piece):
+                        break
         except LIBRARY_ERRORS as error:
-            received = self._current
-            if received is not None and not 200 <= received.status < 300:
-                return _response(received, b"", began)  # the status suffices
-            return connection_lost(error, KINDS, began, timeout)
+            return failure(error, KINDS, body, limits, began, timeout)
         finally:
             if not self._open:
                 await self.close()
-        return _response(response, body, began)
+        return body.response()
 
     async def _drain(self) -> None:
         # Usually the end came with the last chunk, and the connection is in the pool again.
@@ -138,7 +183,7 @@ class AiohttpFlowIO(AsyncFlowIO):
 
     async def close(self) -> None:
         response, self._current = self._current, None
-        self._open, self._loss = False, None
+        self._open, self._loss, self._pieces = False, None, None
         if response is not None:
             response.close()  # does nothing if the body was read to its end
 
@@ -153,5 +198,9 @@ def _content(request: Request) -> dict[str, Any]:
     return content
 
 
-def _response(response: aiohttp.ClientResponse, body: bytes, began: float) -> Response:
-    return make_response(response.status, response.headers, body, began)
+async def _pieces(content: aiohttp.StreamReader, encoding: str) -> AsyncIterator[bytes]:
+    """The body as it arrives, decompressed."""
+    feed = Decompressor(encoding).feed
+    while data := await content.readany():
+        for piece in feed(data):
+            yield piece

@@ -11,6 +11,7 @@ from aeron_magic.client.httpx_transport import AsyncHttpxTransport, HttpxTranspo
 from aeron_magic.client.stream import AsyncStream, FlowRun, Stream
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import Question
+from aeron_magic.protocol.limits import Limits
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services.base import Service, load
 from aeron_magic.services.catalog import DEFAULT_SERVICE
@@ -82,6 +83,8 @@ class _Client(Generic[W, S]):
         stream_url: str | None = None,
         timeout: float = 30.0,
         fetch_timeout: float = 120.0,
+        limits: Limits | None = None,
+        insecure: bool = False,
         settings: Settings | None = None,
         recorder: Recorder | None = None,
     ) -> None:
@@ -94,12 +97,19 @@ class _Client(Generic[W, S]):
             chatbot_id=chatbot_id,
             timeout=timeout,
             fetch_timeout=fetch_timeout,
+            limits=limits,
+            insecure=insecure,
         )
         self.service: Service = load(self.settings)
         self.recorder = recorder
         addresses = filter(None, (self.settings.base_url, self.settings.stream_url))
         try:
-            self._transport: W = self._transport_class(tuple(addresses), self.settings.timeout)
+            self._transport: W = self._transport_class(
+                tuple(addresses),
+                self.settings.timeout,
+                self.settings.limits,
+                self.settings.insecure,
+            )
         except (ImportError, OSError, ValueError) as error:
             raise UsageError(
                 f"The network settings in the environment are invalid: {str(error).rstrip('.')}.",
@@ -205,6 +215,11 @@ class Client(_Client[HttpxTransport, Stream]):
         Seconds of silence after which a connection counts as lost (30).
     fetch_timeout
         Seconds in all to wait for an unfinished reply (120).
+    limits
+        The most that is accepted from the service; see
+        :class:`aeron_magic.protocol.limits.Limits`.
+    insecure
+        Whether plain HTTP to other machines than this one is allowed (no).
     settings
         All of the above at once.
     recorder

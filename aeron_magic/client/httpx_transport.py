@@ -7,14 +7,22 @@ module and :mod:`aeron_magic.client.tls` import httpx.
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import socket
+import ssl
 import time
+import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from email.utils import formatdate
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, NamedTuple, cast
 
 import httpx
 
-from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, connection_policy
+from aeron_magic.client.compression import Decompressor
+from aeron_magic.client.timed_backend import TimedBackend, deadline
+from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, KEEP_ALIVE, connection_policy
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import (
     Close,
@@ -27,11 +35,20 @@ from aeron_magic.protocol.flow import (
     Sleep,
     StepResult,
 )
+from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits, limit_error
 
 Errors = tuple[type[Exception], ...]
 
 DRAIN_TIMEOUT = 0.01
 """Seconds to wait for the end of a finished body before its connection is closed."""
+
+DRAIN_LIMIT = 64 * 2**10
+"""The most bytes to read for that."""
+
+NEW_AUTHORITY = (
+    "Where a proxy of your organisation or a server of your own is in between: set SSL_CERT_FILE "
+    "to a file with its certificate authority, and connect again."
+)
 
 
 class ErrorKinds(NamedTuple):
@@ -47,7 +64,13 @@ KINDS = ErrorKinds(
     timeout=(httpx.TimeoutException,),
     url=(httpx.InvalidURL, httpx.UnsupportedProtocol),
 )
-LIBRARY_ERRORS = (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, UnicodeEncodeError)
+LIBRARY_ERRORS = (
+    httpx.HTTPError,
+    httpx.InvalidURL,
+    httpx.StreamError,
+    UnicodeEncodeError,
+    zlib.error,
+)
 
 
 def timeout_for(step: Send | OpenStream, default: float) -> float:
@@ -65,9 +88,11 @@ def unpaired_surrogate() -> UsageError:
 
 
 def connection_lost(
-    error: Exception, kinds: ErrorKinds, began: float, timeout: float
+    error: Exception, kinds: ErrorKinds, began: float, timeout: float, received: bytes = b""
 ) -> ConnectionLost:
     """The step result for an exception of an HTTP library.
+
+    Its reason is in our words: the library's may quote what the server sent.
 
     Raises
     ------
@@ -76,36 +101,126 @@ def connection_lost(
     """
     if isinstance(error, kinds.url):
         raise UsageError(
-            f"This address cannot be used: {error}", hint="Check --base-url and the environment."
+            "This address cannot be used.", hint="Check --base-url and the environment."
         ) from None
     if isinstance(error, UnicodeEncodeError):
         raise unpaired_surrogate() from None
     sent = not isinstance(error, kinds.connect)
-    # The message of a connection reset is empty.
-    reason = str(error).strip() or "the connection broke"
-    if sent and isinstance(error, kinds.timeout):
-        reason = f"the service was silent for {timeout:g} s"
-    return ConnectionLost(reason, sent=sent, elapsed=time.monotonic() - began)
+    reason, remedy = _reason(error), ""
+    if isinstance(error, kinds.timeout):
+        limit = timeout if sent else min(timeout, CONNECT_TIMEOUT)
+        reason = f"the service was silent for {limit:g} s"
+    elif any(isinstance(one, ssl.SSLCertVerificationError) for one in _causes(error)):
+        reason, remedy = "its certificate was not issued by a trusted authority", NEW_AUTHORITY
+    return ConnectionLost(reason, sent, time.monotonic() - began, received, remedy)
 
 
-def make_response(status: int, headers: Mapping[str, str], body: bytes, began: float) -> Response:
-    """A response to a request that began at ``began``.
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
+        yield error
+        if isinstance(error, BaseExceptionGroup):
+            yield from error.exceptions
+        error = error.__cause__ or error.__context__
 
-    A missing ``Date`` is set to the present time, as RFC 9110, 6.6.1 requires of a recipient.
+
+def _reason(error: Exception) -> str:
+    for cause in _causes(error):
+        if isinstance(cause, socket.gaierror):
+            return "the name of the host was not found"
+        if isinstance(cause, ssl.SSLError):
+            return "the encryption of the connection failed"
+        if isinstance(cause, zlib.error):
+            return "the compression of the answer is damaged or unknown"
+        if isinstance(cause, OSError) and (cause.errno or 0) in errno.errorcode:
+            return os.strerror(cause.errno or 0).lower()
+    return "the connection broke"
+
+
+class Body:
+    """A body that is not streamed, collected up to the limits.
+
+    Parameters
+    ----------
+    status, headers
+        Those of the response.
+    limits
+        The body's limits.
+    began
+        When the request began (``time.monotonic``).
+
+    Raises
+    ------
+    IncompleteReply
+        The header exceeds its limit.
     """
-    lower = {name.lower(): value for name, value in headers.items()}
-    lower.setdefault("date", formatdate(usegmt=True))
-    return Response(status, lower, body, time.monotonic() - began)
+
+    def __init__(
+        self, status: int, headers: Mapping[str, str], limits: Limits, began: float
+    ) -> None:
+        if sum(len(name) + len(value) + 4 for name, value in headers.items()) > limits.header:
+            raise limit_error(limits, "header")
+        self.received = bytearray()
+        self.is_error = not 200 <= status < 300
+        self._status, self._headers, self._limits, self._began = status, headers, limits, began
+
+    def add(self, piece: bytes) -> bool:
+        """Add ``piece``; whether to read on.
+
+        Raises
+        ------
+        IncompleteReply
+            The body exceeds a limit. The status of an error suffices without its end.
+        """
+        self.received += piece
+        if len(self.received) <= self._limits.body:
+            check_wait(self._limits, self._began)
+            return True
+        if not self.is_error:
+            raise limit_error(self._limits, "body")
+        return False
+
+    def response(self, *, cut: bool = False) -> Response:
+        """The response with what was received.
+
+        A missing ``Date`` is set to the present time, as RFC 9110, 6.6.1 requires of a recipient.
+        """
+        headers = {name.lower(): value for name, value in self._headers.items()}
+        headers.setdefault("date", formatdate(usegmt=True))
+        cut = cut or len(self.received) > self._limits.body
+        elapsed = time.monotonic() - self._began
+        return Response(self._status, headers, bytes(self.received), elapsed, cut)
 
 
-def _options(addresses: Iterable[str]) -> dict[str, Any]:
-    policy = connection_policy(addresses)
+def check_wait(limits: Limits, began: float) -> None:
+    """Raise the error of the limit ``wait`` if a request that began then takes too long."""
+    if time.monotonic() - began > limits.wait:
+        raise limit_error(limits, "wait")
+
+
+def _client_options(
+    addresses: Iterable[str], insecure: bool, kind: Callable[..., Any]
+) -> dict[str, Any]:
+    """The options of a client; ``kind`` is httpx's transport class."""
+    policy = connection_policy(addresses, insecure=insecure)
+
+    def transport(proxy: str | None = None) -> Any:
+        limits = httpx.Limits(
+            max_connections=None, max_keepalive_connections=20, keepalive_expiry=KEEP_ALIVE
+        )
+        made = kind(verify=policy.tls, trust_env=False, limits=limits, proxy=proxy)
+        if kind is httpx.HTTPTransport:
+            made._pool._network_backend = TimedBackend()
+        return made
+
     return {
-        "verify": policy.tls,
-        "trust_env": policy.trust_env,
+        "transport": transport(),
+        "mounts": {url: transport(proxy) for url, proxy in policy.proxies.items() if proxy},
+        "trust_env": False,
         "follow_redirects": False,  # a redirect would receive the headers with the credentials
-        "limits": httpx.Limits(max_connections=None, max_keepalive_connections=20),
         "headers": HEADERS,
+        "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none is kept
     }
 
 
@@ -120,37 +235,25 @@ def _arguments(request: Request, timeout: float) -> dict[str, Any]:
     }
 
 
-def _response(response: httpx.Response, body: bytes, began: float) -> Response:
-    return make_response(response.status_code, response.headers, body, began)
+def _pieces(response: httpx.Response) -> Iterator[bytes]:
+    """The body as it arrives, decompressed.
 
-
-def _failure(
-    error: Exception, response: httpx.Response | None, began: float, timeout: float
-) -> Response | ConnectionLost:
-    """The step result for ``error``. The status of an error response suffices without its body."""
-    if response is not None and not response.is_success:
-        return _response(response, b"", began)
-    return connection_lost(error, KINDS, began, timeout)
-
-
-def _body(response: httpx.Response) -> Iterator[bytes]:
-    """The body as it arrives.
-
-    If it is not compressed, it is read below httpx's decoding layers, each of which takes 3 % of
-    the time to read a chunk.
+    It is read below httpx's decoding layers, which take time and decompress without a limit.
     """
-    if "content-encoding" in response.headers:
-        return response.iter_bytes()
-    return filter(None, cast("Iterable[bytes]", response.stream))
+    raw = filter(None, cast("Iterable[bytes]", response.stream))
+    if "content-encoding" not in response.headers:
+        return raw
+    feed = Decompressor(response.headers["content-encoding"]).feed
+    return (piece for data in raw for piece in feed(data))
 
 
-def _async_body(response: httpx.Response) -> AsyncGenerator[bytes]:
+def _async_pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
     """The same for a response of an ``AsyncClient``."""
+    raw = aiter(cast("AsyncIterable[bytes]", response.stream))
     if "content-encoding" in response.headers:
-        body = response.aiter_bytes()
-    else:
-        body = aiter(cast("AsyncIterable[bytes]", response.stream))
-    return cast("AsyncGenerator[bytes]", body)
+        feed = Decompressor(response.headers["content-encoding"]).feed
+        return (piece async for data in raw for piece in feed(data))
+    return cast("AsyncGenerator[bytes]", raw)
 
 
 class HttpxTransport:
@@ -159,18 +262,29 @@ class HttpxTransport:
     Parameters
     ----------
     addresses
-        All addresses that requests go to. If all are on this machine, no proxy is used.
+        All addresses that requests go to.
     timeout
         Seconds of silence after which a connection counts as lost.
+    limits
+        The most that is accepted.
+    insecure
+        Whether plain HTTP to other machines is allowed.
     """
 
-    def __init__(self, addresses: Iterable[str], timeout: float) -> None:
+    def __init__(
+        self,
+        addresses: Iterable[str],
+        timeout: float,
+        limits: Limits = DEFAULT_LIMITS,
+        insecure: bool = False,
+    ) -> None:
         self.timeout = timeout
-        self._http = httpx.Client(**_options(addresses))
+        self.limits = limits
+        self._http = httpx.Client(**_client_options(addresses, insecure, httpx.HTTPTransport))
 
     def flow_io(self, timeout: float | None = None) -> FlowIO:
         """The I/O of one flow: at most one open stream at a time."""
-        return FlowIO(self._http, timeout or self.timeout)
+        return FlowIO(self._http, timeout or self.timeout, self.limits)
 
     def close(self) -> None:
         self._http.close()
@@ -179,11 +293,13 @@ class HttpxTransport:
 class FlowIO:
     """The steps of one flow."""
 
-    def __init__(self, http: httpx.Client, timeout: float) -> None:
+    def __init__(self, http: httpx.Client, timeout: float, limits: Limits) -> None:
         self._http = http
         self._timeout = timeout
+        self._limits = limits
         self._response: httpx.Response | None = None
         self._bytes: Iterator[bytes] | None = None
+        self._requested = 0.0
 
     def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
         """Perform ``step``; return its result."""
@@ -194,7 +310,8 @@ class FlowIO:
         if isinstance(step, Sleep):
             time.sleep(step.seconds)
         else:
-            # Without reading the end of the body: a blocking read may never return.
+            if step.finished:
+                self._drain()
             self.close()
         return None
 
@@ -203,6 +320,7 @@ class FlowIO:
         began = time.monotonic()
         if self._bytes is None:
             return b""
+        check_wait(self._limits, self._requested)
         try:
             return next(self._bytes, b"")
         except LIBRARY_ERRORS as error:
@@ -210,21 +328,34 @@ class FlowIO:
 
     def _request(self, step: Send | OpenStream) -> Response | ConnectionLost:
         self.close()
-        began = time.monotonic()
+        began = self._requested = time.monotonic()
         timeout = timeout_for(step, self._timeout)
+        body: Body | None = None
         try:
             request = self._http.build_request(**_arguments(step.request, timeout))
-            response = self._response = self._http.send(request, stream=True)
-            if isinstance(step, OpenStream) and response.is_success:
-                self._bytes = _body(response)
-                return _response(response, b"", began)
-            body = response.read()
+            with deadline(began + self._limits.wait):
+                response = self._response = self._http.send(request, stream=True)
+                body = Body(response.status_code, response.headers, self._limits, began)
+                pieces = _pieces(response)
+                if isinstance(step, OpenStream) and response.is_success:
+                    self._bytes = pieces
+                    return body.response()
+                for piece in pieces:
+                    if not body.add(piece):
+                        break
         except LIBRARY_ERRORS as error:
-            return _failure(error, self._response, began, timeout)
+            return failure(error, KINDS, body, self._limits, began, timeout)
         finally:
             if self._bytes is None:
                 self.close()
-        return _response(response, body, began)
+        return body.response()
+
+    def _drain(self) -> None:
+        """Read the end of a finished body, if it has arrived, to keep the connection."""
+        left = DRAIN_LIMIT
+        with deadline(time.monotonic() + DRAIN_TIMEOUT):
+            while left > 0 and isinstance(data := self.read(), bytes) and data:
+                left -= len(data)
 
     def close(self) -> None:
         """Close the open stream, if any. Closing twice is allowed."""
@@ -234,6 +365,22 @@ class FlowIO:
             response.close()
 
 
+def failure(
+    error: Exception,
+    kinds: ErrorKinds,
+    body: Body | None,
+    limits: Limits,
+    began: float,
+    timeout: float,
+) -> Response | ConnectionLost:
+    """The step result for ``error``. The status of an error response suffices without its body."""
+    check_wait(limits, began)
+    if body is not None and body.is_error:
+        return body.response(cut=True)
+    received = b"" if body is None else bytes(body.received)
+    return connection_lost(error, kinds, began, timeout, received)
+
+
 class AsyncHttpxTransport:
     """Performs the steps of flows on an event loop; else the same as :class:`HttpxTransport`.
 
@@ -241,19 +388,31 @@ class AsyncHttpxTransport:
     that opened them, so another loop gets a new client.
     """
 
-    def __init__(self, addresses: Iterable[str], timeout: float) -> None:
+    def __init__(
+        self,
+        addresses: Iterable[str],
+        timeout: float,
+        limits: Limits = DEFAULT_LIMITS,
+        insecure: bool = False,
+    ) -> None:
         self.timeout = timeout
-        self._options = _options(addresses)
-        self._http = httpx.AsyncClient(**self._options)
+        self.limits = limits
+        self._addresses = tuple(addresses)
+        self._insecure = insecure
+        self._http = self._client()
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def http(self) -> httpx.AsyncClient:
         """The client of the running loop."""
         loop = asyncio.get_running_loop()
         if self._loop not in (None, loop):
-            self._http = httpx.AsyncClient(**self._options)
+            self._http = self._client()
         self._loop = loop
         return self._http
+
+    def _client(self) -> httpx.AsyncClient:
+        options = _client_options(self._addresses, self._insecure, httpx.AsyncHTTPTransport)
+        return httpx.AsyncClient(**options)
 
     def flow_io(self, timeout: float | None = None) -> AsyncFlowIO:
         """The I/O of one flow: at most one open stream at a time."""
@@ -279,6 +438,7 @@ class AsyncFlowIO:
         self._timeout = timeout
         self._response: httpx.Response | None = None
         self._bytes: AsyncGenerator[bytes] | None = None
+        self._requested = 0.0
 
     async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
         """Perform ``step``; return its result."""
@@ -299,6 +459,7 @@ class AsyncFlowIO:
         began = time.monotonic()
         if self._bytes is None:
             return b""
+        check_wait(self._transport.limits, self._requested)
         try:
             async for data in self._bytes:
                 if data:
@@ -309,24 +470,32 @@ class AsyncFlowIO:
 
     async def _request(self, step: Send | OpenStream) -> Response | ConnectionLost:
         await self.close()
-        began = time.monotonic()
-        timeout = timeout_for(step, self._timeout)
+        began = self._requested = time.monotonic()
+        timeout, limits = timeout_for(step, self._timeout), self._transport.limits
+        body: Body | None = None
         try:
             http = self._transport.http()
             request = http.build_request(**_arguments(step.request, timeout))
             if self.on_sent is not None:
                 request.extensions["trace"] = self._trace
-            response = self._response = await http.send(request, stream=True)
-            if isinstance(step, OpenStream) and response.is_success:
-                self._bytes = _async_body(response)
-                return _response(response, b"", began)
-            body = await response.aread()
+            async with asyncio.timeout(limits.wait):
+                response = self._response = await http.send(request, stream=True)
+                body = Body(response.status_code, response.headers, limits, began)
+                pieces = _async_pieces(response)
+                if isinstance(step, OpenStream) and response.is_success:
+                    self._bytes = pieces
+                    return body.response()
+                async for piece in pieces:
+                    if not body.add(piece):
+                        break
+        except TimeoutError:
+            raise limit_error(limits, "wait") from None
         except LIBRARY_ERRORS as error:
-            return _failure(error, self._response, began, timeout)
+            return failure(error, KINDS, body, limits, began, timeout)
         finally:
             if self._bytes is None:
                 await self.close()
-        return _response(response, body, began)
+        return body.response()
 
     async def _trace(self, event: str, _: object) -> None:
         if self.on_sent is not None and event.endswith("send_request_body.complete"):
@@ -334,10 +503,11 @@ class AsyncFlowIO:
 
     async def _drain(self) -> None:
         """Read the end of a finished body, if it has arrived, to keep the connection."""
+        left = DRAIN_LIMIT
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT):
-                while isinstance(data := await self.read(), bytes) and data:
-                    pass
+                while left > 0 and isinstance(data := await self.read(), bytes) and data:
+                    left -= len(data)
         except TimeoutError:
             return
 

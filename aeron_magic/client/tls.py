@@ -1,4 +1,4 @@
-"""Which certificate authorities and proxies are used."""
+"""Which certificate authorities and proxies are used, and which addresses are refused."""
 
 from __future__ import annotations
 
@@ -6,19 +6,30 @@ import os
 import ssl
 from collections.abc import Iterable
 from functools import cache
+from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx
+
+from aeron_magic.errors import UsageError
 
 CONNECT_TIMEOUT = 10.0
 """Seconds."""
 
-HEADERS = {"user-agent": "aeron-magic", "accept": "text/event-stream, application/json"}
-"""Sent with each request."""
+KEEP_ALIVE = 0.005
+"""Seconds that an idle connection is kept. A question sent on a connection that the server closes
+at that moment is lost, and may have been accepted. So a connection is used again only at once, as
+in loops and batches."""
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+HEADERS = {
+    "user-agent": "aeron-magic",
+    "accept": "text/event-stream, application/json",
+    "accept-encoding": "gzip, deflate",
+}
+"""Sent with each request."""
 
 HASHED_CA_GLOB = "[0-9a-f]" * 8 + ".0"
 """File names in a folder where OpenSSL looks up authorities."""
@@ -28,7 +39,7 @@ HASHED_CA_GLOB = "[0-9a-f]" * 8 + ".0"
 def _tls(local: bool) -> ssl.SSLContext:
     """One TLS context for all clients.
 
-    Loopback is plain HTTP and verifies nothing, so no authorities are loaded for it (40 ms).
+    Plain HTTP verifies nothing, so no authorities are loaded for it (40 ms).
     """
     if local:
         return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -48,16 +59,53 @@ def ssl_context(folder: Path) -> ssl.SSLContext:
     return ssl.create_default_context(capath=folder)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine: ``localhost``, ``127.0.0.0/8`` or ``::1``."""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def proxy_for(address: str) -> str | None:
+    """The proxy that the environment names for ``address``; None for this machine."""
+    parts = urlsplit(address)
+    host = parts.hostname or ""
+    if is_loopback(host) or proxy_bypass(host):
+        return None
+    proxies = getproxies()
+    proxy = proxies.get(parts.scheme) or proxies.get("all")
+    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
+
+
 class ConnectionPolicy(NamedTuple):
     """How servers are connected to, with any HTTP library."""
 
     tls: ssl.SSLContext
-    trust_env: bool
-    """Whether proxies are read from the environment."""
+    proxies: dict[str, str | None]
+    """The proxy of each address."""
 
 
-def connection_policy(addresses: Iterable[str]) -> ConnectionPolicy:
-    """The policy for servers at ``addresses``. Loopback traffic never uses a proxy."""
+def connection_policy(addresses: Iterable[str], *, insecure: bool = False) -> ConnectionPolicy:
+    """The policy for servers at ``addresses``.
+
+    ``insecure`` allows plain HTTP to other machines. Nothing else is taken from the environment
+    than proxies and certificate authorities; ``.netrc`` is not read.
+
+    Raises
+    ------
+    UsageError
+        An address of another machine begins with ``http://``.
+    """
+    addresses = tuple(addresses)
     parts = [urlsplit(address) for address in addresses]
-    local = all(part.scheme == "http" and part.hostname in LOOPBACK for part in parts)
-    return ConnectionPolicy(_tls(local), trust_env=not local)
+    for part in parts:
+        if part.scheme == "http" and not insecure and not is_loopback(part.hostname or ""):
+            raise UsageError(
+                f"http://{part.hostname} is not encrypted: questions, replies and credentials "
+                "could be read on the way.",
+                hint="Use https://. Where that is impossible, `%config AeronMagics.insecure = "
+                "True` or Client(insecure=True) allows it.",
+            )
+    local = all(part.scheme == "http" for part in parts)
+    return ConnectionPolicy(_tls(local), {address: proxy_for(address) for address in addresses})

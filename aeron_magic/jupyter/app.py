@@ -31,6 +31,8 @@ class Preferences(NamedTuple):
     live: bool | None
     history: str
     notebook: str
+    limits: dict[str, float] = {}  # noqa: RUF012 - never changed
+    insecure: bool = False
 
 
 class App:
@@ -99,7 +101,12 @@ class App:
             self._configure(self.session)
 
     def _configure(self, session: Session) -> None:
-        session.connections.configure(self.preferences.timeout, self.preferences.fetch_timeout)
+        session.connections.configure(
+            **{
+                name: getattr(self.preferences, name)
+                for name in ("timeout", "fetch_timeout", "limits", "insecure")
+            }
+        )
         if (recorder := session.connections.recorder) is not None:
             recorder.max_resent = self.preferences.max_resent
         session.set_history_file(self.history_path)

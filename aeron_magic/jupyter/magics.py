@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Bool, Float, Int, TraitError, Unicode, validate
+from traitlets import Bool, Dict, Float, Int, TraitError, Unicode, validate
 
 from aeron_magic.errors import AeronError, Interrupted
 from aeron_magic.jupyter.app import App, Preferences
@@ -62,6 +62,16 @@ class AeronMagics(Magics):
         "tell the notebook's path.",
     ).tag(config=True)
 
+    limits = Dict(
+        help="The most that is accepted from a service, by name: body, reply, frame, header (bytes "
+        "after decompression), chunks, wait (seconds), as in {'reply': 2**27}. Others keep their "
+        "defaults.",
+    ).tag(config=True)
+    insecure = Bool(
+        False,
+        help="Allow http:// addresses of other machines, which send the credentials unencrypted.",
+    ).tag(config=True)
+
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
         for kind in ("line", "cell"):
@@ -75,6 +85,16 @@ class AeronMagics(Magics):
         if not value > 0:
             raise TraitError(f"{proposal.trait.name} is a number of seconds above 0, not {value}.")
         return value
+
+    @validate("limits")
+    def _known(self, proposal: Any) -> dict[str, float]:
+        from aeron_magic.services.settings import validate_limits
+
+        try:
+            validate_limits(proposal.value)
+        except AeronError as error:
+            raise TraitError(f"{error} {error.hint}") from None
+        return dict(proposal.value)
 
     def _preferences(self) -> Preferences:
         return Preferences(*(getattr(self, name) for name in Preferences._fields))

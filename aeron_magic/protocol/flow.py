@@ -67,14 +67,15 @@ class Request(NamedTuple):
 class Response(NamedTuple):
     """An HTTP response. Header names are in lower case.
 
-    ``elapsed`` is the time the request took, in seconds: a flow has no clock. Headers and body may
-    repeat a secret and are left out of the repr.
+    ``elapsed`` is the time the request took, in seconds: a flow has no clock. ``cut``: the end of
+    an error's body is missing. Headers and body may repeat a secret and are left out of the repr.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
     elapsed: float = 0.0
+    cut: bool = False
 
     def __repr__(self) -> str:
         return f"Response({self.status}, elapsed={self.elapsed})"
@@ -84,12 +85,18 @@ class ConnectionLost(NamedTuple):
     """The connection failed.
 
     ``sent`` is False only if no connection was made, so that the server received nothing.
-    ``elapsed`` is the time until the failure, in seconds.
+    ``elapsed`` is the time until the failure, in seconds. ``received`` is what came of a body that
+    is not streamed. With a ``remedy``, what to do, it is useless to try again.
     """
 
     reason: str
     sent: bool = True
     elapsed: float = 0.0
+    received: bytes = b""
+    remedy: str = ""
+
+    def __repr__(self) -> str:
+        return f"ConnectionLost({self.reason!r}, sent={self.sent}, elapsed={self.elapsed})"
 
 
 class Send(NamedTuple):

@@ -15,11 +15,10 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
+from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
+
 Kind = Literal["", "sse", "json", "other"]
 """How a body is framed; empty until it is known."""
-
-FRAME_LIMIT = 32 * 2**20
-"""Bytes without a frame after which reading stops: no reply is that long."""
 
 UNPARSED_LIMIT = 2_000
 """Characters of unreadable text that are kept."""
@@ -67,19 +66,26 @@ class FrameDecoder:
     content_type
         The response's ``Content-Type``. Used only if the body begins with neither a JSON object,
         nor markup, nor a field of an event stream.
-    limit
-        Bytes without a frame after which reading stops (default ``FRAME_LIMIT``), so that a line or
-        an object that never ends cannot fill the memory.
+    limits
+        The most to read of the body, of one frame (so that a line or an object that never ends
+        cannot fill the memory), and the most frames.
+
+    Attributes
+    ----------
+    exceeded
+        The name of the limit that the body exceeds, else empty. Nothing is read after that.
     """
 
     __slots__ = (
-        "_framed",
+        "_count",
         "_held",
         "_labelled",
-        "_limit",
+        "_limits",
         "_reader",
+        "_size",
         "_stopped",
         "_unframed",
+        "exceeded",
         "kind",
     )
 
@@ -87,18 +93,22 @@ class FrameDecoder:
     """How the body is framed. A body that proves unreadable before its first frame is ``other``;
     one that breaks after a frame keeps its kind."""
 
-    def __init__(self, content_type: str = "", *, limit: int = FRAME_LIMIT) -> None:
+    def __init__(self, content_type: str = "", limits: Limits = DEFAULT_LIMITS) -> None:
         self.kind = ""
+        self.exceeded = ""
         self._labelled = content_type.partition(";")[0].strip().lower() == "text/event-stream"
-        self._limit = limit
-        self._unframed = 0
-        self._framed = False
+        self._limits = limits
+        self._size = self._unframed = self._count = 0
         self._stopped = False
         self._held = b""
         self._reader: _SSEReader | _JSONReader | None = None
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that ``chunk`` completes, oldest first."""
+        self._size += len(chunk)
+        if self._size > self._limits.reply:
+            self.exceeded = self.exceeded or "reply"
+            return []
         if self._reader is None:
             if self._stopped:
                 self._hold(chunk)
@@ -107,12 +117,13 @@ class FrameDecoder:
             if self._reader is None:
                 return []
         frames = self._reader.feed(chunk)
-        if frames:
-            self._unframed = 0
-            self._framed = True
-        else:
-            self._unframed += len(chunk)
-        if self._reader.broken or self._unframed > self._limit:
+        self._unframed = 0 if frames else self._unframed + len(chunk)
+        self._count += len(frames)
+        if self._unframed > self._limits.frame:
+            self.exceeded = "frame"
+        elif self._count > self._limits.chunks:
+            self.exceeded = "chunks"
+        if self._reader.broken or self.exceeded:
             self._stop(self._reader.left())
         return frames
 
@@ -156,7 +167,7 @@ class FrameDecoder:
 
     def _stop(self, left: bytes) -> None:
         """Read no further; keep the beginning of what is left."""
-        if not self._framed:
+        if not self._count:
             self.kind = "other"
         self._reader = None
         self._stopped = True
@@ -247,7 +258,8 @@ class _SSEReader:
             self._unknown_fields += f"{line}\n".encode()
 
     def left(self) -> bytes:
-        return self._unknown_fields + b"".join(self._pieces)
+        data = "\n".join(self._data).encode()
+        return self._unknown_fields + data + b"".join(self._pieces)
 
 
 class _JSONReader:

@@ -129,7 +129,8 @@ def unexpected_body(status: int, text: str, url: str) -> UnexpectedAnswer:
 def _unreachable(lost: ConnectionLost, url: str) -> Unreachable:
     return Unreachable(
         f"{url} cannot be reached: {lost.reason.rstrip('.')}.",
-        hint="Check the network, the address, and the proxy if HTTPS_PROXY or the like names one; "
+        hint=lost.remedy
+        or "Check the network, the address, and the proxy if HTTPS_PROXY or the like names one; "
         "`%aeron connect sandbox` works without them.",
     )
 

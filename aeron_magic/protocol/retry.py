@@ -39,17 +39,21 @@ RetryRule = Callable[[Response | ConnectionLost], bool]
 
 def is_transient(result: Response | ConnectionLost) -> bool:
     """Whether a request that is safe to repeat should be repeated after ``result``."""
-    return isinstance(result, ConnectionLost) or result.status in TRANSIENT_STATUSES
+    if isinstance(result, ConnectionLost):
+        return not result.remedy
+    return result.status in TRANSIENT_STATUSES
 
 
 def is_safe_to_resend(result: Response | ConnectionLost) -> bool:
     """Whether even a paid request may be repeated: the service certainly did not accept it.
 
-    That is the case if no connection was made, after 429, and after 503 with ``Retry-After``.
+    That is the case if no connection was made, after 429, and after 503 with ``Retry-After``,
+    unless a part of the body is missing, which might have named the reply's token.
     """
     if isinstance(result, ConnectionLost):
-        return not result.sent
-    return result.status == 429 or (result.status == 503 and "retry-after" in result.headers)
+        return not result.sent and not result.remedy
+    refused = result.status == 429 or (result.status == 503 and "retry-after" in result.headers)
+    return refused and not result.cut
 
 
 def requested_delay(result: Response | ConnectionLost) -> float | None:

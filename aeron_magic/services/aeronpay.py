@@ -14,6 +14,7 @@ Where they are silent:
 from __future__ import annotations
 
 import random
+import re
 import secrets
 from collections.abc import Callable
 from typing import Any, Literal
@@ -45,7 +46,8 @@ from aeron_magic.protocol.http_errors import (
     question_lost,
     unexpected_body,
 )
-from aeron_magic.protocol.json_values import decode_json_object, text_or_none
+from aeron_magic.protocol.json_values import decode_json, decode_json_object, text_or_none
+from aeron_magic.protocol.limits import limit_error
 from aeron_magic.protocol.retry import (
     MAX_ATTEMPTS,
     PollDeadline,
@@ -60,6 +62,9 @@ MAX_DIGITS = 18
 """Digits of the longest numeric string: the service's counts and codes are shorter."""
 
 FAILURES = ("FAILED", "BAD_REQUEST_ERROR")
+ACCEPTED = ("SUCCESS", "PENDING", "PROCESSING")
+
+_TOKEN = re.compile(r'"context_token"\s*+:\s*+("[^"\\]++(?:\\.[^"\\]*+)*+")')
 
 
 def reference_id() -> str:
@@ -90,38 +95,24 @@ class Service:
         """create-response; then fetch-response, if its stream is lost."""
         response = yield from retrying(
             lambda: self.build_request(question),
-            is_safe_to_resend,
+            lambda result: is_safe_to_resend(result) and _named_token(result) is None,
             stream=question.stream,
             jitter=self._jitter,
         )
         url = self._url("create-response")
-        if isinstance(response, ConnectionLost):
-            raise question_lost(response, url)
-        if response.status // 100 != 2:
-            raise _error_for(response, url)
-        decoder = FrameDecoder(response.headers.get("content-type", ""))
         parser = _StreamParser(url)
-        ended = "the stream ended early"
-        if not question.stream:
-            yield parser.feed(decoder.feed(response.body))
-            ended = "the answer ended early"
-        while question.stream and not (parser.done or decoder.kind == "other"):
-            data = yield READ
-            if isinstance(data, ConnectionLost) or not data:
-                ended = data.reason if isinstance(data, ConnectionLost) else ended
-                break
-            assert isinstance(data, bytes)
-            if events := parser.feed(decoder.feed(data)):
-                yield events
-        yield Close(finished=parser.done and parser.error is None)
+        if isinstance(response, ConnectionLost):
+            ended, parser.token = response.reason, _named_token(response)
+            if parser.token is None:
+                raise question_lost(response, url)
+        else:
+            ended = yield from self._read_reply(question, response, parser)
         if parser.error is not None:
             raise parser.error
         if parser.done:
             if not parser.has_gap:
                 return
             ended = "chunks of the stream were missing"
-        if decoder.kind == "other":
-            raise unexpected_body(response.status, decoder.unparsed, url)
         if parser.token is None:
             raise maybe_accepted(ended, parser.message)
         if not parser.processing:
@@ -141,6 +132,41 @@ class Service:
                 service_message=error.service_message,
                 context_token=parser.token,
             ) from None
+
+    def _read_reply(
+        self, question: Question, response: Response, parser: _StreamParser
+    ) -> Flow[str]:
+        """Read the body of create-response; the reason for an early end."""
+        limits = self.settings.limits
+        decoder = FrameDecoder(response.headers.get("content-type", ""), limits)
+        if response.status // 100 != 2:
+            # The body counts: it may say that the question was accepted all the same.
+            events = parser.feed(decoder.feed(response.body))
+            known = parser.token == question.context_token and not parser.done
+            if parser.token is None or parser.error is not None or known or not parser.accepted:
+                raise _error_for(response, parser.url, parser.token)
+            yield events
+            return f"HTTP status {response.status}"
+        ended = "the stream ended early" if question.stream else "the answer ended early"
+        if not question.stream:
+            yield parser.feed(decoder.feed(response.body))
+        while question.stream and not (parser.done or decoder.kind == "other" or decoder.exceeded):
+            data = yield READ
+            if isinstance(data, ConnectionLost) or not data:
+                ended = data.reason if isinstance(data, ConnectionLost) else ended
+                break
+            assert isinstance(data, bytes)
+            if events := parser.feed(decoder.feed(data)):
+                yield events
+        yield Close(finished=parser.done and parser.error is None)
+        if not parser.done:
+            # The event that names the token may itself be cut.
+            parser.token = parser.token or _token_in(decoder.unparsed)
+            if decoder.exceeded:
+                raise limit_error(limits, decoder.exceeded, parser.token)
+            if decoder.kind == "other" and parser.token is None:
+                raise unexpected_body(response.status, decoder.unparsed, parser.url)
+        return ended
 
     def fetch(self, token: str, *, wait: bool = True) -> Flow[None]:
         """fetch-response: the stored reply of ``token``.
@@ -248,8 +274,10 @@ class _StreamParser:
     """Turns the frames of create-response's body into events."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self.token: str | None = None
+        self.accepted = False
+        """The service says that it accepted the question."""
         self.done = False
         self.has_gap = False
         """The reply is completed, but chunks are missing and the whole text was not repeated."""
@@ -289,10 +317,13 @@ class _StreamParser:
         if token := body.get("context_token"):
             self.token = str(token)
         try:
-            _raise_if_failed(body, self._url, self.token, event=event, begun=begun)
+            _raise_if_failed(body, self.url, self.token, event=event, begun=begun)
         except AeronError as error:
             self.error, self.done = error, True
             return
+        self.accepted = self.accepted or bool(
+            event or body.get("response_status") or body.get("status") in ACCEPTED
+        )
         event = event or _infer_event(body)
         if event == "response_completed":
             completed = _completed(body)
@@ -321,10 +352,25 @@ def _infer_event(body: dict[str, Any]) -> str:
     return "response_initiated" if body.get("context_token") else ""
 
 
-def _error_for(response: Response, url: str) -> ServiceError:
+def _token_in(text: str) -> str | None:
+    """The token that ``text``, JSON in any framing, names, even if its end is missing."""
+    found = _TOKEN.search(text)
+    return str(decode_json(found[1])) if found else None
+
+
+def _named_token(result: Response | ConnectionLost) -> str | None:
+    """The token that the answer to a question names; the question was then accepted."""
+    body = result.received if isinstance(result, ConnectionLost) else result.body
+    token = (decode_json_object(body) or {}).get("context_token")
+    return str(token) if token else _token_in(body.decode("utf-8", "replace"))
+
+
+def _error_for(response: Response, url: str, token: str | None) -> ServiceError:
     """The exception for a question whose status is not 2xx."""
     body = decode_json_object(response.body) or {}
     error = error_for_status(response.status, body, url, response)
+    if not isinstance(error, TokenError):
+        error.context_token = token
     if response.status >= 500 and not is_safe_to_resend(response):
         error.hint = (
             "Ask again in a moment. If the question was accepted all the same, that may be "

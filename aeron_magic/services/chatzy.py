@@ -57,7 +57,8 @@ from aeron_magic.protocol.http_errors import (
     question_lost,
     unexpected_body,
 )
-from aeron_magic.protocol.json_values import decode_json, text_or_none
+from aeron_magic.protocol.json_values import decode_json, decode_json_object, text_or_none
+from aeron_magic.protocol.limits import limit_error
 from aeron_magic.protocol.retry import PollDeadline, is_safe_to_resend, is_transient, retrying
 from aeron_magic.replies.reply import Message
 from aeron_magic.services.settings import Settings
@@ -132,10 +133,12 @@ class Service:
         if conversation is None:
             conversation = yield from self._init_conversation()
         request = self.build_request(question, conversation)
-        response = yield from retrying(lambda: request, is_safe_to_resend)
+        response = yield from retrying(
+            lambda: request, lambda result: is_safe_to_resend(result) and not _accepted(result)
+        )
         if isinstance(response, ConnectionLost):
             raise question_lost(response, request.url)
-        data = _data(response, request.url)
+        data = _accepted(response) or _data(response, request.url)
         yield [Started(conversation)]
         yield from self._read_reply(conversation, text_or_none(data.get("temp_token")))
 
@@ -227,7 +230,7 @@ class Service:
                 return f"the stream was rejected with HTTP status {response.status}"
             if response.status // 100 != 2:
                 _data(response, request.url)
-            decoder = FrameDecoder(response.headers.get("content-type", ""))
+            decoder = FrameDecoder(response.headers.get("content-type", ""), self.settings.limits)
             data = yield READ
             while isinstance(data, bytes) and data:
                 if events := parser.feed(data, decoder.feed(data)):
@@ -237,6 +240,9 @@ class Service:
                     if parser.error is not None:
                         raise parser.error
                     return ""
+                if decoder.exceeded:
+                    yield Close()
+                    raise limit_error(self.settings.limits, decoder.exceeded)
                 data = yield READ
             decoder.close()
             yield Close()
@@ -381,6 +387,14 @@ def _data(result: Response | ConnectionLost, url: str) -> dict[str, Any]:
         error.hint = WHICH_AGENT
         raise
     return data
+
+
+def _accepted(result: Response | ConnectionLost) -> dict[str, Any]:
+    """``data`` of an answer that names the reply's token, whatever its status; else empty."""
+    if isinstance(result, ConnectionLost):
+        return {}
+    data = (decode_json_object(result.body) or {}).get("data")
+    return data if isinstance(data, dict) and data.get("temp_token") else {}
 
 
 def _status(result: Response | ConnectionLost, url: str) -> tuple[str | None, str | None]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from aeron_magic.errors import CredentialsError, UsageError
+from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, Credential
 
 MAX_TIMEOUT = 1e6
@@ -36,6 +37,10 @@ class Settings:
         Seconds of silence after which a connection counts as lost.
     fetch_timeout
         Seconds in all to wait for an unfinished reply.
+    limits
+        The most that is accepted from the service.
+    insecure
+        Whether plain HTTP to other machines is allowed.
     """
 
     service: str
@@ -46,6 +51,8 @@ class Settings:
     chatbot_id: str = ""
     timeout: float = 30.0
     fetch_timeout: float = 120.0
+    limits: Limits = DEFAULT_LIMITS
+    insecure: bool = False
 
     @property
     def recording_id(self) -> str:
@@ -68,6 +75,8 @@ def resolve_settings(
     *,
     timeout: float = 30.0,
     fetch_timeout: float = 120.0,
+    limits: Limits | Mapping[str, float] | None = None,
+    insecure: bool = False,
     environ: Mapping[str, str] | None = None,
     **given: str | None,
 ) -> Settings:
@@ -75,7 +84,7 @@ def resolve_settings(
 
     Parameters
     ----------
-    service, timeout, fetch_timeout
+    service, timeout, fetch_timeout, limits, insecure
         See `Settings`.
     environ
         The environment; by default ``os.environ``. `SERVICES` lists the variables.
@@ -85,7 +94,7 @@ def resolve_settings(
     Raises
     ------
     UsageError
-        The service is unknown, or an address, an agent's id or a timeout is invalid.
+        The service is unknown, or an address, an agent's id, a timeout or a limit is invalid.
     CredentialsError
         The service's credentials (for Chatzy: the agent's id) are missing or invalid.
     """
@@ -106,7 +115,33 @@ def resolve_settings(
     for address in info.addresses:
         value = given.get(address.field) or env.get(address.variable) or address.default
         values[address.field] = _normalize_url(value)
-    return Settings(service, timeout=timeout, fetch_timeout=fetch_timeout, **values)
+    return Settings(
+        service,
+        timeout=timeout,
+        fetch_timeout=fetch_timeout,
+        limits=validate_limits(limits or {}),
+        insecure=bool(insecure),
+        **values,
+    )
+
+
+def validate_limits(limits: Limits | Mapping[str, float]) -> Limits:
+    """Limits from those that are named; the others have their defaults.
+
+    Raises
+    ------
+    UsageError
+        A name is unknown, or a limit is not a number above 0.
+    """
+    named = limits._asdict() if isinstance(limits, Limits) else limits
+    for name, value in named.items():
+        if name not in Limits._fields:
+            raise UsageError(
+                f"Unknown limit {name!r}.", hint=f"The limits are {', '.join(Limits._fields)}."
+            )
+        if not isinstance(value, int | float) or not value > 0:
+            raise UsageError(f"The limit {name} is {value!r}.", hint="Give a number above 0.")
+    return Limits(**named)
 
 
 def validate_timeout(name: str, seconds: float) -> float:

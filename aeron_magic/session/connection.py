@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.errors import CredentialsError
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
-from aeron_magic.services.settings import Settings, resolve_settings
+from aeron_magic.services.settings import Settings, resolve_settings, validate_limits
 from aeron_magic.session import credentials
 from aeron_magic.session.io_loop import IOLoop
 
@@ -48,8 +48,9 @@ class ConnectionManager:
     ----------
     loop
         The loop that the clients are used on.
-    timeout, fetch_timeout
-        See :class:`~aeron_magic.services.settings.Settings`; :meth:`configure` changes them.
+    options
+        ``timeout``, ``fetch_timeout`` and others that every connection has; see
+        :class:`~aeron_magic.services.settings.Settings`. :meth:`configure` changes them.
 
     Attributes
     ----------
@@ -59,9 +60,8 @@ class ConnectionManager:
         Replays and records questions; None where recordings are off.
     """
 
-    def __init__(self, loop: IOLoop, timeout: float, fetch_timeout: float) -> None:
-        self.timeout = timeout
-        self.fetch_timeout = fetch_timeout
+    def __init__(self, loop: IOLoop, **options: Any) -> None:
+        self.options = options
         self.connection: Connection | None = None
         self.recorder: Recorder | None = None
         self._loop = loop
@@ -120,13 +120,13 @@ class ConnectionManager:
             )
         return self.connect(DEFAULT_SERVICE, **(found or {}))
 
-    def configure(self, timeout: float, fetch_timeout: float) -> None:
-        """Use other time-outs from now on."""
-        self.timeout, self.fetch_timeout = timeout, fetch_timeout
+    def configure(self, **options: Any) -> None:
+        """Use other options from now on; those that are not named keep their values."""
+        if "limits" in options:
+            options["limits"] = validate_limits(options["limits"])
+        self.options |= options
         if self.connection is not None:
-            settings = replace(
-                self.connection.settings, timeout=timeout, fetch_timeout=fetch_timeout
-            )
+            settings = replace(self.connection.settings, **self.options)
             self._use(settings, self.connection.sandbox)
 
     def set_recorder(self, recorder: Recorder | None) -> None:
@@ -136,9 +136,7 @@ class ConnectionManager:
             self.connection.client.recorder = recorder
 
     def _resolve(self, service: str, **options: Any) -> Settings:
-        return resolve_settings(
-            service, timeout=self.timeout, fetch_timeout=self.fetch_timeout, **options
-        )
+        return resolve_settings(service, **{**self.options, **options})
 
     def _use(self, settings: Settings, sandbox: bool = False) -> Connection:
         """The connection with these settings: the current one, if its settings are the same."""

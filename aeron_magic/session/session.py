@@ -191,7 +191,9 @@ class Session:
         notebook: str = "",
     ) -> None:
         self.io_loop = IOLoop()
-        self.connections = ConnectionManager(self.io_loop, timeout, fetch_timeout)
+        self.connections = ConnectionManager(
+            self.io_loop, timeout=timeout, fetch_timeout=fetch_timeout
+        )
         self.token = TokenVariable(namespace)
         self.notebook = notebook
         self.history_writer = HistoryWriter(None)

@@ -15,6 +15,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aeron_magic.protocol.framing import UNPARSED_LIMIT, Frame, FrameDecoder
+from aeron_magic.protocol.limits import Limits
 
 WIRE = Path(__file__).parents[1] / "fixtures" / "wire"
 SAMPLES = sorted(path for path in WIRE.glob("*/*") if not path.name.endswith(".frames.json"))
@@ -398,7 +399,7 @@ def test_unparsed_text_is_bounded(unit: str, label: str) -> None:
 
 @pytest.mark.parametrize("start", [b"data: ", b'{"a": "', b"{", b"data: x\n", b"x: "])
 def test_reading_stops_after_the_limit(start: bytes) -> None:
-    decoder = FrameDecoder("text/event-stream", limit=1_000)
+    decoder = FrameDecoder("text/event-stream", Limits(frame=1_000))
     for _ in range(200):
         assert decoder.feed(start + b"x" * 10) == []
     assert decoder.kind == "other"
@@ -410,7 +411,7 @@ def test_reading_stops_after_the_limit(start: bytes) -> None:
 def test_a_body_after_the_limit_is_not_kept_in_memory(start: str) -> None:
     """A megabyte leaves some kilobytes."""
     chunk = b"x" * 1_000
-    decoder = FrameDecoder(limit=10_000)
+    decoder = FrameDecoder(limits=Limits(frame=10_000))
     decoder.feed(start.encode())
     tracemalloc.start()
     try:
@@ -424,7 +425,7 @@ def test_a_body_after_the_limit_is_not_kept_in_memory(start: str) -> None:
 
 def test_frames_reset_the_limit() -> None:
     """The limit is not for the whole reply."""
-    decoder = FrameDecoder(limit=100)
+    decoder = FrameDecoder(limits=Limits(frame=100))
     for _ in range(1_000):
         assert decoder.feed(b"data: x") == []
         assert decoder.feed(b"\n\n") == [Frame("x")]

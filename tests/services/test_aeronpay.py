@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,7 @@ from aeron_magic.protocol.flow import (
     Send,
     StepResult,
 )
+from aeron_magic.protocol.limits import Limits
 from aeron_magic.protocol.retry import MAX_ATTEMPTS
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Message
@@ -381,7 +382,7 @@ def test_a_cut_stream_is_fetched_and_the_question_not_repeated(end: bytes | Conn
 
 
 @pytest.mark.parametrize("end", [LOST, b""], ids=["lost", "clean"])
-@pytest.mark.parametrize("begin", [b"", b"data: ", b"dat", BEGIN[:-2], b'{"event": "resp', b": hi"])
+@pytest.mark.parametrize("begin", [b"", b"data: ", b"dat", BEGIN[:40], b'{"event": "resp', b": hi"])
 def test_a_stream_cut_before_the_token_is_in_doubt(
     begin: bytes, end: bytes | ConnectionLost
 ) -> None:
@@ -392,6 +393,121 @@ def test_a_stream_cut_before_the_token_is_in_doubt(
     assert server.count("create-response") == 1
     assert server.count("fetch-response") == 0
     assert caught.value.context_token is None
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [BEGIN[:-2], BEGIN[: BEGIN.index(b'", "system"') + 1], BEGIN[6:-3]],
+    ids=["blank line", "sse", "json"],
+)
+def test_a_token_in_an_event_that_is_cut_is_used(begin: bytes) -> None:
+    """The reply is fetched by it."""
+    server = streaming(begin, LOST)
+    assert server.ask().text == WHOLE
+    assert (server.count("create-response"), server.count("fetch-response")) == (1, 1)
+
+
+@pytest.mark.parametrize("cut", [10_000, -3])
+def test_an_unstreamed_answer_that_is_cut_after_its_token_is_fetched(cut: int) -> None:
+    lost = ConnectionLost("the line broke", received=fetched().body[:cut])
+    server = Server(creates=[lost])
+    assert server.ask(stream=False).text == WHOLE
+    assert (server.count("create-response"), server.count("fetch-response")) == (1, 1)
+
+
+ACCEPTED = {"status": "SUCCESS", "response_status": "processing", "context_token": TOKEN}
+RETRY = {"retry-after": "0"}
+
+
+@pytest.mark.parametrize("status", [302, 400, 403, 404, 408, 409, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("framing", ["json", "sse", "list", "escaped"])
+def test_a_refusal_that_names_a_token_was_accepted(status: int, stream: bool, framing: str) -> None:
+    """The reply is fetched by it; the question is not repeated."""
+    text = json.dumps(ACCEPTED)
+    body = {
+        "json": text,
+        "sse": f"event: response_initiated\ndata: {text}\n\n",
+        "list": f"[{text}]",
+        "escaped": text.replace("context_token", "context\\u005ftoken"),
+    }[framing]
+    server = Server(creates=[Response(status, RETRY, body.encode())])
+    assert server.ask(stream=stream).text == WHOLE
+    assert (server.count("create-response"), server.count("fetch-response")) == (1, 1)
+
+
+def test_a_refusal_with_the_whole_reply_is_the_reply() -> None:
+    server = Server(creates=[Response(503, RETRY, fetched().body)])
+    assert server.ask().text == WHOLE
+    assert [name for name, _ in server.requests] == ["create-response"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "FAILED", "message": "busy", "context_token": TOKEN},
+        {"message": "busy", "context_token": TOKEN},
+        {"error": {"context_token": TOKEN}},
+        {**ACCEPTED, "context_token": "sent"},
+    ],
+)
+def test_any_refusal_that_names_a_token_is_not_repeated(body: dict[str, Any]) -> None:
+    """Whether it was accepted is in doubt, or the token is only the question's own."""
+    server = Server(creates=[Response(429, RETRY, json.dumps(body).encode())])
+    with pytest.raises(RateLimited):
+        server.ask(context_token="sent")
+    assert [name for name, _ in server.requests] == ["create-response"]
+
+
+@pytest.mark.parametrize("token", [None, ""])
+def test_a_refusal_without_a_token_is_repeated(token: str | None) -> None:
+    body = json.dumps({"status": "FAILED", "context_token": token}).encode()
+    server = Server(creates=[Response(429, RETRY, body), Response(200, {}, b"")])
+    server.stream = [BEGIN, completed()]
+    assert server.ask().text == WHOLE
+    assert server.count("create-response") == 2
+
+
+def test_a_refusal_whose_body_is_cut_is_not_repeated() -> None:
+    """The missing part may name a token."""
+    server = Server(creates=[Response(429, RETRY, b'{"status": "SUC', cut=True)])
+    with pytest.raises(RateLimited):
+        server.ask()
+    assert server.count("create-response") == 1
+
+
+def test_a_remedy_ends_the_attempts() -> None:
+    """Such as an authority's certificate that is missing."""
+    lost = ConnectionLost("its certificate is unknown", sent=False, remedy="Set SSL_CERT_FILE.")
+    server = Server(creates=[lost], fetches=[lost])
+    for call in (server.ask, server.fetch):
+        with pytest.raises(Unreachable) as caught:
+            call()
+        assert caught.value.hint == "Set SSL_CERT_FILE."
+    assert [name for name, _ in server.requests] == ["create-response", "fetch-response"]
+
+
+@pytest.mark.parametrize(
+    ("name", "most", "begin"),
+    [
+        ("reply", 3_000, [BEGIN, *CHUNKS * 20]),
+        ("chunks", 20, [BEGIN, *CHUNKS * 20]),
+        ("frame", 3_000, [BEGIN, *[b"data: " + 500 * b"x"] * 10]),
+        ("frame", 3_000, [BEGIN, b'data: {"text": "', *[500 * b"[x"] * 10]),
+    ],
+)
+def test_reading_a_reply_stops_at_a_limit(name: str, most: int, begin: list[bytes]) -> None:
+    """The rest is not read, the connection is closed, and the error names the setting."""
+    limits = Limits()._replace(**{name: most})
+    server = streaming(*begin, completed(), b"never read")
+    server.settings = replace(SETTINGS, limits=limits)
+    with pytest.raises(IncompleteReply, match="limit") as caught:
+        server.ask()
+    assert f"Limits({name}=…)" in caught.value.hint
+    assert caught.value.context_token == TOKEN
+    assert server.stream
+    assert server.closed == [False]
+    assert [one for one, _ in server.requests] == ["create-response"]
 
 
 def test_chunks_before_a_cut_without_token_are_kept() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ from aeron_magic.protocol.flow import (
     Send,
     StepResult,
 )
+from aeron_magic.protocol.limits import Limits
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.services.chatzy import MAX_REOPENS, Service
 from aeron_magic.services.settings import Settings
@@ -699,3 +700,29 @@ def test_the_temporary_token_is_not_shown_while_recovering(given: Any) -> None:
     with pytest.raises(IncompleteReply) as caught:
         server.ask()
     assert "t-1" not in repr(server.events) + "\n".join(caught.value.lines())
+
+
+# Money and limits ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("status", [400, 403, 429, 500, 503])
+def test_a_refusal_that_names_a_temporary_token_was_accepted(status: int) -> None:
+    """The reply is read with it; the question is not repeated."""
+    body = json.dumps({"data": {"msg": "taken", "temp_token": "t-1"}}).encode()
+    refused = Response(status, {"retry-after": "0"}, body)
+    server = stream(content("Fine."), END, inferences=[refused])
+    assert server.ask().text == "Fine."
+    assert server.seen == ["get_inference", "get-response"]
+
+
+@pytest.mark.parametrize(("name", "most"), [("reply", 2_000), ("chunks", 20), ("frame", 2_000)])
+def test_reading_a_reply_stops_at_a_limit(name: str, most: int) -> None:
+    """The error names the setting; the stream is not opened again."""
+    reads = [b"data: " + 500 * b"x"] * 10 if name == "frame" else [content("Fine. ")] * 100
+    server = stream(*reads, END)
+    settings = replace(SETTINGS, limits=Limits()._replace(**{name: most}))
+    with pytest.raises(IncompleteReply, match="limit") as caught:
+        server.run(Service(settings).ask(Question("Well?", context_token=CONVERSATION)))
+    assert f"Limits({name}=…)" in caught.value.hint
+    assert server.seen == ["get_inference", "get-response"]
+    assert server.stream

@@ -1,0 +1,46 @@
+"""Decompression in small pieces, so that a few bytes cannot grow to gigabytes in memory."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+PIECE = 64 * 2**10
+"""The most bytes of a decompressed piece."""
+
+_AUTOMATIC = 47  # zlib's number for: gzip or zlib, whichever the header says
+
+
+class Decompressor:
+    """Decompresses one body.
+
+    Parameters
+    ----------
+    encoding
+        The response's ``Content-Encoding``: gzip, deflate, or none. Others are not asked for.
+    """
+
+    def __init__(self, encoding: str) -> None:
+        self._encoding = encoding.strip().lower()
+        self._zlib = zlib.decompressobj(_AUTOMATIC)
+
+    def feed(self, data: bytes) -> Iterator[bytes]:
+        """The bytes of the body that ``data`` completes.
+
+        Raises
+        ------
+        zlib.error
+            The encoding is unknown, or the data is damaged.
+        """
+        if self._encoding in ("", "identity"):
+            yield data
+            return
+        if self._encoding not in ("gzip", "x-gzip", "deflate"):
+            raise zlib.error("unknown encoding")
+        while not self._zlib.eof:
+            piece = self._zlib.decompress(data, PIECE)
+            data = self._zlib.unconsumed_tail
+            if piece:
+                yield piece
+            if not data and len(piece) < PIECE:
+                return
