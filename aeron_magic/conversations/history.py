@@ -158,8 +158,8 @@ class HistoryStore:
                 "DELETE FROM turn WHERE conversation = ? AND number = ? AND content IS NULL", row
             )
             empty = connection.execute(
-                "DELETE FROM conversation WHERE id = ?1"
-                " AND NOT EXISTS (SELECT 1 FROM turn WHERE conversation = ?1)",
+                "DELETE FROM conversation WHERE id = ?"
+                " AND NOT EXISTS (SELECT 1 FROM turn WHERE conversation = conversation.id)",
                 row[:1],
             ).rowcount
         if empty:
@@ -235,8 +235,8 @@ class HistoryStore:
         with self._open() as connection:
             rows = connection.execute(
                 f"SELECT {', '.join(StoredConversation._fields)} FROM summary"  # noqa: S608
-                f" WHERE ?1 IS NULL OR notebook = ?1 ORDER BY {BY_RECENCY}",
-                (notebook,),
+                f" WHERE ? IS NULL OR notebook = ? ORDER BY {BY_RECENCY}",
+                (notebook, notebook),
             )
             return [StoredConversation._make(row) for row in rows]
 
