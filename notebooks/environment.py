@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 __all__ = ["ROOT", "apt_install", "prepare", "run", "say"]
@@ -78,7 +79,7 @@ def apt_install(*packages: str) -> bool:
     return not run(*command, "install", "--yes", "--no-install-recommends", *packages, quiet=True)
 
 
-def prepare(extra: str, folder: Path) -> Path:
+def prepare(extra: str, folder: Path, constraints: Sequence[str] = ()) -> Path:
     """Create a virtual environment with the project and one of its extras installed.
 
     A second call with the same ``pyproject.toml`` does nothing.
@@ -89,6 +90,8 @@ def prepare(extra: str, folder: Path) -> Path:
         ``lab`` or ``test``, as in ``pyproject.toml``.
     folder
         The environment's folder, which may not exist yet.
+    constraints
+        Versions that pip must use, such as ``httpx==0.28``, if it installs these packages.
 
     Returns
     -------
@@ -115,7 +118,9 @@ def prepare(extra: str, folder: Path) -> Path:
     if not python.exists():
         _make(folder)
     say(f"Installing aeron-magic[{extra}] into {folder} (one to three minutes the first time):")
-    if _pip_install(python, "--editable", f".[{extra}]"):
+    file = folder / "constraints.txt"
+    file.write_text("\n".join(constraints), encoding="utf-8")
+    if _pip_install(python, "--editable", f".[{extra}]", "--constraint", str(file)):
         raise SystemExit("The installation failed; pip's messages are above.")
     stamp.write_text(wanted, encoding="ascii")
     return python

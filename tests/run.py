@@ -3,6 +3,8 @@
     python3 tests/run.py                  set up what is missing, run everything: 6 to 8 minutes
     python3 tests/run.py --quick          all checks without kernels and browsers: about a minute
     python3 tests/run.py --only mypy      one step (may be repeated)
+    python3 tests/run.py --lowest         the quick tests with the oldest versions of all packages
+    python3 tests/run.py --pythons        the quick tests with each other Python that is installed
     python3 tests/run.py --here           use this Python as it is, install nothing
     python3 tests/run.py --only pytest -- tests/replies/test_reply.py -k token
 
@@ -26,6 +28,7 @@ sys.path.insert(1, str(Path(__file__).resolve().parent / "support"))
 
 from environment import ROOT, apt_install, prepare, run, say
 from find_browser import find_browser
+from versions import lowest_versions, other_pythons
 
 STEPS: dict[str, tuple[str, ...]] = {
     "ruff check": ("-m", "ruff", "check"),
@@ -63,10 +66,28 @@ def main() -> int:
         metavar="FOLDER",
         help="the virtual environment to make or use (.venv)",
     )
+    parser.add_argument(
+        "--lowest",
+        action="store_true",
+        help="the quick tests with the oldest versions that pyproject.toml allows (.venv-lowest)",
+    )
+    parser.add_argument(
+        "--pythons",
+        action="store_true",
+        help="the quick tests with each other Python that is installed (.venv-3.12 …)",
+    )
     parser.add_argument("more", nargs="*", help="after --: arguments for pytest, in one process")
     options = parser.parse_args()
+    if options.pythons:
+        return _run_with_others()
+    if options.lowest:
+        options.quick, options.only, options.venv = True, ["pytest"], ROOT / ".venv-lowest"
+    pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    versions = lowest_versions(pyproject) if options.lowest else ()
 
-    python = Path(sys.executable) if options.here else prepare("test", options.venv.resolve())
+    python = (
+        Path(sys.executable) if options.here else prepare("test", options.venv.resolve(), versions)
+    )
     steps = {name: STEPS[name] for name in options.only or STEPS}
     if "pytest" in steps:
         processes = max(2, min(4, os.cpu_count() or 2))
@@ -103,6 +124,21 @@ def main() -> int:
             f"({python} -m playwright install chromium), the browser tests were skipped."
         )
     return int(any(code for _, code, _ in results))
+
+
+def _run_with_others() -> int:
+    """Run this command with the other Pythons, each in an environment of its own."""
+    codes = {}
+    for version, python in other_pythons().items():
+        say(f"\n══ Python {version} " + "═" * 64)
+        venv = ROOT / f".venv-{version}"
+        codes[version] = run(python, __file__, "--quick", "--only", "pytest", "--venv", venv)
+    say(
+        "\n".join(
+            f"Python {version}: {'FAILED' if codes[version] else 'passed'}" for version in codes
+        )
+    )
+    return int(any(codes.values()) or not codes)
 
 
 def _run_step(python: Path, name: str, command: tuple[str, ...], *, quiet: bool = False) -> Result:

@@ -80,7 +80,7 @@ def items_of(source: Any) -> Items:
             return Items(rows, narwhals.maybe_get_index(found))
         if isinstance(found, narwhals.Series):
             return Items(found.to_list(), narwhals.maybe_get_index(found))
-    except narwhals.exceptions.NarwhalsError as error:
+    except (narwhals.exceptions.NarwhalsError, ValueError) as error:
         raise UsageError(
             f"This {type(source).__name__} cannot be read: {error}",
             hint="Each column needs a different name.",

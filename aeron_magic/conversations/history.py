@@ -179,8 +179,8 @@ class HistoryStore:
                 "DELETE FROM turn WHERE conversation = ? AND number = ? AND content IS NULL", row
             )
             empty = connection.execute(
-                "DELETE FROM conversation WHERE id = ?1"
-                " AND NOT EXISTS (SELECT 1 FROM turn WHERE conversation = ?1)",
+                "DELETE FROM conversation WHERE id = ?"
+                " AND NOT EXISTS (SELECT 1 FROM turn WHERE conversation = conversation.id)",
                 row[:1],
             ).rowcount
         if empty:
@@ -262,7 +262,7 @@ class HistoryStore:
         with self._open() as connection:
             rows = connection.execute(
                 SUMMARY.format(", ".join(StoredConversation._fields)) + f" LIMIT {MAX_ROWS}",
-                (notebook,),
+                {"notebook": notebook},
             ).fetchall()
         for row in rows:
             try:

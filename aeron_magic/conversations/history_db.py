@@ -65,7 +65,7 @@ SELECT {} FROM (SELECT
     EXISTS (SELECT 1 FROM turn WHERE conversation = id
         AND (pending IS NOT NULL OR CASE WHEN json_valid(content)
             THEN json_array_length(content, '$.tokens') END)) AS answered
-    FROM conversation) WHERE ?1 IS NULL OR notebook = ?1
+    FROM conversation) WHERE :notebook IS NULL OR notebook = :notebook
     ORDER BY answered DESC, used DESC, id DESC
 """
 """Conversations of a notebook (NULL: of all): the newest first, but those without answer last."""
@@ -255,7 +255,7 @@ def resume_hint(path: Path, notebook: str) -> str:
                 return ""  # the first question warns
             _check_schema(connection, path)
             row = connection.execute(
-                SUMMARY.format("name, used, turns") + " LIMIT 1", (notebook,)
+                SUMMARY.format("name, used, turns") + " LIMIT 1", {"notebook": notebook}
             ).fetchone()
         finally:
             connection.close()

@@ -145,6 +145,8 @@ class ConversationTree:
     """Its id in the local history, once it is stored."""
     last_number: int = 0
     """The highest number of a turn, pending ones included."""
+    edits: int = 0
+    """How often a turn that was there already has changed; added turns do not count."""
 
     def __iter__(self) -> Iterator[Turn]:
         return iter(self.turns)
@@ -330,10 +332,8 @@ class ConversationTree:
         reply does not move the head, and is kept only if the turn has no complete one.
         """
         asked = pending.turn
-        turn = self.by_number(asked.number)
-        if turn is None:
-            turn = asked
-            self.turns.append(turn)
+        known = self.by_number(asked.number)
+        turn = known or asked
         if reply.is_complete or not turn.revision:
             turn.question, turn.images, turn.asked_at = asked.question, asked.images, asked.asked_at
             turn.parent, turn.parent_revision = asked.parent, asked.parent_revision
@@ -342,6 +342,11 @@ class ConversationTree:
         self._assign_cell_and_name(turn, asked.cell, asked.name)
         if reply.is_complete:
             turn.tokens.append(reply.context_token)
+        if known is None:  # at last: others may look at it from now on
+            self.turns.append(turn)
+        else:
+            self.edits += 1
+        if reply.is_complete:
             self.head = turn
         return turn
 
@@ -356,7 +361,7 @@ class ConversationTree:
 
     def _assign_cell_and_name(self, turn: Turn, cell: str | None, name: str | None) -> None:
         """Give ``turn`` the cell and the name, and take them from other turns."""
-        for other in self.turns:
+        for other in self.turns if cell or name else ():
             if other is not turn:
                 other.cell = None if other.cell == cell else other.cell
                 other.name = None if other.name == name else other.name

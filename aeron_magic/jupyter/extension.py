@@ -20,6 +20,11 @@ def load(shell: Any) -> None:
     shell.register_magics(magics)
     shell.user_ns.setdefault("context_token", None)
     completer.register(shell, partial(_names, app))
+    for question in question_marks.misread_questions(shell):
+        print(  # noqa: T201 - as below
+            f"IPython has read `{question}` as a request for help, because the extension was not "
+            "loaded yet. Ask in another cell."
+        )
     question_marks.register(shell)
     defaults.connection = app.batch_target
     defaults.show_progress = app.show_progress

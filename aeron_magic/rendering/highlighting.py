@@ -60,9 +60,11 @@ _LAST_LINE_END = re.compile(r"\n(</span>)?\Z")
 def highlight_code(code: str, language: str) -> str:
     """Return ``code`` as HTML for the inside of ``<pre>``; plain if ``language`` is unlisted."""
     language = language.lower()
-    if language not in LANGUAGES or len(code) > CODE_LIMIT:
+    listed = language in LANGUAGES and len(code) <= CODE_LIMIT
+    lexer = _lexer(language) if listed else None
+    if lexer is None:
         return escapeHtml(code)
-    return "".join(_highlight_slice(part, language) for part in split_code(code))
+    return "".join(_highlight_slice(part, lexer) for part in split_code(code))
 
 
 def split_code(code: str) -> Iterator[str]:
@@ -92,10 +94,10 @@ def _outside_multiline_token(code: str) -> bool:
     )
 
 
-def _highlight_slice(code: str, language: str) -> str:
+def _highlight_slice(code: str, lexer: Lexer) -> str:
     # Some lexers need the end of the last line.
     whole = code if code.endswith("\n") else f"{code}\n"
-    tokens = [(_class(kind), value) for kind, value in _lexer(language).get_tokens(whole)]
+    tokens = [(_class(kind), value) for kind, value in lexer.get_tokens(whole)]
     html = []
     for kind, run in groupby(tokens, key=lambda token: token[0]):
         text = escapeHtml("".join(value for _, value in run))
@@ -106,10 +108,15 @@ def _highlight_slice(code: str, language: str) -> str:
 
 
 @cache
-def _lexer(language: str) -> Lexer:
+def _lexer(language: str) -> Lexer | None:
+    """The lexer of a listed language; None where the installed Pygments does not know its name."""
     from pygments.lexers import get_lexer_by_name
+    from pygments.util import ClassNotFound
 
-    return get_lexer_by_name(language, stripnl=False)
+    try:
+        return get_lexer_by_name(language, stripnl=False)
+    except ClassNotFound:
+        return None
 
 
 @cache

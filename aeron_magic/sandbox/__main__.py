@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         faults = Faults.from_json(given)
     except (TypeError, ValueError) as error:
         parser.error(str(error))
-    sandbox = Sandbox(port, faults=faults, **options)
+    sandbox = Sandbox(port, faults=faults, control=True, **options)
     try:
         sandbox.start()
     except OSError as error:
@@ -92,7 +92,11 @@ The sandbox of aeron-magic is running; Ctrl-C stops it.
   AeronPay       {sandbox.aeronpay_url}
   Chatzy         {sandbox.chatzy_url}
   Chatzy stream  {sandbox.chatzy_stream_url}
-  Control        {sandbox.url}/control  {sandbox.url}/log
+
+These two change its behaviour and show what was asked. They contain a secret of this start:
+
+  Control        {sandbox.control_url}
+  Log            {sandbox.log_url}
 
 Ask AeronPay, and start a conversation with Chatzy:
 

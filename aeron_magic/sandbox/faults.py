@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+_MAX_NUMBER = 2**31
 _CUTTABLE = ("create-response", "get-response")
 
 Framing = Literal["sse", "sse-event", "sse-multiline", "ndjson", "json", "pretty", "object"]
@@ -222,5 +223,7 @@ def _fits(value: Any, hint: Any) -> bool:
         return hint is bool
     if isinstance(value, int | float):
         # An int is a valid float.
-        return value >= 0 and (isinstance(value, hint) or isinstance(float(value), hint))
+        return 0 <= value < _MAX_NUMBER and (
+            isinstance(value, hint) or isinstance(float(value), hint)
+        )
     return isinstance(value, hint)

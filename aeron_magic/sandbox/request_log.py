@@ -46,8 +46,11 @@ class LoggedRequest:
     done: bool = False
 
 
+_MAX_RECORDS = 10_000
+
+
 class RequestLog:
-    """A thread-safe list of `LoggedRequest` to read and to wait on.
+    """A thread-safe list of the newest 10,000 `LoggedRequest`, to read and to wait on.
 
     Records are immutable: an update replaces the record. Iteration is over a copy.
     """
@@ -62,6 +65,7 @@ class RequestLog:
         with self._changed:
             number, self._next = self._next, self._next + 1
             self._records[number] = record
+            self._records.pop(number - _MAX_RECORDS, None)
             self._changed.notify_all()
         return number
 

@@ -1,19 +1,25 @@
 """The sandbox as an HTTP/1.1 server on 127.0.0.1, with one thread per connection.
 
-Besides the two services it has a control address for other processes: ``POST /control`` changes
-faults, ``GET /control`` returns them, ``GET /log`` and ``DELETE /log`` return and clear the log.
+With ``control=True`` it has two more addresses for other processes, which contain a secret:
+``POST`` to `Sandbox.control_url` changes faults, ``GET`` returns them; ``GET`` and ``DELETE`` of
+`Sandbox.log_url` return and clear the log.
+
+A web page can send requests to 127.0.0.1, too. Browsers mark them (``Origin``, ``Sec-Fetch-Site``),
+and a DNS name that leads to this machine is visible in ``Host``: such requests are refused.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import secrets
 import socket
 import socketserver
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from http.client import responses
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -28,6 +34,7 @@ from .response_writer import ConnectionDropped, ResponseWriter
 
 _MAX_BODY = 20_000_000
 _SECRET_HEADERS = {"client-secret", "authorization", "cookie"}
+_JSON = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
 _HTML_PAGE = b"<!doctype html><title>Gateway</title><h1>Bad gateway</h1>\n"
 
 
@@ -48,6 +55,8 @@ class Sandbox:
         Seconds until an AeronPay token expires, by default a day.
     require_credentials
         Whether AeronPay refuses requests without ``client-id`` and ``client-secret``.
+    control
+        Whether other processes can change faults and read the log; by default they cannot.
 
     Raises
     ------
@@ -64,8 +73,11 @@ class Sandbox:
         clock: Callable[[], float] = time.time,
         token_life: float = 86_400.0,
         require_credentials: bool = True,
+        control: bool = False,
     ) -> None:
         self._wanted_port = port
+        self._with_control = control
+        self._key = ""
         self._faults = faults or Faults()
         self._lock = threading.Lock()
         self._server: _Server | None = None
@@ -85,6 +97,7 @@ class Sandbox:
     def start(self) -> Sandbox:
         """Listen and serve in daemon threads. Without effect if it runs already."""
         if self._server is None:
+            self._key = secrets.token_urlsafe(24) if self._with_control else ""
             self._server = _Server(self._wanted_port, self)
         return self
 
@@ -129,6 +142,27 @@ class Sandbox:
         return f"{self.url}/chatzy-stream"
 
     @property
+    def control_url(self) -> str:
+        """Address of the faults, with a secret that is new at each start.
+
+        Raises
+        ------
+        RuntimeError
+            The sandbox is not started, or was created without ``control``.
+        """
+        return self._secret_url("control")
+
+    @property
+    def log_url(self) -> str:
+        """Address of the log; as `control_url`."""
+        return self._secret_url("log")
+
+    def _secret_url(self, name: str) -> str:
+        if not self._with_control:
+            raise RuntimeError("the sandbox was created without control=True")
+        return f"{self.url}/{name}/{self._key}"
+
+    @property
     def faults(self) -> Faults:
         """The current behaviour; can be assigned at any time."""
         with self._lock:
@@ -150,6 +184,10 @@ class Sandbox:
         first, _, endpoint = parts.path.lstrip("/").partition("/")
         headers = {name.lower(): value for name, value in handler.headers.items()}
         body, problem = _read_body(handler, headers)
+        if _is_foreign(handler):
+            handler.close_connection = True
+            handler.answer_plainly(Answer(403, {"message": "Only for programs on this machine."}))
+            return
         request = Request(
             endpoint=endpoint,
             method=handler.command,
@@ -157,11 +195,8 @@ class Sandbox:
             headers=headers,
             body=body,
         )
-        connection, stopping = handler.connection, handler.server.stopping
-        if first in ("control", "log") and not endpoint:
-            ResponseWriter(connection, Faults(), RequestLog(), 0, stopping).answer(
-                self._control(first, request)
-            )
+        if first in ("control", "log") and self._is_key(endpoint):
+            handler.answer_plainly(self._control(first, request))
             return
         service = self._routes.get((first, endpoint))
         number = self.log.add(
@@ -176,7 +211,9 @@ class Sandbox:
         )
         with self._lock:
             faults, self._faults, refusal = self._faults.for_request(endpoint if service else "")
-        writer = ResponseWriter(connection, faults, self.log, number, stopping)
+        writer = ResponseWriter(
+            handler.connection, faults, self.log, number, handler.server.stopping
+        )
         try:
             writer.wait(faults.latency)
             if service is None:
@@ -219,12 +256,10 @@ class Sandbox:
                 headers["Location"] = refusal.location
                 writer.send(refusal.status, "text/plain", b"", headers)
 
+    def _is_key(self, text: str) -> bool:
+        return bool(self._key) and secrets.compare_digest(text.encode(), self._key.encode())
+
     def _control(self, first: str, request: Request) -> Answer:
-        # A web page can send requests to 127.0.0.1, too. It cannot send JSON without a preflight
-        # request, and a DNS name rebound to this machine is visible in Host.
-        host = request.headers.get("host", "").partition(":")[0]
-        if host not in ("127.0.0.1", "localhost"):
-            return Answer(403, {"message": "Only for this machine."})
         match first, request.method:
             case "log", "GET":
                 return Answer(200, self.log.as_json())
@@ -234,7 +269,7 @@ class Sandbox:
             case "control", "GET":
                 return Answer(200, self.faults.as_json())
             case "control", "POST":
-                if "application/json" not in request.headers.get("content-type", ""):
+                if request.headers.get("content-type", "").lower() not in _JSON:
                     return Answer(415, {"message": "Send application/json."})
                 if not isinstance(request.body, dict):
                     return Answer(400, {"message": "The body must be a JSON object of faults."})
@@ -244,7 +279,7 @@ class Sandbox:
                 except (TypeError, ValueError) as error:
                     return Answer(400, {"message": str(error)})
                 return Answer(200, self.faults.as_json())
-        return Answer(405, {"message": "GET and POST /control, GET and DELETE /log."})
+        return Answer(405, {"message": "Control: GET and POST. Log: GET and DELETE."})
 
 
 class _Server(socketserver.ThreadingTCPServer):
@@ -304,6 +339,16 @@ class _Handler(BaseHTTPRequestHandler):
         except (ConnectionDropped, ConnectionError):
             self.close_connection = True
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is not HTTP, or an unknown method; the base class would send a page."""
+        self.close_connection = True
+        self.answer_plainly(Answer(code, {"message": message or responses.get(code, "")}))
+
+    def answer_plainly(self, answer: Answer) -> None:
+        """Send an answer without faults and log."""
+        writer = ResponseWriter(self.connection, Faults(), RequestLog(), 0, self.server.stopping)
+        writer.answer(answer)
+
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base's name
         """Write nothing to stderr; the sandbox has its own log."""
 
@@ -313,10 +358,29 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = do_PUT = do_HEAD = _serve  # noqa: N815 - the base's names
 
 
+def _is_foreign(handler: _Handler) -> bool:
+    """Whether a request comes from a web page, or through a name that is not this machine's."""
+    port = handler.server.server_address[1]
+    names = ("127.0.0.1", "localhost")
+    own = {f"{name}:{port}" for name in names} | (set(names) if port == 80 else set())
+    hosts = handler.headers.get_all("Host", [])
+    return (
+        len(hosts) != 1
+        or hosts[0].lower() not in own
+        or "Origin" in handler.headers
+        # "none": the reader has typed the address.
+        or any(site != "none" for site in handler.headers.get_all("Sec-Fetch-Site", []))
+        or not handler.path.startswith("/")  # the address of another host, as a proxy gets it
+    )
+
+
 def _read_body(handler: _Handler, headers: dict[str, str]) -> tuple[Any, str | None]:
     """The request's JSON body (None without one) and an error message or None."""
-    length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > _MAX_BODY or "transfer-encoding" in headers:
+    lengths = handler.headers.get_all("Content-Length", ["0"])
+    length = lengths[0]
+    digits = length.isascii() and length.isdecimal() and len(length) <= len(str(_MAX_BODY))
+    unclear = len(lengths) > 1 or "transfer-encoding" in headers
+    if not digits or int(length) > _MAX_BODY or unclear:
         handler.close_connection = True  # its end is unknown
         return None, "The body needs a Content-Length of at most 20,000,000."
     raw = handler.rfile.read(int(length))
@@ -324,5 +388,5 @@ def _read_body(handler: _Handler, headers: dict[str, str]) -> tuple[Any, str | N
         return None, None
     try:
         return json.loads(raw), None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, "The body is not JSON."

@@ -89,15 +89,17 @@ def screenshots(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture
 def other_server() -> Iterator[tuple[str, list[str]]]:
-    """The address of another web server, which sends a picture, and the paths requested of it."""
+    """The address of another web server with pictures and ``.html`` pages, and its requests."""
     asked: list[str] = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             asked.append(self.path)
-            body = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+            is_page = self.path.endswith(".html")
+            picture = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>'
+            body = b"<!doctype html><body>A page</body>" if is_page else picture
             self.send_response(200)
-            self.send_header("Content-Type", "image/svg+xml")
+            self.send_header("Content-Type", "text/html" if is_page else "image/svg+xml")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
+from IPython.core.interactiveshell import InteractiveShell
 
 from aeron_magic.jupyter.question_marks import register, unregister
 
@@ -26,6 +27,13 @@ QUESTIONS = {
     "if x:\n    %aeron ask why?": "    get_ipython().run_line_magic('aeron', 'ask why?')",
     "x = 1\n%aeron ask one?\n%aeron ask two?": "run_line_magic('aeron', 'ask two?')",
     "%aeron ask What's up, Doc?": "run_line_magic('aeron', \"ask What's up, Doc?\")",
+    "x.y = %aeron ask why?": "x.y = get_ipython().run_line_magic('aeron', 'ask why?')",
+    "x[0] = %aeron ask why?": "x[0] = get_ipython().run_line_magic('aeron', 'ask why?')",
+    "%time %aeron ask why?": "run_line_magic('time', '%aeron ask why?')",
+    "x = %time %aeron ask why?": "x = get_ipython().run_line_magic('time', '%aeron ask why?')",
+    "aeron ask why?": "aeron ask why?",  # automagic reads it afterwards
+    "%aeron ask why? ": "run_line_magic('aeron', 'ask why?')",
+    "%aeron ask what \\\n is it?": "run_line_magic('aeron', 'ask what   is it?')",
     "%aeron ask (is it?": "run_line_magic('aeron', 'ask (is it?')",
 }
 
@@ -61,3 +69,27 @@ def test_registering_twice_is_undone_by_unregistering_once(ip: SimpleNamespace) 
     unregister(ip)  # type: ignore[arg-type]
     expected = TransformerManager().token_transformers
     assert ip.input_transformer_manager.token_transformers == expected
+
+
+@pytest.fixture
+def shell() -> Iterator[InteractiveShell]:
+    """A whole shell without the extension."""
+    yield InteractiveShell.instance()
+    InteractiveShell.clear_instance()
+
+
+def test_questions_in_the_cell_that_loads_the_extension_are_explained(
+    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """IPython has read them as requests for help before there was a magic."""
+    shell.run_cell(
+        "%load_ext aeron_magic\nx = 1\n%aeron ask what?\n%time %aeron ask why??\nx?",
+        store_history=True,
+    )
+    said = capsys.readouterr().out
+    assert "read `%aeron ask what?` as a request for help" in said
+    assert "read `%time %aeron ask why??` as a request for help" in said
+    assert said.count("request for help") == 2
+    shell.run_cell("%reload_ext aeron_magic", store_history=True)
+    assert "request for help" not in capsys.readouterr().out
+    shell.run_cell("%unload_ext aeron_magic")

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aeron_magic.rendering import highlighting
 from aeron_magic.rendering.highlighting import (
     CLASSES,
     CODE_LIMIT,
@@ -31,6 +32,14 @@ def test_every_language_has_a_lexer_and_keeps_the_code(language: str) -> None:
     html = highlight_code(code, language)
     assert text_of(html) == code
     assert set(re.findall(r'class="(\w+)"', html)) <= {*CLASSES.values()}
+
+
+def test_code_is_plain_where_pygments_does_not_know_the_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Older versions lack ``tsx`` and ``yml``."""
+    monkeypatch.setattr(highlighting, "LANGUAGES", frozenset({"unheard-of"}))
+    assert highlight_code("a: <b>", "unheard-of") == "a: &lt;b&gt;"
 
 
 @given(st.text("ab \n\t\"'#/*<>&(){}[]-=:;\\", max_size=80), st.sampled_from(sorted(LANGUAGES)))

@@ -40,8 +40,9 @@ def test_it_prints_addresses_and_examples_that_work(running):
 def test_ctrl_c_stops_it_cleanly(running):
     """Status 0, and one sentence."""
     process, text = running
-    url = re.search(r"AeronPay +(\S+)/aeronpay", text)[1]
-    assert httpx.get(f"{url}/control").json()["say"] == "Hello there."
+    url, log = (re.search(rf"{name} +(\S+)", text)[1] for name in ("Control", "Log"))
+    assert httpx.get(url).json()["say"] == "Hello there."
+    assert httpx.get(log).json() == []
     process.send_signal(signal.SIGINT)
     assert process.wait(5) == 0
     assert "stopped" in process.stdout.read()

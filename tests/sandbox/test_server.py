@@ -3,6 +3,7 @@ from __future__ import annotations
 import concurrent.futures
 import http.client
 import socket
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -84,8 +85,14 @@ def test_hundreds_of_connections_at_once(sandbox):
 
     def ask(number: int) -> bytes:
         body = b'{"client_referenceId": "n%d", "user": {"text": "a"}}' % number
-        head = b"POST /aeronpay/create-response HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-        head += b"client-id: a\r\nclient-secret: b\r\nContent-Length: %d\r\n\r\n" % len(body)
+        head = b"POST /aeronpay/create-response HTTP/1.1\r\nConnection: close\r\n"
+        head += (
+            b"Host: 127.0.0.1:%d\r\nclient-id: a\r\nclient-secret: b\r\nContent-Length: %d\r\n\r\n"
+            % (
+                address[1],
+                len(body),
+            )
+        )
         with socket.create_connection(address) as connection:
             connection.sendall(head + body)
             return b"".join(iter(lambda: connection.recv(65536), b""))
@@ -222,39 +229,94 @@ def test_an_accepted_request_can_be_answered_with_an_error(visitor, sandbox):
 # Control
 
 
-def test_faults_over_http(visitor, sandbox):
+@pytest.fixture
+def controlled() -> Iterator[Sandbox]:
+    """A sandbox that other processes can control."""
+    with Sandbox(faults=Faults(say="One two three."), control=True) as running:
+        yield running
+
+
+def test_faults_over_http(controlled, http):
     """Another process can set, get and reset them."""
-    control = f"{sandbox.url}/control"
-    assert visitor.http.post(control, json={"say": "Moved.", "chunk_size": 2}).status_code == 200
-    assert visitor.http.get(control).json()["say"] == "Moved."
-    assert sandbox.faults.chunk_size == 2
-    visitor.http.post(control, json={"reset": True, "pause": 0.5})
-    assert sandbox.faults == Faults(pause=0.5)
+    control = controlled.control_url
+    assert http.post(control, json={"say": "Moved.", "chunk_size": 2}).status_code == 200
+    assert http.get(control).json()["say"] == "Moved."
+    assert controlled.faults.chunk_size == 2
+    http.post(control, json={"reset": True, "pause": 0.5})
+    assert controlled.faults == Faults(pause=0.5)
 
 
-@pytest.mark.parametrize("body", [{"says": "x"}, {"pause": "x"}, {"refuse": [{"no": 1}]}, [1]])
-def test_invalid_faults_over_http(visitor, sandbox, body):
+@pytest.mark.parametrize(
+    "body",
+    [
+        *[{"says": "x"}, {"pause": "x"}, {"refuse": [{"no": 1}]}, {"refuse": [1]}, {"refuse": 1}],
+        *[[1], {"pause": 10**400}, {"cut_after": 10**400}, {"ids": []}, {"expired": [1]}],
+    ],
+)
+def test_invalid_faults_over_http(controlled, http, body):
     """400 with the reason, without a change."""
-    before = sandbox.faults
-    answer = visitor.http.post(f"{sandbox.url}/control", json=body)
+    before = controlled.faults
+    answer = http.post(controlled.control_url, json=body)
     assert answer.status_code == 400
     assert answer.json()["message"]
-    assert sandbox.faults == before
+    assert controlled.faults == before
 
 
-def test_the_log_over_http(visitor, sandbox):
+@pytest.mark.parametrize("body", ['{"pause": NaN}', '{"pause": Infinity}', "[" * 100_000, "\xff"])
+def test_a_body_that_is_hardly_json(controlled, http, body):
+    """400 as well, also where Python's decoder raises another error or accepts it."""
+    answer = http.post(
+        controlled.control_url,
+        content=body.encode("latin-1"),
+        headers={"Content-Type": "application/json"},
+    )
+    assert answer.status_code == 400
+    assert controlled.faults.pause == 0
+
+
+def test_the_log_over_http(controlled, http, visit):
     """It can be read and cleared; these requests are not logged."""
-    visitor.create("hello")
-    (seen,) = visitor.http.get(f"{sandbox.url}/log").json()
+    visit(controlled).create("hello")
+    (seen,) = http.get(controlled.log_url).json()
     assert seen["body"]["user"]["text"] == "hello"
-    visitor.http.delete(f"{sandbox.url}/log")
-    assert visitor.http.get(f"{sandbox.url}/log").json() == []
+    http.delete(controlled.log_url)
+    assert http.get(controlled.log_url).json() == []
 
 
-def test_a_web_page_cannot_use_the_control_address(visitor, sandbox):
-    """Neither with a form's content type nor with a DNS name for 127.0.0.1."""
-    control = f"{sandbox.url}/control"
-    assert visitor.http.post(control, content=b'{"say": "x"}').status_code == 415
-    strange = {"Host": "evil.example"}
-    assert visitor.http.post(control, json={"say": "x"}, headers=strange).status_code == 403
+def test_control_and_log_are_off_unless_asked_for(visitor, sandbox):
+    """They have no address, not even without the secret."""
+    for path in ("control", "log", "control/", "log/", "control/x", "log/x"):
+        assert visitor.http.get(f"{sandbox.url}/{path}").status_code == 404
+        assert visitor.http.post(f"{sandbox.url}/{path}", json={"say": "x"}).status_code == 404
+    with pytest.raises(RuntimeError, match="control=True"):
+        _ = sandbox.control_url
     assert sandbox.faults.say == "One two three."
+
+
+def test_the_secret_is_needed_and_new_at_each_start(controlled, http):
+    """Another user of this machine, who can find the port, does not have it."""
+    secret = controlled.control_url.rpartition("/")[2]
+    assert len(secret) >= 32
+    for path in ("log", "log/", f"log/{secret[:-1]}", f"log/{secret}x", f"log/{secret}/x", "log/é"):
+        assert http.get(f"{controlled.url}/{path}").status_code == 404, path
+    assert http.post(f"{controlled.url}/control", json={"say": "x"}).status_code == 404
+    assert controlled.faults.say == "One two three."
+    controlled.stop()
+    assert controlled.start().control_url.rpartition("/")[2] != secret
+    assert http.get(f"{controlled.url}/log/{secret}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *["text/plain", "text/plain; x=application/json", "application/jsonp", ""],
+        *["application/json; x=text/plain", "multipart/form-data", "application/json, text/plain"],
+    ],
+)
+def test_control_takes_json_only(controlled, http, kind):
+    """A form can send these content types, which contain the word, too."""
+    answer = http.post(
+        controlled.control_url, content=b'{"say": "x"}', headers={"Content-Type": kind}
+    )
+    assert answer.status_code == 415
+    assert controlled.faults.say == "One two three."

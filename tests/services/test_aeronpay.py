@@ -595,7 +595,7 @@ def test_waiting_ends_with_fetch_timeout(result: Given, recovering: bool) -> Non
     with pytest.raises(AeronError):
         server.ask() if recovering else server.fetch()
     waited = sum(server.pauses) + result.elapsed * server.count("fetch-response")
-    assert waited <= SETTINGS.fetch_timeout + result.elapsed
+    assert waited <= SETTINGS.fetch_timeout + result.elapsed + 1e-6
     if recovering:
         assert waited >= SETTINGS.fetch_timeout - 1e-6
 

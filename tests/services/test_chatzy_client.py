@@ -86,7 +86,8 @@ class Asker:
 
     def close(self) -> None:
         self._wait(self.client.close())
-        if self._loop is not None:
+        if self._loop is not None:  # as asyncio.run does
+            self._loop.run_until_complete(self._loop.shutdown_asyncgens())
             self._loop.close()
 
 

@@ -20,7 +20,7 @@ from aeron_magic.jupyter.panel.messages import (
     TurnView,
     error_message,
 )
-from aeron_magic.jupyter.panel.turn_views import problem_of, turn_id, turn_views, visible_path
+from aeron_magic.jupyter.panel.turn_views import TreeIndex, problem_of, turn_id, turn_views
 from aeron_magic.services.catalog import service_info
 from aeron_magic.session.io_loop import IOLoop, ReplyTask
 
@@ -107,6 +107,7 @@ class PanelController:
         self.session = session
         self.draft = ""
         self.tree: ConversationTree = session.tree
+        self._index = TreeIndex(self.tree)
         self._leaf: Turn | None = self.tree.head
         self._panels: list[Panel] = []
         self.live: _Live | None = None
@@ -169,8 +170,10 @@ class PanelController:
 
     def show(self, tree: ConversationTree, turn: Turn | None) -> None:
         """Show the path to this turn; on the loop."""
+        if tree is not self.tree:
+            self._index = TreeIndex(tree)
         self.tree, self._leaf = tree, turn
-        shown = {turn_id(tree, turn) for turn in self.visible_turns}
+        shown = {turn_id(tree, turn) for turn in self.visible_turns} if self._lives else ()
         self.live = next((live for live in self._lives.values() if live.key in shown), None)
         self.broadcast(self.state())
         self._schedule_turns_changed()
@@ -233,13 +236,13 @@ class PanelController:
     @property
     def visible_turns(self) -> list[Turn]:
         """The turns that are shown, oldest first."""
-        path = visible_path(self.tree, self._leaf)
+        path = self._index.visible_path(self._leaf)
         dropped = self._dropped_turn
         return [*path, dropped] if dropped is not None and dropped.parent is self._leaf else path
 
     def _turn_views(self, turns: list[Turn]) -> list[TurnView]:
         pending = [asked.pending.turn for asked in self._lives if asked.tree is self.tree]
-        return turn_views(self.tree, turns, self._problems, pending)
+        return turn_views(self._index, turns, self._problems, pending)
 
     # Questions, as the session reports them on the loop ------------------------------------------
 
@@ -252,7 +255,10 @@ class PanelController:
         self._problems.pop(key, None)
         self._dropped.pop(key, None)
         dropped, self._dropped_turn = self._dropped_turn, None
-        shown = next((other for other in self.visible_turns if other.number == turn.number), None)
+        shown = None
+        if asked.pending.position.replaces is not None:
+            same = (other for other in self.visible_turns if other.number == turn.number)
+            shown = next(same, None)
         if tree is self.tree and shown is not None and shown.tokens:
             self._send_begin(asked, shown)  # in its place
         elif tree is self.tree and turn.parent is self._leaf and shown is None and dropped is None:

@@ -31,19 +31,25 @@ MIN_OUTPUT = 8_000
 """Characters after which an output is full."""
 
 
-def pages(turns: Sequence[Turn]) -> list[list[Turn]]:
-    """The turns of each output; more turns do not change the outputs before the last."""
+def pages(turns: Sequence[Turn], total: int = 0) -> list[list[Turn]]:
+    """The turns of each output; more turns do not change the outputs before the last.
+
+    ``total`` is the number of characters in outputs before these.
+    """
     outputs: list[list[Turn]] = [[]]
-    length = total = 0
+    length = 0
     for turn in turns:
         if length >= max(MIN_OUTPUT, total // 10):
             outputs.append([])
             length = 0
         outputs[-1].append(turn)
-        size = len(turn.question) + (len(turn.reply.text) if turn.reply is not None else 0)
-        length += size
-        total += size
+        length += _size(turn)
+        total += _size(turn)
     return outputs
+
+
+def _size(turn: Turn) -> int:
+    return len(turn.question) + (len(turn.reply.text) if turn.reply is not None else 0)
 
 
 def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> dict[str, str]:
@@ -99,14 +105,23 @@ class Transcript:
         self._publish = publish
         self._name = name
         self._shown: list[tuple[Any, ...]] = []
+        self._full: list[Turn] = []
+        """The turns of full outputs, which need not be looked at again."""
+        self._full_count = self._full_size = 0
+        self._full_of: object = None
         self._lock = threading.Lock()
 
-    def show(self, tree: ConversationTree, turns: Sequence[Turn]) -> None:
+    def show(self, tree: ConversationTree, turns: list[Turn]) -> None:
         """Show these turns; only outputs that change are published."""
-        outputs = pages(turns)
         with self._lock:
-            outputs += [[]] * (len(self._shown) - len(outputs))
-            for index, page in enumerate(outputs):
+            state = (tree, tree.name, tree.edits)
+            if state != self._full_of or turns[: len(self._full)] != self._full:
+                self._full, self._full_count, self._full_size = [], 0, 0
+                self._full_of = state
+            outputs = pages(turns[len(self._full) :], self._full_size)
+            filled, first = outputs[:-1], self._full_count
+            outputs += [[]] * (len(self._shown) - first - len(outputs))
+            for index, page in enumerate(outputs, first):
                 signature = (tree.name, *((t.number, t.asked_at, t.status) for t in page))
                 update = index < len(self._shown)
                 if update and self._shown[index] == signature:
@@ -119,3 +134,9 @@ class Transcript:
                     update=update,
                 )
                 self._shown[index : index + 1] = [signature]
+            for page in filled:
+                if any(turn.reply is None for turn in page):
+                    break  # still to come
+                self._full += page
+                self._full_count += 1
+                self._full_size += sum(map(_size, page))

@@ -1,7 +1,8 @@
-"""Turns of a conversation as the panel shows them. Pure functions."""
+"""Turns of a conversation as the panel shows them."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Collection, Mapping, Sequence
 from types import MappingProxyType
 
@@ -31,24 +32,85 @@ def newest_leaf(tree: ConversationTree, turn: Turn) -> Turn:
     return turn
 
 
-def visible_path(tree: ConversationTree, leaf: Turn | None) -> list[Turn]:
-    """The turns to show for the path that ends at ``leaf``, oldest first.
+class TreeIndex:
+    """What the panel has to know of a whole tree, at a cost that does not grow with it.
 
-    A turn without a complete reply has no successors: the next question is its sibling. Such dead
-    ends are shown, too, where they were asked.
+    Turns that were added since the last look are added here, too; after any other change of the
+    tree, all is found again.
+
+    Parameters
+    ----------
+    tree
+        The conversation.
     """
-    path = leaf.path() if leaf is not None else []
-    on_path = {turn.number for turn in path}  # a pending turn has the number of the one it replaces
-    parents = {turn.parent for turn in tree.turns}
-    dead: dict[Turn | None, list[Turn]] = {}
-    for turn in tree.turns:
-        if not turn.tokens and turn not in parents and turn.number not in on_path:
-            dead.setdefault(turn.parent, []).append(turn)
-    shown: list[Turn] = []
-    for turn in path:
-        shown += [other for other in dead.get(turn.parent, ()) if other.asked_at < turn.asked_at]
-        shown.append(turn)
-    return shown + dead.get(leaf, [])
+
+    def __init__(self, tree: ConversationTree) -> None:
+        self.tree = tree
+        self.forks: dict[Turn | None, set[int]] = {}
+        """The numbers of the turns that are branches after a turn."""
+        self.stale: set[Turn] = set()
+        self._dead: dict[Turn | None, list[Turn]] = {}
+        self._parents: set[Turn | None] = set()
+        self._count = 0
+        self._edits = -1
+        self._leaf: Turn | None = None
+        self._path: list[Turn] | None = None
+        self._lock = threading.RLock()
+
+    def update(self) -> None:
+        """Follow the changes of the tree."""
+        with self._lock:
+            edits, added = self.tree.edits, self.tree.turns[self._count :]
+            # A dead end that is continued is one no longer.
+            revived = any(one.parent is not None and not one.parent.tokens for one in added)
+            if edits != self._edits or revived:
+                added, self._edits = list(self.tree.turns), edits
+                self._count, self._path = 0, None
+                self.forks, self._dead, self.stale = {}, {}, self.tree.stale()
+                self._parents = {turn.parent for turn in added}
+            for turn in added:
+                self._add(turn)
+            self._count += len(added)
+
+    def _add(self, turn: Turn) -> None:
+        parent = turn.parent
+        self._parents.add(parent)
+        if turn.tokens or turn in self._parents:
+            self.forks.setdefault(parent, set()).add(turn.number)
+        else:
+            self._dead.setdefault(parent, []).append(turn)
+            self._path = None
+        if parent is not None and (parent in self.stale or parent.revision != turn.parent_revision):
+            self.stale.add(turn)
+
+    def visible_path(self, leaf: Turn | None) -> list[Turn]:
+        """The turns to show for the path that ends at ``leaf``, oldest first.
+
+        A turn without a complete reply has no successors: the next question is its sibling. Such
+        dead ends are shown, too, where they were asked.
+        """
+        with self._lock:
+            self.update()
+            end, path = self._leaf, self._path
+            continues = leaf is not None and leaf.parent is end and not self._dead.get(end)
+            if path is not None and continues and not self._dead.get(leaf):
+                path.append(leaf)  # type: ignore[arg-type] # not None: it continues
+            elif path is None or leaf is not end:
+                path = self._find_path(leaf)
+            self._leaf, self._path = leaf, path
+            return [*path]
+
+    def _find_path(self, leaf: Turn | None) -> list[Turn]:
+        path = leaf.path() if leaf is not None else []
+        on_path = {turn.number for turn in path}  # a pending turn has that of the one it replaces
+        shown: list[Turn] = []
+        for turn in path:
+            before = self._dead.get(turn.parent, ())
+            shown += [
+                one for one in before if one.asked_at < turn.asked_at and one.number not in on_path
+            ]
+            shown.append(turn)
+        return shown + [one for one in self._dead.get(leaf, ()) if one.number not in on_path]
 
 
 def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> Problem | None:
@@ -105,7 +167,7 @@ DOUBLE_CHARGE_WARNING = (
 
 
 def turn_views(
-    tree: ConversationTree,
+    index: TreeIndex,
     turns: Sequence[Turn],
     problems: Mapping[str, Problem | None] = MappingProxyType({}),
     pending: Collection[Turn] = (),
@@ -114,23 +176,21 @@ def turn_views(
 
     Parameters
     ----------
-    tree, turns
+    index, turns
         The conversation and its turns to show, which may be pending.
     problems
         The problems of failed turns, by key.
     pending
         The turns whose reply is being read; each may replace a turn of the tree.
     """
-    stale, service = tree.stale(), service_info(tree.service)
+    index.update()
+    tree, service = index.tree, service_info(index.tree.service)
     live = {turn.number for turn in pending}
-    parents = {turn.parent for turn in tree.turns}
-    forks: dict[Turn | None, set[int]] = {}
-    for turn in (*tree.turns, *pending):
-        if turn.tokens or turn in parents or turn in pending:
-            forks.setdefault(turn.parent, set()).add(turn.number)
     views = []
     for turn in turns:
-        key, numbers = turn_id(tree, turn), sorted({*forks.get(turn.parent, ()), turn.number})
+        beside = [one.number for one in pending if one.parent is turn.parent]
+        numbers = sorted({*index.forks.get(turn.parent, ()), *beside, turn.number})
+        key = turn_id(tree, turn)
         is_live = turn.number in live
         reply = None if is_live else turn.reply
         text = reply.text if reply is not None else ""
@@ -149,7 +209,7 @@ def turn_views(
                 token=turn.token or (reply.context_token if reply else None),
                 seconds=round(reply.seconds, 3) if reply else 0.0,
                 asked=turn.asked_at,
-                stale=turn in stale,
+                stale=turn in index.stale,
                 replayed=reply.replayed if reply else False,
                 cell=turn.cell is not None,
                 branches=service.branches,

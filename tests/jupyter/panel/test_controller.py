@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 
 import pytest
 from panel_harness import PanelHarness, rebuilt
@@ -97,6 +98,39 @@ def test_pieces_cost_the_same_after_a_thousand_turns(
         added = sum(len(message["add"].encode()) for message in messages)
         assert added < 3 * len(TEXT[:2_000])
         assert size(messages) - added < 200 * len(messages)
+
+
+def test_a_question_costs_the_same_after_thousands_of_turns(
+    harness: PanelHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The CPU time of the panel for the begin and the end of a question."""
+    controller = harness.app.panel_controller
+    costs: list[float] = []
+
+    def timed(method: Callable[[object], None]) -> Callable[[object], None]:
+        def call(asked: object) -> None:
+            began = time.thread_time()
+            method(asked)
+            costs.append(time.thread_time() - began)
+
+        return call
+
+    for name in ("question_started", "question_finished"):
+        monkeypatch.setattr(controller, name, timed(getattr(controller, name)))
+
+    def cost(turns: int) -> float:
+        grow(harness, turns - len(harness.session.tree.turns))
+        harness.ask("Fill what is computed once")
+        harness.clear()
+        costs.clear()
+        for _ in range(8):
+            harness.ask("Go on")
+            harness.clear()
+        return min(costs[::2]) + min(costs[1::2])
+
+    harness.ask("Begin")
+    few = cost(300)
+    assert cost(3_000) < 2 * few
 
 
 def test_messages_are_paced(harness: PanelHarness, sandbox: Sandbox) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.jupyter.panel.transcript import Transcript, bundle, pages
 from aeron_magic.replies.reply import Reply
@@ -75,3 +77,32 @@ def test_only_what_changed_is_published() -> None:
     sent.clear()
     transcript.show(tree, line(tree)[:1])
     assert [html for _, _, html in sent][1:] == [""] * (count - 1)
+
+
+def test_full_outputs_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After thousands of turns one more costs a look at the last output."""
+    tree = conversation(3_000)
+    transcript = Transcript(lambda **_: None, "p")
+    transcript.show(tree, line(tree))
+    tree.complete(tree.start(tree.at_head(), "One more"), Reply("Yes.", context_token="t"))
+    looked_at: list[Turn] = []
+    monkeypatch.setattr(
+        Turn, "status", property(lambda turn: looked_at.append(turn) or turn.reply.status)
+    )
+    transcript.show(tree, line(tree))
+    assert tree.turns[-1] in looked_at
+    assert len(looked_at) < 1_000
+
+
+def test_a_turn_in_a_full_output_that_is_asked_again_is_shown() -> None:
+    sent: list[str] = []
+    tree = conversation(100, 1_000)
+    transcript = Transcript(lambda **display: sent.append(display["data"]["text/plain"]), "p")
+    turns = line(tree)
+    transcript.show(tree, turns)
+    transcript.show(tree, turns)
+    sent.clear()
+    again = tree.start(tree.rerun(turns[2]), "Again?", now=1e9)
+    tree.complete(again, Reply("Otherwise.", context_token="u"))
+    transcript.show(tree, turns)
+    assert "Otherwise." in "".join(sent)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from aeron_magic.conversations.tree import ConversationTree, Position, Turn
 from aeron_magic.errors import (
@@ -18,10 +20,10 @@ from aeron_magic.errors import (
 )
 from aeron_magic.jupyter.panel.turn_views import (
     DOUBLE_CHARGE_WARNING,
+    TreeIndex,
     newest_leaf,
     problem_of,
     turn_views,
-    visible_path,
 )
 from aeron_magic.protocol.http_errors import maybe_accepted
 from aeron_magic.replies.reply import Reply
@@ -41,7 +43,7 @@ def ask(
 
 def shown(tree: ConversationTree, leaf: Turn | None) -> list[str]:
     """The questions of a line."""
-    return [turn.question for turn in visible_path(tree, leaf)]
+    return [turn.question for turn in TreeIndex(tree).visible_path(leaf)]
 
 
 def test_a_dead_end_stays_where_it_was_asked() -> None:
@@ -56,6 +58,34 @@ def test_a_dead_end_stays_where_it_was_asked() -> None:
     assert shown(tree, tree.head) == ["one", "cut", "two", "three"]
 
 
+@settings(max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 30)), max_size=30))
+def test_an_index_that_follows_the_tree_equals_a_new_one(steps: list[tuple[int, int]]) -> None:
+    """Whatever is asked, asked again, cut, completed later or looked at."""
+    tree = ConversationTree("main", "aeronpay")
+    followed = TreeIndex(tree)
+    leaf: Turn | None = None
+    for action, choice in steps:
+        turn = tree.turns[choice % len(tree.turns)] if tree.turns else None
+        reply = CUT if action == 1 else WHOLE
+        position = tree.at_head()
+        if turn is not None and action == 2:
+            position = tree.rerun(turn)
+        elif turn is not None and action >= 3:
+            position = Position(tree, turn.token, turn, turn.revision)
+        pending = tree.start(position, "?", now=next(_clock))
+        if choice % 2:
+            leaf = pending.turn  # as while its reply is read
+        for path in (leaf, tree.head):
+            assert followed.visible_path(path) == TreeIndex(tree).visible_path(path)
+        leaf = tree.complete(pending, reply)
+        new = TreeIndex(tree)
+        for path in (leaf, tree.head, None):
+            assert followed.visible_path(path) == new.visible_path(path)
+        assert turn_views(followed, tree.turns) == turn_views(new, tree.turns)
+        assert followed.stale == tree.stale()
+
+
 def test_branches_are_turns_that_were_answered() -> None:
     """A view has the index among its siblings; dead ends are not branches."""
     tree = ConversationTree("main", "aeronpay")
@@ -63,9 +93,9 @@ def test_branches_are_turns_that_were_answered() -> None:
     ask(tree, "two")
     ask(tree, "cut", tree.after_turn(first), CUT)
     other = ask(tree, "two, edited", tree.after_turn(first))
-    view = turn_views(tree, [other])[0]
+    view = turn_views(TreeIndex(tree), [other])[0]
     assert view["siblings"] == {"at": 1, "keys": ["main#2", "main#4"]}
-    assert turn_views(tree, [first])[0]["siblings"]["keys"] == ["main#1"]
+    assert turn_views(TreeIndex(tree), [first])[0]["siblings"]["keys"] == ["main#1"]
 
 
 def test_a_branch_is_followed_to_its_end() -> None:
@@ -83,7 +113,7 @@ def test_the_view_of_a_live_reply_is_empty() -> None:
     """The old reply of a turn that is asked again is not shown meanwhile."""
     tree = ConversationTree("main", "aeronpay")
     turn = ask(tree, "one")
-    view = turn_views(tree, [turn], pending=[turn])[0]
+    view = turn_views(TreeIndex(tree), [turn], pending=[turn])[0]
     assert (view["status"], view["blocks"], view["problem"]) == ("processing", [], None)
 
 
@@ -91,7 +121,7 @@ def test_one_line_services_have_no_branches() -> None:
     """A conversation that the service keeps as one line cannot be edited."""
     for service, branches in (("aeronpay", True), ("chatzy", False)):
         tree = ConversationTree("main", service)
-        assert turn_views(tree, [ask(tree, "one")])[0]["branches"] is branches
+        assert turn_views(TreeIndex(tree), [ask(tree, "one")])[0]["branches"] is branches
 
 
 @pytest.mark.parametrize(
@@ -146,7 +176,7 @@ def test_texts_cannot_act() -> None:
     """What a terminal or a page would act on is taken out or made harmless."""
     tree = ConversationTree("main", "aeronpay")
     turn = ask(tree, "a\x1b]0;title\x07b", reply=Reply("<script>x</script>", context_token="t"))
-    view = turn_views(tree, [turn])[0]
+    view = turn_views(TreeIndex(tree), [turn])[0]
     assert view["question"] == "ab"
     assert "<script" not in "".join(view["blocks"])
 
@@ -156,4 +186,4 @@ def test_an_attempt_stands_for_the_turn_that_it_replaces() -> None:
     tree = ConversationTree("main")
     cut = ask(tree, "one", reply=CUT)
     pending = tree.start(tree.rerun(cut), "one")
-    assert visible_path(tree, pending.turn) == [pending.turn]
+    assert TreeIndex(tree).visible_path(pending.turn) == [pending.turn]

@@ -1,0 +1,47 @@
+"""Other versions to test with: of Python, and of the packages; standard library only."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
+_BOUND = re.compile(r"([\w-]+)>=([\w.]+)")
+_TABLES = ("polars",)
+"""Packages that users have without an extra of ours, and that the code knows."""
+
+
+def lowest_versions(pyproject: str) -> list[str]:
+    """The lower bounds of the dependencies and of the extra ``lab``, as constraints for pip.
+
+    Test tools stay at their newest versions.
+    """
+    import tomllib  # the caller's Python may be too old for it, and is told so later
+
+    project = tomllib.loads(pyproject)["project"]
+    extras = project["optional-dependencies"]
+    tables = [one for one in extras["test"] if one.startswith(_TABLES)]
+    bounds = [_BOUND.fullmatch(one) for one in [*project["dependencies"], *extras["lab"], *tables]]
+    return [f"{bound[1]}=={bound[2]}" for bound in bounds if bound]
+
+
+def other_pythons() -> dict[str, Path]:
+    """The installed Pythons of other minor versions: on PATH, or below ``~/.pyenv``."""
+    running = f"{sys.version_info.major}.{sys.version_info.minor}"
+    found = ((version, _find(version)) for version in PYTHONS if version != running)
+    return {version: python for version, python in found if python is not None}
+
+
+def _find(version: str) -> Path | None:
+    on_path = shutil.which(f"python{version}")
+    of_pyenv = Path.home().glob(f".pyenv/versions/{version}.*/bin/python")
+    # pyenv's own commands on PATH fail where that version is not selected.
+    candidates = [*([Path(on_path)] if on_path else []), *sorted(of_pyenv)]
+    return next((python for python in candidates if _runs(python)), None)
+
+
+def _runs(python: Path) -> bool:
+    return not subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode
