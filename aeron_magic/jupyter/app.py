@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from functools import cached_property
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.jupyter.frontend import CellKeys, has_kernel, is_live, notebook_path
@@ -22,15 +23,15 @@ if TYPE_CHECKING:
 
 
 class Preferences(NamedTuple):
-    """The values of the traitlets of ``AeronMagics``, which documents them and their defaults."""
+    """The values of the traitlets of ``AeronMagics``, which documents them."""
 
-    timeout: float
-    fetch_timeout: float
-    replay_speed: float
-    max_resent: int
-    live: bool | None
-    history: str
-    notebook: str
+    timeout: float = 30.0
+    fetch_timeout: float = 120.0
+    replay_speed: float = 1.0
+    max_resent: int = 5
+    live: bool | None = None
+    history: str = ""
+    notebook: str = ""
     limits: dict[str, float] = {}  # noqa: RUF012 - never changed
     insecure: bool = False
 
@@ -177,7 +178,12 @@ def unregister(shell: Any) -> App | None:
 
 
 def current_app(shell: Any) -> App:
-    """The application object of ``shell``; the extension is loaded if it is not."""
+    """The application object of ``shell``; the extension is loaded if it is not.
+
+    Without a shell, that of this process, such as for a panel in marimo.
+    """
+    if shell is None:
+        return _apps.setdefault(id(None), App(SimpleNamespace(user_ns={}), Preferences()))
     if id(shell) not in _apps:
         shell.extension_manager.load_extension("aeron_magic")
     return _apps[id(shell)]

@@ -78,14 +78,14 @@ class ConnectionManager:
         options = {one.field: getattr(self._sandbox, one.in_sandbox) for one in info.addresses}
         options |= {one.field: ANY_CREDENTIAL for one in info.credentials}
         settings = self._resolve(service, **options)
-        return self._use(settings, sandbox=True)
+        return self.use(settings, sandbox=True)
 
     def connect(self, service: str, **options: Any) -> Connection:
         """Connect to ``service``; options as for ``resolve_settings``.
 
         While recordings are replayed, nothing is sent, and credentials are not needed.
         """
-        return self._use(self._with_credentials(service, **options))
+        return self.use(self._with_credentials(service, **options))
 
     def _with_credentials(self, service: str, **options: Any) -> Settings:
         if self.recorder is not None and self.recorder.mode == "replay":
@@ -127,7 +127,7 @@ class ConnectionManager:
         self.options |= options
         if self.connection is not None:
             settings = replace(self.connection.settings, **self.options)
-            self._use(settings, self.connection.sandbox)
+            self.use(settings, self.connection.sandbox)
 
     def set_recorder(self, recorder: Recorder | None) -> None:
         """Replay and record with ``recorder`` from now on; None stops that."""
@@ -138,7 +138,7 @@ class ConnectionManager:
     def _resolve(self, service: str, **options: Any) -> Settings:
         return resolve_settings(service, **{**self.options, **options})
 
-    def _use(self, settings: Settings, sandbox: bool = False) -> Connection:
+    def use(self, settings: Settings, sandbox: bool = False) -> Connection:
         """The connection with these settings: the current one, if its settings are the same."""
         before = self.connection
         if before is not None and before.settings == settings:

@@ -20,6 +20,7 @@ from aeron_magic.session.io_loop import IOLoop, ReplyTask
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
+    from aeron_magic.services.settings import Settings
 
 NOTHING_SENT = (UsageError, RecordingError, TokenError)
 """Errors after which the service has not accepted the question: the tree stays as it was."""
@@ -245,6 +246,11 @@ class Session:
         if sandbox:
             return self._activate(self.connections.connect_sandbox(service))
         return self._activate(self.connections.connect(service, **options))
+
+    def connect_as(self, settings: Settings, recorder: Recorder | None) -> Connection:
+        """Connect with the settings and the recorder of a client."""
+        self.connections.set_recorder(recorder)
+        return self._activate(self.connections.use(settings))
 
     def _activate(self, connection: Connection) -> Connection:
         """Use the conversations that belong to the connection."""

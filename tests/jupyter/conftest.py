@@ -8,6 +8,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from credentials import credentials
+from IPython.core.interactiveshell import InteractiveShell
 from live_kernel import Kernel, running_kernel
 from nbclient import NotebookClient
 from nbformat import NotebookNode
@@ -15,10 +16,19 @@ from nbformat.v4 import new_code_cell, new_notebook
 from panel_harness import PanelHarness, panel_harness
 from private_home import private_environment
 from terminal_ipython import Terminal, running_terminal
+from traitlets.config import Config
 
 from aeron_magic.sandbox import Sandbox
 
 Executed = Callable[..., NotebookNode]
+
+
+@pytest.fixture
+def plain_shell() -> Iterator[InteractiveShell]:
+    """A shell in this process, without the extension and without a database for its history."""
+    InteractiveShell.clear_instance()
+    yield InteractiveShell.instance(config=Config({"HistoryManager": {"enabled": False}}))
+    InteractiveShell.clear_instance()
 
 
 @pytest.fixture(scope="session")

@@ -12,12 +12,11 @@ from aeron_magic.jupyter.completer import register, unregister
 
 
 @pytest.fixture
-def ip() -> Iterator[InteractiveShell]:
-    shell = InteractiveShell()
-    shell.user_ns.update(answer="text", author={"name": "Ada"})
-    register(shell, {"turns": ["two words"]}.__getitem__)
-    yield shell
-    unregister(shell)
+def ip(plain_shell: InteractiveShell) -> Iterator[InteractiveShell]:
+    plain_shell.user_ns.update(answer="text", author={"name": "Ada"})
+    register(plain_shell, {"turns": ["two words"]}.__getitem__)
+    yield plain_shell
+    unregister(plain_shell)
 
 
 def completed(ip: InteractiveShell, cell: str) -> list[str]:

@@ -71,18 +71,11 @@ def test_registering_twice_is_undone_by_unregistering_once(ip: SimpleNamespace) 
     assert ip.input_transformer_manager.token_transformers == expected
 
 
-@pytest.fixture
-def shell() -> Iterator[InteractiveShell]:
-    """A whole shell without the extension."""
-    yield InteractiveShell.instance()
-    InteractiveShell.clear_instance()
-
-
 def test_questions_in_the_cell_that_loads_the_extension_are_explained(
-    shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
+    plain_shell: InteractiveShell, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """IPython has read them as requests for help before there was a magic."""
-    shell.run_cell(
+    plain_shell.run_cell(
         "%load_ext aeron_magic\nx = 1\n%aeron ask what?\n%time %aeron ask why??\nx?",
         store_history=True,
     )
@@ -90,6 +83,6 @@ def test_questions_in_the_cell_that_loads_the_extension_are_explained(
     assert "read `%aeron ask what?` as a request for help" in said
     assert "read `%time %aeron ask why??` as a request for help" in said
     assert said.count("request for help") == 2
-    shell.run_cell("%reload_ext aeron_magic", store_history=True)
+    plain_shell.run_cell("%reload_ext aeron_magic", store_history=True)
     assert "request for help" not in capsys.readouterr().out
-    shell.run_cell("%unload_ext aeron_magic")
+    plain_shell.run_cell("%unload_ext aeron_magic")

@@ -16,9 +16,11 @@ print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
-def printed(code: str) -> str:
+def printed(code: str, env: dict[str, str] | None = None) -> str:
     """Return what ``code`` prints; it must not fail."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, check=True, text=True, env=env
+    )
     return done.stdout
 
 

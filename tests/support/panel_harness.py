@@ -154,7 +154,7 @@ def panel_harness(sandbox: Sandbox, patch: pytest.MonkeyPatch) -> Iterator[Panel
         client_id="tester",
         client_secret=SECRET,
     )
-    panel = ChatPanel(app)
+    panel = ChatPanel(app=app)
     try:
         yield PanelHarness(app, panel, transport, changed)
     finally:

@@ -27,4 +27,4 @@ def panel(app: App, command: Command) -> None:
         raise UsageError(
             "A terminal cannot show the chat panel.", hint="Ask with %%aeron, or use JupyterLab."
         )
-    display(ChatPanel(app))  # type: ignore[no-untyped-call]
+    display(ChatPanel(app=app))  # type: ignore[no-untyped-call]

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import os
 from contextvars import Context, copy_context
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 from anywidget import AnyWidget
 from IPython import get_ipython
 
+from aeron_magic.client.client import Client
 from aeron_magic.errors import UsageError
-from aeron_magic.jupyter.app import App, current_app
+from aeron_magic.jupyter.app import App, Preferences, current_app
 from aeron_magic.jupyter.display.publish import publish
 from aeron_magic.jupyter.frontend import cell_id
 from aeron_magic.jupyter.panel.actions import run_action
@@ -31,27 +33,33 @@ class ChatPanel(AnyWidget):
     """A chat in the notebook's conversation, which cells share.
 
     Show it as the last value of a cell. Errors of a question are shown in the panel; none is
-    raised.
+    raised. Outside IPython, as in marimo, all panels of the process share a conversation; the
+    first question connects as ``%%aeron`` does.
 
     Parameters
     ----------
+    client
+        Ask with its settings and recording, in a conversation of this panel alone. By default in
+        the notebook's conversation, with its connection.
     app
-        The kernel's application object; by default that of the loaded extension, which is loaded
-        if necessary.
+        The application object; by default that of the loaded extension, which is loaded if
+        necessary, or without IPython that of the process.
 
     Raises
     ------
     UsageError
-        This Python is not run by IPython.
+        ``client`` is not a :class:`aeron_magic.Client`.
     """
 
     _esm: ClassVar[str] = script()
     _css: ClassVar[str] = style()
 
     _controller: PanelController | None = None
+    _own_app: App | None = None
 
-    def __init__(self, app: App | None = None) -> None:
-        app = app or _current_app()
+    def __init__(self, client: Client | None = None, *, app: App | None = None) -> None:
+        self._own_app = _app_of(client) if client is not None else None
+        app = app or self._own_app or current_app(get_ipython())
         if app.panel_controller is None:
             app.panel_controller = PanelController(app.session)
         self._controller = app.panel_controller
@@ -74,6 +82,9 @@ class ChatPanel(AnyWidget):
             self._controller.detach(self)
             self._controller = None
         super().close()
+        if self._own_app is not None:
+            self._own_app.close()
+            self._own_app = None
 
     def post(self, message: PanelMessage) -> None:
         """Send a message to the pages."""
@@ -119,11 +130,14 @@ class ChatPanel(AnyWidget):
                     transcript.show(self._controller.tree, self._controller.visible_turns)
 
 
-def _current_app() -> App:
-    shell: Any = get_ipython()
-    if shell is None:
+def _app_of(client: Client) -> App:
+    """An application object of its own, connected as ``client`` is."""
+    if not isinstance(client, Client):
+        kind = type(client).__name__
         raise UsageError(
-            "The panel needs a notebook.",
-            hint="Use it in JupyterLab, Notebook or Voilà; in a script, use aeron_magic.Client.",
+            f"A panel needs a Client, not {'an' if kind[0] in 'AEIOU' else 'a'} {kind}.",
+            hint="ChatPanel(Client(...)), or ChatPanel() for the notebook's connection.",
         )
-    return current_app(shell)
+    app = App(SimpleNamespace(user_ns={}), Preferences())
+    app.session.connect_as(client.settings, client.recorder)
+    return app

@@ -77,13 +77,8 @@ def test_the_readme_shows_the_reference() -> None:
     assert reference_markdown().strip() in readme
 
 
-def test_a_question_mark_after_the_magics_shows_the_help() -> None:
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "aeron_magic")
-    try:
-        for kind in ("line", "cell"):
-            found = shell.object_inspect(f"{'%' * (1 + (kind == 'cell'))}aeron")
-            assert found["docstring"].strip() == help_text().strip()
-    finally:
-        shell.run_line_magic("unload_ext", "aeron_magic")
-        InteractiveShell.clear_instance()
+def test_a_question_mark_after_the_magics_shows_the_help(plain_shell: InteractiveShell) -> None:
+    plain_shell.run_line_magic("load_ext", "aeron_magic")
+    for name in ("%aeron", "%%aeron"):
+        assert plain_shell.object_inspect(name)["docstring"].strip() == help_text().strip()
+    plain_shell.run_line_magic("unload_ext", "aeron_magic")

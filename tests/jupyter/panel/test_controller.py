@@ -192,7 +192,7 @@ def test_a_page_that_comes_late_gets_all(harness: PanelHarness, sandbox: Sandbox
 
 def test_two_panels_get_the_same_messages(harness: PanelHarness) -> None:
     """Until one of them is closed."""
-    other = ChatPanel(harness.app)
+    other = ChatPanel(app=harness.app)
     harness.ask("Hello")
     ours, theirs = harness.messages("begin", "end"), harness.messages("begin", "end", panel=other)
     assert ours == theirs

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from credentials import SECRET
+from fresh_process import printed
 from live_kernel import Kernel
 from nbformat import NotebookNode
 from panel_harness import PanelHarness
+from private_home import private_environment
 
 import aeron_magic
+from aeron_magic import AsyncClient, Client
 from aeron_magic.errors import UsageError
+from aeron_magic.jupyter.app import Preferences
+from aeron_magic.jupyter.magics import AeronMagics
 from aeron_magic.jupyter.panel.widget import ChatPanel
 from aeron_magic.sandbox import Sandbox
 
@@ -21,10 +28,64 @@ def test_the_package_offers_it() -> None:
     assert aeron_magic.ChatPanel is ChatPanel
 
 
-def test_it_needs_a_notebook() -> None:
-    """Without a shell there is an error that says what to use instead."""
-    with pytest.raises(UsageError, match="needs a notebook"):
-        ChatPanel()
+IN_PLAIN_PYTHON = """
+import sys, threading
+import comm
+from comm.base_comm import BaseComm
+from aeron_magic import ChatPanel, Client
+ended = threading.Event()
+told = []
+class Comm(BaseComm):
+    def publish_msg(self, msg_type, data=None, **_):
+        told.append((data or {}).get("content", {}))
+        if told[-1].get("type") == "end":
+            ended.set()
+comm.create_comm = Comm
+panel = ChatPanel(%s)
+assert "IPython.core.interactiveshell" not in sys.modules or not sys.modules[
+    "IPython.core.interactiveshell"].InteractiveShell.initialized()
+panel._handle_custom_msg({"do": "ask", "id": "a", "text": "Well?"}, [])
+assert ended.wait(10), told
+print(next(one for one in told if one.get("type") == "end")["turn"]["status"])
+panel.close()
+"""
+
+
+@pytest.mark.parametrize("argument", ["", "Client()"])
+def test_it_works_in_plain_python(sandbox: Sandbox, tmp_path: Path, argument: str) -> None:
+    """As in marimo: connected by the environment, or as a client is."""
+    sandbox.set_faults(say="Yes.")
+    environment = {
+        **private_environment(tmp_path),
+        "AERON_BASE_URL": sandbox.aeronpay_url,
+        "AERON_CLIENT_ID": "me",
+        "AERON_CLIENT_SECRET": "in-the-environment",
+    }
+    assert printed(IN_PLAIN_PYTHON % argument, env=environment).strip() == "complete"
+
+
+def test_a_panel_of_a_client_has_its_own_conversation(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    client = Client(base_url=sandbox.aeronpay_url, client_id="me", client_secret="a-secret")
+    own = ChatPanel(client)
+    own._handle_custom_msg({"do": "ask", "id": "a", "text": "Well?"}, [])
+    with contextlib.closing(own):
+        assert sandbox.log.wait(lambda log: bool(log))
+        assert not harness.messages("begin")
+    assert harness.ask("And here?")["turn"]["label"] == "1"
+
+
+def test_it_takes_no_asynchronous_client() -> None:
+    client = AsyncClient(client_id="me", client_secret="a-secret")
+    with pytest.raises(UsageError, match="needs a Client, not an AsyncClient"):
+        ChatPanel(client)  # type: ignore[arg-type]
+
+
+def test_the_defaults_are_those_of_the_magics() -> None:
+    traits = AeronMagics.class_traits()
+    for name, value in Preferences()._asdict().items():
+        assert traits[name].default() == value
 
 
 def test_the_state_does_not_hold_the_turns(harness: PanelHarness) -> None:
