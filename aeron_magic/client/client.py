@@ -200,6 +200,9 @@ class _Client(Generic[W, S]):
 class Client(_Client[HttpxTransport, Stream]):
     """A client of a service; every call blocks until its result is there.
 
+    Any number of threads may ask with one client at once. A :class:`Stream` belongs to the thread
+    that reads it; do not close the client while others ask.
+
     Parameters
     ----------
     service
@@ -339,7 +342,11 @@ class Client(_Client[HttpxTransport, Stream]):
 
 
 class AsyncClient(_Client[AsyncHttpxTransport, AsyncStream]):
-    """As :class:`Client`, with ``await`` and ``async for``; for one event loop at a time."""
+    """As :class:`Client`, with ``await`` and ``async for``; for one event loop at a time.
+
+    The loop must be asyncio's: under trio each call is a :class:`UsageError`. It is not safe in
+    threads; use a :class:`Client` there.
+    """
 
     _transport_class = AsyncHttpxTransport
     _stream_class = AsyncStream

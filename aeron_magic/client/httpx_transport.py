@@ -403,8 +403,21 @@ class AsyncHttpxTransport:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def http(self) -> httpx.AsyncClient:
-        """The client of the running loop."""
-        loop = asyncio.get_running_loop()
+        """The client of the running loop.
+
+        Raises
+        ------
+        UsageError
+            No loop of asyncio is running, as under trio.
+        """
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            raise UsageError(
+                "An AsyncClient needs asyncio, which is not running here.",
+                hint="Await it in asyncio.run(...). Under trio, use a Client in "
+                "trio.to_thread.run_sync(...).",
+            ) from None
         if self._loop not in (None, loop):
             self._http = self._client()
         self._loop = loop

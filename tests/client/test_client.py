@@ -9,6 +9,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -686,3 +687,33 @@ def test_an_invalid_environment_is_reported(
     with pytest.raises(UsageError, match="environment") as caught:
         kind(base_url="https://service.example", client_id="me", client_secret="mine")
     assert variable in caught.value.hint
+
+
+def test_threads_share_a_client(sandbox: Sandbox) -> None:
+    """Each of sixty gets the reply to its question, in its own conversation."""
+    questions = ["What is a context token?", "How do I record replies?", "What is %aeron panel?"]
+    with Client(base_url=sandbox.aeronpay_url, client_id="me", client_secret="a-secret") as client:
+        expected = {text: client.ask(text).text for text in questions}
+        sandbox.log.clear()
+
+        def ask(number: int) -> tuple[Reply, Reply]:
+            first = client.ask(questions[number % 3])
+            return first, client.ask(questions[(number + 1) % 3], context_token=first.context_token)
+
+        with ThreadPoolExecutor(60) as pool:
+            replies = list(pool.map(ask, range(60)))
+    for number, (first, second) in enumerate(replies):
+        assert first.text == expected[questions[number % 3]]
+        assert second.is_complete
+        assert second.parent_context_token == first.context_token
+    assert len({reply.context_token for pair in replies for reply in pair}) == 120
+    assert len(sandbox.log.of("create-response")) == 120
+
+
+def test_an_asynchronous_client_without_asyncio_says_so(sandbox: Sandbox) -> None:
+    """As under trio, which runs coroutines itself. Nothing is sent."""
+    client = AsyncClient(base_url=sandbox.aeronpay_url, client_id="me", client_secret="a-secret")
+    for call in (client.ask("Well?"), client.fetch("a-token"), client.close()):
+        with pytest.raises(UsageError, match="needs asyncio"):
+            call.send(None)
+    assert not len(sandbox.log)

@@ -320,7 +320,7 @@ class PanelController:
         problem = problem_of(asked.error, reply, asked.tree.service)
         if problem is not None:
             self._problems[key] = problem
-        if turn not in asked.tree.turns:
+        if not any(one is turn for one in reversed(asked.tree.turns)):  # mostly the last
             self._dropped[key] = asked
             self._dropped_turn = turn
         if self.live is not live:
