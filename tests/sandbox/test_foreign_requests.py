@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import http.client
+import json
 import socket
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from aeron_magic.sandbox import Faults, Sandbox
+from aeron_magic.sandbox.server import _Server
 
 
 @pytest.fixture(scope="module")
@@ -148,3 +152,43 @@ def test_streams_and_error_pages_say_that_they_are_no_pages(target: Sandbox) -> 
         f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
     )
     assert b"nosniff" in talk(target, request)
+
+
+VALUES = [None, True, -1, 1e308, 10**400, "", "x", "\ud800", [], [[]], {}, {"a": {}}]
+FIELDS = [
+    *["client_referenceId", "user", "context_token", "stream", "offset", "limit", "order"],
+    *["chatbot_id", "conversation_id", "messages", "conversation_type"],
+]
+
+
+def test_no_value_makes_a_service_fail(target: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its thread would print a traceback into the notebook."""
+    failed: list[object] = []
+    monkeypatch.setattr(_Server, "handle_error", lambda *_: failed.append(sys.exc_info()[1]))
+    addresses = [f"/{first}/{endpoint}" for first, endpoint in target._routes]
+    whole = {
+        "client_referenceId": "r",
+        "user": {"text": "a"},
+        "chatbot_id": "00000000-0000-4000-8000-000000000000",
+        "conversation_id": "x",
+        "messages": {"role": "user", "content": "a"},
+    }
+    bodies: list[object] = [*VALUES]
+    for number, value in enumerate(VALUES):
+        for field in FIELDS:
+            bodies.append({**whole, "client_referenceId": f"{number}{field}", field: value})
+        bodies.append({**whole, "user": {"text": value, "images": value}})
+        bodies.append({**whole, "messages": {"role": value, "content": value}})
+    port = int(target.url.rpartition(":")[2])
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    headers = {"client-id": "a", "client-secret": "b", "Content-Type": "application/json"}
+    for address in addresses:
+        for body in bodies:
+            query = "?token=%ff&chatbot_id=%00&conversation_id=%ff"
+            connection.request("POST", address + query, json.dumps(body), headers)
+            connection.getresponse().read()
+        for query in ("", "?token=" + "x" * 9_000, "?chatbot_id=1&chatbot_id=2", "?" + "a&" * 200):
+            connection.request("GET", address + query)
+            connection.getresponse().read()
+    connection.close()
+    assert not failed

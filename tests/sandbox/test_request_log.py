@@ -41,3 +41,12 @@ def test_records_of_an_endpoint():
     for endpoint, method in (("a", "GET"), ("b", "GET"), ("a", "POST")):
         log.add(LoggedRequest("chatzy", endpoint, method))
     assert [seen.method for seen in log.of("a")] == ["GET", "POST"]
+
+
+def test_only_the_newest_requests_are_kept(monkeypatch):
+    """A sandbox that runs for days does not fill the memory."""
+    monkeypatch.setattr("aeron_magic.sandbox.request_log._MAX_RECORDS", 10)
+    log = RequestLog()
+    for number in range(25):
+        log.add(LoggedRequest(service="", endpoint=str(number), method="GET"))
+    assert [record.endpoint for record in log] == [str(number) for number in range(15, 25)]
