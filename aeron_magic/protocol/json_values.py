@@ -7,6 +7,7 @@ a chunk was cut inside a character, and ``NaN``.
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, TypeVar
 
 import orjson
@@ -81,9 +82,10 @@ def _reason(error: Exception) -> str:
     if not isinstance(error, msgspec.ValidationError):
         return "not JSON" if isinstance(error, msgspec.DecodeError) else "not text or too deep"
     what, _, where = str(error).rpartition(" - at `$")
-    what = what or str(error)
+    at = f", at `${where}" if what and re.fullmatch(r"[\w.\[\]]*`", where) else ""
+    what = what or where
     if what.startswith("Object contains unknown field"):
-        what = "unknown field"
-    elif not what.startswith(("Expected", "Object missing required field")):
+        return "unknown field"  # whose name could contain what looks like a place
+    if not what.startswith(("Expected", "Object missing required field")):
         what = "invalid value"
-    return f"{what}, at `${where}" if where and what != str(error) else what
+    return what + at

@@ -32,7 +32,7 @@ LOCK_TIMEOUT = 20.0
 MAX_FILE_SIZE = 1 << 30
 """Bytes of a recording."""
 
-MAX_LINES = 1_000_000
+MAX_LINES = 200_000
 MAX_LINE_LENGTH = 16 << 20
 """Bytes of a line, from which at most 256 MiB of objects are made; a longer one is invalid."""
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+import re
+from typing import Any, Literal
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeron_magic.protocol.json_values import decode_json, decode_json_object
+from aeron_magic.protocol.json_values import checked, decode_as, decode_json, decode_json_object
 
 VALUES = st.recursive(
     st.none()
@@ -69,3 +71,34 @@ def test_the_output_of_the_standard_library_is_decoded(value: Any) -> None:
     assert decode_json(json.dumps(value).encode()) == value
     plain = json.dumps(value, ensure_ascii=False)
     assert decode_json(plain) == value
+
+
+class Line(msgspec.Struct, forbid_unknown_fields=True):
+    status: Literal["good"] = "good"
+    numbers: list[int] = []
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b'{"numbers":[1,"x"]}', "Expected `int`, got `str`, at `$.numbers[1]`"),
+        (b'{"status":"evil"}', "invalid value, at `$.status`"),
+        (b'{"status":"evil - at `$evil"}', "invalid value, at `$.status`"),
+        (b'{"evil":1}', "unknown field"),
+        (b'{"evil - at `$\\u001bevil":1}', "unknown field"),
+        (b'{"evil - at `$evil":1}', "unknown field"),
+        (b"evil", "not JSON"),
+        (b"\xff", "not JSON"),
+        (b'{"x":' * 5_000, "unknown field"),
+    ],
+)
+def test_the_reason_of_a_refusal_repeats_no_content(data: bytes, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(reason)}$"):
+        decode_as(data, Line)
+
+
+def test_values_are_validated_without_being_converted() -> None:
+    assert checked((1, "a"), tuple[int, str]) == (1, "a")
+    for wrong in (("1", "a"), (1, b"a"), (1,), None, float("nan")):
+        with pytest.raises(ValueError, match="Expected"):
+            checked(wrong, tuple[int, str])

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from aeron_magic.errors import RecordingError
+from aeron_magic.recording import cassette as cassette_module
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.record import Record, turn_key
 
@@ -195,3 +196,59 @@ def test_ten_thousand_turns_are_not_held_in_memory(path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert held < path.stat().st_size / 3
+
+
+def test_a_turn_under_the_key_of_another_is_not_found(path: Path) -> None:
+    """The key at the beginning of the line is not the one that counts."""
+    wanted, other = turn("a").key, turn("b", "evil").to_json_line()
+    path.write_text(f'{{"key":"{wanted}",{other[1:]}\n', encoding="utf-8")
+    assert Cassette(path).find(wanted) is None
+
+
+def test_a_line_that_is_too_long_is_left_out(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without being held in memory; a turn that would be one is not written."""
+    monkeypatch.setattr(cassette_module, "MAX_LINE_LENGTH", 1_000)
+    monkeypatch.setattr(cassette_module, "BUFFER", 100)
+    lines = [turn("a"), turn("b", "x" * 5_000), turn("c")]
+    path.write_text("".join(one.to_json_line() + "\n" for one in lines), encoding="utf-8")
+    cassette = Cassette(path)
+    assert [record.question for record in cassette] == ["a", "c"]
+    assert list(cassette.damaged) == [2]
+    cassette.save(turn("c", "no"))
+    assert [record.text for record in Cassette(path)] == ["yes", "no"]
+    with pytest.raises(RecordingError, match="cannot be written"):
+        cassette.save(turn("d", "x" * 5_000))
+
+
+@pytest.mark.parametrize(("limit", "value"), [("MAX_LINES", 3), ("MAX_FILE_SIZE", 100)])
+def test_a_file_that_is_too_large_is_an_error(
+    path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, value: int
+) -> None:
+    path.write_bytes(b"\n" * 200)
+    monkeypatch.setattr(cassette_module, limit, value)
+    with pytest.raises(RecordingError, match="has more than"):
+        len(Cassette(path))
+
+
+def test_a_question_that_is_no_text_is_not_listed(path: Path) -> None:
+    """Though it is nested thousands of levels deep."""
+    begun = turn("a").to_json_line().partition('"question":')[0]
+    path.write_text(f'{begun}"question":{"[" * 100_000}}}\n', encoding="utf-8")
+    assert not list(Cassette(path).questions())
+
+
+def test_a_write_that_fails_leaves_the_file_and_nothing_else(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cassette = Cassette(path)
+    cassette.save(turn("a"))
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(RecordingError, match="No space"):
+        cassette.save(turn("a", "no"))
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]

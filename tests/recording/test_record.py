@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -67,3 +68,62 @@ def test_a_record_is_one_line_that_reads_back(
 def test_an_invalid_line_is_an_error(line: str) -> None:
     with pytest.raises(RecordingError):
         Record.from_line(line)
+
+
+VALID: dict[str, Any] = json.loads(
+    Record(
+        turn_key("aeronpay", "q"), "", "aeronpay", "q", events=[[1, "a"], [2, "b", 1]]
+    ).to_json_line()
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"question": "another question"},
+        {"after": turn_key("aeronpay", "elsewhere")},
+        {"service": "chatzy"},
+        {"images": ["https://a.example/1.png"]},
+        {"key": "0" * 24},
+    ],
+)
+def test_a_key_that_does_not_fit_the_content_is_an_error(change: dict[str, Any]) -> None:
+    """It could make a replayed conversation continue with foreign questions."""
+    with pytest.raises(RecordingError, match="the key does not fit"):
+        Record.from_line(json.dumps(VALID | change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"status": "\x1b[2J"},
+        {"events": 5},
+        {"events": [["1", "a"]]},
+        {"events": [[-1, "a"]]},
+        {"events": [[1e300, "a"]]},
+        {"events": [[1, 5]]},
+        {"events": [[1, "a", "b"]]},
+        {"events": [[1, "a", 1, 1]]},
+        {"events": [[1, {"event": "\x1b[2J"}]]},
+        {"events": [[1, {"event": "completed", "text": ["a"]}]]},
+        {"events": [[1, {"event": "introduced", "text": "a", "buttons": "ab"}]]},
+        {"error": "x"},
+        {"error": {"status_code": "500"}},
+        {"images": "https://a.example/1.png"},
+        {"question": None},
+        {"question": "\ud800"},
+    ],
+)
+def test_a_value_of_another_type_is_an_error_that_does_not_repeat_it(
+    change: dict[str, Any],
+) -> None:
+    with pytest.raises(RecordingError) as caught:
+        Record.from_line(json.dumps(VALID | change))
+    assert caught.value.message.isprintable()
+    assert "2J" not in caught.value.message
+
+
+@pytest.mark.parametrize("data", [b'{"key":' * 100_000, b"[" * 100_000, b"\xff", b"\x00"])
+def test_a_line_that_is_not_json_is_an_error(data: bytes) -> None:
+    with pytest.raises(RecordingError):
+        Record.from_line(data)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aeron_magic.errors import FailedReply, RecordingError, UsageError
+from aeron_magic.errors import AeronError, FailedReply, RecordingError, UsageError
 from aeron_magic.protocol.events import Chunk, Completed, Started
 from aeron_magic.protocol.flow import Flow, Question, Sleep
 from aeron_magic.recording.cassette import Cassette
+from aeron_magic.recording.flows import MAX_PAUSE, MAX_PAUSES
+from aeron_magic.recording.record import Record, placeholder_token, turn_key
 from aeron_magic.recording.recorder import MAX_COMPARED, Mode, Recorder
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
@@ -227,3 +230,95 @@ def test_a_replayed_reply_is_fetched_from_its_record(service: Service, path: Pat
 def test_an_unknown_mode_is_rejected(path: Path) -> None:
     with pytest.raises(UsageError, match="Unknown mode"):
         Recorder(Cassette(path), "rewind")  # type: ignore[arg-type]
+
+
+def chain(path: Path, service: Service, length: int) -> str:
+    """Record a conversation; return the token of its newest reply as replayed in a new kernel."""
+    ask, token = asker(service, path), None
+    for number in range(length):
+        token = ask(f"q {number}", token).context_token
+    ask, token = asker(service, path, "replay"), None
+    for number in range(length):
+        token = ask(f"q {number}", token).context_token
+    service.asked.clear()
+    assert token is not None
+    return token
+
+
+@pytest.mark.parametrize("length", [5, 6, 40, 2_000])
+def test_only_a_few_questions_are_sent_again(service: Service, path: Path, length: int) -> None:
+    """More of them are an error before anything is sent; it says how many, and what allows it."""
+    token = chain(path, service, length)
+    if length == 5:
+        assert asker(service, path)("new", token).text == "answer 6"
+        return
+    with pytest.raises(RecordingError, match=f"^{length:,} earlier questions") as caught:
+        asker(service, path)("new", token)
+    assert f"AeronMagics.max_resent = {length}" in caught.value.hint
+    assert service.asked == []
+    if length == 6:
+        asker(service, path, max_resent=6)("new", token)
+        assert len(service.asked) == 7
+
+
+def test_foreign_questions_are_not_sent_before_a_new_one(service: Service, path: Path) -> None:
+    """Lines whose keys do not fit, and turns of another service."""
+    token = chain(path, service, 2)
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"q 0"', '"evil"'), encoding="utf-8")
+    with pytest.raises(RecordingError, match="does not contain the turn"):
+        asker(service, path)("new", token)
+    other = Record(turn_key("chatzy", "evil"), "", "chatzy", "evil")
+    path.write_text(other.to_json_line() + "\n", encoding="utf-8")
+    with pytest.raises(RecordingError, match="does not contain the turn"):
+        asker(service, path)("new", placeholder_token(other.key))
+    assert service.asked == []
+
+
+def test_a_reply_that_cannot_be_recorded_is_not_lost(
+    service: Service, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The question has been paid: a warning says so, once."""
+    ask = asker(service, path)
+
+    def full(*_: object) -> None:
+        raise RecordingError("The recording cannot be written.", hint="Make room.")
+
+    monkeypatch.setattr(Cassette, "save", full)
+    reply = ask("a")
+    assert (reply.text, reply.status) == ("answer 1", "complete")
+    warning = ask.recorder.warning()
+    assert "cannot be written" in warning
+    assert "Make room" in warning
+    assert ask.recorder.warning() == ""
+
+
+def test_hostile_pauses_are_limited(path: Path) -> None:
+    """One, and all together; an error of another kind is not raised as such."""
+    events = [[10**12, "a"] for _ in range(1_000)]
+    record = Record(
+        turn_key("aeronpay", "a"), "", "aeronpay", "a", (), "failed", events,
+        {"type": "Interrupted", "message": "no"},
+    )  # fmt: skip
+    Cassette(path).save(record)
+    waited: list[float] = []
+    flow = Recorder(Cassette(path), "replay").ask(Question("a"), "aeronpay", lambda _: iter(()))  # type: ignore[arg-type,return-value]
+    with pytest.raises(AeronError, match="no") as caught:
+        waited.extend(step.seconds for step in flow if isinstance(step, Sleep))
+    assert type(caught.value) is AeronError
+    assert max(waited) == MAX_PAUSE
+    assert sum(waited) == pytest.approx(MAX_PAUSES)
+
+
+def test_a_hostile_recording_does_not_slow_down_the_comparison(path: Path) -> None:
+    """The nearest question is looked for among the beginnings of all."""
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(100):
+            text = "\n".join(f"line {number} {n} " + "ab " * 20 for n in range(3_000))
+            record = Record(turn_key("aeronpay", text), "", "aeronpay", text)
+            file.write(record.to_json_line() + "\n")
+    question = Question("\n".join(f"line {n} " + "ab " * 21 for n in range(3_000)))
+    began = time.process_time()
+    with pytest.raises(RecordingError, match="nearest recorded"):
+        drive(Recorder(Cassette(path), "replay").ask(question, "aeronpay", lambda _: iter(())))  # type: ignore[arg-type,return-value]
+    assert time.process_time() - began < 5

@@ -1,0 +1,23 @@
+"""The fast part of the campaigns on files: mutated ones are read, killed batches ask once."""
+
+from __future__ import annotations
+
+import random
+import signal
+
+from batch_charges import run_case
+from hostile_files import run_campaign
+
+
+def test_mutated_files_are_read_without_a_foreign_exception() -> None:
+    cases, violations = run_campaign(count=60, seed=20261130)
+    assert not violations
+    assert cases["recording"] == cases["history"] == cases["checkpoint"] == 60
+    assert cases["large: sparse"] == 1
+
+
+def test_a_killed_batch_asks_no_row_twice() -> None:
+    """What may have been charged is reported."""
+    outcome = run_case("SIGKILL", [signal.SIGKILL], 24, random.Random(1))
+    assert outcome.twice == outcome.missing == 0
+    assert outcome.complete + outcome.reported == 24
