@@ -157,7 +157,7 @@ class ReplyTask:
     def _end(self, _task: object = None) -> None:
         if self.done.is_set():
             return
-        self.reply = self._stream.stop()
+        self.reply = self._stream.end()
         try:
             self.on_end()
         except Exception as error:  # noqa: BLE001 - the cell must end, and show why

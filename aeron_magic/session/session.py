@@ -122,7 +122,7 @@ class PendingQuestion(ReplyTask):
             observer.question_progressed(self)
 
     def on_end(self) -> None:
-        self._session.record(self)
+        self._session.finish(self)
         for observer in self._session.observers:
             observer.question_finished(self)
 
@@ -373,7 +373,7 @@ class Session:
                 position.token, self.ensure_connected().settings.recording_id, path
             )
 
-    def record(self, asked: PendingQuestion) -> None:
+    def finish(self, asked: PendingQuestion) -> None:
         """Record the end of a question; called on the loop, before the observers are notified."""
         reply, error, pending = asked.reply, asked.error, asked.pending
         complete = reply.is_complete
