@@ -13,7 +13,7 @@ from contextvars import copy_context
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol
 
-from aeron_magic.jupyter.panel.html_stream import HtmlStream, reply_html
+from aeron_magic.jupyter.panel.html_stream import MAX_STEP, HtmlStream, reply_html
 from aeron_magic.jupyter.panel.messages import (
     Introduction,
     PanelMessage,
@@ -47,10 +47,6 @@ STATUS_INTERVAL = 0.25
 
 DEBOUNCE = 0.7
 """Seconds without a change after which the saved transcript is updated."""
-
-RENDERED_AT_ONCE = 5_000
-"""Characters of a reply up to which its end is rendered on the loop, which takes about 20 ms. A
-longer one is rendered in a thread, because other replies are read on the loop."""
 
 WELCOME = (
     "No service is connected. The sandbox is built in and needs no account; "
@@ -341,10 +337,10 @@ class PanelController:
             live.timer.cancel()
         # A runner without cell ids accepts the transcript only while its cell waits.
         of_runner = asked.pending.turn.cell is None and not asked.request_id
-        if of_runner or len(text) <= RENDERED_AT_ONCE:
+        if of_runner or len(text) <= MAX_STEP:
             self._finish(asked)
             return
-        self._postponed = []
+        self._postponed = []  # in a thread, because other replies are read on the loop
         rendered = asyncio.get_running_loop().run_in_executor(None, reply_html, text)
         rendered.add_done_callback(lambda _: self._on_rendered(asked))
 
@@ -365,7 +361,7 @@ class PanelController:
     def _send_end(self, live: _Live) -> None:
         asked, key = live.asked, live.key
         reply, turn = asked.reply, asked.turn
-        if len(reply.text) <= RENDERED_AT_ONCE:
+        if len(reply.text) <= MAX_STEP:
             self._send_delta(live)
         problem = problem_of(asked.error, reply, asked.tree.service)
         if problem is not None:

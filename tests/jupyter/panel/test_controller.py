@@ -9,8 +9,8 @@ import time
 import pytest
 from panel_harness import PanelHarness, rebuilt
 
-from aeron_magic.jupyter.panel.controller import DELTA_INTERVAL, PAGE_SIZE, RENDERED_AT_ONCE
-from aeron_magic.jupyter.panel.html_stream import reply_html, utf16_safe
+from aeron_magic.jupyter.panel.controller import DELTA_INTERVAL, PAGE_SIZE
+from aeron_magic.jupyter.panel.html_stream import MAX_STEP, reply_html, utf16_safe
 from aeron_magic.jupyter.panel.transcript import bundle
 from aeron_magic.jupyter.panel.widget import ChatPanel
 from aeron_magic.rendering.mimebundle import to_html
@@ -227,7 +227,7 @@ def test_a_long_reply_is_rendered_beside_other_replies(
         return reply_html(text)
 
     monkeypatch.setattr("aeron_magic.jupyter.panel.controller.reply_html", render)
-    long = "A sentence of a long reply.\n\n" * (RENDERED_AT_ONCE // 20)
+    long = "A sentence of a long reply.\n\n" * (MAX_STEP // 20)
     sandbox.set_faults(say=long)
     harness.ask_in_cell("Tell me all", "a")
     assert begun.wait(5)
