@@ -30,6 +30,8 @@ class FlowRun(Generic[T]):
         self.ended: Status | None = None
         self.on_token: Callable[[str], None] | None = None
         """Called once with the reply's token, as soon as it is known."""
+        self.on_end: Callable[[FlowRun[T]], None] | None = None
+        """Called once, when the run has ended."""
         self._flow: Generator[Step, StepResult, T] = flow
         self._settings = settings
         self._began = time.monotonic()
@@ -61,6 +63,8 @@ class FlowRun(Generic[T]):
             self.ended = status
             self._seconds = time.monotonic() - self._began
             self._flow.close()
+            if self.on_end is not None:
+                self.on_end(self)
 
     def interrupt(self) -> Interrupted:
         """End the run because the user interrupted it; the exception to raise."""
