@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
+from weakref import WeakSet
 
 from aeron_magic.client.httpx_transport import AsyncHttpxTransport, HttpxTransport
 from aeron_magic.client.stream import AsyncStream, FlowRun, Stream
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 W = TypeVar("W", HttpxTransport, AsyncHttpxTransport)
 S = TypeVar("S", Stream, AsyncStream)
 Order = Literal["asc", "desc"]
+
+IDLE_INTERVAL = 0.1
+"""Seconds between two looks at whether a client is idle."""
 
 IMAGE = re.compile(r"https?://[^\s/?#]+\S*", re.IGNORECASE)
 
@@ -117,10 +122,13 @@ class _Client(Generic[W, S]):
                 "HTTPS_PROXY, ALL_PROXY.",
             ) from error
         self._closed = False
+        self._running: WeakSet[FlowRun[Any]] = WeakSet()
 
     def _stream_for(self, run: FlowRun[Any], timeout: float | None = None) -> S:
         if self._closed:
             raise UsageError("This client is closed.", hint="Create another one to ask again.")
+        self._running.add(run)
+        run.on_end = self._running.discard
         stream: S = self._stream_class(run, self._transport.flow_io(timeout))
         return stream
 
@@ -378,6 +386,14 @@ class AsyncClient(_Client[AsyncHttpxTransport, AsyncStream]):
         """Close the connections; the client cannot be used afterwards."""
         self._closed = True
         await self._transport.close()
+
+    async def close_when_idle(self) -> None:
+        """Close the connections as soon as no stream is being read."""
+        try:
+            while len(self._running):
+                await asyncio.sleep(IDLE_INTERVAL)
+        finally:
+            await self.close()
 
     async def __aenter__(self) -> Self:
         return self

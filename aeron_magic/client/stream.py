@@ -30,6 +30,8 @@ class FlowRun(Generic[T]):
         self.ended: Status | None = None
         self.on_token: Callable[[str], None] | None = None
         """Called once with the reply's token, as soon as it is known."""
+        self.on_end: Callable[[FlowRun[T]], None] | None = None
+        """Called once, when the run has ended."""
         self._flow: Generator[Step, StepResult, T] = flow
         self._settings = settings
         self._began = time.monotonic()
@@ -42,7 +44,7 @@ class FlowRun(Generic[T]):
             return self._flow.send(result)
         except StopIteration as stop:
             self.value = stop.value
-            self.close(self.accumulator.status)
+            self.end(self.accumulator.status)
             return None
 
     def apply(self, step: list[Any]) -> str:
@@ -55,16 +57,18 @@ class FlowRun(Generic[T]):
             self._first = time.monotonic() - self._began
         return piece
 
-    def close(self, status: Status) -> None:
+    def end(self, status: Status) -> None:
         """End the run with ``status``; only the first call counts."""
         if self.ended is None:
             self.ended = status
             self._seconds = time.monotonic() - self._began
             self._flow.close()
+            if self.on_end is not None:
+                self.on_end(self)
 
     def interrupt(self) -> Interrupted:
         """End the run because the user interrupted it; the exception to raise."""
-        self.close("interrupted")
+        self.end("interrupted")
         error = Interrupted(
             "The question was interrupted; the text received so far is kept.",
             hint="Ask again if you want the whole reply.",
@@ -75,7 +79,7 @@ class FlowRun(Generic[T]):
     def fail(self, error: AeronError) -> None:
         """End the run because of ``error``, and add what is known of the reply to it."""
         partly = isinstance(error, ReplyError) and not isinstance(error, FailedReply)
-        self.close("incomplete" if partly else "failed")
+        self.end("incomplete" if partly else "failed")
         error.partial = error.partial or self.accumulator.text
         error.context_token = error.context_token or self.accumulator.context_token
         error.redact(self._settings.secrets)
@@ -137,11 +141,11 @@ class Stream(_Stream[FlowIO]):
         except KeyboardInterrupt:
             raise run.interrupt() from None
         except GeneratorExit:
-            run.close("interrupted")
+            run.end("interrupted")
             raise
         finally:
             flow_io.close()
-            run.close("incomplete")
+            run.end("incomplete")
 
     def finish(self) -> Reply:
         """Read to the end, and return the reply. Raises as :meth:`aeron_magic.Client.ask`."""
@@ -153,7 +157,7 @@ class Stream(_Stream[FlowIO]):
         """Stop reading and close the connection."""
         self._pieces.close()
         self._flow_io.close()
-        self._run.close("interrupted")
+        self._run.end("interrupted")
 
     def __enter__(self) -> Self:
         return self
@@ -205,15 +209,18 @@ class AsyncStream(_Stream[AsyncFlowIO]):
             run.fail(error)
             raise
         except (asyncio.CancelledError, GeneratorExit):
-            run.close("interrupted")
+            run.end("interrupted")
             raise
         finally:
             await flow_io.close()
-            run.close("incomplete")
+            run.end("incomplete")
 
-    def stop(self) -> Reply:
-        """Return the reply as it ended; if it has not, or has not begun, it is interrupted now."""
-        self._run.close("interrupted")
+    def end(self) -> Reply:
+        """End the reply, as ``interrupted`` if it has not ended; return it.
+
+        The connection stays open; see :meth:`close`.
+        """
+        self._run.end("interrupted")
         return self._run.reply()
 
     async def finish(self) -> Reply:
@@ -226,7 +233,7 @@ class AsyncStream(_Stream[AsyncFlowIO]):
         """Stop reading and close the connection."""
         await self.pieces.aclose()
         await self._flow_io.close()
-        self._run.close("interrupted")
+        self._run.end("interrupted")
 
     async def __aenter__(self) -> Self:
         return self

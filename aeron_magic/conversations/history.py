@@ -90,8 +90,10 @@ class HistoryStore:
         self._connection: sqlite3.Connection | None = None
         self._deadline: Deadline
         self._damaged: dict[tuple[int, int], str] = {}
-        self._dirty: set[int] = set()
-        """Conversations of which a write has failed: all their turns are written next time."""
+        self._dirty: dict[int, set[int]] = {}
+        """Conversations of which a write has failed: all their turns are written next time.
+
+        The numbers are those of questions that have ended, which are pending no longer."""
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -162,26 +164,19 @@ class HistoryStore:
                     (history_id, value),
                 )
             self._write(connection, history_id, [turn])
+            self._clear_pending(connection, history_id, turn.number)
 
     def delete_pending(self, pending: PendingTurn) -> None:
         """Delete a pending turn that was not sent, and the conversation if it is then empty."""
         tree = pending.position.tree
         if tree.history_id is None:
             return
-        row = (tree.history_id, pending.turn.number)
         with self._writing() as connection:
-            connection.execute(
-                "UPDATE turn SET pending = NULL, pending_token = NULL"
-                " WHERE conversation = ? AND number = ?",
-                row,
-            )
-            connection.execute(
-                "DELETE FROM turn WHERE conversation = ? AND number = ? AND content IS NULL", row
-            )
+            self._clear_pending(connection, tree.history_id, pending.turn.number)
             empty = connection.execute(
                 "DELETE FROM conversation WHERE id = ?"
                 " AND NOT EXISTS (SELECT 1 FROM turn WHERE conversation = conversation.id)",
-                row[:1],
+                (tree.history_id,),
             ).rowcount
         if empty:
             tree.history_id = None
@@ -201,7 +196,8 @@ class HistoryStore:
             if updated.rowcount:
                 if old in self._dirty:
                     self._write(connection, old, tree.turns)
-                    self._dirty.discard(old)
+                    for number in self._dirty.pop(old):
+                        self._clear_pending(connection, old, number)
                 return old
         exists = "SELECT 1 FROM conversation WHERE id = ?"
         deleted = old is not None and not connection.execute(exists, (old,)).fetchone()
@@ -228,8 +224,23 @@ class HistoryStore:
         self, connection: sqlite3.Connection, history_id: int | None, turns: list[Turn]
     ) -> None:
         connection.executemany(
-            "INSERT OR REPLACE INTO turn (conversation, number, content) VALUES (?, ?, ?)",
+            "INSERT INTO turn (conversation, number, content) VALUES (?, ?, ?)"
+            " ON CONFLICT (conversation, number) DO UPDATE SET content = excluded.content",
             [(history_id, turn.number, self._encode(turn)) for turn in turns],
+        )
+
+    def _clear_pending(
+        self, connection: sqlite3.Connection, history_id: int | None, number: int
+    ) -> None:
+        """Delete the pending question of a turn, and the turn if it has no content."""
+        row = (history_id, number)
+        connection.execute(
+            "UPDATE turn SET pending = NULL, pending_token = NULL"
+            " WHERE conversation = ? AND number = ?",
+            row,
+        )
+        connection.execute(
+            "DELETE FROM turn WHERE conversation = ? AND number = ? AND content IS NULL", row
         )
 
     def _encode(self, turn: Turn) -> str:
@@ -396,13 +407,17 @@ class HistoryStore:
         with self._open() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
-    def mark_dirty(self, tree: ConversationTree) -> None:
+    def mark_dirty(self, pending: PendingTurn, *, ended: bool) -> None:
         """Write all turns of the conversation next time, because a write of it has failed.
 
-        From now on, writes wait only ``SHORT_BUSY_TIMEOUT`` for other kernels.
+        ``ended`` is whether the question has ended. From now on, writes wait only
+        ``SHORT_BUSY_TIMEOUT`` for other kernels.
         """
-        if tree.history_id is not None:
-            self._dirty.add(tree.history_id)
+        history_id = pending.position.tree.history_id
+        if history_id is not None:
+            numbers = self._dirty.setdefault(history_id, set())
+            if ended:
+                numbers.add(pending.turn.number)
         if self._connection is not None:
             self._connection.execute(f"PRAGMA busy_timeout = {SHORT_BUSY_TIMEOUT}")
 
@@ -464,7 +479,7 @@ class HistoryWriter:
             write(self.history)
         except HistoryError as error:
             self.error = self.error or error
-            self.history.mark_dirty(pending.position.tree)
+            self.history.mark_dirty(pending, ended=pending not in self._in_flight)
 
     def warning(self) -> str:
         """A warning with a remedy after the first failed write; after that, an empty text."""

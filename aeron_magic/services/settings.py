@@ -16,6 +16,9 @@ from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, Credential
 
 MAX_TIMEOUT = 1e6
 
+ANY_CREDENTIAL = "00000000-0000-4000-8000-000000000000"
+"""A valid value of every credential, for the sandbox and for replays; it is not a secret."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -67,7 +70,7 @@ class Settings:
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must not be shown, recorded or sent in a prompt."""
-        return (self.client_secret,) if self.client_secret else ()
+        return () if self.client_secret in ("", ANY_CREDENTIAL) else (self.client_secret,)
 
 
 def resolve_settings(

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.errors import CredentialsError
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
-from aeron_magic.services.settings import Settings, resolve_settings, validate_limits
+from aeron_magic.services.settings import (
+    ANY_CREDENTIAL,
+    Settings,
+    resolve_settings,
+    validate_limits,
+)
 from aeron_magic.session import credentials
 from aeron_magic.session.io_loop import IOLoop
 
@@ -18,9 +23,6 @@ if TYPE_CHECKING:
 
 SANDBOX_CHUNK_DELAY = 0.012
 """Seconds between the sandbox's chunks where a person watches: fast, but to be seen."""
-
-ANY_CREDENTIAL = "00000000-0000-4000-8000-000000000000"
-"""A valid value of every credential, for the sandbox and for replays."""
 
 
 class Connection(NamedTuple):
@@ -145,7 +147,7 @@ class ConnectionManager:
             return before
         client = AsyncClient(settings=settings, recorder=self.recorder)
         if before is not None:
-            self._loop.submit(before.client.close())
+            self._loop.submit(before.client.close_when_idle())  # a reply may still be read
         self.connection = Connection(
             settings, client, settings.conversation_scope, settings.secrets, sandbox
         )

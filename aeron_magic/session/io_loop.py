@@ -13,6 +13,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from aeron_magic.client.stream import AsyncStream
@@ -77,6 +78,7 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_forever()
     finally:
         loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
         loop.close()
 
 
@@ -90,7 +92,7 @@ async def _cancel_all() -> None:
 class ReplyTask:
     """A reply that is read on the loop and can be watched from any thread.
 
-    A subclass can override ``on_start``, ``on_chunk`` and ``on_end``.
+    A subclass can override ``on_start``, ``on_chunk``, ``on_end`` and ``on_done``.
 
     Parameters
     ----------
@@ -137,6 +139,9 @@ class ReplyTask:
     def on_end(self) -> None:
         """Called on the loop when ``reply`` and ``error`` are known, before ``done`` is set."""
 
+    def on_done(self) -> None:
+        """Called on the loop after ``done`` was set: no other thread waits for this."""
+
     def _start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._read())
         self._task.add_done_callback(self._end)
@@ -153,11 +158,13 @@ class ReplyTask:
             self.error = error
         except Exception as error:  # noqa: BLE001 - the cell must end, and show why
             self.error = self._internal_error(error)
+        finally:
+            await self._stream.close()
 
     def _end(self, _task: object = None) -> None:
         if self.done.is_set():
             return
-        self.reply = self._stream.stop()
+        self.reply = self._stream.end()
         try:
             self.on_end()
         except Exception as error:  # noqa: BLE001 - the cell must end, and show why
@@ -166,6 +173,7 @@ class ReplyTask:
             self.done.set()
             self.sent.set()
             self.changed.set()
+        self.on_done()
 
     def _internal_error(self, error: Exception) -> AeronError:
         wrapped = AeronError(
@@ -186,6 +194,10 @@ class ReplyTask:
         asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self._end)
 
     def cancel(self) -> None:
-        """Stop reading and wait until the reply has ended, about ``CLOSE_TIMEOUT`` at most."""
+        """Stop reading and wait until the reply has ended, at most ``CLOSE_TIMEOUT``.
+
+        If it has not, as when the loop waits for a locked history, ``reply`` has the text so far.
+        """
         self.stop()
-        self.done.wait()
+        if not self.done.wait(CLOSE_TIMEOUT):
+            self.reply = replace(self._stream.reply, status="interrupted")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable, MutableMapping
 from functools import partial
@@ -21,6 +22,8 @@ from aeron_magic.session.io_loop import IOLoop, ReplyTask
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
     from aeron_magic.services.settings import Settings
+
+LOGGER = logging.getLogger(__name__)
 
 NOTHING_SENT = (UsageError, RecordingError, TokenError)
 """Errors after which the service has not accepted the question: the tree stays as it was."""
@@ -81,7 +84,8 @@ class TokenVariable:
 class PendingQuestion(ReplyTask):
     """A question on its way: its reply, and its place in the conversation.
 
-    ``done`` is set after the session has recorded the reply.
+    ``done`` is set after the session has recorded the reply, ``notified`` after its observers were
+    notified of that.
 
     Attributes
     ----------
@@ -111,21 +115,22 @@ class PendingQuestion(ReplyTask):
         self.connection = connection
         self.request_id = request_id
         self.notes: list[str] = []
+        self.notified = threading.Event()
         self._session = session
         super().__init__(session.io_loop, stream)
 
     def on_start(self) -> None:
-        for observer in self._session.observers:
-            observer.question_started(self)
+        self._session.notify("question_started", self)
 
     def on_chunk(self) -> None:
-        for observer in self._session.observers:
-            observer.question_progressed(self)
+        self._session.notify("question_progressed", self)
 
     def on_end(self) -> None:
-        self._session.record(self)
-        for observer in self._session.observers:
-            observer.question_finished(self)
+        self._session.finish(self)
+
+    def on_done(self) -> None:
+        self._session.notify("question_finished", self)
+        self.notified.set()
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -148,7 +153,10 @@ def _metadata(tree: ConversationTree, turn: Turn, reply: Reply) -> dict[str, Any
 
 
 class SessionObserver(Protocol):
-    """An observer of a session; called on the session's background loop, in order."""
+    """An observer of a session; called on the session's background loop, in order.
+
+    Its exceptions are logged.
+    """
 
     def question_started(self, asked: PendingQuestion) -> None:
         """A cell or a panel has asked a question; nothing has been read yet."""
@@ -157,7 +165,7 @@ class SessionObserver(Protocol):
         """More text was read; called for every chunk, so it must limit its own work."""
 
     def question_finished(self, asked: PendingQuestion) -> None:
-        """A question has ended, and its turn is recorded; ``done`` is not set yet."""
+        """A question has ended, its turn is recorded, and ``done`` is set."""
 
     def conversation_changed(self) -> None:
         """The connection or the current conversation is another one."""
@@ -167,8 +175,8 @@ class Session:
     """What the cells and panels of one kernel share.
 
     Every question of a cell or a panel ends on the background loop, in the same way: the session
-    records it in the tree, the history and ``context_token``, then notifies its observers once,
-    then sets ``done``. A cell waits for ``done``, so it returns after all of that.
+    records it in the tree, the history and ``context_token``, then sets ``done``, then notifies its
+    observers once. A cell waits for ``done`` only: an observer may take long to show a reply.
 
     Parameters
     ----------
@@ -381,8 +389,8 @@ class Session:
                 position.token, self.ensure_connected().settings.recording_id, path
             )
 
-    def record(self, asked: PendingQuestion) -> None:
-        """Record the end of a question; called on the loop, before the observers are notified."""
+    def finish(self, asked: PendingQuestion) -> None:
+        """Record the end of a question; called on the loop, before ``done`` is set."""
         reply, error, pending = asked.reply, asked.error, asked.pending
         recorder = asked.connection.client.recorder
         if recorder is not None and (warning := recorder.warning()):
@@ -425,11 +433,15 @@ class Session:
 
     def _notify_change(self) -> None:
         if self.observers:
-            self.io_loop.call_soon(self._on_change)
+            self.io_loop.call_soon(partial(self.notify, "conversation_changed"))
 
-    def _on_change(self) -> None:
-        for observer in self.observers:
-            observer.conversation_changed()
+    def notify(self, event: str, *args: PendingQuestion) -> None:
+        """Call the method ``event`` of each observer; on the loop."""
+        for observer in tuple(self.observers):
+            try:
+                getattr(observer, event)(*args)
+            except Exception:
+                LOGGER.exception("An observer of the session failed in %s.", event)
 
     # Conversations ---------------------------------------------------------------------------
 

@@ -6,18 +6,26 @@ import itertools
 import shutil
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_notebook import FakeNotebook, shape
 
-from aeron_magic.conversations.history import HistoryScope, HistoryStore, StoredConversation
-from aeron_magic.conversations.history_db import resume_hint
+from aeron_magic.conversations.history import (
+    HistoryScope,
+    HistoryStore,
+    HistoryWriter,
+    StoredConversation,
+)
+from aeron_magic.conversations.history_db import open_file, resume_hint
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Turn
 from aeron_magic.errors import HistoryError
 from aeron_magic.replies.reply import Reply, Status
+from aeron_magic.sandbox import Sandbox
 
 SCOPE = HistoryScope("/home/me/work.ipynb", "https://example.org/ai", False)
 OTHER_SCOPE = SCOPE._replace(notebook="/home/me/other.ipynb")
@@ -324,12 +332,12 @@ def test_a_turn_that_could_not_be_written_is_written_with_the_next_one(
     ask(history, registry, "one")
     blocker = sqlite3.connect(path, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")
-    history.mark_dirty(registry.current)
     pending = start(registry, "two")
+    history.mark_dirty(pending, ended=False)
     with pytest.raises(HistoryError, match="locked"):
         history.save_pending(pending, SCOPE)
     registry.complete(pending, Reply("because", "complete", "two's token"))
-    history.mark_dirty(registry.current)
+    history.mark_dirty(pending, ended=True)
     blocker.execute("ROLLBACK")
     blocker.close()
     ask(history, registry, "three")
@@ -389,3 +397,137 @@ def test_a_file_that_was_deleted_is_created_again(history: HistoryStore, path: P
     shutil.rmtree(path.parent)
     ask(history, registry, "two")
     assert [turn.question for turn in history.load(only(history))] == ["two"]
+
+
+# Questions work without the history, with one warning ----------------------------------------
+
+
+def damaged(folder: Path) -> Path:
+    path = folder / "history.sqlite3"
+    path.write_bytes(b"this is not a database" * 100)
+    return path
+
+
+def read_only_home(folder: Path) -> Path:
+    home = folder / "home"
+    home.write_text("")  # no folder can be created in it, as in a read-only home
+    return home / "history.sqlite3"
+
+
+def other_version(folder: Path) -> Path:
+    path = folder / "history.sqlite3"
+    connection = open_file(path)
+    connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    return path
+
+
+def folder_instead(folder: Path) -> Path:
+    return folder
+
+
+@pytest.mark.parametrize("broken", [damaged, read_only_home, other_version, folder_instead])
+def test_questions_work_with_a_broken_history_and_one_warning(
+    sandbox: Sandbox, tmp_path: Path, broken: Callable[[Path], Path]
+) -> None:
+    """Only the first question has the warning."""
+    notebook = FakeNotebook(sandbox, history=broken(tmp_path))
+    notes = []
+    for cell in "abc":
+        notebook.run(cell)
+        notes.append(notebook.notes)
+    notebook.close()
+    assert [len(some) for some in notes] == [1, 0, 0]
+    assert notes[0][0].startswith("The local history ")
+    assert "Questions work, but are not stored." in notes[0][0]
+    assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
+
+
+def test_a_locked_history_does_not_delay_questions(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Except the first; all turns are stored once the lock is released."""
+    path = tmp_path / "history.sqlite3"
+    notebook = FakeNotebook(sandbox, history=path)
+    notebook.run("a")
+    blocker = sqlite3.connect(path, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    notebook.run("b")
+    assert "locked" in notebook.notes[0]
+    notebook.run("c")
+    blocker.execute("ROLLBACK")
+    blocker.close()
+    notebook.run("d")
+    notebook.close()
+    history = HistoryStore(path)
+    (stored,) = history.conversations()
+    assert [turn.question[-1] for turn in history.load(stored)] == list("abcd")
+    history.close()
+
+
+def test_several_kernels_write_to_one_file_without_a_warning(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    path = tmp_path / "history.sqlite3"
+
+    def kernel(_: int) -> list[str]:
+        notebook = FakeNotebook(sandbox, history=path, notebook="/same.ipynb")
+        notes: list[str] = []
+        for cell in "abcdef":
+            notebook.run(cell)
+            notes += notebook.notes
+        notebook.close()
+        return notes
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(kernel, range(4))) == [[]] * 4
+    history = HistoryStore(path)
+    assert [stored.turns for stored in history.conversations("/same.ipynb")] == [6] * 4
+    history.close()
+
+
+def test_a_disabled_history_writes_nothing_and_gives_no_warning(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    notebook = FakeNotebook(sandbox)
+    notebook.run("a")
+    notebook.close()
+    assert notebook.notes == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_question_in_flight_does_not_hide_an_unfinished_one(tmp_path: Path) -> None:
+    """Of the same number, in another conversation."""
+    writer = HistoryWriter(HistoryStore(tmp_path / "history.sqlite3"))
+    assert writer.history is not None
+    scope = HistoryScope("/a.ipynb", "https://example.org/ai", False)
+    first, second = (tree.start(tree.at_head(), "why?") for tree in map(ConversationTree, "ab"))
+    writer.history.save_pending(first, scope)
+    writer.save_pending(second, scope)
+    found = [writer.unfinished(pending.position.tree) for pending in (first, second)]
+    assert [len(one) for one in found] == [1, 0]
+    writer.history.close()
+
+
+def test_writing_all_turns_again_keeps_the_questions_in_flight(
+    history: HistoryStore, again: HistoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With or without a token; a question whose end could not be written is pending no longer."""
+    writer, registry = HistoryWriter(history), ConversationRegistry("aeronpay")
+    ask(history, registry, "one", cell="a")
+    rerun = start(registry, "one again", cell="a")
+    writer.save_pending(rerun, SCOPE)
+    writer.save_token(rerun, "of the second run")
+    ended = start(registry, "two", cell="b")
+    writer.save_pending(ended, SCOPE)
+    turn = registry.complete(ended, Reply("because", "complete", "token of two"))
+    with monkeypatch.context() as patch:
+        patch.setattr(history, "save_turn", _fail)
+        writer.save_turn(ended, turn, SCOPE)
+    writer.save_pending(start(registry, "three", cell="c"), SCOPE)
+    tree = again.load(only(again))
+    assert [turn.question for turn in tree] == ["one", turn.question]
+    found = [(pending.turn.question, token) for pending, token in again.unfinished(tree)]
+    assert found == [("one again", "of the second run"), ("three", None)]
+
+
+def _fail(*_: object) -> None:
+    raise HistoryError("The local history is locked.", hint="")

@@ -13,8 +13,7 @@ import aeron_magic
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.services.base import load
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, ServiceInfo, service_info
-from aeron_magic.services.settings import Settings, resolve_settings
-from aeron_magic.session.connection import ANY_CREDENTIAL
+from aeron_magic.services.settings import ANY_CREDENTIAL, Settings, resolve_settings
 
 ROOT = Path(aeron_magic.__file__).parent
 

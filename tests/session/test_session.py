@@ -113,12 +113,12 @@ class Observer:
         self._note("finished", asked)
 
     def conversation_changed(self) -> None:
-        pass
+        self.calls.append(("changed", "", None, False))
 
 
 @pytest.mark.parametrize("end", ["complete", "recovered", "failed", "interrupted", "refused"])
-def test_every_end_is_recorded_then_observed_once_then_done(sandbox: Sandbox, end: str) -> None:
-    """On the loop's thread, however the question ends."""
+def test_every_end_is_recorded_then_done_then_observed_once(sandbox: Sandbox, end: str) -> None:
+    """On the loop's thread, however the question ends; an observer does not delay the cell."""
     notebook = FakeNotebook(sandbox)
     observer = Observer(notebook)
     notebook.session.observers.append(observer)
@@ -135,11 +135,55 @@ def test_every_end_is_recorded_then_observed_once_then_done(sandbox: Sandbox, en
     else:
         assert notebook.run("a", interrupt=end == "interrupted").status == end
     token = notebook.context_token
+    notebook.close()
     assert (token is not None) == (end in ("complete", "recovered"))
     assert observer.calls == [
         ("started", "aeron-magic", None, False),
-        ("finished", "aeron-magic", token, False),
+        ("finished", "aeron-magic", token, True),
     ]
+
+
+class FailingObserver:
+    """Raises from every call."""
+
+    def question_started(self, asked: PendingQuestion) -> None:
+        raise OSError("the channel is closed")
+
+    question_progressed = question_finished = question_started
+
+    def conversation_changed(self) -> None:
+        raise OSError("the channel is closed")
+
+
+def test_an_error_of_an_observer_is_logged_and_changes_nothing(
+    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither the question nor the other observers."""
+    notebook = FakeNotebook(sandbox)
+    observer = Observer(notebook)
+    notebook.session.observers += [FailingObserver(), observer]
+    notebook.session.new()
+    assert notebook.run("a").status == "complete"
+    notebook.close()
+    assert [call[0] for call in observer.calls] == ["changed", "started", "finished"]
+    assert {"question_started", "question_finished", "conversation_changed"} <= {
+        record.args[0] for record in caplog.records if isinstance(record.args, tuple)
+    }
+
+
+def test_an_interrupt_does_not_wait_for_a_blocked_loop(sandbox: Sandbox) -> None:
+    """The text so far is kept in the reply."""
+    notebook = FakeNotebook(sandbox)
+    sandbox.set_faults(say="one two three four", stall_after=900)
+    session, released = notebook.session, threading.Event()
+    asked = session.ask(make_question("Count"), session.position_for())
+    assert asked.changed.wait(5)
+    session.io_loop.call_soon(lambda: released.wait(5))  # as a locked history does
+    asked.cancel()
+    assert not asked.done.is_set()
+    assert (asked.reply.status, asked.reply.text[:3]) == ("interrupted", "one")
+    released.set()
+    assert asked.done.wait(5)
     notebook.close()
 
 

@@ -85,10 +85,10 @@ class PanelHarness:
         return self.wait("end", count=before + 1)
 
     def ask_in_cell(self, text: str, cell: str | None) -> PendingQuestion:
-        """Ask as a cell does, and wait for the end."""
+        """Ask as a cell does, and wait until the panels were notified of the end."""
         position = self.session.position_for(cell=cell)
         asked = self.session.ask(make_question(text, position.token), position)
-        assert asked.done.wait(10)
+        assert asked.notified.wait(10)
         return asked
 
     def clear(self) -> None:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SEND_GRACE = 0.5
 """Seconds for which nothing else runs while the question is being sent."""
 
+NOTIFIED_TIMEOUT = 10.0
+"""Seconds that a cell waits for panels where the front end sends no cell ids."""
+
 
 def ask(app: App, options: Options, text: str) -> None:
     """Ask ``text`` as ``options`` say, show the reply, and bind it to the variable of ``-o``.
@@ -86,6 +89,8 @@ def _show_until_done(app: App, options: Options, asked: PendingQuestion, live: b
     if options.out:
         app.shell.user_ns[options.out] = reply
     shown = output.finish(asked.accumulator, reply, asked.metadata)
+    if asked.pending.turn.cell is None:  # such a runner accepts a panel's transcript only now
+        asked.notified.wait(NOTIFIED_TIMEOUT)
     if error is None and not reply.is_complete:  # stopped by an interrupt, or in the panel
         error = Interrupted(
             "The question was interrupted; the text so far is kept.",

@@ -81,7 +81,7 @@ def _ask_at(
     position: Position,
     images: tuple[str, ...] = (),
 ) -> None:
-    if controller.live is not None:
+    if controller.is_reading:
         raise UsageError(
             "A reply is still coming in.", hint="Ask when it has ended, or stop it first."
         )

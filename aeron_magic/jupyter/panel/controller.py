@@ -7,11 +7,13 @@ background loop: other threads hand their work over with ``run_on_loop``, so the
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
+from contextvars import copy_context
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol
 
-from aeron_magic.jupyter.panel.html_stream import HtmlStream, reply_html
+from aeron_magic.jupyter.panel.html_stream import MAX_STEP, HtmlStream, reply_html
 from aeron_magic.jupyter.panel.messages import (
     Introduction,
     PanelMessage,
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from aeron_magic.session.session import PendingQuestion, Session
 
 P = ParamSpec("P")
+
+LOGGER = logging.getLogger(__name__)
 
 PAGE_SIZE = 20
 """Turns that a page gets at once; it requests older ones when the reader scrolls up to them."""
@@ -94,6 +98,22 @@ def _guarded(
     return call
 
 
+def _in_order(
+    method: Callable[Concatenate[PanelController, P], None],
+) -> Callable[Concatenate[PanelController, P], None]:
+    """Call ``method`` after the end that is being rendered in a thread, if there is one."""
+    guarded = _guarded(method)
+
+    @wraps(method)
+    def call(self: PanelController, /, *args: P.args, **kwargs: P.kwargs) -> None:
+        if self._postponed is None:
+            guarded(self, *args, **kwargs)
+        else:
+            self._postponed.append(partial(copy_context().run, call, self, *args, **kwargs))
+
+    return call
+
+
 class PanelController:
     """Observes a session and keeps its panels up to date.
 
@@ -120,6 +140,8 @@ class PanelController:
         self._cancelled_request = ""
         self._introductions: dict[ConversationTree, Introduction | None] = {}
         self._change_timer: asyncio.TimerHandle | None = None
+        self._postponed: list[Callable[[], None]] | None = None
+        """While an end is rendered in a thread: what the session has reported since."""
         session.observers.append(self)
 
     def run_on_loop(self, act: Callable[..., None], *args: Any) -> None:
@@ -150,10 +172,15 @@ class PanelController:
 
         Actions are handled in several threads: the question may arrive after its stop.
         """
-        if self.live is not None:
+        if self.live is not None and self.is_reading:
             self.live.asked.stop()
         elif request:
             self._cancelled_request = request
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether the visible reply has not ended."""
+        return self.live is not None and not self.live.asked.done.is_set()
 
     def find(self, key: str) -> tuple[ConversationTree, Turn] | None:
         """The turn with this key."""
@@ -182,8 +209,15 @@ class PanelController:
 
     def broadcast(self, message: PanelMessage) -> None:
         """Send a message to all panels; on the loop."""
-        for panel in self._panels:
-            panel.post(message)
+        self._for_each_panel(lambda panel: panel.post(message))
+
+    def _for_each_panel(self, act: Callable[[Panel], None]) -> None:
+        """Call ``act`` with each panel; an exception, as of a closed channel, is logged."""
+        for panel in tuple(self._panels):
+            try:
+                act(panel)
+            except Exception:
+                LOGGER.exception("A panel could not be updated.")
 
     def state(self) -> PanelMessage:
         """All that a new page needs."""
@@ -246,7 +280,7 @@ class PanelController:
 
     # Questions, as the session reports them on the loop ------------------------------------------
 
-    @_guarded
+    @_in_order
     def question_started(self, asked: PendingQuestion) -> None:
         """Show a new question."""
         turn, tree = asked.pending.turn, asked.tree
@@ -278,7 +312,7 @@ class PanelController:
     def question_progressed(self, asked: PendingQuestion) -> None:
         """Schedule a message about the reply; called for every chunk, so it does little."""
         live = self._lives.get(asked)
-        if live is not None and live.timer is None:
+        if live is not None and live.timer is None and not asked.done.is_set():
             loop = asyncio.get_running_loop()
             live.timer = loop.call_at(live.last_sent + DELTA_INTERVAL, self._on_timer, live)
 
@@ -301,22 +335,40 @@ class PanelController:
             self.broadcast({"type": "delta", "key": live.key, **message})
         live.last_sent = asyncio.get_running_loop().time()
 
-    @_guarded
+    @_in_order
     def question_finished(self, asked: PendingQuestion) -> None:
         """Show how a question ended."""
+        live, text = self._lives.get(asked), asked.reply.text
+        if live is not None and live.timer is not None:
+            live.timer.cancel()
+        # A runner without cell ids accepts the transcript only while its cell waits.
+        of_runner = asked.pending.turn.cell is None and not asked.request_id
+        if of_runner or len(text) <= MAX_STEP:
+            self._finish(asked)
+            return
+        self._postponed = []  # in a thread, because other replies are read on the loop
+        rendered = asyncio.get_running_loop().run_in_executor(None, reply_html, text)
+        rendered.add_done_callback(lambda _: self._on_rendered(asked))
+
+    def _on_rendered(self, asked: PendingQuestion) -> None:
+        postponed, self._postponed = self._postponed or [], None
+        self._finish(asked)
+        for call in postponed:
+            call()
+
+    @_guarded
+    def _finish(self, asked: PendingQuestion) -> None:
         live = self._lives.pop(asked, None)
         if live is not None:
-            self._finish(live)
+            self._send_end(live)
         if not asked.request_id:
-            for panel in self._panels:
-                panel.cell_ended()
+            self._for_each_panel(lambda panel: panel.cell_ended())
 
-    def _finish(self, live: _Live) -> None:
+    def _send_end(self, live: _Live) -> None:
         asked, key = live.asked, live.key
         reply, turn = asked.reply, asked.turn
-        if live.timer is not None:
-            live.timer.cancel()
-        self._send_delta(live)
+        if len(reply.text) <= MAX_STEP:
+            self._send_delta(live)
         problem = problem_of(asked.error, reply, asked.tree.service)
         if problem is not None:
             self._problems[key] = problem
@@ -350,12 +402,11 @@ class PanelController:
 
     @_guarded
     def _notify_turns_changed(self) -> None:
-        for panel in self._panels:
-            panel.turns_changed()
+        self._for_each_panel(lambda panel: panel.turns_changed())
 
     # Other conversations --------------------------------------------------------------------------
 
-    @_guarded
+    @_in_order
     def conversation_changed(self) -> None:
         """Show the conversation that is current now."""
         tree = self.session.tree

@@ -20,6 +20,9 @@ from aeron_magic.rendering.mimebundle import to_html
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
+MAX_STEP = 5_000
+"""Characters that are rendered in one step: at most 50 ms, in which no other reply is read."""
+
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 
 
@@ -75,6 +78,7 @@ class HtmlStream:
         self.sequence = 0
         self._markdown = MarkdownStream(limit_blocks=False)
         self._taken = 0
+        self._rest = ""
 
     @property
     def state(self) -> dict[str, Any]:
@@ -89,12 +93,14 @@ class HtmlStream:
     def step(self, accumulator: ReplyAccumulator) -> dict[str, Any] | None:
         """The difference from the last step; None if there is none.
 
+        A step takes at most ``MAX_STEP`` characters; the next one continues there.
         ``at``, ``drop`` and ``add`` edit the old tail. In the result, ``cuts`` are the ends of the
         blocks that are finished now; the new tail is the rest.
         """
-        fresh = accumulator.displayed[self._taken :]
-        self._taken += len(fresh)
-        self._markdown.add("".join(fresh))
+        arrived = self._rest + "".join(accumulator.displayed[self._taken :])
+        self._taken = len(accumulator.displayed)
+        fresh, self._rest = arrived[:MAX_STEP], arrived[MAX_STEP:]
+        self._markdown.add(fresh)
         done = [utf16_safe(render_block(piece)) for piece in self._markdown.pop_finished()]
         tail = utf16_safe(render_block(self._markdown.tail)) if fresh else self.tail
         if not done and tail == self.tail and accumulator.status_text == self.status_text:

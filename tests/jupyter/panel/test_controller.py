@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable
 
@@ -10,7 +11,7 @@ import pytest
 from panel_harness import PanelHarness, rebuilt
 
 from aeron_magic.jupyter.panel.controller import DELTA_INTERVAL, PAGE_SIZE
-from aeron_magic.jupyter.panel.html_stream import utf16_safe
+from aeron_magic.jupyter.panel.html_stream import MAX_STEP, reply_html, utf16_safe
 from aeron_magic.jupyter.panel.transcript import bundle
 from aeron_magic.jupyter.panel.widget import ChatPanel
 from aeron_magic.rendering.mimebundle import to_html
@@ -246,3 +247,48 @@ def test_an_agent_introduces_itself(harness: PanelHarness, sandbox: Sandbox) -> 
     introduction = harness.messages("about")[-1]["about"]["introduction"]
     assert "Hello" in introduction["html"]
     assert introduction["buttons"]
+
+
+def test_a_long_reply_is_rendered_beside_other_replies(
+    harness: PanelHarness, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next question is asked, read and shown in order while the end is being rendered."""
+    begun, released = threading.Event(), threading.Event()
+
+    def render(text: str) -> str:
+        begun.set()
+        assert released.wait(10)
+        return reply_html(text)
+
+    monkeypatch.setattr("aeron_magic.jupyter.panel.controller.reply_html", render)
+    long = "A sentence of a long reply.\n\n" * (MAX_STEP // 20)
+    sandbox.set_faults(say=long)
+    harness.ask_in_cell("Tell me all", "a")
+    assert begun.wait(5)
+    sandbox.set_faults(say="A short reply.")
+    harness.ask_in_cell("And now?", "b")
+    assert [message["type"] for message in harness.messages("begin", "end")] == ["begin"]
+    released.set()
+    harness.wait("end", count=2)
+    shown = harness.messages("begin", "end")
+    kinds = [(message["type"], message["turn"]["key"]) for message in shown]
+    assert kinds == [(kind, key) for key in ("main#1", "main#2") for kind in ("begin", "end")]
+    assert "".join(rebuilt(harness.messages("begin", "delta", "end"))) == utf16_safe(to_html(long))
+
+
+def test_a_panel_that_fails_leaves_the_others_and_the_reply(
+    harness: PanelHarness, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one whose channel was closed; here it is the first."""
+
+    def fail(_message: object) -> None:
+        raise OSError("the channel is closed")
+
+    monkeypatch.setattr(harness.panel, "post", fail)
+    other = ChatPanel(harness.app)
+    asked = harness.ask_in_cell("Why?", "a")
+    assert asked.notified.wait(5)
+    assert asked.error is None
+    assert [message["type"] for message in harness.messages(panel=other)][-2:] == ["end", "about"]
+    other.close()
+    assert any("channel is closed" in str(record.exc_info) for record in caplog.records)

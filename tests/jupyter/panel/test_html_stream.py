@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from panel_harness import rebuilt
 
-from aeron_magic.jupyter.panel.html_stream import HtmlStream, splice, utf16_safe
+from aeron_magic.jupyter.panel.html_stream import MAX_STEP, HtmlStream, splice, utf16_safe
 from aeron_magic.protocol.events import Chunk, Recovering
 from aeron_magic.rendering.mimebundle import to_html
 from aeron_magic.replies.accumulator import ReplyAccumulator
@@ -52,6 +52,18 @@ def test_any_text(text: str, size: int) -> None:
     assert rebuilt(messages[:-1]) == [*html_stream.blocks, html_stream.tail]
     whole = utf16_safe(to_html(text)) if text else ""
     assert "".join(rebuilt(messages)) == whole
+
+
+def test_a_step_renders_a_limited_part_of_what_came() -> None:
+    """The next steps render the rest."""
+    accumulator, html_stream = ReplyAccumulator("aeronpay"), HtmlStream()
+    accumulator.add([Chunk("A sentence.\n\n", number + 2, "m") for number in range(MAX_STEP // 4)])
+    added = []
+    while (message := html_stream.step(accumulator)) is not None:
+        added.append(len(message["add"]))
+    assert len(added) > 3
+    assert max(added) < 2 * MAX_STEP
+    assert html_stream.end(accumulator.reply())["html"] == ""
 
 
 def test_blocks_that_were_not_cut_inside_stay() -> None:

@@ -1,0 +1,56 @@
+"""Connections: other settings while a reply is being read; what is secret."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from fake_notebook import FakeNotebook
+
+from aeron_magic.client.client import make_question
+from aeron_magic.recording.cassette import Cassette
+from aeron_magic.recording.recorder import Recorder
+from aeron_magic.sandbox import Sandbox
+from aeron_magic.session.session import Session
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda session, _: session.connections.configure(60.0, 90.0),
+        lambda session, sandbox: session.connect(
+            "aeronpay", base_url=sandbox.aeronpay_url, client_id="me", client_secret="another"
+        ),
+    ],
+    ids=["timeout", "connect"],
+)
+def test_a_reply_is_read_to_its_end_over_the_connection_that_it_began_with(
+    sandbox: Sandbox, change: Callable[[Session, Sandbox], None]
+) -> None:
+    """Even if it has to be fetched; then the connection is closed."""
+    notebook = FakeNotebook(sandbox)
+    session = notebook.session
+    sandbox.set_faults(say="word " * 100, pause=0.002, cut_after=2_000)
+    asked = session.ask(make_question("Count"), session.position_for())
+    assert asked.changed.wait(5)
+    client = asked.connection.client
+    change(session, sandbox)
+    assert session.connection is not None
+    assert session.connection.client is not client
+    assert asked.done.wait(10)
+    assert (asked.error, asked.reply.status) == (None, "recovered")
+    session.io_loop.run(client.close_when_idle())
+    assert client._transport._http.is_closed
+    notebook.close()
+
+
+def test_the_sandbox_and_replays_have_no_secret(tmp_path: Path) -> None:
+    """Their credential is a placeholder, which a question may contain."""
+    session = Session({})
+    connection = session.connect("aeronpay", sandbox=True)
+    assert connection.secrets == connection.settings.secrets == ()
+    session.validate(make_question(f"What is {connection.settings.client_secret}?"))
+    session.connections.set_recorder(Recorder(Cassette(tmp_path / "replies.jsonl"), "replay"))
+    assert session.connect("aeronpay").secrets == ()
+    session.close()

@@ -1,0 +1,30 @@
+"""Replies that are read on the background loop."""
+
+from __future__ import annotations
+
+from aeron_magic.client.client import AsyncClient
+from aeron_magic.sandbox import Sandbox
+from aeron_magic.session.io_loop import IOLoop, ReplyTask
+
+
+class FailingTask(ReplyTask):
+    """Has an error in its own code."""
+
+    def on_chunk(self) -> None:
+        raise ValueError("an internal error")
+
+
+def test_an_internal_error_closes_the_connection(sandbox: Sandbox) -> None:
+    """Before the reply counts as ended: the service sees it while the loop runs."""
+    sandbox.set_faults(say="one two three", stall_after=900)
+    loop = IOLoop()
+    client = AsyncClient(
+        "aeronpay", base_url=sandbox.aeronpay_url, client_id="me", client_secret="mine"
+    )
+    stream = client.stream("Count")
+    task = FailingTask(loop, stream)
+    assert task.done.wait(5)
+    assert str(task.error) == "Internal error: ValueError."
+    assert stream._flow_io._response is None
+    loop.run(client.close())
+    loop.stop()
