@@ -87,7 +87,7 @@ class PendingQuestion(ReplyTask):
     pending
         The turn as it was asked.
     turn
-        The same, until the question has finished; then the turn as it stands in the tree.
+        Until the question has finished, the pending turn; then the turn in the tree.
     connection
         Where it was sent.
     request_id
