@@ -72,7 +72,7 @@ def ask_many(
     concurrency
         How many questions may run at once, over all workers (8).
     rate
-        The most requests per second over all workers, repeated requests and fetches included; None:
+        Maximum requests per second over all workers, repeated requests and fetches included; None:
         no limit except the service's ``Retry-After``, which pauses all workers.
     checkpoint
         A recording file: recorded rows are replayed, without cost, and the others are added as
@@ -107,7 +107,7 @@ def ask_many(
         The user stopped it; its ``result`` is what would have been returned, including the rows
         that were not asked.
     UsageError
-        An argument is invalid, or no item makes a question; nothing was sent.
+        An argument is invalid, or no item gives a question; nothing was sent.
     """
     _check(concurrency, rate, workers, executor)
     own, recorder = _resolve_target(client, settings)
@@ -152,12 +152,16 @@ def _check(
 ) -> None:
     for name, value in (("concurrency", concurrency), ("workers", workers)):
         if value is not None and not (isinstance(value, int) and 1 <= value <= 10_000):
-            raise UsageError(f"{name} is {value!r}.", hint="Give a whole number from 1 to 10,000.")
+            raise UsageError(
+                f"Invalid {name}: {value!r}.", hint="Give a whole number from 1 to 10,000."
+            )
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
-        raise UsageError(f"rate is {rate!r}.", hint="Give a number of requests per second above 0.")
+        raise UsageError(
+            f"Invalid rate: {rate!r}.", hint="Give a number of requests per second above 0."
+        )
     if executor is not None and not hasattr(executor, "submit"):
         raise UsageError(
-            f"executor is of type {type(executor).__name__}.",
+            f"executor must have a submit method, not {type(executor).__name__}.",
             hint="Give an Executor of concurrent.futures, or a cluster's equivalent.",
         )
 
@@ -173,7 +177,7 @@ def render_prompts(
     Raises
     ------
     AeronError
-        The first error, if no item makes a question.
+        The first error, if no item gives a question.
     """
     texts: list[str | AeronError] = []
     secrets = tuple(secrets)

@@ -37,7 +37,7 @@ class RateLimiter:
         self._paused_until = self._next
 
     def pause(self, seconds: float) -> None:
-        """Send no request for so long."""
+        """Send no request for this time."""
         self._paused_until = max(self._paused_until, self._clock() + seconds)
 
     async def acquire(self) -> None:

@@ -49,7 +49,7 @@ class Distributor(Protocol):
     """Runs remote workers: :class:`aeron_magic.batch.cluster.coordinator.Coordinator`."""
 
     async def run(self, queue: TaskQueue, config: BatchConfig) -> None:
-        """Return when the queue is over."""
+        """Return when all tasks have ended."""
         ...
 
 
@@ -71,7 +71,7 @@ class BatchConfig(NamedTuple):
 
 
 class RowState(NamedTuple):
-    """What an earlier run of the same batch left of a row: its result, or its reply's token.
+    """The state of a row after an earlier run of the batch: its result, or its reply's token.
 
     A row with neither was sent, and its reply cannot be fetched: it may have been charged.
     """
@@ -254,7 +254,7 @@ class BatchRun:
             raise Interrupted(
                 f"The batch was interrupted; {complete:,} of {len(self.results):,} rows have "
                 "their answer.",
-                hint="These are kept. Run it again: it asks only for what is missing.",
+                hint="The finished rows are kept; run it again to ask the others.",
             ) from None
         watch(self._finished())
         if self._failure is not None:

@@ -1,4 +1,4 @@
-"""The tasks of a batch: which are left, which are running, what became of them.
+"""The tasks of a batch: those left, those running, and their results.
 
 A queue belongs to one event loop.
 """
@@ -17,7 +17,7 @@ from aeron_magic.recording.record import Record
 from aeron_magic.replies.reply import Reply
 
 MAX_TRIES = 5
-"""How often a row is tried that the service answers with 429, each time with all its retries."""
+"""Maximum attempts for a row answered with 429; each attempt includes its own retries."""
 
 MAX_CONSECUTIVE_FAILURES = 24
 """Consecutive authentication or connection failures that stop the batch."""
@@ -27,7 +27,7 @@ MAX_CONSECUTIVE_FAILURES = 24
 class Task:
     """One row: its ``number`` and the question's ``text``.
 
-    ``token`` is that of a reply the service has already begun: it is fetched, not asked again.
+    ``token`` is that of a reply the service has already started: it is fetched, not asked again.
     """
 
     number: int
@@ -73,7 +73,7 @@ class TaskSource(Protocol):
         ...
 
     def pause(self, seconds: float) -> None:
-        """Send no requests for so long, because the service has asked for it."""
+        """Send no request for this time, as the service has asked."""
         ...
 
 
@@ -82,7 +82,7 @@ class TaskQueue:
 
     ``left`` is their number, and ``concurrency`` how many may run at once, over all workers.
     ``sending`` is called before a request of a task leaves, ``begun`` with each task whose reply
-    the service has begun, and the reply's token; ``settled`` with each task that has ended, and its
+    the service has started, and the reply's token; ``settled`` with each task that has ended, and its
     result.
     """
 
@@ -97,7 +97,7 @@ class TaskQueue:
         sending: Callable[[Task], None] = lambda task: None,
     ) -> None:
         self.tokens: dict[int, str] = {}
-        """Tokens of replies that the service has begun, by the number of their task."""
+        """Tokens of replies that the service has started, by the number of their task."""
         self.over = asyncio.Event()
         """Set when all tasks have ended, or the batch is stopped."""
         self._tasks = iter(tasks)

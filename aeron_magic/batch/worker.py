@@ -165,7 +165,7 @@ def interrupted(reply: Reply) -> Interrupted:
     """The error of a row that was running when the user stopped the batch."""
     return Interrupted(
         "The batch was interrupted while this row was running.",
-        hint="Run it again: it asks only for what is missing.",
+        hint="The finished rows are kept; run it again to ask the others.",
         context_token=reply.context_token,
         partial=reply.text,
     )

@@ -75,8 +75,8 @@ class Conversation:
         ------
         UsageError
             The turn to continue from does not exist, or has no complete reply; or the service
-            keeps one line for each conversation (Chatzy), and the turn is not its end. Nothing was
-            sent. Also as for :meth:`aeron_magic.Client.ask`.
+            cannot branch (Chatzy), and the turn is not the newest. Nothing was sent. Also as for
+            :meth:`aeron_magic.Client.ask`.
         AeronError
             As for :meth:`aeron_magic.Client.ask`. ``context_token`` does not change; the incomplete
             reply is in the turn.

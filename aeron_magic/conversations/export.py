@@ -230,7 +230,7 @@ def as_markdown(tree: ConversationTree) -> str:
     for turn in _in_order(tree):
         suffix = ""
         if turn.parent is not before:
-            suffix = f", after {_title(turn.parent)}" if turn.parent else ", a beginning"
+            suffix = f", after {_title(turn.parent)}" if turn.parent else ", from the start"
         remark = ", stale" if turn in stale else ""
         parts.append(f"## {_title(turn)}{suffix}{remark}")
         parts.append(

@@ -62,7 +62,7 @@ class StoredConversation(NamedTuple):
 
 
 class HistoryScope(NamedTuple):
-    """What a conversation is stored under: its notebook, and where it is held."""
+    """What a conversation is stored under: its notebook, and the service that has it."""
 
     notebook: str
     address: str

@@ -26,7 +26,7 @@ MAX_NAME_LENGTH = 60
 
 
 class AssignedToken(NamedTuple):
-    """The token that the user assigned; None starts a conversation."""
+    """The token that the user assigned; None: continue no earlier turn."""
 
     token: str | None
 
@@ -256,7 +256,7 @@ def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:
     branches = service_info(position.tree.service).branches
     if replaced is not None and not replaced.revision and not branches:
         notes.append(
-            "The service keeps one line for each conversation: it may have this question "
-            "twice, because it was asked before without a complete reply."
+            "The service cannot branch: its conversation may contain this question twice, "
+            "because it was asked before without a complete reply."
         )
     return notes

@@ -101,7 +101,7 @@ class Turn:
 
 
 class Position(NamedTuple):
-    """Where, and as what, a question is to be asked.
+    """The position of a question in a conversation.
 
     ``token`` is what is sent; ``revision`` is the number of that reply of ``parent``; ``replaces``
     is the turn that the question replaces. ``cell`` and ``name`` are for the new turn;
@@ -287,17 +287,15 @@ class ConversationTree:
         Raises
         ------
         UsageError
-            The service keeps one line for each conversation, and the position is not its end.
+            The service cannot branch, and the position is not after the newest turn.
         """
         diverges_from = self._diverges_from(position)
         if diverges_from is not None and not service_info(self.service).branches:
-            where = f"to turn {position.parent.label}" if position.parent else "before that"
             raise UsageError(
-                f"The service keeps one line for each conversation, which has reached turn "
-                f"{diverges_from.label}: it cannot go back {where}. Nothing was sent.",
-                hint="-n begins a new conversation; running the conversation's first cell again "
-                "does, too, and the cells after it follow. "
-                f"`--after {diverges_from.label}` asks at the end of the line.",
+                "The service cannot branch: this conversation can continue only after turn "
+                f"{diverges_from.label}. Nothing was sent.",
+                hint="`-n` starts a new conversation; "
+                f"`--after {diverges_from.label}` continues this one.",
             )
         turn = Turn(
             number=self._next_number() if position.replaces is None else position.replaces.number,

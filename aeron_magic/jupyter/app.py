@@ -115,19 +115,19 @@ class App:
 
     @property
     def history_path(self) -> Path | None:
-        """The file of the local history; None where there is none."""
+        """The file of the local history; None if the history is disabled."""
         from aeron_magic.conversations.history_db import history_path
 
         return history_path(self.preferences.history)
 
     @property
     def notebook_key(self) -> str:
-        """The name under which this notebook's conversations are kept."""
+        """The name under which this notebook's conversations are stored."""
         return notebook_path(self.shell) or self.preferences.notebook
 
     @property
     def has_kernel(self) -> bool:
-        """Whether there is a front end that takes displays."""
+        """Whether the front end can show displays."""
         return has_kernel(self.shell)
 
     def batch_target(self) -> tuple[Settings, Recorder | None]:

@@ -11,7 +11,7 @@ VARIABLE = "AERON_LIVE"
 
 
 def has_kernel(shell: Any) -> bool:
-    """Whether a front end shows displays; IPython in a terminal has none."""
+    """Whether the front end can show displays; IPython in a terminal cannot."""
     return getattr(shell, "kernel", None) is not None
 
 
@@ -52,9 +52,9 @@ def is_cell_magic(shell: Any) -> bool:
 def is_live(shell: Any, option: bool | None, configured: bool | None) -> bool:
     """Whether to update the output in place.
 
-    Decided by the question's option, else the environment variable ``AERON_LIVE`` (1 or 0), else
-    the traitlet, else by whether the front end sends cell ids: a runner without them saves every
-    update, or only the first.
+    In order of precedence: the question's option, the environment variable ``AERON_LIVE`` (1 or 0),
+    the traitlet, whether the front end sends cell ids. A runner without them saves every update, or
+    only the first.
     """
     if option is not None:
         return option

@@ -30,13 +30,13 @@ class AeronMagics(Magics):
         config=True
     )
     fetch_timeout = Float(
-        120.0, help="Seconds in all to wait for a reply that the service is still working on."
+        120.0, help="Total seconds to wait for a reply that the service is still generating."
     ).tag(config=True)
     replay_speed = Float(
         1.0,
         min=0.0,
-        help="How fast recorded replies are replayed: 1 as they came, 2 twice as fast, 0 without "
-        "any wait. Under CI (the variable CI is set) it is 0.",
+        help="Speed of replayed replies. 1: recorded pauses; 2: twice as fast; 0: no pauses. "
+        "Under CI (the variable CI is set) always 0.",
     ).tag(config=True)
     max_resent = Int(
         5,
@@ -47,19 +47,19 @@ class AeronMagics(Magics):
     live = Bool(
         None,
         allow_none=True,
-        help="Update a cell's output while the reply comes in. None: where the front end sends "
-        "cell ids. The variable AERON_LIVE and the options --live and --no-live come first.",
+        help="Update a cell's output while the reply is being received. None: only if the front "
+        "end sends cell ids. AERON_LIVE, --live and --no-live take precedence.",
     ).tag(config=True)
 
     history = Unicode(
         "",
-        help="The file in which conversations are kept for the time after a restart; `off` keeps "
-        "none. Empty: a file in your data folder. The variable AERON_HISTORY comes first.",
+        help="The file that stores conversations; `off`: none; empty: a file in your data folder. "
+        "AERON_HISTORY takes precedence.",
     ).tag(config=True)
     notebook = Unicode(
         "",
-        help="What the conversations of this kernel are kept under, where the front end does not "
-        "tell the notebook's path.",
+        help="The name under which this kernel's conversations are stored if the front end does "
+        "not send the notebook's path.",
     ).tag(config=True)
 
     limits = Dict(
@@ -83,7 +83,9 @@ class AeronMagics(Magics):
     def _positive(self, proposal: Any) -> float:
         value = float(proposal.value)
         if not value > 0:
-            raise TraitError(f"{proposal.trait.name} is a number of seconds above 0, not {value}.")
+            raise TraitError(
+                f"Invalid {proposal.trait.name}: {value}. Give a number of seconds above 0."
+            )
         return value
 
     @validate("limits")

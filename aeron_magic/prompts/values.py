@@ -69,7 +69,7 @@ def _text(value: object, rows: int) -> str:
         )
     if text.startswith("<") and _ADDRESS.search(text):
         raise ValueRefused(
-            f"an object of type {kind} has no text of its own",
+            f"an object of type {kind} has no text representation",
             hint="Name one of its attributes, or a text made of it.",
         )
     return text
@@ -103,7 +103,7 @@ def _json(value: object, rows: int) -> str:
         text = repr(value)
         if _ADDRESS.search(text):
             raise ValueRefused(
-                "it contains objects that have no text of their own", hint="Name a part of it."
+                "it contains objects that have no text representation", hint="Name a part of it."
             ) from None
     return text
 

@@ -75,8 +75,7 @@ def error_for_status(
     if status < 500 and _is_about_a_token(message):
         return TokenError(
             "The context token is unknown to the service, or has expired.",
-            hint="Start a new conversation with -n (or `context_token = None`), or continue from "
-            "another turn with --after.",
+            hint="Start a new conversation with -n, or continue from another turn with --after.",
             **facts,
         )
     if status >= 500:

@@ -1,4 +1,4 @@
-"""The file of a recording: JSON lines, one turn a line, suitable for git.
+"""The file of a recording: JSON lines, one turn per line, suitable for git.
 
 The file is scanned for the offset of each line, and a line is parsed and validated when its turn
 is needed. A new turn is appended; a changed turn is replaced by rewriting the file atomically. A

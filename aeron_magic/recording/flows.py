@@ -1,4 +1,4 @@
-"""Flows that record a reply as it comes in, and flows that replay a record.
+"""Flows that record a reply as it arrives, and flows that replay a record.
 
 A recorded flow's events pass through unchanged, so a reply streams as without a recording. A
 replay yields the same events with the same pauses, without a network.

@@ -35,7 +35,7 @@ Mode = Literal["auto", "replay", "record", "off"]
 Ask = Callable[[Question], Flow[None]]
 """Sends a question: returns the flow of its reply."""
 
-HINT = "`%aeron record FILE --mode auto` asks and records it."
+HINT = "`%aeron record FILE --mode auto` sends the question and records it."
 MAX_RESENT = 5
 """Recorded questions that are sent again, by default, to continue a replayed conversation."""
 
@@ -190,7 +190,7 @@ class Recorder:
         yield from replay_flow(found, speed=0, parent=None)
 
     def save_foreign(self, record: Record, question: Question) -> None:
-        """Save a record of ``question`` that was made by a batch worker, which has no parents."""
+        """Save a record of ``question`` from a batch worker, whose records have no parents."""
         key = self.key(question, record.service)
         self.store.save(replace(record, key=key, parent_key=self._parent_key(question)))
 
@@ -249,8 +249,7 @@ class Recorder:
                 )
             if record.parent_key == UNRECORDED_PARENT:
                 raise RecordingError(
-                    "The recording begins in the middle of a conversation, which cannot be "
-                    "continued.",
+                    "The recorded conversation has no beginning, so it cannot be continued.",
                     hint="Start a new conversation with -n, or record this one from its beginning.",
                 )
             records.append(record)
@@ -323,5 +322,5 @@ class Recorder:
             record = self.store.find(key) if same_start else None
             if record is not None and record.parent_key == after:
                 same = record.images == question.images
-                return "of another service" if same else "with other images"
-        return "after other questions"
+                return "recorded for another service" if same else "recorded with other images"
+        return "recorded after other questions"

@@ -10,9 +10,10 @@ whose HTML is several times as long as its text, is split at a row from the limi
 of its head; so is, from the limit on, the rest of whatever was split. A line that is longer than
 twice the limit is split at a sentence or a space.
 
-The limit grows with the text, because JupyterLab hides a cell's outputs after the fiftieth: beyond
-the length of most replies it is an eighth of the text since then, so that 40 blocks hold 100 to
-200 kB, and after these each block can double the total.
+The limit grows, because JupyterLab hides the outputs of a cell after the fiftieth. Above 8,000
+finished characters it is one eighth of the excess, if that is more than the initial limit; so 40
+outputs hold 100 to 200 kB. After 40 outputs it is the number of finished characters, so that each
+further output doubles the total.
 
 The open text is parsed once a repaint, and only from the limit on. Blocks only have to look nearly
 like the whole, which is rendered at the end: a link that is defined in another block, for example,
@@ -107,7 +108,7 @@ class _SplitPoint:
 
 
 class MarkdownStream:
-    """Splits a reply, as it comes in, into finished blocks and an open tail.
+    """Splits a reply, as it arrives, into finished blocks and an open tail.
 
     Parameters
     ----------

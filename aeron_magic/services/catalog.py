@@ -48,9 +48,9 @@ class ServiceInfo(NamedTuple):
     can_fetch: bool = False
     """Whether a reply can be fetched by its token."""
     branches: bool = True
-    """Whether a conversation can continue from an earlier turn; else it is one line of messages."""
+    """Whether a conversation can continue from an earlier turn."""
     has_introduction: bool = False
-    """Whether a conversation begins with a message of the service."""
+    """Whether a conversation starts with a message of the service."""
 
     @property
     def fields(self) -> list[str]:
@@ -75,7 +75,7 @@ SERVICES = {
             Credential("client_secret", "AERON_CLIENT_SECRET", "AeronPay client-secret"),
         ),
         "`%aeron connect sandbox` works at once and needs no account; or set AERON_CLIENT_ID and "
-        "AERON_CLIENT_SECRET in the environment; or run `%aeron login` and type them hidden.",
+        "AERON_CLIENT_SECRET in the environment; or run `%aeron login`, which asks for them.",
         can_fetch=True,
     ),
     "chatzy": ServiceInfo(

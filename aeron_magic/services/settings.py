@@ -157,8 +157,8 @@ def validate_timeout(name: str, seconds: float) -> float:
     """
     if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_TIMEOUT:
         raise UsageError(
-            f"{name} is {seconds!r}.",
-            hint=f"{name} is a number of seconds above 0, at most {MAX_TIMEOUT:g}.",
+            f"Invalid {name}: {seconds!r}.",
+            hint=f"Give a number of seconds above 0, at most {MAX_TIMEOUT:g}.",
         )
     return seconds
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aeron_magic.sandbox.server import Sandbox
 
 SANDBOX_CHUNK_DELAY = 0.012
-"""Seconds between the sandbox's chunks where a person watches: fast, but to be seen."""
+"""Seconds between the sandbox's chunks: slow enough to see the streaming."""
 
 
 class Connection(NamedTuple):
@@ -40,7 +40,7 @@ class Connection(NamedTuple):
     @property
     def label(self) -> str:
         name = SERVICES[self.settings.service].title
-        return f"the sandbox, playing {name}" if self.sandbox else name
+        return f"the sandbox (as {name})" if self.sandbox else name
 
 
 class ConnectionManager:
@@ -59,7 +59,7 @@ class ConnectionManager:
     connection
         The current connection, if there is one.
     recorder
-        Replays and records questions; None where recordings are off.
+        Replays and records questions; None if recording is off.
     """
 
     def __init__(self, loop: IOLoop, **options: Any) -> None:

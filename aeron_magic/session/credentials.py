@@ -67,10 +67,10 @@ def ask(service: str) -> dict[str, str]:
                 answers[name] = getpass.getpass(f"{prompt}: ").strip()
         except (EOFError, NotImplementedError, getpass.GetPassWarning):
             raise CredentialsError(
-                f"There is no {prompt}, and it cannot be typed hidden here.", hint=hint
+                f"The {prompt} is missing, and hidden input is not possible here.", hint=hint
             ) from None
         if not answers[name]:
-            raise CredentialsError(f"The {prompt} was left empty.", hint=hint)
+            raise CredentialsError(f"The {prompt} is empty.", hint=hint)
     return answers
 
 

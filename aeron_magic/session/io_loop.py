@@ -1,7 +1,8 @@
 """The background event loop, and the replies that are read on it.
 
-A kernel's own loop stands still while a cell runs, and a blocking read cannot be stopped from
-another thread. A task on a loop of our own goes on, and ends within a millisecond when cancelled.
+A kernel's own loop does not run while a cell runs, and a blocking read cannot be stopped from
+another thread. A task on a separate loop keeps running, and ends within a millisecond when
+cancelled.
 
 Work on the loop gets a copy of the caller's context variables, by which ipykernel finds the cell
 that an output belongs to: submit work only from the cell or message handler that it belongs to.
@@ -114,7 +115,7 @@ class ReplyTask:
     reply
         The reply; empty until it has ended.
     error
-        Why the reply is not whole; None where it is, or was stopped.
+        Why the reply is incomplete; None if it is complete or was stopped.
     """
 
     def __init__(self, loop: IOLoop, stream: AsyncStream) -> None:

@@ -11,7 +11,7 @@ from aeron_magic.recording.recorder import HINT, MAX_RESENT, Mode, Recorder
 
 VARIABLE = "AERON_RECORD_MODE"
 
-OVERRIDDEN = f"Unset {VARIABLE}: the mode `auto` then asks and records it."
+OVERRIDDEN = f"Unset {VARIABLE}; in mode `auto` the question is sent and recorded."
 
 MAX_SHOWN = 5
 """Damaged lines that are named."""
@@ -69,7 +69,7 @@ def damage_note(cassette: Cassette) -> str:
     lines = ", ".join(f"{number} ({reason})" for number, reason in shown)
     more = len(cassette.damaged) - len(shown)
     rest = f" and {more:,} more" if more else ""
-    return f"; damaged and left out: line{'s' * (len(cassette.damaged) != 1)} {lines}{rest}"
+    return f"; ignored damaged line{'s' * (len(cassette.damaged) != 1)}: {lines}{rest}"
 
 
 def require_recording(cassette: Cassette) -> None:
@@ -83,5 +83,5 @@ def require_recording(cassette: Cassette) -> None:
     if not cassette.path.exists():
         raise RecordingError(
             f"Recording not found: {cassette.path}.",
-            hint="Record it first: `%aeron record FILE` asks and records.",
+            hint="Record it first, with `%aeron record FILE`.",
         )

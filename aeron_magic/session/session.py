@@ -52,7 +52,7 @@ class TokenVariable:
         namespace.setdefault(self.NAME, None)
 
     def read(self) -> str | None:
-        """The token in the variable; None where it is None, empty or deleted.
+        """The token in the variable; None if the variable is None, empty or deleted.
 
         Raises
         ------
@@ -65,8 +65,8 @@ class TokenVariable:
             return None
         if not isinstance(value, str):
             raise UsageError(
-                f"context_token holds no token, but something of type {type(value).__name__}.",
-                hint="Assign a token (`reply.context_token`), or None to start a conversation.",
+                f"context_token must be a token (str) or None, not {type(value).__name__}.",
+                hint="Assign a token (`reply.context_token`), or None to continue no earlier turn.",
             )
         return value.strip()
 
@@ -82,7 +82,7 @@ class TokenVariable:
 
 
 class PendingQuestion(ReplyTask):
-    """A question on its way: its reply, and its place in the conversation.
+    """A question that was asked: its reply, and its position in the conversation.
 
     ``done`` is set after the session has recorded the reply, ``notified`` after its observers were
     notified of that.
@@ -92,7 +92,7 @@ class PendingQuestion(ReplyTask):
     pending
         The turn as it was asked.
     turn
-        The same, until the question has finished; then the turn as it stands in the tree.
+        Until the question has finished, the pending turn; then the turn in the tree.
     connection
         Where it was sent.
     request_id
@@ -247,7 +247,7 @@ class Session:
         return self.connections.connection or self._activate(self.connections.connect_default())
 
     def connect(self, service: str, *, sandbox: bool = False, **options: Any) -> Connection:
-        """Connect to ``service``, or to the sandbox that imitates it.
+        """Connect to ``service``, or to the sandbox that simulates it.
 
         Each address has its own conversations: connecting to it again finds them as they were.
         """
@@ -264,7 +264,7 @@ class Session:
         """Use the conversations that belong to the connection."""
         with self._lock:
             address, service = connection.address, connection.settings.service
-            if not self._registries:  # what was begun before the first connection belongs to it
+            if not self._registries:  # those started before the first connection belong to it
                 self._registries[address] = self.registry
                 self.registry.service = service
                 for tree in self.registry:
@@ -361,7 +361,7 @@ class Session:
         token = turn.reply.context_token if turn.reply is not None else None
         if token is None:
             raise UsageError(
-                f"Turn {turn.label} has no token to fetch a reply by.",
+                f"Turn {turn.label} has no token, so its reply cannot be fetched.",
                 hint="The service had not sent one yet; ask again.",
             )
         connection = self.ensure_connected()
@@ -409,7 +409,7 @@ class Session:
         if warning := self.history_writer.warning():
             asked.notes.append(warning)
         if isinstance(error, TokenError):
-            error.hint = f"Nothing has changed here. {error.hint}"
+            error.hint = f"Your conversation is unchanged. {error.hint}"
         if complete or reply.text:  # an empty reply does not replace one that can be shown
             self.last, self.last_metadata = reply, asked.metadata
 

@@ -217,7 +217,7 @@ def test_asking_again_during_a_reply_is_refused(lab: NotebookPage, sandbox: Sand
     panel.wait_text("Sentence number 2")
     panel.turns.first.hover()
     panel.click("Ask again, as a branch", panel.turns.first)
-    panel.root.get_by_role("alert").get_by_text("A reply is still coming in.").wait_for()
+    panel.root.get_by_role("alert").get_by_text("A reply is still being received.").wait_for()
     panel.stop()
     panel.wait_ready()
     assert not panel.root.get_by_role("alert").is_visible()
@@ -306,7 +306,7 @@ def test_a_question_typed_during_a_reply_is_sent_after_it(
     panel.wait_text("Sentence number 2")
     panel.input.fill("Second")
     panel.input.press("Enter")
-    panel.root.get_by_text("Sends when this reply has ended.").wait_for()
+    panel.root.get_by_text("Will be sent when this reply has ended.").wait_for()
     sandbox.set_faults(say="Short.", pause=0)
     panel.turns.nth(1).wait_for()
     assert panel.input.input_value() == ""

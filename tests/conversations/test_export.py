@@ -102,7 +102,7 @@ def test_the_document_has_each_turn_and_its_position(tree: ConversationTree) -> 
         "## Turn 1 (the plan)",
         "## Turn 2, stale",
         "## Turn 3, after Turn 1 (the plan), stale",
-        "## Turn 4, a beginning",
+        "## Turn 4, from the start",
         "## Turn 5",
     ]
 

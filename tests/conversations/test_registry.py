@@ -313,5 +313,6 @@ def test_a_note_says_that_chatzy_may_have_a_question_twice() -> None:
         notebook.registry.complete(pending, Reply("", status, "conversation"))
     pending = notebook.registry.start(notebook.registry.position_for(cell="interrupted"), "why?")
     assert (
-        "may have this question twice" in divergence_notes(pending, Reply("", "complete", "c"))[0]
+        "may contain this question twice"
+        in divergence_notes(pending, Reply("", "complete", "c"))[0]
     )

@@ -240,17 +240,17 @@ class TestOneLine:
             ask(tree, tree.at_head(), cell=cell, token="conversation")
         return tree
 
-    def test_the_end_of_the_line_can_be_continued(self, chat: ConversationTree) -> None:
+    def test_the_newest_turn_can_be_continued(self, chat: ConversationTree) -> None:
         assert ask(chat, chat.at_head(), token="conversation").number == 4
 
     @pytest.mark.parametrize("label", ["1", "2"])
     def test_a_branch_is_rejected_before_it_is_sent(
         self, chat: ConversationTree, label: str
     ) -> None:
-        """The error says that the service cannot go back, and offers a new conversation."""
-        with pytest.raises(UsageError, match=f"cannot go back to turn {label}") as caught:
+        """The error names the only turn that can be continued, and offers a new conversation."""
+        with pytest.raises(UsageError, match="can continue only after turn 3") as caught:
             chat.start(chat.resolve(label), "why?")
-        assert "-n begins a new conversation" in caught.value.hint
+        assert "`-n` starts a new conversation" in caught.value.hint
         assert len(chat.turns) == 3
 
     @pytest.mark.parametrize("number", [2, 3])
@@ -258,7 +258,7 @@ class TestOneLine:
         """The service would have the question twice."""
         turn = chat.by_number(number)
         assert turn is not None
-        with pytest.raises(UsageError, match="has reached turn 3"):
+        with pytest.raises(UsageError, match="can continue only after turn 3"):
             chat.start(chat.rerun(turn), "better")
 
     def test_all_turns_can_be_asked_again_from_the_first(self, chat: ConversationTree) -> None:

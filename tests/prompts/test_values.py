@@ -105,7 +105,7 @@ NO_TEXT = {
     "generator": ((n for n in "abc"), "type generator has no text", "attributes"),
     "bytes in a list": ([b"abc"], "bytes is not text", "decode"),
     "object in a list": ([Bare()], "type Bare has no text", "attributes"),
-    "object under a tuple": ({(1, 2): Bare()}, "no text of their own", "part"),
+    "object under a tuple": ({(1, 2): Bare()}, "no text representation", "part"),
     "object in a table": (pd.DataFrame({"a": [Bare()]}), "type Bare has no text", "attributes"),
     "lazy table": (pl.LazyFrame({"a": [1]}), "LazyFrame has no rows", "collect"),
     "failing": (Mute(), "raised KeyError", "yourself"),

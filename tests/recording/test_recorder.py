@@ -149,14 +149,14 @@ def test_the_nearest_is_found_among_many(service: Service, path: Path) -> None:
 def test_a_question_recorded_after_another_parent_is_reported(service: Service, path: Path) -> None:
     ask = asker(service, path)
     ask("b", ask("a").context_token)
-    with pytest.raises(RecordingError, match="after other questions"):
+    with pytest.raises(RecordingError, match="recorded after other questions"):
         asker(service, path, "replay")("b")
 
 
 def test_a_question_recorded_with_other_images_is_reported(service: Service, path: Path) -> None:
     ask = asker(service, path)
     ask("b", ask("a").context_token)
-    with pytest.raises(RecordingError, match="but with other images"):
+    with pytest.raises(RecordingError, match="but recorded with other images"):
         asker(service, path, "replay")("a", images=("https://a.example/1.png",))
 
 
@@ -212,7 +212,7 @@ def test_a_recording_from_the_middle_of_a_conversation_cannot_be_continued_live(
     asker(service, path)("b", "apay_3")
     ask = asker(service, path)
     replayed = ask("b", "apay_3")
-    with pytest.raises(RecordingError, match="in the middle"):
+    with pytest.raises(RecordingError, match="has no beginning"):
         ask("c", replayed.context_token)
 
 

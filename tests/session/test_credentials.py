@@ -34,7 +34,7 @@ def refused(call: str, typed: str = "", **more: Any) -> str:
 def test_nothing_is_asked_where_what_is_typed_would_be_shown() -> None:
     """Without a terminal, input cannot be hidden: it is not read at all."""
     output = refused("ask('aeronpay')", "id\nvisible\n")
-    assert "cannot be typed hidden here" in output
+    assert "hidden input is not possible here" in output
     assert "visible" not in output
 
 

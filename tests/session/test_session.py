@@ -365,7 +365,7 @@ def test_an_old_token_that_is_refused_changes_nothing(notebook: FakeNotebook) ->
     notebook.sandbox.set_faults(expired=(notebook.received(0),))
     error = notebook.fails(Cell("c", "a branch", {"after": "1"}))
     assert isinstance(error, TokenError)
-    assert error.hint.startswith("Nothing has changed here.")
+    assert error.hint.startswith("Your conversation is unchanged.")
     assert shape(notebook.tree) == ["1", "2<1*"]
     assert notebook.context_token == notebook.received(1)
     notebook.sandbox.set_faults(expired=())
@@ -559,8 +559,8 @@ def test_chatzy_cannot_go_back(chat: FakeNotebook, cell: Cell | str) -> None:
     """Nothing is sent or changed; the hint names a new conversation."""
     chat.run_all(*"abc")
     error = chat.fails(cell)
-    assert "keeps one line for each conversation" in str(error)
-    assert "-n begins a new conversation" in error.hint
+    assert "can continue only after turn 3" in str(error)
+    assert "`-n` starts a new conversation" in error.hint
     assert len(asked_of_chatzy(chat)) == 3
     assert shape(chat.tree) == ["1", "2<1", "3<2*"]
 
@@ -582,7 +582,7 @@ def test_chatzy_asks_an_interrupted_question_again_with_a_note(
     chat.sandbox.set_faults(say=None)
     chat.run("b")
     assert shape(chat.tree) == ["1", "2<1*"]
-    assert "may have this question twice" in chat.notes[0]
+    assert "may contain this question twice" in chat.notes[0]
 
 
 # What the service says of the parent ---------------------------------------------------------

@@ -228,11 +228,11 @@ def _value(option: Option, token: Token, rest: Iterator[Token], line: str) -> ob
 def _checked(value: str, name: str, kind: Option | Argument) -> object:
     if kind.choices and value not in kind.choices:
         raise UsageError(
-            f"{name} is one of {', '.join(kind.choices)}.",
+            f"{name} must be one of {', '.join(kind.choices)}.",
             hint=_nearest(value, kind.choices) or _SEE_HELP,
         )
     if not value.strip():
-        raise UsageError(f"{name} needs a value, and it is empty.")
+        raise UsageError(f"{name} needs a value.")
     try:
         return kind.read(value) if isinstance(kind, Option) else value
     except ValueError as error:
@@ -245,7 +245,7 @@ def _reject_secret(token: Token) -> None:
         raise UsageError(
             "A secret is never accepted on a magic line.",
             hint="Set AERON_CLIENT_ID and AERON_CLIENT_SECRET in the environment, or run "
-            "`%aeron login` to enter it hidden; if it was a real secret, delete it from the cell.",
+            "`%aeron login`; if it was a real secret, delete it from the cell.",
         )
 
 
@@ -257,7 +257,7 @@ def _reject_bad_quotes(token: Token, line: str) -> None:
         )
     if token.end < len(line) and not line[token.end].isspace():
         raise UsageError(
-            "A blank is missing after a closing quote.", hint="Put the whole value in quotes."
+            "A space is missing after a closing quote.", hint="Put the whole value in quotes."
         )
 
 
@@ -300,5 +300,5 @@ def _unexpected_argument(spec: CommandSpec, token: Token) -> UsageError:
     return UsageError(
         "%%aeron accepts only options on its line.",
         hint="Write the question on the lines below, or on one line with `%aeron ask`; "
-        "put a value that contains blanks in quotes.",
+        "put a value that contains spaces in quotes.",
     )

@@ -287,7 +287,11 @@ _COMMANDS = (
         (_TARGET,),
         _CONNECT_OPTIONS,
     ),
-    CommandSpec("login", "store credentials, typed hidden, in the system keyring", (_SERVICE,)),
+    CommandSpec(
+        "login",
+        "ask for credentials with hidden input, and store them in the system keyring",
+        (_SERVICE,),
+    ),
     CommandSpec("logout", "delete the stored credentials", (_SERVICE,)),
     CommandSpec(
         "ask",
@@ -312,7 +316,7 @@ _COMMANDS = (
         (_STORED_NAME,),
         (option("--check", "compare it with the service's messages"),),
     ),
-    CommandSpec("export", "write this conversation as `.md`, `.json` or `.ipynb` file", (_FILE,)),
+    CommandSpec("export", "write this conversation as a `.md`, `.json` or `.ipynb` file", (_FILE,)),
     CommandSpec(
         "forget",
         "delete this conversation, or the conversation NAME, from the local history",

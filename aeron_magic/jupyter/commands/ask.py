@@ -1,6 +1,7 @@
 """Ask one question from a cell.
 
-What shows the reply is imported after the question was handed over: it reaches the service sooner.
+The code that shows the reply is imported after the question was submitted: so the question reaches
+the service sooner.
 """
 
 from __future__ import annotations
@@ -27,12 +28,12 @@ NOTIFIED_TIMEOUT = 10.0
 
 
 def ask(app: App, options: Options, text: str) -> None:
-    """Ask ``text`` as ``options`` say, show the reply, and bind it to the variable of ``-o``.
+    """Ask ``text`` with ``options``, show the reply, and bind it to the variable of ``-o``.
 
     Raises
     ------
     AeronError
-        Something was wrong with the question, or the reply is not whole.
+        The question is invalid, or the reply is incomplete.
     """
     session, shell = app.session, app.shell
     cell = app.cell_keys.next(shell)
@@ -93,7 +94,7 @@ def _show_until_done(app: App, options: Options, asked: PendingQuestion, live: b
         asked.notified.wait(NOTIFIED_TIMEOUT)
     if error is None and not reply.is_complete:  # stopped by an interrupt, or in the panel
         error = Interrupted(
-            "The question was interrupted; the text so far is kept.",
+            "The question was interrupted; the text received so far is kept.",
             hint=_hint_after_stop(reply),
             context_token=reply.context_token,
             partial=reply.text,

@@ -102,12 +102,12 @@ def _items(shell: Any, expression: str) -> Items:
         raise UsageError(
             f"--each {expression}: {type(error).__name__}: {error}.",
             hint="Write the name of a list, a Series or a DataFrame, or a Python expression that "
-            "returns one (in quotes if it contains blanks).",
+            "returns one (in quotes if it contains spaces).",
         ) from None
     items = items_of(value)
     if not items.values and isinstance(value, Iterator) and expression.isidentifier():
         raise UsageError(
-            f"{expression} is empty or used up: it can be iterated only once.",
+            f"{expression} is empty or was already read: it can be iterated only once.",
             hint=f"Define it as a list: `{expression} = list(…)`.",
         )
     return items

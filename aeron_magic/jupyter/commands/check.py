@@ -44,7 +44,7 @@ def check(app: App, command: Command) -> None:
     if not rows:
         raise RecordingError(
             f"{cassette.name} contains no turn to check{damaged}.",
-            hint="`%aeron record FILE` asks and records.",
+            hint="Record it first, with `%aeron record FILE`.",
         )
     different = [row for row in rows if row[1] != "same"]
     summary = f"{len(rows) - len(different)} of {len(rows)} answers are the same ({how}){damaged}."

@@ -17,4 +17,4 @@ def show_dry_run(session: Session, question: Question, shell: Any) -> None:
     headers = "".join(f"{name}: [hidden]\n" for name in request.headers)
     body = json.dumps(request.json, indent=2, ensure_ascii=False)
     text = f"{request.method} {request.url}\n{headers}\n{body}"
-    show(shell, "Nothing was sent. This would be:", Verbatim(text))
+    show(shell, "Nothing was sent. The request would be:", Verbatim(text))

@@ -26,7 +26,9 @@ def fetch(app: App, command: Command) -> None:
         session.last, session.last_metadata = task.reply, metadata
     output.finish(task.accumulator, task.reply, metadata)
     if task.error or interrupted:
-        raise task.error or UsageError("Stopped waiting.", hint=f"`%aeron fetch {token}` again.")
+        raise task.error or UsageError(
+            "Stopped waiting.", hint=f"Run `%aeron fetch {token}` again."
+        )
 
 
 def last(app: App, command: Command) -> None:

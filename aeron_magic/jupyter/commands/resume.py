@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
 SANDBOX_GONE = (
-    "It was held with the sandbox of another kernel, which cannot be reached from here: its turns "
-    "can be read and exported, and the next question starts it again."
+    "This conversation used the sandbox of another kernel, which has ended. Its turns can be read "
+    "and exported; the next question starts it again."
 )
 
 
@@ -158,9 +158,9 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
     connection = session.connection
     if not _is_reachable(session, stored):
         raise UsageError(
-            f"That conversation is held at {one_line(stored.address)}, and this kernel is "
-            "connected elsewhere.",
-            hint=f"First `%aeron connect {_target(stored)}`, then `%aeron resume` again.",
+            f"That conversation belongs to {one_line(stored.address)}, but this kernel is connected "
+            "to another address.",
+            hint=f"Run `%aeron connect {_target(stored)}`, then `%aeron resume` again.",
         )
     if connection is not None:
         return connection.settings.conversation_scope == stored.address
@@ -206,7 +206,7 @@ def _finish_pending(app: App, pending: PendingTurn, token: str | None) -> str:
     reply, error = task.reply, task.error
     if interrupted or not (error is None or isinstance(error, FailedReply | TokenError)):
         cause = error or "stopped"
-        return f"{label} is still unfinished ({cause}); `%aeron resume` again fetches it."
+        return f"{label} is still unfinished ({cause}); run `%aeron resume` again to fetch it."
     reply = replace(reply, context_token=reply.context_token or token)
     reply = replace(reply, status="recovered") if reply.is_complete else reply
     metadata = session.finish_fetched(pending, reply)
@@ -224,5 +224,5 @@ def check(session: Session, tree: ConversationTree) -> str:
     try:
         messages = session.remote_history(head.token)
     except AeronError as error:
-        return f"It cannot be compared: {error}"
+        return f"The conversations cannot be compared: {error}"
     return comparison(head.path(), messages)

@@ -17,16 +17,16 @@ Publish = Callable[..., None]
 """Publishes ``data`` and ``metadata``; ``transient`` and ``update`` are for updatable displays."""
 
 NOTES = {
-    "interrupted": "Interrupted: the text so far.",
+    "interrupted": "Interrupted; the text received so far is shown.",
     "incomplete": "Incomplete: the reply was cut off here.",
-    "failed": "Failed: the text so far.",
+    "failed": "Failed; the text received so far is shown.",
     "recovered": "The stream was lost; the whole reply was fetched from the service.",
     "processing": "The service is still working on this reply.",
     "complete": "",
 }
 
 EMPTY = {"complete": "The reply is empty.", "failed": "", "interrupted": "", "incomplete": ""}
-"""Replaces a note if the reply has no text; the error tells how the reply ended."""
+"""Replaces a note if the reply has no text; the error shows how the reply ended."""
 
 
 def status_note(reply: Reply, metadata: Mapping[str, Any] | None = None) -> str:

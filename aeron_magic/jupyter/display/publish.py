@@ -93,5 +93,5 @@ def show(shell: Any, *parts: str | Table | Verbatim) -> None:
 
 
 def strip_markup(text: str) -> str:
-    """Return Markdown of ours as plain text: without back-ticks, stars, escapes and bullets."""
+    """Return our own Markdown as plain text: without back-ticks, stars, escapes and bullets."""
     return _MARKUP.sub(r"\1", text)

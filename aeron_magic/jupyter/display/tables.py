@@ -79,7 +79,7 @@ def tree_text(tree: ConversationTree) -> str:
         waiting += _branches(children.get(turn, []), below)
     if len(lines) > MAX_LINES:
         left = len(lines) - MAX_LINES
-        lines = [f"… {left} earlier lines; `%aeron export` has all turns", *lines[-MAX_LINES:]]
+        lines = [f"… {left} earlier lines; `%aeron export` writes all turns", *lines[-MAX_LINES:]]
     return "\n".join(lines)
 
 

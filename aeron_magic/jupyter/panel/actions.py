@@ -38,7 +38,7 @@ class Action(NamedTuple):
         Raises
         ------
         UsageError
-            It is not one: the page shows another version of the panel.
+            It is not an action of this version of the panel.
         """
         if isinstance(content, Mapping):
             _, fields = ACTIONS.get(str(content.get("do")), (None, None))
@@ -48,7 +48,7 @@ class Action(NamedTuple):
                 values = {name: content[name] for name in fields}
                 return cls(do=content["do"], id=str(content.get("id", "")), **values)
         raise UsageError(
-            "The page asks for something that this version does not know.",
+            "The page and the kernel have different versions of the panel.",
             hint="Reload the page, and run the panel's cell again.",
         )
 
@@ -83,7 +83,7 @@ def _ask_at(
 ) -> None:
     if controller.is_reading:
         raise UsageError(
-            "A reply is still coming in.", hint="Ask when it has ended, or stop it first."
+            "A reply is still being received.", hint="Ask when it has ended, or stop it first."
         )
     text = text.strip("\n")
     if not text.strip():

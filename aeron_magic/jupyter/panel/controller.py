@@ -252,7 +252,7 @@ class PanelController:
         service = connection.settings.service if connection is not None else ""
         sandbox = connection is not None and connection.sandbox
         speaker = service_info(service).title or "the service"
-        about = "It is built in, knows the handbook of aeron-magic, and costs nothing."
+        about = "It is built in, answers from the handbook of aeron-magic, and costs nothing."
         conversations = self.session.registry.conversations.values()
         return PanelOverview(
             model_id="",
@@ -412,7 +412,7 @@ class PanelController:
         tree = self.session.tree
         self._introduce(tree)
         if tree is not self.tree or not self._lives:
-            # A question on its way is not in the tree yet, and is shown nevertheless.
+            # A pending question is not in the tree yet, but is shown.
             pending = [asked.pending.turn for asked in self._lives if asked.tree is tree]
             self.show(tree, pending[-1] if pending else tree.head)
         else:

@@ -45,7 +45,7 @@ def error_message(error: Exception, secrets: Iterable[str], request: str = "") -
 
 
 class Problem(TypedDict):
-    """Why a reply is not whole, and what can be done about it."""
+    """Why a reply is incomplete, and what can be done about it."""
 
     kind: Literal["stopped", "error"]
     title: str

@@ -1,9 +1,9 @@
 """The transcript: what is saved of the panel in a notebook.
 
-A widget's messages are not saved, so the conversation stands in further outputs below it, as folded
-HTML, Markdown and plain text. An output is sent as a whole whenever it changes, so a conversation
-is split into several, of which only the last one grows. JupyterLab hides the outputs of a cell
-after the fiftieth, so an output may grow to a tenth of all before it.
+A widget's messages are not saved, so the conversation is saved in further outputs below it, as
+folded HTML, Markdown and plain text. An output is sent as a whole whenever it changes, so a
+conversation is split into several, of which only the last one grows. JupyterLab hides the outputs
+of a cell after the fiftieth, so an output may grow to a tenth of all before it.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> dict[str, str]:
     for turn in turns:
         reply = turn.reply
         text = reply.text if reply is not None else ""
-        remark = status_note(reply) if reply is not None else "The reply is unknown."
+        remark = status_note(reply) if reply is not None else "The reply is lost."
         html += [
             f"<p><strong>You</strong></p>\n<blockquote>{reply_html(turn.question)}</blockquote>\n",
             f"<p><strong>{speaker}</strong></p>\n{reply_html(text)}",

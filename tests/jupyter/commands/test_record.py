@@ -146,13 +146,13 @@ def test_a_check_of_nothing_fails(connected: Kernel, sandbox: Sandbox, tmp_path:
     file.write_text("not a turn\n", encoding="utf-8")
     run = connected.execute(f"%aeron record {file} --mode check", "c0")
     assert run.status == "error"
-    assert "contains no turn to check; damaged and left out: line 1" in error_text(run)
+    assert "contains no turn to check; ignored damaged line: 1" in error_text(run)
 
     connected.execute(f"%aeron record {file}", "c1")
     connected.execute("%%aeron\nfirst", "c2")
     run = connected.execute(f"%aeron record {file} --mode check", "c3")
     assert run.status == "ok"
-    assert "1 of 1 answers are the same (exact); damaged and left out: line 1." in run.text
+    assert "1 of 1 answers are the same (exact); ignored damaged line: 1." in run.text
     assert connected.execute(f"%aeron record {file} --mode check --strict", "c4").status == "error"
 
 

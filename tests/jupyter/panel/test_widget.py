@@ -112,7 +112,7 @@ def test_its_bundle_is_constant(harness: PanelHarness) -> None:
 def test_nonsense_is_answered_in_the_panel(harness: PanelHarness, content: object) -> None:
     """An invalid message shows an error; the next action works."""
     harness.panel._handle_custom_msg(content, [])
-    assert "does not know" in harness.wait("error")["title"]
+    assert "different versions" in harness.wait("error")["title"]
     assert harness.ask("Hello")["turn"]["status"] == "complete"
 
 

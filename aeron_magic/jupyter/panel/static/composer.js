@@ -121,7 +121,10 @@ export class Composer {
         store.notify("input");
         this.focus();
       };
-      this.note.append("Sends when this reply has ended.", button("Not yet", cancel, "ap-small"));
+      this.note.append(
+        "Will be sent when this reply has ended.",
+        button("Do not send", cancel, "ap-small"),
+      );
     }
   }
 }

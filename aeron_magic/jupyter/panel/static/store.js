@@ -6,11 +6,11 @@
 
 const RESPONSE_TIMEOUT = 1500; // milliseconds
 const BUSY = {
-  title: "A reply is still coming in.",
+  title: "A reply is still being received.",
   hint: "Stop it first, or wait until it has ended.",
 };
 const NO_KERNEL = {
-  title: "No kernel has this panel: it was restarted, or has ended.",
+  title: "The panel's kernel was restarted or has ended.",
   hint: "Run the panel's cell again.",
 };
 
