@@ -7,6 +7,7 @@ module and :mod:`aeron_magic.client.tls` import httpx.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from email.utils import formatdate
@@ -81,10 +82,16 @@ def connection_lost(
     if isinstance(error, UnicodeEncodeError):
         raise unpaired_surrogate() from None
     sent = not isinstance(error, kinds.connect)
-    # The message of a connection reset is empty.
-    reason = str(error).strip() or "the connection broke"
-    if sent and isinstance(error, kinds.timeout):
+    # A library's message about a response quotes its bytes, which are not for the user to read.
+    reason = "the connection broke"
+    if not sent:
+        reason = str(error).strip() or reason
+    elif isinstance(error, kinds.timeout):
         reason = f"the service was silent for {timeout:g} s"
+    elif re.search("peer closed|incomplete|not completed|disconnected", str(error)[:200]):
+        reason = "the connection was closed too early"
+    elif re.search("Protocol|Payload|Http|Decod|Encoding", type(error).__name__):
+        reason = "its response is not valid HTTP"
     return ConnectionLost(reason, sent=sent, elapsed=time.monotonic() - began)
 
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from markdown_it.common.utils import escapeHtml
+from markupsafe import Markup
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
@@ -57,12 +59,18 @@ _TOP_LEVEL_LINE = re.compile(r"(?<=\n\n)\S")
 _LAST_LINE_END = re.compile(r"\n(</span>)?\Z")
 
 
-def highlight_code(code: str, language: str) -> str:
-    """Return ``code`` as HTML for the inside of ``<pre>``; plain if ``language`` is unlisted."""
+def highlight_code(code: str, language: str) -> Markup:
+    """Return ``code`` as HTML for the inside of ``<pre>``.
+
+    It is plain if ``language`` is unlisted, or unknown to this version of Pygments, or if its lexer
+    fails.
+    """
     language = language.lower()
-    if language not in LANGUAGES or len(code) > CODE_LIMIT:
-        return escapeHtml(code)
-    return "".join(_highlight_slice(part, language) for part in split_code(code))
+    if language in LANGUAGES and len(code) <= CODE_LIMIT:
+        with suppress(Exception):  # many lexers, of many authors: a paid reply must be shown
+            parts = [_highlight_slice(part, language) for part in split_code(code)]
+            return Markup("".join(parts))  # noqa: S704 - each token is escaped
+    return Markup(escapeHtml(code))  # noqa: S704 - escaped
 
 
 def split_code(code: str) -> Iterator[str]:
