@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import lru_cache
 from unicodedata import normalize
 from urllib.parse import urlsplit
 
@@ -124,22 +125,28 @@ def code_html(code: str, language: str = "") -> Markup:
 
 def close_fence(markdown: str) -> str:
     """Return ``markdown`` with its last code block closed, so that text can follow it."""
-    for token in block_tokens(markdown):
-        if token.type == "fence" and token.level == 0 and is_unclosed(token, markdown):
-            return f"{markdown.rstrip()}\n{token.markup}"
+    tokens = block_tokens(markdown)
+    fences = [token for token in tokens if token.type == "fence" and token.level == 0]
+    if fences and is_unclosed(fences[-1], markdown):
+        return f"{markdown.rstrip()}\n{fences[-1].markup}"
     return markdown
 
 
 def is_unclosed(fence: Token, markdown: str) -> bool:
     """Whether the code block ``fence`` lacks its closing line at the end of ``markdown``."""
-    text = markdown.rstrip()
     first, end = fence.map or (0, 0)
-    last = text.count("\n")
+    last, line = _last_line(markdown)
     if end <= last:
         return False
-    line = text.rpartition("\n")[2].lstrip("> \t")
     is_closing = line.startswith(fence.markup) and not line.strip(fence.markup[0])
     return first == last or not is_closing
+
+
+@lru_cache(maxsize=4)
+def _last_line(markdown: str) -> tuple[int, str]:
+    """The number of the last line that is not empty, and its text without containers."""
+    text = markdown.rstrip()
+    return text.count("\n"), text.rpartition("\n")[2].lstrip("> \t")
 
 
 def block_tokens(markdown: str) -> list[Token]:

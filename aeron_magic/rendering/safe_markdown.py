@@ -36,7 +36,7 @@ _anywhere = re.compile(_ACTIVE, re.IGNORECASE)
 _simple_line = re.compile(rf"[^`\\]*+(?:{_SPAN}(?!`)[^`\\]*+)*+")
 _fence_begun = re.compile(r"^([\s>*+\d.)-]{0,100})(`{3,}+|~{3,}+)", re.MULTILINE)
 _empty_lines = re.compile(r"(\n[ \t]*+(?=\n))")
-_active_code = re.compile(r"<(?![\s\d=])|!\s{0,20}\[|\]\s{0,20}[(:]|:(?=//)|\{[^}\n=]*+=")
+_active_code = re.compile(r"<(?![\s\d=])|!\s{0,20}\[|\]\s{0,20}[(:]|:(?=//)|\{[^{}\n=]*+=")
 _suspicious = re.compile(rf"{_active_code.pattern}|\\[A-Za-z]")
 
 LINK_TEXT = 300
@@ -106,7 +106,8 @@ def _paragraph(text: str) -> str:
             case "value" if done <= braces:  # such as {onclick=…}
                 safe.append("&#61;")
             case "brace" if done > braces:
-                braces = done + len(text[done:].partition("\n")[0])
+                line_end = text.find("\n", done)
+                braces = len(text) if line_end < 0 else line_end
                 safe.append("{")
             case _:
                 safe.append(match[0])

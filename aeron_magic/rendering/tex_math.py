@@ -35,7 +35,7 @@ _DOLLARS = re.compile(
 )
 _CURRENCY = re.compile(r"\d[^\\^_={}]*\s[A-Za-z]{2,}[^\\^_={}]*")
 _BLOCK = re.compile(r"\$\$|\\\[|\\begin\{[A-Za-z]{1,30}\*?\}")
-_AFTER_BLOCK = re.compile(r"\s*[.,;:]?\s*")
+_AFTER_BLOCK = re.compile(r"\s*+[.,;:]?+\s*+")
 
 # Commands with effects outside their formula: links, styles, classes, ids, and definitions, which
 # would change the formulas of other cells.

@@ -122,9 +122,11 @@ class PendingQuestion(ReplyTask):
             observer.question_progressed(self)
 
     def on_end(self) -> None:
-        self._session.record(self)
-        for observer in self._session.observers:
-            observer.question_finished(self)
+        try:
+            self._session.record(self)
+        finally:
+            for observer in self._session.observers:
+                observer.question_finished(self)
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.follow import show_fetched
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.display.tables import comparison, resume_names
-from aeron_magic.markdown_text import escape_cell, plural
+from aeron_magic.markdown_text import code_span, escape_cell, plural
 from aeron_magic.services.catalog import service_info
 from aeron_magic.session import credentials
 from aeron_magic.session.session import Session
@@ -99,8 +99,11 @@ def resume(app: App, command: Command) -> None:
     else:
         session.new(tree.name)
     newest = tree.newest
-    state = f"the newest is turn {newest.label}" if newest else "none has a complete reply"
-    summary = f"Resumed the conversation `{tree.name}`: {plural(len(tree.turns), 'turn')}, {state}."
+    state = (
+        f"the newest is turn {escape_cell(newest.label)}" if newest else "none has a complete reply"
+    )
+    count = plural(len(tree.turns), "turn")
+    summary = f"Resumed the conversation {code_span(tree.name)}: {count}, {state}."
     if reachable and newest is not None:
         notes.append("`context_token` is set.")
     if command["check"]:

@@ -300,7 +300,14 @@ class PanelController:
         """Show how a question ended."""
         live = self._lives.pop(asked, None)
         if live is not None:
-            self._finish(live)
+            ended = False
+            try:
+                self._finish(live)
+                ended = True
+            finally:
+                if not ended:  # the pages must not wait for a reply that has ended
+                    self.live = None if self.live is live else self.live
+                    self.broadcast(self.state())
         if not asked.request_id:
             for panel in self._panels:
                 panel.cell_ended()
