@@ -96,12 +96,13 @@ class AeronError(Exception):
         return _clean(self.message)
 
     def redact(self, secrets: Iterable[str]) -> None:
-        """Replace each of ``secrets`` in all texts of this error."""
-        for secret in filter(None, secrets):
-            for name in ("message", "hint", "service_message", "context_token", "partial"):
-                value = getattr(self, name)
-                if value and secret in value:
-                    setattr(self, name, value.replace(secret, "[secret]"))
+        """Replace each of ``secrets``, however it is spelled, in all texts of this error."""
+        from aeron_magic.redaction import redact
+
+        secrets = tuple(secrets)
+        for name in ("message", "hint", "service_message", "context_token", "partial"):
+            if value := getattr(self, name):
+                setattr(self, name, redact(str(value), secrets))
         self.args = (self.message,)
 
     def lines(self, *, partial_limit: int | None = PARTIAL_SHOWN) -> list[str]:
@@ -138,9 +139,9 @@ def is_safe_to_ask_again(error: AeronError) -> bool:
 
 def _clean(text: str) -> str:
     # Imported here because it takes 4 ms, and this module is loaded with the extension.
-    from aeron_magic.plaintext import strip_control_sequences
+    from aeron_magic.plaintext import strip_control_sequences, unlinked
 
-    return strip_control_sequences(text)
+    return unlinked(strip_control_sequences(text))
 
 
 def _start(text: str, limit: int | None) -> str:

@@ -37,6 +37,12 @@ def escape_cell(value: object, width: int = 80) -> str:
     return escape_markdown(truncate(one_line(str(value)), width))
 
 
+def code_span(text: object) -> str:
+    """Return untrusted ``text`` on one line, as a code span or, with a back-tick, as plain text."""
+    line = one_line(str(text))
+    return escape_markdown(line) if "`" in line or not line else f"`{line}`"
+
+
 def one_line(text: str) -> str:
     """Return ``text`` on one line and without control sequences."""
     from aeron_magic.plaintext import strip_control_sequences  # 4 ms

@@ -37,6 +37,8 @@ _WHOLE = rf"(?P<newline>\r\n?)|{_CSI}[@-~]|{_STRING}(?:\x07|\x1b\\|\x9c)"
 _CUT = rf"(?P<cut>(?:\r|{_CSI}|{_STRING}\x1b?|{_ESCAPE}|{_HIGH})\Z)"
 _REST = rf"{_ESCAPE}[0-~]|(?P<pair>{_HIGH}{_LOW})|(?P<half>[\ud800-\udfff])|{_HARMFUL}"
 
+_SCHEME = re.compile(r"(?i)(?:\bdata:|(?<!http)(?<!https):(?=//))(?=\S)")
+
 _harmful = re.compile(_HARMFUL)
 _at_end = re.compile(f"{_WHOLE}|{_REST}")
 _on_the_way = re.compile(f"{_CUT}|{_WHOLE}|{_REST}")
@@ -50,6 +52,15 @@ def strip_control_sequences(text: str) -> str:
     if text.isprintable() or not _harmful.search(text):
         return text
     return _at_end.sub(_replacement, text)
+
+
+def unlinked(text: str) -> str:
+    """Return ``text`` with a space in addresses that are neither http nor https.
+
+    Front ends make links of all addresses in the text of an error, ``file:`` and ``data:``
+    included.
+    """
+    return _SCHEME.sub(r"\g<0> ", text)
 
 
 class ControlSequenceFilter:

@@ -82,8 +82,8 @@ class TaskQueue:
 
     ``left`` is their number, and ``concurrency`` how many may run at once, over all workers.
     ``sending`` is called before a request of a task leaves, ``begun`` with each task whose reply
-    the service has started, and the reply's token; ``settled`` with each task that has ended, and its
-    result.
+    the service has started, and the reply's token; ``settled`` with each task that has ended, and
+    its result.
     """
 
     def __init__(

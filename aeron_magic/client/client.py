@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 from weakref import WeakSet
@@ -14,6 +15,7 @@ from aeron_magic.client.stream import AsyncStream, FlowRun, Stream
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import Question
 from aeron_magic.protocol.limits import Limits
+from aeron_magic.redaction import TextFilter
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services.base import Service, load
 from aeron_magic.services.catalog import DEFAULT_SERVICE
@@ -205,6 +207,11 @@ class _Client(Generic[W, S]):
         return FlowRun(self.service.history(validate_token(token), order), self.settings)
 
 
+def _redacted(messages: list[Message] | None, settings: Settings) -> list[Message]:
+    clean = TextFilter(settings.secrets).clean
+    return [replace(message, text=clean(message.text)) for message in messages or ()]
+
+
 class Client(_Client[HttpxTransport, Stream]):
     """A client of a service; every call blocks until its result is there.
 
@@ -335,7 +342,7 @@ class Client(_Client[HttpxTransport, Stream]):
         run = self._listing(token, order)
         with self._stream_for(run) as reading:
             reading.finish()
-        return run.value or []
+        return _redacted(run.value, self.settings)
 
     def close(self) -> None:
         """Close the connections; the client cannot be used afterwards."""
@@ -380,7 +387,7 @@ class AsyncClient(_Client[AsyncHttpxTransport, AsyncStream]):
         run = self._listing(token, order)
         async with self._stream_for(run) as reading:
             await reading.finish()
-        return run.value or []
+        return _redacted(run.value, self.settings)
 
     async def close(self) -> None:
         """Close the connections; the client cannot be used afterwards."""

@@ -25,7 +25,7 @@ class FlowRun(Generic[T]):
     """A running flow, and the accumulator of its events."""
 
     def __init__(self, flow: Flow[T], settings: Settings, request_token: str | None = None) -> None:
-        self.accumulator = ReplyAccumulator(settings.service, request_token)
+        self.accumulator = ReplyAccumulator(settings.service, request_token, settings.secrets)
         self.value: T | None = None
         self.ended: Status | None = None
         self.on_token: Callable[[str], None] | None = None

@@ -38,8 +38,8 @@ _BRACES = re.compile(
     rf"|\{{\{{[ \t]*+(?P<begun>{NAME})[^{{}}\n]*+\}}\}}"
 )
 _STEPS = re.compile(
-    rf"""\.[ \t]*(?P<attribute>{NAME})|\[[ \t]*(?:(?P<index>-?\d+)|(?P<quote>["'])(?P<key>.*?)"""
-    r"(?P=quote))[ \t]*\]"
+    rf"\.[ \t]*+(?P<attribute>{NAME})|\[[ \t]*+(?:(?P<index>-?\d++)"
+    r"""|(?P<quote>["'])(?P<key>(?:(?!(?P=quote))[^\n])*+)(?P=quote))[ \t]*+\]"""
 )
 
 _LITERAL_HINT = r"write `\{{` for two literal braces, or use --raw to leave all of them alone."

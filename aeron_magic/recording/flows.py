@@ -6,8 +6,8 @@ replay yields the same events with the same pauses, without a network.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from aeron_magic import errors
@@ -30,6 +30,7 @@ from aeron_magic.recording.record import (
     placeholder_token,
     turn_key,
 )
+from aeron_magic.redaction import TextFilter, redact
 
 MAX_PAUSE = 10.0
 """Seconds that one recorded pause lasts at most in a replay at speed 1."""
@@ -140,11 +141,24 @@ def record_flow(
 
 
 def _redacted(record: Record, secrets: Iterable[str]) -> Record:
-    """``record`` with the secrets replaced."""
-    line = clean = record.to_json_line()
-    for secret in filter(None, secrets):
-        clean = clean.replace(json.dumps(secret, ensure_ascii=False)[1:-1], "[secret]")
-    return record if line == clean else Record.from_line(clean)
+    """``record`` with the secrets replaced, also one that was split over chunks."""
+    secrets = tuple(secrets)
+    pieces = TextFilter(secrets)
+    chunks = [entry for entry in record.events if isinstance(entry[1], str)]
+    for entry in chunks:
+        entry[1] = pieces.feed(entry[1])
+    if chunks:
+        chunks[-1][1] += pieces.rest
+
+    def clean(value: Any) -> Any:
+        if isinstance(value, str):
+            return redact(pieces.clean(value), secrets)
+        if isinstance(value, dict):
+            return {name: clean(one) for name, one in value.items()}
+        return [clean(one) for one in value] if isinstance(value, list) else value
+
+    events, error = clean(record.events), clean(record.error)
+    return replace(record, question=clean(record.question), events=events, error=error)
 
 
 def _error_facts(error: AeronError, token: str | None, placeholder: str) -> dict[str, Any]:

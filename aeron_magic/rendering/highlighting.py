@@ -13,11 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from markdown_it.common.utils import escapeHtml
+from markupsafe import Markup
 
 if TYPE_CHECKING:
     from pygments.lexer import Lexer
@@ -57,14 +59,20 @@ _TOP_LEVEL_LINE = re.compile(r"(?<=\n\n)\S")
 _LAST_LINE_END = re.compile(r"\n(</span>)?\Z")
 
 
-def highlight_code(code: str, language: str) -> str:
-    """Return ``code`` as HTML for the inside of ``<pre>``; plain if ``language`` is unlisted."""
+def highlight_code(code: str, language: str) -> Markup:
+    """Return ``code`` as HTML for the inside of ``<pre>``.
+
+    It is plain if ``language`` is unlisted, or unknown to this version of Pygments, or if its lexer
+    fails.
+    """
     language = language.lower()
     listed = language in LANGUAGES and len(code) <= CODE_LIMIT
     lexer = _lexer(language) if listed else None
-    if lexer is None:
-        return escapeHtml(code)
-    return "".join(_highlight_slice(part, lexer) for part in split_code(code))
+    if lexer is not None:
+        with suppress(Exception):  # many lexers, of many authors: a paid reply must be shown
+            parts = [_highlight_slice(part, lexer) for part in split_code(code)]
+            return Markup("".join(parts))  # noqa: S704 - each token is escaped
+    return Markup(escapeHtml(code))  # noqa: S704 - escaped
 
 
 def split_code(code: str) -> Iterator[str]:

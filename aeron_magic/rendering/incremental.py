@@ -30,6 +30,7 @@ from aeron_magic.rendering.mimebundle import to_html
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
+    from markupsafe import Markup
 
 LIMIT = 1_000
 """Characters from which on a block may end."""
@@ -48,6 +49,8 @@ _OPEN_AFTER_BLANK_LINE = {*_LISTS, "heading_open", "code_block"}
 _UNDERLINE_BEGUN = re.compile(r"(?:\A|(?<=\n)) {0,3}(?:-+|=+)[ \t]*\Z")
 _MAY_END_BLOCK = re.compile(r"^[ \t]*(?:\n|```|~~~|\|)", re.MULTILINE)
 """A blank line, a fence or a table row: without one, parsing again finds no better split."""
+_END_TAG = re.compile(r"</t[dhr]>\n")
+_QUOTED = re.compile(r'="([a-z:-]+)">')
 _SENTENCE_END = re.compile(r".*[.!?:;]\s", re.DOTALL)
 _WORD_END = re.compile(r".*\s", re.DOTALL)
 
@@ -89,9 +92,18 @@ class MarkdownBlock:
         return self.context + source
 
 
-def render_block(block: MarkdownBlock, *, highlight: bool = True) -> str:
-    """Return the HTML of a block; see `aeron_magic.rendering.mimebundle.to_html`."""
-    return to_html(block.markdown, streaming=block.is_open, highlight=highlight)
+def render_block(block: MarkdownBlock, *, highlight: bool = True, compact: bool = False) -> Markup:
+    """Return the HTML of a block; see `aeron_magic.rendering.mimebundle.to_html`.
+
+    ``compact``: without optional HTML, which every cell of a table has.
+    """
+    from markupsafe import Markup
+
+    html = to_html(block.markdown, streaming=block.is_open, highlight=highlight)
+    if compact:  # text contains no unescaped ``>``
+        shorter = _QUOTED.sub(r"=\1>", _END_TAG.sub("", html))
+        html = Markup(shorter)  # noqa: S704 - the same elements
+    return html
 
 
 BETWEEN_BLOCKS, AT_ROW, IN_BLOCK, IN_ITEM = range(4)

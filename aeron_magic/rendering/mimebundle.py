@@ -8,29 +8,37 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import partial
+from typing import TYPE_CHECKING, TypedDict
 
 from aeron_magic.errors import UsageError
 from aeron_magic.markdown_text import escape_markdown, fenced, one_line
 from aeron_magic.plaintext import strip_control_sequences
 
-Bundle = dict[str, str]
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
-_SUSPICIOUS = re.compile(r"!\[|<[A-Za-z/!?]")
-_ESCAPED = r"\\."
-_AUTOLINK = r"<(?:https?://|mailto:)[^\s<>`]*>"
-_CODE_SPAN = r"(?<!`)(?P<ticks>`+)(?!`).{1,1000}?(?<!`)(?P=ticks)(?!`)"
-_ACTIVE = r"(?P<image>!+(?=\[))|(?P<tag><(?=[A-Za-z/!?]))"
-_outside_code_spans = re.compile(f"{_ESCAPED}|{_CODE_SPAN}|{_AUTOLINK}|{_ACTIVE}", re.DOTALL)
-_anywhere = re.compile(f"{_ESCAPED}|{_AUTOLINK}|{_ACTIVE}", re.DOTALL)
+Bundle = TypedDict(
+    "Bundle",
+    {
+        "text/html": "Markup",
+        "text/markdown": str,
+        "text/plain": str,
+        "application/vnd.jupyter.widget-view+json": dict[str, object],
+    },
+    total=False,
+)
+"""The data of one display. Its HTML is ``Markup``: made by this package, or a constant."""
+
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 
 
-def to_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -> str:
+def to_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -> Markup:
     """Return ``markdown`` as HTML made of an allow-list of elements.
 
     CommonMark with tables and strikethrough; raw HTML is shown as text. Links lead to http, https
-    and mailto URLs only; images become links that name their host. Math keeps its delimiters, in
-    an element of class ``math``; other dollars and backslashes cannot be taken for math.
+    and mailto URLs only, and name their host if their text names another one; images become links
+    that name their host. Math keeps its delimiters, in an element of class ``math``; other dollars
+    and backslashes cannot be taken for math.
 
     Parameters
     ----------
@@ -45,23 +53,36 @@ def to_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -
     return safe_html(strip_control_sequences(markdown), streaming=streaming, highlight=highlight)
 
 
+def text_html(text: str) -> Markup:
+    """Return untrusted ``text`` as HTML that shows it as it is, without control sequences."""
+    from aeron_magic.rendering.tex_math import escape_math
+
+    return escape_math(strip_control_sequences(text))
+
+
+def remark_html(text: str) -> Markup:
+    """Return untrusted ``text`` as a paragraph of our own about a reply."""
+    from markupsafe import Markup
+
+    return Markup("<p><em>{}</em></p>").format(text_html(text))
+
+
+def utf16_safe(html: Markup) -> Markup:
+    """Equivalent HTML whose length is the same in Python and in a browser."""
+    from markupsafe import Markup
+
+    changed = _ASTRAL.sub(lambda found: f"&#{ord(found.group())};", html)
+    return Markup(changed)  # noqa: S704 - each character becomes a reference to it
+
+
 def to_markdown(markdown: str) -> str:
-    """Return ``markdown`` made safe for front ends that render Markdown with raw HTML.
+    """Return ``markdown`` made safe for renderers that accept raw HTML and any address.
 
-    Images become links and HTML tags become text; code is unchanged. The result is parsed again,
-    because a pattern and a parser can disagree on what is code; if anything active is left, code
-    spans, and then code blocks, are changed too.
+    Tags, images and links to other schemes than http, https and mailto become text.
     """
-    text = strip_control_sequences(markdown)
-    if not _SUSPICIOUS.search(text):
-        return text
-    from aeron_magic.rendering.safe_html import has_no_active_content, outside_code_blocks
+    from aeron_magic.rendering.safe_markdown import safe_markdown
 
-    for pattern in (_outside_code_spans, _anywhere):
-        attempt = outside_code_blocks(text, partial(pattern.sub, _deactivate))
-        if has_no_active_content(attempt):
-            return attempt
-    return _anywhere.sub(_deactivate, text)
+    return safe_markdown(strip_control_sequences(markdown))
 
 
 def mimebundle(
@@ -137,11 +158,13 @@ def _as_blocks(text: str) -> Bundle:
 
 
 def _as_code(blocks: list[tuple[str, str]]) -> Bundle:
+    from markupsafe import Markup
+
     from aeron_magic.rendering.safe_html import code_html
 
     blocks = [(strip_control_sequences(code), language) for code, language in blocks]
     return {
-        "text/html": "".join(code_html(code, language) for code, language in blocks),
+        "text/html": Markup("").join(code_html(code, language) for code, language in blocks),
         "text/markdown": "\n\n".join(fenced(code, language) for code, language in blocks),
         "text/plain": "\n\n".join(code for code, _ in blocks),
     }
@@ -158,20 +181,14 @@ FORMATS: dict[str, Callable[[str], Bundle]] = {
 
 
 def _with_note(bundle: Bundle, note: str) -> Bundle:
+    from markupsafe import Markup
+
     from aeron_magic.rendering.safe_html import close_fence
     from aeron_magic.rendering.tex_math import escape_math
 
-    html = f"<p><small><em>{escape_math(note)}</em></small></p>\n"
+    html = Markup("<p><small><em>{}</em></small></p>\n").format(escape_math(note))
     return {
         "text/html": bundle["text/html"] + html,
         "text/markdown": f"{close_fence(bundle['text/markdown'])}\n\n*{escape_markdown(note)}*",
         "text/plain": f"{bundle['text/plain']}\n\n[{note}]",
     }
-
-
-def _deactivate(match: re.Match[str]) -> str:
-    if match["image"]:
-        return ""
-    if match["tag"]:
-        return "\\<"
-    return match.group()

@@ -10,16 +10,20 @@ This package is the only one that renders Markdown, and this module is imported 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
 import nh3
 from markdown_it import MarkdownIt
-from markdown_it.common.utils import escapeHtml
 from markdown_it.renderer import RendererHTML
 from markdown_it.rules_core import StateCore
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
+from markupsafe import Markup
 
 from aeron_magic.markdown_text import truncate
 from aeron_magic.rendering.highlighting import CLASSES, highlight_code
@@ -35,6 +39,7 @@ table thead tbody tr th td span div figure
 _ALIGNMENTS = {"text-align:left", "text-align:center", "text-align:right"}
 PARAGRAPH_LIMIT = 10_000
 """Characters of a paragraph beyond which it is shown as plain text."""
+_HOST = re.compile(r"[^\W_](?:[\w-]{0,62}+\.){1,8}[^\W\d_]{2,63}+")
 URL_SHOWN = 80
 """Characters shown of a URL that stands for a missing text."""
 
@@ -59,13 +64,13 @@ class _Renderer(RendererHTML):
     def math_inline(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         tex = tokens[idx].content
         if is_self_contained(tex):
-            return f'<span class="math">{escapeHtml(tex)}</span>'
-        return f"<code>{escapeHtml(tex)}</code>"
+            return Markup('<span class="math">{}</span>').format(tex)
+        return Markup("<code>{}</code>").format(tex)
 
     def math_block(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         tex = tokens[idx].content
         if is_self_contained(tex):
-            return f'<div class="math">{escapeHtml(tex)}</div>\n'
+            return Markup('<div class="math">{}</div>\n').format(tex)
         return code_html(tex)
 
 
@@ -93,15 +98,20 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-def safe_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -> str:
-    """Return the allowed HTML of ``markdown``; see `mimebundle.to_html`."""
+def safe_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -> Markup:
+    """Return the allowed HTML of ``markdown``; see `mimebundle.to_html`.
+
+    Markdown that the parser cannot handle is shown as code: it is part of a paid reply.
+    """
     env: dict[str, object] = {"highlight": highlight}
     if streaming:
         env["streaming"] = markdown
-    return _CLEANER.clean(_PARSER.render(markdown, env))
+    with suppress(Exception):
+        return Markup(_CLEANER.clean(_PARSER.render(markdown, env)))  # noqa: S704 - the allow-list
+    return code_html(markdown)
 
 
-def code_html(code: str, language: str = "") -> str:
+def code_html(code: str, language: str = "") -> Markup:
     """Return a code block in the form that Jupyter's own style sheets colour and space.
 
     They colour what is in an element of the class ``highlight``, but the margins of code differ
@@ -110,49 +120,33 @@ def code_html(code: str, language: str = "") -> str:
     end, which an HTML parser drops right after ``<pre>``.
     """
     html = highlight_code(code.removesuffix("\n"), language)
-    return f'<figure class="highlight"><pre><code>{html}</code></pre></figure>\n'
-
-
-def outside_code_blocks(markdown: str, change: Callable[[str], str]) -> str:
-    """Return ``markdown`` with ``change`` applied to the parts between its code blocks."""
-    lines = markdown.split("\n")
-    parts: list[str] = []
-    done = 0
-    for token in block_tokens(markdown):
-        if token.type in {"fence", "code_block"} and token.map:
-            first, end = token.map
-            parts += [change("\n".join(lines[done:first])), *lines[first:end]]
-            done = end
-    return "\n".join([*parts, change("\n".join(lines[done:]))])
-
-
-def has_no_active_content(markdown: str) -> bool:
-    """Whether a parser that accepts raw HTML finds neither HTML nor an image in ``markdown``."""
-    active = {"html_block", "html_inline", "image"}
-    return not any(
-        token.type in active or any(child.type in active for child in token.children or ())
-        for token in _HTML_PARSER.parse(markdown)
-    )
+    return Markup('<figure class="highlight"><pre><code>{}</code></pre></figure>\n').format(html)
 
 
 def close_fence(markdown: str) -> str:
     """Return ``markdown`` with its last code block closed, so that text can follow it."""
-    for token in block_tokens(markdown):
-        if token.type == "fence" and token.level == 0 and is_unclosed(token, markdown):
-            return f"{markdown.rstrip()}\n{token.markup}"
+    tokens = block_tokens(markdown)
+    fences = [token for token in tokens if token.type == "fence" and token.level == 0]
+    if fences and is_unclosed(fences[-1], markdown):
+        return f"{markdown.rstrip()}\n{fences[-1].markup}"
     return markdown
 
 
 def is_unclosed(fence: Token, markdown: str) -> bool:
     """Whether the code block ``fence`` lacks its closing line at the end of ``markdown``."""
-    text = markdown.rstrip()
     first, end = fence.map or (0, 0)
-    last = text.count("\n")
+    last, line = _last_line(markdown)
     if end <= last:
         return False
-    line = text.rpartition("\n")[2].lstrip("> \t")
     is_closing = line.startswith(fence.markup) and not line.strip(fence.markup[0])
     return first == last or not is_closing
+
+
+@lru_cache(maxsize=4)
+def _last_line(markdown: str) -> tuple[int, str]:
+    """The number of the last line that is not empty, and its text without containers."""
+    text = markdown.rstrip()
+    return text.count("\n"), text.rpartition("\n")[2].lstrip("> \t")
 
 
 def block_tokens(markdown: str) -> list[Token]:
@@ -172,17 +166,22 @@ def _sanitized(tokens: Tokens) -> Iterator[Token]:
     """Drop links to other schemes than `LINK_SCHEMES`, and turn images into links."""
     refused: str | None = None
     in_link = False
+    link, shown = "", ""
     for token in tokens:
+        shown += token.content
         if token.type == "link_open":
             href = str(token.attrGet("href") or "")
             in_link = _scheme(href) in LINK_SCHEMES
             refused = None if in_link else href
             if in_link:
                 token.attrs = {"href": href}
+                link, shown = href, ""
                 yield token
         elif token.type == "link_close":
             if in_link:
                 yield token
+                if host := foreign_host(shown, link):
+                    yield _text(f" ({host})")
             elif refused and token.markup != "autolink":
                 yield _text(f" ({truncate(refused, URL_SHOWN)})")
             in_link, refused = False, None
@@ -206,6 +205,18 @@ def _image(token: Token, in_link: bool) -> Iterator[Token]:
         yield _element("a", -1)
     yield _text(f" (image at {urlsplit(url).hostname})")
     yield _element("span", -1)
+
+
+def foreign_host(shown: str, url: str) -> str:
+    """The host of ``url``, if the text ``shown`` for it names another one; else empty."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    host = (parts.hostname or parts.path.rpartition("@")[2]).lower()
+    text = "".join(filter(str.isprintable, normalize("NFKC", shown))).lower()
+    named = {name.removeprefix("www.") for name in _HOST.findall(text[:PARAGRAPH_LIMIT])}
+    return "" if named <= {host, host.removeprefix("www.")} else truncate(host, URL_SHOWN)
 
 
 def _plain(tokens: Tokens) -> str:
@@ -232,9 +243,8 @@ def _element(tag: str, nesting: int, attrs: dict[str, str | int | float] | None 
     return Token(f"image_{tag}", tag, nesting, attrs=attrs or {})  # type: ignore[arg-type]
 
 
-# Stateless: both can be shared between texts and threads.
+# Stateless: they can be shared between texts and threads.
 _PARSER = _parser()
-_HTML_PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 _CLEANER = nh3.Cleaner(
     tags=set(_TAGS.split()),
     attributes={"a": {"href"}, "ol": {"start"}},

@@ -19,6 +19,7 @@ from markdown_it.common.utils import escapeHtml
 from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
+from markupsafe import Markup
 
 BLOCK_LINES = 200
 """Maximum lines of a math block, which bounds the cost of an unclosed one."""
@@ -34,11 +35,11 @@ _DOLLARS = re.compile(
 )
 _CURRENCY = re.compile(r"\d[^\\^_={}]*\s[A-Za-z]{2,}[^\\^_={}]*")
 _BLOCK = re.compile(r"\$\$|\\\[|\\begin\{[A-Za-z]{1,30}\*?\}")
-_AFTER_BLOCK = re.compile(r"\s*[.,;:]?\s*")
+_AFTER_BLOCK = re.compile(r"\s*+[.,;:]?+\s*+")
 
 # Commands with effects outside their formula: links, styles, classes, ids, and definitions, which
 # would change the formulas of other cells.
-_UNSAFE_COMMANDS = re.compile(
+UNSAFE_COMMANDS = re.compile(
     r"\\(?:href|url|style|class|cssId|data|require|includegraphics|[gex]?def|let|futurelet|global"
     r"|(?:re)?new(?:command|environment|tagform)|providecommand|usetagform|mmlToken"
     r"|Declare[A-Za-z]*|Newextarrow|mathtoolsset)(?![A-Za-z])"
@@ -55,12 +56,12 @@ def install_math_rules(parser: MarkdownIt) -> None:
 
 def is_self_contained(tex: str) -> bool:
     """Whether ``tex`` has no effects outside its formula: links, styles or definitions."""
-    return not _UNSAFE_COMMANDS.search(tex)
+    return not UNSAFE_COMMANDS.search(tex)
 
 
-def escape_math(text: str) -> str:
+def escape_math(text: str) -> Markup:
     """Return ``text`` as HTML that is never typeset as math."""
-    return _DELIMITER.sub(r"<span>\g<0></span>", escapeHtml(text))
+    return Markup(_DELIMITER.sub(r"<span>\g<0></span>", escapeHtml(text)))  # noqa: S704 - escaped
 
 
 def _math_inline(state: StateInline, silent: bool) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import assert_never
 
+from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.protocol.events import (
     Chunk,
     Completed,
@@ -15,10 +16,14 @@ from aeron_magic.protocol.events import (
     ToolCalled,
     Unknown,
 )
+from aeron_magic.redaction import TextFilter
 from aeron_magic.replies.reply import Reply, Status
 
 MAX_HELD_CHUNKS = 64
 """Chunks held back for a missing number before the text goes on without it."""
+
+MAX_REASON = 200
+"""Characters of the reason why a stream was lost."""
 
 FIRST_NUMBER = 2
 """The number of the first chunk in the vendor's sample. The documentation does not promise it: a
@@ -31,7 +36,16 @@ class ReplyAccumulator:
 
     Chunks are sorted by their numbers and repeated numbers are dropped; a missing number delays
     the text for at most `MAX_HELD_CHUNKS`. If the service repeats the whole text at the end, that
-    text is the reply.
+    text is the reply. Here events become text: it is well-formed, and contains no secret.
+
+    Parameters
+    ----------
+    service
+        The service's name.
+    request_token
+        The token that was sent.
+    secrets
+        What is taken out of all texts; see `TextFilter`.
 
     Attributes
     ----------
@@ -41,7 +55,9 @@ class ReplyAccumulator:
         The parts of the text that were returned by `add`, in order; only ever appended to.
     """
 
-    def __init__(self, service: str = "", request_token: str | None = None) -> None:
+    def __init__(
+        self, service: str = "", request_token: str | None = None, secrets: Iterable[str] = ()
+    ) -> None:
         self.service = service
         self.request_token = request_token
         self.context_token: str | None = None
@@ -53,6 +69,7 @@ class ReplyAccumulator:
         self.introduction: Introduced | None = None
         self.unknown: dict[str, int] = {}
         self.displayed: list[str] = []
+        self._filter = TextFilter(secrets)
         self._final: str | None = None
         # Two dictionaries: thousands of tuples would trigger the garbage collector repeatedly.
         self._texts: dict[float, str] = {}
@@ -68,8 +85,8 @@ class ReplyAccumulator:
         if self._final is not None:
             return self._final
         if self._late or self._held:
-            return self._in_order()
-        return "".join(self.displayed)
+            return self._filter.clean(self._in_order())
+        return "".join(self.displayed) + self._filter.rest
 
     def _in_order(self) -> str:
         last = ""
@@ -98,7 +115,11 @@ class ReplyAccumulator:
                 fresh.append(text)
             else:
                 self._other(event, fresh)
-        text = "".join(fresh)
+        text = self._filter.feed("".join(fresh))
+        if self._final is not None:
+            shown = "".join(self.displayed) + text
+            if self._final.startswith(shown):
+                text += self._final[len(shown) :]
         if text:
             self.displayed.append(text)
         return text
@@ -149,32 +170,33 @@ class ReplyAccumulator:
                 self._set_tokens(event.context_token, event.parent_context_token)
                 self.replayed = self.replayed or event.replayed
             case Introduced():
-                self.introduction = event
+                clean = self._filter.clean
+                buttons = tuple(map(clean, event.buttons))
+                self.introduction = Introduced(clean(event.text), buttons)
             case ToolCalled():
                 self.status_text = "using a tool …"
             case Recovering():
-                self.status_text = f"{event.reason}; fetching the reply …"
+                reason = truncate(one_line(self._filter.clean(event.reason)), MAX_REASON)
+                self.status_text = f"{reason}; fetching the reply …"
             case Completed():
-                self._complete(event, fresh)
+                self._complete(event)
             case Unknown():
-                self.unknown[event.name] = self.unknown.get(event.name, 0) + 1
+                name = self._filter.clean(event.name)
+                self.unknown[name] = self.unknown.get(name, 0) + 1
             case Chunk():
                 self._chunk(event, fresh)
             case _:
                 assert_never(event)
 
     def _set_tokens(self, token: str | None, parent: str | None) -> None:
-        self.context_token = token or self.context_token
-        self.parent_context_token = parent or self.parent_context_token
+        clean = self._filter.clean
+        self.context_token = clean(token) if token else self.context_token
+        self.parent_context_token = clean(parent) if parent else self.parent_context_token
 
-    def _complete(self, event: Completed, fresh: list[str]) -> None:
+    def _complete(self, event: Completed) -> None:
         self._set_tokens(event.context_token, event.parent_context_token)
         self.msg_id = event.msg_id or self.msg_id
-        whole = event.text or self._in_order()
-        shown = "".join(self.displayed) + "".join(fresh)
-        if whole.startswith(shown):
-            fresh.append(whole[len(shown) :])
-        self._final = whole
+        self._final = self._filter.clean(event.text or self._in_order())
         self._held.clear()
         self.status = "recovered" if event.recovered else "complete"
         self.status_text = ""
@@ -196,7 +218,7 @@ class ReplyAccumulator:
             status=status,
             context_token=token,
             parent_context_token=self.parent_context_token,
-            msg_id=self.msg_id,
+            msg_id=self._filter.clean(self.msg_id),
             service=self.service,
             seconds=seconds,
             first_chunk_seconds=first_chunk_seconds,

@@ -1,30 +1,10 @@
-"""Code blocks, and what is active in Markdown, as the parser sees them."""
+"""Unclosed code blocks, and links whose text names another host."""
 
 from __future__ import annotations
 
 import pytest
 
-from aeron_magic.rendering.safe_html import (
-    close_fence,
-    has_no_active_content,
-    outside_code_blocks,
-)
-
-
-def test_text_outside_code_blocks_is_changed() -> None:
-    text = "a\n\n```\nb\n```\nc\n\n    d\n\n- e\n  ~~~\n  f\n"
-    expected = "A\n\n```\nb\n```\nC\n\n    d\n\n- E\n  ~~~\n  f\n"
-    assert outside_code_blocks(text, str.upper) == expected
-
-
-@pytest.mark.parametrize("text", ["<b>", "a <!-- b -->", "![a](b)", "<div>\n\n</div>", "- <i>"])
-def test_html_and_images_are_active(text: str) -> None:
-    assert not has_no_active_content(text)
-
-
-@pytest.mark.parametrize("text", ["`<b>`", "\\<b>", "[a](b)", "    <b>", "a < b"])
-def test_code_and_links_are_not_active(text: str) -> None:
-    assert has_no_active_content(text)
+from aeron_magic.rendering.safe_html import close_fence, foreign_host
 
 
 @pytest.mark.parametrize(
@@ -40,3 +20,25 @@ def test_code_and_links_are_not_active(text: str) -> None:
 def test_only_an_open_fence_is_closed(text: str, expected: str) -> None:
     """One within a list ends with the list."""
     assert close_fence(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("shown", "url", "host"),
+    [
+        ("https://good.example", "https://evil.example/x", "evil.example"),
+        ("good.example.", "https://evil.example", "evil.example"),
+        ("good\u200b.exa\u00admple", "https://evil.example", "evil.example"),
+        ("\uff47ood\uff0eexample", "https://evil.example", "evil.example"),
+        ("https://good.example@evil.example", "https://good.example@evil.example", "evil.example"),
+        ("me@good.example", "mailto:you@evil.example", "evil.example"),
+        ("good.example and evil.example", "https://evil.example", "evil.example"),
+        ("a.b.c.d.e.f.g.h.i.j.k.good.example", "https://evil.example", "evil.example"),
+        ("www.good.example", "https://good.example/x", ""),
+        ("good.example", "https://www.good.example/x", ""),
+        ("the page, 1.5 or e.g. this", "https://good.example/x", ""),
+        ("", "https://good.example", ""),
+        ("me@good.example", "mailto:me@good.example", ""),
+    ],
+)
+def test_a_link_names_its_host_if_its_text_names_another(shown: str, url: str, host: str) -> None:
+    assert foreign_host(shown, url) == host

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.frontend import cell_id
-from aeron_magic.markdown_text import plural
+from aeron_magic.markdown_text import code_span, escape_markdown, one_line, plural
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES
 from aeron_magic.session import credentials
 
@@ -36,23 +36,23 @@ def status(app: App, command: Command) -> None:
         ]
     else:
         items = [
-            f"service: `{connection.label}`",
-            f"address: `{connection.settings.base_url}`",
+            f"service: {code_span(connection.label)}",
+            f"address: {code_span(connection.settings.base_url)}",
         ]
     newest = f", the newest is {tree.head.label}" if tree.head else ""
     assigned = " (set by hand)" if session.token.assigned_by_user else ""
     items += [
-        f"conversation: `{tree.name}, {plural(len(tree.turns), 'turn')}{newest}`",
-        f"context_token: `{session.token.read()}{assigned}`",
+        "conversation: " + code_span(f"{tree.name}, {plural(len(tree.turns), 'turn')}{newest}"),
+        f"context_token: {code_span(f'{session.token.read()}{assigned}')}",
     ]
     if recorder is not None:
         from aeron_magic.session.recordings import describe
 
-        items.append(f"recording: `{describe(recorder).removeprefix('Recording: ')}`")
+        items.append(f"recording: {code_span(describe(recorder).removeprefix('Recording: '))}")
     elif command.name == "status":
         items.append("recording: `off`")
     if (error := session.history_writer.error) is not None:
-        items.append(f"history: not stored. {error} {error.hint}")
+        items.append(escape_markdown(one_line(f"history: not stored. {error} {error.hint}")))
     if command.name == "status" and not app.cell_id_notice_shown and cell_id(app.shell) is None:
         app.cell_id_notice_shown = True
         items.append(f"cells: {NO_CELL_IDS}")

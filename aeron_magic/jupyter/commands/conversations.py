@@ -19,7 +19,7 @@ from aeron_magic.jupyter.display.tables import (
     tree_text,
     turns_table,
 )
-from aeron_magic.markdown_text import plural
+from aeron_magic.markdown_text import code_span, escape_cell, plural
 from aeron_magic.session.session import Session
 
 if TYPE_CHECKING:
@@ -34,16 +34,17 @@ def new(app: App, command: Command) -> None:
     cell = frontend.cell_id(app.shell)
     tree = app.session.new(command["name"], None if cell is None else f"new {cell}")
     again = f" again; its {_turns(tree)} stay until their cells run again" if tree.turns else ""
-    show(app.shell, f"The next question starts the conversation `{tree.name}`{again}.")
+    show(app.shell, f"The next question starts the conversation {code_span(tree.name)}{again}.")
 
 
 def use(app: App, command: Command) -> None:
     """Switch to a conversation."""
     tree = app.session.use(command["name"])
-    after = f" after turn {tree.head.label}" if tree.head else ""
+    after = f" after turn {escape_cell(tree.head.label)}" if tree.head else ""
     show(
         app.shell,
-        f"The next question continues the conversation `{tree.name}`{after} ({_turns(tree)}).",
+        f"The next question continues the conversation {code_span(tree.name)}{after} "
+        f"({_turns(tree)}).",
     )
 
 
@@ -89,7 +90,7 @@ def _local_tree(session: Session, name: str | None) -> ConversationTree | None:
 
 
 def _no_turns(tree: ConversationTree) -> str:
-    return f"No turns yet in the conversation `{tree.name}`: ask something with `%%aeron`."
+    return f"No turns yet in the conversation {code_span(tree.name)}: ask something with `%%aeron`."
 
 
 def _show_remote(app: App, tree: ConversationTree, newest_first: bool) -> None:
@@ -135,7 +136,7 @@ def export(app: App, command: Command) -> None:
         )
     connection = session.connection
     write(session.tree, path, sandbox=connection is not None and connection.sandbox)
-    show(app.shell, f"Wrote {_turns(session.tree)} to `{path.name}`.")
+    show(app.shell, f"Wrote {_turns(session.tree)} to {code_span(path.name)}.")
 
 
 def forget(app: App, command: Command) -> None:
@@ -152,8 +153,8 @@ def forget(app: App, command: Command) -> None:
         history_of(session).forget(stored)
     show(
         app.shell,
-        f"Deleted the conversation `{label}` here. The service's copy and the outputs of the "
-        "notebook are unchanged.",
+        f"Deleted the conversation {code_span(label)} here. The service's copy and the outputs of "
+        "the notebook are unchanged.",
     )
 
 

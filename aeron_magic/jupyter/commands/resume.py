@@ -12,7 +12,7 @@ from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.follow import show_fetched
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.display.tables import comparison, resume_names
-from aeron_magic.markdown_text import escape_cell, one_line, plural
+from aeron_magic.markdown_text import code_span, escape_cell, one_line, plural
 from aeron_magic.services.catalog import service_info
 from aeron_magic.session import credentials
 from aeron_magic.session.session import Session
@@ -99,8 +99,11 @@ def resume(app: App, command: Command) -> None:
     else:
         session.new(tree.name)
     newest = tree.newest
-    state = f"the newest is turn {newest.label}" if newest else "none has a complete reply"
-    summary = f"Resumed the conversation `{tree.name}`: {plural(len(tree.turns), 'turn')}, {state}."
+    state = (
+        f"the newest is turn {escape_cell(newest.label)}" if newest else "none has a complete reply"
+    )
+    count = plural(len(tree.turns), "turn")
+    summary = f"Resumed the conversation {code_span(tree.name)}: {count}, {state}."
     if reachable and newest is not None:
         notes.append("`context_token` is set.")
     if session.history_writer.history is not None:
@@ -158,8 +161,8 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
     connection = session.connection
     if not _is_reachable(session, stored):
         raise UsageError(
-            f"That conversation belongs to {one_line(stored.address)}, but this kernel is connected "
-            "to another address.",
+            f"That conversation belongs to {one_line(stored.address)}, but this kernel is "
+            "connected to another address.",
             hint=f"Run `%aeron connect {_target(stored)}`, then `%aeron resume` again.",
         )
     if connection is not None:

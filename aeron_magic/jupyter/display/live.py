@@ -7,17 +7,18 @@ is never updated, and only the tail is repainted. At the end one output replaces
 
 from __future__ import annotations
 
-import re
 import uuid
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL, CellOutput, Publish
-from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.incremental import MarkdownBlock, MarkdownStream, render_block
-from aeron_magic.rendering.mimebundle import mimebundle
+from aeron_magic.rendering.mimebundle import mimebundle, remark_html
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
 
 SECONDS_PER_CHAR = 10e-6
 """Seconds until the next painting, for each character of the last one: JupyterLab draws about 200
@@ -29,10 +30,6 @@ MIN_FROZEN = 500
 FAST_STREAM = 2_000
 """Characters between two paintings above which code is highlighted at the end only: highlighting
 makes its HTML two or three times as long."""
-
-_END_TAG = re.compile(r"</t[dhr]>\n")
-_QUOTED = re.compile(r'="([a-z:-]+)">')
-"""Optional HTML, which every cell of a table has. Text contains no unescaped ``>``."""
 
 
 class LiveOutput(CellOutput):
@@ -60,9 +57,11 @@ class LiveOutput(CellOutput):
         self._frozen = 0
 
     def waiting(self, label: str) -> None:
-        self._show(f"<p><em>waiting for {label} …</em></p>")
+        self._show(remark_html(f"waiting for {label} …"))
 
     def render(self, accumulator: ReplyAccumulator) -> float:
+        from markupsafe import Markup
+
         pieces = accumulator.displayed[self._taken :]
         self._taken += len(pieces)
         fresh = "".join(pieces)
@@ -72,7 +71,9 @@ class LiveOutput(CellOutput):
         whole = not self._shown and not flood
         painted = 0
         self._ready += self._markdown.pop_finished()
-        html = "".join(self._html(piece, highlight=not (flood or whole)) for piece in self._ready)
+        html = Markup("").join(
+            self._html(piece, highlight=not (flood or whole)) for piece in self._ready
+        )
         if self._ready and not whole:
             if self._clear is not None:
                 self._show(html)
@@ -80,23 +81,22 @@ class LiveOutput(CellOutput):
                 self._display_id = None  # a frozen block is never updated
             self._frozen += len(self._ready)
             self._ready.clear()
-            html = ""
+            html = Markup("")
         html += self._html(self._markdown.tail, highlight=not flood)
         if self._frozen and self._clear is None:
-            html = f"<p><em>…</em></p>{html}"
+            html = remark_html("…") + html
         if accumulator.status_text:
-            html += f"<p><em>{strip_control_sequences(accumulator.status_text)}</em></p>"
+            html += remark_html(accumulator.status_text)
         if html:
             self._show(html)
         return max(REPAINT_INTERVAL, SECONDS_PER_CHAR * (painted + len(html)))
 
-    def _html(self, piece: MarkdownBlock, *, highlight: bool) -> str:
+    def _html(self, piece: MarkdownBlock, *, highlight: bool) -> Markup:
         if self._form == "text":
             return mimebundle(piece.source, format="text")["text/html"]
-        html = _END_TAG.sub("", render_block(piece, highlight=highlight))
-        return _QUOTED.sub(r"=\1>", html)
+        return render_block(piece, highlight=highlight, compact=True)
 
-    def _show(self, html: str) -> None:
+    def _show(self, html: Markup) -> None:
         update = self._display_id is not None
         if update and html == self._shown:
             return

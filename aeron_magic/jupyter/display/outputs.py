@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from aeron_magic.errors import ReplyFormatError
-from aeron_magic.rendering.mimebundle import mimebundle
+from aeron_magic.rendering.mimebundle import Bundle, mimebundle
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
 REPAINT_INTERVAL = 0.095
 """Seconds between two paintings; each costs a message."""
 
-Publish = Callable[..., None]
-"""Publishes ``data`` and ``metadata``; ``transient`` and ``update`` are for updatable displays."""
+
+class Publish(Protocol):
+    """Publishes a display."""
+
+    def __call__(
+        self,
+        *,
+        data: Bundle,
+        metadata: dict[str, Any],
+        transient: dict[str, Any] | None = None,
+        update: bool = False,
+    ) -> None:
+        """``transient`` and ``update`` are for updatable displays."""
+
 
 NOTES = {
     "interrupted": "Interrupted; the text received so far is shown.",
@@ -92,7 +104,7 @@ class CellOutput:
         self._publish(data=self._bundle(reply, metadata), metadata={"aeron": metadata})
         return True
 
-    def _bundle(self, reply: Reply, metadata: dict[str, Any]) -> dict[str, str]:
+    def _bundle(self, reply: Reply, metadata: dict[str, Any]) -> Bundle:
         """The reply in its format; as Markdown if it has no data of that format."""
         remark = status_note(reply, metadata)
         try:

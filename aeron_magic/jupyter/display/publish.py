@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from aeron_magic.jupyter.frontend import has_kernel
 from aeron_magic.markdown_text import SPECIAL, escaped_table, fenced, one_line, truncate
 from aeron_magic.plaintext import strip_control_sequences
-from aeron_magic.rendering.mimebundle import mimebundle
+from aeron_magic.rendering.mimebundle import Bundle, mimebundle
 
 PLAIN_WIDTH = 100
 """Most characters in a line of a table in plain text."""
@@ -59,7 +59,7 @@ class Verbatim(NamedTuple):
 
 def publish(
     *,
-    data: dict[str, str],
+    data: Bundle,
     metadata: dict[str, Any],
     transient: dict[str, Any] | None = None,
     update: bool = False,
@@ -72,7 +72,7 @@ def publish(
     )
 
 
-def write(*, data: dict[str, str], **_rest: object) -> None:
+def write(*, data: Bundle, **_rest: object) -> None:
     """Print a display in a terminal."""
     print(strip_control_sequences(data["text/plain"]))  # noqa: T201 - a terminal has no displays
 

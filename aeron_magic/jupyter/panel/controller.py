@@ -360,7 +360,13 @@ class PanelController:
     def _finish(self, asked: PendingQuestion) -> None:
         live = self._lives.pop(asked, None)
         if live is not None:
-            self._send_end(live)
+            ended = False
+            try:
+                self._send_end(live)
+                ended = True
+            finally:
+                if not ended:  # the pages must not wait for a reply that has ended
+                    self.broadcast(self.state())
         if not asked.request_id:
             self._for_each_panel(lambda panel: panel.cell_ended())
 

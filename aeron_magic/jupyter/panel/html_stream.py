@@ -11,30 +11,24 @@ in HTML, so that Python counts the same.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from typing import Any
 
+from markupsafe import Markup
+
 from aeron_magic.rendering.incremental import MarkdownStream, render_block
-from aeron_magic.rendering.mimebundle import to_html
+from aeron_magic.rendering.mimebundle import to_html, utf16_safe
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
 MAX_STEP = 5_000
 """Characters that are rendered in one step: at most 50 ms, in which no other reply is read."""
 
-_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
-
-
-def utf16_safe(html: str) -> str:
-    """Equivalent HTML whose length is the same in Python and in a browser."""
-    return _ASTRAL.sub(lambda found: f"&#{ord(found.group())};", html)
-
 
 @lru_cache(maxsize=64)
-def reply_html(text: str) -> str:
+def reply_html(text: str) -> Markup:
     """The HTML of a whole text; cached, since messages and the transcript all use it."""
-    return utf16_safe(to_html(text)) if text else ""
+    return utf16_safe(to_html(text)) if text else Markup("")
 
 
 def splice(old: str, new: str) -> tuple[int, int, str]:
@@ -72,8 +66,8 @@ class HtmlStream:
     """
 
     def __init__(self) -> None:
-        self.blocks: list[str] = []
-        self.tail = ""
+        self.blocks: list[Markup] = []
+        self.tail = Markup("")
         self.status_text = ""
         self.sequence = 0
         self._markdown = MarkdownStream(limit_blocks=False)
@@ -105,7 +99,7 @@ class HtmlStream:
         tail = utf16_safe(render_block(self._markdown.tail)) if fresh else self.tail
         if not done and tail == self.tail and accumulator.status_text == self.status_text:
             return None
-        at, drop, add = splice(self.tail, "".join([*done, tail]))
+        at, drop, add = splice(str(self.tail), "".join([*done, tail]))
         cuts, end = [], 0
         for block in done:
             end += len(block)

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Literal, TypedDict
 
+from markupsafe import Markup
+
 from aeron_magic.errors import AeronError
 from aeron_magic.plaintext import strip_control_sequences
 
@@ -69,7 +71,7 @@ class TurnView(TypedDict):
     label: str
     question: str
     images: list[str]
-    blocks: list[str]
+    blocks: list[Markup]
     """The reply as safe HTML."""
     status: str
     note: str
@@ -96,7 +98,7 @@ class ConversationSummary(TypedDict):
 class Introduction(TypedDict):
     """An agent's introductory message."""
 
-    html: str
+    html: Markup
     buttons: list[str]
 
 

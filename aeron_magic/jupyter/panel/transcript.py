@@ -9,20 +9,25 @@ of a cell after the fiftieth, so an output may grow to a tenth of all before it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+from markupsafe import Markup
+
 from aeron_magic.conversations.tree import ConversationTree, Turn
-from aeron_magic.jupyter.display.outputs import status_note
+from aeron_magic.jupyter.display.outputs import Publish, status_note
 from aeron_magic.jupyter.panel.html_stream import reply_html
+from aeron_magic.markdown_text import escape_markdown, one_line
 from aeron_magic.plaintext import strip_control_sequences
-from aeron_magic.rendering.mimebundle import to_markdown
+from aeron_magic.rendering.mimebundle import Bundle, remark_html, text_html, to_markdown
 from aeron_magic.services.catalog import service_info
 
-PANEL = {
+PANEL: Bundle = {
     "text/plain": "Chat panel. Run this cell in JupyterLab, Notebook or Voilà to use it; "
     "the conversation is below.",
-    "text/html": "<p><em>Chat panel: run this cell to use it; the conversation is below.</em></p>",
+    "text/html": Markup(
+        "<p><em>Chat panel: run this cell to use it; the conversation is below.</em></p>"
+    ),
     "text/markdown": "*Chat panel: run this cell to use it; the conversation is below.*",
 }
 """The panel's output for front ends without widgets."""
@@ -52,32 +57,36 @@ def _size(turn: Turn) -> int:
     return len(turn.question) + (len(turn.reply.text) if turn.reply is not None else 0)
 
 
-def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> dict[str, str]:
+def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> Bundle:
     """The data of one output."""
-    speaker = service_info(tree.service).title
-    title = _title(turns)
-    html = [f"<details><summary>{title}</summary>\n"]
-    markdown, plain = [f"*{title}*"], [title]
+    from aeron_magic.rendering.safe_html import close_fence
+
+    speaker, title = one_line(service_info(tree.service).title), one_line(_title(turns))
+    html = [Markup("<details><summary>{}</summary>\n").format(text_html(title))]
+    markdown, plain = [f"*{escape_markdown(title)}*"], [title]
     for turn in turns:
         reply = turn.reply
         text = reply.text if reply is not None else ""
         remark = status_note(reply) if reply is not None else "The reply is lost."
+        asked = Markup("<p><strong>You</strong></p>\n<blockquote>{}</blockquote>\n")
         html += [
-            f"<p><strong>You</strong></p>\n<blockquote>{reply_html(turn.question)}</blockquote>\n",
-            f"<p><strong>{speaker}</strong></p>\n{reply_html(text)}",
-            f"<p><em>{remark}</em></p>\n" if remark else "",
+            asked.format(reply_html(turn.question)),
+            Markup("<p><strong>{}</strong></p>\n").format(text_html(speaker)),
+            reply_html(text),
+            remark_html(remark) if remark else Markup(""),
         ]
-        markdown += ["**You**", to_markdown(turn.question), f"**{speaker}**", to_markdown(text)]
+        question, answer = (close_fence(to_markdown(one)) for one in (turn.question, text))
+        markdown += ["**You**", question, f"**{escape_markdown(speaker)}**", answer]
         plain += [
             f"You: {strip_control_sequences(turn.question)}",
             f"{speaker}: {strip_control_sequences(text)}",
         ]
         if remark:
-            markdown.append(f"*{remark}*")
+            markdown.append(f"*{escape_markdown(remark)}*")
             plain.append(f"[{remark}]")
-    html.append("</details>")
+    html.append(Markup("</details>"))
     return {
-        "text/html": "".join(html),
+        "text/html": Markup("").join(html),
         "text/markdown": "\n\n".join(markdown),
         "text/plain": "\n\n".join(plain),
     }
@@ -101,7 +110,7 @@ class Transcript:
         A unique prefix for the names of the displays.
     """
 
-    def __init__(self, publish: Callable[..., None], name: str) -> None:
+    def __init__(self, publish: Publish, name: str) -> None:
         self._publish = publish
         self._name = name
         self._shown: list[tuple[Any, ...]] = []
@@ -126,9 +135,9 @@ class Transcript:
                 update = index < len(self._shown)
                 if update and self._shown[index] == signature:
                     continue
-                empty = index and not page
+                nothing: Bundle = {"text/html": Markup(""), "text/plain": ""}
                 self._publish(
-                    data={"text/html": "", "text/plain": ""} if empty else bundle(tree, page),
+                    data=nothing if index and not page else bundle(tree, page),
                     metadata={},
                     transient={"display_id": f"{self._name}-{index}"},
                     update=update,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from contextvars import Context, copy_context
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from anywidget import AnyWidget
 from IPython import get_ipython
@@ -24,6 +24,10 @@ from aeron_magic.jupyter.panel.assets import script, style
 from aeron_magic.jupyter.panel.controller import PanelController
 from aeron_magic.jupyter.panel.messages import PanelMessage
 from aeron_magic.jupyter.panel.transcript import PANEL, Transcript
+
+VIEW: Literal["application/vnd.jupyter.widget-view+json"] = (
+    "application/vnd.jupyter.widget-view+json"
+)
 
 VOILA = "VOILA_REQUEST_URL"
 """Set in the kernels that Voilà starts."""
@@ -100,11 +104,11 @@ class ChatPanel(AnyWidget):
 
     def _repr_mimebundle_(self, **_kwargs: object) -> tuple[dict[str, Any], dict[str, Any]]:
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
-        return {**PANEL, "application/vnd.jupyter.widget-view+json": view}, {}
+        return {**PANEL, VIEW: view}, {}
 
     def _ipython_display_(self) -> None:
-        data, metadata = self._repr_mimebundle_()
-        publish(data=data, metadata=metadata)
+        view, metadata = self._repr_mimebundle_()
+        publish(data={**PANEL, VIEW: view[VIEW]}, metadata=metadata)
         if VOILA in os.environ:
             return  # its pages are not saved
         # A later update of these outputs must be published in the context of their cell.

@@ -1,13 +1,13 @@
 // A block of a reply on the page. Its HTML was sanitized in the kernel; here it gets buttons,
 // scrollable tables, and links that open in a new tab.
 
-import { confirm, copy, icon, element, iconButton } from "./dom.js";
+import { confirm, copy, fillHtml, icon, element, iconButton } from "./dom.js";
 import { insertCell, canInsertCells, typeset } from "./notebook.js";
 
 /** An element for one finished block. */
 export function renderBlock(html, view) {
   const block = element("div", { class: "ap-block" });
-  block.innerHTML = html;
+  fillHtml(block, html);
   decorate(block, view, false);
   typeset(view.model, block);
   return block;
@@ -15,7 +15,7 @@ export function renderBlock(html, view) {
 
 /** Fill the element of the unfinished tail; it has no buttons, since it is redrawn often. */
 export function fillTail(tail, html, view) {
-  tail.innerHTML = html;
+  fillHtml(tail, html);
   decorate(tail, view, true);
 }
 

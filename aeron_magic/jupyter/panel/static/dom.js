@@ -1,4 +1,10 @@
-// Helpers that build elements. Untrusted text is only ever set as text, never as HTML.
+// Helpers that build elements. Untrusted text is set as text; HTML comes from the kernel, where it
+// was sanitized, and enters the page in `fillHtml` only.
+
+/** Fill an element with sanitized HTML from the kernel. */
+export function fillHtml(node, html) {
+  node.innerHTML = html;
+}
 
 /** An element with attributes (`on…` are listeners) and children (elements, text or nothing). */
 export function element(tag, attributes = {}, ...children) {

@@ -1,0 +1,170 @@
+"""Every regular expression of the package takes linear time, whatever it is applied to.
+
+The patterns are those in the modules, and the constant arguments of functions of ``re``. Each is
+applied, with the methods that the package uses, to repetitions of what it is made of.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import itertools
+import re
+import re._constants as codes  # type: ignore[import-not-found]
+import re._parser as parser  # type: ignore[import-not-found]
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import aeron_magic
+
+PACKAGE = Path(aeron_magic.__file__).parent
+METHODS = ("search", "match", "fullmatch", "sub", "finditer", "findall", "split")
+SMALL, LARGE = 8_000, 64_000
+FAST = 0.01
+"""Seconds in which a pattern of linear time has surely read ``SMALL`` characters."""
+MAX_RATIO = 3.0
+"""Times that ``LARGE`` may take longer, for each character, than ``SMALL``."""
+UNITS = 20
+"""Repeated texts for each pattern."""
+
+Found = tuple[str, re.Pattern[Any], frozenset[str]]
+
+
+def patterns() -> Iterator[Found]:
+    """The patterns with their names, and the methods that are used."""
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.name == "__main__.py":
+            continue
+        name = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+        module = importlib.import_module(name.removesuffix(".__init__"))
+        source = path.read_text("utf-8")
+        for variable, value in vars(module).items():
+            if not isinstance(value, re.Pattern) or f"import {variable}" in source:
+                continue
+            used = frozenset(re.findall(rf"\b{variable}\.({'|'.join(METHODS)})\b", source))
+            yield f"{name}.{variable}", value, used or frozenset({"search"})
+        for node in ast.walk(ast.parse(source)):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and (node.func.value.id, node.func.attr) in {("re", one) for one in METHODS}
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                pattern = re.compile(node.args[0].value)
+                yield f"{name}:{node.lineno}", pattern, frozenset({node.func.attr})
+
+
+FOUND = list(patterns())
+
+
+def characters(pattern: re.Pattern[Any]) -> list[str]:
+    """A character for each literal and class of ``pattern``, and its runs of literals."""
+    text = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin1")
+    found: list[str] = []
+
+    def visit(items: Any) -> None:
+        run = ""
+        for code, value in items:
+            if code is codes.LITERAL:
+                run += chr(value)
+                found.append(chr(value))
+                continue
+            found.append(run)
+            run = ""
+            if code is codes.IN:
+                visit_class(value)
+            elif code is codes.ANY or code is codes.NOT_LITERAL:
+                found.append("x")
+            elif code in {codes.MAX_REPEAT, codes.MIN_REPEAT, codes.POSSESSIVE_REPEAT}:
+                visit(value[2])
+            elif code is codes.SUBPATTERN:
+                visit(value[3])
+            elif code is codes.ATOMIC_GROUP:
+                visit(value)
+            elif code is codes.BRANCH:
+                for branch in value[1]:
+                    visit(branch)
+            elif code in {codes.ASSERT, codes.ASSERT_NOT}:
+                visit(value[1])
+        found.append(run)
+
+    def visit_class(items: Any) -> None:
+        for code, value in items:
+            if code is codes.LITERAL:
+                found.append(chr(value))
+            elif code is codes.RANGE:
+                found.append(chr(value[0]))
+            elif code is codes.CATEGORY:
+                found.append({codes.CATEGORY_DIGIT: "1", codes.CATEGORY_SPACE: " "}.get(value, "a"))
+            elif code is codes.NEGATE:
+                found.append("x")
+
+    visit(parser.parse(text, pattern.flags & ~re.UNICODE & ~re.LOCALE))
+    return list(dict.fromkeys(filter(None, found)))
+
+
+def adversaries(pattern: re.Pattern[Any], length: int) -> Iterator[str]:
+    """Texts that make a pattern try again and again."""
+    made_of = characters(pattern)
+    singles = [*made_of, "a", " ", "\n", "`", "~", "!"]
+    pairs = ["".join(pair) for pair in itertools.permutations(made_of[:12], 2)]
+    units = list(dict.fromkeys([*singles, *pairs]))
+    step = max(1, len(units) // UNITS)
+    runs = sorted(made_of, key=len, reverse=True)[:1]
+    for unit in [*singles[:16], *units[::step]]:
+        body = (unit * (length // len(unit) + 1))[:length]
+        yield body + "\0"
+        for run in runs:
+            yield f"{run}{body}\0"
+
+
+def seconds(pattern: re.Pattern[Any], method: str, text: str) -> float:
+    subject: Any = text if isinstance(pattern.pattern, str) else text.encode("latin1", "replace")
+    nothing: Any = "" if isinstance(pattern.pattern, str) else b""
+    began = time.process_time()
+    if method == "sub":
+        pattern.sub(nothing, subject)
+    elif method == "finditer":
+        for _ in pattern.finditer(subject):
+            pass
+    else:
+        getattr(pattern, method)(subject)
+    return time.process_time() - began
+
+
+def superlinear(pattern: re.Pattern[Any], methods: frozenset[str]) -> str:
+    """What takes ``pattern`` more than linear time; empty if nothing was found."""
+    pairs = zip(adversaries(pattern, SMALL), adversaries(pattern, LARGE), strict=True)
+    for small, large in pairs:
+        for method in methods:
+            if seconds(pattern, method, small) < FAST:
+                continue
+            base = min(seconds(pattern, method, small) for _ in range(3))
+            if base < FAST:
+                continue
+            if base > 1 or seconds(pattern, method, large) > MAX_RATIO * LARGE / SMALL * base:
+                return f"{method} of {small[:20]!r}… {small[-3:]!r}: {base:.2f} s"
+    return ""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "methods"), [pytest.param(p, m, id=name) for name, p, m in FOUND]
+)
+def test_a_pattern_takes_linear_time(pattern: re.Pattern[Any], methods: frozenset[str]) -> None:
+    assert superlinear(pattern, methods) == ""
+
+
+@pytest.mark.parametrize("pattern", [r"\s+$", r"\d+[.]", r"(?:!+(?=\[))|x", r"<!--.*?-->", r"~+\n"])
+def test_a_pattern_of_quadratic_time_is_found(pattern: str) -> None:
+    assert superlinear(re.compile(pattern, re.DOTALL), frozenset({"search"}))
+
+
+def test_patterns_are_found() -> None:
+    names = {name for name, _, _ in FOUND}
+    assert len(names) > 60
+    assert "aeron_magic.plaintext._harmful" in names
