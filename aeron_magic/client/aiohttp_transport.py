@@ -12,6 +12,7 @@ import json
 import time
 import zlib
 from collections.abc import AsyncIterator, Iterable
+from contextvars import ContextVar
 from typing import Any
 
 import aiohttp
@@ -27,10 +28,14 @@ from aeron_magic.client.httpx_transport import (
     failure,
     timeout_for,
 )
+from aeron_magic.client.network import PIECE, state
 from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, KEEP_ALIVE, connection_policy
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import ConnectionLost, OpenStream, Request, Response, Send
 from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
+
+MAX_IDLE = 20
+"""Idle connections that may prove closed before a request."""
 
 KINDS = ErrorKinds(
     connect=(
@@ -42,6 +47,25 @@ KINDS = ErrorKinds(
     url=(aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
 )
 LIBRARY_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, UnicodeEncodeError, zlib.error)
+
+
+_socket: ContextVar[Any] = ContextVar("socket")
+"""The connection of the present task's request."""
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Looks at the socket of an idle connection before it is used again."""
+
+    async def connect(self, *arguments: Any, **options: Any) -> aiohttp.connector.Connection:
+        for _ in range(MAX_IDLE):
+            connection = await super().connect(*arguments, **options)
+            transport = connection.transport
+            sock = transport.get_extra_info("socket") if transport else None
+            if state(sock) in ("open", "full"):
+                _socket.set(sock)
+                return connection
+            connection.close()
+        return await super().connect(*arguments, **options)
 
 
 class AiohttpTransport(AsyncHttpxTransport):
@@ -79,9 +103,7 @@ class AiohttpTransport(AsyncHttpxTransport):
         """The client, created in the running loop."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=0, ssl=self._policy.tls, keepalive_timeout=KEEP_ALIVE
-                ),
+                connector=_Connector(limit=0, ssl=self._policy.tls, keepalive_timeout=KEEP_ALIVE),
                 trust_env=False,  # else .netrc is read
                 headers=HEADERS,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -194,8 +216,18 @@ def _content(request: Request) -> dict[str, Any]:
     if request.json is not None:
         headers["content-type"] = "application/json"
         text = json.dumps(request.json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-        content["data"] = text.encode()
+        data = text.encode()
+        content["data"] = _upload(data) if len(data) > PIECE else data
+        headers["content-length"] = str(len(data))
     return content
+
+
+async def _upload(data: bytes) -> AsyncIterator[bytes]:
+    """A long body. asyncio drops an early answer if a write fails, so no write follows it."""
+    for start in range(0, len(data), PIECE):
+        while state(_socket.get(None)) != "open":
+            await asyncio.sleep(0.001)  # aiohttp ends this when the answer or the end has come
+        yield data[start : start + PIECE]
 
 
 async def _pieces(content: aiohttp.StreamReader, encoding: str) -> AsyncIterator[bytes]:

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, cast
 import httpx
 
 from aeron_magic.client.compression import Decompressor
-from aeron_magic.client.timed_backend import TimedBackend, deadline
+from aeron_magic.client.network import AsyncBackend, PlainBackend, deadline
 from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, KEEP_ALIVE, connection_policy
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import (
@@ -210,8 +210,8 @@ def _client_options(
             max_connections=None, max_keepalive_connections=20, keepalive_expiry=KEEP_ALIVE
         )
         made = kind(verify=policy.tls, trust_env=False, limits=limits, proxy=proxy)
-        if kind is httpx.HTTPTransport:
-            made._pool._network_backend = TimedBackend()
+        plain = kind is httpx.HTTPTransport
+        made._pool._network_backend = PlainBackend() if plain else AsyncBackend()
         return made
 
     return {

@@ -19,7 +19,7 @@ from aeron_magic.errors import UsageError
 CONNECT_TIMEOUT = 10.0
 """Seconds."""
 
-KEEP_ALIVE = 0.005
+KEEP_ALIVE = 0.002
 """Seconds that an idle connection is kept. A question sent on a connection that the server closes
 at that moment is lost, and may have been accepted. So a connection is used again only at once, as
 in loops and batches."""

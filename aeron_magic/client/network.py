@@ -1,0 +1,155 @@
+"""What httpx's connections lack: a deadline for plain calls, a look at the socket before a write.
+
+httpx limits only the silence between two bytes: a server that sends one byte now and then keeps a
+plain call blocked for ever. And a question that is written to a connection which the server has
+just closed is lost, and in doubt; before it is written, it is not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import httpcore
+
+PIECE = 16 * 2**10
+"""Bytes that are written at once to a connection of an event loop."""
+
+_HANGUP = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0)
+_current = threading.local()
+
+
+@contextmanager
+def deadline(moment: float) -> Iterator[None]:
+    """Reads of this thread time out at ``moment`` of ``time.monotonic`` at the latest."""
+    _current.moment = moment
+    try:
+        yield
+    finally:
+        _current.moment = None
+
+
+def state(sock: Any) -> Literal["open", "full", "answered", "closed"]:
+    """The state of a connection: closed by the server (perhaps after an answer), or open.
+
+    ``full``: nothing can be written to it at present. Where the system cannot tell, it is open.
+    """
+    if not _HANGUP or sock is None or sock.fileno() < 0:
+        return "open"
+    poll = select.poll()
+    poll.register(sock.fileno(), _HANGUP | select.POLLOUT)
+    events = next((found for _, found in poll.poll(0)), 0)
+    if not events & (_HANGUP | select.POLLERR):
+        return "open" if events & select.POLLOUT else "full"
+    copy = socket.socket(fileno=socket.dup(sock.fileno()))
+    try:
+        return "answered" if copy.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) else "closed"
+    except OSError:
+        return "closed"
+    finally:
+        copy.close()
+
+
+class _Stream:
+    """What both kinds of streams share."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._asked = False
+        """Whether a part of the present request was written."""
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+    def _before_write(self) -> bool:
+        """Whether there is room for a write now.
+
+        Raises
+        ------
+        httpcore.ConnectError
+            The server closed the connection before it can have received the whole request.
+        httpcore.WriteError
+            It answered early. httpcore reads the answer.
+        """
+        now = state(self._stream.get_extra_info("socket"))
+        if now == "closed" or (now == "answered" and not self._asked):
+            raise httpcore.ConnectError
+        if now == "answered":
+            raise httpcore.WriteError
+        self._asked = True
+        return now == "open"
+
+
+class _PlainStream(_Stream, httpcore.NetworkStream):
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._asked = False
+        moment: float | None = getattr(_current, "moment", None)
+        if moment is not None:
+            left = moment - time.monotonic()
+            if left <= 0:
+                raise httpcore.ReadTimeout
+            timeout = left if timeout is None else min(timeout, left)
+        data: bytes = self._stream.read(max_bytes, timeout)
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._before_write()
+        self._stream.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        return _PlainStream(self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+
+class _AsyncStream(_Stream, httpcore.AsyncNetworkStream):
+    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._asked = False
+        data: bytes = await self._stream.read(max_bytes, timeout)
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        # asyncio drops an early answer if a write fails, so it writes only what there is room for.
+        end = time.monotonic() + (timeout or 30.0)
+        for start in range(0, len(buffer), PIECE):
+            while not self._before_write() and time.monotonic() < end:
+                await asyncio.sleep(0.001)
+            await self._stream.write(buffer[start : start + PIECE], timeout)
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
+
+
+class PlainBackend(httpcore.SyncBackend):
+    """Connections for plain calls; their reads obey :func:`deadline`."""
+
+    def connect_tcp(self, *arguments: Any, **options: Any) -> httpcore.NetworkStream:
+        return _PlainStream(super().connect_tcp(*arguments, **options))
+
+
+class AsyncBackend(httpcore.AnyIOBackend):
+    """Connections of an event loop."""
+
+    async def connect_tcp(self, *arguments: Any, **options: Any) -> httpcore.AsyncNetworkStream:
+        return _AsyncStream(await super().connect_tcp(*arguments, **options))

@@ -1,0 +1,374 @@
+"""The transports and servers that break, cheat or never end: limits, keep-alive, certificates."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import random
+import socket
+import ssl
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from raw_server import Asked, RawServer, chunked, head
+
+from aeron_magic.client.aiohttp_transport import AiohttpTransport
+from aeron_magic.client.httpx_transport import AsyncHttpxTransport, HttpxTransport
+from aeron_magic.errors import IncompleteReply, UsageError
+from aeron_magic.protocol.flow import (
+    READ,
+    Close,
+    ConnectionLost,
+    OpenStream,
+    ReadChunk,
+    Request,
+    Response,
+    Send,
+    Sleep,
+    StepResult,
+)
+from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
+
+PEM = Path(__file__).parents[1] / "fixtures" / "tls" / "server.pem"
+
+Step = Send | OpenStream | ReadChunk | Close | Sleep
+Perform = Callable[[Step], StepResult]
+Make = Callable[..., Perform]
+
+
+@pytest.fixture(params=["sync", "async", "many"])
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    """Creates functions that perform a step, for each of the three transports."""
+    with asyncio.Runner() as runner:
+        closing: list[Callable[[], object]] = []
+
+        def new(
+            url: str, timeout: float = 5.0, limits: Limits = DEFAULT_LIMITS, insecure: bool = False
+        ) -> Perform:
+            if request.param == "sync":
+                transport = HttpxTransport((url,), timeout, limits, insecure)
+                flow_io = transport.flow_io()
+                closing.extend((flow_io.close, transport.close))
+                return flow_io.perform
+            kind = AsyncHttpxTransport if request.param == "async" else AiohttpTransport
+            atransport = kind((url,), timeout, limits, insecure)
+            aflow_io = atransport.flow_io()
+            closing.append(lambda: runner.run(aflow_io.close()))
+            closing.append(lambda: runner.run(atransport.close()))
+            return lambda step: runner.run(aflow_io.perform(step))
+
+        yield new
+        for close in closing:
+            close()
+
+
+def serve(*answers: bytes, keep: bool = True) -> RawServer:
+    """A server with one answer for each request; the last one is repeated."""
+    left = list(answers)
+
+    def answer(connection: socket.socket, _: Asked) -> bool:
+        connection.sendall(left.pop(0) if len(left) > 1 else left[0])
+        return keep
+
+    return RawServer(answer)
+
+
+def post(url: str, **body: object) -> Request:
+    return Request("POST", f"{url}/create-response", json=body)
+
+
+def read_all(do: Perform) -> bytes:
+    found = b""
+    while isinstance(data := do(READ), bytes) and data:
+        found += data
+    return found
+
+
+# Limits.
+
+
+def bomb(size: int, encoding: str) -> bytes:
+    pack = zlib.compressobj(9, wbits=31 if encoding == "gzip" else 15)
+    zeros = bytes(2**20)
+    return b"".join([*(pack.compress(zeros) for _ in range(size)), pack.flush()])
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_compressed_bomb_is_read_up_to_the_limit(make: Make, encoding: str, status: int) -> None:
+    """1 MB can grow to a gigabyte. Here it is 64 MB; the status of an error suffices."""
+    packed = bomb(64, encoding)
+    body = head(f"{status} X", f"Content-Encoding: {encoding}", f"Content-Length: {len(packed)}")
+    limits = Limits(body=2**20)
+    with serve(body + packed) as server:
+        do = make(server.url, limits=limits)
+        if status == 200:
+            with pytest.raises(IncompleteReply, match="1,048,576 bytes") as caught:
+                do(Send(post(server.url)))
+            assert "Limits(body=…)" in caught.value.hint
+        else:
+            result = do(Send(post(server.url)))
+            assert isinstance(result, Response)
+            assert result.cut
+            assert len(result.body) <= 2**20 + 2**16
+
+
+@pytest.mark.parametrize("status", [200, 503])
+def test_a_body_is_not_read_on_after_its_limit(make: Make, status: int) -> None:
+    """The connection is closed: this body is endless."""
+    sent = []
+
+    def answer(connection: socket.socket, _: Asked) -> bool:
+        connection.sendall(head(f"{status} X"))
+        while True:
+            connection.sendall(bytes(2**16))
+            sent.append(2**16)
+
+    with RawServer(answer) as server:
+        do = make(server.url, limits=Limits(body=2**20))
+        if status == 200:
+            with pytest.raises(IncompleteReply, match="limit"):
+                do(Send(post(server.url)))
+        else:
+            assert isinstance(do(Send(post(server.url))), Response)
+        time.sleep(0.05)
+        before = len(sent)
+        time.sleep(0.05)
+        assert len(sent) == before
+
+
+def test_a_compressed_stream_comes_in_small_pieces(make: Make) -> None:
+    packed = bomb(8, "gzip")
+    body = head("200 OK", "Content-Encoding: gzip", f"Content-Length: {len(packed)}")
+    with serve(body + packed) as server:
+        do = make(server.url)
+        do(OpenStream(post(server.url)))
+        total = 0
+        while isinstance(data := do(READ), bytes) and data:
+            assert len(data) <= 2**16
+            total += len(data)
+        assert total == 8 * 2**20
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "identity", "GZIP"])
+def test_compressed_bodies_are_read(make: Make, encoding: str) -> None:
+    text = b"a reply " * 1_000
+    packed = {"identity": text, "deflate": zlib.compress(text)}.get(encoding, gzip.compress(text))
+    body = head("200 OK", f"Content-Encoding: {encoding}", f"Content-Length: {len(packed)}")
+    with serve(body + packed) as server:
+        do = make(server.url)
+        whole = do(Send(post(server.url)))
+        assert isinstance(whole, Response)
+        assert whole.body == text
+        do(OpenStream(post(server.url)))
+        assert read_all(do) == text
+        assert server.asked[0].headers["accept-encoding"] == "gzip, deflate"
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "nonsense"])
+def test_another_compression_is_a_loss(make: Make, encoding: str) -> None:
+    body = head("200 OK", f"Content-Encoding: {encoding}", "Content-Length: 2") + b"{}"
+    with serve(body) as server:
+        result = make(server.url)(Send(post(server.url)))
+    assert isinstance(result, ConnectionLost)
+    assert "compression" in result.reason
+
+
+def test_a_long_header_is_refused(make: Make) -> None:
+    """By our limit or by the library's; a paid question is then in doubt, and is not repeated."""
+    lines = [f"X-{number}: {'x' * 900}" for number in range(60)]
+    with serve(head("200 OK", *lines, "Content-Length: 2") + b"{}") as server:
+        with pytest.raises(IncompleteReply, match="header") as caught:
+            make(server.url, limits=Limits(header=20_000))(Send(post(server.url)))
+        assert "Limits(header=…)" in caught.value.hint
+        assert isinstance(make(server.url)(Send(post(server.url))), Response)
+
+
+def drip(connection: socket.socket, *parts: bytes) -> None:
+    for byte in b"".join(parts):
+        connection.sendall(bytes([byte]))
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("where", ["header", "body", "stream", "continue"])
+def test_an_answer_that_drips_ends_at_the_limit(make: Make, where: str) -> None:
+    """Each byte comes well within the timeout."""
+
+    def answer(connection: socket.socket, _: Asked) -> bool:
+        if where == "header":
+            drip(connection, b"HTTP/1.1 200 OK\r\nX: ", bytes(b"x" * 1_000))
+        if where == "continue":
+            for _ in range(200):
+                connection.sendall(head("100 Continue"))
+                time.sleep(0.02)
+        connection.sendall(head("200 OK", "Content-Length: 1000"))
+        drip(connection, bytes(b"x" * 200))
+        return False
+
+    with RawServer(answer) as server:
+        do = make(server.url, limits=Limits(wait=0.3))
+        began = time.monotonic()
+        if where == "stream":
+            do(OpenStream(post(server.url)))
+        with pytest.raises(IncompleteReply, match=r"longer than 0\.3 s") as caught:
+            read_all(do) if where == "stream" else do(Send(post(server.url)))
+        assert time.monotonic() - began < 2
+        assert "Limits(wait=…)" in caught.value.hint
+
+
+def test_cookies_are_not_kept(make: Make) -> None:
+    cookie = "Set-Cookie: id=7; Path=/; Max-Age=9999"
+    with serve(head("200 OK", cookie, "Content-Length: 2") + b"{}") as server:
+        do = make(server.url)
+        for _ in range(2):
+            do(Send(post(server.url)))
+        assert len(server.asked) == 2
+        assert not any("cookie" in one.headers for one in server.asked)
+
+
+def test_a_netrc_file_is_not_read(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither for the service nor for a proxy."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password hush\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with serve(head("200 OK", "Content-Length: 2") + b"{}") as server:
+        make(server.url)(Send(post(server.url)))
+        monkeypatch.setenv("HTTP_PROXY", server.url)
+        monkeypatch.setenv("http_proxy", server.url)
+        make("http://one.invalid", insecure=True)(Send(post("http://one.invalid")))
+        assert len(server.asked) == 2
+        for one in server.asked:
+            assert not {"authorization", "proxy-authorization"} & set(one.headers)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://api.test/x", "http://10.0.0.1", "http://127.1", "http://localhost.evil.test"]
+)
+def test_another_machine_without_encryption_is_refused(make: Make, url: str) -> None:
+    with pytest.raises(UsageError, match="not encrypted") as caught:
+        make(url)
+    assert "insecure" in caught.value.hint
+    make(url, insecure=True)
+
+
+@pytest.mark.parametrize("url", ["http://localhost:1", "http://127.9.9.9", "http://[::1]:8/x"])
+def test_this_machine_needs_no_encryption(make: Make, url: str) -> None:
+    make(url)
+
+
+# Keep-alive.
+
+
+def test_streamed_questions_share_a_connection(make: Make) -> None:
+    """The end of the body comes a moment after the reply was complete."""
+
+    def answer(connection: socket.socket, _: Asked) -> bool:
+        body = chunked(b"done")
+        connection.sendall(head("200 OK", "Transfer-Encoding: chunked") + body[:-7])
+        time.sleep(0.0005)
+        connection.sendall(body[-7:])
+        return True
+
+    with RawServer(answer) as server:
+        do = make(server.url)
+        for _ in range(50):
+            do(OpenStream(post(server.url)))
+            assert do(READ) == b"done"
+            do(Close(finished=True))
+        assert len(server.asked) == 50
+        assert server.accepted <= 15
+
+
+@pytest.mark.parametrize("rest", [b"", b"5\r\nmo", b"0\r\n", b"400000\r\n" + bytes(200_000)])
+def test_a_body_without_an_end_is_not_waited_for(make: Make, rest: bytes) -> None:
+    """The connection is closed after a short time, or after so many bytes."""
+    start = head("200 OK", "Transfer-Encoding: chunked") + b"4\r\ndone\r\n"
+    with serve(start + rest) as server:
+        do = make(server.url, timeout=20)
+        do(OpenStream(post(server.url)))
+        assert bytes(do(READ) or b"")[:4] == b"done"  # type: ignore[arg-type]
+        began = time.monotonic()
+        do(Close(finished=True))
+        assert time.monotonic() - began < 1
+        do(OpenStream(post(server.url)))
+        assert server.accepted == 2
+
+
+@pytest.mark.parametrize("gap", [0.0025, 0.01])
+def test_a_connection_that_the_server_closes_is_not_used(make: Make, gap: float) -> None:
+    """The server closes an idle connection within 1.5 ms of the next question."""
+    rng = random.Random(7)
+    whole = head("200 OK", "Content-Length: 2") + b"{}"
+    with serve(whole) as server:
+        server.idle = lambda: gap + rng.uniform(-0.0015, 0.0015)
+        do = make(server.url)
+        lost = 0
+        for number in range(100):
+            result = do(Send(post(server.url, user={"text": str(number)})))
+            lost += isinstance(result, ConnectionLost)
+            time.sleep(gap)
+        assert lost == 0
+        assert server.creates() == {str(number): 1 for number in range(100)}
+
+
+def test_a_connection_closed_after_each_answer_is_not_used(make: Make) -> None:
+    """Without ``Connection: close``. A question that is written at that moment is in doubt; one
+    that was not sent is certain, so none comes twice."""
+    whole = head("200 OK", "Content-Length: 2") + b"{}"
+    with serve(whole, keep=False) as server:
+        do = make(server.url)
+        results = [do(Send(post(server.url, user={"text": str(one)}))) for one in range(100)]
+        doubtful = [one for one in results if isinstance(one, ConnectionLost) and one.sent]
+        assert len(doubtful) <= 20
+        assert set(server.creates().values()) == {1}
+
+
+# TLS, and refusals before the body.
+
+
+def server_tls() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(PEM)
+    return context
+
+
+def test_a_certificate_error_has_a_remedy(make: Make) -> None:
+    """To try again is useless."""
+    with RawServer(lambda *_: False, tls=server_tls()) as server:
+        result = make(server.url)(Send(post(server.url)))
+    assert isinstance(result, ConnectionLost)
+    assert not result.sent
+    assert "certificate" in result.reason
+    assert "SSL_CERT_FILE" in result.remedy
+
+
+def test_a_handshake_that_never_answers_times_out(make: Make) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        began = time.monotonic()
+        result = make(url, timeout=0.4)(Send(post(url)))
+    assert isinstance(result, ConnectionLost)
+    assert not result.sent
+    assert "silent for 0.4 s" in result.reason
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.parametrize("size", [10, 300_000, 8_000_000])
+def test_a_refusal_before_the_body_is_read_is_shown(make: Make, size: int) -> None:
+    """The server closes the connection after it."""
+
+    def answer(connection: socket.socket, _: Asked) -> bool:
+        connection.sendall(head("413 Content Too Large", "Content-Length: 2") + b"{}")
+        return False
+
+    with RawServer(answer, before_body=True) as server:
+        result = make(server.url)(OpenStream(post(server.url, text="x" * size)))
+    assert isinstance(result, Response)
+    assert result.status == 413
