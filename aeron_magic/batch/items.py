@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from types import SimpleNamespace
 from typing import Any
 
 from aeron_magic.errors import AeronError, UsageError
@@ -39,7 +38,7 @@ class Row:
     seconds: float = 0.0
 
 
-class DataFrameRow(SimpleNamespace):
+class DataFrameRow(Mapping[str, Any]):
     """One row of a DataFrame: ``row.column``, ``row["column"]``; as text, JSON."""
 
     # Columns are instance attributes, which precede methods: a column may have any name.
@@ -48,6 +47,20 @@ class DataFrameRow(SimpleNamespace):
 
     def __getitem__(self, column: str) -> Any:
         return self.__dict__[column]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dict__)
+
+    def __len__(self) -> int:
+        return len(self.__dict__)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, DataFrameRow) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"DataFrameRow({self.__dict__!r})"
 
     def __str__(self) -> str:
         return format_value(self.__dict__)

@@ -83,7 +83,7 @@ def _is_array(value: object) -> bool:
 def _json(value: object, rows: int) -> str:
     def plain(part: object) -> object:
         if isinstance(part, Mapping):
-            return dict(part)
+            return {key: part[key] for key in part}
         if isinstance(part, Set):
             # The order of a set differs between runs.
             return sorted(part, key=repr) if isinstance(part, set | frozenset) else list(part)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -99,3 +99,15 @@ def test_without_pandas_the_result_is_a_list() -> None:
 
 def test_rows_of_a_frame_are_compared_by_value() -> None:
     assert DataFrameRow({"a": 1}) == DataFrameRow({"a": 1}) != DataFrameRow({"a": 2})
+
+
+def test_a_row_of_a_frame_is_a_mapping() -> None:
+    """Its columns are attributes, too, and precede methods."""
+    row: Any = DataFrameRow({"a": 1, "items": 2})
+    assert isinstance(row, Mapping)
+    assert dict(row) == {**row} == {"a": 1, "items": 2}
+    assert (list(row), len(row), "a" in row, row.get("b")) == (["a", "items"], 2, True, None)
+    assert (row.a, row.items, row["items"]) == (1, 2, 2)
+    assert repr(row) == "DataFrameRow({'a': 1, 'items': 2})"
+    assert str(DataFrameRow({"keys": 1})) == interpolate("{{row}}", {"row": {"keys": 1}})
+    assert interpolate("{{row}}", {"row": DataFrameRow({"keys": 1})}) == '{"keys": 1}'
