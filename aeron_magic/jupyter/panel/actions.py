@@ -109,7 +109,9 @@ def _edit(controller: PanelController, action: Action) -> None:
 def _retry(controller: PanelController, action: Action) -> None:
     dropped = controller.dropped(action.key)
     if dropped is not None:
-        turn, position = dropped.pending.turn, dropped.pending.position
+        turn = dropped.pending.turn
+        # A retry in the panel does not run the cell that asked.
+        position = dropped.pending.position._replace(cell=None, name=None, created_by=None)
     else:
         tree, turn = _found(controller, action.key)
         position = tree.rerun(turn)

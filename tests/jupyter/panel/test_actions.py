@@ -97,6 +97,22 @@ def test_retry_takes_the_place_of_what_failed(harness: PanelHarness, sandbox: Sa
     assert len(harness.session.tree.turns) == 1
 
 
+def test_a_retry_in_the_panel_is_not_the_cells_question(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """It does not take the cell's id."""
+    harness.ask("One")
+    token = harness.session.token.read()
+    assert token is not None
+    sandbox.set_faults(expired=(token,))
+    harness.ask_in_cell("Two", "a")
+    key = harness.wait("end", count=2)["turn"]["key"]
+    sandbox.set_faults(expired=())
+    harness.send("retry", key=key)
+    harness.wait("end", count=3)
+    assert [turn.cell for turn in harness.session.tree] == [None, None]
+
+
 def test_retry_of_a_question_with_a_refused_token(harness: PanelHarness, sandbox: Sandbox) -> None:
     """A question that was not added to the conversation can be asked again from its turn."""
     harness.ask("One")
