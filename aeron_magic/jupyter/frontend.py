@@ -54,8 +54,15 @@ def is_live(shell: Any, option: bool | None, configured: bool | None) -> bool:
 
     In order of precedence: the question's option, the environment variable ``AERON_LIVE`` (1 or 0),
     the traitlet, whether the front end sends cell ids. A runner without them saves every update, or
-    only the first.
+    only the first. In a terminal, outputs are never updated.
+
+    Raises
+    ------
+    UsageError
+        The environment variable decides, and has another value.
     """
+    if not has_kernel(shell):
+        return False
     if option is not None:
         return option
     if (value := os.environ.get(VARIABLE)) is not None:

@@ -1,7 +1,6 @@
 """Ask one question from a cell.
 
-The code that shows the reply is imported after the question was submitted: so the question reaches
-the service sooner.
+The modules that show the reply are imported after the request was sent, so it is sent sooner.
 """
 
 from __future__ import annotations
@@ -64,7 +63,7 @@ def ask(app: App, options: Options, text: str) -> None:
 
         show_dry_run(session, question, shell)
         return
-    live = is_live(shell, options.live, app.preferences.live)
+    live = not options.quiet and is_live(shell, options.live, app.preferences.live)
     asked = session.ask(question, position, options.timeout)
     _show_until_done(app, options, asked, live)
 
@@ -77,15 +76,20 @@ def ask(app: App, options: Options, text: str) -> None:
 
 
 def _show_until_done(app: App, options: Options, asked: PendingQuestion, live: bool) -> None:
-    """Show the reply until it has ended, bind it, and raise its error."""
-    from aeron_magic.jupyter.display.follow import choose_output, follow_to_end
-
+    """Show the reply until it has ended, bind it, and raise its error; an interrupt stops it."""
+    output = None
     try:
         asked.sent.wait(SEND_GRACE)
+        from aeron_magic.jupyter.display import follow
+
+        output = follow.choose_output(options, app.shell, live)
+        follow.follow_to_end(asked, output, asked.connection.label)
     except KeyboardInterrupt:
         asked.cancel()
-    output = choose_output(options, app.shell, live)
-    follow_to_end(asked, output, asked.connection.label)
+    if output is None:  # the interrupt came before, perhaps during the import
+        from aeron_magic.jupyter.display import follow
+
+        output = follow.choose_output(options, app.shell, live)
     reply, error = asked.reply, asked.error
     if options.out:
         app.shell.user_ns[options.out] = reply

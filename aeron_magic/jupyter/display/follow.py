@@ -40,8 +40,8 @@ def render_until_done(task: ReplyTask, output: Output, label: str) -> None:
 def show_fetched(app: App, token: str, label: str) -> tuple[ReplyTask, Output, bool]:
     """Fetch the reply of ``token`` and show it; the last value is whether the user stopped it."""
     live = frontend.is_live(app.shell, None, app.preferences.live)
-    task = ReplyTask(app.session.io_loop, app.session.fetch_stream(token))
     output = choose_output(Options(), app.shell, live)
+    task = ReplyTask(app.session.io_loop, app.session.fetch_stream(token))
     return task, output, follow_to_end(task, output, label)
 
 
