@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,10 +26,9 @@ from aeron_magic.rendering.mimebundle import to_html
 @given(st.text(alphabet=SPECIAL.translate({ord("["): None, ord("]"): None}) + "ab1. ", max_size=30))
 def test_escaped_text_is_shown_as_it_is(text: str) -> None:
     words = " ".join(text.split())
-    shown = to_html(f"x{escape_markdown(words)}x")
-    for name, character in (("&lt;", "<"), ("&gt;", ">"), ("&quot;", '"'), ("&amp;", "&")):
-        shown = shown.replace(name, character)
-    assert shown == f"<p>x{words}x</p>\n"
+    html = to_html(f"x{escape_markdown(words)}x")
+    shown = re.sub("</?span>", "", html)  # which keep a front end from finding formulas
+    assert unescape(str(shown)) == f"<p>x{words}x</p>\n"
 
 
 @given(st.text(alphabet="`~ab\n", max_size=30))
