@@ -18,7 +18,7 @@ from aeron_magic.session.session import Session
 @pytest.mark.parametrize(
     "change",
     [
-        lambda session, _: session.connections.configure(60.0, 90.0),
+        lambda session, _: session.connections.configure(timeout=60.0),
         lambda session, sandbox: session.connect(
             "aeronpay", base_url=sandbox.aeronpay_url, client_id="me", client_secret="another"
         ),

@@ -285,7 +285,7 @@ def test_a_panel_that_fails_leaves_the_others_and_the_reply(
         raise OSError("the channel is closed")
 
     monkeypatch.setattr(harness.panel, "post", fail)
-    other = ChatPanel(harness.app)
+    other = ChatPanel(app=harness.app)
     asked = harness.ask_in_cell("Why?", "a")
     assert asked.notified.wait(5)
     assert asked.error is None
