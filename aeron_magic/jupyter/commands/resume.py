@@ -155,7 +155,7 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
     Raises
     ------
     UsageError
-        This kernel is connected to another service; or the conversation is held at another address
+        This kernel is connected to another service; or the conversation belongs to another address
         than the service's; or the service's credentials are missing.
     """
     connection = session.connection
@@ -175,9 +175,9 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
         options["chatbot_id"] = agent
     if session.connections.scope_of(stored.service, **options) != stored.address:
         raise UsageError(
-            f"That conversation is held at {one_line(stored.address)}, which is neither the "
+            f"That conversation belongs to {one_line(stored.address)}, which is neither the "
             "service's address nor the configured one: no credentials were sent there.",
-            hint="If you trust that address with your credentials, first "
+            hint="If that address may receive your credentials, run "
             f"`%aeron connect {_target(stored)}`, then `%aeron resume` again.",
         )
     session.connect(stored.service, **options)
