@@ -29,10 +29,13 @@ from aeron_magic.client.httpx_transport import (
     timeout_for,
 )
 from aeron_magic.client.network import PIECE, state
-from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, KEEP_ALIVE, connection_policy
+from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, connection_policy
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import ConnectionLost, OpenStream, Request, Response, Send
 from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
+
+KEEP_ALIVE = 0.1
+"""As :data:`aeron_magic.client.tls.KEEP_ALIVE`; a loop with many workers may be busy so long."""
 
 MAX_IDLE = 20
 """Idle connections that may prove closed before a request."""
@@ -61,7 +64,7 @@ class _Connector(aiohttp.TCPConnector):
             connection = await super().connect(*arguments, **options)
             transport = connection.transport
             sock = transport.get_extra_info("socket") if transport else None
-            if state(sock) in ("open", "full"):
+            if state(sock) != "closed":
                 _socket.set(sock)
                 return connection
             connection.close()
@@ -172,7 +175,7 @@ class AiohttpFlowIO(AsyncFlowIO):
                 response = self._current = await self._transport.session().request(
                     step.request.method,
                     step.request.url,
-                    **_content(step.request),
+                    **_content(step.request, timeout),
                     proxy=self._transport.proxy(step.request.url),
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(
@@ -210,23 +213,24 @@ class AiohttpFlowIO(AsyncFlowIO):
             response.close()  # does nothing if the body was read to its end
 
 
-def _content(request: Request) -> dict[str, Any]:
+def _content(request: Request, timeout: float) -> dict[str, Any]:
     headers = dict(request.headers)
     content: dict[str, Any] = {"headers": headers, "params": request.params}
     if request.json is not None:
         headers["content-type"] = "application/json"
         text = json.dumps(request.json, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
         data = text.encode()
-        content["data"] = _upload(data) if len(data) > PIECE else data
+        content["data"] = _upload(data, timeout) if len(data) > PIECE else data
         headers["content-length"] = str(len(data))
     return content
 
 
-async def _upload(data: bytes) -> AsyncIterator[bytes]:
+async def _upload(data: bytes, timeout: float) -> AsyncIterator[bytes]:
     """A long body. asyncio drops an early answer if a write fails, so no write follows it."""
     for start in range(0, len(data), PIECE):
-        while state(_socket.get(None)) != "open":
-            await asyncio.sleep(0.001)  # aiohttp ends this when the answer or the end has come
+        async with asyncio.timeout(timeout):
+            while state(_socket.get(None)) != "open":
+                await asyncio.sleep(0.001)  # aiohttp ends this when an answer or the end has come
         yield data[start : start + PIECE]
 
 

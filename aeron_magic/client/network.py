@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import select
-import socket
 import ssl
 import threading
 import time
@@ -36,25 +35,20 @@ def deadline(moment: float) -> Iterator[None]:
         _current.moment = None
 
 
-def state(sock: Any) -> Literal["open", "full", "answered", "closed"]:
-    """The state of a connection: closed by the server (perhaps after an answer), or open.
+def state(sock: Any) -> Literal["open", "full", "closed"]:
+    """The state of a connection. Where the system cannot tell, it is open.
 
-    ``full``: nothing can be written to it at present. Where the system cannot tell, it is open.
+    ``full``: nothing can be written to it at present. ``closed``: by the server, perhaps after an
+    answer.
     """
     if not _HANGUP or sock is None or sock.fileno() < 0:
         return "open"
     poll = select.poll()
     poll.register(sock.fileno(), _HANGUP | select.POLLOUT)
     events = next((found for _, found in poll.poll(0)), 0)
-    if not events & (_HANGUP | select.POLLERR):
-        return "open" if events & select.POLLOUT else "full"
-    copy = socket.socket(fileno=socket.dup(sock.fileno()))
-    try:
-        return "answered" if copy.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) else "closed"
-    except OSError:
+    if events & (_HANGUP | select.POLLERR):
         return "closed"
-    finally:
-        copy.close()
+    return "open" if events & select.POLLOUT else "full"
 
 
 class _Stream:
@@ -74,15 +68,13 @@ class _Stream:
         Raises
         ------
         httpcore.ConnectError
-            The server closed the connection before it can have received the whole request.
+            The server closed the connection before a byte of the request was written.
         httpcore.WriteError
-            It answered early. httpcore reads the answer.
+            It closed it later. httpcore reads what it answered, if anything.
         """
         now = state(self._stream.get_extra_info("socket"))
-        if now == "closed" or (now == "answered" and not self._asked):
-            raise httpcore.ConnectError
-        if now == "answered":
-            raise httpcore.WriteError
+        if now == "closed":
+            raise httpcore.WriteError if self._asked else httpcore.ConnectError
         self._asked = True
         return now == "open"
 

@@ -6,6 +6,7 @@ and transient errors. A paid request is repeated only if the service certainly d
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -99,17 +100,21 @@ def retrying(
     should_retry: RetryRule,
     *,
     stream: bool = False,
+    patience: float = math.inf,
     jitter: Callable[[], float] = random.random,
 ) -> Flow[Response | ConnectionLost]:
     """Make the request, and repeat it while ``should_retry`` returns True and attempts are left.
 
-    ``request`` is called for each attempt: each has a new reference id.
+    ``request`` is called for each attempt: each has a new reference id. After ``patience`` seconds
+    of lost attempts there is no other one.
     """
-    attempt = 1
+    attempt, lost = 1, 0.0
     while True:
         result = yield OpenStream(request()) if stream else Send(request())
         assert isinstance(result, Response | ConnectionLost)
-        if not should_retry(result):
+        if isinstance(result, ConnectionLost):
+            lost += result.elapsed
+        if lost >= patience or not should_retry(result):
             return result
         wait = backoff_delay(attempt, result, jitter())
         if wait is None:

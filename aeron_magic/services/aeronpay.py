@@ -97,6 +97,7 @@ class Service:
             lambda: self.build_request(question),
             lambda result: is_safe_to_resend(result) and _named_token(result) is None,
             stream=question.stream,
+            patience=self.settings.timeout,
             jitter=self._jitter,
         )
         url = self._url("create-response")
@@ -189,7 +190,10 @@ class Service:
             )
         url, fields = self._url("list-input"), {"context_token": token, "data_order": order}
         result = yield from retrying(
-            lambda: self._request("list-input", fields), is_transient, jitter=self._jitter
+            lambda: self._request("list-input", fields),
+            is_transient,
+            patience=self.settings.timeout,
+            jitter=self._jitter,
         )
         body = _raise_if_failed(decode_response(result, url), url)
         rows = body.get("data")

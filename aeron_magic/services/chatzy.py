@@ -134,7 +134,9 @@ class Service:
             conversation = yield from self._init_conversation()
         request = self.build_request(question, conversation)
         response = yield from retrying(
-            lambda: request, lambda result: is_safe_to_resend(result) and not _accepted(result)
+            lambda: request,
+            lambda result: is_safe_to_resend(result) and not _accepted(result),
+            patience=self.settings.timeout,
         )
         if isinstance(response, ConnectionLost):
             raise question_lost(response, request.url)
@@ -175,7 +177,7 @@ class Service:
     def _call(self, endpoint: str, **params: str) -> Flow[dict[str, Any]]:
         """The ``data`` of a call that is safe to repeat."""
         request = self._get(endpoint, **params)
-        result = yield from retrying(lambda: request, is_transient)
+        result = yield from retrying(lambda: request, is_transient, patience=self.settings.timeout)
         return _data(result, request.url)
 
     def _init_conversation(self) -> Flow[str]:
