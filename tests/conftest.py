@@ -56,8 +56,9 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def private_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep the tests' questions out of the user's own history."""
+    """Keep the tests' questions and locks out of the user's own data folder."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
         patch.setenv("AERON_HISTORY", str(tmp_path_factory.mktemp("history") / "history.sqlite3"))
         yield
 

@@ -83,13 +83,14 @@ class Journal:
             file = self._file or self._open()
             file.write((json.dumps(mark) + "\n").encode())
             if durable:
-                os.fdatasync(file.fileno())
+                os.fsync(file.fileno())
         except OSError as error:
             raise self._unusable("written", error.strerror or str(error)) from None
 
     def _open(self) -> IO[bytes]:
         """Open, lock and read the file."""
-        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND
+        flags |= getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)  # not on Windows
         while True:
             try:
                 file = os.fdopen(os.open(self.path, flags, 0o600), "ab+", buffering=0)

@@ -161,7 +161,7 @@ def _mode_of_earlier_export(path: Path) -> int | None:
         There is one, and it must not be overwritten.
     """
     try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | NO_FOLLOW)
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | NO_FOLLOW)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -173,7 +173,7 @@ def _mode_of_earlier_export(path: Path) -> int | None:
         raise
     with os.fdopen(handle, "rb") as file:
         status = os.fstat(handle)
-        own = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
+        own = stat.S_ISREG(status.st_mode) and status.st_uid == getattr(os, "geteuid", int)()
         if own and status.st_size <= MAX_SIZE and _is_unchanged_export(file.read()):
             return stat.S_IMODE(status.st_mode)
     raise UsageError(

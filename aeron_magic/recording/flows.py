@@ -11,7 +11,13 @@ from dataclasses import replace
 from typing import Any
 
 from aeron_magic import errors
-from aeron_magic.errors import AeronError, IncompleteReply, Interrupted, ReplyError, ServiceError
+from aeron_magic.errors import (
+    AeronError,
+    IncompleteReply,
+    Interrupted,
+    ReplyError,
+    ServiceError,
+)
 from aeron_magic.protocol.events import (
     Chunk,
     Completed,
@@ -137,7 +143,9 @@ def record_flow(
                 log.events,
                 _error_facts(error, log.token, placeholder_token(key)) if error else None,
             )
-            save(_redacted(record, secrets), log.token)
+            clean = _redacted(record, secrets)
+            if clean.question == record.question:  # else its key would not fit
+                save(clean, log.token)
 
 
 def _redacted(record: Record, secrets: Iterable[str]) -> Record:

@@ -293,16 +293,17 @@ def test_replayed_questions_before_a_batch_are_sent_again_once(
 ) -> None:
     """Not by each worker; and not if all rows are recorded."""
     file = tmp_path / "talk.jsonl"
-    first = Client(settings=settings, recorder=Recorder(Cassette(file))).ask("start")
-    replaying = Client(settings=settings, recorder=Recorder(Cassette(file)))
-    token = replaying.ask("start").context_token
-    assert token != first.context_token
     rows = [f"q {number}" for number in range(8)]
-    ask_many(rows, client=replaying, after=token)
-    assert sorted(asked(sandbox)) == sorted(["start", "start", *rows])
-    again = Client(settings=settings, recorder=Recorder(Cassette(file)))
-    ask_many(rows, client=again, after=again.ask("start").context_token)
-    assert len(asked(sandbox)) == 10
+
+    def client() -> Client:
+        return Client(settings=settings, recorder=Recorder(Cassette(file)))
+
+    with client() as recording, client() as replaying, client() as again:
+        recording.ask("start")
+        ask_many(rows, client=replaying, after=replaying.ask("start").context_token)
+        assert sorted(asked(sandbox)) == sorted(["start", "start", *rows])
+        ask_many(rows, client=again, after=again.ask("start").context_token)
+        assert len(asked(sandbox)) == 10
 
 
 def interrupt_when(condition: Callable[[], bool]) -> threading.Thread:
@@ -368,6 +369,27 @@ def test_a_row_whose_token_is_invalid_is_not_asked_again(
     assert again.results[0] is not None
     assert isinstance(again.results[0].error, IncompleteReply)
     assert asked(sandbox) == []
+
+
+def test_a_row_that_an_interrupted_run_has_sent_is_not_asked_again(
+    sandbox: Sandbox, settings: Settings
+) -> None:
+    """In the same kernel, if its token was not known; the other rows are asked."""
+    sandbox.faults = Faults(latency=5)
+    cache: RowCache = {}
+    config = BatchConfig(settings, concurrency=1)
+    pressing = interrupt_when(lambda: sandbox.log.wait(lambda seen: len(seen) == 1))
+    with pytest.raises(Interrupted):
+        BatchRun(config, ["a", "b"], cache).run()
+    pressing.join()
+    sandbox.set_faults(latency=0)
+    again = BatchRun(config, ["a", "b"], cache)
+    again.run()
+    assert [one.reply.status for one in again.results if one and one.reply] == [
+        "incomplete",
+        "complete",
+    ]
+    assert asked(sandbox) == ["a", "b"]
 
 
 def test_no_items_give_no_rows(settings: Settings) -> None:

@@ -118,6 +118,17 @@ def test_a_secret_in_a_reply_is_not_in_its_record() -> None:
     assert record.text == "the secret is [secret]."
 
 
+def test_a_question_with_a_secret_is_not_recorded() -> None:
+    """Without the secret its key would not fit it; the reply is not lost."""
+    assert recorded([Chunk("yes")], [Completed()], secrets=[QUESTION.text]) is None
+
+
+def test_half_a_surrogate_pair_is_recorded_as_text() -> None:
+    record = recorded([Chunk("a\ud83d"), Chunk("\ude00 b"), Chunk("\ud83d")], [Completed()])
+    assert record is not None
+    assert Record.from_line(record.to_json_line()).text == "a\U0001f600 b\ufffd"
+
+
 def test_events_without_text_are_replayed() -> None:
     steps = [
         [Introduced("Hi!", ("A", "B")), Started("c")],

@@ -208,10 +208,14 @@ class _WorkerConnection:
 
     async def _let_go(self) -> None:
         await self._queue.acquire()
-        for task in self._taken.values():  # it does not say for which one
-            if task.token is None and task.number not in self._sent:
-                self._queue.report_sending(task)
-                self._sent.add(task.number)
+        try:
+            for task in self._taken.values():  # it does not say for which one
+                if task.token is None and task.number not in self._sent:
+                    self._queue.report_sending(task)
+                    self._sent.add(task.number)
+        except AeronError:  # the checkpoint cannot be written: nothing more is sent from there
+            await self._channel.close()
+            return
         self._channel.send("go")
 
 
