@@ -9,7 +9,7 @@ SPECIAL = r"\`*_[]<>|~$#&!"
 """Characters that can have a meaning in Markdown."""
 
 
-REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "{": "&#123;"}
 """Special characters that a backslash does not escape in every renderer."""
 
 

@@ -223,6 +223,7 @@ def _in_order(tree: ConversationTree) -> list[Turn]:
 def as_markdown(tree: ConversationTree) -> str:
     """A document: each question as a quotation, and its reply, without active content."""
     from aeron_magic.rendering.safe_html import close_fence
+    from aeron_magic.rendering.safe_markdown import quoted_markdown
 
     stale = tree.stale()
     parts = [f"# {escape_cell(tree.name)}"]
@@ -233,9 +234,7 @@ def as_markdown(tree: ConversationTree) -> str:
             suffix = f", after {_title(turn.parent)}" if turn.parent else ", from the start"
         remark = ", stale" if turn in stale else ""
         parts.append(f"## {_title(turn)}{suffix}{remark}")
-        parts.append(
-            "\n".join(f"> {line}".rstrip() for line in to_markdown(turn.question).split("\n"))
-        )
+        parts.append(quoted_markdown(turn.question))
         parts += [f"Image: {to_markdown(f'<{one_line(address)}>')}" for address in turn.images]
         if turn.reply is not None and turn.reply.text:
             # An unclosed code block must not swallow the rest of the document.
