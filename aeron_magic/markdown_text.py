@@ -9,9 +9,18 @@ SPECIAL = r"\`*_[]<>|~$#&!"
 """Characters that can have a meaning in Markdown."""
 
 
+REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "{": "&#123;"}
+"""Special characters that a backslash does not escape in every renderer."""
+
+
 def escape_markdown(text: str) -> str:
-    """Return ``text`` with every special character escaped, so that Markdown shows it as it is."""
-    return "".join(f"\\{character}" if character in SPECIAL else character for character in text)
+    """Return untrusted ``text`` as Markdown that shows it as it is, without control sequences."""
+    from aeron_magic.plaintext import strip_control_sequences  # 4 ms
+
+    return "".join(
+        REFERENCES.get(character) or (f"\\{character}" if character in SPECIAL else character)
+        for character in strip_control_sequences(text)
+    )
 
 
 def fenced(code: str, language: str = "") -> str:

@@ -139,15 +139,17 @@ def seconds(pattern: re.Pattern[Any], method: str, text: str) -> float:
 
 def superlinear(pattern: re.Pattern[Any], methods: frozenset[str]) -> str:
     """What takes ``pattern`` more than linear time; empty if nothing was found."""
-    pairs = zip(adversaries(pattern, SMALL), adversaries(pattern, LARGE), strict=True)
-    for small, large in pairs:
+    texts = (adversaries(pattern, length) for length in (SMALL, 2 * SMALL, LARGE))
+    for small, double, large in zip(*texts, strict=True):
         for method in methods:
             if seconds(pattern, method, small) < FAST:
                 continue
             base = min(seconds(pattern, method, small) for _ in range(3))
             if base < FAST:
                 continue
-            if base > 1 or seconds(pattern, method, large) > MAX_RATIO * LARGE / SMALL * base:
+            at_double = min(seconds(pattern, method, double) for _ in range(3))
+            limit = MAX_RATIO * LARGE / SMALL * base
+            if at_double > MAX_RATIO * base or seconds(pattern, method, large) > limit:
                 return f"{method} of {small[:20]!r}… {small[-3:]!r}: {base:.2f} s"
     return ""
 

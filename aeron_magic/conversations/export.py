@@ -48,7 +48,7 @@ from urllib.parse import quote
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import UsageError
-from aeron_magic.markdown_text import escape_markdown
+from aeron_magic.markdown_text import escape_cell, one_line
 from aeron_magic.rendering.mimebundle import mimebundle, to_markdown
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES
@@ -223,9 +223,10 @@ def _in_order(tree: ConversationTree) -> list[Turn]:
 def as_markdown(tree: ConversationTree) -> str:
     """A document: each question as a quotation, and its reply, without active content."""
     from aeron_magic.rendering.safe_html import close_fence
+    from aeron_magic.rendering.safe_markdown import quoted_markdown
 
     stale = tree.stale()
-    parts = [f"# {escape_markdown(tree.name)}"]
+    parts = [f"# {escape_cell(tree.name)}"]
     before: Turn | None = None
     for turn in _in_order(tree):
         suffix = ""
@@ -233,10 +234,8 @@ def as_markdown(tree: ConversationTree) -> str:
             suffix = f", after {_title(turn.parent)}" if turn.parent else ", from the start"
         remark = ", stale" if turn in stale else ""
         parts.append(f"## {_title(turn)}{suffix}{remark}")
-        parts.append(
-            "\n".join(f"> {line}".rstrip() for line in to_markdown(turn.question).split("\n"))
-        )
-        parts += [f"Image: <{address}>" for address in turn.images]
+        parts.append(quoted_markdown(turn.question))
+        parts += [f"Image: {to_markdown(f'<{one_line(address)}>')}" for address in turn.images]
         if turn.reply is not None and turn.reply.text:
             # An unclosed code block must not swallow the rest of the document.
             parts.append(close_fence(to_markdown(turn.reply.text)))
@@ -247,7 +246,7 @@ def as_markdown(tree: ConversationTree) -> str:
 
 
 def _title(turn: Turn) -> str:
-    return f"Turn {turn.number}" + (f" ({escape_markdown(turn.name)})" if turn.name else "")
+    return f"Turn {turn.number}" + (f" ({escape_cell(turn.name)})" if turn.name else "")
 
 
 def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, Any]:
@@ -261,7 +260,7 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
     if sandbox:
         connect = "connect sandbox" + f" --service {service}" * (service != DEFAULT_SERVICE)
     cells = [
-        _cell("markdown", "title", f"# {escape_markdown(tree.name)}"),
+        _cell("markdown", "title", f"# {escape_cell(tree.name)}"),
         _code("load", "%load_ext aeron_magic"),
         _code("connect", f"%aeron {connect}"),
     ]

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 # Also after an assignment or another magic (`%time %aeron ask …`), and as IPython's automagic.
-_ASK = re.compile(r"\s*(?:(?:[^#]*[\s=])?%aeron|aeron)\s+ask\s")
+_ASK = re.compile(r"\s*+(?:(?:[^#]*[\s=])?%aeron|aeron)\s+ask\s")
 
 
 class _HelpOutsideQuestions(HelpEnd):

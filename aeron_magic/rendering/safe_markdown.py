@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 
 from aeron_magic.markdown_text import fenced
+from aeron_magic.plaintext import strip_control_sequences
 
 _CHARACTERS = r"[^\s<>()\"'`\\|\[\]{}!]*+"
 _URL = rf"(?:https?://|mailto:){_CHARACTERS}(?:\({_CHARACTERS}\){_CHARACTERS})?+"
@@ -28,7 +29,7 @@ _ACTIVE = (
     r"|(?P<image>\\?!(?=\s{0,20}\\?\[))"
     r"|\](?P<space>\s{0,20})(?P<target>[(:])"
     r"|(?P<scheme>:(?=//))"
-    r"|(?P<brace>\{)|(?P<value>(?<=[A-Za-z]{2})=)"
+    r"|(?P<brace>\{)"
 )
 _SPAN = r"`[^`\n|]++`"
 _outside_spans = re.compile(rf"{_SPAN}|{_ACTIVE}", re.IGNORECASE)
@@ -36,6 +37,7 @@ _anywhere = re.compile(_ACTIVE, re.IGNORECASE)
 _simple_line = re.compile(rf"[^`\\]*+(?:{_SPAN}(?!`)[^`\\]*+)*+")
 _fence_begun = re.compile(r"^([\s>*+\d.)-]{0,100})(`{3,}+|~{3,}+)", re.MULTILINE)
 _empty_lines = re.compile(r"(\n[ \t]*+(?=\n))")
+_value = re.compile("[A-Za-z]{2}=")
 _active_code = re.compile(r"<(?![\s\d=])|!\s{0,20}\[|\]\s{0,20}[(:]|:(?=//)|\{[^{}\n=]*+=")
 _suspicious = re.compile(rf"{_active_code.pattern}|\\[A-Za-z]")
 
@@ -68,6 +70,29 @@ def safe_markdown(text: str) -> str:
     return "\n".join(safe + _outside_code(lines[done:], rewrite))
 
 
+def quoted_markdown(text: str) -> str:
+    """Return untrusted ``text`` as a quotation, without anything active.
+
+    Code that would be active stands between two parts of it: not every renderer finds code inside.
+    """
+    safe = safe_markdown(strip_control_sequences(text))
+    if not _suspicious.search(safe):
+        return _quotation(safe.split("\n"))
+    from aeron_magic.rendering.safe_html import block_tokens
+
+    lines, parts, done = safe.split("\n"), list[str](), 0
+    for block in block_tokens(safe):
+        if block.type == "fence" and block.map and _active_code.search(block.content):
+            first, end = block.map
+            parts += [_quotation(lines[done:first]), "\n".join(lines[first:end])]
+            done = end
+    return "\n\n".join(part for part in [*parts, _quotation(lines[done:])] if part != ">")
+
+
+def _quotation(lines: list[str]) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in "\n".join(lines).strip("\n").split("\n"))
+
+
 def _outside_code(lines: list[str], rewrite: bool) -> list[str]:
     """``lines`` without active content; ``rewrite``: also without what looks like a fence."""
     from aeron_magic.rendering.tex_math import UNSAFE_COMMANDS
@@ -89,7 +114,8 @@ def _paragraph(text: str) -> str:
     simple = "`" in text and all(map(_simple_line.fullmatch, text.split("\n")))
     pattern = _outside_spans if simple else _anywhere
     safe: list[str] = []
-    done = braces = 0
+    done = 0
+    line_end, values = -1, list[int]()
     while match := pattern.search(text, done):
         safe.append(text[done : match.start()])
         done = match.end()
@@ -103,12 +129,12 @@ def _paragraph(text: str) -> str:
             case "target":
                 link, done = _link(text, match)
                 safe.append(link)
-            case "value" if done <= braces:  # such as {onclick=…}
-                safe.append("&#61;")
-            case "brace" if done > braces:
-                line_end = text.find("\n", done)
-                braces = len(text) if line_end < 0 else line_end
-                safe.append("{")
+            case "brace":  # such as {onclick=…}
+                if done > line_end:
+                    line_end = text.find("\n", done) % (len(text) + 1)
+                    values = [one.end() for one in _value.finditer(text, done, line_end)]
+                is_attribute = text.startswith(":", done) or (values and done < values[-1])
+                safe.append("&#123;" if is_attribute else "{")
             case _:
                 safe.append(match[0])
     return "".join([*safe, text[done:]])

@@ -63,7 +63,7 @@ _FOLLOW_UPS: tuple[tuple[FollowUp, re.Pattern[str]], ...] = (
 )
 _DATA = re.compile(r"```.*?(?:```|\Z)|^[ \t]*\|.*\|[ \t]*$", re.MULTILINE | re.DOTALL)
 _JSON_DATA = re.compile(r"^[ \t]*[\[{].*[\]}][ \t]*$", re.MULTILINE | re.DOTALL)
-_QUOTED = re.compile(r"[\"“](.{3,1000})[\"”]", re.DOTALL)
+_QUOTED = re.compile(r"[\"“](.{3,300})[\"”]", re.DOTALL)
 
 
 def parse(question: str) -> ParsedQuestion:
