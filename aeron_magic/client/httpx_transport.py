@@ -64,6 +64,9 @@ KINDS = ErrorKinds(
     timeout=(httpx.TimeoutException,),
     url=(httpx.InvalidURL, httpx.UnsupportedProtocol),
 )
+SETTINGS_ERRORS = (ImportError, OSError, ValueError, httpx.InvalidURL)
+"""Of a transport that cannot be made, because the environment is invalid."""
+
 LIBRARY_ERRORS = (
     httpx.HTTPError,
     httpx.InvalidURL,
