@@ -321,7 +321,6 @@ class Run:
         app = _app(self.folder / "history.sqlite3")
         session = app.session
         session.connect("aeronpay", base_url=echo.url, client_id="me", client_secret=SECRET)
-        session.connections.configure(SETTINGS_TIMEOUT, SETTINGS_TIMEOUT)
         session.connections.set_recorder(Recorder(Cassette(self.folder / "made.jsonl"), "record"))
         messages = _observe(app)
         for count, name in enumerate(self._each(echo)):
@@ -413,7 +412,6 @@ class Run:
             session.connect(
                 "aeronpay", base_url=sandbox.aeronpay_url, client_id="me", client_secret=SECRET
             )
-            session.connections.configure(SETTINGS_TIMEOUT, SETTINGS_TIMEOUT)
             text = f"so {SECRET} and {base64.b64encode(SECRET.encode()).decode()} it is"
             faults = {
                 "cut": Faults(say=text, cut_after=300),
@@ -631,7 +629,7 @@ def _server() -> _Server:
 
 
 def _app(history: Path) -> App:
-    values = {name: AeronMagics.class_traits()[name].default_value for name in Preferences._fields}
+    values = {name: AeronMagics.class_traits()[name].default() for name in Preferences._fields}
     values |= {"timeout": SETTINGS_TIMEOUT, "fetch_timeout": SETTINGS_TIMEOUT}
     preferences = Preferences(**{**values, "history": str(history), "notebook": "n.ipynb"})
     with mock.patch.dict(os.environ):
