@@ -127,7 +127,9 @@ class AeronError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a traceback."""
-        return self.lines()
+        from aeron_magic.plaintext import printable
+
+        return [printable(line) for line in self.lines()]
 
 
 def is_safe_to_ask_again(error: AeronError) -> bool:

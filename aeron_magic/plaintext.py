@@ -19,6 +19,7 @@ ESC and each C1 character is consumed by one match, so a removal cannot create a
 from __future__ import annotations
 
 import re
+import sys
 
 BODY_LIMIT = 1000
 """The longest string of an escape sequence, in characters; a longer one is text."""
@@ -61,6 +62,15 @@ def unlinked(text: str) -> str:
     included.
     """
     return _SCHEME.sub(r"\g<0> ", text)
+
+
+def printable(text: str) -> str:
+    """Return ``text`` with ``?`` for the characters that the standard output cannot encode."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        return text.encode(encoding, "replace").decode(encoding)
+    except LookupError:
+        return text.encode("ascii", "replace").decode()
 
 
 class ControlSequenceFilter:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeron_magic.plaintext import BODY_LIMIT, ControlSequenceFilter, strip_control_sequences
+from aeron_magic.plaintext import (
+    BODY_LIMIT,
+    ControlSequenceFilter,
+    printable,
+    strip_control_sequences,
+)
 
 CASES = {
     "plain text, tabs and line ends stay": ("a\tb\nc äöü 漢字 😀\n", "a\tb\nc äöü 漢字 😀\n"),
@@ -82,3 +89,19 @@ def test_clean_text_is_returned_as_it_is() -> None:
     text = "A line of prose.\n" * 10
     assert strip_control_sequences(text) is text
     assert ControlSequenceFilter().feed(text) is text
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"),
+    [
+        ("utf-8", "a → ☺ न"),
+        ("ascii", "a ? ? ?"),
+        ("cp1252", "a ? ? ?"),
+        ("no-such-codec", "a ? ? ?"),
+    ],
+)
+def test_what_the_standard_output_cannot_encode_is_replaced(
+    encoding: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", SimpleNamespace(encoding=encoding))
+    assert printable("a → ☺ न") == shown

@@ -7,9 +7,11 @@ import logging
 import pickle
 import pprint
 import traceback
+from base64 import b64encode
 from collections.abc import Callable
 
 import pytest
+import secret_leaks
 from IPython.core.ultratb import VerboseTB
 
 from aeron_magic import AeronError, AsyncClient, Client
@@ -19,6 +21,7 @@ from aeron_magic.protocol.flow import OpenStream, Question, Send
 from aeron_magic.sandbox import Refusal, Sandbox
 from aeron_magic.services.base import load
 from aeron_magic.services.settings import Settings
+from aeron_magic.session.session import Session
 
 SECRET = "s3cr3t-0815-do-not-show"
 ECHO = f"your secret {SECRET} is wrong"
@@ -133,3 +136,39 @@ def test_an_interrupt_does_not_show_the_secret(settings: Settings) -> None:
     error = run.interrupt()
     assert "[secret]" in error.partial
     assert SECRET not in every_way(error)
+
+
+def test_a_connection_does_not_show_the_secret(settings: Settings) -> None:
+    session = Session({})
+    connection = session.connect(
+        "aeronpay", base_url=settings.base_url, client_id="me", client_secret=SECRET
+    )
+    assert connection.secrets == (SECRET,)
+    assert SECRET not in repr(connection) + str(vars(session.connections))
+    session.close()
+
+
+def test_the_logs_of_the_http_library_show_no_secret(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They quote what the server sent, and addresses with temporary tokens."""
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:pr0xy%2Bpassword@127.0.0.1:9")
+    Client(base_url="https://host.example", client_id="me", client_secret=SECRET).close()
+    log = logging.getLogger("httpcore.http11")
+    log.debug("headers=%r", [(b"x-echo", f"a {SECRET}".encode()), b64encode(SECRET.encode())])
+    log.debug("proxy=%r", b"pr0xy+password")
+    logging.getLogger("httpx").info("GET http://host/get-response?token=%s done", "t-0815")
+    assert SECRET not in caplog.text
+    assert b64encode(SECRET.encode()).decode() not in caplog.text
+    assert "pr0xy" not in caplog.text
+    assert "t-0815" not in caplog.text
+    assert caplog.text.count("[secret]") == 4
+
+
+def test_a_session_with_every_failure_leaks_nothing() -> None:
+    """The quick part of the campaign."""
+    counts, leaks = secret_leaks.run(quick=True)
+    assert not leaks
+    assert counts["questions"] > 100
+    assert counts["secrets"] > 5

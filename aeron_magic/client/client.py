@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,7 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
 from weakref import WeakSet
 
-from aeron_magic.client.httpx_transport import AsyncHttpxTransport, HttpxTransport
+from aeron_magic.client.httpx_transport import (
+    SETTINGS_ERRORS,
+    AsyncHttpxTransport,
+    HttpxTransport,
+)
+from aeron_magic.client.log_filter import keep_out_of_logs
 from aeron_magic.client.stream import AsyncStream, FlowRun, Stream
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import Question
@@ -73,6 +79,15 @@ def validate_token(token: object) -> str:
     return token
 
 
+def _network_variables() -> str:
+    """The variables of the environment that are set and concern connections, by name."""
+    return ", ".join(
+        name
+        for name, value in sorted(os.environ.items())
+        if value and (name.lower().endswith("_proxy") or name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    )
+
+
 class _Client(Generic[W, S]):
     """What both clients share."""
 
@@ -117,12 +132,14 @@ class _Client(Generic[W, S]):
                 self.settings.limits,
                 self.settings.insecure,
             )
-        except (ImportError, OSError, ValueError) as error:
+        except SETTINGS_ERRORS:
+            # Their texts quote parts of a proxy's address, and so of its password.
             raise UsageError(
-                f"The network settings in the environment are invalid: {str(error).rstrip('.')}.",
-                hint="Check SSL_CERT_FILE and SSL_CERT_DIR, and the proxies: HTTP_PROXY, "
-                "HTTPS_PROXY, ALL_PROXY.",
-            ) from error
+                f"The network settings in the environment are invalid: {_network_variables()}.",
+                hint="SSL_CERT_FILE and SSL_CERT_DIR name certificates; a proxy is an address "
+                "such as http://proxy.example:8080, and NO_PROXY a list of hosts.",
+            ) from None
+        keep_out_of_logs(self.settings.secrets)
         self._closed = False
         self._running: WeakSet[FlowRun[Any]] = WeakSet()
 

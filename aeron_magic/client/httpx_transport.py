@@ -24,6 +24,7 @@ from aeron_magic.client.compression import Decompressor
 from aeron_magic.client.network import AsyncBackend, PlainBackend, deadline
 from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, KEEP_ALIVE, connection_policy
 from aeron_magic.errors import UsageError
+from aeron_magic.forks import restart_after_fork
 from aeron_magic.protocol.flow import (
     Close,
     ConnectionLost,
@@ -64,6 +65,9 @@ KINDS = ErrorKinds(
     timeout=(httpx.TimeoutException,),
     url=(httpx.InvalidURL, httpx.UnsupportedProtocol),
 )
+SETTINGS_ERRORS = (ImportError, OSError, ValueError, httpx.InvalidURL)
+"""Of a transport that cannot be made, because the environment is invalid."""
+
 LIBRARY_ERRORS = (
     httpx.HTTPError,
     httpx.InvalidURL,
@@ -280,7 +284,14 @@ class HttpxTransport:
     ) -> None:
         self.timeout = timeout
         self.limits = limits
-        self._http = httpx.Client(**_client_options(addresses, insecure, httpx.HTTPTransport))
+        self._options = (tuple(addresses), insecure, httpx.HTTPTransport)
+        self._http = httpx.Client(**_client_options(*self._options))
+        self._left: httpx.Client | None = None
+        restart_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin again in a forked process: the connections are those of the other one."""
+        self._left, self._http = self._http, httpx.Client(**_client_options(*self._options))
 
     def flow_io(self, timeout: float | None = None) -> FlowIO:
         """The I/O of one flow: at most one open stream at a time."""

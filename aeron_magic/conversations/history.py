@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aeron_magic.conversations.history_db import (
+    BUSY_TIMEOUT,
     SUMMARY,
     Deadline,
     open_file,
@@ -28,6 +29,7 @@ from aeron_magic.conversations.history_db import (
 )
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import HistoryError
+from aeron_magic.forks import restart_after_fork
 
 MAX_ROWS = 100_000
 MAX_SIZE = 256 << 20
@@ -43,8 +45,8 @@ MAX_DAMAGED = 1_000
 MAX_SHOWN = 5
 """Invalid entries that are remembered, and that are named."""
 
-SHORT_BUSY_TIMEOUT = 50
-"""Milliseconds to wait for another kernel's write after a write has failed."""
+SHORT_BUSY_TIMEOUT = 0.05
+"""Seconds to wait for another kernel's write after a write has failed."""
 
 
 class StoredConversation(NamedTuple):
@@ -90,6 +92,9 @@ class HistoryStore:
         self._connection: sqlite3.Connection | None = None
         self._deadline: Deadline
         self._damaged: dict[tuple[int, int], str] = {}
+        self._left: sqlite3.Connection | None = None
+        self._busy_timeout = BUSY_TIMEOUT
+        restart_after_fork(self)
         self._dirty: dict[int, set[int]] = {}
         """Conversations of which a write has failed: all their turns are written next time.
 
@@ -102,7 +107,7 @@ class HistoryStore:
                 self._connection.close()  # the file was deleted: further writes would be lost
                 self._connection = None
             if self._connection is None:
-                self._connection = open_file(self.path)
+                self._connection = open_file(self.path, self._busy_timeout)
                 self._deadline = Deadline(self._connection)
             self._deadline.restart()
             yield self._connection
@@ -118,6 +123,15 @@ class HistoryStore:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
                 raise
+
+    def after_fork(self) -> None:
+        """Begin again in a forked process, which is another kernel.
+
+        A connection of SQLite must not be used or closed there, so it is left as it is.
+        """
+        self._left, self._connection = self._connection, None
+        self._lock = threading.Lock()
+        self.kernel = uuid.uuid4().hex
 
     def close(self) -> None:
         """Close the file."""
@@ -418,8 +432,9 @@ class HistoryStore:
             numbers = self._dirty.setdefault(history_id, set())
             if ended:
                 numbers.add(pending.turn.number)
+        self._busy_timeout = SHORT_BUSY_TIMEOUT
         if self._connection is not None:
-            self._connection.execute(f"PRAGMA busy_timeout = {SHORT_BUSY_TIMEOUT}")
+            self._connection.execute(f"PRAGMA busy_timeout = {SHORT_BUSY_TIMEOUT * 1000:.0f}")
 
 
 def _in_circles(parents: dict[int, int | None]) -> set[int]:

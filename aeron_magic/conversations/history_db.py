@@ -106,15 +106,26 @@ def history_path(configured: str = "", environ: Mapping[str, str] | None = None)
 
     ``AERON_HISTORY`` has precedence over ``configured``; each is a path, or one of ``OFF``. The
     default is a file in the user's data folder.
+
+    Raises
+    ------
+    HistoryError
+        The user has no home folder.
     """
     setting = (os.environ if environ is None else environ).get(VARIABLE) or configured
     if setting.lower() in OFF:
         return None
-    if setting:
-        return Path(setting).expanduser()
-    from platformdirs import user_data_path
+    try:
+        if setting:
+            return Path(setting).expanduser()
+        from platformdirs import user_data_path
 
-    return user_data_path("aeron-magic", appauthor=False) / "history.sqlite3"
+        return user_data_path("aeron-magic", appauthor=False) / "history.sqlite3"
+    except RuntimeError:
+        raise HistoryError(
+            "The local history has no place: this user has no home folder.",
+            hint=f"{VARIABLE} names a file; {VARIABLE}=off disables the history.",
+        ) from None
 
 
 @contextmanager
@@ -141,8 +152,10 @@ def _move_away(path: Path) -> str:
     return f"Move {path} away, and a new file is created."
 
 
-def open_file(path: Path) -> sqlite3.Connection:
+def open_file(path: Path, busy_timeout: float = BUSY_TIMEOUT) -> sqlite3.Connection:
     """Open the history at ``path``; create it if it does not exist.
+
+    ``busy_timeout`` is the number of seconds to wait for another kernel's write, here and later.
 
     Raises
     ------
@@ -158,7 +171,7 @@ def open_file(path: Path) -> sqlite3.Connection:
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
         connection = sqlite3.connect(
-            path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
         )
     try:
         with translating_errors(path):

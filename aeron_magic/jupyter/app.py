@@ -12,6 +12,7 @@ from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aeron_magic.errors import HistoryError
 from aeron_magic.jupyter.frontend import CellKeys, has_kernel, is_live, notebook_path
 
 if TYPE_CHECKING:
@@ -110,12 +111,22 @@ class App:
         )
         if (recorder := session.connections.recorder) is not None:
             recorder.max_resent = self.preferences.max_resent
-        session.set_history_file(self.history_path)
+        try:
+            session.set_history_file(self.history_path)
+        except HistoryError as error:  # questions work without one
+            session.set_history_file(None)
+            session.history_writer.error = error
         session.notebook = self.notebook_key
 
     @property
     def history_path(self) -> Path | None:
-        """The file of the local history; None if the history is disabled."""
+        """The file of the local history; None if the history is disabled.
+
+        Raises
+        ------
+        HistoryError
+            The user has no home folder.
+        """
         from aeron_magic.conversations.history_db import history_path
 
         return history_path(self.preferences.history)

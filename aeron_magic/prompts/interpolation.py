@@ -15,7 +15,6 @@ by a call, a computation or a format.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 
 from aeron_magic.errors import ValueRefused
 from aeron_magic.prompts.values import format_value, prompt_cell, table_class
+from aeron_magic.redaction import spellings
 
 NAME = r"[^\W\d]\w*+"
 """The regular expression of a name."""
@@ -97,7 +97,7 @@ def interpolate(
     ValueRefused
         Unknown name, or a value that cannot be formatted or contains a secret.
     """
-    forbidden = {form for secret in secrets if secret for form in _spellings(secret)}
+    forbidden = {form for secret in secrets if secret for form in _in_tables(secret)}
 
     def replaced(match: re.Match[str]) -> str:
         if match["begun"] and match["begun"] not in namespace:
@@ -119,7 +119,7 @@ def interpolate(
             )
         value = resolve(placeholder, namespace)
         formatted = format_value(value, rows=rows)
-        if any(form in formatted for form in forbidden):
+        if any(form in formatted.lower() for form in forbidden):
             raise ValueRefused(
                 "it contains a configured secret, which is never sent as text",
                 hint="Remove the secret from the value.",
@@ -153,10 +153,10 @@ def _on_own_lines(table: str, match: re.Match[str]) -> str:
     return ("\n\n" if before.strip() else "") + table + after
 
 
-def _spellings(secret: str) -> set[str]:
-    """Return ``secret`` as it can occur in a formatted value."""
-    quoted = {secret, json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
-    return quoted | {prompt_cell(form) for form in quoted}
+def _in_tables(secret: str) -> set[str]:
+    """The spellings of ``secret``, also as the cells of a table show them."""
+    forms = spellings(secret)
+    return {form.lower() for form in {*forms, *map(prompt_cell, forms)}}
 
 
 def resolve(placeholder: Placeholder, namespace: Mapping[str, object]) -> object:

@@ -62,7 +62,10 @@ class Cassette:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser()
+        try:
+            self.path = Path(path).expanduser()
+        except RuntimeError as error:
+            raise RecordingError(f"{error}", hint="Name the file by its whole path.") from None
         self.damaged: dict[int, str] = {}
         self._positions: dict[str, tuple[int, int]] = {}
         self._stamp: tuple[int, int, int] | None = None
@@ -72,6 +75,13 @@ class Cassette:
     @property
     def name(self) -> str:
         return self.path.name
+
+    @property
+    def exists(self) -> bool:
+        """Whether the file is there; as the other methods, it raises RecordingError."""
+        with self._thread:
+            self._refresh()
+            return self._stamp is not None
 
     def __len__(self) -> int:
         with self._thread:
@@ -146,10 +156,14 @@ class Cassette:
         try:
             return self.path.open("rb")
         except OSError as error:
-            raise RecordingError(
-                f"The recording {self.path} cannot be read: {error.strerror or error}.",
-                hint="Check the path and its permissions.",
-            ) from None
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: Exception) -> RecordingError:
+        reason = getattr(error, "strerror", None) or error
+        return RecordingError(
+            f"The recording {self.path} cannot be read: {reason}.",
+            hint="Check the path and its permissions.",
+        )
 
     def _append(self, record: Record) -> None:
         data = _encoded(record)
@@ -192,6 +206,8 @@ class Cassette:
         except FileNotFoundError:
             self._positions, self.damaged, self._stamp = {}, {}, None
             return
+        except (OSError, ValueError) as error:
+            raise self._unreadable(error) from None
         if not stat.S_ISREG(status.st_mode):
             raise RecordingError(
                 f"The recording {self.path} cannot be read: it is not a file.",

@@ -175,8 +175,9 @@ def _normalize_url(url: str) -> str:
     except ValueError:
         good = False
     if not good or any(sign in url for sign in "?# \t\r\n"):
+        shown = "This" if any(sign in url for sign in "@?#") else repr(url)  # else a password
         raise UsageError(
-            f"{url!r} is not the address of a service.",
+            f"{shown} is not the address of a service.",
             hint="An address begins with https:// (or http:// for a server on this machine) "
             "and has neither a query nor a fragment.",
         )
@@ -191,7 +192,7 @@ def _normalize_credential(credential: Credential, value: str) -> str:
             return str(UUID(value))
         except ValueError:
             raise UsageError(
-                f"{value!r} is not a {credential.label}.",
+                f"This is not a {credential.label}.",
                 hint="It is a UUID such as 725e1f05-6142-467e-bdec-47862d50da79.",
             ) from None
     if not (value.isascii() and value.isprintable() and value == value.strip()):

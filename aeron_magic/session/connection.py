@@ -34,8 +34,11 @@ class Connection(NamedTuple):
     settings: Settings
     client: AsyncClient
     address: str
-    secrets: tuple[str, ...]
     sandbox: bool = False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return self.settings.secrets
 
     @property
     def label(self) -> str:
@@ -148,9 +151,7 @@ class ConnectionManager:
         client = AsyncClient(settings=settings, recorder=self.recorder)
         if before is not None:
             self._loop.submit(before.client.close_when_idle())  # a reply may still be read
-        self.connection = Connection(
-            settings, client, settings.conversation_scope, settings.secrets, sandbox
-        )
+        self.connection = Connection(settings, client, settings.conversation_scope, sandbox)
         return self.connection
 
     def close(self) -> None:

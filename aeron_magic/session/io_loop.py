@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from aeron_magic.client.stream import AsyncStream
 from aeron_magic.errors import AeronError
+from aeron_magic.forks import restart_after_fork
 from aeron_magic.replies.reply import Reply
 
 T = TypeVar("T")
@@ -32,7 +33,14 @@ class IOLoop:
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._left: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        restart_after_fork(self)
+
+    def after_fork(self) -> None:
+        """Begin again in a forked process, where the thread does not run."""
+        self._left, self._loop, self._thread = self._loop, None, None
         self._lock = threading.Lock()
 
     def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:

@@ -80,7 +80,7 @@ def require_recording(cassette: Cassette) -> None:
     RecordingError
         The file does not exist.
     """
-    if not cassette.path.exists():
+    if not cassette.exists:
         raise RecordingError(
             f"Recording not found: {cassette.path}.",
             hint="Record it first, with `%aeron record FILE`.",

@@ -15,6 +15,7 @@ from aeron_magic.conversations.registry import AssignedToken, ConversationRegist
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError, ValueRefused
 from aeron_magic.protocol.flow import Question
+from aeron_magic.redaction import contains_secret
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.session.connection import Connection, ConnectionManager
 from aeron_magic.session.io_loop import IOLoop, ReplyTask
@@ -304,7 +305,8 @@ class Session:
         UsageError
             It contains an unpaired surrogate.
         """
-        if any(len(one) >= MIN_SECRET_LENGTH and one in question.text for one in self.secrets):
+        secrets = [one for one in self.secrets if len(one) >= MIN_SECRET_LENGTH]
+        if contains_secret("\n".join((question.text, *question.images)), secrets):
             raise ValueRefused(
                 "The question contains a configured secret, which is never sent as text.",
                 hint="Remove it: what is saved with the question would reveal it.",

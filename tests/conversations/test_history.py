@@ -6,6 +6,7 @@ import itertools
 import shutil
 import sqlite3
 import stat
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -531,3 +532,26 @@ def test_writing_all_turns_again_keeps_the_questions_in_flight(
 
 def _fail(*_: object) -> None:
     raise HistoryError("The local history is locked.", hint="")
+
+
+def test_only_the_first_write_waits_for_a_file_that_is_locked(
+    tmp_path: Path, sandbox: Sandbox
+) -> None:
+    """Not those of its token and its end, nor any of later questions."""
+    path = tmp_path / "history.sqlite3"
+    open_file(path).close()
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN EXCLUSIVE")
+    notebook = FakeNotebook(sandbox, history=path)
+    began = time.monotonic()
+    notebook.run("one")
+    assert time.monotonic() - began < 3.5
+    assert "not stored" in notebook.notes[0]
+    began = time.monotonic()
+    notebook.run("two")
+    assert time.monotonic() - began < 1.0
+    holder.close()
+    notebook.run("three")
+    notebook.close()
+    [stored] = HistoryStore(path).conversations()
+    assert stored.turns == 3

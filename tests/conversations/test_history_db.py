@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -97,3 +99,32 @@ def test_a_hint_from_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> N
     (tmp_path / "bad").write_bytes(b"this is not a database" * 100)
     with pytest.raises(HistoryError):
         resume_hint(tmp_path / "bad", "/a.ipynb")
+
+
+def test_without_a_home_the_error_names_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user id without an entry in the list of users, as in many containers."""
+
+    def missing(path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "expanduser", missing)
+    with pytest.raises(HistoryError, match="no home folder") as caught:
+        history_path("~/mine", {})
+    assert "AERON_HISTORY" in caught.value.hint
+
+
+@pytest.mark.parametrize("kind", ["fifo", "zero", "folder", "circle"])
+def test_the_hint_at_loading_never_waits(tmp_path: Path, kind: str) -> None:
+    """Whatever stands at the path."""
+    path = tmp_path / "history"
+    match kind:
+        case "fifo":
+            os.mkfifo(path)
+        case "zero":
+            path.symlink_to("/dev/zero")
+        case "folder":
+            path.mkdir()
+        case "circle":
+            path.symlink_to("history")
+    with suppress(HistoryError):
+        assert resume_hint(path, "n.ipynb") == ""

@@ -68,8 +68,7 @@ def test_damaged_lines_are_reported_and_ignored(path: Path) -> None:
         '{"key":"cut off',
         turn("b").to_json_line(),
         "",
-        "<<<<<<< HEAD",
-    ]
+        "    ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     cassette = Cassette(path)
     assert len(cassette) == 2
@@ -198,6 +197,7 @@ def test_ten_thousand_turns_are_not_held_in_memory(path: Path) -> None:
     assert held < path.stat().st_size / 3
 
 
+<<<<<<< HEAD
 def test_a_turn_under_the_key_of_another_is_not_found(path: Path) -> None:
     """The key at the beginning of the line is not the one that counts."""
     wanted, other = turn("a").key, turn("b", "evil").to_json_line()
@@ -252,3 +252,15 @@ def test_a_write_that_fails_leaves_the_file_and_nothing_else(
         cassette.save(turn("a", "no"))
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_circle_of_links_and_a_missing_home_are_errors(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path.symlink_to(path.name)
+    for use in (len, list, lambda cassette: cassette.exists, lambda c: c.save(turn("Well?"))):
+        with pytest.raises(RecordingError) as caught:
+            use(Cassette(path))
+        assert caught.value.hint
+    with pytest.raises(RecordingError, match="home"):
+        Cassette("~no-such-user-here/made.jsonl")

@@ -166,3 +166,29 @@ def test_secrets_are_the_values_to_keep_out_of_prompts_recordings_and_errors() -
 def test_settings_do_not_change() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         resolve_settings(environ=KEYS).timeout = 1.0  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://me:pass-word@host.example",
+        "me:pass-word@host.example",
+        "https:/me:pass-word@host.example",
+        "https:\\\\me:pass-word@host.example",
+        "ftp://me:pass-word@host.example",
+        "https://host.example/?key=pass-word",
+        "https://host.example/#pass-word",
+        "https://me:pass-word@[::1",
+    ],
+)
+def test_an_address_that_may_contain_a_password_is_not_shown(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        resolve_settings(base_url=url, client_id="me", client_secret="mine")
+    assert "pass-word" not in "".join(caught.value.lines())
+
+
+def test_what_is_given_as_an_agents_id_is_not_shown() -> None:
+    """It may be a secret of the other service."""
+    with pytest.raises(UsageError) as caught:
+        resolve_settings("chatzy", chatbot_id="hush-4f1c-hush", environ={})
+    assert "hush" not in "".join(caught.value.lines())

@@ -6,6 +6,7 @@ Each under both readings of the vendor's page: a token for each reply, or one fo
 from __future__ import annotations
 
 import threading
+from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -83,7 +84,8 @@ def test_a_question_with_a_secret_is_refused_and_not_repeated() -> None:
     """Anywhere in its text; a short secret may be a word of the question."""
     session, here = Session({}), {"base_url": "http://127.0.0.1:9", "client_id": "me"}
     session.connect("aeronpay", client_secret="secret-of-the-house", **here)
-    for text in ("my secret-of-the-house", "x=secret-of-the-house\n"):
+    encoded = (b64encode(b"me:secret-of-the-house").decode(), b"secret-of-the-house".hex())
+    for text in ("my secret-of-the-house", "x=secret-of-the-house\n", *encoded):
         with pytest.raises(ValueRefused) as caught:
             session.ask(make_question(text), session.position_for())
         assert "secret-of-the-house" not in "".join(caught.value.lines())

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aeron_magic.client.client import make_question
-from aeron_magic.errors import Interrupted, UsageError
+from aeron_magic.errors import AeronError, Interrupted, UsageError
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.frontend import is_live
 from aeron_magic.prompts.interpolation import interpolate
@@ -16,6 +16,7 @@ from aeron_magic.services.catalog import service_info
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
+    from aeron_magic.jupyter.display.outputs import Output
     from aeron_magic.replies.reply import Reply
     from aeron_magic.session.session import PendingQuestion
 
@@ -77,23 +78,33 @@ def ask(app: App, options: Options, text: str) -> None:
 
 def _show_until_done(app: App, options: Options, asked: PendingQuestion, live: bool) -> None:
     """Show the reply until it has ended, bind it, and raise its error; an interrupt stops it."""
-    output = None
+    output: Output | None = None
+    failure: Exception | None = None
+    shown = False
     try:
         asked.sent.wait(SEND_GRACE)
-        from aeron_magic.jupyter.display import follow
+        from aeron_magic.jupyter.display import follow, outputs
 
-        output = follow.choose_output(options, app.shell, live)
-        follow.follow_to_end(asked, output, asked.connection.label)
+        try:
+            output = follow.choose_output(options, app.shell, live)
+            follow.follow_to_end(asked, output, asked.connection.label)
+        except Exception as problem:  # noqa: BLE001 - a reply that cannot be shown is charged, too
+            failure = problem
+            follow.follow_to_end(asked, outputs.NoOutput(), asked.connection.label)
     except KeyboardInterrupt:
         asked.cancel()
-    if output is None:  # the interrupt came before, perhaps during the import
-        from aeron_magic.jupyter.display import follow
-
-        output = follow.choose_output(options, app.shell, live)
     reply, error = asked.reply, asked.error
     if options.out:
         app.shell.user_ns[options.out] = reply
-    shown = output.finish(asked.accumulator, reply, asked.metadata)
+    if failure is None:
+        try:
+            if output is None:  # the interrupt came before, perhaps during the import
+                from aeron_magic.jupyter.display import follow
+
+                output = follow.choose_output(options, app.shell, live)
+            shown = output.finish(asked.accumulator, reply, asked.metadata)
+        except Exception as problem:  # noqa: BLE001 - as above
+            failure = problem
     if asked.pending.turn.cell is None:  # such a runner accepts a panel's transcript only now
         asked.notified.wait(NOTIFIED_TIMEOUT)
     if error is None and not reply.is_complete:  # stopped by an interrupt, or in the panel
@@ -103,6 +114,13 @@ def _show_until_done(app: App, options: Options, asked: PendingQuestion, live: b
             context_token=reply.context_token,
             partial=reply.text,
         )
+    if error is None and failure is not None:
+        error = AeronError(
+            f"The reply came, but cannot be shown here: {type(failure).__name__}.",
+            hint="It is kept, and the conversation continues after it: `%aeron last` shows it.",
+            context_token=reply.context_token,
+        )
+        error.__cause__ = failure
     if error is not None:
         error.partial_shown = shown
         raise error

@@ -20,6 +20,7 @@ from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.display.publish import Table, show
 from aeron_magic.prompts.interpolation import placeholders_in
 from aeron_magic.protocol.flow import Question
+from aeron_magic.redaction import redact
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
@@ -183,7 +184,4 @@ def _errors(rows: Sequence[Row]) -> list[tuple[str, ...]]:
 
 
 def _short(value: object, secrets: Iterable[str]) -> str:
-    text = str(value)
-    for secret in secrets:  # an item with a secret is not asked, but it is shown
-        text = text.replace(secret, "[secret]")
-    return text[:1000]
+    return redact(str(value), secrets)[:1000]  # an item with a secret is not asked, but shown

@@ -125,9 +125,15 @@ def export(app: App, command: Command) -> None:
     from aeron_magic.conversations.export import write
 
     session = app.session
-    path = Path(command["file"]).expanduser()
     running = frontend.notebook_path(app.shell)
-    if running and path.resolve() == Path(running).resolve():
+    try:
+        path = Path(command["file"]).expanduser()
+        is_running = bool(running) and path.resolve() == Path(running).resolve()
+    except (OSError, RuntimeError, ValueError) as error:  # no home, a circle of links, a NUL
+        raise UsageError(
+            f"{command['file']} cannot be written: {error}.", hint="Name another file."
+        ) from None
+    if is_running:
         raise UsageError("That file is the running notebook.", hint="Export to another file.")
     if not session.tree.turns:  # an empty export would overwrite an earlier one
         raise UsageError(

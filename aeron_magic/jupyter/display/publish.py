@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from aeron_magic.jupyter.frontend import has_kernel
 from aeron_magic.markdown_text import REFERENCES, SPECIAL, escaped_table, fenced, one_line, truncate
-from aeron_magic.plaintext import strip_control_sequences
+from aeron_magic.plaintext import printable, strip_control_sequences
 from aeron_magic.rendering.mimebundle import Bundle, mimebundle
 
 PLAIN_WIDTH = 100
@@ -74,7 +74,7 @@ def publish(
 
 def write(*, data: Bundle, **_rest: object) -> None:
     """Print a display in a terminal."""
-    print(strip_control_sequences(data["text/plain"]))  # noqa: T201 - a terminal has no displays
+    print(printable(strip_control_sequences(data["text/plain"])))  # noqa: T201 - a terminal has no displays
 
 
 def show(shell: Any, *parts: str | Table | Verbatim) -> None:

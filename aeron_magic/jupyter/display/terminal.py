@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL, status_note
-from aeron_magic.plaintext import ControlSequenceFilter, strip_control_sequences
+from aeron_magic.plaintext import ControlSequenceFilter, printable, strip_control_sequences
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
@@ -36,7 +36,7 @@ class TerminalOutput:
     def _write(self, text: str) -> None:
         if text:
             self._last = text[-1]
-            sys.stdout.write(text)
+            sys.stdout.write(printable(text))
             sys.stdout.flush()
 
     def finish(self, accumulator: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
