@@ -68,7 +68,8 @@ def test_damaged_lines_are_reported_and_ignored(path: Path) -> None:
         '{"key":"cut off',
         turn("b").to_json_line(),
         "",
-        "    ]
+        "<<<<<<< HEAD",
+    ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     cassette = Cassette(path)
     assert len(cassette) == 2
@@ -197,7 +198,6 @@ def test_ten_thousand_turns_are_not_held_in_memory(path: Path) -> None:
     assert held < path.stat().st_size / 3
 
 
-<<<<<<< HEAD
 def test_a_turn_under_the_key_of_another_is_not_found(path: Path) -> None:
     """The key at the beginning of the line is not the one that counts."""
     wanted, other = turn("a").key, turn("b", "evil").to_json_line()
