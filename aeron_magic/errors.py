@@ -97,7 +97,7 @@ class AeronError(Exception):
 
     def redact(self, secrets: Iterable[str]) -> None:
         """Replace each of ``secrets``, however it is spelled, in all texts of this error."""
-        from aeron_magic.redaction import redact
+        from aeron_magic.plaintext import redact
 
         secrets = tuple(secrets)
         for name in ("message", "hint", "service_message", "context_token", "partial"):

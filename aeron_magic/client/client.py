@@ -19,9 +19,9 @@ from aeron_magic.client.httpx_transport import (
 from aeron_magic.client.log_filter import keep_out_of_logs
 from aeron_magic.client.stream import AsyncStream, FlowRun, Stream
 from aeron_magic.errors import UsageError
+from aeron_magic.plaintext import TextFilter
 from aeron_magic.protocol.flow import Question
 from aeron_magic.protocol.limits import Limits
-from aeron_magic.redaction import TextFilter
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services.base import Service, load
 from aeron_magic.services.catalog import DEFAULT_SERVICE

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
-from aeron_magic.redaction import SECRET, redact
+from aeron_magic.plaintext import SECRET, redact
 
 LOGGERS = ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "proxy", "socks")))
 """A filter of a logger does not apply to the loggers below it, so each is named."""

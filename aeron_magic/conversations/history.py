@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,7 +110,7 @@ class HistoryStore:
             if self._connection is None:
                 self._connection = open_file(self.path, self._busy_timeout)
                 self._deadline = Deadline(self._connection)
-            self._deadline.restart()
+            self._deadline.started = time.monotonic()
             yield self._connection
 
     @contextmanager

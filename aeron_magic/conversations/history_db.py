@@ -90,15 +90,12 @@ class Deadline:
 
     def __init__(self, connection: sqlite3.Connection, seconds: float = MAX_SECONDS) -> None:
         self._seconds = seconds
-        self.restart()
+        self.started = time.monotonic()
+        """When the present operation started; each has the full time."""
         connection.set_progress_handler(self._passed, STEPS)
 
-    def restart(self) -> None:
-        """Give the next operation its full time."""
-        self._end = time.monotonic() + self._seconds
-
     def _passed(self) -> bool:
-        return time.monotonic() > self._end
+        return time.monotonic() > self.started + self._seconds
 
 
 def history_path(configured: str = "", environ: Mapping[str, str] | None = None) -> Path | None:

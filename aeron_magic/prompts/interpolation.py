@@ -21,8 +21,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from aeron_magic.errors import ValueRefused
+from aeron_magic.plaintext import spellings
 from aeron_magic.prompts.values import format_value, prompt_cell, table_class
-from aeron_magic.redaction import spellings
 
 NAME = r"[^\W\d]\w*+"
 """The regular expression of a name."""

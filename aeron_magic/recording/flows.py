@@ -18,6 +18,7 @@ from aeron_magic.errors import (
     ReplyError,
     ServiceError,
 )
+from aeron_magic.plaintext import TextFilter, redact
 from aeron_magic.protocol.events import (
     Chunk,
     Completed,
@@ -36,7 +37,6 @@ from aeron_magic.recording.record import (
     placeholder_token,
     turn_key,
 )
-from aeron_magic.redaction import TextFilter, redact
 
 MAX_PAUSE = 10.0
 """Seconds that one recorded pause lasts at most in a replay at speed 1."""

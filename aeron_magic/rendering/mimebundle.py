@@ -6,7 +6,6 @@ saved outputs can be compared. Parser, sanitizer and highlighter are imported on
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypedDict
 
@@ -28,8 +27,6 @@ Bundle = TypedDict(
     total=False,
 )
 """The data of one display. Its HTML is ``Markup``: made by this package, or a constant."""
-
-_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 
 
 def to_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -> Markup:
@@ -65,14 +62,6 @@ def remark_html(text: str) -> Markup:
     from markupsafe import Markup
 
     return Markup("<p><em>{}</em></p>").format(text_html(text))
-
-
-def utf16_safe(html: Markup) -> Markup:
-    """Equivalent HTML whose length is the same in Python and in a browser."""
-    from markupsafe import Markup
-
-    changed = _ASTRAL.sub(lambda found: f"&#{ord(found.group())};", html)
-    return Markup(changed)  # noqa: S704 - each character becomes a reference to it
 
 
 def to_markdown(markdown: str) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cached_property
 from typing import assert_never
 
 from aeron_magic.markdown_text import one_line, truncate
+from aeron_magic.plaintext import TextFilter
 from aeron_magic.protocol.events import (
     Chunk,
     Completed,
@@ -16,7 +18,6 @@ from aeron_magic.protocol.events import (
     ToolCalled,
     Unknown,
 )
-from aeron_magic.redaction import TextFilter
 from aeron_magic.replies.reply import Reply, Status
 
 MAX_HELD_CHUNKS = 64
@@ -69,7 +70,7 @@ class ReplyAccumulator:
         self.introduction: Introduced | None = None
         self.unknown: dict[str, int] = {}
         self.displayed: list[str] = []
-        self._filter = TextFilter(secrets)
+        self._secrets = secrets
         self._final: str | None = None
         # Two dictionaries: thousands of tuples would trigger the garbage collector repeatedly.
         self._texts: dict[float, str] = {}
@@ -79,14 +80,21 @@ class ReplyAccumulator:
         self._offset = 0.0
         self._late = False
 
+    @cached_property
+    def _filter(self) -> TextFilter:
+        return TextFilter(self._secrets)
+
     @property
     def text(self) -> str:
         """The text so far, in order."""
         if self._final is not None:
             return self._final
         if self._late or self._held:
-            return self._filter.clean(self._in_order())
+            return self._clean(self._in_order())
         return "".join(self.displayed) + self._filter.rest
+
+    def _clean(self, text: str) -> str:
+        return self._filter.clean(text)
 
     def _in_order(self) -> str:
         last = ""
@@ -170,18 +178,18 @@ class ReplyAccumulator:
                 self._set_tokens(event.context_token, event.parent_context_token)
                 self.replayed = self.replayed or event.replayed
             case Introduced():
-                clean = self._filter.clean
+                clean = self._clean
                 buttons = tuple(map(clean, event.buttons))
                 self.introduction = Introduced(clean(event.text), buttons)
             case ToolCalled():
                 self.status_text = "using a tool …"
             case Recovering():
-                reason = truncate(one_line(self._filter.clean(event.reason)), MAX_REASON)
+                reason = truncate(one_line(self._clean(event.reason)), MAX_REASON)
                 self.status_text = f"{reason}; fetching the reply …"
             case Completed():
                 self._complete(event)
             case Unknown():
-                name = self._filter.clean(event.name)
+                name = self._clean(event.name)
                 self.unknown[name] = self.unknown.get(name, 0) + 1
             case Chunk():
                 self._chunk(event, fresh)
@@ -189,14 +197,14 @@ class ReplyAccumulator:
                 assert_never(event)
 
     def _set_tokens(self, token: str | None, parent: str | None) -> None:
-        clean = self._filter.clean
+        clean = self._clean
         self.context_token = clean(token) if token else self.context_token
         self.parent_context_token = clean(parent) if parent else self.parent_context_token
 
     def _complete(self, event: Completed) -> None:
         self._set_tokens(event.context_token, event.parent_context_token)
         self.msg_id = event.msg_id or self.msg_id
-        self._final = self._filter.clean(event.text or self._in_order())
+        self._final = self._clean(event.text or self._in_order())
         self._held.clear()
         self.status = "recovered" if event.recovered else "complete"
         self.status_text = ""
@@ -218,7 +226,7 @@ class ReplyAccumulator:
             status=status,
             context_token=token,
             parent_context_token=self.parent_context_token,
-            msg_id=self._filter.clean(self.msg_id),
+            msg_id=self._clean(self.msg_id),
             service=self.service,
             seconds=seconds,
             first_chunk_seconds=first_chunk_seconds,

@@ -6,15 +6,20 @@ The environment is read by `resolve_settings`, never at import. The repr hides s
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from aeron_magic.errors import CredentialsError, UsageError
+from aeron_magic.plaintext import secret_pattern
 from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, Credential
 
 MAX_TIMEOUT = 1e6
+
+MIN_SECRET_LENGTH = 12
+"""Characters; a shorter secret may occur in a question by chance and is not searched for."""
 
 ANY_CREDENTIAL = "00000000-0000-4000-8000-000000000000"
 """A valid value of every credential, for the sandbox and for replays; it is not a secret."""
@@ -56,6 +61,18 @@ class Settings:
     fetch_timeout: float = 120.0
     limits: Limits = DEFAULT_LIMITS
     insecure: bool = False
+    secrets: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
+    """What must not be shown, recorded or sent in a prompt."""
+    secret_pattern: re.Pattern[str] | None = field(
+        init=False, repr=False, compare=False, default=None
+    )
+    """Finds every spelling of the secrets that a prompt must not contain."""
+
+    def __post_init__(self) -> None:
+        secrets = () if self.client_secret in ("", ANY_CREDENTIAL) else (self.client_secret,)
+        long = tuple(one for one in secrets if len(one) >= MIN_SECRET_LENGTH)
+        object.__setattr__(self, "secrets", secrets)
+        object.__setattr__(self, "secret_pattern", secret_pattern(long))
 
     @property
     def recording_id(self) -> str:
@@ -66,11 +83,6 @@ class Settings:
     def conversation_scope(self) -> str:
         """The scope of a conversation: the address, and for Chatzy the agent."""
         return f"{self.base_url}#{self.chatbot_id}" if self.chatbot_id else self.base_url
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """What must not be shown, recorded or sent in a prompt."""
-        return () if self.client_secret in ("", ANY_CREDENTIAL) else (self.client_secret,)
 
 
 def resolve_settings(

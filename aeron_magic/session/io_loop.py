@@ -167,8 +167,7 @@ class ReplyTask:
             self.error = error
         except Exception as error:  # noqa: BLE001 - the cell must end, and show why
             self.error = self._internal_error(error)
-        finally:
-            await self._stream.close()
+            await self._stream.close()  # in all other cases the stream has closed itself
 
     def _end(self, _task: object = None) -> None:
         if self.done.is_set():

@@ -15,7 +15,6 @@ from aeron_magic.conversations.registry import AssignedToken, ConversationRegist
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError, ValueRefused
 from aeron_magic.protocol.flow import Question
-from aeron_magic.redaction import contains_secret
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.session.connection import Connection, ConnectionManager
 from aeron_magic.session.io_loop import IOLoop, ReplyTask
@@ -28,9 +27,6 @@ LOGGER = logging.getLogger(__name__)
 
 NOTHING_SENT = (UsageError, RecordingError, TokenError)
 """Errors after which the service has not accepted the question: the tree stays as it was."""
-
-MIN_SECRET_LENGTH = 12
-"""Characters; a shorter secret may occur in a question by chance and is not searched for."""
 
 
 class TokenVariable:
@@ -305,8 +301,8 @@ class Session:
         UsageError
             It contains an unpaired surrogate.
         """
-        secrets = [one for one in self.secrets if len(one) >= MIN_SECRET_LENGTH]
-        if contains_secret("\n".join((question.text, *question.images)), secrets):
+        pattern = self.connection.settings.secret_pattern if self.connection else None
+        if pattern is not None and pattern.search("\n".join((question.text, *question.images))):
             raise ValueRefused(
                 "The question contains a configured secret, which is never sent as text.",
                 hint="Remove it: what is saved with the question would reveal it.",

@@ -18,9 +18,9 @@ from aeron_magic.errors import IncompleteReply, Interrupted, UsageError
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.display.publish import Table, show
+from aeron_magic.plaintext import redact
 from aeron_magic.prompts.interpolation import placeholders_in
 from aeron_magic.protocol.flow import Question
-from aeron_magic.redaction import redact
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App

@@ -11,18 +11,27 @@ in HTML, so that Python counts the same.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any
 
 from markupsafe import Markup
 
 from aeron_magic.rendering.incremental import MarkdownStream, render_block
-from aeron_magic.rendering.mimebundle import to_html, utf16_safe
+from aeron_magic.rendering.mimebundle import to_html
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
 MAX_STEP = 5_000
 """Characters that are rendered in one step: at most 50 ms, in which no other reply is read."""
+
+_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+
+
+def utf16_safe(html: Markup) -> Markup:
+    """Equivalent HTML whose length is the same in Python and in a browser."""
+    changed = _ASTRAL.sub(lambda found: f"&#{ord(found.group())};", html)
+    return Markup(changed)  # noqa: S704 - each character becomes a reference to it
 
 
 @lru_cache(maxsize=64)
