@@ -285,29 +285,33 @@ class HttpxTransport:
         self.timeout = timeout
         self.limits = limits
         self._options = (tuple(addresses), insecure, httpx.HTTPTransport)
-        self._http = httpx.Client(**_client_options(*self._options))
+        self.http = httpx.Client(**_client_options(*self._options))
         self._left: httpx.Client | None = None
         restart_after_fork(self)
 
     def after_fork(self) -> None:
         """Begin again in a forked process: the connections are those of the other one."""
-        self._left, self._http = self._http, httpx.Client(**_client_options(*self._options))
+        self._left, self.http = self.http, httpx.Client(**_client_options(*self._options))
+
+    def __del__(self) -> None:
+        if hasattr(self, "http"):
+            self.http.close()  # of a client that was not closed
 
     def flow_io(self, timeout: float | None = None) -> FlowIO:
         """The I/O of one flow: at most one open stream at a time."""
-        return FlowIO(self._http, timeout or self.timeout, self.limits)
+        return FlowIO(self, timeout or self.timeout)
 
     def close(self) -> None:
-        self._http.close()
+        self.http.close()
 
 
 class FlowIO:
     """The steps of one flow."""
 
-    def __init__(self, http: httpx.Client, timeout: float, limits: Limits) -> None:
-        self._http = http
+    def __init__(self, transport: HttpxTransport, timeout: float) -> None:
+        self._transport = transport
         self._timeout = timeout
-        self._limits = limits
+        self._limits = transport.limits
         self._response: httpx.Response | None = None
         self._bytes: Iterator[bytes] | None = None
         self._requested = 0.0
@@ -343,9 +347,9 @@ class FlowIO:
         timeout = timeout_for(step, self._timeout)
         body: Body | None = None
         try:
-            request = self._http.build_request(**_arguments(step.request, timeout))
+            request = self._transport.http.build_request(**_arguments(step.request, timeout))
             with deadline(began + self._limits.wait):
-                response = self._response = self._http.send(request, stream=True)
+                response = self._response = self._transport.http.send(request, stream=True)
                 body = Body(response.status_code, response.headers, self._limits, began)
                 pieces = _pieces(response)
                 if isinstance(step, OpenStream) and response.is_success:

@@ -359,7 +359,10 @@ def _infer_event(body: dict[str, Any]) -> str:
 def _token_in(text: str) -> str | None:
     """The token that ``text``, JSON in any framing, names, even if its end is missing."""
     found = _TOKEN.search(text)
-    return str(decode_json(found[1])) if found else None
+    try:
+        return str(decode_json(found[1])) if found else None
+    except ValueError:  # a damaged string
+        return None
 
 
 def _named_token(result: Response | ConnectionLost) -> str | None:

@@ -407,6 +407,13 @@ def test_a_token_in_an_event_that_is_cut_is_used(begin: bytes) -> None:
     assert (server.count("create-response"), server.count("fetch-response")) == (1, 1)
 
 
+@pytest.mark.parametrize("token", [r"\x", "a\x01b", r"\ud8"])
+def test_a_damaged_token_is_none(token: str) -> None:
+    server = streaming(f'data: {{"context_token": "{token}"'.encode(), LOST)
+    with pytest.raises(IncompleteReply, match="may have been accepted"):
+        server.ask()
+
+
 @pytest.mark.parametrize("cut", [10_000, -3])
 def test_an_unstreamed_answer_that_is_cut_after_its_token_is_fetched(cut: int) -> None:
     lost = ConnectionLost("the line broke", received=fetched().body[:cut])

@@ -81,15 +81,19 @@ def _ask_at(
     position: Position,
     images: tuple[str, ...] = (),
 ) -> None:
-    if controller.is_reading:
-        raise UsageError(
-            "A reply is still being received.", hint="Ask when it has ended, or stop it first."
-        )
     text = text.strip("\n")
     if not text.strip():
         raise UsageError("The question is empty.", hint="Write it into the box below.")
     question = make_question(text, position.token, images)
-    controller.session.ask(question, position, request_id=action.id)
+    with controller.asking:
+        if action.id and action.id in controller.asked_actions:
+            return  # the message came twice
+        if controller.is_reading or controller.is_asking(position.tree):
+            raise UsageError(
+                "A reply is still being received.", hint="Ask when it has ended, or stop it first."
+            )
+        controller.asked = controller.session.ask(question, position, request_id=action.id)
+        controller.asked_actions.append(action.id)
 
 
 def _stop(controller: PanelController, action: Action) -> None:

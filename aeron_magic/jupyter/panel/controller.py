@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
+from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial, wraps
@@ -132,6 +134,12 @@ class PanelController:
         self._panels: list[Panel] = []
         self.live: _Live | None = None
         """The visible reply that is being read."""
+        self.asking = threading.Lock()
+        """Held while an action asks; actions are handled in several threads."""
+        self.asked: PendingQuestion | None = None
+        """The newest question of an action; ``live`` follows on the loop."""
+        self.asked_actions: deque[str] = deque(maxlen=1_000)
+        """The ids of the actions that have asked."""
         self._lives: dict[PendingQuestion, _Live] = {}
         self._problems: dict[str, Problem | None] = {}
         self._dropped: dict[str, PendingQuestion] = {}
@@ -181,6 +189,11 @@ class PanelController:
     def is_reading(self) -> bool:
         """Whether the visible reply has not ended."""
         return self.live is not None and not self.live.asked.done.is_set()
+
+    def is_asking(self, tree: ConversationTree) -> bool:
+        """Whether the newest question of an action belongs to ``tree``, and has not ended."""
+        asked = self.asked
+        return asked is not None and asked.tree is tree and not asked.done.is_set()
 
     def find(self, key: str) -> tuple[ConversationTree, Turn] | None:
         """The turn with this key."""
