@@ -113,7 +113,7 @@ class Record:
         # Some readers also break lines at these characters.
         for character in ("\x85", "\u2028", "\u2029"):
             text = text.replace(character, f"\\u{ord(character):04x}")
-        # An unpaired surrogate, as half an emoji in a chunk, is no text that can be read back.
+        # An unpaired surrogate, as half an emoji in a chunk, cannot be read back.
         return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     @classmethod

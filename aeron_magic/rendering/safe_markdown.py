@@ -4,7 +4,7 @@ Renderers disagree on what is code, an escape or a link. So nothing here relies 
 what could be active is spelled as a character reference, which every renderer shows as text. Only
 code is different, since there a reference would be shown as it is:
 
-* If a code block contains anything that would be active outside, all code blocks are written anew
+* If a code block contains anything that would be active outside, all code blocks are written again
   with fences that no renderer can overlook: not in a list or quotation, with a plain language.
 * A code span is kept as it is only on a line where each renderer finds the same spans.
 """

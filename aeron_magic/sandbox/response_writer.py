@@ -121,7 +121,7 @@ class ResponseWriter:
 
     def _head(self, status: int, headers: Mapping[str, str]) -> None:
         lines = [f"HTTP/1.1 {int(status)} {responses.get(status, 'Unknown')}"]
-        lines.append("X-Content-Type-Options: nosniff")  # JSON is no page, whatever is in it
+        lines.append("X-Content-Type-Options: nosniff")  # JSON is never a page
         lines += [f"{name}: {value}" for name, value in headers.items()]
         self._log.update(self._number, status=int(status))
         self._raw(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace"))

@@ -50,7 +50,7 @@ class Channel:
 
     @classmethod
     async def open(cls, address: str, port: int, key: bytes) -> Channel | None:
-        """A worker's end; None where nobody at this address knows the key."""
+        """Connect as a worker; None if no coordinator with this key answers."""
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT):
                 reader, writer = await asyncio.open_connection(address, port, limit=MAX_LINE)
@@ -90,7 +90,7 @@ class Channel:
             self._writer.write(json.dumps(message).encode() + b"\n")
 
     async def receive(self) -> list[Any] | None:
-        """The next message; None at the end, and where what comes is no message."""
+        """The next message; None at the end and for an invalid line."""
         try:
             line = await self._reader.readline()
             message = json.loads(line) if line.endswith(b"\n") else None

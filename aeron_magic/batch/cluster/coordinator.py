@@ -235,7 +235,7 @@ def _addresses() -> tuple[str, ...]:
             probe.connect(("192.0.2.1", 9))  # sends nothing: only asks for the way there
             found.insert(0, probe.getsockname()[0])
         except OSError:
-            pass  # there is no way out of here; the name may do
+            pass  # no network route: the host name only
     return tuple(found)
 
 
