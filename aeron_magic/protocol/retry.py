@@ -106,7 +106,7 @@ def retrying(
     """Make the request, and repeat it while ``should_retry`` returns True and attempts are left.
 
     ``request`` is called for each attempt: each has a new reference id. After ``patience`` seconds
-    of lost attempts no other one exists.
+    of lost attempts the request is not repeated.
     """
     attempt, lost = 1, 0.0
     while True:
