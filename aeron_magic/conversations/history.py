@@ -316,7 +316,7 @@ class HistoryStore:
             del turns[number]
         for turn, parent in turns.values():
             turn.parent = turns[parent][0] if parent in turns else None
-            tree.turns.append(turn)
+            tree.add(turn)
         tree.head = tree.newest
         return tree
 

@@ -147,29 +147,46 @@ class ConversationTree:
     """The highest number of a turn, pending ones included."""
     edits: int = 0
     """How often a turn that was there already has changed; added turns do not count."""
+    # The turns by number, cell, name and token, so that no question looks at all of them.
+    _numbers: dict[int | None, Turn] = field(default_factory=dict, init=False, repr=False)
+    _cells: dict[str, Turn] = field(default_factory=dict, init=False, repr=False)
+    _names: dict[str, Turn] = field(default_factory=dict, init=False, repr=False)
+    _tokens: dict[str | None, list[Turn]] = field(default_factory=dict, init=False, repr=False)
 
     def __iter__(self) -> Iterator[Turn]:
         return iter(self.turns)
 
+    def add(self, turn: Turn) -> None:
+        """Add a turn at the end; ``turns`` grows in no other way."""
+        self.turns.append(turn)
+        self.last_number = max(self.last_number, turn.number)
+        self._numbers.setdefault(turn.number, turn)
+        if turn.cell:
+            self._cells.setdefault(turn.cell, turn)
+        if turn.name:
+            self._names.setdefault(turn.name, turn)
+        for token in turn.tokens:
+            self._tokens.setdefault(token, []).append(turn)
+
     def by_cell(self, cell: str | None) -> Turn | None:
         """The turn that this cell asked."""
-        if cell is None:
-            return None
-        return next((turn for turn in self.turns if turn.cell == cell), None)
+        turn = self._cells.get(cell or "")
+        return turn if turn is not None and turn.cell == cell else None
 
     def by_name(self, name: str | None) -> Turn | None:
         """The turn with this name."""
-        return next((turn for turn in self.turns if name and turn.name == name), None)
+        turn = self._names.get(name or "")
+        return turn if turn is not None and turn.name == name else None
 
     def by_number(self, number: int | None) -> Turn | None:
         """The turn with this number."""
-        return next((turn for turn in self.turns if turn.number == number), None)
+        return self._numbers.get(number)
 
     def by_token(self, token: str) -> Turn | None:
         """The turn that has, or had, a reply with this token; of several the head or the newest."""
         if self.head is not None and token in self.head.tokens:
             return self.head
-        found = [turn for turn in self.turns if token in turn.tokens]
+        found = self._tokens.get(token, [])
         return max(found, key=attrgetter("asked_at"), default=None)
 
     def find(self, label: str) -> Turn | None:
@@ -311,15 +328,15 @@ class ConversationTree:
         return PendingTurn(position, turn, diverges_from)
 
     def _next_number(self) -> int:
-        taken = max((turn.number for turn in self.turns), default=0)
-        self.last_number = max(self.last_number, taken) + 1
+        self.last_number += 1
         return self.last_number
 
     def _diverges_from(self, position: Position) -> Turn | None:
         """The newest turn whose reply has the position's token, if that is not its parent."""
         if position.token is None:
             return None
-        found = [turn for turn in self.turns if position.token == turn.token]
+        token = position.token
+        found = [turn for turn in self._tokens.get(token, []) if turn.tokens[-1] == token]
         newest = max(found, key=attrgetter("asked_at"), default=None)
         return None if newest is position.parent else newest
 
@@ -340,8 +357,10 @@ class ConversationTree:
         self._assign_cell_and_name(turn, asked.cell, asked.name)
         if reply.is_complete:
             turn.tokens.append(reply.context_token)
+            if known is not None:
+                self._tokens.setdefault(reply.context_token, []).append(turn)
         if known is None:  # at last: others may look at it from now on
-            self.turns.append(turn)
+            self.add(turn)
         else:
             self.edits += 1
         if reply.is_complete:
@@ -353,18 +372,22 @@ class ConversationTree:
         turn = self.by_number(pending.turn.number)
         if turn is None:
             turn = pending.turn
-            self.turns.append(turn)
+            self.add(turn)
             self._assign_cell_and_name(turn, turn.cell, turn.name)
         return turn
 
     def _assign_cell_and_name(self, turn: Turn, cell: str | None, name: str | None) -> None:
         """Give ``turn`` the cell and the name, and take them from other turns."""
-        for other in self.turns if cell or name else ():
-            if other is not turn:
-                other.cell = None if other.cell == cell else other.cell
-                other.name = None if other.name == name else other.name
-        turn.cell = cell or turn.cell
-        turn.name = name or turn.name
+        before = self.by_cell(cell)
+        if before is not None and before is not turn:
+            before.cell = None
+        before = self.by_name(name)
+        if before is not None and before is not turn:
+            before.name = None
+        if cell:
+            turn.cell, self._cells[cell] = cell, turn
+        if name:
+            turn.name, self._names[name] = name, turn
 
     def cancel(self, pending: PendingTurn) -> None:
         """Drop ``pending``, which was not sent; its number is free again."""

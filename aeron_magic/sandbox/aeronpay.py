@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from .encoding import (
@@ -48,6 +48,11 @@ class _Turn:
     failed: bool
     delivered: bool = False
     fetches: int = 0
+    depth: int = field(init=False)
+    """The number of turns from the first to this one."""
+
+    def __post_init__(self) -> None:
+        self.depth = 1 + (self.parent.depth if self.parent is not None else 0)
 
     @property
     def conversation(self) -> str:
@@ -64,7 +69,7 @@ class _Turn:
 
     def message_id(self, role: str) -> str:
         # The number keeps turns apart that share a token.
-        key = f"{self.token}/{len(self.path())}"
+        key = f"{self.token}/{self.depth}"
         return f"msg_{digest(role, key, length=32)}{self.conversation}"
 
     def state(self, now: float) -> str:
@@ -229,10 +234,10 @@ class AeronPay:
         *,
         streamed: bool,
     ) -> _Turn:
-        history = [(turn.question, turn.text) for turn in parent.path()] if parent else []
         text = faults.fixed_text
         if text is None:
-            text = self._answer(question, history)
+            before = parent.path() if parent else []
+            text = self._answer(question, [(turn.question, turn.text) for turn in before])
         chunks = split_text(text, faults)
         now = self._clock()
         with self._lock:

@@ -1,9 +1,9 @@
 """Ask thousands of questions in one process: nothing grows, and none costs more than the first.
 
-Cells and the chat panel take turns against an embedded sandbox, in one conversation each, with a
-history. Measured from a warm-up to the end: memory (resident, and Python's own by tracemalloc),
-threads, open files, tasks of the loop, sizes of the history and its write-ahead log, and the CPU
-time of a question early and late.
+Cells and the chat panel take turns against an embedded sandbox, in one conversation with a history.
+Measured from a warm-up to the end: memory (resident, and Python's own blocks), threads, open files,
+tasks of the loop, sizes of the history and its write-ahead log, and the CPU time of a question
+early and late.
 
     python tests/campaigns/soak.py [--quick] [--turns N] [--seed N]
 """
@@ -19,7 +19,6 @@ import sys
 import tempfile
 import threading
 import time
-import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,8 @@ SAY = "A reply of some length, with **bold** words, a list:\n\n- one\n- two\n\na
 MAX_CPU_GROWTH = 1.3
 """CPU time of a late question, in terms of that of an early one."""
 
-MAX_BYTES_PER_TURN = 12_000
+MAX_BYTES_PER_TURN = 24_000
+MAX_BLOCKS_PER_TURN = 80
 """Memory that a turn may keep: its question, reply, tokens and place; it is shown again."""
 
 MAX_LOG = 6_000_000
@@ -51,7 +51,7 @@ class Sample:
 
     turns: int
     resident: int
-    traced: int
+    blocks: int
     threads: int
     files: int
     tasks: int
@@ -73,6 +73,7 @@ class Soak:
     def __init__(self, harness: PanelHarness, history: Path) -> None:
         self.harness = harness
         self.history = history
+        self.count = 0
         self.samples: list[Sample] = []
         self.cpu: dict[str, list[float]] = {"cell": [], "panel": []}
 
@@ -84,6 +85,7 @@ class Soak:
         output.finish(asked.accumulator, asked.reply, asked.metadata)
         assert asked.error is None, asked.error
         assert asked.reply.text == SAY
+        self.harness.clear()
 
     def panel(self, number: int) -> None:
         """Ask in the panel."""
@@ -95,10 +97,11 @@ class Soak:
         for number in range(turns):
             kind, ask = ("panel", self.panel) if number % 2 else ("cell", self.cell)
             began = time.process_time()
-            ask(number)
+            ask(self.count)
+            self.count += 1
             self.cpu[kind].append(time.process_time() - began)
             if (number + 1) % every == 0:
-                self.samples.append(self.sample(number + 1))
+                self.samples.append(self.sample(self.count))
 
     def sample(self, turns: int) -> Sample:
         """What the process holds now."""
@@ -109,7 +112,7 @@ class Soak:
         return Sample(
             turns,
             _resident(),
-            tracemalloc.get_traced_memory()[0],
+            sys.getallocatedblocks(),
             threading.active_count(),
             _count_files(),
             tasks,
@@ -146,10 +149,10 @@ def violations(soak: Soak) -> list[str]:
         growth = getattr(last, name) - getattr(first, name)
         if growth > limit:
             found.append(f"{growth} more {name} after {turns} turns")
-    for name in ("traced", "resident"):
+    for name, limit in (("resident", MAX_BYTES_PER_TURN), ("blocks", MAX_BLOCKS_PER_TURN)):
         growth = (getattr(last, name) - getattr(first, name)) / turns
-        if growth > MAX_BYTES_PER_TURN * (1 if name == "traced" else 2):
-            found.append(f"{growth:,.0f} bytes of {name} memory for each turn")
+        if growth > limit:
+            found.append(f"{growth:,.0f} {name} bytes or blocks of memory for each turn")
     if (most := max(sample.log for sample in soak.samples)) > MAX_LOG:
         found.append(f"the write-ahead log had {most:,} bytes")
     for kind, early, late in cpu_times(soak):
@@ -163,7 +166,7 @@ def cpu_times(soak: Soak) -> list[tuple[str, float, float]]:
     rows = []
     for kind, times in soak.cpu.items():
         window = min(50, len(times) // 4)
-        early, late = times[window : 2 * window], times[-window:]
+        early, late = times[:window], times[-window:]
         rows.append((kind, statistics.median(early) * 1e3, statistics.median(late) * 1e3))
     return rows
 
@@ -180,18 +183,11 @@ def run(turns: int, prepare: Callable[[PanelHarness], Any] = lambda _: None) -> 
             harness.session.set_history_file(history)
             prepare(harness)
             soak = Soak(harness, history)
-            tracemalloc.start()
-            try:
-                clear = sandbox.log.clear
-                every = max(10, turns // 15)
-                soak.run(every, every)
-                clear()
-                soak.samples.clear()
-                for times in soak.cpu.values():
-                    times.clear()
-                soak.run(turns - every, every)
-            finally:
-                tracemalloc.stop()
+            soak.run(100, 100)
+            soak.samples.clear()
+            for times in soak.cpu.values():
+                times.clear()
+            soak.run(turns - 100, max(10, turns // 15))
     return soak
 
 
@@ -203,10 +199,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="without effect: nothing is random")
     options = parser.parse_args()
     soak = run(300 if options.quick else options.turns)
-    print("turns  resident MiB  traced MiB  threads  files  tasks  log kB  history kB")
+    print("turns  resident MiB  blocks  threads  files  tasks  log kB  history kB")
     for one in soak.samples:
         print(
-            f"{one.turns:5}  {one.resident / 2**20:12.1f}  {one.traced / 2**20:10.1f}"
+            f"{one.turns:5}  {one.resident / 2**20:12.1f}  {one.blocks:6}"
             f"  {one.threads:7}  {one.files:5}  {one.tasks:5}  {one.log // 1000:6}"
             f"  {one.history // 1000:10}"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 
 import pytest
 
@@ -222,7 +223,7 @@ def test_a_path_of_ten_thousand_turns_does_not_exceed_the_recursion_limit(
 ) -> None:
     for _ in range(10_000):
         parent = tree.turns[-1] if tree.turns else None
-        tree.turns.append(Turn(len(tree.turns) + 1, "why?", parent=parent, parent_revision=1))
+        tree.add(Turn(len(tree.turns) + 1, "why?", parent=parent, parent_revision=1))
     for turn in tree:
         turn.tokens = ["token"]
     tree.turns[0].tokens = ["token", "newer"]
@@ -272,3 +273,26 @@ class TestOneLine:
         """It is unknown whether the service has the question, but there is no other way on."""
         turn = ask(chat, chat.at_head(), cell="d", status="interrupted", token="conversation")
         assert ask(chat, chat.rerun(turn), cell="d", token="conversation") is turn
+
+
+def test_no_question_looks_at_all_turns(tree: ConversationTree) -> None:
+    """Its time does not grow with the conversation."""
+    for number in range(1, 5_001):
+        parent = tree.turns[-1] if tree.turns else None
+        turn = Turn(number, "why?", parent=parent, tokens=[f"t-{number}"], cell=f"c-{number}")
+        tree.add(turn)
+    tree.head = tree.turns[-1]
+    seen: list[object] = []
+
+    class Watched(list[Turn]):
+        def __iter__(self) -> Iterator[Turn]:
+            seen.append(self)
+            return super().__iter__()
+
+    tree.turns = Watched(tree.turns)
+    pending = tree.start(tree.at_token("t-5000"), "and now?", cell="new", name="named")
+    turn = tree.complete(pending, Reply("so", context_token="t-5001"))
+    assert (turn.number, tree.by_cell("new"), tree.by_name("named")) == (5_001, turn, turn)
+    assert tree.by_token("t-5001") is turn is tree.by_number(5_001)
+    assert tree.find("t-17") is tree.turns[16]
+    assert seen == []
