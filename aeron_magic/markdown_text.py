@@ -9,8 +9,15 @@ SPECIAL = r"\`*_[]<>|~$#&!"
 """Characters that can have a meaning in Markdown."""
 
 
-REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "{": "&#123;"}
-"""Special characters that a backslash does not escape in every renderer."""
+REFERENCES = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "[": "&#91;",
+    "]": "&#93;",
+    "{": "&#123;",
+}
+"""Special characters that a backslash does not escape in every renderer: ``\\[`` is also math."""
 
 
 def escape_markdown(text: str) -> str:
