@@ -33,7 +33,8 @@ def escape_markdown(text: str) -> str:
 def fenced(code: str, language: str = "") -> str:
     """Return ``code`` as a code block that nothing in it can close; odd languages are dropped."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
-    info = language if re.fullmatch(r"[\w+#.-]*", language) else ""
+    language = language.replace("#", "sharp")  # not every renderer finds a block of `c#`
+    info = language if re.fullmatch(r"[A-Za-z][A-Za-z0-9_+-]*", language) else ""
     return f"{fence}{info}\n{code}\n{fence}"
 
 
