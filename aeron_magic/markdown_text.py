@@ -20,14 +20,18 @@ REFERENCES = {
 """Special characters that a backslash does not escape in every renderer: ``\\[`` is also math."""
 
 
+COLON = "&#58;"
+
+
 def escape_markdown(text: str) -> str:
     """Return untrusted ``text`` as Markdown that shows it as it is, without control sequences."""
     from aeron_magic.plaintext import strip_control_sequences  # 4 ms
 
-    return "".join(
+    escaped = "".join(
         REFERENCES.get(character) or (f"\\{character}" if character in SPECIAL else character)
         for character in strip_control_sequences(text)
     )
+    return escaped.replace("://", f"{COLON}//")  # else some renderers make a link of it
 
 
 def fenced(code: str, language: str = "") -> str:

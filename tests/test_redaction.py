@@ -7,12 +7,12 @@ from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote
 
 import pytest
+from aeron_magic.redaction import TextFilter, redact, well_formed
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aeron_magic.errors import AeronError
 from aeron_magic.protocol.events import Chunk, Completed, Introduced, Recovering, Started
-from aeron_magic.redaction import TextFilter, redact, well_formed
 from aeron_magic.replies.accumulator import ReplyAccumulator
 
 SECRET = 's3cr3t-/+0815&do"not\\show'
