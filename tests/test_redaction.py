@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from base64 import b64encode, urlsafe_b64encode
 from urllib.parse import quote
 
 import pytest
-from aeron_magic.redaction import TextFilter, redact, well_formed
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aeron_magic.errors import AeronError
+from aeron_magic.plaintext import TextFilter, redact, well_formed
 from aeron_magic.protocol.events import Chunk, Completed, Introduced, Recovering, Started
 from aeron_magic.replies.accumulator import ReplyAccumulator
 
@@ -54,6 +55,12 @@ def test_the_beginning_of_a_secret_at_the_end_is_taken_out() -> None:
     """The reply was stopped there."""
     pieces = TextFilter([SECRET])
     assert pieces.feed(f"It is {SECRET[:-1]}") + pieces.rest == "It is [secret]"
+
+
+def test_a_long_piece_takes_linear_time() -> None:
+    began = time.process_time()
+    TextFilter([SECRET]).feed(SECRET[0] * 1_000_000 + "\u0130")
+    assert time.process_time() - began < 2
 
 
 def test_only_what_may_be_a_secret_is_held_back() -> None:
