@@ -70,7 +70,6 @@ def test_a_question_is_sent_before_the_display_is_imported() -> None:
         "jupyter.display.live",
         "jupyter.display.outputs",
         "jupyter.display.publish",
-        "plaintext",
         "rendering.incremental",
         "rendering.mimebundle",
         "rendering.safe_html",

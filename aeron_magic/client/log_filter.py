@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
-from aeron_magic.plaintext import SECRET, redact
+from aeron_magic.plaintext import MIN_LENGTH, SECRET, redact
 
 LOGGERS = ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "proxy", "socks")))
 """A filter of a logger does not apply to the loggers below it, so each is named."""
@@ -40,7 +40,7 @@ def keep_out_of_logs(secrets: Iterable[str]) -> None:
 
     The filters stay as long as the process: an answer may be logged after its client was closed.
     """
-    _FILTER.secrets.update(secrets)
+    _FILTER.secrets.update(one for one in secrets if len(one) >= MIN_LENGTH)
     for address in getproxies().values():
         try:
             password = urlsplit(address).password

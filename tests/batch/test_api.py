@@ -55,7 +55,8 @@ def test_the_package_exports_it() -> None:
 def test_each_prompt_starts_a_conversation(sandbox: Sandbox, settings: Settings) -> None:
     """The replies are in the order of the prompts, not of arrival."""
     result = ask_many([f"Classify: it is {word}" for word in ("good", "bad")], settings=settings)
-    alone = [Client(settings=settings).ask(question).text for question in result.item]
+    with Client(settings=settings) as client:
+        alone = [client.ask(question).text for question in result.item]
     assert [reply.text for reply in result.reply] == alone
     assert alone[0] != alone[1]
     assert all("context_token" not in seen.body for seen in sandbox.log.of("create-response"))

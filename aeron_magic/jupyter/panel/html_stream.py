@@ -11,9 +11,8 @@ in HTML, so that Python counts the same.
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from markupsafe import Markup
 
@@ -25,13 +24,23 @@ from aeron_magic.replies.reply import Reply
 MAX_STEP = 5_000
 """Characters that are rendered in one step: at most 50 ms, in which no other reply is read."""
 
-_ASTRAL = re.compile("[\U00010000-\U0010ffff]")
+
+class _Astral(dict[int, int | str]):
+    """Maps characters beyond 16 bits to references, and others to themselves."""
+
+    def __missing__(self, code: int) -> int | str:
+        self[code] = result = f"&#{code};" if code > 0xFFFF else code
+        return result
+
+
+_REFERENCES = _Astral()
 
 
 def utf16_safe(html: Markup) -> Markup:
     """Equivalent HTML whose length is the same in Python and in a browser."""
-    changed = _ASTRAL.sub(lambda found: f"&#{ord(found.group())};", html)
-    return Markup(changed)  # noqa: S704 - each character becomes a reference to it
+    if max(html, default="") <= "\uffff":
+        return html
+    return cast(Markup, html.translate(_REFERENCES))
 
 
 @lru_cache(maxsize=64)

@@ -35,7 +35,7 @@ def test_nothing_is_fetched() -> None:
 
 
 def test_html_comes_from_the_kernel_only() -> None:
-    """Two places set HTML, both to what was made safe in the kernel."""
+    """One place sets HTML, to what was made safe in the kernel."""
     assert script().count("innerHTML =") == 1
     assert not re.findall(r"insertAdjacentHTML|document\.write|outerHTML|\beval\b", script())
 
