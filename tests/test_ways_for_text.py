@@ -23,7 +23,6 @@ SCRIPTS = sorted((PACKAGE / "jupyter" / "panel" / "static").glob("*.js"))
 UNESCAPED = {
     "rendering/highlighting.py": 2,
     "rendering/incremental.py": 1,
-    "rendering/mimebundle.py": 1,
     "rendering/safe_html.py": 1,
     "rendering/tex_math.py": 1,
 }
