@@ -9,24 +9,36 @@ SPECIAL = r"\`*_[]<>|~$#&!"
 """Characters that can have a meaning in Markdown."""
 
 
-REFERENCES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "{": "&#123;"}
-"""Special characters that a backslash does not escape in every renderer."""
+REFERENCES = {
+    "&": "&amp;",
+    "<": "&lt;",
+    ">": "&gt;",
+    "[": "&#91;",
+    "]": "&#93;",
+    "{": "&#123;",
+}
+"""Special characters that a backslash does not escape in every renderer: ``\\[`` is also math."""
+
+
+COLON = "&#58;"
 
 
 def escape_markdown(text: str) -> str:
     """Return untrusted ``text`` as Markdown that shows it as it is, without control sequences."""
     from aeron_magic.plaintext import strip_control_sequences  # 4 ms
 
-    return "".join(
+    escaped = "".join(
         REFERENCES.get(character) or (f"\\{character}" if character in SPECIAL else character)
         for character in strip_control_sequences(text)
     )
+    return escaped.replace("://", f"{COLON}//")  # else some renderers make a link of it
 
 
 def fenced(code: str, language: str = "") -> str:
     """Return ``code`` as a code block that nothing in it can close; odd languages are dropped."""
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
-    info = language if re.fullmatch(r"[\w+#.-]*", language) else ""
+    language = language.replace("#", "sharp")  # not every renderer finds a block of `c#`
+    info = language if re.fullmatch(r"[A-Za-z][A-Za-z0-9_+-]*", language) else ""
     return f"{fence}{info}\n{code}\n{fence}"
 
 

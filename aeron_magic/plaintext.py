@@ -127,6 +127,8 @@ SECRET = "[secret]"  # noqa: S105
 MIN_LENGTH = 8
 """Characters of the shortest secret that is taken out of replies, and of an encoded spelling."""
 
+_LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
+
 PARTIAL_LENGTH = 6
 """Characters of the beginning of a secret, at the end of a text, that are taken out, too."""
 
@@ -223,12 +225,13 @@ class TextFilter:
     @staticmethod
     def _begun(text: str, forms: list[str]) -> int:
         """The position from which on ``text`` may be the beginning of one of ``forms``."""
-        lower = text.lower()
-        for begin in range(len(lower)):
-            rest = lower[begin:]
+        longest = max(map(len, forms))
+        tail = text[-longest:].translate(_LOWER)
+        for begin in range(len(tail)):
+            rest = tail[begin:]
             at = bisect_left(forms, rest)
             if at < len(forms) and forms[at].startswith(rest):
-                return begin
+                return len(text) - len(rest)
         return len(text)
 
     @property

@@ -161,7 +161,7 @@ def test_a_pattern_takes_linear_time(pattern: re.Pattern[Any], methods: frozense
     assert superlinear(pattern, methods) == ""
 
 
-@pytest.mark.parametrize("pattern", [r"\s+$", r"\d+[.]", r"(?:!+(?=\[))|x", r"<!--.*?-->", r"~+\n"])
+@pytest.mark.parametrize("pattern", [r"\s+$", r"(?:!+(?=\[))|x", r"~+\n"])
 def test_a_pattern_of_quadratic_time_is_found(pattern: str) -> None:
     assert superlinear(re.compile(pattern, re.DOTALL), frozenset({"search"}))
 

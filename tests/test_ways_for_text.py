@@ -21,6 +21,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "sandbox" not in path
 SCRIPTS = sorted((PACKAGE / "jupyter" / "panel" / "static").glob("*.js"))
 
 UNESCAPED = {
+    "jupyter/panel/html_stream.py": 1,
     "rendering/highlighting.py": 2,
     "rendering/incremental.py": 1,
     "rendering/safe_html.py": 1,
@@ -53,7 +54,16 @@ def is_constant(call: ast.Call) -> bool:
 
 def unescaped(source: str) -> list[int]:
     """The lines on which something that is not a constant becomes ``Markup``."""
-    return [call.lineno for call in calls_of_markup(ast.parse(source)) if not is_constant(call)]
+    tree = ast.parse(source)
+    made = [call.lineno for call in calls_of_markup(tree) if not is_constant(call)]
+    declared = [
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and getattr(node.func, "id", getattr(node.func, "attr", "")) == "cast"
+        and "Markup" in ast.unparse(node.args[0])
+    ]
+    return made + declared
 
 
 def built_from_strings(source: str) -> list[int]:
@@ -100,12 +110,12 @@ def test_html_from_strings_is_found(source: str) -> None:
 
 
 def test_unescaped_markup_is_found() -> None:
-    assert unescaped("Markup(x)") == [1]
+    assert unescaped("Markup(x)") == unescaped("cast(Markup, x)") == [1]
     assert unescaped('Markup("<p>{}").format(x)') == []
     assert built_from_strings('Markup("<p>{}").format(x)') == []
 
 
-def test_strings_become_markup_in_rendering_only() -> None:
+def test_strings_become_markup_in_known_places_only() -> None:
     found = {
         path.relative_to(PACKAGE).as_posix(): len(lines)
         for path in MODULES

@@ -66,12 +66,11 @@ def highlight_code(code: str, language: str) -> Markup:
     fails.
     """
     language = language.lower()
-    listed = language in LANGUAGES and len(code) <= CODE_LIMIT
-    lexer = _lexer(language) if listed else None
-    if lexer is not None:
+    if language in LANGUAGES and len(code) <= CODE_LIMIT:
         with suppress(Exception):  # many lexers, of many authors: a paid reply must be shown
-            parts = [_highlight_slice(part, lexer) for part in split_code(code)]
-            return Markup("".join(parts))  # noqa: S704 - each token is escaped
+            if lexer := _lexer(language):
+                parts = [_highlight_slice(part, lexer) for part in split_code(code)]
+                return Markup("".join(parts))  # noqa: S704 - each token is escaped
     return Markup(escapeHtml(code))  # noqa: S704 - escaped
 
 

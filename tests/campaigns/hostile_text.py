@@ -452,10 +452,10 @@ def browse(outcome: Outcome) -> tuple[int, int, int]:
     return hits, len(requests), overlays
 
 
-def run_campaign(*, quick: bool = False, seed: int = 1) -> list[Outcome]:
+def run_campaign(*, quick: bool = False, seed: int = 1) -> Iterator[Outcome]:
     """The outcome of each surface."""
     texts = payloads(len(VECTORS) if quick else 500, seed)
-    return [run_surface(name, texts) for name in SURFACES]
+    yield from (run_surface(name, texts) for name in SURFACES)
 
 
 def main() -> int:

@@ -7,7 +7,15 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from aeron_magic.jupyter.frontend import has_kernel
-from aeron_magic.markdown_text import REFERENCES, SPECIAL, escaped_table, fenced, one_line, truncate
+from aeron_magic.markdown_text import (
+    COLON,
+    REFERENCES,
+    SPECIAL,
+    escaped_table,
+    fenced,
+    one_line,
+    truncate,
+)
 from aeron_magic.plaintext import printable, strip_control_sequences
 from aeron_magic.rendering.mimebundle import Bundle, mimebundle
 
@@ -94,7 +102,7 @@ def show(shell: Any, *parts: str | Table | Verbatim) -> None:
 
 def strip_markup(text: str) -> str:
     """Return our own Markdown as plain text: without back-ticks, stars, escapes and bullets."""
-    text = _MARKUP.sub(r"\1", text)
+    text = _MARKUP.sub(r"\1", text).replace(COLON, ":")
     for character, reference in reversed(REFERENCES.items()):
         text = text.replace(reference, character)
     return text

@@ -379,6 +379,7 @@ class PanelController:
                 ended = True
             finally:
                 if not ended:  # the pages must not wait for a reply that has ended
+                    self.live = None if self.live is live else self.live
                     self.broadcast(self.state())
         if not asked.request_id:
             self._for_each_panel(lambda panel: panel.cell_ended())

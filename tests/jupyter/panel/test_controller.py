@@ -292,3 +292,22 @@ def test_a_panel_that_fails_leaves_the_others_and_the_reply(
     assert [message["type"] for message in harness.messages(panel=other)][-2:] == ["end", "about"]
     other.close()
     assert any("channel is closed" in str(record.exc_info) for record in caplog.records)
+
+
+@pytest.mark.parametrize("broken", ["end", "step"])
+def test_the_panel_is_free_again_after_an_error_of_ours(
+    harness: PanelHarness, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """The pages get a snapshot in which no reply is coming in, and the next question works."""
+
+    def fail(*_: object) -> None:
+        raise ValueError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(f"aeron_magic.jupyter.panel.html_stream.HtmlStream.{broken}", fail)
+        harness.ask_in_cell("Why?", "a")
+        harness.wait("error")
+        states = harness.messages("state")
+        assert states
+        assert states[-1]["live"] is None
+    harness.ask("And now?")
