@@ -15,7 +15,7 @@ def test_no_question_comes_twice() -> None:
 
 @pytest.mark.parametrize("kind", wire.DRIVERS)
 def test_damaged_responses_give_the_text_or_a_named_error(kind: str) -> None:
-    tally = wire.run("damaged", kind, wire.damaged(7, 40))
+    tally = wire.run("damaged", kind, wire.damaged(7, 40), any_text=True)
     assert tally.violations == []
 
 
