@@ -52,11 +52,11 @@ def test_a_client_has_a_connection_of_its_own(busy: Sandbox) -> None:
     """One that both used would mix their replies."""
     with Client(base_url=busy.aeronpay_url, client_id="me", client_secret="mine") as client:
         client.ask("Before?", stream=False)
-        before = client._transport._http
-        assert in_child(lambda: str(client._transport._http is before)) == "False"
+        before = client._transport.http
+        assert in_child(lambda: str(client._transport.http is before)) == "False"
         assert in_child(lambda: client.ask("Who is the child?").status) == "complete"
         assert client.ask("After?").status == "complete"
-        assert client._transport._http is before
+        assert client._transport.http is before
 
 
 def test_a_session_asks_in_a_forked_process(busy: Sandbox, tmp_path: Path) -> None:
