@@ -132,7 +132,7 @@ def count_click() -> Count:
 
 
 def _click(kernel: Kernel, comm: str, text: str) -> None:
-    kernel.send_comm(comm, {"do": "ask", "id": "a-1", "text": text})
+    kernel.send_comm(comm, {"do": "ask", "id": text, "text": text})
     deadline = time.monotonic() + 20
     while kernel.value("_sent and _sent[-1]") != "about" or not kernel.value("'end' in _sent"):
         assert time.monotonic() < deadline, "the question has not ended"

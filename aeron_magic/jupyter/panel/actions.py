@@ -88,7 +88,7 @@ def _ask_at(
     with controller.asking:
         if action.id and action.id in controller.asked_actions:
             return  # the message came twice
-        if controller.is_reading or controller.is_asking(position.tree):
+        if controller.is_busy(position.tree):
             raise UsageError(
                 "A reply is still being received.", hint="Ask when it has ended, or stop it first."
             )

@@ -180,20 +180,16 @@ class PanelController:
 
         Actions are handled in several threads: the question may arrive after its stop.
         """
-        if self.live is not None and self.is_reading:
+        if self.live is not None and not self.live.asked.done.is_set():
             self.live.asked.stop()
         elif request:
             self._cancelled_request = request
 
-    @property
-    def is_reading(self) -> bool:
-        """Whether the visible reply has not ended."""
-        return self.live is not None and not self.live.asked.done.is_set()
-
-    def is_asking(self, tree: ConversationTree) -> bool:
-        """Whether the newest question of an action belongs to ``tree``, and has not ended."""
-        asked = self.asked
-        return asked is not None and asked.tree is tree and not asked.done.is_set()
+    def is_busy(self, tree: ConversationTree) -> bool:
+        """Whether the visible reply, or the newest question of an action in ``tree``, goes on."""
+        asked = self.asked if self.asked is not None and self.asked.tree is tree else None
+        live = self.live.asked if self.live is not None else None
+        return any(one is not None and not one.done.is_set() for one in (live, asked))
 
     def find(self, key: str) -> tuple[ConversationTree, Turn] | None:
         """The turn with this key."""
