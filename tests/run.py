@@ -1,7 +1,7 @@
 """Run every check of the project on a machine that has Python 3.11 or newer and nothing else.
 
     python3 tests/run.py                  set up what is missing, run everything: 6 to 8 minutes
-    python3 tests/run.py --quick          all checks without kernels and browsers: about a minute
+    python3 tests/run.py --quick          without kernels, browsers and campaigns: a minute
     python3 tests/run.py --only mypy      one step (may be repeated)
     python3 tests/run.py --lowest         the quick tests with the oldest versions of all packages
     python3 tests/run.py --pythons        the quick tests with each other Python that is installed
@@ -38,7 +38,7 @@ STEPS: dict[str, tuple[str, ...]] = {
     # The plugin nbval takes two seconds to import; test_record.py runs it in other processes.
     "pytest": ("-m", "pytest", "-p", "no:nbval", "-ra", "--durations=10"),
 }
-QUICK = ("-m", "not jupyter and not browser and not platform")
+QUICK = ("-m", "not jupyter and not browser and not platform and not campaign")
 
 Result = tuple[str, int, float]
 """A step's name, its exit code and its seconds."""
@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="leave out the tests that need a kernel or a browser: about a minute",
+        help="leave out the tests that need a kernel or a browser, and short campaigns: a minute",
     )
     parser.add_argument(
         "--only", action="append", choices=STEPS, metavar="STEP", help=f"of: {', '.join(STEPS)}"
@@ -90,7 +90,8 @@ def main() -> int:
     )
     steps = {name: STEPS[name] for name in options.only or STEPS}
     if "pytest" in steps:
-        processes = max(2, min(4, os.cpu_count() or 2))
+        # Tests without kernels often wait for a socket, so three processes pay on two cores, too.
+        processes = 3 if options.quick else max(2, min(4, os.cpu_count() or 2))
         # One test at a time, in order: the browser's tests have to be the last of each process.
         in_parallel = (f"-n{processes}", "--dist=load", "--maxschedchunk=1")
         steps["pytest"] += (*(QUICK if options.quick else ()), *(options.more or in_parallel))

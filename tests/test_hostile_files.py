@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 import signal
 
+import pytest
 from batch_charges import run_case
 from hostile_files import run_campaign
+
+pytestmark = pytest.mark.campaign
 
 
 def test_mutated_files_are_read_without_a_foreign_exception() -> None:

@@ -26,6 +26,8 @@ from aeron_magic.replies.extract import code_blocks, extract_json
 from aeron_magic.replies.reply import Reply
 from aeron_magic.replies.tables import tables
 
+pytestmark = pytest.mark.campaign
+
 IMAGE = "<img src=x onerror=alert(1)>"
 
 

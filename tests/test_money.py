@@ -6,6 +6,8 @@ import money
 import pytest
 import wire
 
+pytestmark = pytest.mark.campaign
+
 
 def test_no_question_comes_twice() -> None:
     tallies = money.campaign(7, quick=True)

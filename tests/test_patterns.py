@@ -21,6 +21,8 @@ import pytest
 
 import aeron_magic
 
+pytestmark = pytest.mark.campaign
+
 PACKAGE = Path(aeron_magic.__file__).parent
 METHODS = ("search", "match", "fullmatch", "sub", "finditer", "findall", "split")
 SMALL, LARGE = 8_000, 64_000

@@ -27,11 +27,14 @@ from aeron_magic.services.settings import Settings
 SECRET = "hush-4f1c-hush"
 
 # Their libraries leave sockets to the garbage collector.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:unclosed:ResourceWarning",
-    "ignore::pytest.PytestUnraisableExceptionWarning",
-    "ignore::DeprecationWarning:distributed",
-)
+pytestmark = [
+    pytest.mark.campaign,
+    pytest.mark.filterwarnings(
+        "ignore:unclosed:ResourceWarning",
+        "ignore::pytest.PytestUnraisableExceptionWarning",
+        "ignore::DeprecationWarning:distributed",
+    ),
+]
 
 
 @pytest.fixture
