@@ -200,6 +200,10 @@ export class TurnView {
     }
     const shown = [...this.body.querySelectorAll(":scope > .ap-block")];
     if (live.tail) shown.push(this.tail); // its newest text may not be drawn yet
+    if (shown.length !== live.blocks.length + (live.tail ? 1 : 0)) {
+      this.update(turn); // the page lacks a block, and the patch counts blocks
+      return;
+    }
     const last = shown.slice(shown.length - patch.keep_last);
     const kept = new Set([...shown.slice(0, patch.keep), ...(patch.keep_last ? last : [])]);
     const next = patch.keep_last ? last[0] : this.wait;
