@@ -14,6 +14,7 @@ from notebook_page import Frontend, NotebookPage, notebook_of
 from page_tasks import begin, longest_tasks
 from panel_page import PanelPage
 
+from aeron_magic.jupyter.panel.html_stream import MAX_STEP
 from aeron_magic.sandbox import Sandbox
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -55,12 +56,17 @@ def test_reload_in_the_middle_of_a_reply(
     assert panel.input.input_value() == "a thought of mine"
     assert panel.questions() == ["How do I continue a conversation?", "Tell me"]
     panel.wait_ready()
-    # A page that missed a message requests a snapshot, which follows a moment later.
-    for _ in range(50):
-        if panel.reply().split() == LONG[:9_000].split():
-            break
-        lab.page.wait_for_timeout(100)
     assert panel.reply().split() == LONG[:9_000].split()
+
+
+def test_the_end_of_a_long_reply_follows_what_is_shown(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """The last chunks of a long reply arrive with its end: they are added after the tail."""
+    chunks = ("A line of the reply.\n\n" * 225, "Nearly the end of it.\n\n" * 3, "The end.\n\n")
+    assert len(chunks[0]) < MAX_STEP < sum(map(len, chunks))
+    sandbox.set_faults(chunks=chunks, pause=0.03)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    panel.ask("Tell me")
+    assert panel.reply().split() == "".join(chunks).split()
 
 
 def test_a_restarted_kernel_is_reported_and_the_question_kept(

@@ -200,16 +200,12 @@ export class TurnView {
     }
     const shown = [...this.body.querySelectorAll(":scope > .ap-block")];
     if (live.tail) shown.push(this.tail); // its newest text may not be drawn yet
-    if (shown.length !== live.blocks.length + (live.tail ? 1 : 0)) {
-      this.update(turn); // the page lacks a block, and the patch counts blocks
-      return;
-    }
     const last = shown.slice(shown.length - patch.keep_last);
     const kept = new Set([...shown.slice(0, patch.keep), ...(patch.keep_last ? last : [])]);
     const next = patch.keep_last ? last[0] : this.wait;
     if (patch.html) next.before(renderBlock(patch.html, this.view));
     if (kept.has(this.tail)) {
-      this.tail.replaceWith(renderBlock(turn.blocks[turn.blocks.length - 1], this.view));
+      this.tail.replaceWith(renderBlock(live.tail, this.view));
     }
     for (const block of shown) if (!kept.has(block)) block.remove();
     this.tail.remove();
