@@ -70,6 +70,8 @@ class RawServer:
         All requests.
     accepted
         The number of connections.
+    closed
+        Released whenever the server has closed a connection.
     """
 
     answer: Answer
@@ -84,6 +86,7 @@ class RawServer:
         self.port = self._listening.getsockname()[1]
         self.url = f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
         self._open: set[socket.socket] = set()
+        self.closed = threading.Semaphore(0)
         self._lock = threading.Lock()
 
     def creates(self) -> Counter[str]:
@@ -106,7 +109,10 @@ class RawServer:
 
     def _serve(self, connection: socket.socket) -> None:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        with contextlib.suppress(OSError, ValueError), contextlib.closing(connection):
+        with contextlib.ExitStack() as stack:
+            stack.callback(self.closed.release)
+            stack.enter_context(contextlib.suppress(OSError, ValueError))
+            stack.enter_context(contextlib.closing(connection))
             if self.tls is not None:
                 connection = self.tls.wrap_socket(connection, server_side=True)
             with self._lock:
