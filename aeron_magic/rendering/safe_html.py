@@ -45,33 +45,36 @@ URL_SHOWN = 80
 
 
 class _Renderer(RendererHTML):
-    """Tokens to HTML; each method is named after the token type that it renders."""
+    """Tokens to HTML; each method is named after the token type that it renders.
+
+    They return plain strings: added to a ``Markup``, the parser's own HTML would be escaped.
+    """
 
     def text(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
-        return escape_math(tokens[idx].content)
+        return str(escape_math(tokens[idx].content))
 
     def fence(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[idx]
         # An open code block is repainted often, so it is highlighted only when it is closed.
         is_open = "streaming" in env and is_unclosed(token, str(env["streaming"]))
         if is_open or not env["highlight"]:
-            return code_html(token.content)
-        return code_html(token.content, next(iter(token.info.split(maxsplit=1)), ""))
+            return str(code_html(token.content))
+        return str(code_html(token.content, next(iter(token.info.split(maxsplit=1)), "")))
 
     def code_block(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
-        return code_html(tokens[idx].content)
+        return str(code_html(tokens[idx].content))
 
     def math_inline(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         tex = tokens[idx].content
         if is_self_contained(tex):
-            return Markup('<span class="math">{}</span>').format(tex)
-        return Markup("<code>{}</code>").format(tex)
+            return str(Markup('<span class="math">{}</span>').format(tex))
+        return str(Markup("<code>{}</code>").format(tex))
 
     def math_block(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         tex = tokens[idx].content
         if is_self_contained(tex):
-            return Markup('<div class="math">{}</div>\n').format(tex)
-        return code_html(tex)
+            return str(Markup('<div class="math">{}</div>\n').format(tex))
+        return str(code_html(tex))
 
 
 def _flatten_long_paragraphs(state: StateCore) -> None:
