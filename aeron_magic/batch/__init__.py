@@ -1,14 +1,4 @@
-"""Many prompts at once: each row is an independent question, sent from here or from a cluster.
-
-::
-
-    items ─ interpolate ─→ Task ─→ TaskQueue ─→ workers (one connection each) ─→ RowResult ─→ Row
-                                       │ take, report_token, report_result, acquire
-                                       └─ remote workers on a cluster
-
-Workers take one row at a time from the :class:`~aeron_magic.batch.task_queue.TaskQueue`, so a slow
-row delays no other. The rows of a lost worker are requeued, with their tokens if those are known.
-"""
+"""Many prompts at once: each row is an independent question."""
 
 from __future__ import annotations
 

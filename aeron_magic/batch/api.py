@@ -6,7 +6,6 @@ import os
 import warnings
 from collections import ChainMap
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.items import Items, Row, items_of, result_of
@@ -19,7 +18,6 @@ from aeron_magic.defaults import defaults
 from aeron_magic.errors import AeronError, Interrupted, UsageError
 from aeron_magic.prompts.interpolation import interpolate
 from aeron_magic.recording.cassette import Cassette
-from aeron_magic.recording.record import key_of_token
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.services.settings import Settings, resolve_settings
 
@@ -39,11 +37,9 @@ def ask_many(
     concurrency: int = 8,
     rate: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    executor: Executor | None = None,
-    workers: int | None = None,
-    host: str | None = None,
     progress: bool | None = None,
     ask_again: bool = False,
+    **removed: Any,
 ) -> Any:
     """Ask one question per item, many at once.
 
@@ -80,14 +76,6 @@ def ask_many(
         keeps what was sent: after an interrupt or a crash the next run fetches replies whose token
         is known, and a row that may have been charged is ``incomplete`` and not asked again. If the
         file cannot be read or written, nothing more is sent, and the rows have that error.
-    executor
-        Any :class:`concurrent.futures.Executor`, whose workers send the questions. They receive
-        the credentials in memory, as part of the executor's job.
-    workers
-        How many jobs to give to the executor; by default as many as it has workers, or 4.
-    host
-        This machine's name or address as the executor's workers see it; by default several are
-        tried.
     progress
         Whether to show a progress bar (tqdm); by default in a terminal and in an interactive
         notebook.
@@ -109,7 +97,7 @@ def ask_many(
     UsageError
         An argument is invalid, or no item gives a question; nothing was sent.
     """
-    _check(concurrency, rate, workers, executor)
+    _check(concurrency, rate, removed)
     own, recorder = _resolve_target(client, settings)
     if checkpoint is not None:
         recorder = Recorder(Cassette(checkpoint), "auto", speed=0)
@@ -120,9 +108,6 @@ def ask_many(
         concurrency,
         rate,
         recorder,
-        executor,
-        workers,
-        host,
         ask_again,
     )
     texts = render_prompts(items.values, template, {}, own.secrets)
@@ -147,22 +132,19 @@ def _resolve_target(
     return resolve_settings(), None
 
 
-def _check(
-    concurrency: int, rate: float | None, workers: int | None, executor: Executor | None
-) -> None:
-    for name, value in (("concurrency", concurrency), ("workers", workers)):
-        if value is not None and not (isinstance(value, int) and 1 <= value <= 10_000):
-            raise UsageError(
-                f"Invalid {name}: {value!r}.", hint="Give a whole number from 1 to 10,000."
-            )
+def _check(concurrency: int, rate: float | None, removed: dict[str, Any]) -> None:
+    for name in removed:
+        raise UsageError(
+            f"ask_many has no argument {name!r}.",
+            hint="`dask=` with a client of a Dask cluster replaces executor, workers and host.",
+        )
+    if not (isinstance(concurrency, int) and 1 <= concurrency <= 10_000):
+        raise UsageError(
+            f"Invalid concurrency: {concurrency!r}.", hint="Give a whole number from 1 to 10,000."
+        )
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
         raise UsageError(
             f"Invalid rate: {rate!r}.", hint="Give a number of requests per second above 0."
-        )
-    if executor is not None and not hasattr(executor, "submit"):
-        raise UsageError(
-            f"executor must have a submit method, not {type(executor).__name__}.",
-            hint="Give an Executor of concurrent.futures, or a cluster's equivalent.",
         )
 
 
@@ -219,22 +201,11 @@ def run_batch(
     Interrupted
         Its ``result`` is the list of rows so far.
     """
-    distributor = None
-    if config.executor is not None:
-        token = config.question.context_token
-        if token is not None and key_of_token(token) is not None:
-            raise UsageError(
-                "The turn to continue from was replayed, so remote workers cannot continue it.",
-                hint="Run the batch without an executor, or the turn with --mode record.",
-            )
-        from aeron_magic.batch.cluster.coordinator import Coordinator
-
-        distributor = Coordinator(config.executor, config.jobs, config.host)
     recorder, journal = config.recorder, None
     if recorder is not None and recorder.mode == "auto" and isinstance(recorder.store, Cassette):
         journal = Journal(recorder.store.path, forget_sent=config.ask_again)
     try:
-        batch = BatchRun(config, texts, cache, distributor, journal)
+        batch = BatchRun(config, texts, cache, journal)
         with progress_bar(len(texts), show_progress) as watch:
             batch.run(watch)
     except Interrupted as interrupted:

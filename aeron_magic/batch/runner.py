@@ -9,9 +9,8 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from concurrent.futures import Executor
 from contextlib import suppress
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from aeron_magic.batch.journal import Journal
 from aeron_magic.batch.rate_limiter import RateLimiter
@@ -45,14 +44,6 @@ CLOSE_TIMEOUT = 5.0
 """Seconds that an interrupted batch may take to close its connections."""
 
 
-class Distributor(Protocol):
-    """Runs remote workers: :class:`aeron_magic.batch.cluster.coordinator.Coordinator`."""
-
-    async def run(self, queue: TaskQueue, config: BatchConfig) -> None:
-        """Return when all tasks have ended."""
-        ...
-
-
 class BatchConfig(NamedTuple):
     """The arguments of a batch; see :func:`~aeron_magic.batch.api.ask_many`.
 
@@ -64,9 +55,6 @@ class BatchConfig(NamedTuple):
     concurrency: int = 8
     rate: float | None = None
     recorder: Recorder | None = None
-    executor: Executor | None = None
-    jobs: int | None = None
-    host: str | None = None
     ask_again: bool = False
 
 
@@ -91,8 +79,7 @@ class BatchRun:
 
     ``texts`` has the question of each row, or the error that made it impossible to build. ``cache``
     has the results and tokens of earlier runs; those of this run are added. ``journal`` has the
-    tokens on the disk. ``distributor`` runs remote workers; without it, the workers run in this
-    process.
+    tokens on the disk.
     """
 
     def __init__(
@@ -100,13 +87,11 @@ class BatchRun:
         config: BatchConfig,
         texts: Sequence[str | AeronError],
         cache: RowCache | None = None,
-        distributor: Distributor | None = None,
         journal: Journal | None = None,
     ) -> None:
         self._config = config
         self._journal = journal
         self._cache: RowCache = {} if cache is None else cache
-        self._distributor = distributor
         self.results: list[RowResult | None] = [None] * len(texts)
         self._keys: list[Key] = []
         self._duplicates: dict[int, list[int]] = {}
@@ -201,9 +186,6 @@ class BatchRun:
             self._forget(task.number)
         elif result.is_complete and self._journal is not None:
             self._journal.end(self._journal_key(task.number))
-        if result.record is not None and self._config.recorder is not None:
-            question = self._config.question._replace(text=task.text)
-            self._config.recorder.save_foreign(result.record, question)
         for number in (task.number, *self._duplicates.get(task.number, ())):
             self.results[number] = result
             if result.is_complete:
@@ -284,18 +266,8 @@ class BatchRun:
             self._begun,
             self._sending,
         )
-        try:
-            await self._resend_earlier(queue)
-            if self._distributor is not None:
-                await self._distributor.run(queue, config)
-            else:
-                await run_here(queue, config, min(config.concurrency, len(self._to_ask)))
-        finally:
-            for number, token in queue.tokens.items():
-                if self.results[number] is None:
-                    # A remote worker was reading it when the user stopped the batch.
-                    reply = Reply("", "interrupted", token, service=config.settings.service)
-                    self.results[number] = RowResult(reply, interrupted(reply))
+        await self._resend_earlier(queue)
+        await run_here(queue, config, min(config.concurrency, len(self._to_ask)))
 
     async def _resend_earlier(self, queue: TaskQueue) -> None:
         """Send the replayed questions that the rows continue from again: once, before all rows.

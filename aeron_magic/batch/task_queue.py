@@ -9,11 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from aeron_magic.batch.rate_limiter import RateLimiter
 from aeron_magic.errors import AeronError, AuthenticationError, RateLimited, Unreachable
-from aeron_magic.recording.record import Record
 from aeron_magic.replies.reply import Reply
 
 MAX_TRIES = 5
@@ -38,49 +36,20 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class RowResult:
-    """The result of one task; ``record`` if a remote worker recorded it."""
+    """The result of one task."""
 
     reply: Reply | None = None
     error: AeronError | None = None
-    record: Record | None = None
 
     @property
     def is_complete(self) -> bool:
         return self.error is None and self.reply is not None and self.reply.is_complete
 
 
-class TaskSource(Protocol):
-    """The queue as a worker sees it: a :class:`TaskQueue`, or a connection to one."""
-
-    async def take(self) -> Task | None:
-        """The next task; None when there are no more."""
-        ...
-
-    def report_sending(self, task: Task) -> None:
-        """A request of the task is about to leave; raises AeronError if it must not."""
-        ...
-
-    def report_token(self, task: Task, token: str) -> None:
-        """The service has accepted the question; the reply has this token."""
-        ...
-
-    def report_result(self, task: Task, result: RowResult) -> None:
-        """The task has ended, with or without an error."""
-        ...
-
-    async def acquire(self) -> None:
-        """Wait until a request may be sent."""
-        ...
-
-    def pause(self, seconds: float) -> None:
-        """Send no request for this time, as the service has asked."""
-        ...
-
-
 class TaskQueue:
     """The tasks of one batch.
 
-    ``left`` is their number, and ``concurrency`` how many may run at once, over all workers.
+    ``left`` is their number, and ``concurrency`` how many may run at once.
     ``sending`` is called before a request of a task leaves, ``begun`` with each task whose reply
     the service has started, and the reply's token; ``settled`` with each task that has ended, and
     its result.
@@ -107,7 +76,6 @@ class TaskQueue:
         self._settled = settled
         self._begun = begun
         self._sending = sending
-        self._first: deque[Task] = deque()
         self._last: deque[Task] = deque()
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._consecutive_failures = 0
@@ -131,8 +99,6 @@ class TaskQueue:
         return None
 
     def _next(self) -> Task | None:
-        if self._first:
-            return self._first.popleft()
         task = next(self._tasks, None)
         return self._last.popleft() if task is None and self._last else task
 
@@ -157,13 +123,6 @@ class TaskQueue:
         if not self._left or self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
             self.stop()
         else:
-            self._wake()
-
-    def requeue(self, tasks: Iterable[Task]) -> None:
-        """Requeue the tasks of a worker that disconnected, as the next ones."""
-        for task in tasks:
-            self._free += 1
-            self._first.append(replace(task, token=self.tokens.get(task.number, task.token)))
             self._wake()
 
     def stop(self) -> None:

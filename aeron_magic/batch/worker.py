@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from aeron_magic.batch.task_queue import RowResult, Task, TaskSource
+from aeron_magic.batch.task_queue import RowResult, Task, TaskQueue
 from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
 from aeron_magic.client.stream import AsyncStream, FlowRun
 from aeron_magic.errors import AeronError, IncompleteReply, Interrupted
@@ -23,30 +23,12 @@ from aeron_magic.protocol.flow import (
     StepResult,
 )
 from aeron_magic.protocol.retry import MAX_RETRY_AFTER, requested_delay
-from aeron_magic.recording.record import Record, key_of_token
+from aeron_magic.recording.record import key_of_token
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.base import Service, load
 from aeron_magic.services.catalog import service_info
 from aeron_magic.services.settings import Settings
-
-
-class SingleRecordStore:
-    """Holds the one record of a question that a remote worker sends back with the result."""
-
-    name = "this batch"
-
-    def __init__(self) -> None:
-        self.record: Record | None = None
-
-    def find(self, key: str) -> Record | None:
-        return None
-
-    def save(self, record: Record) -> None:
-        self.record = record
-
-    def questions(self) -> Iterable[tuple[str, str]]:
-        return ()
 
 
 class RateLimitedFlowIO(AiohttpFlowIO):
@@ -57,7 +39,7 @@ class RateLimitedFlowIO(AiohttpFlowIO):
 
     on_request: Callable[[], None] = staticmethod(lambda: None)
 
-    def __init__(self, transport: AiohttpTransport, queue: TaskSource) -> None:
+    def __init__(self, transport: AiohttpTransport, queue: TaskQueue) -> None:
         super().__init__(transport, transport.timeout)
         self._queue = queue
 
@@ -77,24 +59,21 @@ class RateLimitedFlowIO(AiohttpFlowIO):
 class Worker:
     """Performs one task at a time.
 
-    ``question`` is what all questions share; its text is replaced. ``store`` is the recorder's
-    store, if records are sent back with the results.
+    ``question`` is what all questions share; its text is replaced.
     """
 
     def __init__(
         self,
-        queue: TaskSource,
+        queue: TaskQueue,
         transport: AiohttpTransport,
         settings: Settings,
         question: Question,
         recorder: Recorder | None = None,
-        store: SingleRecordStore | None = None,
     ) -> None:
         self._queue = queue
         self._settings = settings
         self._question = question
         self._recorder = recorder
-        self._store = store
         self._service: Service = load(settings)
         self._transport = transport
 
@@ -144,10 +123,7 @@ class Worker:
         if error is not None:
             # The frames of its traceback would keep all received data alive.
             error.__traceback__ = error.__context__ = error.__cause__ = None
-        record = None
-        if self._store is not None:
-            record, self._store.record = self._store.record, None
-        self._queue.report_result(task, RowResult(stream.reply, error, record))
+        self._queue.report_result(task, RowResult(stream.reply, error))
 
 
 def maybe_charged(service: str) -> RowResult:

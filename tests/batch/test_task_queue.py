@@ -83,48 +83,6 @@ def test_no_more_tasks_than_allowed_run_at_once() -> None:
     run_script(3, 2, script)
 
 
-def test_tasks_of_a_lost_worker_are_taken_first_with_their_tokens() -> None:
-    """A reply with a token is fetched; a task without one is asked again."""
-
-    async def script(queue: TaskQueue) -> None:
-        taken = [await take(queue), await take(queue)]
-        queue.report_token(taken[0], "t-0")
-        queue.requeue(taken)
-        assert await queue.take() == Task(0, "q 0", token="t-0")
-        assert await queue.take() == Task(1, "q 1")
-
-    run_script(5, 2, script)
-
-
-def test_a_worker_that_waits_for_the_last_task_gets_a_requeued_one() -> None:
-    """The queue is not over while a task runs."""
-
-    async def script(queue: TaskQueue) -> None:
-        task = await take(queue)
-        waiting = asyncio.ensure_future(queue.take())
-        await asyncio.sleep(0)
-        queue.requeue([task])
-        assert await waiting == task
-        queue.report_result(task, WHOLE)
-        assert await queue.take() is None
-
-    run_script(1, 2, script)
-
-
-def test_a_cancelled_worker_passes_its_wakeup_on() -> None:
-    """A worker that is woken and cancelled at once wakes the next one."""
-
-    async def script(queue: TaskQueue) -> None:
-        task = await take(queue)
-        leaving, staying = (asyncio.ensure_future(queue.take()) for _ in range(2))
-        await asyncio.sleep(0)
-        queue.requeue([task])
-        leaving.cancel()
-        assert await staying == task
-
-    run_script(1, 2, script)
-
-
 def test_a_rate_limited_task_is_tried_again_last_and_not_for_ever() -> None:
     """In the end it fails with the service's error."""
     order = []
