@@ -12,6 +12,7 @@ import functools
 import math
 import sqlite3
 import threading
+import weakref
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -57,6 +58,7 @@ class Index:
         self._pages: Mapping[str, Page] = {page.name: page for page in pages}
         self._lock = threading.Lock()
         self._database = sqlite3.connect(":memory:", check_same_thread=False)
+        weakref.finalize(self, self._database.close)
         self._database.execute(
             "CREATE VIRTUAL TABLE texts USING fts5(page UNINDEXED, words, tokenize='porter')"
         )
