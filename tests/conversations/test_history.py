@@ -9,6 +9,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -553,5 +554,6 @@ def test_only_the_first_write_waits_for_a_file_that_is_locked(
     holder.close()
     notebook.run("three")
     notebook.close()
-    [stored] = HistoryStore(path).conversations()
+    with closing(HistoryStore(path)) as history:
+        [stored] = history.conversations()
     assert stored.turns == 3
