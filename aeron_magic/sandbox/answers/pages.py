@@ -1,9 +1,9 @@
 """The handbook: each page's title, lead, blocks, sections and phrasings.
 
-A page is a Markdown file in ``handbook/``. It begins with front matter: ``related`` (names of
-pages) and ``phrasings`` (what users ask or search for, separated by commas; for the search only).
-Then follow a title, a lead that answers, paragraphs and fenced examples, and the sections
-*In Python* (if there is something to say) and *Why*.
+A page is a Markdown file in ``handbook/``: a title, a lead that answers, paragraphs and fenced
+examples, and the sections *In Python* (if there is something to say) and *Why*. It ends with a
+comment, for the search only: ``related`` (names of pages) and ``phrasings`` (what users ask or
+search for, separated by commas).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from importlib import resources
 
 _PAGE = re.compile(
-    r"---\nrelated: (?P<related>.+)\nphrasings: >\n(?P<phrasings>(?:  .+\n)+)---\n"
-    r"# (?P<title>.+)\n(?P<rest>(?s:.+))"
+    r"# (?P<title>.+)\n(?P<rest>(?s:.+))\n"
+    r"<!--\nrelated: (?P<related>.+)\nphrasings:\n(?P<phrasings>(?:  .+\n)+)-->\n"
 )
 
 
@@ -66,7 +66,7 @@ def handbook() -> Mapping[str, Page]:
     Raises
     ------
     ValueError
-        A page lacks its front matter, title or text.
+        A page lacks its title, text or closing comment.
     """
     folder = resources.files(__package__) / "handbook"
     files = sorted(folder.iterdir(), key=lambda file: file.name)
@@ -76,7 +76,7 @@ def handbook() -> Mapping[str, Page]:
 def _parsed(file_name: str, text: str) -> Page:
     found = _PAGE.fullmatch(text)
     if found is None:
-        raise ValueError(f"handbook page {file_name} lacks its front matter, title or text")
+        raise ValueError(f"handbook page {file_name} lacks its title, text or closing comment")
     main, *others = re.split(r"^## (.+)\n", found["rest"], flags=re.MULTILINE)
     lead, *blocks = _blocks(main)
     return Page(

@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import ast
 import re
+from importlib import resources
 from itertools import chain
 
 import pytest
+from markdown_it import MarkdownIt
 
+from aeron_magic.sandbox import answers
 from aeron_magic.sandbox.answers.pages import handbook
 from aeron_magic.sandbox.answers.vocabulary import tokenize
 
@@ -51,8 +54,11 @@ def test_phrasings_are_distinct(page):
     assert len({tuple(tokenize(one)) for one in page.phrasings}) == len(page.phrasings) >= 20
 
 
-def test_front_matter_is_not_shown(page):
-    """Phrasings are for the search only."""
-    text = "\n".join((page.title, page.lead, *page.body))
-    assert "phrasings:" not in text
-    assert "---\n" not in text
+def test_phrasings_are_never_shown(page):
+    """Not in an answer, and not on a code host, which hides a comment."""
+    source = (resources.files(answers) / "handbook" / f"{page.name}.md").read_text("utf-8")
+    shown = MarkdownIt("commonmark").render(source).split("<!--")[0]
+    for text in (shown, "\n".join((page.title, page.lead, *page.body))):
+        assert "phrasings:" not in text
+        assert ", ".join(page.phrasings[:2]) not in text
+    assert shown.startswith(f"<h1>{MarkdownIt().renderInline(page.title)}</h1>")
