@@ -21,6 +21,11 @@ REFERENCES = {
 
 
 COLON = "&#58;"
+CJK = (
+    "\u1100-\u11ff\u2e80-\u9fff\ua960-\ua97f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
+    "\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+)
+"""Chinese, Japanese and Korean characters and punctuation, for a class of a regular expression."""
 
 
 def escape_markdown(text: str) -> str:

@@ -27,16 +27,25 @@ from markupsafe import Markup
 
 from aeron_magic.markdown_text import truncate
 from aeron_magic.rendering.highlighting import CLASSES, highlight_code
+from aeron_magic.rendering.inline_rules import install_inline_rules
 from aeron_magic.rendering.tex_math import escape_math, install_math_rules, is_self_contained
 
 Tokens = Sequence[Token]
 
 LINK_SCHEMES = {"http", "https", "mailto"}
 _TAGS = """
-p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a
+p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a sub sup kbd
 table thead tbody tr th td span div figure
 """
-_ALIGNMENTS = {"text-align:left", "text-align:center", "text-align:right"}
+_HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
+_BIDI = "unicode-bidi:plaintext"
+_ALIGNMENTS = {f"text-align:{edge}" for edge in ("start", "left", "center", "right")}
+_CELL_STYLES = {*_ALIGNMENTS, *(f"{alignment};{_BIDI}" for alignment in _ALIGNMENTS)}
+_DIRECTIONS = {"dir": {"auto", "ltr"}}
+_RIGHT_TO_LEFT = re.compile(
+    "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
+)
+_BLANK_LINE = re.compile(r"\n(?=[ \t]*\n)")
 PARAGRAPH_LIMIT = 10_000
 """Characters of a paragraph beyond which it is shown as plain text."""
 _HOST = re.compile(r"[^\W_](?:[\w-]{0,62}+\.){1,8}[^\W\d_]{2,63}+")
@@ -57,12 +66,18 @@ class _Renderer(RendererHTML):
         token = tokens[idx]
         # An open code block is repainted often, so it is highlighted only when it is closed.
         is_open = "streaming" in env and is_unclosed(token, str(env["streaming"]))
+        language = next(iter(token.info.split(maxsplit=1)), "")
         if is_open or not env["highlight"]:
-            return str(code_html(token.content))
-        return str(code_html(token.content, next(iter(token.info.split(maxsplit=1)), "")))
+            language = ""
+        return str(code_html(token.content, language, direction=str(token.attrs.get("dir", ""))))
 
-    def code_block(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
-        return str(code_html(tokens[idx].content))
+    code_block = fence
+
+    def table_open(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
+        return f'<div style="overflow-x:auto">{self.renderToken(tokens, idx, options, env)}'
+
+    def table_close(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
+        return "</table></div>\n"
 
     def math_inline(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         tex = tokens[idx].content
@@ -88,7 +103,28 @@ def _align_cells(state: StateCore) -> None:
     """Set the alignment of every cell: Jupyter's style sheet aligns to the right by default."""
     for token in state.tokens:
         if token.type in {"td_open", "th_open"}:
-            token.attrs.setdefault("style", "text-align:left")
+            token.attrs.setdefault("style", "text-align:start")
+
+
+def _set_directions(state: StateCore) -> None:
+    """Let text that contains right-to-left letters choose its direction; code never does.
+
+    Only the outermost elements have ``dir="auto"``: it ignores inner elements that have ``dir``.
+    """
+    if not _RIGHT_TO_LEFT.search(state.src):
+        return
+    for token in state.tokens:
+        if token.type in {"fence", "code_block"}:
+            token.attrs["dir"] = "ltr"
+        elif token.nesting == 1 and token.level == 0:
+            token.attrs["dir"] = "auto"
+        elif token.type in {"td_open", "th_open"}:
+            token.attrs["style"] = f"{token.attrs['style']};{_BIDI}"
+        elif token.type in {"paragraph_open", "heading_open", "list_item_open"}:
+            token.attrs["style"] = _BIDI
+        for child in token.children or ():
+            if child.type == "code_inline":
+                child.attrs["dir"] = "ltr"
 
 
 def _parser() -> MarkdownIt:
@@ -97,7 +133,9 @@ def _parser() -> MarkdownIt:
     parser.core.ruler.before("inline", "flatten_long_paragraphs", _flatten_long_paragraphs)
     parser.core.ruler.push("sanitize_links", _sanitize_links)
     parser.core.ruler.push("align_cells", _align_cells)
+    parser.core.ruler.push("set_directions", _set_directions)
     install_math_rules(parser)
+    install_inline_rules(parser)
     return parser
 
 
@@ -110,20 +148,27 @@ def safe_html(markdown: str, *, streaming: bool = False, highlight: bool = True)
     if streaming:
         env["streaming"] = markdown
     with suppress(Exception):
-        return Markup(_CLEANER.clean(_PARSER.render(markdown, env)))  # noqa: S704 - the allow-list
+        html = _CLEANER.clean(_PARSER.render(markdown, env))
+        return Markup(_BLANK_LINE.sub("&#10;", html))  # noqa: S704 - the allow-list
     return code_html(markdown)
 
 
-def code_html(code: str, language: str = "") -> Markup:
+def code_html(code: str, language: str = "", *, direction: str = "") -> Markup:
     """Return a code block in the form that Jupyter's own style sheets colour and space.
 
     They colour what is in an element of the class ``highlight``, but the margins of code differ
     between a list, JupyterLab and nbconvert's page; a ``<figure>`` has the browser's own.
     nbconvert sets the font of code on ``<code>`` only. That element also preserves a leading line
-    end, which an HTML parser drops right after ``<pre>``.
+    end, which an HTML parser drops right after ``<pre>``. A blank line is written as a
+    reference: it would end the HTML where a notebook becomes Markdown.
     """
     html = highlight_code(code.removesuffix("\n"), language)
-    return Markup('<figure class="highlight"><pre><code>{}</code></pre></figure>\n').format(html)
+    html = Markup(_BLANK_LINE.sub("&#10;", html))  # noqa: S704 - the same text
+    if not direction and _RIGHT_TO_LEFT.search(code):
+        direction = "auto"
+    side = Markup(' dir="{}"').format(direction) if direction else ""
+    frame = Markup('<figure class="highlight"{}><pre><code>{}</code></pre></figure>\n')
+    return frame.format(side, html)
 
 
 def close_fence(markdown: str) -> str:
@@ -183,6 +228,8 @@ def _sanitized(tokens: Tokens) -> Iterator[Token]:
         elif token.type == "link_close":
             if in_link:
                 yield token
+                if token.info == "auto":  # the text is the address, whose path may look like a host
+                    shown = shown.partition("//")[2].partition("/")[0]
                 if host := foreign_host(shown, link):
                     yield _text(f" ({host})")
             elif refused and token.markup != "autolink":
@@ -251,7 +298,14 @@ _PARSER = _parser()
 _CLEANER = nh3.Cleaner(
     tags=set(_TAGS.split()),
     attributes={"a": {"href"}, "ol": {"start"}},
-    tag_attribute_values={"td": {"style": _ALIGNMENTS}, "th": {"style": _ALIGNMENTS}},
+    tag_attribute_values={
+        **dict.fromkeys(("ul", "ol", "blockquote", "table", "code", "figure"), _DIRECTIONS),
+        **{tag: {**_DIRECTIONS, "style": {_BIDI}} for tag in ("p", *_HEADINGS)},
+        "li": {"style": {_BIDI}},
+        "td": {"style": _CELL_STYLES},
+        "th": {"style": _CELL_STYLES},
+        "div": {"style": {"overflow-x:auto"}},
+    },
     allowed_classes={
         "div": {"math"},
         "figure": {"highlight"},

@@ -6,8 +6,9 @@ Markdown's escapes and emphasis: that is done by the rules for markdown-it here.
 looks like math must not be typeset: `escape_math` puts an element around each delimiter, because
 MathJax looks for a pair of delimiters within one text node.
 
-A single dollar opens math if no letter or digit precedes it and no space follows it, and closes
-math the other way round; an amount such as ``$5 for two and 10$`` is money.
+Dollars are read as pandoc reads them: no space inside, and no digit after the second one. But what
+reads as prose between them, such as ``$5 for two or 10$``, ``US ($) and C$ ($)`` or
+``$HOME/bin:$PATH``, is text.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from markdown_it.rules_block import StateBlock
 from markdown_it.rules_inline import StateInline
 from markupsafe import Markup
 
+from aeron_magic.markdown_text import CJK
+
 BLOCK_LINES = 200
 """Maximum lines of a math block, which bounds the cost of an unclosed one."""
 
@@ -29,21 +32,38 @@ INLINE_LENGTH = 4_000
 
 # Neither dollars nor code spans inside, so the cost is linear.
 _DOLLARS = re.compile(
-    r"\$\$(?!\$)(?:[^`$\\]|\\.){1,4000}?\$\$"
-    r"|(?<![A-Za-z0-9$\\])\$(?![\s$])(?P<tex>(?:(?!\*\*)[^`$\\]|\\.){1,1000}?)(?<!\s)\$(?![A-Za-z0-9$])",
+    r"(?<!\$)\$\$(?!\$)(?P<display>(?:[^`$\\]|\\.){1,4000}?)\$\$(?!\$)"
+    r"|(?<![$\\])\$(?![\s$)\],;:!?'\"/]|\.(?!\d))"
+    r"(?P<tex>(?:(?!\*\*)[^`$\\]|\\.){1,1000}?)(?<!\s)\$(?![${])",
     re.DOTALL,
 )
-_CURRENCY = re.compile(r"\d[^\\^_={}]*\s[A-Za-z]{2,}[^\\^_={}]*")
-_BLOCK = re.compile(r"\$\$|\\\[|\\begin\{[A-Za-z]{1,30}\*?\}")
+_NO_TEX = "[^^_={}|+*<>]*"
+_PROSE = re.compile(
+    rf"[^\"€£¥₹₩₽₿{CJK}]*[\"€£¥₹₩₽₿{CJK}]|\d{_NO_TEX}(?:\s|/)[A-Za-z]{{2,}}{_NO_TEX}\Z"
+)
+_WORDS = re.compile(rf"{_NO_TEX}[A-Za-z]{{3,}}{_NO_TEX}")
+_AFTER_LETTER = re.compile(r"[\\^_]|\{\}|[A-Za-z]\$(?![A-Za-z])")
+_NAME_BEGUN = re.compile("[A-Za-z_(]")
+_SHELL = re.compile(r"[A-Za-z_]\w{2,}|.*(?:[^\w)\]}'!*|]|\s[A-Za-z]{2,}\W.*)", re.DOTALL)
+_ENVIRONMENT = (
+    r"(?:equation|align(?:at|ed|edat)?|flalign|x+alignat|gather(?:ed)?|multline(?:d)?|split|eqnarray"
+    r"|[dr]?cases|[bBpvV]?(?:small)?matrix|subarray|array|math|displaymath|CD)"
+)
+_BLOCK = re.compile(rf"\$\$|\\\[|\\begin\{{{_ENVIRONMENT}\*?\}}")
 _AFTER_BLOCK = re.compile(r"\s*+[.,;:]?+\s*+")
 
-# Commands with effects outside their formula: links, styles, classes, ids, and definitions, which
-# would change the formulas of other cells.
+# What has effects outside its formula: links, styles, classes, ids; definitions, which would change
+# the formulas of other cells; files and other primitives, for a notebook that becomes a PDF.
 UNSAFE_COMMANDS = re.compile(
-    r"\\(?:href|url|style|class|cssId|data|require|includegraphics|[gex]?def|let|futurelet|global"
-    r"|(?:re)?new(?:command|environment|tagform)|providecommand|usetagform|mmlToken"
-    r"|Declare[A-Za-z]*|Newextarrow|mathtoolsset)(?![A-Za-z])"
+    r"\\(?:(?:href|url|style|class|cssId|data|require|includegraphics|[gex]?def|let|futurelet"
+    r"|global|(?:re)?new(?:command|environment|tagform|read|write)|providecommand|usetagform"
+    r"|mmlToken|Declare[A-Za-z]*|Newextarrow|mathtoolsset|usepackage|special|directlua|immediate"
+    r"|[A-Za-z]*(?:input|include)[A-Za-z]*|(?:open|close)(?:in|out)|read(?:line)?|write|catcode"
+    r"|(?:end)?csname|expandafter|scantokens|every[a-z]+|shipout)(?![A-Za-z])"
+    rf"|(?:begin|end)(?![A-Za-z]|\s*\{{{_ENVIRONMENT}\*?\}}))"
+    r"|\^\^"
 )
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _DELIMITER = re.compile(r"\$|\\(?=[\\$(\[]|begin|(?:eq)?ref|\Z)")
 
 
@@ -55,8 +75,13 @@ def install_math_rules(parser: MarkdownIt) -> None:
 
 
 def is_self_contained(tex: str) -> bool:
-    """Whether ``tex`` has no effects outside its formula: links, styles or definitions."""
-    return not UNSAFE_COMMANDS.search(tex)
+    """Whether ``tex`` has no effects outside its formula, and its braces are balanced."""
+    depth = 0
+    for brace in _BRACE.findall(tex):
+        depth += {"{": 1, "}": -1}.get(brace, 0)
+        if depth < 0:
+            return False
+    return not depth and not UNSAFE_COMMANDS.search(tex)
 
 
 def escape_math(text: str) -> Markup:
@@ -77,9 +102,34 @@ def _math_inline(state: StateInline, silent: bool) -> bool:
 
 def _end_of_dollars(state: StateInline) -> int | None:
     match = _DOLLARS.match(state.src, state.pos, state.posMax)
-    if match is None or _CURRENCY.fullmatch(match["tex"] or ""):
+    if match is None:
         return None
-    return match.end()
+    before = state.src[max(0, state.pos - 1) : state.pos]
+    after = state.src[match.end() : min(state.posMax, match.end() + 1)]
+    return match.end() if _is_math(match, before, after) else None
+
+
+def _is_math(match: re.Match[str], before: str, after: str) -> bool:
+    """Whether the text in dollars is a formula, not prose or a name of a shell."""
+    tex = match["tex"]
+    if tex is None:
+        return "\\" in match["display"] or not _WORDS.fullmatch(match["display"])
+    if (
+        before.isalnum()
+        and before.isascii()
+        and not _AFTER_LETTER.match(match.string, match.start() + 1)
+    ):
+        return False
+    if _NAME_BEGUN.match(after) and _SHELL.fullmatch(tex):
+        return False
+    if "\\" in tex or after.isdigit():
+        return "\\" in tex
+    depth = 0
+    for bracket in tex:
+        depth += (bracket in "([") - (bracket in ")]")
+        if depth < 0:
+            return False
+    return not depth and not _PROSE.match(tex)
 
 
 def _end_of_brackets(state: StateInline) -> int | None:

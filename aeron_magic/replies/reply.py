@@ -8,11 +8,16 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from aeron_magic.errors import ReplyFormatError
+from aeron_magic.markdown_text import one_line, plural, truncate
 
 Status = Literal["complete", "recovered", "interrupted", "incomplete", "failed", "processing"]
 
 
-@dataclass(frozen=True, slots=True)
+REPR_LENGTH = 60
+"""Characters of a reply's text in its ``repr``."""
+
+
+@dataclass(frozen=True, slots=True, repr=False)
 class Reply:
     """The reply of a service, complete or not.
 
@@ -52,6 +57,17 @@ class Reply:
 
     def __str__(self) -> str:
         return self.text
+
+    def __repr__(self) -> str:
+        start = truncate(one_line(self.text[: 10 * REPR_LENGTH]), REPR_LENGTH)
+        return f"<Reply {self.status}, {plural(len(self.text), 'character')}: {start!r}>"
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        """The rendered reply, for a notebook that shows it as the value of a cell."""
+        from aeron_magic.rendering.mimebundle import mimebundle
+
+        note = "" if self.is_complete else f"This reply is {self.status}."
+        return dict(mimebundle(self.text, note=note))  # type: ignore[arg-type]
 
     @property
     def is_complete(self) -> bool:

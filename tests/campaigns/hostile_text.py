@@ -347,11 +347,27 @@ def renderers() -> dict[str, Callable[[str], str]]:
 
 _OURS = """
 p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a small details summary
+sub sup kbd
 table thead tbody tr th td span div figure
 """
-_THEIRS = "sup section i b dl dt dd html body head abbr input"
+_THEIRS = "section i b dl dt dd html body head abbr input"
 OURS, RENDERED = {*_OURS.split()}, {*_OURS.split(), *_THEIRS.split()}
-ATTRIBUTES = {"href", "rel", "class", "start", "style", "id", "align", "title", "role", "lang"}
+ATTRIBUTES = {
+    "href",
+    "rel",
+    "class",
+    "start",
+    "style",
+    "id",
+    "align",
+    "title",
+    "role",
+    "lang",
+    "dir",
+}
+_STYLE = re.compile(
+    "(?:text-align:[a-z]+)?;?(?:unicode-bidi:plaintext)?|overflow-x:auto|text-align:[a-z]+;"
+)
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ADDRESS = re.compile(r"(?i)\bdata:\S|\b(?!https?:)[a-z][a-z0-9+.-]{2,20}://\S")
 
@@ -374,7 +390,7 @@ def problems(shown: Shown, *, rendered: bool = False) -> Iterator[str]:
             scheme = urlsplit(value.strip()).scheme.lower() if name == "href" else ""
             if scheme not in {"", "http", "https", "mailto"}:
                 yield f"address {value[:40]!r}"
-            if name == "style" and not value.replace(" ", "").startswith("text-align:"):
+            if name == "style" and not _STYLE.fullmatch(value.replace(" ", "")):
                 yield f"style {value[:40]!r}"
             if name in {"src", "srcdoc", "action", "formaction", "background", "data", "poster"}:
                 yield f"attribute {name}"

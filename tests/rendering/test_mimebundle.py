@@ -23,12 +23,13 @@ from aeron_magic.rendering.mimebundle import FORMATS, mimebundle, to_html, to_ma
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "render"
 
 _TAGS = """
-p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a
+p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a sub sup kbd
 table thead tbody tr th td span div figure
 """
 TAGS = {*_TAGS.split()}
 CLASSES = {"math", "image", "c", "gd", "gi", "k", "m", "o", "s"}
-ALIGNMENTS = {"text-align:left", "text-align:center", "text-align:right"}
+STYLE = re.compile(r"text-align:(start|left|center|right)(;unicode-bidi:plaintext)?")
+BIDI = {("dir", "auto"), ("dir", "ltr"), ("style", "unicode-bidi:plaintext")}
 
 HOSTILE = st.lists(
     st.sampled_from(
@@ -38,6 +39,7 @@ HOSTILE = st.lists(
             *("javascript:alert(1)", "https://e.example/x", "data:text/html,x", "![a](", "[a]: "),
             *("```", "```html\n", "\n```\n", "\n\n", "\n- ", "\n> ", "    ", "| a |\n|---|\n"),
             *(' onclick="x"', ' style="x"', "&lt;", "&#106;", "\\(", "\\)", "$$", "\x1b[", "\x00"),
+            *("<br>", "<sub>", "</sub>", "<kbd a=b>", "\u05d0", "\u91cd", "\u3002", "**"),
             *("\\href{x}", "</pre>", "</span>", "<a href=", "<svg ", "<style>", "<b>", "x"),
         ]
     ),
@@ -104,7 +106,11 @@ def assert_safe(html: str) -> None:
             case ("figure", "class"):
                 assert value == "highlight"
             case ("td" | "th", "style"):
-                assert value in ALIGNMENTS
+                assert STYLE.fullmatch(value)
+            case ("div", "style"):
+                assert value == "overflow-x:auto"
+            case (_, "dir" | "style"):
+                assert (name, value) in BIDI
             case _:
                 pytest.fail(f"{name}={value!r} on <{tag}>")
 
@@ -225,3 +231,59 @@ def test_heavy_packages_are_imported_on_first_use() -> None:
         "from aeron_magic.rendering.mimebundle import to_markdown; to_markdown('x')"
     )
     assert not found & {"markdown_it", "nh3", "pygments", "IPython"}
+
+
+@pytest.mark.parametrize(
+    ("markdown", "element"),
+    [
+        ("שלום", '<p dir="auto">'),
+        ("English, then مرحبا", '<p dir="auto">'),
+        ("# كلمة", '<h1 dir="auto">'),
+        ("- אחד\n- two", '<ul dir="auto">\n<li style="unicode-bidi:plaintext">'),
+        ("1. واحد", '<ol dir="auto">'),
+        ("> ציטוט", '<blockquote dir="auto">\n<p style="unicode-bidi:plaintext">'),
+        ("| א |\n|---|\n| b |", '<table dir="auto">'),
+        ("| א |\n|---|\n| b |", '<td style="text-align:start;unicode-bidi:plaintext">'),
+        ("שלום `f(x)`", '<code dir="ltr">'),
+        ("> שלום\n> ```\n> f(x)\n> ```", '<figure class="highlight" dir="ltr">'),
+    ],
+)
+def test_right_to_left_text_sets_its_direction(markdown: str, element: str) -> None:
+    html = to_html(markdown)
+    assert element in html
+    assert_safe(html)
+
+
+def test_text_without_right_to_left_letters_has_no_directions() -> None:
+    assert "dir=" not in to_html("Hello\n\n- a\n\n> 你好\n\n| a |\n|---|")
+
+
+CODE = "first line\n\n![x](https://evil.example/p.png?q=s)\n \n\n# Not a heading\n\n<b>"
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        (f"```\n{CODE}\n```", "markdown"),
+        ("- item\n\n" + f"```py\n{CODE}\n```".replace("\n", "\n  ").rjust(3), "markdown"),
+        (CODE, "text"),
+        (f"```\n{CODE}\n```", "code"),
+    ],
+)
+def test_code_stays_whole_where_its_html_stands_in_markdown(text: str, form: str) -> None:
+    """As nbconvert writes a notebook's outputs into a Markdown file."""
+    from markdown_it import MarkdownIt
+
+    page = MarkdownIt("commonmark").render(
+        mimebundle(text, format=form, note="Cut off")["text/html"]
+    )
+    tags = set(re.findall(r"<(\w+)", page))
+    assert not tags & {"img", "h1", "b"}
+    assert "first line" in page.partition("</pre>")[0]
+    assert "# Not a heading" in page.partition("</pre>")[0]
+
+
+def test_a_wide_table_scrolls_by_itself() -> None:
+    html = to_html("| a |\n|---|\n| b |")
+    assert html.startswith('<div style="overflow-x:auto"><table>')
+    assert html.endswith("</table></div>\n")

@@ -36,7 +36,24 @@ def test_usual_tex_is_typeset(tex: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "tex", [r"\href{x}{y}", r"\style{a}{b}", r"\def\a{b}", r"\newcommand{\a}{b}", r"\let\a=b"]
+    "tex",
+    [
+        r"\href{x}{y}",
+        r"\style{a}{b}",
+        r"\def\a{b}",
+        r"\newcommand{\a}{b}",
+        r"\let\a=b",
+        r"\input{/etc/passwd}",
+        r"\verbatiminput{a}",
+        r"\write18{id}",
+        r"\openin\f=a",
+        "^^5cinput a",
+        r"\begin{filecontents}{a}",
+        r"\end{document}",
+        r"\frac{a}{",
+        "a}{b",
+        r"\csname input\endcsname",
+    ],
 )
 def test_tex_with_effects_outside_its_formula_is_not_typeset(tex: str) -> None:
     assert not is_self_contained(tex)
@@ -48,15 +65,64 @@ def math(markdown: str) -> list[str]:
     return [token.content for token in [*tokens, *inner] if token.type.startswith("math")]
 
 
-@pytest.mark.parametrize("text", ["$x$", "($x_1$),", "变量$x$是", r"$a \$ b$", "$5$", "$5 + x$"])
+MATH = r"""
+$x$ ($x$) $(a+b)$ $-1$ ($x_1$), 变量$x$是 $5$ $.5$ $|x|$ $[0,1)$ $x$-axis $n$-th $n$th $k$NN $2^k$th
+$\sigma$s 3$\sigma$ CO$_2$ 10$^{-3}$ 4$\times$4 $n-1$th $f'$s 2$x$ "$x$" **$x$** $p<0.05$ $$E=mc^2$$
+"""
+MORE_MATH = [
+    r"$a \$ b$",
+    "$5 + x$",
+    "$n - 1$th",
+    "$O(n log n)$",
+    "$x =$ 5",
+    "$2 + xy$",
+    "$$ a + b $$",
+]
+
+
+@pytest.mark.parametrize("text", [*MATH.split(), *MORE_MATH])
 def test_a_pair_of_dollars_is_math(text: str) -> None:
     assert len(math(text)) == 1
 
 
-@pytest.mark.parametrize(
-    "text", ["$5 and $10", "$5-$10", "US$5 or A$6", "$ x $", "$x $", "$a$1", "$5 for 10$", r"\$x\$"]
-)
-def test_money_is_not_math(text: str) -> None:
+MONEY = """
+$5 and $10
+$5-$10
+US$5 or A$6
+$ x $
+$x $
+$a$1
+$5 for 10$
+\\$x\\$
+US Dollar ($), Canadian Dollar (C$). Cost per hour ($/h), per day ($/day).
+A "$"-prefixed name, not a "$".
+83 ₹/$, 0.92 €/$.
+dollars ($) only in the US ($)
+[US$] or [C$]
+A plan is $5 and the other 7$ a month
+$5 (or 7$)
+$5/month, 10$
+$5 = 4€ or 5$
+价格$5到10$
+It costs $$ or $$$.
+$$ (cheap), $$ (mid)
+$HOME/bin:$PATH
+$HOME$PATH
+($HOME) and ($USER)
+'$HOME' and '$PATH'
+"$HOME" and "$PATH"
+$A/$B
+$env:PATH;$env:TEMP
+$(pwd)/$(whoami)
+df$x and df$y
+df$a$b
+$A1:$B1
+$foo->bar($baz)
+"""
+
+
+@pytest.mark.parametrize("text", MONEY.strip().split("\n"))
+def test_money_and_names_are_not_math(text: str) -> None:
     assert math(text) == []
 
 

@@ -1,6 +1,9 @@
-"""A reply: its text, and what it gives of it."""
+"""A reply: its text, what it gives of it, and how it is displayed."""
 
 from __future__ import annotations
+
+import pytest
+from IPython.core.formatters import DisplayFormatter
 
 from aeron_magic.replies.reply import Reply
 
@@ -8,3 +11,29 @@ from aeron_magic.replies.reply import Reply
 def test_str_of_a_reply_is_its_text() -> None:
     """So that it can be printed and put into a question."""
     assert str(Reply("Hello")) == "Hello"
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (Reply("Hello"), "<Reply complete, 5 characters: 'Hello'>"),
+        (Reply("", "failed"), "<Reply failed, 0 characters: ''>"),
+        (Reply("a\n\x1b[2Jb"), "<Reply complete, 7 characters: 'a b'>"),
+        (
+            Reply("word " * 400, "incomplete", context_token="secret-token", msg_id="secret-id"),
+            f"<Reply incomplete, 2,000 characters: '{'word ' * 11}word…'>",
+        ),
+    ],
+)
+def test_repr_is_one_short_line_without_the_token(reply: Reply, expected: str) -> None:
+    assert repr(reply) == expected
+    assert "secret" not in repr([reply])
+
+
+@pytest.mark.parametrize("reply", [Reply("*Hi* $5 <b>"), Reply("*Hi*", "interrupted")])
+def test_a_notebook_shows_the_rendered_reply(reply: Reply) -> None:
+    data, _metadata = DisplayFormatter().format(reply)
+    assert "<em>Hi</em>" in data["text/html"]
+    assert data["text/markdown"].startswith("*Hi*")
+    assert data["text/plain"].startswith("*Hi*")
+    assert ("interrupted" in data["text/plain"]) == (reply.status == "interrupted")
