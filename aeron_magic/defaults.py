@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from aeron_magic.conversations.kept_rows import KeptRows
     from aeron_magic.recording.recorder import Recorder
     from aeron_magic.services.settings import Settings
 
@@ -17,12 +18,13 @@ class Defaults:
     Attributes
     ----------
     connection
-        Returns the settings and the recorder of the notebook's connection; None without a notebook.
+        Returns the settings, the recorder and the kept rows of the notebook's connection; None
+        without a notebook.
     show_progress
         Returns whether to show a progress bar.
     """
 
-    connection: Callable[[], tuple[Settings, Recorder | None]] | None
+    connection: Callable[[], tuple[Settings, Recorder | None, KeptRows]] | None
     show_progress: Callable[[], bool]
 
     def __init__(self) -> None:

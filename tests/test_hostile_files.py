@@ -15,7 +15,7 @@ pytestmark = pytest.mark.campaign
 def test_mutated_files_are_read_without_a_foreign_exception() -> None:
     cases, violations = run_campaign(count=60, seed=20261130)
     assert not violations
-    assert cases["recording"] == cases["history"] == cases["checkpoint"] == 60
+    assert cases["recording"] == cases["history"] == cases["rows"] == 60
     assert cases["large: sparse"] == 1
 
 

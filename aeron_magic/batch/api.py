@@ -9,11 +9,11 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.items import Items, Row, items_of, result_of
-from aeron_magic.batch.journal import Journal
 from aeron_magic.batch.progress import progress_bar
-from aeron_magic.batch.runner import BatchConfig, BatchRun, RowCache
-from aeron_magic.batch.task_queue import RowResult
+from aeron_magic.batch.runner import BatchConfig, BatchRun
+from aeron_magic.batch.worker import RowResult
 from aeron_magic.client.client import make_question
+from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import AeronError, Interrupted, UsageError
 from aeron_magic.prompts.interpolation import interpolate
@@ -98,9 +98,9 @@ def ask_many(
         An argument is invalid, or no item gives a question; nothing was sent.
     """
     _check(concurrency, rate, removed)
-    own, recorder = _resolve_target(client, settings)
+    own, recorder, kept = _resolve_target(client, settings)
     if checkpoint is not None:
-        recorder = Recorder(Cassette(checkpoint), "auto", speed=0)
+        recorder, kept = Recorder(Cassette(checkpoint), "auto", speed=0), None
     items = items_of(prompts)
     config = BatchConfig(
         own,
@@ -108,6 +108,7 @@ def ask_many(
         concurrency,
         rate,
         recorder,
+        kept,
         ask_again,
     )
     texts = render_prompts(items.values, template, {}, own.secrets)
@@ -122,14 +123,14 @@ def ask_many(
 
 def _resolve_target(
     client: Client | AsyncClient | None, settings: Settings | None
-) -> tuple[Settings, Recorder | None]:
+) -> tuple[Settings, Recorder | None, KeptRows | None]:
     if client is not None:
-        return client.settings, client.recorder
+        return client.settings, client.recorder, None
     if settings is not None:
-        return settings, None
+        return settings, None, None
     if defaults.connection is not None:
         return defaults.connection()
-    return resolve_settings(), None
+    return resolve_settings(), None, None
 
 
 def _check(concurrency: int, rate: float | None, removed: dict[str, Any]) -> None:
@@ -191,7 +192,6 @@ def run_batch(
     items: Items,
     texts: Sequence[str | AeronError],
     *,
-    cache: RowCache | None = None,
     show_progress: bool = False,
 ) -> list[Row]:
     """Run the batch and return its rows.
@@ -201,21 +201,24 @@ def run_batch(
     Interrupted
         Its ``result`` is the list of rows so far.
     """
-    recorder, journal = config.recorder, None
-    if recorder is not None and recorder.mode == "auto" and isinstance(recorder.store, Cassette):
-        journal = Journal(recorder.store.path, forget_sent=config.ask_again)
+    recorder, kept = config.recorder, config.kept
+    store = recorder.store if recorder is not None and recorder.mode == "auto" else None
+    if kept is None and isinstance(store, Cassette):
+        kept = KeptRows(store.path.with_name(store.path.name + ".pending"), pending=True)
+        config = config._replace(kept=kept)
     try:
-        batch = BatchRun(config, texts, cache, journal)
+        batch = BatchRun(config, texts)
         with progress_bar(len(texts), show_progress) as watch:
             batch.run(watch)
     except Interrupted as interrupted:
         interrupted.result = _rows(items, batch.results)
         raise
     finally:
-        if journal is not None:
-            journal.close()
-        if recorder is not None and (warning := recorder.warning()):
-            warnings.warn(warning, stacklevel=2)
+        if kept is not None:
+            kept.close()
+        for source in (recorder.warning() if recorder else "", kept.warning if kept else ""):
+            if source:
+                warnings.warn(source, stacklevel=2)
     return _rows(items, batch.results)
 
 

@@ -1,4 +1,4 @@
-"""Runs one batch: a queue and its workers, on an event loop in a thread of the batch.
+"""Runs one batch: a task for each row in flight, on an event loop in a thread of the batch.
 
 In a notebook's cell, the caller's thread already runs an event loop.
 """
@@ -8,31 +8,51 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator, MutableMapping, Sequence
-from contextlib import suppress
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
 
-from aeron_magic.batch.journal import Journal
 from aeron_magic.batch.rate_limiter import RateLimiter
-from aeron_magic.batch.task_queue import RowResult, Task, TaskQueue
 from aeron_magic.batch.worker import (
+    Asker,
     RateLimitedFlowIO,
-    Worker,
+    RowResult,
+    ask_row,
     interrupted,
     maybe_charged,
     open_transport,
-    run_workers,
+    without_frames,
 )
-from aeron_magic.client.aiohttp_transport import AiohttpTransport
 from aeron_magic.client.stream import AsyncStream, FlowRun
-from aeron_magic.errors import AeronError, Interrupted, TokenError, is_safe_to_ask_again
-from aeron_magic.protocol.flow import Question
-from aeron_magic.recording.record import key_of_token
+from aeron_magic.conversations.kept_rows import KeptRows
+from aeron_magic.errors import (
+    AeronError,
+    AuthenticationError,
+    IncompleteReply,
+    Interrupted,
+    RateLimited,
+    RecordingError,
+    TokenError,
+    Unreachable,
+    is_safe_to_ask_again,
+)
+from aeron_magic.protocol.events import Completed, Started
+from aeron_magic.protocol.flow import Flow, Question
+from aeron_magic.recording.record import key_of_token, turn_key
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.base import load
 from aeron_magic.services.catalog import service_info
 from aeron_magic.services.settings import Settings
+
+MAX_TRIES = 5
+"""Maximum attempts for a row answered with 429; each attempt includes its own retries."""
+
+MAX_CONSECUTIVE_FAILURES = 24
+"""Consecutive authentication or connection failures that stop the batch."""
 
 POLL_INTERVAL = 0.1
 """Seconds between two updates of the progress."""
@@ -55,147 +75,133 @@ class BatchConfig(NamedTuple):
     concurrency: int = 8
     rate: float | None = None
     recorder: Recorder | None = None
+    kept: KeptRows | None = None
     ask_again: bool = False
+    dask: Any = None
 
 
-class RowState(NamedTuple):
-    """The state of a row after an earlier run of the batch: its result, or its reply's token.
+class Counts(NamedTuple):
+    """What a batch does, before anything is sent; all but ``rows`` count different questions.
 
-    A row with neither was sent, and its reply cannot be fetched: it may have been charged.
+    ``kept`` are answered already, ``to_fetch`` have a token by which the reply is fetched, and
+    ``in_doubt`` may have been charged and are not asked. Each of ``to_ask`` is one paid request.
     """
 
-    result: RowResult | None = None
-    token: str | None = None
-
-
-Key = tuple[str, int]
-"""A row's text, and how many earlier rows have the same text."""
-
-RowCache = MutableMapping[Key, RowState]
+    rows: int
+    questions: int
+    kept: int
+    to_fetch: int
+    in_doubt: int
+    to_ask: int
 
 
 class BatchRun:
-    """The rows of a batch and their ``results`` so far, each None until its row has ended.
+    """The rows of a batch. Rows with the same question share one request.
 
-    ``texts`` has the question of each row, or the error that made it impossible to build. ``cache``
-    has the results and tokens of earlier runs; those of this run are added. ``journal`` has the
-    tokens on the disk.
+    ``texts`` has the question of each row, or the error that made it impossible to build.
+    ``counts`` says what will be done; nothing is sent before :meth:`run`.
     """
 
-    def __init__(
-        self,
-        config: BatchConfig,
-        texts: Sequence[str | AeronError],
-        cache: RowCache | None = None,
-        journal: Journal | None = None,
-    ) -> None:
+    def __init__(self, config: BatchConfig, texts: Sequence[str | AeronError]) -> None:
         self._config = config
-        self._journal = journal
-        self._cache: RowCache = {} if cache is None else cache
-        self.results: list[RowResult | None] = [None] * len(texts)
-        self._keys: list[Key] = []
-        self._duplicates: dict[int, list[int]] = {}
-        """For a row, the later rows with the same question, which share its recorded reply."""
+        self._service = load(config.settings)
         self._texts = texts
-        self._to_ask = self._plan_rows()
+        self._rows = Counter(text for text in texts if isinstance(text, str))
+        self._results: dict[str, RowResult] = {}
+        self._tokens: dict[str, str] = {}
+        """Tokens of replies that the service has started."""
+        self._unnamed: set[str] = set()
+        """Questions that were sent and whose token is not known yet."""
+        self._to_ask: list[str] = []
+        for text in self._rows:
+            if (known := self._known(text)) is None:
+                self._to_ask.append(text)
+            else:
+                self._results[text] = known
+        self.counts = Counts(
+            len(texts),
+            len(self._rows),
+            sum(known.is_complete for known in self._results.values()),
+            len(self._tokens),
+            sum(isinstance(known.error, IncompleteReply) for known in self._results.values()),
+            len(self._to_ask) - len(self._tokens),
+        )
+        self._finished = len(texts) - sum(self._rows[text] for text in self._to_ask)
+        self._again: list[str] = []
+        self._consecutive_failures = 0
+        self._stopped = False
         self._failure: BaseException | None = None
-        self._queue: TaskQueue | None = None
-        self._unnamed: set[int] = set()
-        """Rows that were sent and whose token is not known yet."""
         self._main: asyncio.Task[None] | None = None
 
-    def _plan_rows(self) -> list[int]:
-        """Settle the rows that need no request; the numbers of the others."""
-        seen: dict[str, list[int]] = {}
-        to_ask = []
-        for number, text in enumerate(self._texts):
-            if isinstance(text, AeronError):
-                self._keys.append(("", number))
-                self.results[number] = RowResult(error=text)
-                continue
-            same = seen.setdefault(text, [])
-            same.append(number)
-            self._keys.append((text, len(same) - 1))
-            known = self._known(number)
-            if known is not None and known.result is not None:
-                self.results[number] = known.result
-            elif known is not None and known.token is None:
-                self.results[number] = maybe_charged(self._config.settings.service)
-            elif self._config.recorder is not None and len(same) > 1:
-                self._duplicates.setdefault(same[0], []).append(number)
-            else:
-                to_ask.append(number)
-        for first, others in self._duplicates.items():
-            for number in others:
-                self.results[number] = self.results[first]
-        return to_ask
+    @property
+    def results(self) -> list[RowResult | None]:
+        """The result of each row so far; None if it has none."""
+        return [
+            self._results.get(text) if isinstance(text, str) else RowResult(error=text)
+            for text in self._texts
+        ]
 
-    def _question(self, number: int) -> Question:
-        text = self._texts[number]
-        assert isinstance(text, str)
+    def _question(self, text: str) -> Question:
         return self._config.question._replace(text=text)
 
-    def _known(self, number: int) -> RowState | None:
-        """What earlier runs left of a row; None if it can be asked, or replayed."""
-        known, recorder = self._cache.get(self._keys[number]), self._config.recorder
-        if known is None and self._journal is not None and recorder is not None:
-            token = self._journal.state(self._journal_key(number))
-            recording_id = self._config.settings.recording_id
-            if token is not None and not recorder.has(self._question(number), recording_id):
-                known = RowState(token=token or None)
-        return known
+    def _key(self, text: str) -> str:
+        config, settings = self._config, self._config.settings
+        scope = (config.kept and config.kept.scope) or settings.conversation_scope
+        parent = config.question.context_token or ""
+        service = f"{settings.recording_id} {scope}"
+        return turn_key(service, text, config.question.images, parent)
 
-    def _journal_key(self, number: int) -> str:
-        """The key of a row in the journal: tokens are those of one address."""
-        assert self._config.recorder is not None
-        scope = self._config.settings.conversation_scope
-        return self._config.recorder.key(self._question(number), scope)
+    def _known(self, text: str) -> RowResult | None:
+        """The result that needs no request: recorded, kept, or in doubt."""
+        recorder, question = self._config.recorder, self._question(text)
+        mode = recorder.mode if recorder is not None else "off"
+        if recorder is not None and mode in ("auto", "replay"):
+            found = recorder.store.find(recorder.key(question, self._config.settings.recording_id))
+            if mode == "replay" or (found is not None and found.is_complete):
+                result = self._without_network(question)
+                if found is None or result.reply is None:
+                    return result
+                return replace(result, reply=replace(result.reply, seconds=found.seconds))
+        if self._config.kept is None or mode == "record":
+            return None
+        state = self._config.kept.get(self._key(text), self._config.settings.conversation_scope)
+        if state is None or (self._config.ask_again and not state.token):
+            return None
+        if isinstance(state.reply, Reply):
+            return self._recorded(question, RowResult(state.reply))
+        if state.token:
+            self._tokens[text] = state.token
+            return None
+        return maybe_charged(self._config.settings.service)
 
-    def _finished(self) -> int:
-        return sum(result is not None for result in self.results)
+    def _recorded(self, question: Question, result: RowResult) -> RowResult:
+        """``result``, recorded if there is a recorder; it was received without it."""
+        reply = result.reply
+        if reply is not None and result.is_complete and self._config.recorder is not None:
+            self._without_network(question, _kept_flow(reply))
+        return result
 
-    def _tasks(self) -> Iterator[Task]:
-        for number in self._to_ask:
-            known = self._known(number)
-            yield Task(number, self._question(number).text, known.token if known else None)
+    def _without_network(self, question: Question, begun: Flow[None] | None = None) -> RowResult:
+        """What the recorder replays, or records of ``begun``."""
+        settings = self._config.settings
+        run = FlowRun(self._flow(question, begun), settings, question.context_token)
+        error: AeronError | None = None
+        try:
+            while (step := run.send(None)) is not None:
+                if isinstance(step, list):
+                    run.apply(step)
+        except AeronError as failure:
+            run.fail(failure)
+            error = failure
+        return RowResult(run.reply(), without_frames(error))
 
-    def _sending(self, task: Task) -> None:
-        if self._queue is not None and self._queue.over.is_set():
-            raise interrupted(Reply(""))  # it was waiting for the rate limit
-        self._unnamed.add(task.number)
-        if self._journal is not None:
-            self._journal.mark_sent(self._journal_key(task.number))
-        self._cache.setdefault(self._keys[task.number], RowState())
-
-    def _begun(self, task: Task, token: str) -> None:
-        self._unnamed.discard(task.number)
-        self._cache[self._keys[task.number]] = RowState(token=token)
-        if self._journal is not None:
-            self._journal.mark_token(self._journal_key(task.number), token)
-
-    def _settled(self, queue: TaskQueue, task: Task, result: RowResult) -> None:
-        self._unnamed.discard(task.number)
-        begun = task.token is not None or task.number in queue.tokens
-        error = result.error
-        if isinstance(error, TokenError) and begun:
-            # The question was accepted, and no reply can be fetched by its token.
-            queue.tokens.pop(task.number, None)
-            self._cache[self._keys[task.number]] = RowState()
-        elif error is not None and is_safe_to_ask_again(error):
-            queue.tokens.pop(task.number, None)
-            self._forget(task.number)
-        elif result.is_complete and self._journal is not None:
-            self._journal.end(self._journal_key(task.number))
-        for number in (task.number, *self._duplicates.get(task.number, ())):
-            self.results[number] = result
-            if result.is_complete:
-                self._cache[self._keys[number]] = RowState(result)
-
-    def _forget(self, number: int) -> None:
-        """The row can be asked again."""
-        self._cache.pop(self._keys[number], None)
-        if self._journal is not None:
-            self._journal.end(self._journal_key(number))
+    def _flow(self, question: Question, begun: Flow[None] | None) -> Flow[None]:
+        settings, recorder = self._config.settings, self._config.recorder
+        if recorder is None:
+            return begun or self._service.ask(question)
+        return recorder.ask(
+            question, settings.recording_id, self._service.ask, settings.secrets, begun=begun
+        )
 
     def run(self, watch: Callable[[int], object] = lambda finished: None) -> None:
         """Run to the end; ``watch`` is called repeatedly with the number of finished rows.
@@ -211,7 +217,8 @@ class BatchRun:
 
         def work() -> None:
             try:
-                asyncio.run(self._work())
+                if self._to_ask:
+                    asyncio.run(self._work())
             except asyncio.CancelledError:
                 pass  # by the interrupt below, which raises its own error
             except BaseException as failure:  # noqa: BLE001 - raised in the caller's thread
@@ -219,29 +226,26 @@ class BatchRun:
             finally:
                 ended.set()
 
-        thread = threading.Thread(target=work, name="aeron-magic-batch", daemon=True)
-        thread.start()
+        threading.Thread(target=work, name="aeron-magic-batch", daemon=True).start()
         try:
             while not ended.wait(POLL_INTERVAL):
-                watch(self._finished())
+                watch(self._finished)
         except KeyboardInterrupt:
-            if self._main is not None and self._queue is not None and not ended.is_set():
-                loop = self._main.get_loop()
-                loop.call_soon_threadsafe(self._queue.stop)
+            self._stopped = True
+            if self._main is not None and not ended.is_set():
                 self._await_tokens(ended)
                 with suppress(RuntimeError):  # it has ended meanwhile
-                    loop.call_soon_threadsafe(self._main.cancel)
+                    self._main.get_loop().call_soon_threadsafe(self._main.cancel)
             ended.wait(CLOSE_TIMEOUT)
             complete = sum(one is not None and one.is_complete for one in self.results)
             raise Interrupted(
-                f"The batch was interrupted; {complete:,} of {len(self.results):,} rows have "
+                f"The batch was interrupted; {complete:,} of {len(self._texts):,} rows have "
                 "their answer.",
                 hint="The finished rows are kept; run it again to ask the others.",
             ) from None
-        watch(self._finished())
-        if self._failure is not None:
-            failure = self._failure
-            if isinstance(failure, BaseExceptionGroup):
+        watch(self._finished)
+        if (failure := self._failure) is not None:
+            while isinstance(failure, BaseExceptionGroup):
                 failure = failure.exceptions[0]
             raise failure
 
@@ -255,22 +259,37 @@ class BatchRun:
                 pass
 
     async def _work(self) -> None:
-        config = self._config
         self._main = asyncio.current_task()
-        queue = self._queue = TaskQueue(
-            self._tasks(),
-            len(self._to_ask),
-            config.concurrency,
-            RateLimiter(config.rate),
-            lambda task, result: self._settled(queue, task, result),
-            self._begun,
-            self._sending,
-        )
-        await self._resend_earlier(queue)
-        await run_here(queue, config, min(config.concurrency, len(self._to_ask)))
+        limiter = RateLimiter(self._config.rate)
+        async with self._open_asker(limiter) as ask:
+            questions: Iterable[str] = self._to_ask
+            for _ in range(MAX_TRIES):
+                await self._ask_all(ask, questions)
+                questions, self._again = self._again, []
 
-    async def _resend_earlier(self, queue: TaskQueue) -> None:
+    @asynccontextmanager
+    async def _open_asker(self, limiter: RateLimiter) -> AsyncIterator[Asker]:
+        settings = self._config.settings
+        async with open_transport(settings) as transport:
+            live = await self._resend_earlier(RateLimitedFlowIO(transport, limiter))
+
+            async def ask(
+                question: Question,
+                token: str | None,
+                sending: Callable[[], None],
+                began: Callable[[str], None],
+            ) -> RowResult:
+                begun = None if token is None else self._service.fetch(token)
+                flow = self._flow(question, begun)
+                flow_io = RateLimitedFlowIO(transport, limiter, sending)
+                return await ask_row(flow, settings, live.context_token, flow_io, began)
+
+            yield ask
+
+    async def _resend_earlier(self, flow_io: RateLimitedFlowIO) -> Question:
         """Send the replayed questions that the rows continue from again: once, before all rows.
+
+        The result has the service's token.
 
         Raises
         ------
@@ -278,21 +297,80 @@ class BatchRun:
             They cannot be sent; nothing else was.
         """
         config, recorder = self._config, self._config.recorder
-        token, service = config.question.context_token, config.settings.recording_id
-        if recorder is None or recorder.mode == "replay" or not token or not key_of_token(token):
+        token = config.question.context_token
+        if recorder is None or not token or not key_of_token(token):
+            return config.question
+        service = config.settings.recording_id
+        flow = recorder.with_live_token(config.question, service, self._service.ask)
+        run = FlowRun(flow, config.settings, token)
+        await AsyncStream(run, flow_io).finish()
+        assert run.value is not None
+        return run.value
+
+    async def _ask_all(self, ask: Asker, questions: Iterable[str]) -> None:
+        places = asyncio.Semaphore(self._config.concurrency)
+        async with asyncio.TaskGroup() as group:
+            for text in questions:
+                await places.acquire()
+                if self._stopped:
+                    break
+                row = group.create_task(self._row(ask, text))
+                row.add_done_callback(lambda _: places.release())
+
+    async def _row(self, ask: Asker, text: str) -> None:
+        result = await ask(
+            self._question(text),
+            self._tokens.get(text),
+            partial(self._sending, text),
+            partial(self._began, text),
+        )
+        self._unnamed.discard(text)
+        error = result.error
+        if isinstance(error, RateLimited) and text not in self._tokens:
+            self._again.append(text)
+        if self._config.kept is not None:
+            with suppress(RecordingError):  # the row stays marked as under way
+                self._keep(self._config.kept, text, result)
+        if text not in self._results:
+            self._finished += self._rows[text]
+        self._results[text] = result
+        hopeless = isinstance(error, AuthenticationError | Unreachable)
+        self._consecutive_failures = self._consecutive_failures + 1 if hopeless else 0
+        if self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
+            self._stopped = True
+
+    def _keep(self, kept: KeptRows, text: str, result: RowResult) -> None:
+        key, error = self._key(text), result.error
+        if result.is_complete and result.reply is not None:
+            kept.keep(key, result.reply)
+        elif isinstance(error, TokenError) and text in self._tokens:
+            kept.mark_token(key, "")  # it was accepted, and cannot be fetched
+        elif error is not None and is_safe_to_ask_again(error):
+            kept.release(key)
+
+    def _sending(self, text: str) -> None:
+        if self._stopped:
+            raise interrupted(Reply(""))  # it was waiting for the rate limit
+        if text in self._tokens:
             return
-        if all(recorder.has(self._question(number), service) for number in self._to_ask):
-            return
-        flow = recorder.with_live_token(config.question, service, load(config.settings).ask)
-        async with open_transport(config.settings) as transport:
-            run = FlowRun(flow, config.settings, token)
-            await AsyncStream(run, RateLimitedFlowIO(transport, queue)).finish()
+        self._unnamed.add(text)
+        if self._config.kept is not None:
+            self._config.kept.mark_sent(self._key(text), self._config.settings.conversation_scope)
+
+    def _began(self, text: str, token: str) -> None:
+        if key_of_token(token) is not None:
+            return  # the token of a recorded reply cannot be fetched by
+        self._unnamed.discard(text)
+        self._tokens[text] = token
+        if self._config.kept is not None:
+            with suppress(RecordingError):  # the reply is being received
+                self._config.kept.mark_token(self._key(text), token)
 
 
-async def run_here(queue: TaskQueue, config: BatchConfig, concurrency: int) -> None:
-    """Run the workers in this process."""
-
-    def make(transport: AiohttpTransport) -> Worker:
-        return Worker(queue, transport, config.settings, config.question, config.recorder)
-
-    await run_workers(config.settings, make, max(concurrency, 1))
+def _kept_flow(reply: Reply) -> Flow[None]:
+    """The events of a reply that was received before."""
+    token, parent = reply.context_token, reply.parent_context_token
+    yield [
+        Started(token, parent),
+        Completed(reply.text, token, parent, reply.msg_id, reply.status == "recovered"),
+    ]

@@ -1,13 +1,13 @@
-"""A worker of a batch: sends one question at a time."""
+"""Asks one row: with its rate limit, its recording, and its marks of what was sent."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from functools import partial
+from dataclasses import dataclass
+from typing import Protocol
 
-from aeron_magic.batch.task_queue import RowResult, Task, TaskQueue
 from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
 from aeron_magic.client.stream import AsyncStream, FlowRun
 from aeron_magic.errors import AeronError, IncompleteReply, Interrupted
@@ -23,107 +23,105 @@ from aeron_magic.protocol.flow import (
     StepResult,
 )
 from aeron_magic.protocol.retry import MAX_RETRY_AFTER, requested_delay
-from aeron_magic.recording.record import key_of_token
-from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.reply import Reply
-from aeron_magic.services.base import Service, load
 from aeron_magic.services.catalog import service_info
 from aeron_magic.services.settings import Settings
 
 
-class RateLimitedFlowIO(AiohttpFlowIO):
-    """Waits for the rate limit before each request, and reports the pauses of the service.
+@dataclass(frozen=True, slots=True)
+class RowResult:
+    """The result of one question."""
 
-    ``on_request`` is called before each request leaves; if it raises, nothing is sent.
+    reply: Reply | None = None
+    error: AeronError | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        return self.error is None and self.reply is not None and self.reply.is_complete
+
+
+class Asker(Protocol):
+    """Asks ``question``, or fetches its reply if it has a ``token``; never raises an error.
+
+    ``sending`` is called before a request leaves, and nothing is sent if it raises an AeronError;
+    ``began`` with the reply's token, as soon as it is known.
     """
 
-    on_request: Callable[[], None] = staticmethod(lambda: None)
+    def __call__(
+        self,
+        question: Question,
+        token: str | None,
+        sending: Callable[[], None],
+        began: Callable[[str], None],
+    ) -> Awaitable[RowResult]: ...
 
-    def __init__(self, transport: AiohttpTransport, queue: TaskQueue) -> None:
+
+class Limiter(Protocol):
+    """When requests may leave; see :class:`~aeron_magic.batch.rate_limiter.RateLimiter`."""
+
+    async def acquire(self) -> None: ...
+
+    def pause(self, seconds: float) -> None: ...
+
+
+class RateLimitedFlowIO(AiohttpFlowIO):
+    """Waits for the rate limit before each request, and passes on the pauses of the service."""
+
+    def __init__(
+        self,
+        transport: AiohttpTransport,
+        limiter: Limiter,
+        sending: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__(transport, transport.timeout)
-        self._queue = queue
+        self._limiter = limiter
+        self._sending = sending
 
     async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
         if not isinstance(step, Send | OpenStream):
             return await super().perform(step)
-        await self._queue.acquire()
-        self.on_request()
+        await self._limiter.acquire()
+        self._sending()
         result = await super().perform(step)
         if isinstance(result, Response) and result.status in (429, 503):
             wanted = requested_delay(result)
             if wanted is not None and wanted <= MAX_RETRY_AFTER:
-                self._queue.pause(wanted)
+                self._limiter.pause(wanted)
         return result
 
 
-class Worker:
-    """Performs one task at a time.
-
-    ``question`` is what all questions share; its text is replaced.
-    """
-
-    def __init__(
-        self,
-        queue: TaskQueue,
-        transport: AiohttpTransport,
-        settings: Settings,
-        question: Question,
-        recorder: Recorder | None = None,
-    ) -> None:
-        self._queue = queue
-        self._settings = settings
-        self._question = question
-        self._recorder = recorder
-        self._service: Service = load(settings)
-        self._transport = transport
-
-    async def run(self) -> None:
-        """Perform tasks until there are no more."""
-        while (task := await self._queue.take()) is not None:
-            await self._perform(task)
-
-    async def _perform(self, task: Task) -> None:
-        question = self._question._replace(text=task.text)
-        run = FlowRun(self._flow(task, question), self._settings, question.context_token)
-        if service_info(self._settings.service).can_fetch:
-            run.on_token = lambda token: self._on_token(task, token)
-        flow_io = RateLimitedFlowIO(self._transport, self._queue)
-        if task.token is None:
-            flow_io.on_request = partial(self._queue.report_sending, task)
-        stream = AsyncStream(run, flow_io)
-        error: AeronError | None = None
-        try:
-            async with stream:
-                await stream.finish()
-        except AeronError as failure:
-            error = failure
-        except asyncio.CancelledError:
-            self._finish(task, stream, interrupted(stream.reply))
-            raise
-        except Exception as failure:  # noqa: BLE001 - a failed row must not stop the others
-            error = AeronError(
-                f"Internal error: {type(failure).__name__}: {failure}", hint="Please report it."
-            )
-        self._finish(task, stream, error)
-
-    def _flow(self, task: Task, question: Question) -> Flow[None]:
-        service, settings = self._service, self._settings
-        begun = None if task.token is None else service.fetch(task.token)
-        if self._recorder is None:
-            return begun or service.ask(question)
-        return self._recorder.ask(
-            question, settings.recording_id, service.ask, settings.secrets, begun=begun
+async def ask_row(
+    flow: Flow[None],
+    settings: Settings,
+    parent: str | None,
+    flow_io: AiohttpFlowIO,
+    began: Callable[[str], None],
+) -> RowResult:
+    """Perform ``flow``; a cancellation ends it with what was received."""
+    run = FlowRun(flow, settings, parent)
+    if service_info(settings.service).can_fetch:
+        run.on_token = began
+    stream = AsyncStream(run, flow_io)
+    error: AeronError | None = None
+    try:
+        async with stream:
+            await stream.finish()
+    except AeronError as failure:
+        error = failure
+    except asyncio.CancelledError:
+        error = interrupted(stream.reply)
+    except Exception as failure:  # noqa: BLE001 - a failed row must not stop the others
+        error = AeronError(
+            f"Internal error: {type(failure).__name__}: {failure}", hint="Please report it."
         )
+    return RowResult(stream.reply, without_frames(error))
 
-    def _on_token(self, task: Task, token: str) -> None:
-        if key_of_token(token) is None:  # the token of a recorded reply cannot be fetched by
-            self._queue.report_token(task, token)
 
-    def _finish(self, task: Task, stream: AsyncStream, error: AeronError | None) -> None:
-        if error is not None:
-            # The frames of its traceback would keep all received data alive.
-            error.__traceback__ = error.__context__ = error.__cause__ = None
-        self._queue.report_result(task, RowResult(stream.reply, error))
+def without_frames(error: AeronError | None) -> AeronError | None:
+    """``error`` without the frames of its traceback, which keep all received data alive."""
+    if error is not None:
+        error.__traceback__ = error.__context__ = error.__cause__ = None
+    return error
 
 
 def maybe_charged(service: str) -> RowResult:
@@ -145,15 +143,6 @@ def interrupted(reply: Reply) -> Interrupted:
         context_token=reply.context_token,
         partial=reply.text,
     )
-
-
-async def run_workers(
-    settings: Settings, make: Callable[[AiohttpTransport], Worker], count: int
-) -> None:
-    """Run ``count`` workers until all have ended; a cancellation ends them all."""
-    async with open_transport(settings) as transport, asyncio.TaskGroup() as group:
-        for _ in range(count):
-            group.create_task(make(transport).run())
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ OFF = ("off", "0", "no", "false")
 BUSY_TIMEOUT = 2.0
 """Seconds to wait for another kernel's write, which takes milliseconds."""
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 """SQLite's ``user_version`` of the files that this version reads and writes."""
 
 # "IF NOT EXISTS", because another kernel may create the same file at the same time.
@@ -53,6 +53,13 @@ CREATE TABLE IF NOT EXISTS turn (
 );
 CREATE INDEX IF NOT EXISTS turn_of_cell ON turn (conversation, json_extract(content, '$.cell'));
 CREATE INDEX IF NOT EXISTS turn_of_name ON turn (conversation, json_extract(content, '$.name'));
+CREATE TABLE IF NOT EXISTS batch_row (
+    key TEXT PRIMARY KEY,           -- a hash of the service and the question
+    address TEXT NOT NULL,
+    token TEXT NOT NULL,            -- '' until the service has sent it
+    reply TEXT,                     -- as JSON; NULL until it is complete
+    used REAL NOT NULL
+);
 """
 
 SUMMARY = """

@@ -101,9 +101,6 @@ def decode_turn(document: str, number: int) -> tuple[Turn, int | None]:
     for image in read.images:
         if not image.lower().startswith(("http://", "https://")) or not _is_one_word(image):
             raise ValueError("an image is not an http(s) address")
-    reply = read.reply
-    if reply is not None and reply.service not in ("", *SERVICES):
-        raise ValueError("the service of the reply is unknown")
     turn = Turn(
         number=number,
         question=read.question,
@@ -111,14 +108,23 @@ def decode_turn(document: str, number: int) -> tuple[Turn, int | None]:
         parent_revision=read.parent_revision,
         parent_token=read.parent_token,
         tokens=read.tokens,
-        reply=Reply(**{name: getattr(reply, name) for name in reply.__struct_fields__})
-        if reply is not None
-        else None,
+        reply=_reply(read.reply) if read.reply is not None else None,
         cell=read.cell,
         name=read.name,
         asked_at=read.asked_at,
     )
     return turn, read.parent
+
+
+def decode_reply(document: str) -> Reply:
+    """The reply of a row of a batch."""
+    return _reply(decode_as(document, _Reply))
+
+
+def _reply(read: _Reply) -> Reply:
+    if read.service not in ("", *SERVICES):
+        raise ValueError("the service of the reply is unknown")
+    return Reply(**{name: getattr(read, name) for name in read.__struct_fields__})
 
 
 def _is_one_word(text: str) -> bool:

@@ -18,6 +18,7 @@ from aeron_magic.jupyter.frontend import CellKeys, has_kernel, is_live, notebook
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from aeron_magic.conversations.kept_rows import KeptRows
     from aeron_magic.recording.recorder import Recorder
     from aeron_magic.services.settings import Settings
     from aeron_magic.session.session import Session
@@ -53,8 +54,6 @@ class App:
         The keys of the questions of cells.
     offered_cells
         Code of replies that was offered as the next cell, by cell.
-    batch_results
-        The results of each cell's batch; see :mod:`aeron_magic.jupyter.commands.ask_each`.
     cell_id_notice_shown
         Whether the user was informed that this front end sends no cell ids.
     panel_controller
@@ -66,7 +65,6 @@ class App:
         self.preferences = preferences
         self.cell_keys = CellKeys()
         self.offered_cells: dict[str | None, str] = {}
-        self.batch_results: dict[tuple[object, ...], object] = {}
         self.cell_id_notice_shown = False
         self.panel_controller: Any = None
 
@@ -141,16 +139,10 @@ class App:
         """Whether the front end can show displays."""
         return has_kernel(self.shell)
 
-    def batch_target(self) -> tuple[Settings, Recorder | None]:
-        """The settings and the recorder of a batch; a recording is replayed without delays."""
+    def batch_target(self) -> tuple[Settings, Recorder | None, KeptRows]:
+        """The settings, the recorder and the kept rows of a batch."""
         settings = self.session.ensure_connected().settings
-        recorder = self.session.connections.recorder
-        if recorder is not None:
-            import copy
-
-            recorder = copy.copy(recorder)
-            recorder.speed = 0
-        return settings, recorder
+        return settings, self.session.connections.recorder, self.session.kept_rows()
 
     def show_progress(self) -> bool:
         """Whether to show a progress bar: not under nbclient, where it would stay in the output."""

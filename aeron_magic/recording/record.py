@@ -83,6 +83,11 @@ class Record:
         return self.status in ("complete", "recovered")
 
     @property
+    def seconds(self) -> float:
+        """The recorded duration."""
+        return float(sum(event[0] for event in self.events)) / 1000
+
+    @property
     def text(self) -> str:
         """The reply's text."""
         last = self.events[-1][1] if self.events else None

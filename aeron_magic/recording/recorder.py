@@ -21,7 +21,6 @@ import difflib
 import heapq
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Literal, Protocol, get_args
 
 from aeron_magic.errors import RecordingError, UsageError
@@ -188,11 +187,6 @@ class Recorder:
                 hint="Run the cell that asked for it again.",
             )
         yield from replay_flow(found, speed=0, parent=None)
-
-    def save_foreign(self, record: Record, question: Question) -> None:
-        """Save a record of ``question`` from a batch worker, whose records have no parents."""
-        key = self.key(question, record.service)
-        self.store.save(replace(record, key=key, parent_key=self._parent_key(question)))
 
     def has(self, question: Question, service: str) -> bool:
         """Whether the question is recorded with a complete reply."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aeron_magic.client.stream import AsyncStream
 from aeron_magic.conversations.history import HistoryScope, HistoryStore, HistoryWriter
+from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.conversations.registry import AssignedToken, ConversationRegistry, divergence_notes
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError, ValueRefused
@@ -203,6 +204,7 @@ class Session:
         self.token = TokenVariable(namespace)
         self.notebook = notebook
         self.history_writer = HistoryWriter(None)
+        self._rows = KeptRows(None)
         self.set_history_file(history)
         self.registry = ConversationRegistry()
         self._registries: dict[str, ConversationRegistry] = {}
@@ -428,6 +430,15 @@ class Session:
 
     def _scope(self, connection: Connection) -> HistoryScope:
         return HistoryScope(self.notebook, connection.address, connection.sandbox)
+
+    def kept_rows(self) -> KeptRows:
+        """The rows of batches that this session's connection has answered before."""
+        scope = "sandbox" if self.ensure_connected().sandbox else ""
+        history = self.history_writer.history
+        if history is None:
+            self._rows.scope = scope
+            return self._rows
+        return KeptRows(history.path, scope=scope)
 
     def _notify_change(self) -> None:
         if self.observers:

@@ -15,7 +15,6 @@ from pathlib import Path
 import pandas as pd
 import polars as pl
 import pytest
-from observed_cache import ObservedCache
 
 import aeron_magic
 from aeron_magic import (
@@ -28,7 +27,8 @@ from aeron_magic import (
     ValueRefused,
     ask_many,
 )
-from aeron_magic.batch.runner import BatchConfig, BatchRun, RowCache, RowState
+from aeron_magic.batch.runner import BatchConfig, BatchRun, Counts
+from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
@@ -263,6 +263,60 @@ def test_a_reply_whose_token_is_known_is_fetched_in_the_next_run(
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_equal_questions_share_one_request(sandbox: Sandbox, settings: Settings) -> None:
+    result = ask_many(["a", "b", "a"], settings=settings)
+    assert sorted(asked(sandbox)) == ["a", "b"]
+    assert list(result.status) == ["complete"] * 3
+    assert result.reply[0] is result.reply[2]
+
+
+def test_kept_rows_are_not_asked_again(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path
+) -> None:
+    """Also by another kernel; ``ask_again`` asks them, and another service does not have them."""
+
+    def run(prompts: list[str], *, again: bool = False, scope: str = "") -> BatchRun:
+        kept = KeptRows(tmp_path / "history", scope=scope)
+        batch = BatchRun(BatchConfig(settings, kept=kept, ask_again=again), prompts)
+        announced, before = batch.counts.to_ask, len(asked(sandbox))
+        batch.run()
+        kept.close()
+        assert len(asked(sandbox)) - before == announced
+        assert all(one is not None and one.is_complete for one in batch.results)
+        return batch
+
+    first = run(["a", "b", "a"])
+    assert first.counts == Counts(3, 2, kept=0, to_fetch=0, in_doubt=0, to_ask=2)
+    second = run(["a", "b", "c"])
+    assert second.counts == Counts(3, 3, kept=2, to_fetch=0, in_doubt=0, to_ask=1)
+    assert second.results[:2] == first.results[:2]
+    assert run(["a"], again=True).counts.to_ask == 1
+    assert run(["a"], scope="sandbox").counts.to_ask == 1
+
+
+def test_a_recording_comes_before_the_kept_rows(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path
+) -> None:
+    """A kept row is recorded without being asked; in mode replay only the recording counts."""
+    kept, file = KeptRows(None), tmp_path / "a.jsonl"
+    BatchRun(BatchConfig(settings, kept=kept), ["a"]).run()
+    recorder = Recorder(Cassette(file))
+    recording = BatchRun(BatchConfig(settings, kept=kept, recorder=recorder), ["a", "b"])
+    assert recording.counts == Counts(2, 2, kept=1, to_fetch=0, in_doubt=0, to_ask=1)
+    recording.run()
+    assert sorted(asked(sandbox)) == ["a", "b"]
+    sandbox.set_faults(say="another answer")
+    fresh = KeptRows(None)
+    replaying = BatchConfig(settings, kept=fresh, recorder=Recorder(Cassette(file), "replay"))
+    batch = BatchRun(replaying, ["a", "b", "c"])
+    batch.run()
+    texts = [one.reply.text for one in batch.results if one and one.reply]
+    assert texts[:2] == [one.reply.text for one in recording.results if one and one.reply]
+    assert batch.results[2] is not None
+    assert isinstance(batch.results[2].error, RecordingError)
+    assert len(asked(sandbox)) == 2
+
+
 def test_two_batches_do_not_use_a_checkpoint_at_once(
     sandbox: Sandbox, settings: Settings, tmp_path: Path
 ) -> None:
@@ -307,6 +361,18 @@ def test_replayed_questions_before_a_batch_are_sent_again_once(
         assert len(asked(sandbox)) == 10
 
 
+class WatchedRows(KeptRows):
+    """Rows in memory; ``tokens`` counts those that got a token."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.tokens = threading.Semaphore(0)
+
+    def mark_token(self, key: str, token: str) -> None:
+        super().mark_token(key, token)
+        self.tokens.release()
+
+
 def interrupt_when(condition: Callable[[], bool]) -> threading.Thread:
     """Send SIGINT when ``condition`` returns."""
 
@@ -322,25 +388,26 @@ def interrupt_when(condition: Callable[[], bool]) -> threading.Thread:
 def test_an_interrupt_keeps_the_results_so_far(sandbox: Sandbox, settings: Settings) -> None:
     """It is raised at once; its result has every row."""
     sandbox.faults = Faults(say="one two three")
-    config = BatchConfig(settings, concurrency=2)
-    cache = ObservedCache()
-    BatchRun(config, ["a"], cache).run()
+    kept = WatchedRows()
+    config = BatchConfig(settings, concurrency=2, kept=kept)
+    BatchRun(config, ["a"]).run()
     sandbox.set_faults(stall_after=300, stall_times=9)
-    pressing = interrupt_when(lambda: cache.wait(3))
-    batch = BatchRun(config, ["a", "b", "c", "d"], cache)
+    pressing = interrupt_when(lambda: all(kept.tokens.acquire(timeout=20) for _ in range(3)))
+    batch = BatchRun(config, ["a", "b", "c", "d"])
+    assert batch.counts == Counts(4, 4, kept=1, to_fetch=0, in_doubt=0, to_ask=3)
     began = time.monotonic()
     with pytest.raises(Interrupted, match="1 of 4 rows"):
         batch.run()
     pressing.join()
     assert time.monotonic() - began < 3
-    kept = [one.reply.status if one and one.reply else None for one in batch.results]
-    assert kept == ["complete", "interrupted", "interrupted", None]
-    # The cache has one reply, and two tokens by which the next run fetches.
-    assert [known.token is not None for known in cache.values()] == [False, True, True]
+    statuses = [one.reply.status if one and one.reply else None for one in batch.results]
+    assert statuses == ["complete", "interrupted", "interrupted", None]
     sandbox.faults = Faults(say="one two three")
-    BatchRun(config, ["a", "b", "c", "d"], cache).run()
+    again = BatchRun(config, ["a", "b", "c", "d"])
+    assert again.counts == Counts(4, 4, kept=1, to_fetch=2, in_doubt=0, to_ask=1)
+    again.run()
     assert sorted(asked(sandbox)) == ["a", "b", "c", "d"]
-    assert all(known.result is not None for known in cache.values())
+    assert BatchRun(config, ["a", "b", "c", "d"]).counts.kept == 4
 
 
 def test_an_interrupt_of_ask_many_has_the_result(sandbox: Sandbox, settings: Settings) -> None:
@@ -359,13 +426,17 @@ def test_a_row_whose_token_is_invalid_is_not_asked_again(
     sandbox: Sandbox, settings: Settings
 ) -> None:
     """The service had accepted it."""
-    cache: RowCache = {("a", 0): RowState(token="apay_nothing")}
-    config = BatchConfig(settings)
-    failed = BatchRun(config, ["a"], cache)
+    kept = KeptRows(None)
+    config = BatchConfig(settings, kept=kept)
+    key = BatchRun(config, ["a"])._key("a")
+    kept.mark_sent(key, settings.conversation_scope)
+    kept.mark_token(key, "apay_nothing")
+    failed = BatchRun(config, ["a"])
     failed.run()
     assert failed.results[0] is not None
     assert isinstance(failed.results[0].error, TokenError)
-    again = BatchRun(config, ["a"], cache)
+    again = BatchRun(config, ["a"])
+    assert again.counts.in_doubt == 1
     again.run()
     assert again.results[0] is not None
     assert isinstance(again.results[0].error, IncompleteReply)
@@ -377,14 +448,13 @@ def test_a_row_that_an_interrupted_run_has_sent_is_not_asked_again(
 ) -> None:
     """In the same kernel, if its token was not known; the other rows are asked."""
     sandbox.faults = Faults(latency=5)
-    cache: RowCache = {}
-    config = BatchConfig(settings, concurrency=1)
+    config = BatchConfig(settings, concurrency=1, kept=KeptRows(None))
     pressing = interrupt_when(lambda: sandbox.log.wait(lambda seen: len(seen) == 1))
     with pytest.raises(Interrupted):
-        BatchRun(config, ["a", "b"], cache).run()
+        BatchRun(config, ["a", "b"]).run()
     pressing.join()
     sandbox.set_faults(latency=0)
-    again = BatchRun(config, ["a", "b"], cache)
+    again = BatchRun(config, ["a", "b"])
     again.run()
     assert [one.reply.status for one in again.results if one and one.reply] == [
         "incomplete",

@@ -162,9 +162,8 @@ def _ours(stream: bool) -> Callable[[str, int, int], dict[str, float]]:
         settings = Settings("aeronpay", url, client_id="me", client_secret="hush-4f1c-hush")
 
         def ask(count: int) -> None:
-            result = ask_many(
-                ["Good or bad?"] * count, settings=settings, concurrency=concurrency, stream=stream
-            )
+            rows = [f"Good or bad? {number}" for number in range(count)]
+            result = ask_many(rows, settings=settings, concurrency=concurrency, stream=stream)
             if {reply.text for reply in result.reply} != {SAID}:
                 raise SystemExit("another text")
 

@@ -110,7 +110,7 @@ def _growth(url: str, quick: bool) -> list[Measure]:
         "s = Settings('aeronpay', sys.argv[1], client_id='me', client_secret='hush-4f1c-hush')\n"
         "def used(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
         "n = int(sys.argv[2])\n"
-        "ask_many(['x'] * 64, settings=s, concurrency=64)\n"
+        "ask_many([f'x {i}' for i in range(64)], settings=s, concurrency=64)\n"
         "m, c = used(), time.process_time()\n"
         "r = ask_many([f'row {i}' for i in range(n)], settings=s, concurrency=64)\n"
         "print((time.process_time() - c) / n * 1000, (used() - m) / n)\n"

@@ -28,10 +28,10 @@ from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
 
-from aeron_magic.batch.journal import Journal
 from aeron_magic.conversations.export import export_text
 from aeron_magic.conversations.history import HistoryScope, HistoryStore
 from aeron_magic.conversations.history_db import resume_hint
+from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.errors import AeronError
 from aeron_magic.protocol.events import Completed, Started
@@ -235,6 +235,12 @@ def make_history(path: Path) -> None:
             reply = Reply("**yes**", "complete", f"token-{number}", pending.turn.parent_token)
             history.save_turn(pending, registry.complete(pending, reply), SCOPE)
     history.close()
+    rows = KeptRows(path)
+    for key in ("a", "b"):
+        rows.mark_sent(key, "x")
+        rows.mark_token(key, "t")
+    rows.keep("a", Reply("**yes**", "complete", "t", service="aeronpay"))
+    rows.close()
 
 
 SCHEMAS = [
@@ -253,7 +259,7 @@ SCHEMAS = [
     " 0 AS sandbox, 0 AS kernel, 0 AS created_by, 1.0 AS used FROM n",
     "CREATE VIEW summary AS WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x+1 FROM n)"
     " SELECT sum(x) AS name, 1.0 AS used, 1 AS turns, 'x' AS notebook FROM n",
-    "PRAGMA user_version = 3",
+    "PRAGMA user_version = 99",
     "PRAGMA user_version = 0",
     "PRAGMA writable_schema = ON; UPDATE sqlite_master SET sql = sql || ' --' WHERE name = 'turn'",
     "PRAGMA writable_schema = ON; INSERT INTO sqlite_master VALUES ('view', 'x', 'turn', 0,"
@@ -281,6 +287,7 @@ def mutate_history(path: Path, chance: random.Random) -> None:
                                       "notebook", "kernel", "id"]),
                     ("turn", ["content", "content", "content", "pending", "pending_token",
                               "number"]),
+                    ("batch_row", ["key", "address", "token", "reply", "reply", "used"]),
                 ]
             )  # fmt: skip
             column = chance.choice(columns)
@@ -290,7 +297,7 @@ def mutate_history(path: Path, chance: random.Random) -> None:
             if row is None:
                 return
             value: Any = chance.choice(VALUES)
-            if column in ("content", "pending") and isinstance(row[1], str):
+            if column in ("content", "pending", "reply") and isinstance(row[1], str):
                 document = json.loads(row[1]) if row[1].startswith("{") else {}
                 if chance.random() < 0.2 and document:
                     document["parent"] = chance.randint(1, 6)
@@ -352,28 +359,19 @@ def check_notebook(text: str) -> None:
 # Checkpoints -------------------------------------------------------------------------------
 
 
-def mutated_journal(chance: random.Random) -> bytes:
-    """The marks of a batch, damaged."""
-    marks: list[list[Any]] = [["sent", "a"], ["token", "a", "t"], ["ended", "a"], ["sent", "b"]]
-    lines = [json.dumps(mutate_json(m, chance) if chance.random() < 0.5 else m) for m in marks]
-    return mutate_bytes("\n".join(lines).encode(), chance)
-
-
-def read_journal(path: Path) -> None:
-    """Open, ask for a row, mark and close."""
-
-    def use() -> None:
-        journal = Journal(path)
+def read_rows(path: Path) -> None:
+    """All that reads and writes the rows of a batch."""
+    for pending in (False, True):
+        rows = KeptRows(path, pending=pending)
         try:
-            state = journal.state("a")
-            if not (state is None or isinstance(state, str)):
-                raise Violation("a token is not a text")
-            journal.mark_sent("c")
-            journal.end("c")
+            for key in ("a", "b"):
+                state: Any = attempt(lambda rows=rows, key=key: rows.get(key, "x"))  # type: ignore[misc]
+                if state is not None and not isinstance(state.token, str):
+                    raise Violation("a token is not a text")
+            attempt(lambda rows=rows: rows.mark_sent("c", "x"))  # type: ignore[misc]
+            attempt(lambda rows=rows: rows.release("c"))  # type: ignore[misc]
         finally:
-            journal.close()
-
-    attempt(use)
+            attempt(rows.close)
 
 
 # Large files -------------------------------------------------------------------------------
@@ -434,9 +432,10 @@ def run_campaign(*, count: int, seed: int, large: bool = True) -> tuple[Counter[
             path.write_bytes(valid)
             mutate_history(path, chance)
             case("history", read_history, path)
-            path = folder / f"{number}.labels"
-            path.with_name(path.name + ".pending").write_bytes(mutated_journal(chance))
-            case("checkpoint", read_journal, path)
+            path = folder / f"{number}.pending"
+            path.write_bytes(valid)
+            mutate_history(path, chance)
+            case("rows", read_rows, path)
             for left in folder.glob(f"{number}.*"):
                 left.unlink()
         for kind, path in large_recordings(folder) if large else ():

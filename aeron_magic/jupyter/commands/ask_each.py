@@ -1,19 +1,18 @@
 """``%%aeron --each``: the same question for each item, with a DataFrame as result.
 
-The rows of a cell are kept: if the cell is run again, only the missing ones are asked, and a reply
-whose token is known is fetched. They are dropped for a changed question, service or ``--after``,
-and with ``-n``.
+Answered rows are kept in the local history: only the missing ones are asked, and a reply whose
+token is known is fetched. ``-n`` asks all rows.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.api import render_prompts, run_batch
 from aeron_magic.batch.items import NOT_ASKED, Items, Row, items_of, result_of
-from aeron_magic.batch.runner import BatchConfig, RowCache
+from aeron_magic.batch.runner import BatchConfig
 from aeron_magic.errors import IncompleteReply, Interrupted, UsageError
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
@@ -39,7 +38,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         The question or an option is invalid, or all rows failed.
     """
     session, shell = app.session, app.shell
-    settings, recorder = app.batch_target()
+    settings, recorder, kept = app.batch_target()
     if options.timeout is not None:
         settings = replace(settings, timeout=options.timeout)
     session.validate(Question(text))
@@ -72,15 +71,13 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         options.concurrency or CONCURRENCY,
         options.rate,
         recorder=recorder,
+        kept=kept,
         ask_again=options.new,
     )
-    cache = _previous_rows(app, config, (key or options.each, text), options.new)
     quiet = options.quiet
     interrupted: Interrupted | None = None
     try:
-        rows = run_batch(
-            config, items, texts, cache=cache, show_progress=not quiet and app.show_progress()
-        )
+        rows = run_batch(config, items, texts, show_progress=not quiet and app.show_progress())
     except Interrupted as stopped:
         rows, interrupted = stopped.result, stopped
     result = result_of(rows, items.index)
@@ -112,19 +109,6 @@ def _items(shell: Any, expression: str) -> Items:
             hint=f"Define it as a list: `{expression} = list(…)`.",
         )
     return items
-
-
-def _previous_rows(
-    app: App, config: BatchConfig, cell: tuple[str | None, str], new: bool
-) -> RowCache | None:
-    """The rows of the cell's earlier runs with the same service and options."""
-    if config.recorder is not None and config.recorder.mode == "record":
-        return None
-    key = (config.settings.conversation_scope, config.question)
-    before = app.batch_results.get(cell)
-    if new or not isinstance(before, tuple) or before[0] != key:
-        before = app.batch_results[cell] = (key, {})
-    return cast("RowCache", before[1])
 
 
 def _dry_run(app: App, question: Question, texts: Sequence[str]) -> None:

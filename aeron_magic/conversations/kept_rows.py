@@ -1,0 +1,177 @@
+"""The rows of batches in the local history: replies, and the tokens of what was under way.
+
+A row is written before its request leaves (without a token), again when its token is known, and
+with its reply when that is complete. After a kernel was killed, the file still has all three: a
+reply is used again, a token is fetched, and a row with neither may have been charged.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from aeron_magic.conversations.history_db import (
+    BUSY_TIMEOUT,
+    SCHEMA,
+    Deadline,
+    open_file,
+    translating_errors,
+)
+from aeron_magic.errors import HistoryError, RecordingError
+from aeron_magic.replies.reply import Reply
+
+MAX_AGE = 90 * 86_400
+"""Seconds after which a row is deleted."""
+
+MAX_TOKEN = 10_000
+"""Characters of a token."""
+
+
+class RowState(NamedTuple):
+    """What is known of a row: its reply, or its token. With neither, it may have been charged."""
+
+    reply: Reply | None = None
+    token: str = ""
+
+
+class KeptRows:
+    """Rows by key, in the history file ``path``; None keeps them in memory.
+
+    Parameters
+    ----------
+    scope
+        A part of the keys instead of the service's address, which differs for each sandbox.
+    pending
+        Whether ``path`` keeps the rows under way of a checkpoint: one batch uses it at a time,
+        nothing may be sent if it cannot be written, a mark ``sent`` is on the disk before its
+        request leaves, and the file is deleted when no row is open.
+
+    Raises
+    ------
+    RecordingError
+        From every method, with ``pending``: the file cannot be used. Without, the first error is
+        in ``warning`` and the rows are in memory from then on.
+    """
+
+    def __init__(self, path: Path | None, *, scope: str = "", pending: bool = False) -> None:
+        self.scope = scope
+        self.warning = ""
+        self._path = path
+        self._pending = pending
+        self._connection: sqlite3.Connection | None = None
+        self._deadline: Deadline
+
+    def _execute(self, sql: str, *values: object, durable: bool = False) -> Any:
+        """Execute a statement; the first row of its result, or None."""
+        try:
+            if self._path is None:
+                self._connection = self._connection or _in_memory()
+                return self._connection.execute(sql, values).fetchone()
+            with translating_errors(self._path):
+                connection = self._connection = self._connection or self._opened(self._path)
+                self._deadline.started = time.monotonic()
+                if durable:
+                    connection.execute("PRAGMA synchronous = FULL")
+                row = connection.execute(sql, values).fetchone()
+                if durable:
+                    connection.execute("PRAGMA synchronous = NORMAL")
+                return row
+        except HistoryError as error:
+            self._drop()
+            if self._pending:
+                raise self._unusable(error) from None
+            self.warning = f"{error} Rows are asked, but not kept. {error.hint}"
+            self._path = None
+            return self._execute(sql, *values)
+
+    def _opened(self, path: Path) -> sqlite3.Connection:
+        connection = open_file(path, 0 if self._pending else BUSY_TIMEOUT)
+        self._deadline = Deadline(connection)
+        if self._pending:
+            connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("COMMIT")
+            if not path.exists():  # the batch before deleted it meanwhile
+                connection.close()
+                return self._opened(path)
+        else:
+            connection.execute("DELETE FROM batch_row WHERE used < ?", (time.time() - MAX_AGE,))
+        return connection
+
+    def _unusable(self, error: HistoryError) -> RecordingError:
+        reason = error.message.partition(": ")[2].rstrip(".")
+        if "locked" in reason:
+            reason = "another batch is using this checkpoint"
+        return RecordingError(
+            f"{self._path}, which keeps what may have been charged, cannot be used: {reason}.",
+            hint="Nothing more is sent. Check the path, or name another checkpoint.",
+        )
+
+    def get(self, key: str, address: str) -> RowState | None:
+        """What is known of a row; None if it can be asked.
+
+        Tokens of another ``address`` are those of a sandbox that has ended.
+        """
+        if self._pending and self._path is not None and not self._path.exists():
+            return None  # the file is created with the first row
+        row = self._execute("SELECT address, token, reply FROM batch_row WHERE key = ?", key)
+        if row is None:
+            return None
+        if row[2] is not None:
+            from aeron_magic.conversations.history_schema import decode_reply
+
+            with suppress(ValueError):
+                return RowState(decode_reply(row[2]))
+        if row[0] != address:
+            return None
+        return RowState(
+            None, row[1] if isinstance(row[1], str) and len(row[1]) <= MAX_TOKEN else ""
+        )
+
+    def mark_sent(self, key: str, address: str) -> None:
+        """The request of this row is about to leave."""
+        self._execute(
+            "INSERT OR REPLACE INTO batch_row (key, address, token, used) VALUES (?, ?, '', ?)",
+            key,
+            address,
+            time.time(),
+            durable=self._pending,
+        )
+
+    def mark_token(self, key: str, token: str) -> None:
+        """The reply of this row can be fetched by ``token``; not at all, if it is empty."""
+        self._execute("UPDATE batch_row SET token = ? WHERE key = ?", token, key)
+
+    def keep(self, key: str, reply: Reply) -> None:
+        """The reply of this row is complete."""
+        document = json.dumps(asdict(reply))
+        self._execute("UPDATE batch_row SET reply = ? WHERE key = ?", document, key)
+
+    def release(self, key: str) -> None:
+        """This row was surely not accepted; it can be asked again."""
+        self._execute("DELETE FROM batch_row WHERE key = ? AND reply IS NULL", key)
+
+    def close(self) -> None:
+        """Close the file; rows in memory are kept."""
+        if self._path is None or self._connection is None:
+            return
+        if self._pending and not self._execute("SELECT 1 FROM batch_row WHERE reply IS NULL"):
+            self._execute("PRAGMA journal_mode = DELETE")  # deletes the files beside it
+            self._path.unlink(missing_ok=True)
+        self._drop()
+
+    def _drop(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
+def _in_memory() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    connection.executescript(SCHEMA)
+    return connection
