@@ -104,7 +104,7 @@ def export_text(tree: ConversationTree, extension: str, *, sandbox: bool = False
             data = {**as_json(tree), "seal": SEAL + UNSEALED}
         case ".ipynb":
             data = as_notebook(tree, sandbox=sandbox)
-            data["metadata"]["aeron"]["seal"] = SEAL + UNSEALED
+            data["metadata"]["aeron_magic"]["seal"] = SEAL + UNSEALED
         case _:
             raise UsageError(
                 f"Unknown file extension {extension[:60]!r}.",
@@ -288,7 +288,7 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
                 "name": "python3",
             },
             "language_info": {"name": "python"},
-            "aeron": {"format": FORMAT, "version": VERSION},
+            "aeron_magic": {"format": FORMAT, "version": VERSION},
         },
         "nbformat": 4,
         "nbformat_minor": 5,
