@@ -17,13 +17,10 @@ from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
-from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
+from aeron_magic.conversations.tree import MAIN, ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
-
-MAIN = "main"
-"""The name of the first conversation."""
 
 MAX_NAME_LENGTH = 60
 

@@ -20,6 +20,7 @@ another position are rejected before they are sent.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,12 @@ from typing import NamedTuple
 from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
+
+MAIN = "main"
+"""The name of the first conversation."""
+
+AUTOMATIC = re.compile(r"(main|conversation)-\d+")
+"""Names of conversations that the user did not choose."""
 
 MIN_TOKEN_LENGTH = 20
 """Characters; a shorter argument of ``--after`` is a name or a number."""
@@ -169,6 +176,13 @@ class ConversationTree:
 
     def __iter__(self) -> Iterator[Turn]:
         return iter(self.turns)
+
+    @property
+    def title(self) -> str:
+        """The name, or the first question if the name was made by this program."""
+        made = self.name == MAIN or AUTOMATIC.fullmatch(self.name)
+        question = " ".join(self.turns[0].question[:400].split()) if self.turns else ""
+        return question if made and question else self.name
 
     def add(self, turn: Turn) -> None:
         """Add a turn at the end; ``turns`` grows in no other way."""
