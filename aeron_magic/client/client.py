@@ -218,7 +218,7 @@ class _Client(Generic[W, S]):
             flow = self.service.fetch(token, wait=wait)
         else:
             flow = self.recorder.fetch(token, partial(self.service.fetch, wait=wait))
-        return self._stream_for(FlowRun(flow, self.settings))
+        return self._stream_for(FlowRun(flow, self.settings, token))
 
     def _listing(self, token: str, order: Order) -> FlowRun[list[Message]]:
         return FlowRun(self.service.history(validate_token(token), order), self.settings)

@@ -1,4 +1,4 @@
-"""A conversation as a file: a Markdown document, JSON, or a notebook.
+"""A conversation as a file: a Markdown document, an HTML page, JSON, or a notebook.
 
 The JSON is an object:
 
@@ -100,15 +100,19 @@ def export_text(tree: ConversationTree, extension: str, *, sandbox: bool = False
         case ".md":
             # A link definition, which no renderer shows.
             return _sealed(f"{as_markdown(tree)}\n[//]: # ({SEAL}{UNSEALED})\n")
+        case ".html":
+            from aeron_magic.conversations.export_page import as_page
+
+            return _sealed(f"{as_page(tree)}<!-- {SEAL}{UNSEALED} -->\n")
         case ".json":
             data = {**as_json(tree), "seal": SEAL + UNSEALED}
         case ".ipynb":
             data = as_notebook(tree, sandbox=sandbox)
-            data["metadata"]["aeron"]["seal"] = SEAL + UNSEALED
+            data["metadata"]["aeron_magic"]["seal"] = SEAL + UNSEALED
         case _:
             raise UsageError(
                 f"Unknown file extension {extension[:60]!r}.",
-                hint="The extension chooses the format: .md, .json or .ipynb.",
+                hint="The extension chooses the format: .md, .html, .json or .ipynb.",
             )
     return _sealed(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
@@ -226,9 +230,9 @@ def as_markdown(tree: ConversationTree) -> str:
     from aeron_magic.rendering.safe_markdown import quoted_markdown
 
     stale = tree.stale()
-    parts = [f"# {escape_cell(tree.name)}"]
+    parts = [f"# {escape_cell(tree.title)}"]
     before: Turn | None = None
-    for turn in _in_order(tree):
+    for turn in tree.in_order():
         suffix = ""
         if turn.parent is not before:
             suffix = f", after {_title(turn.parent)}" if turn.parent else ", from the start"
@@ -254,13 +258,14 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
     service = tree.service or DEFAULT_SERVICE
     if service not in SERVICES:
         raise UsageError(
-            "The conversation is one with an unknown service.", hint="Export to .md or .json."
+            "The conversation is one with an unknown service.",
+            hint="Export to another format.",
         )
     connect = f"connect {service}"
     if sandbox:
         connect = "connect sandbox" + f" --service {service}" * (service != DEFAULT_SERVICE)
     cells = [
-        _cell("markdown", "title", f"# {escape_cell(tree.name)}"),
+        _cell("markdown", "title", f"# {escape_cell(tree.title)}"),
         _code("load", "%load_ext aeron_magic"),
         _code("connect", f"%aeron {connect}"),
     ]
@@ -288,7 +293,7 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
                 "name": "python3",
             },
             "language_info": {"name": "python"},
-            "aeron": {"format": FORMAT, "version": VERSION},
+            "aeron_magic": {"format": FORMAT, "version": VERSION},
         },
         "nbformat": 4,
         "nbformat_minor": 5,
@@ -340,7 +345,8 @@ def _image(address: str) -> str:
     """An image's address as one word, with what an address never needs to contain encoded."""
     if not address.lower().startswith(("http://", "https://")):
         raise UsageError(
-            "An image of the conversation has no http(s) address.", hint="Export to .md or .json."
+            "An image of the conversation has no http(s) address.",
+            hint="Export to another format.",
         )
     return quote(address, safe=ADDRESS_SIGNS)
 

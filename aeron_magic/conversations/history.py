@@ -61,7 +61,8 @@ class StoredConversation(NamedTuple):
     used: float  # when its newest question was asked, in seconds since the epoch
     created_by: str | None
     turns: int
-    question: str = ""  # the first 200 characters of the newest one
+    notebook: str
+    question: str = ""  # the first 200 characters of the first one
 
 
 class HistoryScope(NamedTuple):
@@ -102,7 +103,8 @@ class HistoryStore:
         The numbers are those of questions that have ended, which are pending no longer."""
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def opened(self) -> Iterator[sqlite3.Connection]:
+        """The connection to the file, for one operation on it."""
         with self._lock, translating_errors(self.path):
             if self._connection is not None and not self.path.exists():
                 self._connection.close()  # the file was deleted: further writes would be lost
@@ -115,7 +117,7 @@ class HistoryStore:
 
     @contextmanager
     def _writing(self) -> Iterator[sqlite3.Connection]:
-        with self._open() as connection:
+        with self.opened() as connection:
             connection.execute("BEGIN IMMEDIATE")
             try:
                 yield connection
@@ -162,8 +164,15 @@ class HistoryStore:
                 (token, pending.position.tree.history_id, pending.turn.number),
             )
 
-    def save_turn(self, pending: PendingTurn, turn: Turn, scope: HistoryScope | None) -> None:
-        """Store ``turn`` and delete its pending question.
+    def save_turn(
+        self,
+        pending: PendingTurn,
+        turn: Turn,
+        scope: HistoryScope | None,
+        *,
+        unfinished: bool = False,
+    ) -> None:
+        """Store ``turn`` and delete its pending question, unless its reply can still be fetched.
 
         Without ``scope`` the conversation must be one that is stored already.
         """
@@ -179,7 +188,8 @@ class HistoryStore:
                     (history_id, value),
                 )
             self._write(connection, history_id, [turn])
-            self._clear_pending(connection, history_id, turn.number)
+            if not unfinished:
+                self._clear_pending(connection, history_id, turn.number)
 
     def delete_pending(self, pending: PendingTurn) -> None:
         """Delete a pending turn that was not sent, and the conversation if it is then empty."""
@@ -285,7 +295,7 @@ class HistoryStore:
         from aeron_magic.conversations.history_schema import check_conversation
 
         found = []
-        with self._open() as connection:
+        with self.opened() as connection:
             rows = connection.execute(
                 SUMMARY.format(", ".join(StoredConversation._fields)) + f" LIMIT {MAX_ROWS}",
                 {"notebook": notebook},
@@ -304,6 +314,8 @@ class HistoryStore:
 
     def load(self, stored: StoredConversation) -> ConversationTree:
         """A conversation with its turns; invalid ones are left out, as by :meth:`conversations`."""
+        from aeron_magic.conversations.history_schema import in_circles
+
         tree = ConversationTree(stored.name, stored.service, created_by=stored.created_by)
         tree.history_id = stored.id
         turns: dict[int, tuple[Turn, int | None]] = {}
@@ -311,7 +323,7 @@ class HistoryStore:
             tree.last_number = max(tree.last_number, number)
             if document is not None and (decoded := self._decode(stored.id, number, document)):
                 turns[number] = decoded
-        for number in _in_circles({key: parent for key, (_, parent) in turns.items()}):
+        for number in in_circles({key: parent for key, (_, parent) in turns.items()}):
             self._note(stored.id, number, ValueError("the turns before it form a circle"))
             del turns[number]
         for turn, parent in turns.values():
@@ -350,7 +362,7 @@ class HistoryStore:
         """
         found: list[tuple[int, str | None]] = []
         size = 0
-        with self._open() as connection:
+        with self.opened() as connection:
             for number, document in connection.execute(
                 f"SELECT number, {column} FROM turn WHERE conversation = ?"  # noqa: S608
                 " ORDER BY number",
@@ -371,7 +383,7 @@ class HistoryStore:
         return found
 
     def _pending_token(self, tree: ConversationTree, number: int) -> str | None:
-        with self._open() as connection:
+        with self.opened() as connection:
             row = connection.execute(
                 "SELECT pending_token FROM turn WHERE conversation = ? AND number = ?",
                 (tree.history_id, number),
@@ -419,7 +431,7 @@ class HistoryStore:
         """Delete a conversation, from the file and from its log."""
         with self._writing() as connection:
             connection.execute("DELETE FROM conversation WHERE id = ?", (history_id,))
-        with self._open() as connection:
+        with self.opened() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def mark_dirty(self, pending: PendingTurn, *, ended: bool) -> None:
@@ -436,22 +448,6 @@ class HistoryStore:
         self._busy_timeout = SHORT_BUSY_TIMEOUT
         if self._connection is not None:
             self._connection.execute(f"PRAGMA busy_timeout = {SHORT_BUSY_TIMEOUT * 1000:.0f}")
-
-
-def _in_circles(parents: dict[int, int | None]) -> set[int]:
-    """The numbers of turns that come before themselves."""
-    state: dict[int, int] = {}
-    circles: set[int] = set()
-    for walk, start in enumerate(parents, 1):
-        path: list[int] = []
-        at: int | None = start
-        while at is not None and at in parents and at not in state:
-            state[at] = walk
-            path.append(at)
-            at = parents[at]
-        if at is not None and state.get(at) == walk:
-            circles.update(path[path.index(at) :])
-    return circles
 
 
 class HistoryWriter:
@@ -473,9 +469,19 @@ class HistoryWriter:
     def save_token(self, pending: PendingTurn, token: str) -> None:
         self._write(pending, lambda history: history.save_token(pending, token))
 
-    def save_turn(self, pending: PendingTurn, turn: Turn, scope: HistoryScope | None) -> None:
+    def save_turn(
+        self,
+        pending: PendingTurn,
+        turn: Turn,
+        scope: HistoryScope | None,
+        *,
+        unfinished: bool = False,
+    ) -> None:
         self._in_flight.discard(pending)
-        self._write(pending, lambda history: history.save_turn(pending, turn, scope))
+        self._write(
+            pending,
+            lambda history: history.save_turn(pending, turn, scope, unfinished=unfinished),
+        )
 
     def delete_pending(self, pending: PendingTurn) -> None:
         self._in_flight.discard(pending)

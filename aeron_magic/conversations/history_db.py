@@ -68,7 +68,7 @@ SELECT {} FROM (SELECT
     (SELECT count(*) FROM turn WHERE conversation = id) AS turns,
     (SELECT CASE WHEN json_valid(coalesce(content, pending))
             THEN substr(json_extract(coalesce(content, pending), '$.question'), 1, 200) END
-        FROM turn WHERE conversation = id ORDER BY number DESC LIMIT 1) AS question,
+        FROM turn WHERE conversation = id ORDER BY number LIMIT 1) AS question,
     EXISTS (SELECT 1 FROM turn WHERE conversation = id
         AND (pending IS NOT NULL OR CASE WHEN json_valid(content)
             THEN json_array_length(content, '$.tokens') END)) AS answered

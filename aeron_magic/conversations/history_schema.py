@@ -65,6 +65,7 @@ class _Conversation(Struct, array_like=True):
     used: Time
     created_by: Word | None
     turns: Annotated[int, Meta(ge=0)]
+    notebook: Word
     question: str | None
 
 
@@ -129,3 +130,19 @@ def _reply(read: _Reply) -> Reply:
 
 def _is_one_word(text: str) -> bool:
     return text.isprintable() and not any(map(str.isspace, text))
+
+
+def in_circles(parents: dict[int, int | None]) -> set[int]:
+    """The numbers of turns that come before themselves."""
+    state: dict[int, int] = {}
+    circles: set[int] = set()
+    for walk, start in enumerate(parents, 1):
+        path: list[int] = []
+        at: int | None = start
+        while at is not None and at in parents and at not in state:
+            state[at] = walk
+            path.append(at)
+            at = parents[at]
+        if at is not None and state.get(at) == walk:
+            circles.update(path[path.index(at) :])
+    return circles

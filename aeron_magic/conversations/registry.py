@@ -3,26 +3,29 @@
 In order of precedence: the one that an option names, the one of an assigned ``context_token``, the
 one in which the cell asked before, the current one (that of the newest reply).
 
-After ``%aeron new``, cells that asked in another conversation ask in the new one, until a cell asks
-that has no turn in another conversation: so the cells can be run again to rebuild a conversation.
+After a conversation was created, cells that asked in another one ask in it, until a cell asks that
+has no turn in another conversation: so the cells can be run again to rebuild a conversation.
+
+While a notebook is run from its beginning, each conversation is built as in a new kernel: a cell
+asks in the current one, after the turn asked last, and its earlier turn is replaced.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from operator import itemgetter
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
-from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
+from aeron_magic.conversations.tree import MAIN, ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
 
-MAIN = "main"
-"""The name of the first conversation."""
-
 MAX_NAME_LENGTH = 60
+
+MAX_NAMED = 8
+"""Stale turns that a note names."""
 
 
 class AssignedToken(NamedTuple):
@@ -50,6 +53,8 @@ class ConversationRegistry:
         self._resumed: dict[str | None, tuple[ConversationTree, bool]] = {}
         self._clock = clock
         self._adopting_cells = False
+        self._rebuilding: dict[ConversationTree, Turn | None] | None = None
+        self._current_before = self.current
 
     def __iter__(self) -> Iterator[ConversationTree]:
         return iter(self.conversations.values())
@@ -98,13 +103,45 @@ class ConversationRegistry:
             known = ", ".join(self.conversations)
             raise UsageError(
                 f"This kernel has no conversation {name[:MAX_NAME_LENGTH]!r}.",
-                hint=f"It has: {known}. `%aeron new NAME` starts one, "
+                hint=f"It has: {known}. `%aeron use NAME` creates one, "
                 "`%aeron resume NAME` continues one from the local history.",
             )
-        tree.head = tree.head or tree.newest
+        if not self.is_rebuilding:
+            tree.head = tree.head or tree.newest
         self.current = tree
         self._adopting_cells = False
         return tree
+
+    @property
+    def is_rebuilding(self) -> bool:
+        """Whether the notebook is being run from its beginning."""
+        return self._rebuilding is not None
+
+    def rebuild(self) -> None:
+        """The notebook is run from its beginning: ask as in a new kernel, until :meth:`rebuilt`."""
+        self.rebuilt()
+        self._rebuilding = {tree: tree.head for tree in self}
+        for tree in self:
+            tree.head = None
+        self._current_before = self.current
+        self.current = self.conversations.setdefault(MAIN, ConversationTree(MAIN, self.service))
+
+    def rebuilt(self) -> None:
+        """The run has ended: conversations in which nothing was asked continue as before."""
+        if self._rebuilding is None:
+            return
+        for tree, head in self._rebuilding.items():
+            tree.head = tree.head or head
+        if self.current.head is None:
+            self.current = self._current_before
+        self._rebuilding = None
+
+    def mark_deleted(self, cells: Iterable[str]) -> None:
+        """Mark the turns of cells that were deleted; a cell that asks again is there again."""
+        for tree in self:
+            for cell in cells:
+                for turn in tree.of_cell(cell):
+                    turn.deleted = True
 
     def add(self, tree: ConversationTree) -> ConversationTree:
         """Add a conversation and switch to it; it is renamed if its name is taken."""
@@ -162,6 +199,8 @@ class ConversationRegistry:
             raise UsageError(
                 "A turn's name cannot be a number.", hint="Turns are already numbered."
             )
+        if cell is None:
+            self.rebuilt()  # a panel does not take part in a run of all cells
         created_by = None
         if new:
             created_by = cell or (f"as {name}" if name else None)
@@ -170,18 +209,23 @@ class ConversationRegistry:
         elif after is not None:
             tree = self._named(conversation) or self._tree_of_cell(cell)
             if conversation is None and tree.find(after) is None:
-                tree = self._tree_of_token(after) or tree
+                tree = self.tree_of_token(after) or tree
             position = tree.resolve(after)
         elif assigned is not None:
-            tree = self._named(conversation) or self._tree_of_token(assigned.token) or self.current
+            tree = self._named(conversation) or self.tree_of_token(assigned.token) or self.current
             position = tree.at_token(assigned.token)
         else:
             tree = self._named(conversation) or self._tree_of_cell(cell)
             known = tree.turn_for(cell, name)
-            position = tree.at_head() if known is None else tree.rerun(known)
+            if known is None:
+                position = tree.at_head()
+            else:
+                position = tree.again(known, rebuilding=self.is_rebuilding)
             return position._replace(cell=cell, name=name)
         position = tree.replacing(position, tree.turn_for(cell, name))
-        return position._replace(cell=cell, name=name, created_by=created_by)
+        return position._replace(
+            cell=cell, name=name, created_by=created_by, placed=position.parent is not None
+        )
 
     def _named(self, name: str | None) -> ConversationTree | None:
         if name is None:
@@ -190,7 +234,7 @@ class ConversationRegistry:
             name, self.service
         )
 
-    def _tree_of_token(self, token: str | None) -> ConversationTree | None:
+    def tree_of_token(self, token: str | None) -> ConversationTree | None:
         """The conversation that has a reply with this token, preferably the current one."""
         if token is None:
             return None
@@ -199,7 +243,8 @@ class ConversationRegistry:
 
     def _tree_of_cell(self, cell: str | None) -> ConversationTree:
         """The conversation in which a cell asks by default."""
-        if cell is None or self._adopting_cells or self.current.by_cell(cell) is not None:
+        adopting = self._adopting_cells or self.is_rebuilding
+        if cell is None or adopting or self.current.by_cell(cell) is not None:
             return self.current
         found = [(turn.asked_at, tree) for tree in self if (turn := tree.by_cell(cell)) is not None]
         return max(found, key=itemgetter(0))[1] if found else self.current
@@ -227,6 +272,16 @@ class ConversationRegistry:
             self.current = tree
         return turn
 
+    def finish(self, pending: PendingTurn, reply: Reply) -> tuple[Turn, list[str]]:
+        """As :meth:`complete`, with notes for the user on the turn's position."""
+        tree, replaced = pending.position.tree, pending.position.replaces
+        notes = divergence_notes(pending, reply)
+        stale = tree.stale() if replaced is not None and replaced.revision else None
+        turn = self.complete(pending, reply)
+        if reply.is_complete and not self.is_rebuilding:
+            notes += place_notes(tree, turn, stale)
+        return turn, notes
+
     def cancel(self, pending: PendingTurn) -> None:
         """Drop ``pending``, which was not sent, and its conversation if that is then empty."""
         tree = pending.position.tree
@@ -234,6 +289,41 @@ class ConversationRegistry:
         is_listed = self.conversations.get(tree.name) is tree
         if is_listed and not tree.turns and tree is not self.current:
             del self.conversations[tree.name]
+
+
+def place_notes(tree: ConversationTree, turn: Turn, stale_before: set[Turn] | None) -> list[str]:
+    """Notes for the user on where ``turn`` now stands in ``tree``.
+
+    After which turn it continues, if others continue after that one, too; and which turns became
+    stale. ``stale_before`` are those that were stale before ``turn`` was asked again; else None.
+    """
+    notes, parent = [], turn.parent
+    others = tree.followers.get(parent, set()) - {turn} if parent is not None else ()
+    if parent is not None and not turn.placed and any(map(is_shown, others)):
+        notes.append(f"Continues after turn {parent.label}.")
+    if stale_before is not None:
+        now = [one for one in tree.stale() - stale_before if not one.deleted and one is not turn]
+        if now:
+            notes.append(
+                f"{stale_text(now)} now; run {'their cells' if now[1:] else 'its cell'} again."
+            )
+            notes.append(f"The next question continues after turn {turn.label}.")
+    return notes
+
+
+def is_shown(turn: Turn) -> bool:
+    """Whether it has a complete reply, and a cell that was not deleted."""
+    return turn.revision > 0 and not turn.deleted
+
+
+def stale_text(turns: Iterable[Turn]) -> str:
+    """Which turns are stale: ``Turns 3 and 4 are stale``."""
+    labels = [turn.label for turn in sorted(turns, key=attrgetter("number"))]
+    if len(labels) > MAX_NAMED:
+        labels[MAX_NAMED:] = [f"{len(labels) - MAX_NAMED} more"]
+    if len(labels) == 1:
+        return f"Turn {labels[0]} is stale"
+    return f"Turns {', '.join(labels[:-1])} and {labels[-1]} are stale"
 
 
 def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:

@@ -1,11 +1,16 @@
 """A conversation as a tree of turns: the position of each question, and what it continues from.
 
-Three rules make a notebook that is run twice produce the same conversation twice:
+Four rules make a notebook that is run twice produce the same conversation twice:
 
-* a question that is asked again (by the same cell) keeps its position: it continues from the
-  *newest* reply of its parent turn, and its own reply is replaced;
+* a question continues from the turn that was asked last, as everything in a notebook follows the
+  order of execution; a turn whose cell was deleted is passed over;
+* unless that is its own turn, or one after it: then it keeps its position, after the *newest*
+  reply of its parent turn; its own reply is replaced in both cases;
 * the turns after it keep their replies, and are *stale* until they are asked again;
 * a question that failed changes nothing.
+
+A branch that was placed by hand (by ``--after``, a token or in the panel) does not move turns of
+other branches: they keep their positions.
 
 A reply is identified by its turn and its number among the turn's replies (``revision``, from 1),
 not by its token: some services give each reply a token, others the whole conversation one. The
@@ -15,6 +20,7 @@ another position are rejected before they are sent.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -24,6 +30,12 @@ from typing import NamedTuple
 from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
+
+MAIN = "main"
+"""The name of the first conversation."""
+
+AUTOMATIC = re.compile(r"(main|conversation)-\d+")
+"""Names of conversations that the user did not choose."""
 
 MIN_TOKEN_LENGTH = 20
 """Characters; a shorter argument of ``--after`` is a name or a number."""
@@ -53,6 +65,10 @@ class Turn:
         Given by the user.
     asked_at
         When it was last asked, in seconds since the epoch.
+    placed
+        Whether the user chose its position, by ``--after``, a token or in the panel.
+    deleted
+        Whether the cell that asked it was deleted.
     """
 
     number: int
@@ -66,6 +82,8 @@ class Turn:
     cell: str | None = None
     name: str | None = None
     asked_at: float = 0.0
+    placed: bool = False
+    deleted: bool = False
 
     @property
     def revision(self) -> int:
@@ -104,7 +122,7 @@ class Position(NamedTuple):
     """The position of a question in a conversation.
 
     ``token`` is what is sent; ``revision`` is the number of that reply of ``parent``; ``replaces``
-    is the turn that the question replaces. ``cell`` and ``name`` are for the new turn;
+    is the turn that the question replaces. ``cell``, ``name`` and ``placed`` are for the new turn;
     ``created_by`` is for the tree, if the question starts it.
     """
 
@@ -116,6 +134,7 @@ class Position(NamedTuple):
     cell: str | None = None
     name: str | None = None
     created_by: str | None = None
+    placed: bool = False
 
 
 class PendingTurn(NamedTuple):
@@ -147,6 +166,8 @@ class ConversationTree:
     """The highest number of a turn, pending ones included."""
     edits: int = 0
     """How often a turn that was there already has changed; added turns do not count."""
+    followers: dict[Turn | None, set[Turn]] = field(default_factory=dict, init=False, repr=False)
+    """The turns that continue after each turn."""
     # The turns by number, cell, name and token, so that no question looks at all of them.
     _numbers: dict[int | None, Turn] = field(default_factory=dict, init=False, repr=False)
     _cells: dict[str, Turn] = field(default_factory=dict, init=False, repr=False)
@@ -155,6 +176,13 @@ class ConversationTree:
 
     def __iter__(self) -> Iterator[Turn]:
         return iter(self.turns)
+
+    @property
+    def title(self) -> str:
+        """The name, or the first question if the name was made by this program."""
+        made = self.name == MAIN or AUTOMATIC.fullmatch(self.name)
+        question = " ".join(self.turns[0].question[:400].split()) if self.turns else ""
+        return question if made and question else self.name
 
     def add(self, turn: Turn) -> None:
         """Add a turn at the end; ``turns`` grows in no other way."""
@@ -167,6 +195,25 @@ class ConversationTree:
             self._names.setdefault(turn.name, turn)
         for token in turn.tokens:
             self._tokens.setdefault(token, []).append(turn)
+        self.followers.setdefault(turn.parent, set()).add(turn)
+
+    def in_order(self) -> list[Turn]:
+        """The turns in the order of the conversation: each branch after the one before."""
+        found: list[Turn] = []
+        waiting: list[Turn | None] = [None]
+        while waiting:
+            at = waiting.pop()
+            found += [] if at is None else [at]
+            waiting += sorted(self.followers.get(at, ()), key=attrgetter("number"), reverse=True)
+        return found
+
+    def of_cell(self, cell: str) -> list[Turn]:
+        """All turns that this cell asked; see ``CellKeys`` for their keys."""
+        return [
+            turn
+            for key, turn in self._cells.items()
+            if turn.cell == key and key.partition("#")[0] == cell
+        ]
 
     def by_cell(self, cell: str | None) -> Turn | None:
         """The turn that this cell asked."""
@@ -224,9 +271,26 @@ class ConversationTree:
                 )
         return {turn for turn in self.turns if known[turn]}
 
+    @property
+    def last(self) -> Turn | None:
+        """The turn asked last; the one before it, if its cell was deleted; None: the start."""
+        return _not_deleted(self.head)
+
     def at_head(self) -> Position:
         """After the newest reply."""
-        return self.after_turn(self.head) if self.head is not None else self.at_root()
+        return self.after_turn(self.last) if self.last is not None else self.at_root()
+
+    def again(self, turn: Turn, *, rebuilding: bool = False) -> Position:
+        """Where ``turn`` is asked again: after the turn asked last, or at its own position.
+
+        ``rebuilding`` is whether all are asked again from the first on.
+        """
+        line, at = set(turn.path()), self.last
+        while at is not None and at not in line and (rebuilding or not at.placed):
+            at = at.parent
+        if at is turn or (at is not None and at not in line):
+            return self.rerun(turn)
+        return self.at_head()._replace(replaces=turn)
 
     def at_root(self) -> Position:
         """The start of a conversation."""
@@ -277,17 +341,21 @@ class ConversationTree:
         return self.at_token(label)
 
     def rerun(self, turn: Turn) -> Position:
-        """The position of ``turn`` asked again: after the newest reply of its parent."""
-        parent = turn.parent
-        if parent is None or not parent.revision:
-            return Position(self, turn.parent_token, parent, turn.parent_revision, turn)
-        return Position(self, parent.token, parent, parent.revision, turn)
+        """The position of ``turn`` itself: after the newest reply of its parent."""
+        parent = _not_deleted(turn.parent)
+        if parent is not None and parent.revision:
+            position = self.after_turn(parent)
+        elif parent is not turn.parent:
+            position = self.at_root()
+        else:
+            position = Position(self, turn.parent_token, parent, turn.parent_revision)
+        return position._replace(replaces=turn, placed=turn.placed)
 
     def replacing(self, position: Position, turn: Turn | None) -> Position:
         """``position`` with ``turn`` to be replaced, unless the position is after that turn."""
         if turn is None or (position.parent is not None and turn in position.parent.path()):
             return position
-        return Position(self, position.token, position.parent, position.revision, turn)
+        return position._replace(replaces=turn)
 
     def start(
         self,
@@ -324,6 +392,7 @@ class ConversationTree:
             cell=cell,
             name=name,
             asked_at=time.time() if now is None else now,
+            placed=position.placed,
         )
         return PendingTurn(position, turn, diverges_from)
 
@@ -351,9 +420,9 @@ class ConversationTree:
         turn = known or asked
         if reply.is_complete or not turn.revision:
             turn.question, turn.images, turn.asked_at = asked.question, asked.images, asked.asked_at
-            turn.parent, turn.parent_revision = asked.parent, asked.parent_revision
-            turn.parent_token = asked.parent_token
-            turn.reply = reply
+            self._move(turn, asked.parent)
+            turn.parent_revision, turn.parent_token = asked.parent_revision, asked.parent_token
+            turn.reply, turn.placed, turn.deleted = reply, asked.placed, False
         self._assign_cell_and_name(turn, asked.cell, asked.name)
         if reply.is_complete:
             turn.tokens.append(reply.context_token)
@@ -366,6 +435,12 @@ class ConversationTree:
         if reply.is_complete:
             self.head = turn
         return turn
+
+    def _move(self, turn: Turn, parent: Turn | None) -> None:
+        self.followers.get(turn.parent, set()).discard(turn)
+        turn.parent = parent
+        if turn.number in self._numbers:
+            self.followers.setdefault(parent, set()).add(turn)
 
     def mark_lost(self, pending: PendingTurn) -> Turn:
         """Add the question of a pending turn whose reply cannot be fetched."""
@@ -393,3 +468,10 @@ class ConversationTree:
         """Drop ``pending``, which was not sent; its number is free again."""
         if pending.position.replaces is None and pending.turn.number == self.last_number:
             self.last_number -= 1
+
+
+def _not_deleted(turn: Turn | None) -> Turn | None:
+    """The turn, or the nearest one before it whose cell was not deleted."""
+    while turn is not None and turn.deleted:
+        turn = turn.parent
+    return turn

@@ -12,8 +12,15 @@ from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aeron_magic.errors import HistoryError
-from aeron_magic.jupyter.frontend import CellKeys, has_kernel, is_live, notebook_path
+from aeron_magic.errors import AeronError, HistoryError
+from aeron_magic.jupyter.frontend import (
+    CellKeys,
+    RunOrder,
+    cell_id,
+    has_kernel,
+    is_live,
+    notebook_path,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +38,7 @@ class Preferences(NamedTuple):
     fetch_timeout: float = 120.0
     replay_speed: float = 1.0
     max_resent: int = 5
+    format: str = "markdown"
     live: bool | None = None
     history: str = ""
     notebook: str = ""
@@ -54,6 +62,8 @@ class App:
         The keys of the questions of cells.
     offered_cells
         Code of replies that was offered as the next cell, by cell.
+    run_order
+        Sees whether the notebook is being run from its beginning.
     cell_id_notice_shown
         Whether the user was informed that this front end sends no cell ids.
     panel_controller
@@ -66,6 +76,7 @@ class App:
         self.cell_keys = CellKeys()
         self.offered_cells: dict[str | None, str] = {}
         self.cell_id_notice_shown = False
+        self.run_order = RunOrder(cell_id(shell))
         self.panel_controller: Any = None
 
     @cached_property
@@ -75,17 +86,22 @@ class App:
 
         session = vars(self)["session"] = Session(self.shell.user_ns)
         self._configure(session)
-        if file := os.environ.get("AERON_RECORD"):
-            from aeron_magic.session.recordings import open_recorder
+        if "AERON_RECORD" in os.environ or "AERON_RECORD_MODE" in os.environ:
+            self._record_as_environment_says(session)
+        return session
 
+    def _record_as_environment_says(self, session: Session) -> None:
+        from aeron_magic.session.recordings import open_recorder
+
+        file, preferences = os.environ.get("AERON_RECORD", ""), self.preferences
+        try:
             session.connections.set_recorder(
                 open_recorder(
-                    file,
-                    speed=self.preferences.replay_speed,
-                    max_resent=self.preferences.max_resent,
+                    file, speed=preferences.replay_speed, max_resent=preferences.max_resent
                 )
             )
-        return session
+        except AeronError as error:  # each question fails, until a command names another file
+            session.connections.recording_error = error
 
     @property
     def _has_session(self) -> bool:
@@ -94,9 +110,8 @@ class App:
     def configure(self, preferences: Preferences) -> None:
         """Use other preferences from now on."""
         before, self.preferences = self.preferences, preferences
-        changed = before._replace(live=None, replay_speed=0.0) != preferences._replace(
-            live=None, replay_speed=0.0
-        )
+        shown_only = dict.fromkeys(("format", "live", "replay_speed"))
+        changed = before._asdict() | shown_only != preferences._asdict() | shown_only
         if changed and self._has_session:
             self._configure(self.session)
 
@@ -146,7 +161,7 @@ class App:
 
     def show_progress(self) -> bool:
         """Whether to show a progress bar: not under nbclient, where it would stay in the output."""
-        return is_live(self.shell, None, self.preferences.live) if self.has_kernel else True
+        return is_live(self.shell, self.preferences.live) if self.has_kernel else True
 
     def names(self, source: str) -> Sequence[str]:
         """Names for completion: of ``turns``, ``tokens`` or ``conversations`` of this kernel."""

@@ -26,6 +26,8 @@ def load(shell: Any) -> None:
             "loaded yet. Ask in another cell."
         )
     question_marks.register(shell)
+    shell.events.register("pre_run_cell", app.run_order.before_cell)
+    shell.events.register("post_run_cell", app.run_order.after_cell)
     defaults.connection = app.batch_target
     defaults.show_progress = app.show_progress
     register(app)
@@ -35,6 +37,10 @@ def load(shell: Any) -> None:
 
 def _names(app: App, source: str) -> Sequence[str]:
     """The values of a ``completion_source``."""
+    if source == "topics":
+        from aeron_magic.jupyter.commands.help import topics
+
+        return topics()
     if source != "stored":
         return app.names(source)
     from aeron_magic.jupyter.commands.resume import names
@@ -63,6 +69,8 @@ def unload(shell: Any) -> None:
         return
     completer.unregister(shell)
     question_marks.unregister(shell)
+    shell.events.unregister("pre_run_cell", app.run_order.before_cell)
+    shell.events.unregister("post_run_cell", app.run_order.after_cell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("aeron", None)
     shell.magics_manager.registry.pop(AeronMagics.__name__, None)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+import time
+from typing import TYPE_CHECKING, Any
 
 from aeron_magic.errors import UsageError
+
+if TYPE_CHECKING:
+    from aeron_magic.session.session import Session
 
 VARIABLE = "AERON_LIVE"
 
@@ -49,12 +53,12 @@ def is_cell_magic(shell: Any) -> bool:
     return code.lstrip().startswith("%%aeron")
 
 
-def is_live(shell: Any, option: bool | None, configured: bool | None) -> bool:
+def is_live(shell: Any, configured: bool | None) -> bool:
     """Whether to update the output in place.
 
-    In order of precedence: the question's option, the environment variable ``AERON_LIVE`` (1 or 0),
-    the traitlet, whether the front end sends cell ids. A runner without them saves every update, or
-    only the first. In a terminal, outputs are never updated.
+    In order of precedence: the environment variable ``AERON_LIVE`` (1 or 0), the traitlet, whether
+    the front end sends cell ids. A runner without them saves every update, or only the first. In a
+    terminal, outputs are never updated.
 
     Raises
     ------
@@ -63,8 +67,6 @@ def is_live(shell: Any, option: bool | None, configured: bool | None) -> bool:
     """
     if not has_kernel(shell):
         return False
-    if option is not None:
-        return option
     if (value := os.environ.get(VARIABLE)) is not None:
         if value not in ("0", "1"):
             raise UsageError(
@@ -73,6 +75,54 @@ def is_live(shell: Any, option: bool | None, configured: bool | None) -> bool:
             )
         return value == "1"
     return cell_id(shell) is not None if configured is None else configured
+
+
+class RunOrder:
+    """Sees whether the notebook is being run from its beginning.
+
+    That is so from the cell that loaded the extension on, as long as each cell is run within
+    ``MAX_PAUSE`` after the one before. The methods are callbacks of IPython's events.
+
+    Parameters
+    ----------
+    first
+        The id of the cell that loaded the extension; None if unknown.
+    """
+
+    MAX_PAUSE = 1.0
+    """Seconds: who clicks on another cell far below takes longer."""
+
+    def __init__(self, first: str | None) -> None:
+        self._first = first
+        self._run = 0
+        """How often it was run from its beginning; 0 while it is not."""
+        self._runs = 0
+        self._followed = 0
+        self._ended = 0.0
+
+    def before_cell(self, info: Any) -> None:
+        """A cell begins to run."""
+        if self._first is not None and getattr(info, "cell_id", None) == self._first:
+            self._runs += 1
+            self._run = self._runs
+        elif time.monotonic() > self._ended + self.MAX_PAUSE:
+            self._run = 0
+
+    def after_cell(self, _result: Any) -> None:
+        """A cell has ended."""
+        self._ended = time.monotonic()
+
+    def follow(self, shell: Any, session: Session) -> None:
+        """Tell the session if such a run has begun or ended, and which cells were deleted.
+
+        Only JupyterLab names the deleted cells, in its next request.
+        """
+        deleted = _message(shell).get("metadata", {}).get("deletedCells")
+        if deleted and isinstance(deleted, list):
+            session.registry.mark_deleted(one for one in deleted if isinstance(one, str))
+        if self._followed != self._run:
+            self._followed = self._run
+            session.rebuild() if self._run else session.registry.rebuilt()
 
 
 class CellKeys:

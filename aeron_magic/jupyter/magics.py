@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
-from traitlets import Bool, Dict, Float, Int, TraitError, Unicode, validate
+from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, validate
 
 from aeron_magic.errors import AeronError, Interrupted
 from aeron_magic.jupyter.app import App, Preferences
@@ -44,13 +44,17 @@ class AeronMagics(Magics):
         help="How many recorded questions may be sent, and charged, again before a new question "
         "that continues from their replayed replies.",
     ).tag(config=True)
+    format = Enum(
+        ("markdown", "text", "json", "table", "code"),
+        "markdown",
+        help="How to show replies. `-f` sets it for one question.",
+    ).tag(config=True)
     live = Bool(
         None,
         allow_none=True,
         help="Update a cell's output while the reply is being received. None: only if the front "
-        "end sends cell ids. AERON_LIVE, --live and --no-live take precedence.",
+        "end sends cell ids. AERON_LIVE takes precedence.",
     ).tag(config=True)
-
     history = Unicode(
         "",
         help="The file that stores conversations; `off`: none; empty: a file in your data folder. "
@@ -153,7 +157,7 @@ class _DocumentedMagic:
 
 @contextmanager
 def _error_boundary(app: App) -> Iterator[None]:
-    """Remember the error of a command for ``%aeron error``; the error then fails the cell.
+    """Remember the error of a command for ``%aeron last``; the error then fails the cell.
 
     An interrupt that the command does not handle becomes a short error, too.
     """

@@ -16,8 +16,8 @@ class Started(NamedTuple):
 
     context_token: str | None
     parent_context_token: str | None = None
-    replayed: bool = False
-    """Whether the reply comes from a recording."""
+    recorded: tuple[float, float | None] | None = None
+    """Of a reply from a recording: its recorded seconds, in all and until the first chunk."""
 
 
 class Chunk(NamedTuple):

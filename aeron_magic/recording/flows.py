@@ -200,7 +200,7 @@ def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None
     """
     token = placeholder_token(record.key)
     left = MAX_PAUSES
-    yield [Started(token, parent, replayed=True)]
+    yield [Started(token, parent, recorded=_seconds(record))]
     for entry in record.events:
         pause = min(entry[0] / 1000, MAX_PAUSE, left)
         if speed and pause:
@@ -212,9 +212,19 @@ def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None
     if not record.is_complete:
         raise IncompleteReply(
             "This question was interrupted when it was recorded.",
-            hint="Ask it again with `%aeron record FILE --mode auto`.",
+            hint="`%aeron record FILE` asks it again.",
             context_token=token,
         )
+
+
+def _seconds(record: Record) -> tuple[float, float | None]:
+    """The time that the reply took when it was recorded, in all and until its first chunk."""
+    passed, first = 0, None
+    for entry in record.events:
+        passed += entry[0]
+        if first is None and isinstance(entry[1], str):
+            first = passed / 1000
+    return passed / 1000, first
 
 
 def _error(facts: dict[str, Any], token: str) -> AeronError:

@@ -34,7 +34,7 @@ Mode = Literal["auto", "replay", "record", "off"]
 Ask = Callable[[Question], Flow[None]]
 """Sends a question: returns the flow of its reply."""
 
-HINT = "`%aeron record FILE --mode auto` sends the question and records it."
+HINT = "`%aeron record FILE` sends the question and records it."
 MAX_RESENT = 5
 """Recorded questions that are sent again, by default, to continue a replayed conversation."""
 

@@ -66,7 +66,7 @@ class ReplyAccumulator:
         self.msg_id = ""
         self.status: Status = "processing"
         self.status_text = ""
-        self.replayed = False
+        self.recorded: tuple[float, float | None] | None = None
         self.introduction: Introduced | None = None
         self.unknown: dict[str, int] = {}
         self.displayed: list[str] = []
@@ -176,7 +176,7 @@ class ReplyAccumulator:
         match event:
             case Started():
                 self._set_tokens(event.context_token, event.parent_context_token)
-                self.replayed = self.replayed or event.replayed
+                self.recorded = event.recorded or self.recorded
             case Introduced():
                 clean = self._clean
                 buttons = tuple(map(clean, event.buttons))
@@ -218,6 +218,8 @@ class ReplyAccumulator:
     ) -> Reply:
         """The reply so far; ``status`` overrides the one that follows from the events."""
         status = status or self.status
+        if self.recorded is not None:
+            seconds, first_chunk_seconds = self.recorded
         token = self.context_token
         if token is None and status in ("complete", "recovered"):
             token = self.request_token  # still valid: the service returned no new one
@@ -230,5 +232,5 @@ class ReplyAccumulator:
             service=self.service,
             seconds=seconds,
             first_chunk_seconds=first_chunk_seconds,
-            replayed=self.replayed,
+            replayed=self.recorded is not None,
         )

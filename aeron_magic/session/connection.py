@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.client.client import AsyncClient
-from aeron_magic.errors import CredentialsError
+from aeron_magic.errors import AeronError, CredentialsError
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
 from aeron_magic.services.settings import (
     ANY_CREDENTIAL,
@@ -63,12 +63,15 @@ class ConnectionManager:
         The current connection, if there is one.
     recorder
         Replays and records questions; None if recording is off.
+    recording_error
+        Why the recording that the environment names cannot be used; no question is asked then.
     """
 
     def __init__(self, loop: IOLoop, **options: Any) -> None:
         self.options = options
         self.connection: Connection | None = None
         self.recorder: Recorder | None = None
+        self.recording_error: AeronError | None = None
         self._loop = loop
         self._sandbox: Sandbox | None = None
 
@@ -136,7 +139,7 @@ class ConnectionManager:
 
     def set_recorder(self, recorder: Recorder | None) -> None:
         """Replay and record with ``recorder`` from now on; None stops that."""
-        self.recorder = recorder
+        self.recorder, self.recording_error = recorder, None
         if self.connection is not None:
             self.connection.client.recorder = recorder
 

@@ -11,30 +11,41 @@ from aeron_magic.recording.recorder import HINT, MAX_RESENT, Mode, Recorder
 
 VARIABLE = "AERON_RECORD_MODE"
 
-OVERRIDDEN = f"Unset {VARIABLE}; in mode `auto` the question is sent and recorded."
+OVERRIDDEN = f"Unset {VARIABLE}; `%aeron record FILE` then sends the question and records it."
 
 MAX_SHOWN = 5
 """Damaged lines that are named."""
 
-MODES: tuple[Mode, ...] = ("auto", "replay", "record", "off")
+MODES: dict[str, Mode] = {"record": "auto", "replay": "replay"}
 
 
 def open_recorder(
-    file: str, mode: str | None = None, speed: float = 1.0, max_resent: int = MAX_RESENT
+    file: str, mode: str = "record", speed: float = 1.0, max_resent: int = MAX_RESENT
 ) -> Recorder | None:
-    """A recorder on ``file``; None if the mode, or the name of the file, is ``off``.
+    """A recorder on ``file``; None if the name of the file is ``off``, or empty.
 
     Raises
     ------
     RecordingError
-        The mode is ``replay`` and the file does not exist.
+        The mode is ``replay`` and the file does not exist or is not named; or the file's folder
+        does not exist.
     """
-    decided = _mode(mode or ("off" if file == "off" else "auto"))
-    if decided == "off":
+    decided = _mode(mode)
+    if file in ("", "off"):
+        if decided == "replay":
+            raise RecordingError(
+                f"{VARIABLE} is replay, and no recording is used: nothing is sent.",
+                hint=f"Name it by AERON_RECORD or `%aeron replay FILE`, or unset {VARIABLE}.",
+            )
         return None
     cassette = Cassette(file)
     if decided == "replay":
         require_recording(cassette)
+    elif not cassette.path.parent.is_dir():
+        raise RecordingError(
+            f"The folder of the recording does not exist: {cassette.path.parent}.",
+            hint="Create it, or name a file in another folder.",
+        )
     # Under CI, replies are replayed without delays.
     speed = 0.0 if os.environ.get("CI") else speed
     remedy = OVERRIDDEN if os.environ.get(VARIABLE) else HINT
@@ -43,22 +54,25 @@ def open_recorder(
 
 def _mode(requested: str) -> Mode:
     name = os.environ.get(VARIABLE) or requested
-    for mode in MODES:
-        if mode == name:
-            return mode
-    raise UsageError(
-        f"{VARIABLE}: unknown mode {name!r}.", hint=f"The modes are {', '.join(MODES)}."
-    )
+    if name not in MODES:
+        raise UsageError(
+            f"{VARIABLE} must be {' or '.join(MODES)}.", hint="Set it to one of them, or unset it."
+        )
+    return MODES[name]
 
 
-def describe(recorder: Recorder) -> str:
-    """The recorder in one line."""
+def describe(recorder: Recorder | None, *, whole_path: bool = False) -> str:
+    """The recorder in one line; with the file's whole path, if asked for."""
+    if recorder is None:
+        return "Recording is off."
     cassette = recorder.store
     assert isinstance(cassette, Cassette)
-    by = f" (by {VARIABLE})" if os.environ.get(VARIABLE) == recorder.mode else ""
+    replays = recorder.mode == "replay"
+    by = f" (by {VARIABLE})" if os.environ.get(VARIABLE) else ""
+    file = cassette.path if whole_path else cassette.name
     turns = plural(len(cassette), "turn")
-    text = f"Recording: {cassette.name}, mode {recorder.mode}{by}, {turns}"
-    return text + damage_note(cassette)
+    kind = "Replaying, without the network" if replays else "Recording"
+    return f"{kind}{by}: {file}, {turns}{damage_note(cassette)}"
 
 
 def damage_note(cassette: Cassette) -> str:

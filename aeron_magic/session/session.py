@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from aeron_magic.client.stream import AsyncStream
 from aeron_magic.conversations.history import HistoryScope, HistoryStore, HistoryWriter
 from aeron_magic.conversations.kept_rows import KeptRows
-from aeron_magic.conversations.registry import AssignedToken, ConversationRegistry, divergence_notes
+from aeron_magic.conversations.registry import AssignedToken, ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError, ValueRefused
 from aeron_magic.protocol.flow import Question
@@ -21,6 +21,7 @@ from aeron_magic.session.connection import Connection, ConnectionManager
 from aeron_magic.session.io_loop import IOLoop, ReplyTask
 
 if TYPE_CHECKING:
+    from aeron_magic.client.client import Order
     from aeron_magic.recording.recorder import Recorder
     from aeron_magic.services.settings import Settings
 
@@ -28,6 +29,9 @@ LOGGER = logging.getLogger(__name__)
 
 NOTHING_SENT = (UsageError, RecordingError, TokenError)
 """Errors after which the service has not accepted the question: the tree stays as it was."""
+
+UNFINISHED = ("interrupted", "incomplete", "processing")
+"""How a reply has ended here that the service may have completed."""
 
 
 class TokenVariable:
@@ -137,11 +141,11 @@ class PendingQuestion(ReplyTask):
         return {**facts, "notes": self.notes} if self.notes else facts
 
 
-def _metadata(tree: ConversationTree, turn: Turn, reply: Reply) -> dict[str, Any]:
+def _metadata(tree: ConversationTree | None, turn: Turn | None, reply: Reply) -> dict[str, Any]:
     return {
         "service": reply.service,
-        "conversation": tree.name,
-        "turn": turn.label,
+        "conversation": tree.name if tree is not None else None,
+        "turn": turn.label if turn is not None else None,
         "context_token": reply.context_token,
         "parent_context_token": reply.parent_context_token,
         "status": reply.status,
@@ -211,6 +215,8 @@ class Session:
         self.last: Reply | None = None
         self.last_metadata: dict[str, Any] = {}
         self.last_error: AeronError | None = None
+        self.unfinished: tuple[PendingTurn, str] | None = None
+        """The newest question and the token of its reply, if that can still be fetched."""
         self.observers: list[SessionObserver] = []
         self._lock = threading.RLock()
 
@@ -242,7 +248,11 @@ class Session:
         ------
         CredentialsError
             There are none; the hint names three ways to connect.
+        RecordingError
+            The recording that the environment names cannot be used.
         """
+        if self.connections.recording_error is not None:
+            raise self.connections.recording_error
         return self.connections.connection or self._activate(self.connections.connect_default())
 
     def connect(self, service: str, *, sandbox: bool = False, **options: Any) -> Connection:
@@ -320,7 +330,6 @@ class Session:
         self,
         question: Question,
         position: Position,
-        timeout: float | None = None,
         request_id: str = "",
     ) -> PendingQuestion:
         """Send the question; its reply is read on the background loop.
@@ -331,8 +340,6 @@ class Session:
             From :func:`~aeron_magic.client.client.make_question`, with the token of ``position``.
         position
             Where to ask: from :meth:`position_for`, or from the tree.
-        timeout
-            Seconds of silence before the connection counts as lost; by default the connection's.
         request_id
             See :class:`PendingQuestion`.
 
@@ -344,7 +351,7 @@ class Session:
         connection = self.ensure_connected()
         self.validate(question)
         self.register_path(self.connections.recorder, position)
-        stream = connection.client.stream_question(question, timeout)
+        stream = connection.client.stream_question(question)
         pending = self._start_turn(position, question.text, question.images)
         self.history_writer.save_pending(pending, self._scope(connection))
         stream.on_token = partial(self.history_writer.save_token, pending)
@@ -364,7 +371,6 @@ class Session:
                 f"Turn {turn.label} has no token, so its reply cannot be fetched.",
                 hint="The service had not sent one yet; ask again.",
             )
-        connection = self.ensure_connected()
         position = Position(
             tree,
             turn.parent_token,
@@ -373,9 +379,32 @@ class Session:
             turn,
             cell=turn.cell,
             name=turn.name,
+            placed=turn.placed,
         )
+        return self._fetch(position, turn, token, request_id)
+
+    def _fetch(
+        self, position: Position, turn: Turn, token: str, request_id: str = ""
+    ) -> PendingQuestion:
+        connection = self.ensure_connected()
         pending = self._start_turn(position, turn.question, turn.images)
         return PendingQuestion(self, self.fetch_stream(token), pending, connection, request_id)
+
+    def fetch_unfinished(self, token: str | None = None) -> PendingQuestion | None:
+        """Fetch the reply of the newest question, or that with this token, if it is unfinished.
+
+        None if there is no such question: all replies of the conversation are complete.
+        """
+        if self.unfinished is not None and token in (None, self.unfinished[1]):
+            pending, known = self.unfinished
+            # The turn may be in the tree by now.
+            turn = pending.position.tree.by_number(pending.turn.number)
+            return self._fetch(pending.position._replace(replaces=turn), pending.turn, known)
+        for tree in self.registry if token is not None else ():
+            for turn in tree:
+                if not turn.tokens and turn.reply is not None and turn.reply.context_token == token:
+                    return self.fetch(tree, turn)
+        return None
 
     def _start_turn(self, position: Position, text: str, images: tuple[str, ...]) -> PendingTurn:
         with self._lock:
@@ -401,9 +430,16 @@ class Session:
                 self.registry.cancel(pending)
                 self.history_writer.delete_pending(pending)
             else:
-                asked.notes += divergence_notes(pending, reply)
-                asked.turn = self.registry.complete(pending, reply)
-                self.history_writer.save_turn(pending, asked.turn, self._scope(asked.connection))
+                asked.turn, notes = self.registry.finish(pending, reply)
+                asked.notes += notes
+                token = reply.context_token if reply.status in UNFINISHED else None
+                self.unfinished = (pending, token) if token is not None else None
+                self.history_writer.save_turn(
+                    pending,
+                    asked.turn,
+                    self._scope(asked.connection),
+                    unfinished=token is not None,
+                )
             if complete:
                 self.token.write(reply.context_token)
         if warning := self.history_writer.warning():
@@ -411,15 +447,24 @@ class Session:
         if isinstance(error, TokenError):
             error.hint = f"Your conversation is unchanged. {error.hint}"
         if complete or reply.text:  # an empty reply does not replace one that can be shown
-            self.last, self.last_metadata = reply, asked.metadata
+            self.remember(reply, asked.metadata)
+
+    def remember(self, reply: Reply, metadata: dict[str, Any]) -> None:
+        """Keep the newest reply for ``%aeron last``."""
+        self.last, self.last_metadata, self.last_error = reply, metadata, None
+
+    def metadata_of(self, reply: Reply) -> dict[str, Any]:
+        """The metadata of a reply that was fetched by its token, of a known turn or not."""
+        tree = self.registry.tree_of_token(reply.context_token)
+        turn = tree.by_token(reply.context_token) if tree and reply.context_token else None
+        return _metadata(tree, turn, reply)
 
     def finish_fetched(self, pending: PendingTurn, reply: Reply) -> dict[str, Any]:
         """Record a reply that was fetched after its kernel had ended; return its metadata."""
         with self._lock:
             turn = self.registry.complete(pending, reply)
             self.history_writer.save_turn(pending, turn, self._scope(self.ensure_connected()))
-        self.last = reply
-        self.last_metadata = _metadata(pending.position.tree, turn, reply)
+        self.remember(reply, _metadata(pending.position.tree, turn, reply))
         return self.last_metadata
 
     def mark_lost(self, pending: PendingTurn) -> None:
@@ -458,6 +503,12 @@ class Session:
         """Start a conversation; see ``ConversationRegistry.new``."""
         return self._switched(self.registry.new(name, by))
 
+    def rebuild(self) -> None:
+        """The notebook is run from its beginning; see ``ConversationRegistry.rebuild``."""
+        self.registry.rebuild()
+        if not self.token.assigned_by_user:
+            self._move_token()
+
     def use(self, name: str) -> ConversationTree:
         """Switch to a conversation of this kernel."""
         return self._switched(self.registry.use(name))
@@ -495,9 +546,9 @@ class Session:
         """A stream of the stored reply of ``token``."""
         return self.ensure_connected().client.stream_fetch(token)
 
-    def remote_history(self, token: str) -> list[Message]:
-        """The messages of the conversation at the service, oldest first."""
-        return self.io_loop.run(self.ensure_connected().client.history(token, "asc"))
+    def remote_history(self, token: str, order: Order = "asc") -> list[Message]:
+        """The messages of the conversation at the service, in this order."""
+        return self.io_loop.run(self.ensure_connected().client.history(token, order))
 
     def newest_token(self) -> str:
         """The token of the newest reply.

@@ -37,7 +37,7 @@ def test_the_quickstart_runs_from_top_to_bottom_twice(
             if new["output_type"] == "display_data":
                 assert "".join(new["data"]["text/html"]) == "".join(old.data["text/html"])
     questions = [i for i, cell in enumerate(committed.cells) if cell.source.startswith("%%aeron")]
-    before = [lab.outputs(index)[0].get("metadata", {}).get("aeron") for index in questions]
+    before = [lab.outputs(index)[0].get("metadata", {}).get("aeron_magic") for index in questions]
     lab.screenshot(screenshots / "quickstart-light-end.png")
     lab.scroll_to(1)
     lab.screenshot(screenshots / "quickstart-light.png")
@@ -46,7 +46,7 @@ def test_the_quickstart_runs_from_top_to_bottom_twice(
     lab.theme("JupyterLab Light")
 
     lab.run_all()
-    after = [lab.outputs(index)[0].get("metadata", {}).get("aeron") for index in questions]
+    after = [lab.outputs(index)[0].get("metadata", {}).get("aeron_magic") for index in questions]
     tokens = [about["context_token"] for about in after if about]
     parents = [about["parent_context_token"] for about in after if about]
     assert parents == [None, *tokens[:-1]]

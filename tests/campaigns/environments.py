@@ -358,7 +358,7 @@ def bad_history(kind: str) -> Case:
             path = bench.folder / "itself"
             bench.environment["AERON_HISTORY"] = str(path)
         KINDS[kind](path)
-        more = ("%aeron", "%aeron conversations", "%aeron resume", "%aeron history")
+        more = ("%aeron", "%aeron use", "%aeron resume", "%aeron history")
         return violations(
             bench.run(*QUESTIONS, *more), errors=("HistoryError", "UsageError"), bound=6.0
         )

@@ -6,6 +6,7 @@ import ast
 import json
 import os
 import stat
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -91,7 +92,7 @@ def test_a_lost_question_has_no_reply(tree: ConversationTree) -> None:
     """In JSON it is null, in the document *lost*."""
     tree.mark_lost(tree.start(tree.at_head(), "Lost?"))
     assert as_json(tree)["turns"][-1]["reply"] is None
-    assert as_markdown(tree).rstrip().endswith("> Lost?\n\n*(lost)*")
+    assert "> Lost?\n\n*(lost)*" in as_markdown(tree)
 
 
 def test_the_document_has_each_turn_and_its_position(tree: ConversationTree) -> None:
@@ -303,5 +304,49 @@ def test_an_unknown_extension_is_an_error(tree: ConversationTree, tmp_path: Path
     """It lists the known ones."""
     with pytest.raises(UsageError, match="Unknown file extension") as caught:
         write(tree, tmp_path / "talk.doc")
-    assert ".md, .json or .ipynb" in caught.value.hint
+    assert ".md, .html, .json or .ipynb" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
+
+
+class Requests(HTMLParser):
+    """Everything of a page that can make a request or run code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found += [tag] * (tag in ("script", "img", "link", "iframe", "object", "base"))
+        self.found += [
+            name for name, _ in attrs if name.startswith("on") or name in ("src", "srcset", "style")
+        ]
+
+
+def test_an_exported_page_makes_no_request(tree: ConversationTree, tmp_path: Path) -> None:
+    """Whatever its questions, replies and names contain; text stays text."""
+    hostile = (
+        "</style><script>x()</script><img src=//e.example onerror=x()> ![i](https://e.example)"
+    )
+    ask(tree, tree.at_head(), hostile, text=hostile, name="<b>name</b>")
+    tree.name = "conversation-2"  # its title is the first question
+    write(tree, tmp_path / "talk.html")
+    page = (tmp_path / "talk.html").read_text(encoding="utf-8")
+    requests = Requests()
+    requests.feed(page)
+    assert requests.found == []
+    assert "default-src 'none'" in page
+    assert "<title>Plan a small shop.</title>" in page
+    assert "&lt;script&gt;" in page
+    assert page.index("And {{then}}?") < page.index("Cheaper!") < page.index("Something else.")
+
+
+def test_an_exported_page_may_be_overwritten_by_the_next(
+    tree: ConversationTree, tmp_path: Path
+) -> None:
+    """Unless it was changed."""
+    path = tmp_path / "talk.html"
+    write(tree, path)
+    write(tree, path)
+    path.write_text(path.read_text(encoding="utf-8") + "mine", encoding="utf-8")
+    with pytest.raises(UsageError, match="was changed since"):
+        write(tree, path)

@@ -351,7 +351,7 @@ def test_a_full_disk_is_an_error_with_a_remedy(history: HistoryStore) -> None:
     """The earlier turns stay readable."""
     registry = ConversationRegistry("aeronpay")
     ask(history, registry, "one")
-    with history._open() as connection:
+    with history.opened() as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
         connection.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(HistoryError, match="full") as caught:
@@ -531,7 +531,7 @@ def test_writing_all_turns_again_keeps_the_questions_in_flight(
     assert found == [("one again", "of the second run"), ("three", None)]
 
 
-def _fail(*_: object) -> None:
+def _fail(*_: object, **_options: object) -> None:
     raise HistoryError("The local history is locked.", hint="")
 
 

@@ -103,7 +103,7 @@ def test_a_cell_asks_again_in_its_own_conversation(notebook: Notebook) -> None:
 
 @pytest.mark.parametrize("runs", [2, 3])
 def test_run_all_with_several_conversations_adds_nothing(notebook: Notebook, runs: int) -> None:
-    """Including options, -n and %aeron new."""
+    """Including options, -n and a conversation that was created."""
     for _ in range(runs):
         notebook.ask("a")
         notebook.ask("b", conversation="plots")

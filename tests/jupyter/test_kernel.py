@@ -68,7 +68,7 @@ def test_the_metadata_of_the_saved_output(kernel: Kernel, sandbox: Sandbox) -> N
     """They contain service, turn and tokens, and no display id."""
     run = kernel.execute("%%aeron\nHello")
     (last,) = run.outputs
-    about = last["metadata"]["aeron"]
+    about = last["metadata"]["aeron_magic"]
     assert set(about) == {
         "service",
         "conversation",
@@ -106,12 +106,25 @@ def test_without_a_cell_id_there_is_one_display(kernel: Kernel, sandbox: Sandbox
     assert run.outputs[0]["data"]["text/markdown"] == LONG
 
 
-def test_options_override_the_front_end(kernel: Kernel, sandbox: Sandbox) -> None:
-    """--live and --no-live take precedence over the cell id."""
+def test_the_configuration_overrides_the_front_end(kernel: Kernel, sandbox: Sandbox) -> None:
+    """It takes precedence over the cell id."""
     sandbox.set_faults(say=LONG, pause=0.001)
-    assert kernel.execute("%%aeron --live\nTell me", None).of("update_display_data")
-    run = kernel.execute("%%aeron --no-live\nTell me")
+    kernel.execute("%config AeronMagics.live = True", None)
+    assert kernel.execute("%%aeron\nTell me", None).of("update_display_data")
+    kernel.execute("%config AeronMagics.live = False", None)
+    run = kernel.execute("%%aeron\nTell me")
+    kernel.execute("%config AeronMagics.live = None", None)
     assert [message.kind for message in run.messages] == ["display_data"]
+
+
+def test_the_format_can_be_configured(kernel: Kernel, sandbox: Sandbox) -> None:
+    """An option overrides it."""
+    sandbox.set_faults(say="**bold**")
+    kernel.execute("%config AeronMagics.format = 'text'", None)
+    assert "<strong>" not in kernel.execute("%%aeron\nTell me").outputs[-1]["data"]["text/html"]
+    run = kernel.execute("%%aeron -f markdown\nTell me")
+    kernel.execute("%config AeronMagics.format = 'markdown'", None)
+    assert "<strong>" in run.outputs[-1]["data"]["text/html"]
 
 
 def test_quiet_shows_nothing(kernel: Kernel) -> None:
@@ -188,7 +201,7 @@ def test_a_refused_question_fails_the_cell(kernel: Kernel, sandbox: Sandbox, liv
     assert "File " not in text
     assert SECRET not in str(run.messages)
     assert kernel.value("[context_token, refused.status]") == [None, "failed"]
-    assert SECRET not in str(kernel.execute("%aeron error").messages)
+    assert SECRET not in str(kernel.execute("%aeron last").messages)
 
 
 def test_a_cut_stream_is_completed_without_asking_again(kernel: Kernel, sandbox: Sandbox) -> None:

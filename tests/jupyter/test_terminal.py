@@ -104,7 +104,7 @@ def test_a_failure_is_a_short_block(terminal: Terminal, sandbox: Sandbox) -> Non
     assert "AuthenticationError" in shown
     assert "→" in shown
     assert "Traceback" not in shown
-    assert "hush" not in shown + terminal.run("%aeron error") + terminal.run("%aeron")
+    assert "hush" not in shown + terminal.run("%aeron last") + terminal.run("%aeron")
 
 
 def test_ctrl_c_at_a_hidden_prompt_is_a_short_block(terminal: Terminal) -> None:

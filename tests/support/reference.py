@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aeron_magic.jupyter.command_line.spec import COMMANDS, QUESTION
+from aeron_magic.jupyter.command_line.spec import COMMANDS, QUESTION, STATUS
 from aeron_magic.markdown_text import markdown_table
 
 __all__ = ["reference_markdown"]
@@ -19,7 +19,7 @@ def reference_markdown() -> str:
         for option in QUESTION.options
     ]
     commands = []
-    for spec in COMMANDS.values():
+    for spec in (STATUS, *COMMANDS.values()):
         own = () if spec.asks else spec.options
         effects = [spec.help, *(f"`{option.long_form}`: {option.help}" for option in own)]
         commands.append(_row(f"`{spec.usage}`", "; ".join(effects)))

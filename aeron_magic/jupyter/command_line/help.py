@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 
-from aeron_magic.jupyter.command_line.spec import COMMANDS, QUESTION
+from aeron_magic.jupyter.command_line.spec import COMMANDS, QUESTION, STATUS
 
 WIDTH = 84
 """Most characters in a line of the help: JupyterLab has room for little more beside its file
@@ -24,7 +24,7 @@ def help_text() -> str:
             flags = ""
         lines += _wrapped(f"{flags:<{_INDENT}}{option.full_help}", _INDENT)
     lines += ["", "%aeron    one line, one command", ""]
-    for spec in COMMANDS.values():
+    for spec in (STATUS, *COMMANDS.values()):
         lines += [f"  {spec.usage}", *_wrapped(f"      {spec.help}", 6)]
         if not spec.asks:
             for option in spec.options:

@@ -3,7 +3,7 @@
 Grammar::
 
     cell      %%aeron option*                     the question is the text below the line
-    line      %aeron                              the same as %aeron status
+    line      %aeron                              the status
               %aeron command (option | argument)*
               %aeron ask option* [--] text        text: verbatim, to the end of the line
     option    flag | flag value | --name=value    flag: -x or --name
@@ -22,7 +22,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from aeron_magic.errors import UsageError
-from aeron_magic.jupyter.command_line.spec import COMMANDS, QUESTION, Argument, CommandSpec, Option
+from aeron_magic.jupyter.command_line.spec import (
+    COMMANDS,
+    MOVED,
+    QUESTION,
+    Argument,
+    CommandSpec,
+    Option,
+)
 
 _TOKEN = re.compile(
     r"""\s*(?:(?P<flag>--?[A-Za-z][\w-]*)(?:(?P<equals>=)|(?=\s|\Z)))?"""
@@ -40,12 +47,11 @@ _SEE_HELP = "`%aeron help` shows all options and commands."
 class Options(NamedTuple):
     """The options of a question; each field is an option of ``%%aeron``.
 
-    ``live``: whether to update the output in place; None leaves it to the front end.
-    ``timeout``: seconds of silence; None uses the configured value.
+    ``format``: empty for the configured one.
     """
 
     out: str | None = None
-    format: str = "markdown"
+    format: str = ""
     conversation: str | None = None
     new: bool = False
     after: str | None = None
@@ -54,9 +60,7 @@ class Options(NamedTuple):
     stream: bool = True
     raw: bool = False
     dry_run: bool = False
-    timeout: float | None = None
     quiet: bool = False
-    live: bool | None = None
     each: str | None = None
     concurrency: int | None = None
     rate: float | None = None
@@ -122,7 +126,7 @@ def parse_options(line: str) -> Options:
 
 
 def parse_command(line: str) -> Command:
-    """Parse the rest of an ``%aeron`` line; an empty one is ``status``.
+    """Parse the rest of an ``%aeron`` line; an empty one is a command without a name.
 
     Raises
     ------
@@ -131,13 +135,15 @@ def parse_command(line: str) -> Command:
     """
     first = next(tokens(line), None)
     if first is None:
-        return Command("status")
+        return Command("")
     spec = None if first.flag else COMMANDS.get(first.text)
     if spec is None:
         _reject_secret(first)
+        if first.text in MOVED:
+            raise _moved(first.text)
         raise UsageError(
             f"%aeron has no command {(first.flag or first.text)[:30]}.",
-            hint=(_nearest(first.text, COMMANDS) or "To ask, write `%aeron ask …`. ") + _SEE_HELP,
+            hint=f"{_nearest(first.text, COMMANDS)}To ask, write `%aeron ask …`. {_SEE_HELP}",
         )
     given = _parse(spec, line, first.end)
     values = {argument.dest: given.pop(argument.dest, None) for argument in spec.arguments}
@@ -152,6 +158,7 @@ def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
     arguments = list(spec.arguments)
     given: dict[str, Any] = {}
     typed: dict[str, Option] = {}
+    phrase = ""  # the value to which more words may be added
     rest = tokens(line, start)
     for token in rest:
         verbatim = bool(arguments) and arguments[0].verbatim
@@ -162,18 +169,22 @@ def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
             if text := line[token.end if dashes else token.start :].lstrip():
                 given[arguments.pop(0).dest] = text
             break
-        if not token.flag:
+        if not token.flag and phrase:
+            given[phrase] += f" {token.text}"
+        elif not token.flag:
             if not arguments:
                 raise _unexpected_argument(spec, token)
             argument = arguments.pop(0)
             _reject_bad_quotes(token, line)
             given[argument.dest] = _checked(token.text, f"{spec.label} {argument.name}", argument)
+            phrase = argument.dest if argument.phrase else ""
         elif (option := spec.flags.get(token.flag)) is None:
             raise _unknown_option(spec, token.flag)
         else:
             _reject_repeated(token.flag, option, typed)
             typed[token.flag] = option
             value = _value(option, token, rest, line)
+            phrase = option.dest if option.phrase else ""
             given[option.dest] = (*given.get(option.dest, ()), value) if option.multiple else value
     missing = next((argument for argument in arguments if argument.required), None)
     if missing is not None:
@@ -282,7 +293,14 @@ def _nearest(word: str, names: Iterable[str]) -> str:
     return f"Did you mean `{found[0]}`? " if found else ""
 
 
+def _moved(name: str) -> UsageError:
+    kind = "an option" if name.startswith("-") else "a command"
+    return UsageError(f"{name} is not {kind} any more.", hint=f"Write {MOVED[name]}.")
+
+
 def _unknown_option(spec: CommandSpec, flag: str) -> UsageError:
+    if flag in MOVED:
+        return _moved(flag)
     hint = _nearest(flag, spec.flags) + _SEE_HELP
     if spec.asks and spec.arguments:
         hint += " Before a text that begins with a dash write `--`."

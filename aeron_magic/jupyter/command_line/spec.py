@@ -35,6 +35,8 @@ class Option(NamedTuple):
         Whether it may be repeated; its value is then a tuple.
     only_for
         The values of the command's first argument that it is valid with; empty: all.
+    phrase
+        Whether its value may be several words, up to the next option.
     """
 
     flags: tuple[str, ...]
@@ -47,6 +49,7 @@ class Option(NamedTuple):
     multiple: bool = False
     const: object = True
     only_for: tuple[str, ...] = ()
+    phrase: bool = False
 
     @property
     def default(self) -> object:
@@ -85,7 +88,8 @@ def option(syntax: str, help: str, *, dest: str = "", **rest: Any) -> Option:  #
 class Argument(NamedTuple):
     """A positional argument: NAME in the help, its lower-case form in the program.
 
-    ``verbatim``: the rest of the line, with quotes, braces and backslashes as typed.
+    ``verbatim``: the rest of the line, with quotes, braces and backslashes as typed. ``phrase``:
+    it may be several words.
     """
 
     name: str
@@ -93,6 +97,7 @@ class Argument(NamedTuple):
     choices: tuple[str, ...] = ()
     completion_source: str = ""
     verbatim: bool = False
+    phrase: bool = False
 
     @property
     def dest(self) -> str:
@@ -101,7 +106,7 @@ class Argument(NamedTuple):
 
 
 class CommandSpec(NamedTuple):
-    """A command of ``%aeron``, or ``%%aeron`` itself, whose ``name`` is empty.
+    """A command of ``%aeron``; ``%aeron`` alone and ``%%aeron`` have no ``name``.
 
     ``asks`` marks a question: its options are parsed into an ``Options`` object.
     """
@@ -115,7 +120,7 @@ class CommandSpec(NamedTuple):
     @property
     def label(self) -> str:
         """The beginning of the line."""
-        return f"%aeron {self.name}" if self.name else "%%aeron"
+        return "%%aeron" if self.asks and not self.name else f"%aeron {self.name}".rstrip()
 
     @property
     def flags(self) -> dict[str, Option]:
@@ -176,10 +181,8 @@ def _number(
     return read
 
 
-_SECONDS = _number(float, "a number of seconds above 0, such as 30 or 2.5")
 _RATE = _number(float, "a number of requests per second above 0, such as 5 or 0.5")
 _CONCURRENCY = _number(int, f"a whole number from 1 to {MAX_CONCURRENCY:,}", MAX_CONCURRENCY)
-_COUNT = _number(int, "a number of turns, such as 20")
 
 _QUESTION_OPTIONS = (
     option(
@@ -212,11 +215,6 @@ _QUESTION_OPTIONS = (
     option("--raw", "do not replace `{{…}}`"),
     option("--dry-run", "show the exact request without sending it"),
     option(
-        "--timeout SECONDS",
-        "seconds of silence after which the connection is considered lost",
-        read=_SECONDS,
-    ),
-    option(
         "--each EXPR",
         "ask once for each item of a list, Series or DataFrame, as `{{row}}` or `{{row.column}}`",
         completion_source="variables",
@@ -228,8 +226,6 @@ _QUESTION_OPTIONS = (
     ),
     option("--rate NUMBER", "with `--each`: maximum number of requests per second", read=_RATE),
     option("-q --quiet", "show nothing; useful with `-o`"),
-    option("--live", "update the output in place in every front end"),
-    option("--no-live", "show the reply once, when it is finished", dest="live", const=False),
 )
 _CONNECT_OPTIONS = (
     option(
@@ -250,22 +246,12 @@ _CONNECT_OPTIONS = (
 _HISTORY_OPTIONS = (
     option("--remote", "show the service's messages and compare them with the local turns"),
     option("--order ORDER", "oldest or newest first", choices=("asc", "desc")),
-    option("--last COUNT", "maximum number of turns (50)", read=_COUNT),
+    option("--find WORDS", "search the turns of all stored conversations", phrase=True),
 )
-_RECORD_OPTIONS = (
-    option(
-        "--mode MODE",
-        "what to do; `AERON_RECORD_MODE` overrides it",
-        choices=("auto", "replay", "record", "off", "check"),
-    ),
-    option(
-        "--match HOW",
-        "`check`: how to compare two answers",
-        choices=("exact", "spaces", "json"),
-    ),
-    option("--strict", "`check`: fail the cell if an answer differs"),
+_CHECK_OPTIONS = (
+    option("--match HOW", "how to compare two answers", choices=("exact", "spaces", "json")),
+    option("--strict", "fail the cell if an answer differs"),
 )
-_NAME = Argument("NAME")
 _LOCAL_NAME = Argument("NAME", completion_source="conversations")
 _STORED_NAME = Argument("NAME", completion_source="stored")
 _FILE = Argument("FILE", required=True)
@@ -273,14 +259,17 @@ _SERVICE = Argument("SERVICE", choices=SERVICE_NAMES)
 _TARGET = Argument("TARGET", required=True, choices=("sandbox", *SERVICE_NAMES))
 _TEXT = Argument("TEXT", required=True, verbatim=True)
 _TOKEN = Argument("TOKEN", completion_source="tokens")
+_TOPIC = Argument("TOPIC", completion_source="topics", phrase=True)
 
 QUESTION = CommandSpec(
     "", "send the text below this line as a question", options=_QUESTION_OPTIONS, asks=True
 )
 """``%%aeron``."""
 
+STATUS = CommandSpec("", "show service, address, conversation, token, turns and recording")
+"""``%aeron`` alone."""
+
 _COMMANDS = (
-    CommandSpec("status", "service, address, conversation, token; the same as `%aeron` alone"),
     CommandSpec(
         "connect",
         "connect to a service; `sandbox` is built in and needs no account",
@@ -300,9 +289,11 @@ _COMMANDS = (
         _QUESTION_OPTIONS,
         asks=True,
     ),
-    CommandSpec("new", "start a new conversation, or start the conversation NAME again", (_NAME,)),
-    CommandSpec("use", "switch to the conversation NAME", (_LOCAL_NAME._replace(required=True),)),
-    CommandSpec("conversations", "list the conversations of this kernel, and earlier ones"),
+    CommandSpec(
+        "use",
+        "switch to the conversation NAME, or create it; without NAME, list all conversations",
+        (_LOCAL_NAME,),
+    ),
     CommandSpec(
         "history",
         "show the turns of this conversation, or of NAME",
@@ -311,32 +302,58 @@ _COMMANDS = (
     ),
     CommandSpec("tree", "show the turns as a tree: branches, names, stale turns"),
     CommandSpec(
+        "fetch",
+        "fetch an unfinished reply, or the reply of TOKEN; wait until it is ready",
+        (_TOKEN,),
+    ),
+    CommandSpec(
         "resume",
         "after a restart: continue this notebook's conversation, or the conversation NAME",
         (_STORED_NAME,),
         (option("--check", "compare it with the service's messages"),),
     ),
-    CommandSpec("export", "write this conversation as a `.md`, `.json` or `.ipynb` file", (_FILE,)),
+    CommandSpec(
+        "export",
+        "write this conversation as a `.md`, `.html`, `.json` or `.ipynb` file",
+        (_FILE,),
+    ),
     CommandSpec(
         "forget",
         "delete this conversation, or the conversation NAME, from the local history",
         (_STORED_NAME,),
     ),
-    CommandSpec(
-        "fetch",
-        "fetch the reply of TOKEN, or of the newest token; wait until it is ready",
-        (_TOKEN,),
-    ),
+    CommandSpec("last", "show the newest reply again, or the newest error in full"),
+    CommandSpec("panel", "show the chat panel on this conversation"),
     CommandSpec(
         "record",
-        "replay the questions recorded in FILE; ask and record the others",
-        (_FILE,),
-        _RECORD_OPTIONS,
+        "replay what FILE holds, ask and record the rest; `off` stops; without FILE, show which "
+        "file is used",
+        (_FILE._replace(required=False),),
     ),
-    CommandSpec("last", "show the last reply again"),
-    CommandSpec("panel", "show the chat panel on this conversation"),
-    CommandSpec("error", "show the last error in full"),
-    CommandSpec("help", "show this text"),
+    CommandSpec(
+        "replay",
+        "replay what FILE holds and never use the network; another question is an error",
+        (_FILE,),
+    ),
+    CommandSpec(
+        "check",
+        "ask the questions recorded in FILE again, and show which answers differ",
+        (_FILE,),
+        _CHECK_OPTIONS,
+    ),
+    CommandSpec("help", "show this text, or a page of the handbook", (_TOPIC,)),
 )
 COMMANDS = {spec.name: spec for spec in _COMMANDS}
 """The commands of ``%aeron`` by name."""
+
+MOVED = {
+    "new": "`%aeron use NAME`, or `-n` with a question",
+    "conversations": "`%aeron use`",
+    "status": "`%aeron` alone",
+    "error": "`%aeron last`",
+    "--timeout": "`%config AeronMagics.timeout = SECONDS`",
+    "--live": "`%config AeronMagics.live = True`",
+    "--no-live": "`%config AeronMagics.live = False`",
+    "--mode": "`%aeron record FILE`, `%aeron replay FILE` or `%aeron check FILE`",
+}
+"""What replaces a command or an option of an earlier version."""

@@ -14,14 +14,16 @@ __all__ = ["find_command"]
 
 _MODULES = {
     "connect": ("status", "connect", "login", "logout"),
-    "conversations": ("new", "use", "conversations", "history", "tree", "export", "forget"),
-    "replies": ("fetch", "last", "error"),
+    "conversations": ("use", "history", "tree", "export", "forget"),
+    "record": ("record", "replay"),
+    "replies": ("fetch", "last"),
 }
 """The commands of each module; any other command is in the module of its name."""
 
 
 def find_command(name: str) -> Callable[[App, Command], None]:
-    """The function that runs the command ``name``; it has the same name."""
+    """The function that runs the command ``name``; it has the same name, or ``status``."""
+    name = name or "status"
     module = next((module for module, names in _MODULES.items() if name in names), name)
     function = getattr(import_module(f"{__name__}.{module}"), name)
     return cast("Callable[[App, Command], None]", function)

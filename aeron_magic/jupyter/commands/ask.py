@@ -37,6 +37,7 @@ def ask(app: App, options: Options, text: str) -> None:
     """
     session, shell = app.session, app.shell
     cell = app.cell_keys.next(shell)
+    options = options._replace(format=options.format or app.preferences.format)
     text = text.strip("\n")
     if not text.strip():
         raise UsageError(
@@ -51,6 +52,7 @@ def ask(app: App, options: Options, text: str) -> None:
     connection = session.ensure_connected()
     if not options.raw and "{{" in text:
         text = interpolate(text, shell.user_ns, secrets=connection.secrets)
+    app.run_order.follow(app.shell, session)
     position = session.position_for(
         cell=cell,
         name=options.as_,
@@ -64,8 +66,8 @@ def ask(app: App, options: Options, text: str) -> None:
 
         show_dry_run(session, question, shell)
         return
-    live = not options.quiet and is_live(shell, options.live, app.preferences.live)
-    asked = session.ask(question, position, options.timeout)
+    live = not options.quiet and is_live(shell, app.preferences.live)
+    asked = session.ask(question, position)
     _show_until_done(app, options, asked, live)
 
     from aeron_magic.jupyter.display.next_cell import missing_format_error, offer_next_cell

@@ -7,7 +7,6 @@ token is known is fetched. ``-n`` asks all rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.api import render_prompts, run_batch
@@ -39,8 +38,6 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     """
     session, shell = app.session, app.shell
     settings, recorder, kept = app.batch_target()
-    if options.timeout is not None:
-        settings = replace(settings, timeout=options.timeout)
     session.validate(Question(text))
     items = _items(shell, options.each or "")
     mentions_row = any(one.name == "row" for one in placeholders_in(text))

@@ -1,4 +1,4 @@
-"""``%aeron record FILE --mode check``: ask recorded questions again and compare the answers."""
+"""``%aeron check FILE``: ask recorded questions again and compare the answers."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def check(app: App, command: Command) -> None:
     if (different or damaged) and command["strict"]:
         raise RecordingError(
             f"{len(different)} of {len(rows)} answers differ from the recording{damaged}.",
-            hint="Look at the table above; `--mode record` records the new answers.",
+            hint="Look at the table above; `%aeron record FILE` records them in a new file.",
         )
 
 

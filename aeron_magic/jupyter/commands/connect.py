@@ -1,9 +1,10 @@
-"""The commands about the connection: ``status``, ``connect``, ``login`` and ``logout``."""
+"""The commands about the connection: the status, ``connect``, ``login`` and ``logout``."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aeron_magic.conversations.registry import is_shown, stale_text
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.frontend import cell_id
@@ -25,7 +26,7 @@ NO_CELL_IDS = (
 
 
 def status(app: App, command: Command) -> None:
-    """Show service, address, conversation, token and recording."""
+    """Show service, address, conversation, token, turns and recording."""
     session = app.session
     connection, tree, recorder = session.connection, session.tree, session.connections.recorder
     if connection is None:
@@ -40,20 +41,27 @@ def status(app: App, command: Command) -> None:
             f"address: {code_span(connection.settings.base_url)}",
         ]
     newest = f", the newest is {tree.head.label}" if tree.head else ""
+    if tree.head is not None and any(map(is_shown, tree.followers.get(tree.head, ()))):
+        newest = f"; the next question continues after turn {tree.head.label}"
+    stale = [turn for turn in tree.stale() if not turn.deleted]
     assigned = " (set by hand)" if session.token.assigned_by_user else ""
     items += [
         "conversation: " + code_span(f"{tree.name}, {plural(len(tree.turns), 'turn')}{newest}"),
         f"context_token: {code_span(f'{session.token.read()}{assigned}')}",
     ]
-    if recorder is not None:
+    if stale:
+        items.append(escape_markdown(f"{stale_text(stale)}; run their cells again"))
+    if (problem := session.connections.recording_error) is not None:
+        items.append(escape_markdown(one_line(f"recording: {problem} {problem.hint}")))
+    elif recorder is not None:
         from aeron_magic.session.recordings import describe
 
-        items.append(f"recording: {code_span(describe(recorder).removeprefix('Recording: '))}")
-    elif command.name == "status":
+        items.append(escape_markdown(describe(recorder)))
+    elif not command.name:
         items.append("recording: `off`")
     if (error := session.history_writer.error) is not None:
         items.append(escape_markdown(one_line(f"history: not stored. {error} {error.hint}")))
-    if command.name == "status" and not app.cell_id_notice_shown and cell_id(app.shell) is None:
+    if not command.name and not app.cell_id_notice_shown and cell_id(app.shell) is None:
         app.cell_id_notice_shown = True
         items.append(f"cells: {NO_CELL_IDS}")
     show(app.shell, "\n".join(f"- {item}" for item in items))

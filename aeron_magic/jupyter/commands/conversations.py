@@ -1,21 +1,24 @@
-"""The commands that start, switch, show, export and delete conversations."""
+"""The commands that switch, list, show, search, export and delete conversations."""
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aeron_magic.conversations.history import StoredConversation
+from aeron_magic.conversations.history_search import find_turns
 from aeron_magic.conversations.tree import ConversationTree
 from aeron_magic.errors import HistoryError, UsageError
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.commands.resume import find_stored, history_of, stored_conversations
+from aeron_magic.jupyter.commands.resume import find_stored, history_of, listed_conversations
 from aeron_magic.jupyter.display.publish import Table, Verbatim, show
 from aeron_magic.jupyter.display.tables import (
     MAX_TURNS,
     comparison,
     conversations_table,
+    found_table,
     tree_text,
     turns_table,
 )
@@ -23,65 +26,106 @@ from aeron_magic.markdown_text import code_span, escape_cell, plural
 from aeron_magic.session.session import Session
 
 if TYPE_CHECKING:
+    from aeron_magic.client.client import Order
     from aeron_magic.jupyter.app import App
 
 MAX_EARLIER = 20
 """Conversations of earlier kernels in the list."""
 
 
-def new(app: App, command: Command) -> None:
-    """Start a conversation."""
-    cell = frontend.cell_id(app.shell)
-    tree = app.session.new(command["name"], None if cell is None else f"new {cell}")
-    again = f" again; its {_turns(tree)} stay until their cells run again" if tree.turns else ""
-    show(app.shell, f"The next question starts the conversation {code_span(tree.name)}{again}.")
-
-
 def use(app: App, command: Command) -> None:
-    """Switch to a conversation."""
-    tree = app.session.use(command["name"])
-    after = f" after turn {escape_cell(tree.head.label)}" if tree.head else ""
-    show(
-        app.shell,
-        f"The next question continues the conversation {code_span(tree.name)}{after} "
-        f"({_turns(tree)}).",
-    )
+    """Switch to a conversation, or create it; without a name, list all."""
+    session, name = app.session, command["name"]
+    if name is None:
+        _list(app)
+        return
+    app.run_order.follow(app.shell, session)
+    known = session.registry.conversations
+    if name in known:
+        tree = session.use(name)
+        after = f" after turn {escape_cell(tree.head.label)}" if tree.head else ""
+        show(
+            app.shell,
+            f"The next question continues the conversation {code_span(tree.name)}{after} "
+            f"({_turns(tree)}).",
+        )
+        return
+    others = list(known)
+    tree = session.new(name)
+    stored, _ = _earlier(session)
+    note = ""
+    if any(one.name == name for one in stored):
+        note = f"An earlier one has that name: {code_span(f'%aeron resume {name}')} continues it."
+    elif similar := get_close_matches(name, [*others, *(one.name for one in stored)]):
+        note = f"Similar names: {', '.join(map(code_span, dict.fromkeys(similar)))}."
+    show(app.shell, f"The next question starts the conversation {code_span(tree.name)}.", note)
 
 
-def conversations(app: App, command: Command) -> None:
-    """List the conversations of this kernel, and this notebook's earlier ones."""
+def _list(app: App) -> None:
+    """List the conversations of this kernel, and the stored ones."""
     session = app.session
-    earlier: list[StoredConversation] = []
-    note = damaged = ""
-    if session.history_writer.history is not None:
-        try:
-            earlier = stored_conversations(session, session.notebook)[:MAX_EARLIER]
-            damaged = session.history_writer.history.damage_note()
-        except HistoryError as error:
-            note = f"{error} {error.hint}"
-    if earlier:
-        note = "`%aeron resume NAME` continues an earlier one."
-    show(app.shell, conversations_table(session.registry, earlier), note, damaged)
+    stored, note = _earlier(session)
+    damaged = ""
+    if (history := session.history_writer.history) is not None:
+        damaged = history.damage_note()
+    left = len(stored) - MAX_EARLIER
+    if stored and not note:
+        more = f" {left:,} older ones are not shown." if left > 0 else ""
+        note = f"`%aeron resume NAME` continues a stored one.{more}"
+    table = conversations_table(session.registry, stored[:MAX_EARLIER], session.notebook)
+    show(app.shell, table, note, damaged)
+
+
+def _earlier(session: Session) -> tuple[list[StoredConversation], str]:
+    """The stored conversations, this notebook's first; or why they cannot be read."""
+    if session.history_writer.history is None:
+        return [], ""
+    try:
+        return listed_conversations(session), ""
+    except HistoryError as error:
+        return [], f"{error} {error.hint}"
 
 
 def history(app: App, command: Command) -> None:
     """Show the turns of a conversation, or the service's messages."""
-    session, name = app.session, command["name"]
+    session, name, order = app.session, command["name"], command["order"]
+    if command["find"]:
+        if command["remote"] or name:
+            raise UsageError(
+                "--find searches all stored conversations.", hint="Leave NAME and --remote out."
+            )
+        _find(app, command["find"], newest_first=order != "asc")
+        return
     tree = _local_tree(session, name)
     if tree is None:
         tree = history_of(session).load(_stored(session, name))
-    newest_first = command["order"] == "desc"
     if command["remote"]:
-        _show_remote(app, tree, newest_first)
+        _show_remote(app, tree, order or "asc")
         return
     if not tree.turns:
         show(app.shell, _no_turns(tree))
         return
-    shown = tree.turns[-(command["last"] or MAX_TURNS) :]
-    left = len(tree.turns) - len(shown)
-    note = f"{plural(left, 'earlier turn')} not shown; `--last {len(tree.turns)}` shows all."
-    table = turns_table(shown[::-1] if newest_first else shown, tree.stale())
+    turns = tree.in_order()
+    shown = turns[-MAX_TURNS:]
+    left = len(turns) - len(shown)
+    note = f"{plural(left, 'earlier turn')} not shown; `%aeron export FILE` writes all."
+    table = turns_table(shown[::-1] if order == "desc" else shown, tree.stale())
     show(app.shell, table, note if left else "")
+
+
+def _find(app: App, words: str, *, newest_first: bool) -> None:
+    """Show the turns of all stored conversations that contain the words."""
+    session = app.session
+    history = history_of(session)
+    found = find_turns(history, words)
+    if not found:
+        show(app.shell, f"No stored turn contains {code_span(words)}.", history.damage_note())
+        return
+    more = f"Only the newest {MAX_TURNS} are shown." if len(found) > MAX_TURNS else ""
+    found = found[:MAX_TURNS]
+    table = found_table(found if newest_first else found[::-1], session.notebook)
+    hint = "`%aeron resume NAME` continues a conversation."
+    show(app.shell, table, f"{more} {hint}".strip(), history.damage_note())
 
 
 def _local_tree(session: Session, name: str | None) -> ConversationTree | None:
@@ -93,7 +137,7 @@ def _no_turns(tree: ConversationTree) -> str:
     return f"No turns yet in the conversation {code_span(tree.name)}: ask something with `%%aeron`."
 
 
-def _show_remote(app: App, tree: ConversationTree, newest_first: bool) -> None:
+def _show_remote(app: App, tree: ConversationTree, order: Order) -> None:
     """Show the service's messages of a conversation, and where our turns differ."""
     session = app.session
     newest = tree.head or tree.newest  # a conversation that was started again has no head yet
@@ -105,13 +149,13 @@ def _show_remote(app: App, tree: ConversationTree, newest_first: bool) -> None:
             "No turn of this conversation has a complete reply.",
             hint="`%aeron history` without --remote shows the local turns.",
         )
-    messages = session.remote_history(token)
+    messages = session.remote_history(token, order)
     head = tree.by_token(token)
     note = "The newest token is not from a turn of this conversation."
     if head is not None:
-        note = comparison(head.path(), messages)
+        note = comparison(head.path(), messages[:: -1 if order == "desc" else 1])
     rows = [(message.role, message.text[:200]) for message in messages]
-    show(app.shell, Table(("message", "text"), rows[::-1] if newest_first else rows), note)
+    show(app.shell, Table(("message", "text"), rows), note)
 
 
 def tree(app: App, command: Command) -> None:
@@ -138,7 +182,7 @@ def export(app: App, command: Command) -> None:
     if not session.tree.turns:  # an empty export would overwrite an earlier one
         raise UsageError(
             f"There is nothing to export: the conversation {session.tree.name!r} has no turns.",
-            hint="`%aeron use NAME` switches to another one; `%aeron conversations` lists them.",
+            hint="`%aeron use NAME` switches to another one; `%aeron use` lists them.",
         )
     connection = session.connection
     write(session.tree, path, sandbox=connection is not None and connection.sandbox)
@@ -169,7 +213,7 @@ def _stored(session: Session, name: str) -> StoredConversation:
     if stored is None:
         raise UsageError(
             f"This kernel and the local history have no conversation {name[:60]!r}.",
-            hint="`%aeron conversations` lists the existing ones.",
+            hint="`%aeron use` lists the existing ones.",
         )
     return stored
 

@@ -1,14 +1,15 @@
-"""The commands about replies: ``fetch``, ``last`` and ``error``."""
+"""The commands about replies: ``fetch`` and ``last``."""
 
 from __future__ import annotations
 
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.display.follow import show_fetched
-from aeron_magic.jupyter.display.outputs import status_note
+from aeron_magic.jupyter.display.follow import follow_to_end, output_for, show_fetched
+from aeron_magic.jupyter.display.outputs import saved_metadata, status_note
 from aeron_magic.jupyter.display.publish import Verbatim, publish, show, write
 from aeron_magic.rendering.mimebundle import mimebundle
 
@@ -17,39 +18,41 @@ if TYPE_CHECKING:
 
 
 def fetch(app: App, command: Command) -> None:
-    """Fetch and show the stored reply of a token."""
+    """Fetch and show a stored reply; that of a turn without a complete reply completes the turn."""
     session = app.session
-    token = command["token"] or session.newest_token()
-    task, output, interrupted = show_fetched(app, token, "the stored reply")
-    metadata = {"service": task.reply.service, "context_token": token}
-    if task.reply.is_complete or task.reply.text:
-        session.last, session.last_metadata = task.reply, metadata
-    output.finish(task.accumulator, task.reply, metadata)
-    if task.error or interrupted:
-        raise task.error or UsageError(
-            "Stopped waiting.", hint=f"Run `%aeron fetch {token}` again."
-        )
+    asked = session.fetch_unfinished(command["token"])
+    if asked is not None:
+        output = output_for(app)
+        interrupted = follow_to_end(asked, output, "the unfinished reply")
+        output.finish(asked.accumulator, asked.reply, asked.metadata)
+        error = asked.error
+    else:
+        token = command["token"] or session.newest_token()
+        task, output, interrupted = show_fetched(app, token, "the stored reply")
+        reply = replace(task.reply, context_token=task.reply.context_token or token)
+        metadata = session.metadata_of(reply)
+        if reply.is_complete or reply.text:
+            session.remember(reply, metadata)
+        output.finish(task.accumulator, reply, metadata)
+        error = task.error
+    if error is not None or interrupted:
+        raise error or UsageError("Stopped waiting.", hint="Run `%aeron fetch` again.")
 
 
 def last(app: App, command: Command) -> None:
-    """Show the last reply again, for example after the page was reloaded while a cell ran."""
+    """Show the newest reply again, such as after a reload of the page, or the newest error."""
     session = app.session
+    if (failure := session.last_error) is not None:
+        lines = failure.lines(partial_limit=None)
+        if failure.__cause__ is not None:
+            lines += ["", *"".join(traceback.format_exception(failure.__cause__)).splitlines()]
+        show(app.shell, Verbatim("\n".join(lines)))
+        return
     if session.last is None:
-        raise UsageError("No reply yet.", hint="Ask something with %%aeron first.")
+        show(app.shell, "No reply yet: ask something with `%%aeron`.")
+        return
     data = mimebundle(session.last.text, note=status_note(session.last))
     if app.has_kernel:
-        publish(data=data, metadata={"aeron": session.last_metadata})
+        publish(data=data, metadata=saved_metadata(session.last_metadata))
     else:
         write(data=data)
-
-
-def error(app: App, command: Command) -> None:
-    """Show the last error in full, without secrets."""
-    failure = app.session.last_error
-    if failure is None:
-        show(app.shell, "There was no error.")
-        return
-    lines = failure.lines(partial_limit=None)
-    if failure.__cause__ is not None:
-        lines += ["", *"".join(traceback.format_exception(failure.__cause__)).splitlines()]
-    show(app.shell, Verbatim("\n".join(lines)))

@@ -57,10 +57,18 @@ def find_stored(session: Session, name: str | None) -> StoredConversation | None
             return None
         reachable = [stored for stored in own if _is_reachable(session, stored)]
         return next(iter(reachable or own), None)
-    for stored in (*own, *stored_conversations(session, None)):
+    for stored in own:
         if name in (stored.name, f"{stored.name}#{stored.id}"):
             return stored
-    return None
+    # Another notebook's conversation only by its number: its cells may have been copied.
+    others = stored_conversations(session, None)
+    return next((one for one in others if name == f"{one.name}#{one.id}"), None)
+
+
+def listed_conversations(session: Session) -> list[StoredConversation]:
+    """The stored conversations that this kernel has not loaded, this notebook's first."""
+    stored = stored_conversations(session, None)
+    return sorted(stored, key=lambda one: one.notebook != session.notebook)
 
 
 def names(session: Session) -> list[str]:
@@ -69,7 +77,7 @@ def names(session: Session) -> list[str]:
     if session.history_writer.history is None:
         return here
     try:
-        return here + resume_names(stored_conversations(session, session.notebook), here)
+        return here + resume_names(listed_conversations(session), here, session.notebook)
     except HistoryError:
         return here  # completion does not report errors
 
@@ -77,6 +85,7 @@ def names(session: Session) -> list[str]:
 def resume(app: App, command: Command) -> None:
     """Load a conversation, fetch its unfinished replies, and continue from its newest reply."""
     session, name = app.session, command["name"]
+    app.run_order.follow(app.shell, session)
     reachable = True
     if before := session.registry.resumed(name):
         tree, reachable = before
@@ -85,7 +94,8 @@ def resume(app: App, command: Command) -> None:
         reachable = _connect(session, stored)
         history = history_of(session)
         tree = history.load(stored)
-        history.claim(stored)
+        if stored.notebook == session.notebook:
+            history.claim(stored)
         session.adopt(tree)
     else:
         tree = _find_live(session, name)
@@ -95,6 +105,7 @@ def resume(app: App, command: Command) -> None:
     for pending, token in session.history_writer.unfinished(tree):
         notes.append(_finish_pending(app, pending, token if reachable else None))
     if reachable:
+        tree.head = tree.newest  # a fetched reply may be to an earlier question
         session.use(tree.name)
     else:
         session.new(tree.name)
@@ -121,9 +132,9 @@ def _find_live(session: Session, name: str | None) -> ConversationTree:
     if name is not None:
         raise UsageError(
             f"The local history has no conversation {name[:60]!r}.",
-            hint="`%aeron conversations` lists this notebook's.",
+            hint="`%aeron use` lists all, with the names by which they can be continued.",
         )
-    recent = resume_names(stored_conversations(session, None)[:5])
+    recent = resume_names(stored_conversations(session, None)[:5], (), session.notebook)
     newest = f"the newest: {', '.join(recent)}." if recent else "the local history is empty."
     if session.notebook:
         raise UsageError(

@@ -37,10 +37,15 @@ def render_until_done(task: ReplyTask, output: Output, label: str) -> None:
             task.done.wait(max(MIN_IDLE, pace - (time.monotonic() - began)))
 
 
+def output_for(app: App) -> Output:
+    """The output of a reply without options."""
+    live = frontend.is_live(app.shell, app.preferences.live)
+    return choose_output(Options(format=app.preferences.format), app.shell, live)
+
+
 def show_fetched(app: App, token: str, label: str) -> tuple[ReplyTask, Output, bool]:
     """Fetch the reply of ``token`` and show it; the last value is whether the user stopped it."""
-    live = frontend.is_live(app.shell, None, app.preferences.live)
-    output = choose_output(Options(), app.shell, live)
+    output = output_for(app)
     task = ReplyTask(app.session.io_loop, app.session.fetch_stream(token))
     return task, output, follow_to_end(task, output, label)
 

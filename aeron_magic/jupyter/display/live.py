@@ -11,7 +11,12 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL, CellOutput, Publish
+from aeron_magic.jupyter.display.outputs import (
+    REPAINT_INTERVAL,
+    CellOutput,
+    Publish,
+    saved_metadata,
+)
 from aeron_magic.rendering.incremental import MarkdownBlock, MarkdownStream, render_block
 from aeron_magic.rendering.mimebundle import mimebundle, remark_html
 from aeron_magic.replies.accumulator import ReplyAccumulator
@@ -116,7 +121,7 @@ class LiveOutput(CellOutput):
         elif painted:
             self._publish(
                 data=self._bundle(reply, metadata),
-                metadata={"aeron": metadata},
+                metadata=saved_metadata(metadata),
                 transient={"display_id": self._display_id},
                 update=True,
             )

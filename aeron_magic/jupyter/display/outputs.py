@@ -49,6 +49,11 @@ def status_note(reply: Reply, metadata: Mapping[str, Any] | None = None) -> str:
     return " ".join([ended, *(metadata or {}).get("notes", ())]).strip()
 
 
+def saved_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of an output; the notes are part of its text."""
+    return {"aeron_magic": {name: value for name, value in metadata.items() if name != "notes"}}
+
+
 class Output(Protocol):
     """Shows one reply."""
 
@@ -101,7 +106,7 @@ class CellOutput:
     def finish(self, accumulator: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
         if not reply.text and not reply.is_complete:
             return False
-        self._publish(data=self._bundle(reply, metadata), metadata={"aeron": metadata})
+        self._publish(data=self._bundle(reply, metadata), metadata=saved_metadata(metadata))
         return True
 
     def _bundle(self, reply: Reply, metadata: dict[str, Any]) -> Bundle:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from aeron_magic.conversations.comparison import differences
 from aeron_magic.conversations.history import StoredConversation
 from aeron_magic.conversations.history_db import format_time
+from aeron_magic.conversations.history_search import AROUND, FoundTurn
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.jupyter.display.publish import Table
@@ -96,26 +97,59 @@ def _branches(turns: Sequence[Turn], below: str) -> list[tuple[Turn, str, str]]:
 
 
 def conversations_table(
-    registry: ConversationRegistry, earlier: Sequence[StoredConversation]
+    registry: ConversationRegistry, stored: Sequence[StoredConversation], notebook: str
 ) -> Table:
-    """The conversations of this kernel and of earlier ones as a table."""
+    """The conversations of this kernel and the stored ones as a table."""
     rows: list[tuple[str, ...]] = []
     for tree in registry:
-        newest = tree.head or tree.newest
-        state = "current" if tree is registry.current else ""
-        rows.append((tree.name, str(len(tree.turns)), newest.question if newest else "", state))
-    names = resume_names(earlier, registry.conversations)
-    for stored, name in zip(earlier, names, strict=True):
-        used = f"earlier: {format_time(stored.used)}"
-        rows.append((name, str(stored.turns), stored.question, used))
-    return Table(("conversation", "turns", "newest question", ""), rows)
+        state = "current" if tree is registry.current else "in this kernel"
+        first = tree.turns[0].question if tree.turns else ""
+        rows.append((tree.name, str(len(tree.turns)), first, "", state))
+    names = resume_names(stored, registry.conversations, notebook)
+    for one, name in zip(stored, names, strict=True):
+        file = "" if one.notebook == notebook else _file_name(one.notebook)
+        rows.append((name, str(one.turns), one.question, file, format_time(one.used)))
+    return Table(("conversation", "turns", "first question", "other notebook", "last used"), rows)
 
 
-def resume_names(earlier: Sequence[StoredConversation], taken: Iterable[str] = ()) -> list[str]:
-    """The name of each stored conversation on a line: unique, with its number if necessary."""
+def found_table(found: Sequence[FoundTurn], notebook: str) -> Table:
+    """Turns that were found in stored conversations."""
+    names = {}
+    for one in found:
+        stored = one.conversation
+        names[stored.id] = (
+            stored.name if stored.notebook == notebook else f"{stored.name}#{stored.id}"
+        )
+    rows = [
+        (
+            names[one.conversation.id],
+            _file_name(one.conversation.notebook),
+            format_time(one.asked_at),
+            str(one.number),
+            one.excerpt,
+        )
+        for one in found
+    ]
+    return Table(("conversation", "notebook", "asked", "turn", "text"), rows, 2 * AROUND + 2)
+
+
+def _file_name(notebook: str) -> str:
+    """The name of a notebook's file without its folders."""
+    return notebook.replace("\\", "/").rpartition("/")[2]
+
+
+def resume_names(
+    stored: Sequence[StoredConversation], taken: Iterable[str], notebook: str
+) -> list[str]:
+    """The name of each stored conversation on a line: unique, with its number if necessary.
+
+    That of another notebook always has its number, so that a copied notebook does not continue the
+    conversation of the one it was copied from.
+    """
     seen = set(taken)
     found = []
-    for stored in earlier:
-        found.append(f"{stored.name}#{stored.id}" if stored.name in seen else stored.name)
-        seen.add(stored.name)
+    for one in stored:
+        numbered = one.name in seen or one.notebook != notebook
+        found.append(f"{one.name}#{one.id}" if numbered else one.name)
+        seen.add(one.name)
     return found

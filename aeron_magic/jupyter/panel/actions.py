@@ -186,7 +186,7 @@ def _connect(controller: PanelController, action: Action) -> None:
 
 def _beside(tree: ConversationTree, turn: Turn) -> Position:
     """Where ``turn`` was asked, without replacing it."""
-    return tree.rerun(turn)._replace(replaces=None)
+    return tree.rerun(turn)._replace(replaces=None, placed=True)
 
 
 def _found(controller: PanelController, key: str) -> tuple[ConversationTree, Turn]:

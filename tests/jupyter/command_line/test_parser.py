@@ -43,15 +43,14 @@ VALID_OPTIONS = {
         images=("http://a/1.png", "HTTPS://b/2?x=1&y")
     ),
     "--no-stream --raw --dry-run": Options(stream=False, raw=True, dry_run=True),
-    "--timeout 2.5": Options(timeout=2.5),
-    "--live": Options(live=True),
-    "--no-live": Options(live=False),
     " -q\t-n ": Options(new=True, quiet=True),
 }
 
 INVALID_OPTIONS = {
     "--frmat text": ("has no option --frmat", "`--format`"),
-    "--time 3": ("has no option --time", "`--timeout`"),
+    "--concurrent 3": ("has no option --concurrent", "`--concurrency`"),
+    "--timeout 3": ("--timeout is not an option any more", "AeronMagics.timeout"),
+    "--live": ("--live is not an option any more", "AeronMagics.live = True"),
     "--zzzzzz": ("has no option --zzzzzz", "%aeron help"),
     "-o": ("-o needs a value", "`-o NAME`"),
     "-o -q": ("-o needs a value", "`-o NAME`"),
@@ -64,11 +63,11 @@ INVALID_OPTIONS = {
     "-o context_token": ("`context_token` is the conversation's own", ""),
     "-f html": ("-f must be one of markdown, text", ""),
     "-f markdwon": ("-f must be one of markdown, text", "`markdown`"),
-    "--timeout soon": ("--timeout needs a number of seconds", ""),
-    "--timeout 0": ("--timeout needs a number of seconds", ""),
-    "--timeout -5": ("--timeout needs a number of seconds", ""),
-    "--timeout nan": ("--timeout needs a number of seconds", ""),
-    "--timeout inf": ("--timeout needs a number of seconds", ""),
+    "--each x --rate soon": ("--rate needs a number of requests", ""),
+    "--each x --rate 0": ("--rate needs a number of requests", ""),
+    "--each x --rate -5": ("--rate needs a number of requests", ""),
+    "--each x --rate nan": ("--rate needs a number of requests", ""),
+    "--each x --rate inf": ("--rate needs a number of requests", ""),
     "--image cat.png": ("--image needs an address that begins with http", ""),
     "--image file:///etc/passwd": ("--image needs an address that begins with http", ""),
     "--image data:image/png;base64,AAAA": ("--image needs an address that begins with http", ""),
@@ -76,7 +75,6 @@ INVALID_OPTIONS = {
     "-n --after 3": ("--new and --after contradict", "leave one of them out"),
     "-q -q": ("-q is given twice", ""),
     "-q --quiet": ("--quiet is given twice", ""),
-    "--live --no-live": ("--no-live and --live contradict", ""),
     "--raw=yes": ("--raw takes no value", "`--raw`"),
     "hello there": ("accepts only options", "lines below"),
     "-q hello": ("accepts only options", "`%aeron ask`"),
@@ -103,8 +101,7 @@ SECRETS = [
 ]
 
 VALID_COMMANDS = {
-    "": Command("status"),
-    "status": Command("status"),
+    "": Command(""),
     "connect sandbox --service chatzy": Command(
         "connect",
         {
@@ -127,15 +124,23 @@ VALID_COMMANDS = {
     ),
     "login": Command("login", {"service": None}),
     "logout chatzy": Command("logout", {"service": "chatzy"}),
-    "history": Command("history", {"remote": False, "order": None, "last": None, "name": None}),
+    "history": Command("history", {"remote": False, "order": None, "find": None, "name": None}),
     "history --remote --order desc": Command(
-        "history", {"remote": True, "order": "desc", "last": None, "name": None}
+        "history", {"remote": True, "order": "desc", "find": None, "name": None}
     ),
+    "history --find refund 'of fees' --order asc": Command(
+        "history", {"remote": False, "order": "asc", "find": "refund of fees", "name": None}
+    ),
+    "use": Command("use", {"name": None}),
+    "use plots": Command("use", {"name": "plots"}),
+    "record": Command("record", {"file": None}),
+    "record off": Command("record", {"file": "off"}),
+    "replay talk.jsonl": Command("replay", {"file": "talk.jsonl"}),
     "fetch": Command("fetch", {"token": None}),
     "fetch 9f-3a": Command("fetch", {"token": "9f-3a"}),
     "last": Command("last", {}),
-    "error": Command("error", {}),
-    "help": Command("help", {}),
+    "help": Command("help", {"topic": None}),
+    "help running cells again": Command("help", {"topic": "running cells again"}),
 }
 
 INVALID_COMMANDS = {
@@ -150,6 +155,13 @@ INVALID_COMMANDS = {
     "login aeronpay hunter2hunter2": ("Too many arguments", "`%aeron login "),
     "login hunter2hunter2": ("SERVICE must be one of aeronpay, chatzy", ""),
     "history --order up": ("--order must be one of asc, desc", ""),
+    "new plots": ("new is not a command any more", "`%aeron use NAME`"),
+    "conversations": ("conversations is not a command any more", "`%aeron use`"),
+    "status": ("status is not a command any more", "`%aeron` alone"),
+    "error": ("error is not a command any more", "`%aeron last`"),
+    "record x.jsonl --mode replay": ("--mode is not an option any more", "`%aeron replay FILE`"),
+    "history --find": ("--find needs a value", ""),
+    "replay": ("%aeron replay needs FILE", ""),
     "ask": ("%aeron ask needs TEXT", "`%aeron ask [options] TEXT`"),
     "ask -q --": ("%aeron ask needs TEXT", "`%aeron ask [options] TEXT`"),
     "ask --qiet why?": ("%aeron ask has no option --qiet", "write `--`"),
@@ -237,8 +249,7 @@ def test_an_option_of_a_question_is_valid_in_a_cell_and_on_a_line(
 
 def test_the_options_of_a_question_are_the_fields_of_options() -> None:
     given = {option.dest: option.default for option in QUESTION.options}
-    given["format"] = "markdown"
-    given["live"] = None
+    given["format"] = ""
     assert Options(**given) == Options()  # type: ignore[arg-type]
 
 

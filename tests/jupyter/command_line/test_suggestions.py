@@ -52,11 +52,11 @@ def completed(cell: str, suggestions: Suggestions = SUGGESTIONS) -> list[str]:
 COMPLETED = {
     # options
     "%%aeron --fo|": ["%%aeron --format"],
-    "%%aeron --no|": ["%%aeron --no-stream", "%%aeron --no-live"],
-    "%%aeron -q --ti|": ["%%aeron -q --timeout"],
+    "%%aeron --no|": ["%%aeron --no-stream"],
+    "%%aeron -q --ra|": ["%%aeron -q --raw", "%%aeron -q --rate"],
     "%%aeron -q --qu|": [],
     "%%aeron --image http://a --im|": ["%%aeron --image http://a --image"],
-    "%%aeron --li| -q\ntext": ["%%aeron --live"],
+    "%%aeron --dr| -q\ntext": ["%%aeron --dry-run"],
     "\n%%aeron --fo|": ["%%aeron --format"],
     # values
     "%%aeron -f |": [f"%%aeron -f {form}" for form in FORMATS],
@@ -68,10 +68,10 @@ COMPLETED = {
     '%%aeron --after "tw|': ['%%aeron --after "two words'],
     '%%aeron --after "two words"|': [],
     "%%aeron -o an|": ["%%aeron -o answer"],
-    "%%aeron --timeout |": [],
+    "%%aeron --rate |": [],
     "%%aeron --image |": [],
     # lines
-    "%aeron co|": ["%aeron connect", "%aeron conversations"],
+    "%aeron co|": ["%aeron connect"],
     "x = 1\n%aeron hi|": ["%aeron history"],
     "x = %aeron la|": ["x = %aeron last"],
     "%aeron connect s|": ["%aeron connect sandbox"],
@@ -84,7 +84,7 @@ COMPLETED = {
     "%aeron history --order |": ["%aeron history --order asc", "%aeron history --order desc"],
     "%aeron history --order asc |": [
         "%aeron history --order asc --remote",
-        "%aeron history --order asc --last",
+        "%aeron history --order asc --find",
     ],
     "%aeron fetch |": ["%aeron fetch 9f-3a"],
     "%aeron login a|": ["%aeron login aeronpay"],

@@ -216,9 +216,9 @@ def test_rows_are_recorded_and_replayed(kernel: Kernel, sandbox: Sandbox, tmp_pa
     first = kernel.execute(ASK, "each-8")
     assert len(asked(sandbox)) == len(file.read_text().splitlines()) == 3
     sandbox.faults = Faults(refuse=(Refusal("*", 500, times=99),))
-    kernel.execute(f"%aeron record {file} --mode replay", None)
+    kernel.execute(f"%aeron replay {file}", None)
     again = kernel.execute(ASK, "each-9")
-    kernel.execute(f"%aeron record {file} --mode off", None)
+    kernel.execute("%aeron record off", None)
     assert again.status == "ok"
     assert again.outputs[0]["data"] == first.outputs[0]["data"]
     assert len(asked(sandbox)) == 3

@@ -92,7 +92,7 @@ def test_one_cell_can_ask_several_times(lab: Kernel) -> None:
 def test_the_metadata_of_an_output_have_conversation_and_turn(lab: Kernel) -> None:
     run = lab.execute("%%aeron -c plots --as start\nWhat is a branch?", "one")
     (output,) = run.outputs
-    said = output["metadata"]["aeron"]
+    said = output["metadata"]["aeron_magic"]
     assert (said["conversation"], said["turn"], said["status"]) == ("plots", "start", "complete")
     assert "notes" not in said
 
@@ -126,7 +126,7 @@ def test_with_cell_ids_the_status_does_not_mention_them(lab: Kernel) -> None:
 
 def test_before_the_first_question_the_status_names_the_next_step(lab: Kernel) -> None:
     """It does not ask for credentials that exist."""
-    shown = lab.execute("%aeron status", "s").text
+    shown = lab.execute("%aeron", "s").text
     assert "the first question connects to AeronPay" in shown
     assert "AERON_CLIENT_ID" not in shown
 
@@ -135,7 +135,7 @@ def test_a_dry_run_changes_nothing(lab: Kernel, sandbox: Sandbox) -> None:
     """It starts neither a conversation nor a turn."""
     lab.execute("%%aeron -c plots -n --dry-run\nWhat is a branch?", "one")
     assert tokens(sandbox) == []
-    assert "plots" not in lab.execute("%aeron conversations").text
+    assert "plots" not in lab.execute("%aeron use").text
 
 
 # The commands --------------------------------------------------------------------------------
@@ -153,31 +153,31 @@ def test_the_tree_shows_branches_names_and_stale_turns(lab: Kernel) -> None:
 
 
 def test_the_history_shows_questions_and_replies(lab: Kernel) -> None:
-    """Newest first, limited, and of another conversation."""
+    """Newest first, and of another conversation."""
     run_all(lab, NOTEBOOK)
     lines = lab.execute("%aeron history main", "h").text.splitlines()
     assert [line.split()[0] for line in lines[2:4]] == ["start", "2"]
-    lines = lab.execute("%aeron history --order desc --last 1", "h").text.splitlines()
-    assert lines[2].split()[0] == "2"
-    assert "1 earlier turn not shown" in lines[-1]
+    lines = lab.execute("%aeron history main --order desc", "h").text.splitlines()
+    assert [line.split()[0] for line in lines[2:4]] == ["2", "start"]
 
 
-def test_new_use_and_conversations(lab: Kernel) -> None:
-    """Start, switch, list."""
-    run_all(lab, {"one": NOTEBOOK["one"], "new": "%aeron new plots", "two": NOTEBOOK["two"]})
-    listed = lab.execute("%aeron conversations", "c").text
-    assert re.search(r"main +1 +What is a branch", listed)
+def test_use_creates_switches_and_lists(lab: Kernel) -> None:
+    """It says which it does."""
+    run_all(lab, {"one": NOTEBOOK["one"]})
+    assert "starts the conversation plots" in lab.execute("%aeron use plots", "new").text
+    assert lab.value("context_token is None")
+    run_all(lab, {"two": NOTEBOOK["two"]})
+    listed = lab.execute("%aeron use", "c").text
+    assert re.search(r"main +1 +What is a branch\? +in this kernel", listed)
     assert re.search(r"plots +1 +What is a stale turn\? +current", listed)
     assert "after turn start (1 turn)" in lab.execute("%aeron use main", "u").text
     assert lab.value("context_token is not None")
-    lab.execute("%aeron new", "n")
-    assert lab.value("context_token is None")
+    assert "Similar names: plots" in lab.execute("%aeron use plot", "p").text
 
 
 @pytest.mark.parametrize(
     ("line", "error"),
     [
-        ("%aeron use nope", "no conversation 'nope'"),
         ("%aeron history nope", "no conversation 'nope'"),
         ("%aeron forget nope", "no conversation 'nope'"),
         ("%aeron resume nope", "no conversation 'nope'"),
@@ -202,7 +202,7 @@ def test_hostile_questions_are_escaped_in_lists(lab: Kernel, sandbox: Sandbox) -
     hostile = "<script>alert(1)</script> | ![x](https://evil.example/x.png) \x1b[31m"
     sandbox.set_faults(say=hostile)
     lab.execute(f"%%aeron --as '<b>x</b>'\n{hostile}", "one")
-    for command in ("history", "tree", "conversations"):
+    for command in ("history", "tree", "use"):
         data = bundle(lab.execute(f"%aeron {command}", "x"))
         assert not re.search(r"<(script|img|b)\b", data["text/html"])
         assert "\x1b" not in "".join(data.values())
@@ -233,7 +233,7 @@ def test_the_status_says_that_the_history_cannot_be_written(kernel: Kernel, tmp_
     """The question that noticed it can be a quiet one."""
     kernel.execute(f"%env AERON_HISTORY={tmp_path}", None)
     assert kernel.execute("%%aeron -q\nWhat is a branch?", "one").text == ""
-    assert "history: not stored. The local history" in kernel.execute("%aeron status", "s").text
+    assert "history: not stored. The local history" in kernel.execute("%aeron", "s").text
 
 
 # Export --------------------------------------------------------------------------------------
@@ -319,10 +319,9 @@ def test_an_empty_conversation_does_not_overwrite_an_export(lab: Kernel, tmp_pat
     assert (tmp_path / "talk.md").read_text() == "worth keeping"
 
 
-def test_a_restarted_conversation_is_still_at_the_service(lab: Kernel) -> None:
+def test_another_conversation_is_asked_from_the_service(lab: Kernel) -> None:
     """It is found by the token of its newest turn."""
     lab.execute("%%aeron -c plots\nWhat is a branch?", "one")
-    lab.execute("%aeron new plots", "new")
     lab.execute("%aeron use main", "use")
     shown = lab.execute("%aeron history plots --remote", "x").text
     assert "What is a branch?" in shown
@@ -332,5 +331,5 @@ def test_a_restarted_conversation_is_still_at_the_service(lab: Kernel) -> None:
 def test_an_earlier_conversation_is_listed_with_its_question(lab: Kernel) -> None:
     lab.execute("%%aeron -c plots\nWhat is a branch?", "one")
     lab.execute("%reload_ext aeron_magic", "again")
-    listed = lab.execute("%aeron conversations", "x").text
-    assert re.search(r"plots +1 +What is a branch\? +earlier", listed)
+    listed = lab.execute("%aeron use", "x").text
+    assert re.search(r"plots +1 +What is a branch\? +\d{4}-\d\d-\d\d", listed)

@@ -58,10 +58,10 @@ def test_a_recorded_question_streams_again_and_is_not_asked_again(
     line = file.read_bytes()
     assert b"hush" not in line
     assert b"apay_" not in line
-    connected.execute(f"%aeron record {file} --mode replay", "c0")
+    connected.execute(f"%aeron replay {file}", "c0")
     again = connected.execute("%%aeron\nHow do I ask?", "c1")
     assert again.outputs[-1]["data"] == first.outputs[-1]["data"]
-    assert again.outputs[-1]["metadata"]["aeron"]["replayed"] is True
+    assert again.outputs[-1]["metadata"]["aeron_magic"]["replayed"] is True
     assert len(again.of("update_display_data")) > 2, "it streams as it did"
     assert requests_sent(sandbox) == 1
     assert file.read_bytes() == line
@@ -73,7 +73,7 @@ def test_a_question_that_is_not_recorded_fails_its_cell_and_shows_the_nearest(
     file = tmp_path / "talk.jsonl"
     connected.execute(f"%aeron record {file}", "c0")
     connected.execute("%%aeron\nHow do I ask?", "c1")
-    connected.execute(f"%aeron record {file} --mode replay", "c0")
+    connected.execute(f"%aeron replay {file}", "c0")
     run = connected.execute("%%aeron\nHow do I ask twice?", "c2")
     assert run.status == "error"
     shown = error_text(run)
@@ -93,10 +93,13 @@ def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Ke
         run = k.execute("%%aeron -o r\nHow do I ask?", "c1")
         assert run.status == "ok"
         assert k.value("r.replayed") is True
-        run = k.execute(f"%aeron record {file} --mode auto", "c2")
-        assert "mode replay (by AERON_RECORD_MODE)" in run.text
+        run = k.execute(f"%aeron record {file}", "c2")
+        assert "Replaying, without the network (by AERON_RECORD_MODE)" in run.text
         run = k.execute("%%aeron\nSomething else", "c3")
-        assert "Unset AERON_RECORD_MODE; in mode `auto` the question is sent" in error_text(run)
+        assert (
+            "Unset AERON_RECORD_MODE; `%aeron record FILE` then sends the question"
+            in error_text(run)
+        )
 
 
 def test_record_off_switches_recording_off(connected: Kernel, tmp_path: Path) -> None:
@@ -105,13 +108,6 @@ def test_record_off_switches_recording_off(connected: Kernel, tmp_path: Path) ->
     assert connected.execute("%aeron record off", "c1").text.strip() == "Recording is off."
     connected.execute("%%aeron\nHow do I ask?", "c2")
     assert [file.name for file in tmp_path.glob("*.jsonl")] == []
-
-
-def test_options_of_the_check_require_its_mode(connected: Kernel) -> None:
-    """Otherwise CI would pass without a check."""
-    assert "requires `--mode check`" in error_text(
-        connected.execute("%aeron record talk.jsonl --strict", "c0")
-    )
 
 
 def test_the_check_shows_changed_answers(
@@ -130,30 +126,30 @@ def test_the_check_shows_changed_answers(
         ('{"a": 2}', "json", 0),
     ]:
         sandbox.set_faults(say=say)
-        run = connected.execute(f"%aeron record {file} --mode check --match {match}", "c3")
+        run = connected.execute(f"%aeron check {file} --match {match}", "c3")
         assert run.status == "ok"
         assert f"{same} of 2 answers are the same" in run.text
-    run = connected.execute(f"%aeron record {file} --mode check --strict", "c4")
+    run = connected.execute(f"%aeron check {file} --strict", "c4")
     assert run.status == "error"
 
 
 def test_a_check_of_nothing_fails(connected: Kernel, sandbox: Sandbox, tmp_path: Path) -> None:
     """A misspelt name, an empty file and damaged lines do not pass as unchanged."""
     file = tmp_path / "talk.jsonl"
-    run = connected.execute(f"%aeron record {file} --mode check", "c0")
+    run = connected.execute(f"%aeron check {file}", "c0")
     assert run.status == "error"
     assert "Recording not found" in error_text(run)
     file.write_text("not a turn\n", encoding="utf-8")
-    run = connected.execute(f"%aeron record {file} --mode check", "c0")
+    run = connected.execute(f"%aeron check {file}", "c0")
     assert run.status == "error"
     assert "contains no turn to check; ignored damaged line: 1" in error_text(run)
 
     connected.execute(f"%aeron record {file}", "c1")
     connected.execute("%%aeron\nfirst", "c2")
-    run = connected.execute(f"%aeron record {file} --mode check", "c3")
+    run = connected.execute(f"%aeron check {file}", "c3")
     assert run.status == "ok"
     assert "same (exact); ignored damaged line: 1 (not a recorded turn)." in run.text
-    assert connected.execute(f"%aeron record {file} --mode check --strict", "c4").status == "error"
+    assert connected.execute(f"%aeron check {file} --strict", "c4").status == "error"
 
 
 def test_a_check_skips_questions_to_another_service(
@@ -165,7 +161,7 @@ def test_a_check_skips_questions_to_another_service(
     chatzy = f"--base-url {sandbox.chatzy_url} --stream-url {sandbox.chatzy_stream_url}"
     agent = "00000000-0000-4000-8000-000000000000"
     connected.execute(f"%aeron connect chatzy --chatbot-id {agent} {chatzy}", "c2")
-    run = connected.execute(f"%aeron record {file} --mode check", "c3")
+    run = connected.execute(f"%aeron check {file}", "c3")
     assert "0 of 1 answers are the same" in run.text
     assert "not asked" in run.text
 

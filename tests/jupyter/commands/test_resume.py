@@ -203,7 +203,7 @@ def test_a_cell_that_resumes_chooses_the_same_conversation_when_run_again(
 ) -> None:
     """Also with a name and a number."""
     notebook.ask("older", "a")
-    notebook.kernel.execute("%aeron new plots", "n")
+    notebook.kernel.execute("%aeron use plots", "n")
     notebook.ask("newer", "b")
     notebook.restart()
     for wanted, name in (("", "plots"), ("main#1", "main"), ("", "plots"), ("main#1", "main")):
@@ -218,8 +218,9 @@ def test_a_renamed_notebook_shows_the_conversations_that_can_be_resumed(
     notebook.ask("one", "a")
     notebook.rename(tmp_path / "renamed.ipynb")
     run = notebook.kernel.execute("%aeron resume", "r")
-    assert "write `%aeron resume NAME`; the newest: main." in str(run.of("error"))
-    assert notebook.kernel.execute("%aeron resume main", "r").status == "ok"
+    assert "write `%aeron resume NAME`; the newest: main#1." in str(run.of("error"))
+    assert notebook.kernel.execute("%aeron resume main", "r").status == "error"
+    assert notebook.kernel.execute("%aeron resume main#1", "r").status == "ok"
 
 
 def test_resume_prefers_a_reachable_conversation_to_a_newer_one(

@@ -14,6 +14,7 @@ from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.parser import parse_command
 from aeron_magic.jupyter.commands.resume import _connect, find_stored, resume
+from aeron_magic.jupyter.frontend import RunOrder
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.services.catalog import SERVICES
 from aeron_magic.session.session import Session
@@ -52,7 +53,7 @@ def store(path: Path, address: str, service: str = "aeronpay") -> None:
 
 
 def run_resume(session: Session) -> None:
-    app = SimpleNamespace(session=session, shell=None)
+    app = SimpleNamespace(session=session, shell=None, run_order=RunOrder(None))
     resume(app, parse_command("resume"))  # type: ignore[arg-type]
 
 
