@@ -47,9 +47,14 @@ def fenced(code: str, language: str = "") -> str:
     return f"{fence}{info}\n{code}\n{fence}"
 
 
-def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table; each cell must be one line of Markdown without a bare ``|``."""
-    lines = [head, ["---"] * len(head), *rows]
+def markdown_table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], rules: Sequence[str] = ()
+) -> str:
+    """Return a Markdown table; each cell must be one line of Markdown without a bare ``|``.
+
+    ``rules`` say how the columns are aligned, such as ``--:``.
+    """
+    lines = [head, rules or ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 

@@ -20,7 +20,6 @@ from aeron_magic.markdown_text import code_span, escape_markdown
 from aeron_magic.protocol.events import Chunk, Recovering
 from aeron_magic.rendering import highlighting
 from aeron_magic.rendering.mimebundle import mimebundle, to_html, to_markdown
-from aeron_magic.rendering.safe_html import close_fence
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.extract import code_blocks, extract_json
 from aeron_magic.replies.reply import Reply
@@ -130,7 +129,6 @@ PIPELINES: dict[str, Callable[[str], object]] = {
     "code": code_blocks,
     "tables": tables,
     "JSON": _json,
-    "fence": close_fence,
 }
 SHAPES: dict[str, Callable[[int], str]] = {
     "tildes": lambda n: "~" * n,

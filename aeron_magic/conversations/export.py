@@ -226,7 +226,6 @@ def _in_order(tree: ConversationTree) -> list[Turn]:
 
 def as_markdown(tree: ConversationTree) -> str:
     """A document: each question as a quotation, and its reply, without active content."""
-    from aeron_magic.rendering.safe_html import close_fence
     from aeron_magic.rendering.safe_markdown import quoted_markdown
 
     stale = tree.stale()
@@ -241,8 +240,7 @@ def as_markdown(tree: ConversationTree) -> str:
         parts.append(quoted_markdown(turn.question))
         parts += [f"Image: {to_markdown(f'<{one_line(address)}>')}" for address in turn.images]
         if turn.reply is not None and turn.reply.text:
-            # An unclosed code block must not swallow the rest of the document.
-            parts.append(close_fence(to_markdown(turn.reply.text)))
+            parts.append(to_markdown(turn.reply.text))
         if turn.status != "complete":
             parts.append(f"*({turn.status})*")
         before = turn

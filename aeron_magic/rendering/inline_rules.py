@@ -15,8 +15,10 @@ from markdown_it.token import Token
 from aeron_magic.markdown_text import CJK
 
 _cjk = re.compile(f"[{CJK}]")
-_tag = re.compile(r"<(?:(?P<br>br)\s?/?|(?P<name>sub|sup|kbd))>", re.IGNORECASE)
-_address = re.compile(rf"https?://[^\s<>\"`|\\^{{}}\u2018-\u201f«»{CJK}]{{1,2000}}", re.IGNORECASE)
+_tag = re.compile(r"<(?:(?P<br>br)\s?/?>|(?P<name>sub|sup|kbd)>(?=\S))", re.IGNORECASE)
+_address = re.compile(
+    rf"https?://[^\s<>\"`|\\^{{}}\[\]\u2018-\u201f«»{CJK}]{{1,2000}}", re.IGNORECASE
+)
 
 
 def install_inline_rules(parser: MarkdownIt) -> None:
@@ -98,10 +100,8 @@ class _Linkifier:
 
 def _without_punctuation(url: str) -> str:
     """``url`` without punctuation at its end, as far as it belongs to the sentence."""
-    closers = {")": "(", "]": "["}
-    surplus = {one: url.count(one) - url.count(opener) for one, opener in closers.items()}
-    end = len(url)
-    while end and (url[end - 1] in ".,;:!?'*_~…$" or surplus.get(url[end - 1], 0) > 0):
-        surplus[url[end - 1]] = surplus.get(url[end - 1], 0) - 1
+    surplus, end = url.count(")") - url.count("("), len(url)
+    while end and (url[end - 1] in ".,;:!?'*_~…$" or (url[end - 1] == ")" and surplus > 0)):
+        surplus -= url[end - 1] == ")"
         end -= 1
     return url[:end]

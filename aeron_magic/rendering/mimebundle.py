@@ -172,12 +172,11 @@ FORMATS: dict[str, Callable[[str], Bundle]] = {
 def _with_note(bundle: Bundle, note: str) -> Bundle:
     from markupsafe import Markup
 
-    from aeron_magic.rendering.safe_html import close_fence
     from aeron_magic.rendering.tex_math import escape_math
 
     html = Markup("<p><small><em>{}</em></small></p>\n").format(escape_math(note))
     return {
         "text/html": bundle["text/html"] + html,
-        "text/markdown": f"{close_fence(bundle['text/markdown'])}\n\n*{escape_markdown(note)}*",
+        "text/markdown": f"{bundle['text/markdown']}\n\n*{escape_markdown(note)}*",
         "text/plain": f"{bundle['text/plain']}\n\n[{note}]",
     }

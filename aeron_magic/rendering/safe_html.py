@@ -171,15 +171,6 @@ def code_html(code: str, language: str = "", *, direction: str = "") -> Markup:
     return frame.format(side, html)
 
 
-def close_fence(markdown: str) -> str:
-    """Return ``markdown`` with its last code block closed, so that text can follow it."""
-    tokens = block_tokens(markdown)
-    fences = [token for token in tokens if token.type == "fence" and token.level == 0]
-    if fences and is_unclosed(fences[-1], markdown):
-        return f"{markdown.rstrip()}\n{fences[-1].markup}"
-    return markdown
-
-
 def is_unclosed(fence: Token, markdown: str) -> bool:
     """Whether the code block ``fence`` lacks its closing line at the end of ``markdown``."""
     first, end = fence.map or (0, 0)
@@ -195,6 +186,11 @@ def _last_line(markdown: str) -> tuple[int, str]:
     """The number of the last line that is not empty, and its text without containers."""
     text = markdown.rstrip()
     return text.count("\n"), text.rpartition("\n")[2].lstrip("> \t")
+
+
+def parse(markdown: str) -> list[Token]:
+    """Return the tokens of ``markdown``, with harmless links and without images."""
+    return _PARSER.parse(markdown)
 
 
 def block_tokens(markdown: str) -> list[Token]:

@@ -1,155 +1,381 @@
-"""Markdown that is safe in renderers that accept raw HTML and any address.
+"""A reply as Markdown for other programs: written again from the tokens of its HTML.
 
-Renderers disagree on what is code, an escape or a link. So nothing here relies on a backslash, and
-what could be active is spelled as a character reference, which every renderer shows as text. Only
-code is different, since there a reference would be shown as it is:
+What is math, money, code, a link or emphasis is decided once, by the parser of `safe_html`. Here it
+is written so that pandoc, GitHub and others read it alike, also those that accept raw HTML and any
+address. Renderers disagree on what is code or an escape, so what could be active is written as a
+character reference, which every renderer shows as text. Only code is different, since there a
+reference would be shown as it is:
 
-* If a code block contains anything that would be active outside, all code blocks are written again
-  with fences that no renderer can overlook: not in a list or quotation, with a plain language.
-* A code span is kept as it is only on a line where each renderer finds the same spans.
+* A code block that contains anything active is not inside a list or a quotation, where not every
+  renderer finds it.
+* A code span that contains anything active is text if not every renderer finds its end.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from itertools import groupby, pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
-from aeron_magic.markdown_text import fenced
+from aeron_magic.markdown_text import fenced, markdown_table
 from aeron_magic.plaintext import strip_control_sequences
 
-_CHARACTERS = r"[^\s<>()\"'`\\|\[\]{}!]*+"
-_URL = rf"(?:https?://|mailto:){_CHARACTERS}(?:\({_CHARACTERS}\){_CHARACTERS})?+"
-_target = re.compile(
-    rf"\s{{0,20}}(?:<(?P<pointed>{_URL})>|(?P<plain>{_URL}))"
-    r"(?P<end>(?:\s{1,20}(?:\"[^\"\n]{0,300}\"|'[^'\n]{0,300}'))?\s{0,20}\))?",
-    re.IGNORECASE,
-)
-_ACTIVE = (
-    rf"\\\\|<{_URL}>|{_URL}"
-    r"|(?P<tag>\\?<(?![\s\d=]))"
-    r"|(?P<image>\\?!(?=\s{0,20}\\?\[))"
-    r"|\](?P<space>\s{0,20})(?P<target>[(:])"
-    r"|(?P<scheme>:(?=//))"
-    r"|(?P<brace>\{)"
-)
-_SPAN = r"`[^`\n|]++`"
-_outside_spans = re.compile(rf"{_SPAN}|{_ACTIVE}", re.IGNORECASE)
-_anywhere = re.compile(_ACTIVE, re.IGNORECASE)
-_simple_line = re.compile(rf"[^`\\]*+(?:{_SPAN}(?!`)[^`\\]*+)*+")
-_fence_begun = re.compile(r"^([\s>*+\d.)-]{0,100})(`{3,}+|~{3,}+)", re.MULTILINE)
-_empty_lines = re.compile(r"(\n[ \t]*+(?=\n))")
-_value = re.compile("[A-Za-z]{2}=")
-_active_code = re.compile(r"<(?![\s\d=])|!\s{0,20}\[|\]\s{0,20}[(:]|:(?=//)|\{[^{}\n=]*+=")
-_suspicious = re.compile(rf"{_active_code.pattern}|\\[A-Za-z]")
+if TYPE_CHECKING:
+    from markdown_it.token import Token
 
-LINK_TEXT = 300
-"""Characters before an address in which its text is looked for."""
+_ACTIVE = re.compile(r"<(?![\s\d=])|!\s{0,20}\[|\]\s{0,20}[(:]|:(?=//)|\{[^{}\n=]*+=")
+_ESCAPED = r"\*(?!\s)|(?<!\s)\*|(?<![^\W_])_|_(?![^\W_])|\\(?=[A-Za-z0-9])"
+_REFERENCES = (
+    r"[`{]|<(?![\s\d=])|&(?=#?\w{1,32};)|\\(?![A-Za-z0-9])|!(?=\s{0,20}\[)"
+    r"|\](?=\s{0,20}[\[(:{])|(?<=xmpp):|:(?=//)|\^(?=\[)|(?<=-)-"
+)
+_LINE_BEGUN = re.compile(
+    r"^[ \t]*+(?:(?P<before>\(?(?:\d{1,9}|[A-Za-z]|[IVXivx]{1,6}|@[\w-]{0,40}))"
+    r"(?P<after>[.)])(?=\s|$)|(?P<mark>[#>]|[-+*](?=\s|$))"
+    r"|(?P<other>[:|](?=[\s:|-])|~(?=\s)|\A%|[-=_*+:|~](?=[-=_*+:|~\s]*$)))?",
+    re.MULTILINE,
+)
+_MATH = re.compile(
+    r"(?P<open>\$\$?|\\[(\[])(?P<tex>.*?)(?P<close>\$\$|\$|\\[)\]])(?P<after>\s*[.,;:]?)\s*",
+    re.DOTALL,
+)
+_TEX = re.compile(
+    r"(?P<less>\\?<(?![\s\d=]))|(?P<percent>(?<!\\)%)|!(?=\s*\[)|\](?=\s*[\[(:])|:(?=//)|&(?=#?\w+;)"
+    r"|(?P<brace>(?<!\\)\{(?=:|[^{}\n=]{0,300}[A-Za-z]{2}\s*=))"
+)
+_BARE_DOLLAR = re.compile(r"(?<!\\)(?:\\\\)*\$")
+_BLOCK_BEGUN = re.compile(r"^\s*(?:[-+*>#=]|\d+[.)]\s)", re.MULTILINE)
+_OPENS, _CLOSES = re.compile(r"\$(?!\s)"), re.compile(r"(?<!\s)\$")
+_IN_ADDRESS = re.compile(r"[\s<>()\"'`\\|\[\]{}!*$^]")
+_EMPTY_BEGIN = re.compile(r"\A(?:\s|<br>)++")
+_SPACING = re.compile(r"[ \t]+|(?<=--)-+|(?<=\n\n)\n+")
+_SHIFTED = {
+    "sub": str.maketrans("0123456789+-()aeoxhklmnpst", "₀₁₂₃₄₅₆₇₈₉₊₋₍₎ₐₑₒₓₕₖₗₘₙₚₛₜ"),
+    "sup": str.maketrans("0123456789+-()in", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁽⁾ⁱⁿ"),
+}
+
+
+class _Block(NamedTuple):
+    kind: str
+    text: str
+    is_active: bool = False
 
 
 def safe_markdown(text: str) -> str:
-    """Return ``text``, which has no control sequences, without anything active."""
-    if not _suspicious.search(text):
-        return text
-    from aeron_magic.rendering.safe_html import block_tokens
+    """Return ``text``, which has no control sequences, without anything active.
 
-    lines = text.split("\n")
-    blocks = [token for token in block_tokens(text) if token.type in {"fence", "code_block"}]
-    rewrite = any(_active_code.search(f"{block.info}\n{block.content}") for block in blocks)
-    safe: list[str] = []
-    done = 0
-    for block in blocks:
-        first, end = block.map or (done, done)
-        safe += _outside_code(lines[done:first], rewrite)
-        if rewrite:
-            language = next(iter(block.info.split()), "")
-            safe += [""] * bool(safe and safe[-1].strip())
-            safe.append(fenced(block.content.removesuffix("\n"), language))
-            safe += [""] * bool("".join(lines[end : end + 1]).strip())
-        else:
-            safe += lines[first:end]
-        done = end
-    return "\n".join(safe + _outside_code(lines[done:], rewrite))
+    It is returned as it is if writing it again changes spaces and rules only.
+    """
+    blocks = _parsed(text)
+    written = "\n\n".join(block.text for block in blocks)
+    is_same = _SPACING.sub("", text.strip()) == _SPACING.sub("", written)
+    return text if is_same and not any(block.is_active for block in blocks) else written
 
 
 def quoted_markdown(text: str) -> str:
-    """Return untrusted ``text`` as a quotation, without anything active.
+    """Return untrusted ``text`` as a quotation, without anything active."""
+    blocks = _quotation(_parsed(strip_control_sequences(text)))
+    return "\n\n".join(block.text for block in blocks) or ">"
 
-    Code that would be active stands between two parts of it: not every renderer finds code inside.
+
+def _parsed(text: str) -> list[_Block]:
+    from aeron_magic.rendering.safe_html import parse
+
+    with suppress(Exception):  # as in HTML
+        return _blocks(parse(text))
+    return [_Block("fence", fenced(text))]
+
+
+def _siblings(tokens: Iterable[Token]) -> Iterator[list[Token]]:
+    """The tokens of each block on the outermost level."""
+    found: list[Token] = []
+    depth = 0
+    for token in tokens:
+        found.append(token)
+        depth += token.nesting
+        if not depth:
+            yield found
+            found = []
+
+
+def _blocks(tokens: Iterable[Token]) -> list[_Block]:
+    found = [block for group in _siblings(tokens) for block in _block(group)]
+    return [block for block in found if block.text]
+
+
+def _block(group: list[Token]) -> list[_Block]:
+    first, inner = group[0], group[1:-1]
+    kind = first.type.removesuffix("_open")
+    match kind:
+        case "blockquote":
+            return _quotation(_blocks(inner))
+        case "bullet_list" | "ordered_list":
+            return _list(first, inner)
+        case "paragraph":
+            return [_Block(kind, _LINE_BEGUN.sub(_plain_begin, _Text(inner).write(inner[0])))]
+        case "heading":
+            text = " ".join(_Text(inner).write(inner[0], in_line=True).split())
+            text = re.sub(r"(?=#+\Z)", r"\\", text)
+            return [_Block(kind, f"{'#' * int(first.tag[1])} {text}")]
+        case "table":
+            return [_Block(kind, _table(inner))]
+        case "hr":
+            return [_Block(kind, "***")]
+        case "math_block":
+            return [_Block(kind, _math(first.content, is_block=True) or fenced(first.content))]
+    code = first.content.removesuffix("\n")
+    language = next(iter(first.info.split()), "")
+    return [_Block(kind, fenced(code, language), bool(_ACTIVE.search(f"{first.info}\n{code}")))]
+
+
+def _quotation(blocks: list[_Block]) -> list[_Block]:
+    found: list[_Block] = []
+    for is_active, group in groupby(blocks, key=lambda block: block.is_active):
+        if is_active:
+            found += group
+        else:
+            text = "\n\n".join(block.text for block in group)
+            found.append(_Block("quote", _indented(text, "> ", "> ")))
+    return found
+
+
+def _indented(text: str, first: str, rest: str) -> str:
+    head, *lines = text.split("\n")
+    return "\n".join([first + head, *(rest + line if line else rest.rstrip() for line in lines)])
+
+
+def _list(head: Token, inner: list[Token]) -> list[_Block]:
+    """Items with the indentation that all renderers understand; active code ends the list."""
+    found: list[_Block] = []
+    number = int(head.attrs.get("start", 1))
+    text = ""
+    for item in _siblings(inner):
+        marker = f"{number}{item[0].markup}" if item[0].info else item[0].markup
+        number += 1
+        is_tight = not any(
+            token.type == "paragraph_open" and not token.hidden for token in item[1:3]
+        )
+        indent = " " * max(4, len(marker) + 1)
+        text += "\n" * (1 + (not is_tight)) if text else ""
+        text += marker
+        is_ended = False
+        for place, block in enumerate(_blocks(item[1:-1])):
+            if block.is_active or is_ended:
+                found += [_Block("list", text)] if text else []
+                found.append(block)
+                text, is_ended = "", True
+            elif not place:
+                lead = " " if block.kind == "paragraph" else indent[len(marker) :]
+                text += _indented(block.text, lead, indent)
+            else:
+                follows = is_tight and block.kind in {"list", "fence", "code_block"}
+                text += "\n" if follows else "\n\n"
+                text += _indented(block.text, indent, indent)
+    return [*found, _Block("list", text)] if text else found
+
+
+def _table(inner: list[Token]) -> str:
+    text = _Text(inner)
+    rows: list[list[str]] = []
+    edges: list[str] = []
+    for before, token in pairwise(inner):
+        if before.type == "tr_open":
+            rows.append([])
+        if token.type == "inline":
+            rows[-1].append(" ".join(text.write(token, in_line=True, in_cell=True).split()))
+            if before.type == "th_open":
+                edges.append(str(before.attrs.get("style", "")).removeprefix("text-align:")[:1])
+    rules = [{"l": ":--", "c": ":-:", "r": "--:"}.get(edge, "---") for edge in edges]
+    return markdown_table(rows[0], rows[1:], rules)
+
+
+class _Piece(NamedTuple):
+    kind: str
+    text: str
+    in_link: bool = False
+
+
+_EDGE = _Piece("", " ")
+
+
+class _Text:
+    """Writes the text of one block.
+
+    Parameters
+    ----------
+    tokens
+        The block; what needs a reference depends on all of it.
     """
-    safe = safe_markdown(strip_control_sequences(text))
-    if not _suspicious.search(safe):
-        return _quotation(safe.split("\n"))
-    from aeron_magic.rendering.safe_html import block_tokens
 
-    lines, parts, done = safe.split("\n"), list[str](), 0
-    for block in block_tokens(safe):
-        if block.type == "fence" and block.map and _active_code.search(block.content):
-            first, end = block.map
-            parts += [_quotation(lines[done:first]), "\n".join(lines[first:end])]
-            done = end
-    return "\n\n".join(part for part in [*parts, _quotation(lines[done:])] if part != ">")
+    def __init__(self, tokens: Sequence[Token]) -> None:
+        children = [child for token in tokens for child in _children(token)]
+        text = "".join(child.content for child in children if child.type == "text")
+        has_math = any(child.type == "math_inline" for child in children)
+        self._has_ticks = any("`" in one.content for one in children if one.type == "code_inline")
+        self._pattern = rf"(?P<escaped>{_ESCAPED})|{_REFERENCES}"
+        if "$" in text and (has_math or _could_be_math(text)):
+            self._pattern += r"|\$"
+        if text.count("^") > 1:
+            self._pattern += r"|(?<=\S)\^(?=\S)"
+        if text.count("~") > 1:
+            self._pattern += r"|(?<=\S)~"
+
+    def write(self, token: Token, *, in_line: bool = False, in_cell: bool = False) -> str:
+        """The Markdown of one paragraph, heading or cell; ``in_line``: on one line."""
+        pieces = [_EDGE, *self._pieces(_children(token), in_line, in_cell), _EDGE, _EDGE]
+        written: list[str] = []
+        for place, piece in enumerate(pieces[:-2]):
+            before, after = pieces[place - 1], pieces[place + 1]
+            if piece.kind != "text":
+                if piece.kind == before.kind == "math":
+                    written.append(" ")
+                elif piece.kind == before.kind == "break" and not in_line:
+                    # Of a soft and a hard line break, the hard one is left; none is a blank line.
+                    last, hard = written.pop(), "  \n"
+                    more = "<br>\n" if piece.text == hard else ""
+                    written.append(last + more if last.startswith(hard) else piece.text)
+                    continue
+                written.append(piece.text)
+                continue
+            text, head, tail = piece.text, "", ""
+            if (before.kind == "math" and text[0].isdigit()) or (
+                before.kind == "close" and _is_stuck(before, pieces[place - 2].text[-1], text[0])
+            ):
+                head, text = _reference(text[0]), text[1:]
+            bare = text.rstrip()
+            if bare.endswith("]") and after is not _EDGE:
+                text, tail = bare[:-1], "&#93;" + text[len(bare) :]
+            elif text and (
+                (after.kind == "open" and _is_stuck(after, pieces[place + 2].text[0], text[-1]))
+                or (after.text == "[" and text[-1] in "!^")
+            ):
+                text, tail = text[:-1], _reference(text[-1])
+            written.append(head + self._escape(text, piece.in_link, in_cell) + tail)
+        return _EMPTY_BEGIN.sub("", "".join(written)).strip()
+
+    def _escape(self, text: str, in_link: bool, in_cell: bool) -> str:
+        def escaped(match: re.Match[str]) -> str:
+            return f"\\{match[0]}" if match["escaped"] else _reference(match[0])
+
+        more = (r"|[\[\]^]" if in_link else "") + (r"|\|" if in_cell else "")
+        return re.sub(self._pattern + more, escaped, text)
+
+    def _pieces(self, children: list[Token], in_line: bool, in_cell: bool) -> Iterator[_Piece]:
+        address = ""
+        place = -1
+        while (place := place + 1) < len(children):
+            token = children[place]
+            name = token.type.rpartition("_")[0]
+            following = children[place + 1 : place + 3]
+            match token.type:
+                case "text" if token.content:
+                    yield _Piece("text", token.content.replace("\n", " "), bool(address))
+                case "softbreak":
+                    yield _Piece("break", "\n")
+                case "hardbreak":
+                    yield _Piece("break", "<br> " if in_line else "  \n")
+                case "code_inline":
+                    yield self._code(token.content, bool(address), in_cell)
+                case "math_inline":
+                    tex = _math(token.content, in_cell=in_cell)
+                    code = self._code(token.content, bool(address), in_cell)
+                    yield _Piece("math", tex) if tex else code
+                case "em_open" | "strong_open" | "s_open":
+                    yield _Piece("open", token.markup)
+                case "em_close" | "strong_close" | "s_close":
+                    yield _Piece("close", token.markup)
+                case "link_open" | "image_a" if token.nesting > 0:
+                    url = str(token.attrs["href"])
+                    address = _IN_ADDRESS.sub(lambda found: f"%{ord(found[0]):02X}", url)
+                    if following[0].content == address and address.startswith("http"):
+                        yield _Piece("link", f"<{address}>")
+                        place, address = place + 2, ""
+                    else:
+                        yield _Piece("link", "[")
+                case "link_close" | "image_a":
+                    yield _Piece("link", f"]({address})")
+                    address = ""
+                case "sub_open" | "sup_open" if _can_shift(following, name):
+                    shifted = following[0].content.translate(_SHIFTED[name])
+                    yield _Piece("text", shifted, bool(address))
+                    place += 2
+                case "sub_open" | "sup_open" | "kbd_open":
+                    yield _Piece("tag", f"<{name}>")
+                case "sub_close" | "sup_close" | "kbd_close":
+                    yield _Piece("tag", f"</{name}>")
+
+    def _code(self, code: str, in_link: bool, in_cell: bool) -> _Piece:
+        if _ACTIVE.search(code) and (self._has_ticks or (in_cell and "|" in code)):
+            return _Piece("text", code, in_link)
+        ticks = "`" * (1 + max(map(len, re.findall("`+", code)), default=0))
+        is_padded = "`" in code[:1] + code[-1:] or code[:1] == code[-1:] == " " != code
+        space = " " if is_padded and code.strip() else ""
+        code = code.replace("|", "\\|") if in_cell else code
+        return _Piece("code", f"{ticks}{space}{code}{space}{ticks}")
 
 
-def _quotation(lines: list[str]) -> str:
-    return "\n".join(f"> {line}".rstrip() for line in "\n".join(lines).strip("\n").split("\n"))
+def _children(token: Token) -> list[Token]:
+    return [token] if token.type == "text" else token.children or []
 
 
-def _outside_code(lines: list[str], rewrite: bool) -> list[str]:
-    """``lines`` without active content; ``rewrite``: also without what looks like a fence."""
-    from aeron_magic.rendering.tex_math import UNSAFE_COMMANDS
-
-    text = "\n".join(lines)
-    if rewrite:  # what only some renderers take for a fence would hide the real ones
-        text = _fence_begun.sub(_spelled, text)
-    text = UNSAFE_COMMANDS.sub(lambda command: f"\\ {command[0][1:]}", text)
-    text = "".join(map(_paragraph, _empty_lines.split(text)))
-    return text.split("\n") if lines else []
+def _is_stuck(marker: _Piece, inside: str, outside: str) -> bool:
+    """Whether CommonMark does not find the ``marker`` of emphasis between these characters."""
+    return "_" not in marker.text and outside.isalnum() and not inside.isalnum()
 
 
-def _spelled(line: re.Match[str]) -> str:
-    return line[1] + f"&#{ord(line[2][0])};" * len(line[2])
+def _could_be_math(text: str) -> bool:
+    """Whether some program could take two dollars in ``text`` for the limits of a formula."""
+    opener = _OPENS.search(text)
+    return opener is not None and any(
+        one.start() > opener.start() for one in _CLOSES.finditer(text)
+    )
 
 
-def _paragraph(text: str) -> str:
-    """``text`` without active content."""
-    simple = "`" in text and all(map(_simple_line.fullmatch, text.split("\n")))
-    pattern = _outside_spans if simple else _anywhere
-    safe: list[str] = []
-    done = 0
-    line_end, values = -1, list[int]()
-    while match := pattern.search(text, done):
-        safe.append(text[done : match.start()])
-        done = match.end()
-        match match.lastgroup:
-            case "tag":
-                safe.append("&lt;")
-            case "image":
-                safe.append("&#33;")
-            case "scheme":
-                safe.append("&#58;")
-            case "target":
-                link, done = _link(text, match)
-                safe.append(link)
-            case "brace":  # such as {onclick=…}
-                if done > line_end:
-                    line_end = text.find("\n", done) % (len(text) + 1)
-                    values = [one.end() for one in _value.finditer(text, done, line_end)]
-                is_attribute = text.startswith(":", done) or (values and done < values[-1])
-                safe.append("&#123;" if is_attribute else "{")
-            case _:
-                safe.append(match[0])
-    return "".join([*safe, text[done:]])
+def _reference(character: str) -> str:
+    return {"<": "&lt;", "&": "&amp;"}.get(character) or f"&#{ord(character)};"
 
 
-def _link(text: str, match: re.Match[str]) -> tuple[str, int]:
-    """What replaces the end of a link's text and its address, and the position after them."""
-    from aeron_magic.rendering.safe_html import foreign_host
+def _plain_begin(match: re.Match[str]) -> str:
+    """The beginning of a line of text that could begin another block."""
+    if match["before"]:
+        return f"{match['before']}\\{match['after']}"
+    if match["mark"]:
+        return f"\\{match['mark']}"
+    return _reference(match["other"]) if match["other"] else ""
 
-    target = _target.match(text, match.end())
-    if match["target"] == ":":  # of a link that is defined elsewhere
-        return f"]{match['space']}{':' if target else '&#58;'}", match.end()
-    if target is None or target["end"] is None:
-        return f"]{match['space']}&#40;", match.end()
-    url = target["pointed"] or target["plain"]
-    shown = text[max(0, match.start() - LINK_TEXT) : match.start()]
-    host = foreign_host(shown.rpartition("](")[2].partition("[")[2], url)
-    return f"]({url}){f' ({host})' if host else ''}", target.end()
+
+def _can_shift(tokens: list[Token], name: str) -> bool:
+    """Whether Unicode has the whole text as a subscript or superscript, which no renderer drops."""
+    if [token.type for token in tokens] != ["text", f"{name}_close"]:
+        return False
+    return all(ord(character) in _SHIFTED[name] for character in tokens[0].content)
+
+
+def _math(source: str, *, is_block: bool = False, in_cell: bool = False) -> str:
+    """A formula in dollars, which all programs know; empty if it must not or cannot be one."""
+    from aeron_magic.rendering.tex_math import is_self_contained
+
+    if "`" in source or not is_self_contained(source):
+        return ""
+    if source.startswith("\\begin"):
+        return _TEX.sub(_harmless_tex, source)
+    match = _MATH.fullmatch(source)
+    tex = _TEX.sub(_harmless_tex, match["tex"].strip()) if match else ""
+    is_display = match is not None and match["open"] in ("$$", "\\[")
+    if not tex or match is None or (not is_display and _BARE_DOLLAR.search(tex)):
+        return ""
+    if in_cell:
+        tex = tex.replace("|", "\\vert ")
+    if is_block and "\n" in tex and not _BLOCK_BEGUN.search(tex):
+        return f"$$\n{tex}\n$${match['after']}"
+    tex = re.sub(r"(?<!\\)((?:\\\\)*)\\\Z", r"\1", " ".join(tex.split()))
+    return f"$${tex}$${match['after']}" if is_display else f"${tex}$"
+
+
+def _harmless_tex(match: re.Match[str]) -> str:
+    """The same formula, without what a renderer that does not know math could take for HTML."""
+    return {"less": "\\lt ", "percent": "\\%", "brace": "{{}"}.get(
+        match.lastgroup or "", f"{match[0]}{{}}"
+    )

@@ -1,25 +1,10 @@
-"""Unclosed code blocks, and links whose text names another host."""
+"""Links whose text names another host."""
 
 from __future__ import annotations
 
 import pytest
 
-from aeron_magic.rendering.safe_html import close_fence, foreign_host
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("```\na", "```\na\n```"),
-        ("~~~~py\na\n~~~\n", "~~~~py\na\n~~~\n~~~~"),
-        ("```\na\n```\n", "```\na\n```\n"),
-        ("- ```\n  a", "- ```\n  a"),
-        ("a", "a"),
-    ],
-)
-def test_only_an_open_fence_is_closed(text: str, expected: str) -> None:
-    """One within a list ends with the list."""
-    assert close_fence(text) == expected
+from aeron_magic.rendering.safe_html import foreign_host
 
 
 @pytest.mark.parametrize(

@@ -59,8 +59,6 @@ def _size(turn: Turn) -> int:
 
 def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> Bundle:
     """The data of one output."""
-    from aeron_magic.rendering.safe_html import close_fence
-
     speaker, title = one_line(service_info(tree.service).title), one_line(_title(turns))
     html = [Markup("<details><summary>{}</summary>\n").format(text_html(title))]
     markdown, plain = [f"*{escape_markdown(title)}*"], [title]
@@ -75,7 +73,7 @@ def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> Bundle:
             reply_html(text),
             remark_html(remark) if remark else Markup(""),
         ]
-        question, answer = (close_fence(to_markdown(one)) for one in (turn.question, text))
+        question, answer = (to_markdown(one) for one in (turn.question, text))
         markdown += ["**You**", question, f"**{escape_markdown(speaker)}**", answer]
         plain += [
             f"You: {strip_control_sequences(turn.question)}",
