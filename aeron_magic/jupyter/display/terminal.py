@@ -45,7 +45,7 @@ class TerminalOutput:
         self._end_line()
         if reply.text != "".join(accumulator.displayed):
             text = strip_control_sequences(reply.text)
-            self._write(f"[the reply as stored by the service:]\n{text}")
+            self._write(f"[the whole reply, in order:]\n{text}")
             self._end_line()
         if remark := status_note(reply, metadata):
             self._write(f"[{remark}]\n")
