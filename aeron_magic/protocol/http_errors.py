@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from aeron_magic.errors import (
@@ -17,6 +18,8 @@ from aeron_magic.errors import (
 from aeron_magic.protocol.flow import ConnectionLost, Response
 from aeron_magic.protocol.json_values import decode_json, decode_json_object
 from aeron_magic.protocol.service_words import service_words, shape_of, words_of_text
+
+_ADDRESS = re.compile(r"\bips?\b|\bip[ -]?address|(?:allow|white|safe)[ -_]?list", re.IGNORECASE)
 
 AUTHENTICATION = (
     "Check the credentials (`%aeron login` asks for them again). AeronPay serves only allow-listed "
@@ -65,6 +68,12 @@ def error_for_status(
     """The exception for an error with this HTTP status (or the status in its decoded ``body``)."""
     message = service_words(body)
     facts: dict[str, Any] = {"status_code": status, "service_message": message}
+    if status in (401, 403) and _ADDRESS.search(message or ""):
+        return AuthenticationError(
+            "This machine's IP address is not on the service's allow-list.",
+            hint="Ask the service to add it; the credentials may be right.",
+            **facts,
+        )
     if status in (401, 403):
         return AuthenticationError(
             "The service rejected the credentials.", hint=AUTHENTICATION, **facts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from math import ceil
 from typing import assert_never
 
 from aeron_magic.markdown_text import one_line, truncate
@@ -17,6 +18,7 @@ from aeron_magic.protocol.events import (
     Started,
     ToolCalled,
     Unknown,
+    Waiting,
 )
 from aeron_magic.replies.reply import Reply, Status
 
@@ -183,10 +185,13 @@ class ReplyAccumulator:
             case Started():
                 self._set_tokens(event.context_token, event.parent_context_token)
                 self.replayed = self.replayed or event.replayed
+                self.status_text = ""
             case Introduced():
                 clean = self._clean
                 buttons = tuple(map(clean, event.buttons))
                 self.introduction = Introduced(clean(event.text), buttons)
+            case Waiting():
+                self.status_text = f"waiting {ceil(event.seconds)} s …"
             case ToolCalled():
                 self.status_text = "using a tool …"
             case Recovering():

@@ -100,6 +100,25 @@ def test_a_retry_after_in_seconds_is_shown(wait: str, shown: bool) -> None:
     assert ("Wait a little" in error.hint) is not shown
 
 
+@pytest.mark.parametrize(
+    ("words", "listed"),
+    [
+        ("IP not allowed", True),
+        ("Your ip address 10.1.2.3 is not whitelisted", True),
+        ("Caller is not on the allow-list", True),
+        ("Unauthorized IP", True),
+        ("Invalid client-secret", False),
+        ("Check the recipient", False),
+        ("", False),
+    ],
+)
+def test_a_refused_address_is_not_taken_for_wrong_credentials(words: str, listed: bool) -> None:
+    error = error_for_status(403, {"message": words}, URL)
+    assert type(error) is AuthenticationError
+    assert ("allow-list" in str(error)) is listed
+    assert ("credentials" in str(error)) is not listed
+
+
 def test_a_hint_mentions_a_message_only_if_there_is_one() -> None:
     assert "message says why" in error_for_status(400, {"message": "bad"}, URL).hint
     assert "It gave no reason" in error_for_status(400, {}, URL).hint

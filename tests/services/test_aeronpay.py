@@ -24,7 +24,7 @@ from aeron_magic.errors import (
     UsageError,
     is_safe_to_ask_again,
 )
-from aeron_magic.protocol.events import Recovering, Started
+from aeron_magic.protocol.events import Recovering, Started, Waiting
 from aeron_magic.protocol.flow import (
     ConnectionLost,
     OpenStream,
@@ -710,6 +710,22 @@ def test_fetch_and_list_end_after_the_same_number_of_attempts() -> None:
         MAX_ATTEMPTS,
         MAX_ATTEMPTS,
     )
+
+
+def test_a_requested_pause_is_announced() -> None:
+    """Before the question is accepted, and while its reply is fetched."""
+    busy = Response(429, {"retry-after": "6"})
+    server = streaming(BEGIN, *CHUNKS, completed(), creates=[busy, Response(200, {})])
+    assert server.ask().status == "complete"
+    assert server.events[0] == Waiting(6.0)
+    server = Server(fetches=[busy, fetched()])
+    assert server.fetch().status_text == ""
+    assert Waiting(6.0) in server.events
+    accumulator = ReplyAccumulator()
+    accumulator.add([Waiting(5.2)])
+    assert accumulator.status_text == "waiting 6 s …"
+    accumulator.add([Started(TOKEN)])
+    assert accumulator.status_text == ""
 
 
 def test_retry_after_is_respected_while_polling() -> None:

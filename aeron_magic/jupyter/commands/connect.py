@@ -82,11 +82,21 @@ def connect(app: App, command: Command) -> None:
 def login(app: App, command: Command) -> None:
     """Read credentials from a hidden prompt and store them in the system keyring."""
     service = command["service"] or DEFAULT_SERVICE
+    if problem := credentials.keyring_problem():
+        show(
+            app.shell,
+            f"The system keyring cannot be used here ({problem}). What you enter now is kept only "
+            f"until this kernel ends; leave it empty to stop. Permanent: set "
+            f"{credentials.variables_of(service)} in the environment.",
+        )
+        credentials.keep(service, credentials.ask(service))
+        show(app.shell, f"Kept until this kernel ends. `%aeron connect {service}` uses it.")
+        return
     credentials.store(service, credentials.ask(service))
     show(app.shell, f"Stored in the system keyring. `%aeron connect {service}` uses it.")
 
 
 def logout(app: App, command: Command) -> None:
-    """Delete the credentials from the system keyring."""
+    """Delete the credentials of this kernel and from the system keyring."""
     found = credentials.forget(command["service"] or DEFAULT_SERVICE)
-    show(app.shell, "Deleted from the system keyring." if found else "Nothing was stored.")
+    show(app.shell, "Deleted." if found else "Nothing was stored.")

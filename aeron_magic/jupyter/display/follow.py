@@ -27,7 +27,9 @@ def render_until_done(task: ReplyTask, output: Output, label: str) -> None:
     """Repaint ``task`` on ``output`` at intervals until it is done."""
     while not task.done.is_set():
         if not task.changed.wait(WAITING_AFTER):
-            if not task.accumulator.displayed:
+            if task.accumulator.status_text:
+                output.render(task.accumulator)
+            elif not task.accumulator.displayed:
                 output.waiting(label)
             continue
         task.changed.clear()
