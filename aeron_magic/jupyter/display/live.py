@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL, CellOutput, Publish
+from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL, CellOutput, Publish, greeting
 from aeron_magic.rendering.incremental import MarkdownBlock, MarkdownStream, render_block
 from aeron_magic.rendering.mimebundle import mimebundle, remark_html
 from aeron_magic.replies.accumulator import ReplyAccumulator
@@ -65,6 +65,9 @@ class LiveOutput(CellOutput):
         pieces = accumulator.displayed[self._taken :]
         self._taken += len(pieces)
         fresh = "".join(pieces)
+        if accumulator.introduction is not None and not self._greeting:
+            self._greeting = greeting(accumulator.introduction, self._form)
+            fresh = self._greeting + fresh
         self._markdown.add(fresh)
         flood = len(fresh) > FAST_STREAM
         # A short text that arrives at once is one message, because most of that is its envelope.
