@@ -67,6 +67,8 @@ def choose_output(options: Options, shell: Any, live: bool) -> Output:
         return TerminalOutput()
     if live:
         clear = _clear if frontend.is_cell_magic(shell) else None
+        if clear is None and frontend.cell_id(shell) is None:
+            return CellOutput(publish, options.format)  # such as jupyter console: it cannot update
         return LiveOutput(publish, options.format, clear=clear)
     return CellOutput(publish, options.format)
 

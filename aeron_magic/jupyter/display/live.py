@@ -106,7 +106,7 @@ class LiveOutput(CellOutput):
         self._display_id = self._display_id or uuid.uuid4().hex[:12]
         self._shown = html
         self._publish(
-            data={"text/html": html, "text/plain": "…"},
+            data={"text/html": html},  # without plain text, which a console would print
             metadata={},
             transient={"display_id": self._display_id},
             update=update,
