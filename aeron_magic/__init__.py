@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from aeron_magic.client.stream import AsyncStream, Stream
     from aeron_magic.conversations.conversation import Conversation
     from aeron_magic.errors import (
+        AccessRestricted,
         AeronError,
         AuthenticationError,
         CredentialsError,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from aeron_magic.replies.reply import Message, Reply
 
 __all__ = [
+    "AccessRestricted",
     "AeronError",
     "AsyncClient",
     "AsyncStream",

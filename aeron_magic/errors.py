@@ -8,6 +8,7 @@
         * AuthenticationError    401, 403: credentials, or the caller's address is not allowed
         * TokenError             the context token is unknown or has expired
         * RateLimited            429
+        * AccessRestricted       the agent's owner has frozen or blocked the caller
         * UnexpectedAnswer       not a response of this service (a web page, a redirect)
     * Unreachable            no connection was made: nothing was accepted
     * ReplyError             a reply was begun, and is incomplete
@@ -27,6 +28,7 @@ from collections.abc import Iterable
 from typing import Any
 
 __all__ = [
+    "AccessRestricted",
     "AeronError",
     "AuthenticationError",
     "CredentialsError",
@@ -89,11 +91,25 @@ class AeronError(Exception):
         self.service_message = service_message
         self.context_token = context_token
         self.partial = partial
+        self._notes: list[str] = []
         self.partial_shown = False
         """Whether the partial text is on the screen; the short block then omits it."""
 
     def __str__(self) -> str:
         return _clean(self.message)
+
+    @property
+    def __notes__(self) -> list[str]:
+        """What Python shows below an uncaught error: the facts, the remedy, and added notes."""
+        return [*self.lines()[1:], *self._notes]
+
+    @__notes__.setter
+    def __notes__(self, notes: list[str]) -> None:
+        self._notes = [note for note in notes if note not in self.lines()]
+
+    def add_note(self, note: str) -> None:
+        """Add a line to what Python shows below the error."""
+        self._notes.append(note)
 
     def redact(self, secrets: Iterable[str]) -> None:
         """Replace each of ``secrets``, however it is spelled, in all texts of this error."""
@@ -135,7 +151,8 @@ class AeronError(Exception):
 def is_safe_to_ask_again(error: AeronError) -> bool:
     """Whether asking again cannot be charged twice: nothing was accepted, or it surely failed."""
     if isinstance(error, ServiceError):
-        return not isinstance(error, UnexpectedAnswer) and (error.status_code or 0) < 500
+        refused = error.status_code is None or 400 <= error.status_code < 500
+        return refused and not isinstance(error, UnexpectedAnswer)
     return isinstance(error, UsageError | RecordingError | Unreachable | FailedReply)
 
 
@@ -177,6 +194,10 @@ class TokenError(ServiceError):
 
 class RateLimited(ServiceError):
     """Too many requests (HTTP 429)."""
+
+
+class AccessRestricted(ServiceError):
+    """The agent's owner has frozen or blocked the caller; asking again changes nothing."""
 
 
 class UnexpectedAnswer(ServiceError):

@@ -13,6 +13,7 @@ from aeron_magic import errors
 from aeron_magic.errors import (
     MESSAGE_SHOWN,
     PARTIAL_SHOWN,
+    AccessRestricted,
     AeronError,
     AuthenticationError,
     CredentialsError,
@@ -153,6 +154,22 @@ def test_a_redacted_secret_is_removed_everywhere(kind: type[AeronError]) -> None
     assert "[secret]" in str(error)
 
 
+def test_an_uncaught_error_shows_its_remedy_below_the_traceback() -> None:
+    """And the service's words; a note of the user's own comes last."""
+    error = ServiceError("It failed.", hint="Ask again.", service_message="Slow down\x1b[2J")
+    error.add_note("while asking row 7")
+    shown = "".join(traceback.format_exception(error)).splitlines()
+    assert shown == [
+        "aeron_magic.errors.ServiceError: It failed.",
+        "  the service says: Slow down",
+        "  → Ask again.",
+        "while asking row 7",
+    ]
+    again = pickle.loads(pickle.dumps(error))
+    again.__notes__ = error.__notes__  # as libraries do that move errors between processes
+    assert again.__notes__ == error.__notes__
+
+
 def test_only_interrupted_is_a_keyboard_interrupt() -> None:
     """It stops Run All as the stop button does."""
     assert [kind for kind in KINDS if issubclass(kind, KeyboardInterrupt)] == [Interrupted]
@@ -166,6 +183,7 @@ def test_the_subclasses_of_each_base() -> None:
     }
     assert {kind for kind in KINDS if issubclass(kind, ServiceError)} == {
         ServiceError,
+        AccessRestricted,
         AuthenticationError,
         TokenError,
         RateLimited,

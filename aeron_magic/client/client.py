@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
+from aeron_magic.client.embedded import SANDBOX, sandbox_settings, start_sandbox
 from aeron_magic.client.httpx_transport import (
     SETTINGS_ERRORS,
     AsyncHttpxTransport,
@@ -110,18 +111,31 @@ class _Client(Generic[W, S]):
         settings: Settings | None = None,
         recorder: Recorder | None = None,
     ) -> None:
-        self.settings = settings or resolve_settings(
-            service,
-            base_url=base_url,
-            stream_url=stream_url,
-            client_id=client_id,
-            client_secret=client_secret,
-            chatbot_id=chatbot_id,
-            timeout=timeout,
-            fetch_timeout=fetch_timeout,
-            limits=limits,
-            insecure=insecure,
-        )
+        options: dict[str, Any] = {
+            "base_url": base_url,
+            "stream_url": stream_url,
+            "timeout": timeout,
+            "fetch_timeout": fetch_timeout,
+            "limits": limits,
+            "insecure": insecure,
+        }
+        self._stop_sandbox: Callable[[], object] | None = None
+        if settings is not None:
+            self.settings = settings
+        elif service == SANDBOX:
+            sandbox = start_sandbox()
+            # Without a call at exit: its threads end with the process.
+            self._stop_sandbox = stop = finalize(self, sandbox.stop)
+            stop.atexit = False
+            self.settings = sandbox_settings(sandbox, **options)
+        else:
+            self.settings = resolve_settings(
+                service,
+                client_id=client_id,
+                client_secret=client_secret,
+                chatbot_id=chatbot_id,
+                **options,
+            )
         self.service: Service = load(self.settings)
         self.recorder = recorder
         addresses = filter(None, (self.settings.base_url, self.settings.stream_url))
@@ -150,6 +164,12 @@ class _Client(Generic[W, S]):
         run.on_end = self._running.discard
         stream: S = self._stream_class(run, self._transport.flow_io(timeout))
         return stream
+
+    def _end(self) -> None:
+        """No further call; a sandbox that was started for this client ends."""
+        self._closed = True
+        if self._stop_sandbox is not None:
+            self._stop_sandbox()
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.settings.service!r}, {self.settings.base_url!r})"
@@ -238,7 +258,8 @@ class Client(_Client[HttpxTransport, Stream]):
     Parameters
     ----------
     service
-        ``"aeronpay"`` (default) or ``"chatzy"``.
+        ``"aeronpay"`` (default), ``"chatzy"``, or ``"sandbox"``: that starts the embedded service,
+        which acts as AeronPay, needs no account, and ends with the client.
     client_id, client_secret
         AeronPay's credentials; by default ``AERON_CLIENT_ID`` and ``AERON_CLIENT_SECRET``.
     chatbot_id
@@ -363,8 +384,8 @@ class Client(_Client[HttpxTransport, Stream]):
 
     def close(self) -> None:
         """Close the connections; the client cannot be used afterwards."""
-        self._closed = True
         self._transport.close()
+        self._end()
 
     def __enter__(self) -> Self:
         return self
@@ -410,6 +431,7 @@ class AsyncClient(_Client[AsyncHttpxTransport, AsyncStream]):
         """Close the connections; the client cannot be used afterwards."""
         self._closed = True
         await self._transport.close()
+        self._end()
 
     async def close_when_idle(self) -> None:
         """Close the connections as soon as no stream is being read."""

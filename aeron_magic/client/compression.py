@@ -8,7 +8,14 @@ from collections.abc import Iterator
 PIECE = 64 * 2**10
 """The most bytes of a decompressed piece."""
 
+OTHERS = ("br", "zstd", "compress", "x-compress")
+"""Compressions that are named in errors."""
+
 _AUTOMATIC = 47  # zlib's number for: gzip or zlib, whichever the header says
+
+
+class UnknownEncoding(zlib.error):
+    """A compression that was not asked for; the text is its name, or empty."""
 
 
 class Decompressor:
@@ -36,7 +43,7 @@ class Decompressor:
             yield data
             return
         if self._encoding not in ("gzip", "x-gzip", "deflate"):
-            raise zlib.error("unknown encoding")
+            raise UnknownEncoding(self._encoding if self._encoding in OTHERS else "")
         while not self._zlib.eof:
             piece = self._zlib.decompress(data, PIECE)
             data = self._zlib.unconsumed_tail

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, cast
 
 import httpx
 
-from aeron_magic.client.compression import Decompressor
+from aeron_magic.client.compression import Decompressor, UnknownEncoding
 from aeron_magic.client.network import AsyncBackend, PlainBackend, deadline
 from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, KEEP_ALIVE, connection_policy
 from aeron_magic.errors import UsageError
@@ -49,6 +49,11 @@ DRAIN_LIMIT = 64 * 2**10
 NEW_AUTHORITY = (
     "Where a proxy of your organisation or a server of your own is in between: set SSL_CERT_FILE "
     "to a file with its certificate authority, and connect again."
+)
+
+
+NO_COMPRESSION = (
+    "A proxy in between may compress answers that the service did not compress: ask its operator."
 )
 
 
@@ -116,6 +121,8 @@ def connection_lost(
         reason = f"the service was silent for {limit:g} s"
     elif any(isinstance(one, ssl.SSLCertVerificationError) for one in _causes(error)):
         reason, remedy = "its certificate was not issued by a trusted authority", NEW_AUTHORITY
+    elif isinstance(error, zlib.error):
+        remedy = NO_COMPRESSION
     return ConnectionLost(reason, sent, time.monotonic() - began, received, remedy)
 
 
@@ -136,7 +143,10 @@ def _reason(error: Exception) -> str:
         if isinstance(cause, ssl.SSLError):
             return "the encryption of the connection failed"
         if isinstance(cause, zlib.error):
-            return "the compression of the answer is damaged or unknown"
+            if isinstance(cause, UnknownEncoding):
+                name = f"with {cause}" if str(cause) else "in an unknown way"
+                return f"the answer is compressed {name}, which was not asked for"
+            return "the compression of the answer is damaged"
         if isinstance(cause, OSError) and (cause.errno or 0) in errno.errorcode:
             return os.strerror(cause.errno or 0).lower()
     return "the connection broke"

@@ -1,4 +1,4 @@
-"""Which certificate authorities and proxies are used, and which addresses are refused."""
+"""Which certificate authorities are used, and which addresses are refused."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import os
 import ssl
 from collections.abc import Iterable
 from functools import cache
-from ipaddress import ip_address
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
+from aeron_magic.client.proxies import is_loopback, proxy_for
 from aeron_magic.errors import UsageError
 
 CONNECT_TIMEOUT = 10.0
@@ -59,25 +58,6 @@ def ssl_context(folder: Path) -> ssl.SSLContext:
     return ssl.create_default_context(capath=folder)
 
 
-def is_loopback(host: str) -> bool:
-    """Whether ``host`` is this machine: ``localhost``, ``127.0.0.0/8`` or ``::1``."""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def proxy_for(address: str) -> str | None:
-    """The proxy that the environment names for ``address``; None for this machine."""
-    parts = urlsplit(address)
-    host = parts.hostname or ""
-    if is_loopback(host) or proxy_bypass(host):
-        return None
-    proxies = getproxies()
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
-
-
 class ConnectionPolicy(NamedTuple):
     """How servers are connected to, with any HTTP library."""
 
@@ -95,7 +75,7 @@ def connection_policy(addresses: Iterable[str], *, insecure: bool = False) -> Co
     Raises
     ------
     UsageError
-        An address of another machine begins with ``http://``.
+        An address of another machine begins with ``http://``, or a proxy cannot be used.
     """
     addresses = tuple(addresses)
     parts = [urlsplit(address) for address in addresses]

@@ -21,7 +21,7 @@ def load(shell: Any) -> None:
     shell.user_ns.setdefault("context_token", None)
     completer.register(shell, partial(_names, app))
     for question in question_marks.misread_questions(shell):
-        print(  # noqa: T201 - as below
+        _print(
             f"IPython has read `{question}` as a request for help, because the extension was not "
             "loaded yet. Ask in another cell."
         )
@@ -32,7 +32,13 @@ def load(shell: Any) -> None:
     defaults.show_progress = app.show_progress
     register(app)
     if app.notebook_key and (hint := _resume_hint(app)):
-        print(hint)  # noqa: T201 - one line; a display would need further imports
+        _print(hint)
+
+
+def _print(line: str) -> None:
+    from aeron_magic.plaintext import printable
+
+    print(printable(line))  # noqa: T201 - one line; a display would need further imports
 
 
 def _names(app: App, source: str) -> Sequence[str]:

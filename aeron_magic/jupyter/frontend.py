@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -56,16 +57,17 @@ def is_cell_magic(shell: Any) -> bool:
 def is_live(shell: Any, configured: bool | None) -> bool:
     """Whether to update the output in place.
 
-    In order of precedence: the environment variable ``AERON_LIVE`` (1 or 0), the traitlet, whether
-    the front end sends cell ids. A runner without them saves every update, or only the first. In a
-    terminal, outputs are never updated.
+    Never where outputs are captured: an ``Output`` widget ignores updates, ``%%capture`` keeps each
+    one. Otherwise, in order of precedence: the environment variable ``AERON_LIVE`` (1 or 0), the
+    traitlet, whether the front end sends cell ids. A runner without them saves every update, or
+    only the first. In a terminal, outputs are never updated.
 
     Raises
     ------
     UsageError
         The environment variable decides, and has another value.
     """
-    if not has_kernel(shell):
+    if not has_kernel(shell) or _is_captured(shell):
         return False
     if (value := os.environ.get(VARIABLE)) is not None:
         if value not in ("0", "1"):
@@ -123,6 +125,25 @@ class RunOrder:
         if self._followed != self._run:
             self._followed = self._run
             session.rebuild() if self._run else session.registry.rebuilt()
+
+
+def _is_captured(shell: Any) -> bool:
+    """Whether something else than the cell collects its outputs now."""
+    from IPython.core.displaypub import CapturingDisplayPublisher
+
+    publisher = getattr(shell, "display_pub", None)
+    if isinstance(publisher, CapturingDisplayPublisher) or getattr(publisher, "_hooks", None):
+        return True
+    widgets = sys.modules.get("ipywidgets.widgets.widget")
+    outputs = sys.modules.get("ipywidgets.widgets.widget_output")
+    if widgets is None or outputs is None:
+        return False
+    # An Output widget takes the outputs of the request whose id it has.
+    request = _message(shell).get("header", {}).get("msg_id")
+    return any(
+        isinstance(widget, outputs.Output) and request and widget.msg_id == request
+        for widget in list(widgets._instances.values())
+    )
 
 
 class CellKeys:

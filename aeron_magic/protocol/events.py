@@ -47,6 +47,12 @@ class Recovering(NamedTuple):
     reason: str
 
 
+class Waiting(NamedTuple):
+    """Nothing is requested for some seconds, because the service asked for a pause or is busy."""
+
+    seconds: float
+
+
 class Completed(NamedTuple):
     """The reply is complete.
 
@@ -66,4 +72,4 @@ class Unknown(NamedTuple):
     name: str
 
 
-Event = Started | Chunk | Introduced | ToolCalled | Recovering | Completed | Unknown
+Event = Started | Chunk | Introduced | ToolCalled | Recovering | Waiting | Completed | Unknown

@@ -186,6 +186,8 @@ def _kind(head: bytes, labelled: bool) -> Kind:
     """
     if not head or _ARRAY.fullmatch(head):
         return ""
+    if head[0] in b"\0\xfe\xff":
+        return "other"  # UTF-16 or UTF-32, which is never UTF-8
     if _JSON.match(head):
         return "json"
     if head.startswith(b"<"):

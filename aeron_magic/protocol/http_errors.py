@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from aeron_magic.errors import (
@@ -15,7 +16,10 @@ from aeron_magic.errors import (
     Unreachable,
 )
 from aeron_magic.protocol.flow import ConnectionLost, Response
-from aeron_magic.protocol.json_values import decode_json_object
+from aeron_magic.protocol.json_values import decode_json, decode_json_object
+from aeron_magic.protocol.service_words import service_words, shape_of, words_of_text
+
+_ADDRESS = re.compile(r"\bips?\b|\bip[ -]?address|(?:allow|white|safe)[ -_]?list", re.IGNORECASE)
 
 AUTHENTICATION = (
     "Check the credentials (`%aeron login` asks for them again). AeronPay serves only allow-listed "
@@ -36,23 +40,40 @@ def decode_response(result: Response | ConnectionLost, url: str) -> dict[str, An
         The body is not a JSON object.
     """
     if isinstance(result, ConnectionLost):
+        if result.sent and result.remedy:
+            raise UnexpectedAnswer(
+                f"The answer of {url} cannot be read: {result.reason}.", hint=result.remedy
+            )
         raise _unreachable(result, url)
-    body = decode_json_object(result.body)
     if result.status // 100 != 2:
-        raise error_for_status(result.status, body or {}, url, result)
+        raise error_for_response(result, url)
+    body = decode_json_object(result.body)
     if body is None:
         raise unexpected_body(result.status, result.body.decode(errors="replace"), url)
     return body
 
 
+def error_for_response(response: Response, url: str) -> ServiceError:
+    """The exception for an error response, whose body may be JSON of any shape, text or a page."""
+    try:
+        body = decode_json(response.body)
+    except ValueError:
+        body = words_of_text(response.body[:8_000].decode(errors="replace"))
+    return error_for_status(response.status, body, url, response)
+
+
 def error_for_status(
-    status: int, body: dict[str, Any], url: str, response: Response | None = None
+    status: int, body: Any, url: str, response: Response | None = None
 ) -> ServiceError:
-    """The exception for an error with this HTTP status (or the status in its body)."""
-    message = str(body.get("message") or body.get("msg") or body.get("error") or "") or None
-    if message is None and response is not None and not body:
-        message = _plain_text(response)
+    """The exception for an error with this HTTP status (or the status in its decoded ``body``)."""
+    message = service_words(body)
     facts: dict[str, Any] = {"status_code": status, "service_message": message}
+    if status in (401, 403) and _ADDRESS.search(message or ""):
+        return AuthenticationError(
+            "This machine's IP address is not on the service's allow-list.",
+            hint="Ask the service to add it; the credentials may be right.",
+            **facts,
+        )
     if status in (401, 403):
         return AuthenticationError(
             "The service rejected the credentials.", hint=AUTHENTICATION, **facts
@@ -84,23 +105,19 @@ def error_for_status(
             hint="The question is not the cause: ask again in a moment.",
             **facts,
         )
-    if status == 404 and message is None:
+    if status == 404:
         return UnexpectedAnswer(
-            f"Nothing was found at {url}.", hint="Check the address (--base-url).", **facts
+            f"Nothing was found at {url}.",
+            hint="Check the base address (--base-url, AERON_BASE_URL, CHATZY_BASE_URL).",
+            **facts,
         )
     return ServiceError(
-        f"Nothing was found at {url}." if status == 404 else "The service rejected the request.",
+        "The service rejected the request.",
         hint="Its own message says why; change the question or its options accordingly."
         if message
         else "It gave no reason: check the address (--base-url) and the question.",
         **facts,
     )
-
-
-def _plain_text(response: Response) -> str | None:
-    """The beginning of an error page that is plain text, neither JSON nor markup."""
-    start = " ".join(response.body[:800].decode(errors="replace").split())[:200]
-    return None if start[:1] in ("", "<", "{", "[") else start
 
 
 def _is_about_a_token(message: str | None) -> bool:
@@ -113,15 +130,30 @@ def _is_about_a_token(message: str | None) -> bool:
 
 def unexpected_body(status: int, text: str, url: str) -> UnexpectedAnswer:
     """The exception for a body that does not come from the service, such as a web page."""
-    start = " ".join(text.split())[:200]
-    what = "a web page" if start.startswith("<") else "something other than the service's JSON"
-    if not start:
+    what = "something other than the service's JSON"
+    message = None
+    if not text.strip():
         what = "an empty body"
+    elif "\0" in text[:8]:
+        what = "text in another encoding than UTF-8, perhaps UTF-16, which cannot be read"
+    elif (message := words_of_text(text[:8_000])) is None and text.lstrip().startswith("<"):
+        what = "a web page"
     return UnexpectedAnswer(
         f"{url} answered with {what}.",
         hint="Check the address, and whether a proxy or a sign-in page is in between.",
         status_code=status,
-        service_message=start or None,
+        service_message=message,
+    )
+
+
+def no_reply(status: int, body: dict[str, Any], url: str) -> ServiceError:
+    """The exception for a whole answer that is JSON, and no reply: the service refused."""
+    if service_words(body) is not None:
+        return error_for_status(status, body, url)
+    return UnexpectedAnswer(
+        f"{url} answered with JSON that is not a reply: {shape_of(body)}.",
+        hint="Check the base address (--base-url, AERON_BASE_URL, CHATZY_BASE_URL).",
+        status_code=status,
     )
 
 
@@ -142,7 +174,7 @@ def question_lost(lost: ConnectionLost, url: str) -> AeronError:
 def maybe_accepted(reason: str, service_message: str | None = None) -> IncompleteReply:
     """The exception for a paid question that the service may or may not have accepted."""
     return IncompleteReply(
-        f"The answer was cut off before its context token arrived ({reason.rstrip('.')}). "
+        f"The context token of the reply did not arrive ({reason.rstrip('.')}). "
         "The question may have been accepted.",
         hint="Ask again if you want to; that may be charged a second time.",
         service_message=service_message,

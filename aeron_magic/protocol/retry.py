@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from aeron_magic.protocol.events import Waiting
 from aeron_magic.protocol.flow import (
     ConnectionLost,
     Flow,
@@ -27,6 +28,9 @@ FIRST_DELAY = 0.5
 MAX_DELAY = 8.0
 MAX_RETRY_AFTER = 60.0
 """Seconds; after a longer ``Retry-After`` the error is raised instead of waiting."""
+
+ANNOUNCED = 1.0
+"""Seconds; a longer pause is shown to the user."""
 
 FIRST_POLL = 0.4
 MAX_POLL = 5.0
@@ -119,6 +123,8 @@ def retrying(
         wait = backoff_delay(attempt, result, jitter())
         if wait is None:
             return result
+        if wait >= ANNOUNCED:
+            yield [Waiting(wait)]
         yield Sleep(wait)
         attempt += 1
 
@@ -160,4 +166,6 @@ class PollDeadline:
         seconds = max(0.0, min(max(asked, interval), self._remaining))
         self._remaining -= seconds
         self._interval = min(MAX_POLL, self._interval * 1.5)
+        if asked >= ANNOUNCED:
+            yield [Waiting(seconds)]
         yield Sleep(seconds)

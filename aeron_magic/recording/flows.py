@@ -28,6 +28,7 @@ from aeron_magic.protocol.events import (
     Started,
     ToolCalled,
     Unknown,
+    Waiting,
 )
 from aeron_magic.protocol.flow import Flow, Question, Sleep
 from aeron_magic.recording.record import (
@@ -80,7 +81,7 @@ class _EventLog:
                     self._completed(event)
                 case Introduced() | ToolCalled() | Recovering():
                     self.events.append([self._milliseconds(), event_facts(event)])
-                case Unknown():
+                case Unknown() | Waiting():
                     pass
 
     def _milliseconds(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
+from math import ceil
 from typing import assert_never
 
 from aeron_magic.markdown_text import one_line, truncate
@@ -17,6 +18,7 @@ from aeron_magic.protocol.events import (
     Started,
     ToolCalled,
     Unknown,
+    Waiting,
 )
 from aeron_magic.replies.reply import Reply, Status
 
@@ -36,8 +38,9 @@ class ReplyAccumulator:
     """The state of a reply that is coming in.
 
     Chunks are sorted by their numbers and repeated numbers are dropped; a missing number delays
-    the text for at most `MAX_HELD_CHUNKS`. If the service repeats the whole text at the end, that
-    text is the reply. Here events become text: it is well-formed, and contains no secret.
+    the text for at most `MAX_HELD_CHUNKS`. At the end the chunks of one message are together. If
+    the service repeats the whole text, that text is the reply. Here events become text: it is
+    well-formed, and contains no secret.
 
     Parameters
     ----------
@@ -79,6 +82,7 @@ class ReplyAccumulator:
         self._next: int | None = None
         self._offset = 0.0
         self._late = False
+        self._released: set[str] = set()
 
     @cached_property
     def _filter(self) -> TextFilter:
@@ -97,13 +101,14 @@ class ReplyAccumulator:
         return self._filter.clean(text)
 
     def _in_order(self) -> str:
+        """The text with its chunks sorted, and those of one message together."""
         last = ""
-        parts = []
+        messages: dict[str, list[str]] = {}
         for position in sorted(self._texts):
-            msg_id = self._messages[position]
-            parts.append(self._separated(self._texts[position], msg_id, last))
-            last = msg_id or last
-        return "".join(parts)
+            last = self._messages[position] or last
+            messages.setdefault(last, []).append(self._texts[position])
+        unnamed = "".join(messages.pop("", ()))
+        return unnamed + "\n\n".join(map("".join, messages.values()))
 
     def add(self, events: Iterable[Event]) -> str:
         """Apply ``events``; return the text that can be displayed now, which can be empty."""
@@ -161,6 +166,9 @@ class ReplyAccumulator:
 
     def _release(self, chunk: Chunk, fresh: list[str]) -> None:
         if chunk.msg_id != self.msg_id:
+            # Part of an earlier message: shown as it comes, and moved there at the end.
+            self._late = self._late or (bool(chunk.msg_id) and chunk.msg_id in self._released)
+            self._released.add(chunk.msg_id)
             fresh.append(self._separated(chunk.text, chunk.msg_id, self.msg_id))
             self.msg_id = chunk.msg_id or self.msg_id
         else:
@@ -177,10 +185,13 @@ class ReplyAccumulator:
             case Started():
                 self._set_tokens(event.context_token, event.parent_context_token)
                 self.recorded = event.recorded or self.recorded
+                self.status_text = ""
             case Introduced():
                 clean = self._clean
                 buttons = tuple(map(clean, event.buttons))
                 self.introduction = Introduced(clean(event.text), buttons)
+            case Waiting():
+                self.status_text = f"waiting {ceil(event.seconds)} s …"
             case ToolCalled():
                 self.status_text = "using a tool …"
             case Recovering():

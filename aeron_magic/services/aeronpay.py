@@ -14,7 +14,6 @@ Where they are silent:
 from __future__ import annotations
 
 import random
-import re
 import secrets
 from collections.abc import Callable
 from typing import Any, Literal
@@ -27,7 +26,7 @@ from aeron_magic.errors import (
     TokenError,
     UsageError,
 )
-from aeron_magic.protocol.events import Chunk, Completed, Event, Recovering, Started, Unknown
+from aeron_magic.protocol.events import Chunk, Event, Recovering, Started, Unknown
 from aeron_magic.protocol.flow import (
     READ,
     Close,
@@ -37,16 +36,18 @@ from aeron_magic.protocol.flow import (
     Request,
     Response,
     Send,
+    StepResult,
 )
 from aeron_magic.protocol.framing import Frame, FrameDecoder
 from aeron_magic.protocol.http_errors import (
     decode_response,
-    error_for_status,
+    error_for_response,
     maybe_accepted,
+    no_reply,
     question_lost,
     unexpected_body,
 )
-from aeron_magic.protocol.json_values import decode_json, decode_json_object, text_or_none
+from aeron_magic.protocol.json_values import decode_json_object, text_or_none
 from aeron_magic.protocol.limits import limit_error
 from aeron_magic.protocol.retry import (
     MAX_ATTEMPTS,
@@ -55,16 +56,24 @@ from aeron_magic.protocol.retry import (
     is_transient,
     retrying,
 )
+from aeron_magic.protocol.service_words import (
+    is_error_event,
+    service_words,
+    words_of_text,
+)
 from aeron_magic.replies.reply import Message
+from aeron_magic.services.aeronpay_bodies import (
+    ACCEPTED,
+    completed_event,
+    messages_of,
+    number_of,
+    raise_if_failed,
+    refuses,
+    system_of,
+    token_in,
+    without_text,
+)
 from aeron_magic.services.settings import Settings
-
-MAX_DIGITS = 18
-"""Digits of the longest numeric string: the service's counts and codes are shorter."""
-
-FAILURES = ("FAILED", "BAD_REQUEST_ERROR")
-ACCEPTED = ("SUCCESS", "PENDING", "PROCESSING")
-
-_TOKEN = re.compile(r'"context_token"\s*+:\s*+("[^"\\]++(?:\\.[^"\\]*+)*+")')
 
 
 def reference_id() -> str:
@@ -111,9 +120,9 @@ class Service:
         if parser.error is not None:
             raise parser.error
         if parser.done:
-            if not parser.has_gap:
+            if not parser.missing:
                 return
-            ended = "chunks of the stream were missing"
+            ended = f"{parser.missing} missing"
         if parser.token is None:
             raise maybe_accepted(ended, parser.message)
         if not parser.processing:
@@ -149,6 +158,7 @@ class Service:
             yield events
             return f"HTTP status {response.status}"
         ended = "the stream ended early" if question.stream else "the answer ended early"
+        data: StepResult = response.body
         if not question.stream:
             yield parser.feed(decoder.feed(response.body))
         while question.stream and not (parser.done or decoder.kind == "other" or decoder.exceeded):
@@ -162,11 +172,15 @@ class Service:
         yield Close(finished=parser.done and parser.error is None)
         if not parser.done:
             # The event that names the token may itself be cut.
-            parser.token = parser.token or _token_in(decoder.unparsed)
+            parser.token = parser.token or token_in(decoder.unparsed)
             if decoder.exceeded:
                 raise limit_error(limits, decoder.exceeded, parser.token)
-            if decoder.kind == "other" and parser.token is None:
+            unreadable = decoder.kind == "other" or "\0" in decoder.unparsed
+            if unreadable and parser.token is None:
                 raise unexpected_body(response.status, decoder.unparsed, parser.url)
+            whole = not isinstance(data, ConnectionLost) and not decoder.unparsed
+            if whole and parser.strange is not None and not parser.accepted:
+                raise no_reply(response.status, parser.strange, parser.url)
         return ended
 
     def fetch(self, token: str, *, wait: bool = True) -> Flow[None]:
@@ -195,9 +209,11 @@ class Service:
             patience=self.settings.timeout,
             jitter=self._jitter,
         )
-        body = _raise_if_failed(decode_response(result, url), url)
+        body = raise_if_failed(decode_response(result, url), url)
         rows = body.get("data")
-        return [m for row in (rows if isinstance(rows, list) else []) for m in _messages(row)]
+        if "data" not in body and refuses(body):
+            raise no_reply(200, body, url)
+        return [m for row in (rows if isinstance(rows, list) else []) for m in messages_of(row)]
 
     def build_request(self, question: Question) -> Request:
         """The create-response request; empty fields are left out, never sent as null."""
@@ -245,7 +261,7 @@ class Service:
             assert isinstance(result, Response | ConnectionLost)
             deadline.consume(result)
             try:
-                body = _raise_if_failed(decode_response(result, request.url), request.url, token)
+                body = raise_if_failed(decode_response(result, request.url), request.url, token)
             except AeronError as error:
                 failures += 1
                 transient = is_transient(result)
@@ -256,13 +272,15 @@ class Service:
                 yield from deadline.sleep(result)
                 continue
             failures = 0
-            status = str(body.get("response_status") or "unfinished")
-            if status == "completed":
-                completed = _completed(body, recovered=recovered)
-                if recovered and completed.text is None:
-                    raise IncompleteReply("The reply is completed, but its text is missing.")
+            status = str(body.get("response_status") or "unfinished").lower()
+            completed = completed_event(body, recovered=recovered)
+            if status == "completed" or (status == "unfinished" and completed.text is not None):
+                if completed.text is None:
+                    raise without_text(body, token)
                 yield [completed]
                 return
+            if status == "unfinished" and refuses(body):
+                raise no_reply(200, body, request.url)
             if not wait:
                 return
             if deadline.expired:
@@ -283,15 +301,18 @@ class _StreamParser:
         self.accepted = False
         """The service says that it accepted the question."""
         self.done = False
-        self.has_gap = False
-        """The reply is completed, but chunks are missing and the whole text was not repeated."""
+        self.missing = ""
+        """What a completed reply lacks, and the whole text was not repeated."""
         self.processing = False
         """The service accepted the question and reports that the reply is not ready."""
         self.message: str | None = None
         """The message of an object that is not part of a reply."""
+        self.strange: dict[str, Any] | None = None
+        """The last such object."""
         self.error: AeronError | None = None
         """To be raised after the events before it were yielded, so that their text is kept."""
         self._numbers: set[int] = set()
+        self._has_text = False
 
     def feed(self, frames: list[Frame]) -> list[Event]:
         """The events of ``frames``; none after the end."""
@@ -301,16 +322,24 @@ class _StreamParser:
                 break
             body = decode_json_object(frame.data)
             if body is None:
-                events.append(Unknown("not a JSON object"))
+                if is_error_event(frame.event):
+                    body = {"message": words_of_text(frame.data)}
+                    self._handle_event(frame.event, body, events)
+                elif "\0" in frame.data and self.token is None:
+                    self.error, self.done = unexpected_body(200, frame.data, self.url), True
+                else:
+                    events.append(Unknown("not a JSON object"))
             elif (event := body.get("event") or frame.event) == "response_output":
                 system, number = body.get("system"), body.get("sequence_no")
                 if type(system) is not dict:
-                    system = {}
+                    system = system_of(body)
                 if type(number) is not int:
-                    number = _number(number)
+                    number = number_of(number)
                 if number is not None:
                     self._numbers.add(number)
                 text, msg_id = system.get("text_chunk"), system.get("msg_id")
+                if text:
+                    self._has_text = True
                 events.append(Chunk(str(text or ""), number, str(msg_id or "")))
             else:
                 self._handle_event(str(event or ""), body, events)
@@ -321,7 +350,7 @@ class _StreamParser:
         if token := body.get("context_token"):
             self.token = str(token)
         try:
-            _raise_if_failed(body, self.url, self.token, event=event, begun=begun)
+            raise_if_failed(body, self.url, self.token, event=event, begun=begun)
         except AeronError as error:
             self.error, self.done = error, True
             return
@@ -330,16 +359,21 @@ class _StreamParser:
         )
         event = event or _infer_event(body)
         if event == "response_completed":
-            completed = _completed(body)
+            completed = completed_event(body)
             self.done = True
-            self.has_gap = completed.text is None and self.token is not None and self._skipped()
-            if not self.has_gap:
+            if completed.text is None and not self._has_text:
+                self.missing = "its text was"
+                if self.token is None:
+                    self.error = without_text(body)
+            elif completed.text is None and self.token is not None and self._skipped():
+                self.missing = "chunks of the stream were"
+            if not self.missing:
                 events.append(completed)
         elif event == "response_initiated":
             events.append(Started(self.token, text_or_none(body.get("parent_context_token"))))
             self.processing = body.get("response_status") == "processing"
         else:
-            self.message = text_or_none(body.get("message"))
+            self.message, self.strange = service_words(body), body
             events.append(Unknown(event or "no event"))
 
     def _skipped(self) -> bool:
@@ -351,31 +385,21 @@ class _StreamParser:
 def _infer_event(body: dict[str, Any]) -> str:
     """The event of an object that does not name one, as in a response that is not streamed."""
     status = body.get("response_status")
-    if status == "completed" or (status is None and _system(body).get("text")):
+    if status == "completed" or (status is None and system_of(body).get("text")):
         return "response_completed"
     return "response_initiated" if body.get("context_token") else ""
-
-
-def _token_in(text: str) -> str | None:
-    """The token that ``text``, JSON in any framing, names, even if its end is missing."""
-    found = _TOKEN.search(text)
-    try:
-        return str(decode_json(found[1])) if found else None
-    except ValueError:  # a damaged string
-        return None
 
 
 def _named_token(result: Response | ConnectionLost) -> str | None:
     """The token that the answer to a question names; the question was then accepted."""
     body = result.received if isinstance(result, ConnectionLost) else result.body
     token = (decode_json_object(body) or {}).get("context_token")
-    return str(token) if token else _token_in(body.decode("utf-8", "replace"))
+    return str(token) if token else token_in(body.decode("utf-8", "replace"))
 
 
 def _error_for(response: Response, url: str, token: str | None) -> ServiceError:
     """The exception for a question whose status is not 2xx."""
-    body = decode_json_object(response.body) or {}
-    error = error_for_status(response.status, body, url, response)
+    error = error_for_response(response, url)
     if not isinstance(error, TokenError):
         error.context_token = token
     if response.status >= 500 and not is_safe_to_resend(response):
@@ -384,69 +408,3 @@ def _error_for(response: Response, url: str, token: str | None) -> ServiceError:
             "charged a second time."
         )
     return error
-
-
-def _raise_if_failed(
-    body: dict[str, Any],
-    url: str,
-    token: str | None = None,
-    *,
-    event: str = "",
-    begun: bool = False,
-) -> dict[str, Any]:
-    """``body``, unless it reports an error or a failed reply.
-
-    ``begun``: the service has accepted the question, so an error concerns the reply.
-    """
-    refused = body.get("status") in FAILURES
-    token = text_or_none(body.get("context_token")) or token
-    if body.get("response_status") == "failed" or event.endswith("_failed") or (refused and begun):
-        raise FailedReply(
-            "The service could not answer.",
-            hint="Ask again, or rephrase the question.",
-            status_code=_number(body.get("status_code")),
-            service_message=text_or_none(body.get("message")),
-            context_token=token,
-        )
-    if refused:
-        # The HTTP status may be 200: the status in the body counts.
-        error = error_for_status(_number(body.get("status_code")) or 400, body, url)
-        if not isinstance(error, TokenError):
-            error.context_token = token
-        raise error
-    return body
-
-
-def _completed(body: dict[str, Any], *, recovered: bool = False) -> Completed:
-    system = _system(body)
-    return Completed(
-        text=text_or_none(system.get("text")),
-        context_token=text_or_none(body.get("context_token")),
-        parent_context_token=text_or_none(body.get("parent_context_token")),
-        msg_id=str(system.get("msg_id") or ""),
-        recovered=recovered,
-    )
-
-
-def _messages(row: Any) -> list[Message]:
-    if not isinstance(row, dict):
-        return []
-    msg_id = str(row.get("msg_id") or "")
-    status = str(row.get("request_status") or row.get("response_status") or "")
-    if isinstance(user := row.get("user"), dict):
-        return [Message("user", str(user.get("text") or ""), msg_id, status)]
-    return [Message("assistant", str(_system(row).get("text") or ""), msg_id, status)]
-
-
-def _system(body: dict[str, Any]) -> dict[str, Any]:
-    """``system``, or ``{}``: the service sends ``[]``, ``{}`` or null if it is empty."""
-    system = body.get("system")
-    return system if isinstance(system, dict) else {}
-
-
-def _number(value: Any) -> int | None:
-    """``value`` as a number: the service sends numbers or strings."""
-    if isinstance(value, int):
-        return value
-    plain = isinstance(value, str) and value.isdecimal() and len(value) <= MAX_DIGITS
-    return int(value) if plain else None

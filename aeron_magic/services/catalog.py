@@ -74,8 +74,9 @@ SERVICES = {
             Credential("client_id", "AERON_CLIENT_ID", "AeronPay client-id"),
             Credential("client_secret", "AERON_CLIENT_SECRET", "AeronPay client-secret"),
         ),
-        "`%aeron connect sandbox` works at once and needs no account; or set AERON_CLIENT_ID and "
-        "AERON_CLIENT_SECRET in the environment; or run `%aeron login`, which asks for them.",
+        "`%aeron connect sandbox` (in Python: Client('sandbox')) works at once and needs no "
+        "account; or set AERON_CLIENT_ID and AERON_CLIENT_SECRET in the environment; or run "
+        "`%aeron login`, which asks for them.",
         can_fetch=True,
     ),
     "chatzy": ServiceInfo(

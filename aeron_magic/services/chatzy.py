@@ -14,7 +14,8 @@ What a stream sends when it is opened again is not documented: it may repeat, co
 nothing, and the text cannot tell which, because a text may repeat itself. So a stream is opened
 again only if no byte of an event was received and get_stream_status reports that the reply has not
 begun. Otherwise the reply is incomplete, because no call returns its text. `UNFINISHED` and `OVER`
-list the states of that call.
+list the states of that call. Where the temporary token was missing or rejected, no stream was open
+and nothing was missed: another token is requested at once.
 """
 
 from __future__ import annotations
@@ -23,10 +24,12 @@ import re
 from typing import Any, Literal
 
 from aeron_magic.errors import (
+    AccessRestricted,
     AeronError,
     AuthenticationError,
     FailedReply,
     IncompleteReply,
+    ServiceError,
     UsageError,
 )
 from aeron_magic.protocol.events import (
@@ -54,17 +57,27 @@ from aeron_magic.protocol.framing import Frame, FrameDecoder
 from aeron_magic.protocol.http_errors import (
     decode_response,
     error_for_status,
+    no_reply,
     question_lost,
     unexpected_body,
 )
 from aeron_magic.protocol.json_values import decode_json, decode_json_object, text_or_none
 from aeron_magic.protocol.limits import limit_error
 from aeron_magic.protocol.retry import PollDeadline, is_safe_to_resend, is_transient, retrying
+from aeron_magic.protocol.service_words import (
+    is_error,
+    is_error_event,
+    service_words,
+    words_of_text,
+)
 from aeron_magic.replies.reply import Message
 from aeron_magic.services.settings import Settings
 
 MAX_REOPENS = 5
 """Times that a stream without any event is opened again."""
+
+MAX_RENEWALS = 2
+"""Times that the temporary token is requested again before a stream was open."""
 
 WHICH_AGENT = "Check the agent's id (--chatbot-id, CHATZY_CHATBOT_ID), and whether it is public."
 REPEAT = "Ask the agent to repeat its answer: the conversation goes on with this context_token."
@@ -194,25 +207,32 @@ class Service:
     def _read_reply(self, conversation: str, secret: str | None) -> Flow[None]:
         """Read the reply's stream; open it again if that is safe."""
         deadline = PollDeadline(self.settings.fetch_timeout)
-        for opened in range(1 + MAX_REOPENS):
-            parser = _StreamParser(reopened=opened > 0)
+        reopened = renewed = 0
+        while True:
+            parser = _StreamParser(reopened=reopened > 0)
             ended = "the token that opens it was missing"
             if secret is not None:
                 ended = yield from self._read(secret, parser, deadline)
             if parser.done:
                 return
-            yield [Recovering(ended)]
-            if opened:
-                yield from deadline.sleep()
+            renew = not reopened and (secret is None or parser.rejected)
+            if reopened == MAX_REOPENS or renewed == MAX_RENEWALS:
+                raise _incomplete(ended, f"opening it again failed {reopened or renewed} times")
             try:
-                yield from self._await_beginning(conversation, parser, ended, deadline)
+                if renew:
+                    renewed += 1
+                else:
+                    yield [Recovering(ended)]
+                    if reopened:
+                        yield from deadline.sleep()
+                    reopened += 1
+                    yield from self._await_beginning(conversation, parser, ended, deadline)
                 data = yield from self._call("generate_secret", conversation_id=conversation)
                 secret = text_or_none(data.get("temp_token"))
             except IncompleteReply:
                 raise
             except AeronError as error:
                 raise _incomplete(ended, f"its state is unknown: {error}", error) from None
-        raise _incomplete(ended, f"opening it again failed {MAX_REOPENS} times")
 
     def _read(self, secret: str, parser: _StreamParser, deadline: PollDeadline) -> Flow[str]:
         """Read one stream to its end; the reason for an early end, else empty."""
@@ -227,6 +247,7 @@ class Service:
             if isinstance(response, ConnectionLost):
                 return response.reason
             if response.status == 401:
+                parser.rejected = True
                 return "the temporary token was rejected: it was used before, or has expired"
             if is_transient(response):
                 return f"the stream was rejected with HTTP status {response.status}"
@@ -248,6 +269,8 @@ class Service:
                 data = yield READ
             decoder.close()
             yield Close()
+            if decoder.kind == "json" and parser.strange is not None:
+                raise no_reply(response.status, parser.strange, request.url)
             if decoder.kind == "other":
                 raise unexpected_body(response.status, decoder.unparsed, request.url)
         except AeronError as error:
@@ -295,9 +318,14 @@ class _StreamParser:
         self.done = False
         self.error: AeronError | None = None
         """To be raised after the events before it were yielded, so that their text is kept."""
+        self.rejected = False
+        """Whether the stream did not open because of its temporary token."""
+        self.strange: dict[str, Any] | None = None
+        """An object that is no event, if nothing else came."""
         self.began = False
         """Whether even one byte came that may belong to an event."""
         self._line = b""
+        self._useful = False
 
     def feed(self, chunk: bytes, frames: list[Frame]) -> list[Event]:
         """The events of ``frames``, which ``chunk`` completed; none after the end."""
@@ -314,14 +342,21 @@ class _StreamParser:
             except ValueError:
                 data = frame.data
             if not isinstance(data, dict):
+                if is_error_event(frame.event):
+                    data = f"{ERROR}: {words_of_text(str(data)) or ''}"
                 self._handle_signal(str(data).strip(), {}, events)
                 continue
             content, signal = data.get("content"), data.get("signal")
             if isinstance(content, str) and content:
                 events.append(Chunk(content, msg_id=frame.id))
+            if content or signal:
+                self._useful, self.strange = True, None
             if isinstance(signal, str):
                 self._handle_signal(signal.strip(), data, events)
+            elif not content and (is_error_event(frame.event) or is_error(data)):
+                self._handle_signal(ERROR, data, events)
             elif not isinstance(content, str):
+                self.strange = None if self._useful else data
                 events.append(Unknown("neither content nor signal"))
         return events
 
@@ -343,7 +378,7 @@ class _StreamParser:
             return FailedReply(
                 "The agent could not answer.",
                 hint="Ask again, or rephrase the question.",
-                service_message=text or text_or_none(data.get("message")),
+                service_message=text or service_words(data),
             )
         if signal in OVERFLOWS:
             return IncompleteReply(
@@ -352,11 +387,7 @@ class _StreamParser:
                 service_message=signal,
             )
         if signal in RESTRICTIONS:
-            return AuthenticationError(
-                f"The agent's owner has restricted your access: it is {RESTRICTIONS[signal]}.",
-                hint="Ask the agent's owner; asking the agent again changes nothing.",
-                service_message=signal,
-            )
+            return _restricted(signal)
         if signal != "no_message_found":
             return None
         if self.reopened:
@@ -366,6 +397,14 @@ class _StreamParser:
             hint="Ask again; if that fails too, start a new conversation.",
             service_message=signal,
         )
+
+
+def _restricted(signal: str) -> AccessRestricted:
+    return AccessRestricted(
+        f"The agent's owner has restricted your access: it is {RESTRICTIONS[signal]}.",
+        hint="Ask the agent's owner; asking the agent again changes nothing.",
+        service_message=signal,
+    )
 
 
 def _incomplete(ended: str, why: str, cause: AeronError | None = None) -> IncompleteReply:
@@ -385,8 +424,11 @@ def _data(result: Response | ConnectionLost, url: str) -> dict[str, Any]:
         if not isinstance(data, dict):
             assert isinstance(result, Response)
             raise error_for_status(result.status, body, url, result)
-    except AuthenticationError as error:
-        error.hint = WHICH_AGENT
+    except ServiceError as error:
+        if error.service_message in RESTRICTIONS:
+            raise _restricted(error.service_message) from None
+        if isinstance(error, AuthenticationError):
+            error.hint = WHICH_AGENT
         raise
     return data
 

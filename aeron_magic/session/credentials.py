@@ -6,6 +6,7 @@ import getpass
 import json
 import os
 import warnings
+from contextlib import suppress
 from typing import Any
 
 from aeron_magic.errors import CredentialsError
@@ -14,8 +15,12 @@ from aeron_magic.services.catalog import SERVICES
 APPLICATION = "aeron-magic"
 
 
+_kept: dict[str, dict[str, str]] = {}
+"""Credentials of this process, for machines without a keyring."""
+
+
 def find(service: str) -> dict[str, str] | None:
-    """The credentials for ``service`` from the environment, else from the keyring, else None."""
+    """The credentials for ``service``: from the environment, of this kernel, from the keyring."""
     from_environment = {
         credential.field: os.environ[credential.variable]
         for credential in SERVICES[service].credentials
@@ -23,7 +28,7 @@ def find(service: str) -> dict[str, str] | None:
     }
     if len(from_environment) == len(SERVICES[service].credentials):
         return from_environment
-    return _stored(service)
+    return _kept.get(service) or _stored(service)
 
 
 def _stored(service: str) -> dict[str, str] | None:
@@ -74,6 +79,16 @@ def ask(service: str) -> dict[str, str]:
     return answers
 
 
+def keyring_problem() -> str:
+    """Why this machine's keyring cannot be used; empty if it can."""
+    from keyring.errors import KeyringError
+
+    reason = _write("probe", "probe")
+    with suppress(KeyringError):
+        _delete("probe")
+    return reason
+
+
 def store(service: str, values: dict[str, Any]) -> None:
     """Save the credentials in the system keyring.
 
@@ -82,42 +97,74 @@ def store(service: str, values: dict[str, Any]) -> None:
     CredentialsError
         This machine has no keyring, or it is locked or disabled.
     """
+    if reason := _write(service, json.dumps(values)):
+        raise _no_keyring(service, reason)
+    _kept.pop(service, None)
+
+
+def keep(service: str, values: dict[str, str]) -> None:
+    """Keep the credentials until this kernel ends."""
+    _kept[service] = values
+
+
+def _write(name: str, value: str) -> str:
+    """Store ``value`` in the keyring; why it could not be stored, else empty."""
     import keyring
     from keyring.errors import KeyringError
 
-    written = json.dumps(values)
     try:
-        keyring.set_password(APPLICATION, service, written)
-        stored = keyring.get_password(APPLICATION, service)
+        keyring.set_password(APPLICATION, name, value)
+        stored = keyring.get_password(APPLICATION, name)
     except KeyringError as error:
-        raise _no_keyring(service, type(error).__name__) from None
-    if stored != written:  # a disabled keyring accepts a value without storing it
-        raise _no_keyring(service, "it stores nothing")
+        return type(error).__name__
+    # A disabled keyring accepts a value without storing it.
+    return "" if stored == value else "it stores nothing"
+
+
+def _delete(name: str) -> bool:
+    """Delete an entry of the keyring; return whether there was one.
+
+    Raises
+    ------
+    KeyringError
+        The keyring cannot be used.
+    """
+    import keyring
+    from keyring.errors import PasswordDeleteError
+
+    try:
+        keyring.delete_password(APPLICATION, name)
+    except PasswordDeleteError:
+        return False
+    return True
 
 
 def forget(service: str) -> bool:
-    """Delete the credentials for ``service`` in the keyring; return whether there were any.
+    """Delete the credentials for ``service`` here and in the keyring; whether there were any.
 
     Raises
     ------
     CredentialsError
         This machine has no keyring, or it is locked.
     """
-    import keyring
-    from keyring.errors import KeyringError, PasswordDeleteError
+    from keyring.errors import KeyringError
 
+    kept = _kept.pop(service, None) is not None
     try:
-        keyring.delete_password(APPLICATION, service)
-    except PasswordDeleteError:
-        return False
+        return _delete(service) or kept
     except KeyringError as error:
+        if kept:
+            return True
         raise _no_keyring(service, type(error).__name__) from None
-    return True
+
+
+def variables_of(service: str) -> str:
+    """The names of the variables that hold the credentials."""
+    return " and ".join(credential.variable for credential in SERVICES[service].credentials)
 
 
 def _no_keyring(service: str, reason: str) -> CredentialsError:
-    variables = " and ".join(credential.variable for credential in SERVICES[service].credentials)
     return CredentialsError(
         f"The system keyring cannot be used ({reason}).",
-        hint=f"Set {variables} in the environment instead.",
+        hint=f"Set {variables_of(service)} in the environment instead.",
     )

@@ -320,7 +320,7 @@ def parse(body: bytes, label: str, size: int) -> None:
             parser.feed(piece, frames) if wants_chunk else parser.feed(frames)  # type: ignore
         decoder.close()
         assert isinstance(decoder.unparsed, str)
-    aeronpay._token_in(body.decode("utf-8", "replace"))
+    aeronpay.token_in(body.decode("utf-8", "replace"))
 
 
 def fuzz_parsers(seed: int, count: int) -> Tally:

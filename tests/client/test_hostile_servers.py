@@ -19,7 +19,7 @@ from raw_server import Asked, RawServer, chunked, head
 from aeron_magic.client.aiohttp_transport import KEEP_ALIVE, AiohttpTransport
 from aeron_magic.client.client import Client
 from aeron_magic.client.httpx_transport import AsyncHttpxTransport, HttpxTransport
-from aeron_magic.errors import IncompleteReply, Unreachable, UsageError
+from aeron_magic.errors import IncompleteReply, UnexpectedAnswer, Unreachable, UsageError
 from aeron_magic.protocol.flow import (
     READ,
     Close,
@@ -178,7 +178,23 @@ def test_another_compression_is_a_loss(make: Make, encoding: str) -> None:
     with serve(body) as server:
         result = make(server.url)(Send(post(server.url)))
     assert isinstance(result, ConnectionLost)
-    assert "compression" in result.reason
+    named = encoding if encoding in ("br", "zstd") else "in an unknown way"
+    assert f"{named}, which was not asked for" in result.reason
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd"])
+def test_a_client_names_the_compression(encoding: str) -> None:
+    """The question may have been accepted; a stored reply is simply not readable."""
+    body = head("200 OK", f"Content-Encoding: {encoding}", "Content-Length: 2") + b"{}"
+    with (
+        serve(body) as server,
+        Client(base_url=server.url, client_id="me", client_secret="mine") as client,
+    ):
+        for stream in (True, False):
+            with pytest.raises(IncompleteReply, match=f"compressed with {encoding}"):
+                client.ask("Well?", stream=stream)
+        with pytest.raises(UnexpectedAnswer, match=f"compressed with {encoding}"):
+            client.fetch("a-token")
 
 
 def test_a_long_header_is_refused(make: Make) -> None:

@@ -107,6 +107,13 @@ def test_a_failure_is_a_short_block(terminal: Terminal, sandbox: Sandbox) -> Non
     assert "hush" not in shown + terminal.run("%aeron last") + terminal.run("%aeron")
 
 
+def test_a_requested_pause_is_shown(terminal: Terminal, sandbox: Sandbox) -> None:
+    sandbox.set_faults(say="Fine.", refuse=(Refusal("create-response", 429, retry_after="2"),))
+    shown = terminal.run("%aeron ask Well")
+    assert "[waiting 2 s" in shown
+    assert "Fine." in shown
+
+
 def test_ctrl_c_at_a_hidden_prompt_is_a_short_block(terminal: Terminal) -> None:
     terminal.start("%aeron login")
     terminal.expect("client-id: ")

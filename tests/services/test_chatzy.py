@@ -13,6 +13,7 @@ import pytest
 from flow_server import FlowServer
 
 from aeron_magic.errors import (
+    AccessRestricted,
     AeronError,
     AuthenticationError,
     FailedReply,
@@ -35,7 +36,7 @@ from aeron_magic.protocol.flow import (
 )
 from aeron_magic.protocol.limits import Limits
 from aeron_magic.replies.accumulator import ReplyAccumulator
-from aeron_magic.services.chatzy import MAX_REOPENS, Service
+from aeron_magic.services.chatzy import MAX_RENEWALS, MAX_REOPENS, Service
 from aeron_magic.services.settings import Settings
 
 WIRE = Path(__file__).parents[1] / "fixtures" / "wire" / "chatzy"
@@ -86,6 +87,7 @@ class Server(FlowServer):
     secrets: list[Given] = field(default_factory=lambda: [ok(temp_token="t-new")])
     statuses: list[Given | tuple[str | None, str | None]] = field(default_factory=lambda: [DONE])
     streams: list[Given | list[bytes | ConnectionLost]] = field(default_factory=lambda: [[END]])
+    alternates: bool = False
     seen: list[str] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
 
@@ -114,7 +116,9 @@ class Server(FlowServer):
         """Drive ``flow`` to its end; assert that a complete reply was displayed in order."""
         accumulator = super().run(flow)
         assert (
-            accumulator.status != "complete" or "".join(accumulator.displayed) == accumulator.text
+            accumulator.status != "complete"
+            or self.alternates
+            or "".join(accumulator.displayed) == accumulator.text
         )
         return accumulator
 
@@ -313,11 +317,26 @@ def test_a_response_without_data_is_an_error() -> None:
 
 
 def test_a_missing_temporary_token_is_generated() -> None:
-    """By generate_secret, because the reply has not begun."""
-    server = stream(content("Fine."), END, inferences=[ok(msg="taken")], statuses=[NOT_BEGUN])
-    assert server.ask().text == "Fine."
-    assert server.seen[1:] == ["get_stream_status", "generate_secret", "get-response"]
+    """At once: no stream was open, so nothing was missed. The reply is an ordinary one."""
+    server = stream(content("Fine."), END, inferences=[ok(msg="taken", temp_token=None)])
+    reply = server.ask()
+    assert (reply.text, reply.status) == ("Fine.", "complete")
+    assert server.seen[1:] == ["generate_secret", "get-response"]
     assert server.requests[-1].params == {"token": "t-new"}
+
+
+@pytest.mark.parametrize("refused", [1, 2, 3])
+def test_a_rejected_temporary_token_is_generated_at_once_twice_at_most(refused: int) -> None:
+    rejected = error_response(401, message="Invalid token")
+    server = Server(streams=[*[rejected] * refused, [content("Fine."), END]])
+    if refused <= MAX_RENEWALS:
+        assert server.ask().text == "Fine."
+    else:
+        with pytest.raises(IncompleteReply, match="rejected"):
+            server.ask()
+    assert server.seen.count("generate_secret") == min(refused, MAX_RENEWALS)
+    assert "get_stream_status" not in server.seen
+    assert server.pauses == []
 
 
 # The stream ----------------------------------------------------------------------------------
@@ -331,8 +350,8 @@ OUTCOMES: dict[str, tuple[str, type[AeronError] | None]] = {
     "close_connection_incomplete_tool_calls": ("incomplete", IncompleteReply),
     "close_connection_incomplete_request": ("incomplete", IncompleteReply),
     "__ERROR__: out of order: really": ("failed", FailedReply),
-    "[FROZEN]": ("failed", AuthenticationError),
-    "[BLACKLISTED]": ("failed", AuthenticationError),
+    "[FROZEN]": ("failed", AccessRestricted),
+    "[BLACKLISTED]": ("failed", AccessRestricted),
 }
 
 
@@ -385,6 +404,23 @@ def test_chunks_of_one_id_are_one_message_and_a_new_id_begins_another() -> None:
     accumulator = server.ask()
     assert accumulator.text == "ab\n\ncd"
     assert accumulator.msg_id == "m2"
+
+
+def test_alternating_ids_are_grouped_in_the_finished_reply() -> None:
+    """On the screen they appear as they come."""
+    parts = [("a", "One "), ("b", "Two "), ("a", "and a half"), ("c", "Three"), ("b", "and more")]
+    server = stream(*(content(text, name) for name, text in parts), END, alternates=True)
+    reply = server.ask()
+    assert reply.text == "One and a half\n\nTwo and more\n\nThree"
+    assert "".join(reply.displayed) == "One \n\nTwo \n\nand a half\n\nThree\n\nand more"
+
+
+def test_a_cut_reply_with_alternating_ids_is_grouped_too() -> None:
+    parts = [("a", "One "), ("b", "Two"), ("a", "and a half")]
+    server = stream(*(content(text, name) for name, text in parts), alternates=True)
+    with pytest.raises(IncompleteReply) as caught:
+        server.ask()
+    assert caught.value.partial == "One and a half\n\nTwo"
 
 
 def test_chunks_without_ids_are_one_message() -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from aeron_magic.client.client import AsyncClient, AsyncStream, Client, Stream
 from aeron_magic.errors import (
+    AccessRestricted,
     AeronError,
-    AuthenticationError,
     FailedReply,
     IncompleteReply,
     TokenError,
@@ -153,8 +153,8 @@ def test_a_tool_call_separates_two_messages(asker: Asker) -> None:
         ("close_connection_incomplete_tool_calls", IncompleteReply, "incomplete"),
         ("close_connection_incomplete_request", IncompleteReply, "incomplete"),
         ("__ERROR__: out of order", FailedReply, "failed"),
-        ("[FROZEN]", AuthenticationError, "failed"),
-        ("[BLACKLISTED]", AuthenticationError, "failed"),
+        ("[FROZEN]", AccessRestricted, "failed"),
+        ("[BLACKLISTED]", AccessRestricted, "failed"),
     ],
 )
 def test_signals_that_end_a_reply(

@@ -5,15 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aeron_magic.conversations.registry import is_shown, stale_text
+from aeron_magic.errors import ServiceError
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.frontend import cell_id
 from aeron_magic.markdown_text import code_span, escape_markdown, one_line, plural
-from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES
+from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
 from aeron_magic.session import credentials
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
+
+GREETING_TIMEOUT = 10.0
+"""Seconds that `connect` waits for an agent's introductory message."""
 
 READY = (
     f"credentials were found, so the first question connects to {SERVICES[DEFAULT_SERVICE].title}; "
@@ -85,16 +89,51 @@ def connect(app: App, command: Command) -> None:
             found = credentials.ask(target)
         session.connect(target, **{**(found or {}), **options})
     status(app, command)
+    _greet(app)
+
+
+def _greet(app: App) -> None:
+    """Show the introductory message of an agent. It costs nothing."""
+    connection, recorder = app.session.ensure_connected(), app.session.connections.recorder
+    replaying = recorder is not None and recorder.mode == "replay"
+    if not service_info(connection.settings.service).has_introduction or replaying:
+        return
+    from aeron_magic.jupyter.display.outputs import greeting
+    from aeron_magic.session.io_loop import ReplyTask
+
+    task = ReplyTask(app.session.io_loop, connection.client.stream_introduction())
+    try:
+        if not task.done.wait(GREETING_TIMEOUT):
+            task.stop()
+    except KeyboardInterrupt:
+        task.cancel()
+        raise
+    if isinstance(task.error, ServiceError):
+        raise task.error
+    if task.error is not None:
+        show(app.shell, escape_markdown(f"Its greeting could not be loaded. {task.error}"))
+    if text := greeting(task.accumulator.introduction):
+        show(app.shell, text)
 
 
 def login(app: App, command: Command) -> None:
     """Read credentials from a hidden prompt and store them in the system keyring."""
     service = command["service"] or DEFAULT_SERVICE
+    if problem := credentials.keyring_problem():
+        show(
+            app.shell,
+            f"The system keyring cannot be used here ({problem}). What you enter now is kept only "
+            f"until this kernel ends; leave it empty to stop. Permanent: set "
+            f"{credentials.variables_of(service)} in the environment.",
+        )
+        credentials.keep(service, credentials.ask(service))
+        show(app.shell, f"Kept until this kernel ends. `%aeron connect {service}` uses it.")
+        return
     credentials.store(service, credentials.ask(service))
     show(app.shell, f"Stored in the system keyring. `%aeron connect {service}` uses it.")
 
 
 def logout(app: App, command: Command) -> None:
-    """Delete the credentials from the system keyring."""
+    """Delete the credentials of this kernel and from the system keyring."""
     found = credentials.forget(command["service"] or DEFAULT_SERVICE)
-    show(app.shell, "Deleted from the system keyring." if found else "Nothing was stored.")
+    show(app.shell, "Deleted." if found else "Nothing was stored.")

@@ -27,7 +27,9 @@ def render_until_done(task: ReplyTask, output: Output, label: str) -> None:
     """Repaint ``task`` on ``output`` at intervals until it is done."""
     while not task.done.is_set():
         if not task.changed.wait(WAITING_AFTER):
-            if not task.accumulator.displayed:
+            if task.accumulator.status_text:
+                output.render(task.accumulator)
+            elif not task.accumulator.displayed:
                 output.waiting(label)
             continue
         task.changed.clear()
@@ -70,6 +72,8 @@ def choose_output(options: Options, shell: Any, live: bool) -> Output:
         return TerminalOutput()
     if live:
         clear = _clear if frontend.is_cell_magic(shell) else None
+        if clear is None and frontend.cell_id(shell) is None:
+            return CellOutput(publish, options.format)  # such as jupyter console: it cannot update
         return LiveOutput(publish, options.format, clear=clear)
     return CellOutput(publish, options.format)
 

@@ -15,6 +15,7 @@ from aeron_magic.jupyter.display.outputs import (
     REPAINT_INTERVAL,
     CellOutput,
     Publish,
+    greeting,
     saved_metadata,
 )
 from aeron_magic.rendering.incremental import MarkdownBlock, MarkdownStream, render_block
@@ -70,6 +71,9 @@ class LiveOutput(CellOutput):
         pieces = accumulator.displayed[self._taken :]
         self._taken += len(pieces)
         fresh = "".join(pieces)
+        if accumulator.introduction is not None and not self._greeting:
+            self._greeting = greeting(accumulator.introduction, self._form)
+            fresh = self._greeting + fresh
         self._markdown.add(fresh)
         flood = len(fresh) > FAST_STREAM
         # A short text that arrives at once is one message, because most of that is its envelope.
@@ -108,7 +112,7 @@ class LiveOutput(CellOutput):
         self._display_id = self._display_id or uuid.uuid4().hex[:12]
         self._shown = html
         self._publish(
-            data={"text/html": html, "text/plain": "…"},
+            data={"text/html": html},  # without plain text, which a console would print
             metadata={},
             transient={"display_id": self._display_id},
             update=update,

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from aeron_magic.errors import ReplyFormatError
+from aeron_magic.markdown_text import code_span, one_line
+from aeron_magic.protocol.events import Introduced
 from aeron_magic.rendering.mimebundle import Bundle, mimebundle
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
@@ -54,6 +56,19 @@ def saved_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {"aeron_magic": {name: value for name, value in metadata.items() if name != "notes"}}
 
 
+def greeting(introduced: Introduced | None, form: str = "markdown") -> str:
+    """An agent's introductory message and its suggestions, to stand above the first reply."""
+    if introduced is None or form not in ("markdown", "text"):
+        return ""
+    plain = form == "text"
+    buttons = " · ".join(one_line(one) if plain else code_span(one) for one in introduced.buttons)
+    parts = [introduced.text.strip(), f"Suggestions: {buttons}" if buttons else ""]
+    text = "\n\n".join(filter(None, parts))
+    if plain or not text:
+        return f"{text}\n\n" if text else ""
+    return "".join(f"> {line}\n" for line in text.split("\n")) + "\n"
+
+
 class Output(Protocol):
     """Shows one reply."""
 
@@ -96,6 +111,7 @@ class CellOutput:
     def __init__(self, publish: Publish, form: str = "markdown") -> None:
         self._publish = publish
         self._form = form
+        self._greeting = ""
 
     def waiting(self, label: str) -> None:
         pass
@@ -106,6 +122,7 @@ class CellOutput:
     def finish(self, accumulator: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
         if not reply.text and not reply.is_complete:
             return False
+        self._greeting = greeting(accumulator.introduction, self._form)
         self._publish(data=self._bundle(reply, metadata), metadata=saved_metadata(metadata))
         return True
 
@@ -113,6 +130,6 @@ class CellOutput:
         """The reply in its format; as Markdown if it has no data of that format."""
         remark = status_note(reply, metadata)
         try:
-            return mimebundle(reply.text, format=self._form, note=remark)
+            return mimebundle(self._greeting + reply.text, format=self._form, note=remark)
         except ReplyFormatError:
             return mimebundle(reply.text, note=remark)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL, status_note
+from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL, greeting, status_note
 from aeron_magic.plaintext import ControlSequenceFilter, printable, strip_control_sequences
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
@@ -17,6 +17,7 @@ class TerminalOutput:
     def __init__(self) -> None:
         self._filter = ControlSequenceFilter()
         self._written = 0
+        self._greeted = False
         self._last = ""
         self._status_text = ""
 
@@ -25,6 +26,9 @@ class TerminalOutput:
 
     def render(self, accumulator: ReplyAccumulator) -> float:
         new = accumulator.displayed[self._written :]
+        if not self._written and accumulator.introduction and not self._greeted:
+            self._greeted = True
+            self._write(strip_control_sequences(greeting(accumulator.introduction, "text")))
         self._written += len(new)
         self._write(self._filter.feed("".join(new)))
         if accumulator.status_text and accumulator.status_text != self._status_text:
@@ -45,7 +49,7 @@ class TerminalOutput:
         self._end_line()
         if reply.text != "".join(accumulator.displayed):
             text = strip_control_sequences(reply.text)
-            self._write(f"[the reply as stored by the service:]\n{text}")
+            self._write(f"[the whole reply, in order:]\n{text}")
             self._end_line()
         if remark := status_note(reply, metadata):
             self._write(f"[{remark}]\n")

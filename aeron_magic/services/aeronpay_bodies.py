@@ -1,0 +1,128 @@
+"""The bodies of AeronPay: what a decoded answer says, whatever its shape."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from aeron_magic.errors import FailedReply, IncompleteReply, TokenError
+from aeron_magic.protocol.events import Completed
+from aeron_magic.protocol.http_errors import error_for_status
+from aeron_magic.protocol.json_values import decode_json, text_or_none
+from aeron_magic.protocol.service_words import (
+    error_code,
+    is_error,
+    is_error_event,
+    reports_failure,
+    service_words,
+    shape_of,
+)
+from aeron_magic.replies.reply import Message
+
+MAX_DIGITS = 18
+"""Digits of the longest numeric string: the service's counts and codes are shorter."""
+
+ACCEPTED = ("SUCCESS", "PENDING", "PROCESSING")
+
+_TOKEN = re.compile(r'"context_token"\s*+:\s*+("[^"\\]++(?:\\.[^"\\]*+)*+")')
+
+
+def token_in(text: str) -> str | None:
+    """The token that ``text``, JSON in any framing, names, even if its end is missing."""
+    found = _TOKEN.search(text)
+    try:
+        return str(decode_json(found[1])) if found else None
+    except ValueError:  # a damaged string
+        return None
+
+
+def refuses(body: dict[str, Any]) -> bool:
+    """Whether an answer that is not what was asked for is a refusal."""
+    return str(body.get("status")).upper() not in ACCEPTED
+
+
+def raise_if_failed(
+    body: dict[str, Any],
+    url: str,
+    token: str | None = None,
+    *,
+    event: str = "",
+    begun: bool = False,
+) -> dict[str, Any]:
+    """``body``, unless it reports an error or a failed reply.
+
+    ``begun``: the service has accepted the question, so an error concerns the reply.
+    """
+    failed = event.endswith("_failed") or str(body.get("response_status")).lower() == "failed"
+    # A status alone refuses; other signs of an error do only where there is no reply.
+    refused = reports_failure(body) or is_error_event(event)
+    if not (refused or event or system_of(body) or body.get("response_status")):
+        refused = is_error(body)
+    token = text_or_none(body.get("context_token")) or token
+    if failed or (refused and begun):
+        raise FailedReply(
+            "The service could not answer.",
+            hint="Ask again, or rephrase the question.",
+            status_code=number_of(body.get("status_code")) or error_code(body) or None,
+            service_message=service_words(body),
+            context_token=token,
+        )
+    if refused:
+        # The HTTP status may be 200: the status in the body counts.
+        unnamed = 400 if reports_failure(body) else 200
+        code = number_of(body.get("status_code")) or error_code(body) or unnamed
+        error = error_for_status(code, body, url)
+        if not isinstance(error, TokenError):
+            error.context_token = token
+        raise error
+    return body
+
+
+def without_text(body: dict[str, Any], token: str | None = None) -> IncompleteReply:
+    """The exception for a completed reply in which no text is found."""
+    system = system_of(body)
+    where = f"`system` holds {shape_of(system)}" if system else f"it holds {shape_of(body)}"
+    return IncompleteReply(
+        f"The reply is completed, but its text is missing: {where}.",
+        hint="The service may have changed its format. Ask again if you want to; that may be "
+        "charged a second time.",
+        service_message=service_words(body),
+        context_token=text_or_none(body.get("context_token")) or token,
+    )
+
+
+def completed_event(body: dict[str, Any], *, recovered: bool = False) -> Completed:
+    system = system_of(body)
+    return Completed(
+        text=text_or_none(system.get("text")),
+        context_token=text_or_none(body.get("context_token")),
+        parent_context_token=text_or_none(body.get("parent_context_token")),
+        msg_id=str(system.get("msg_id") or ""),
+        recovered=recovered,
+    )
+
+
+def messages_of(row: Any) -> list[Message]:
+    if not isinstance(row, dict):
+        return []
+    msg_id = str(row.get("msg_id") or "")
+    status = str(row.get("request_status") or row.get("response_status") or "")
+    if isinstance(user := row.get("user"), dict):
+        return [Message("user", str(user.get("text") or ""), msg_id, status)]
+    return [Message("assistant", str(system_of(row).get("text") or ""), msg_id, status)]
+
+
+def system_of(body: dict[str, Any]) -> dict[str, Any]:
+    """``system``, which may be in a list; ``{}`` if it is ``[]``, ``{}`` or null."""
+    system = body.get("system")
+    if isinstance(system, list) and system:
+        system = system[0]
+    return system if isinstance(system, dict) else {}
+
+
+def number_of(value: Any) -> int | None:
+    """``value`` as a number: the service sends numbers or strings."""
+    if isinstance(value, int):
+        return value
+    plain = isinstance(value, str) and value.isdecimal() and len(value) <= MAX_DIGITS
+    return int(value) if plain else None

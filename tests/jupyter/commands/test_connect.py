@@ -1,0 +1,91 @@
+"""``connect``, ``login`` and ``logout`` on machines with and without a keyring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import keyring
+import pytest
+from keyring.backends import fail, null
+from panel_harness import PanelHarness
+
+from aeron_magic.errors import CredentialsError
+from aeron_magic.jupyter.command_line.parser import parse_command
+from aeron_magic.jupyter.commands.connect import login, logout
+from aeron_magic.session import credentials
+
+
+class Memory(keyring.backend.KeyringBackend):
+    """A keyring that works."""
+
+    def __init__(self) -> None:
+        self.values: dict[tuple[str, str], str] = {}
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        self.values[service, username] = password
+
+    def get_password(self, service: str, username: str) -> str | None:
+        return self.values.get((service, username))
+
+    def delete_password(self, service: str, username: str) -> None:
+        if self.values.pop((service, username), None) is None:
+            raise keyring.errors.PasswordDeleteError
+
+
+@pytest.fixture
+def typed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[list[str]]:
+    """What each hidden prompt found on the screen; every answer is ``typed-secret``."""
+    for name in ("AERON_CLIENT_ID", "AERON_CLIENT_SECRET"):
+        monkeypatch.delenv(name, raising=False)
+    screen: list[str] = []
+
+    def getpass(_prompt: str) -> str:
+        screen.append(capsys.readouterr().out)
+        return "typed-secret"
+
+    monkeypatch.setattr("getpass.getpass", getpass)
+    before = keyring.get_keyring()
+    yield screen
+    keyring.set_keyring(before)
+    credentials._kept.clear()
+
+
+@pytest.mark.parametrize("backend", [fail.Keyring, null.Keyring])
+def test_without_a_keyring_that_is_said_before_anything_is_typed(
+    harness: PanelHarness, typed: list[str], backend: type[keyring.backend.KeyringBackend],
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """The credentials are kept for this kernel instead; logout forgets them."""
+    keyring.set_keyring(backend())
+    login(harness.app, parse_command("login"))
+    assert "cannot be used here" in typed[0]
+    assert "until this kernel ends" in typed[0]
+    assert "AERON_CLIENT_ID and AERON_CLIENT_SECRET" in typed[0]
+    assert "typed-secret" not in typed[0] + capsys.readouterr().out
+    found = {"client_id": "typed-secret", "client_secret": "typed-secret"}
+    assert credentials.find("aeronpay") == found
+    logout(harness.app, parse_command("logout"))
+    assert credentials.find("aeronpay") is None
+
+
+def test_with_a_keyring_they_are_stored(harness: PanelHarness, typed: list[str]) -> None:
+    memory = Memory()
+    keyring.set_keyring(memory)
+    login(harness.app, parse_command("login"))
+    assert typed == ["", ""]
+    assert list(memory.values) == [("aeron-magic", "aeronpay")]
+    assert credentials.find("aeronpay") is not None
+    logout(harness.app, parse_command("logout"))
+    assert not memory.values
+
+
+def test_nothing_typed_ends_the_login(
+    harness: PanelHarness, typed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keyring.set_keyring(fail.Keyring())
+    monkeypatch.setattr("getpass.getpass", lambda _: "")
+    with pytest.raises(CredentialsError, match="is empty"):
+        login(harness.app, parse_command("login"))
+    assert credentials.find("aeronpay") is None
