@@ -37,6 +37,7 @@ def ask_many(
     concurrency: int = 8,
     rate: float | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    dask: Any = None,
     progress: bool | None = None,
     ask_again: bool = False,
     **removed: Any,
@@ -76,6 +77,10 @@ def ask_many(
         keeps what was sent: after an interrupt or a crash the next run fetches replies whose token
         is known, and a row that may have been charged is ``incomplete`` and not asked again. If the
         file cannot be read or written, nothing more is sent, and the rows have that error.
+    dask
+        A ``distributed.Client`` (not an asynchronous one): its cluster's workers send the
+        questions, as tasks. They need the same version of this package, and a way to the scheduler
+        and the service only. They receive the credentials in memory, with each task.
     progress
         Whether to show a progress bar (tqdm); by default in a terminal and in an interactive
         notebook.
@@ -97,7 +102,7 @@ def ask_many(
     UsageError
         An argument is invalid, or no item gives a question; nothing was sent.
     """
-    _check(concurrency, rate, removed)
+    _check(concurrency, rate, dask, removed)
     own, recorder, kept = _resolve_target(client, settings)
     if checkpoint is not None:
         recorder, kept = Recorder(Cassette(checkpoint), "auto", speed=0), None
@@ -110,6 +115,7 @@ def ask_many(
         recorder,
         kept,
         ask_again,
+        dask,
     )
     texts = render_prompts(items.values, template, {}, own.secrets)
     show_progress = defaults.show_progress() if progress is None else progress
@@ -133,7 +139,7 @@ def _resolve_target(
     return resolve_settings(), None, None
 
 
-def _check(concurrency: int, rate: float | None, removed: dict[str, Any]) -> None:
+def _check(concurrency: int, rate: float | None, dask: Any, removed: dict[str, Any]) -> None:
     for name in removed:
         raise UsageError(
             f"ask_many has no argument {name!r}.",
@@ -146,6 +152,11 @@ def _check(concurrency: int, rate: float | None, removed: dict[str, Any]) -> Non
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
         raise UsageError(
             f"Invalid rate: {rate!r}.", hint="Give a number of requests per second above 0."
+        )
+    if dask is not None and getattr(dask, "asynchronous", True):
+        raise UsageError(
+            f"Invalid dask: {type(dask).__name__}.",
+            hint="Give a distributed.Client that is not asynchronous.",
         )
 
 

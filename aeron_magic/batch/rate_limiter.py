@@ -36,9 +36,15 @@ class RateLimiter:
         self._next = clock()
         self._paused_until = self._next
 
-    def pause(self, seconds: float) -> None:
-        """Send no request for this time."""
-        self._paused_until = max(self._paused_until, self._clock() + seconds)
+    def pause(self, seconds: float) -> bool:
+        """Send no request for this time; whether that is longer than before, by more than 0.1 s."""
+        before, until = self._paused_until, self._clock() + seconds
+        self._paused_until = max(before, until)
+        return until > before + 0.1
+
+    def charge(self) -> None:
+        """Count a request that was sent without :meth:`acquire`."""
+        self._reserve()
 
     async def acquire(self) -> None:
         """Wait until a request may be sent."""

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from aeron_magic.batch.rate_limiter import RateLimiter
 from aeron_magic.batch.worker import (
     Asker,
+    Marks,
     RateLimitedFlowIO,
     RowResult,
     ask_row,
@@ -269,24 +270,32 @@ class BatchRun:
 
     @asynccontextmanager
     async def _open_asker(self, limiter: RateLimiter) -> AsyncIterator[Asker]:
-        settings = self._config.settings
-        async with open_transport(settings) as transport:
-            live = await self._resend_earlier(RateLimitedFlowIO(transport, limiter))
+        config, settings = self._config, self._config.settings
+        live = await self._resend_earlier(limiter)
+        if config.dask is not None:
+            from aeron_magic.batch.dask_tasks import DaskAsker
 
-            async def ask(
-                question: Question,
-                token: str | None,
-                sending: Callable[[], None],
-                began: Callable[[str], None],
-            ) -> RowResult:
+            async with DaskAsker(config.dask, settings, limiter, config.rate) as dask:
+
+                async def ask_there(
+                    question: Question, token: str | None, marks: Marks
+                ) -> RowResult:
+                    there = question._replace(context_token=live.context_token)
+                    return self._recorded(question, await dask(there, token, marks))
+
+                yield ask_there
+            return
+        async with open_transport(settings) as transport:
+
+            async def ask(question: Question, token: str | None, marks: Marks) -> RowResult:
                 begun = None if token is None else self._service.fetch(token)
                 flow = self._flow(question, begun)
-                flow_io = RateLimitedFlowIO(transport, limiter, sending)
-                return await ask_row(flow, settings, live.context_token, flow_io, began)
+                flow_io = RateLimitedFlowIO(transport, limiter, marks.sending)
+                return await ask_row(flow, settings, live.context_token, flow_io, marks.began)
 
             yield ask
 
-    async def _resend_earlier(self, flow_io: RateLimitedFlowIO) -> Question:
+    async def _resend_earlier(self, limiter: RateLimiter) -> Question:
         """Send the replayed questions that the rows continue from again: once, before all rows.
 
         The result has the service's token.
@@ -303,7 +312,8 @@ class BatchRun:
         service = config.settings.recording_id
         flow = recorder.with_live_token(config.question, service, self._service.ask)
         run = FlowRun(flow, config.settings, token)
-        await AsyncStream(run, flow_io).finish()
+        async with open_transport(config.settings) as transport:
+            await AsyncStream(run, RateLimitedFlowIO(transport, limiter)).finish()
         assert run.value is not None
         return run.value
 
@@ -314,16 +324,20 @@ class BatchRun:
                 await places.acquire()
                 if self._stopped:
                     break
-                row = group.create_task(self._row(ask, text))
-                row.add_done_callback(lambda _: places.release())
+                group.create_task(self._row(ask, text, places))
 
-    async def _row(self, ask: Asker, text: str) -> None:
-        result = await ask(
-            self._question(text),
-            self._tokens.get(text),
-            partial(self._sending, text),
-            partial(self._began, text),
-        )
+    async def _row(self, ask: Asker, text: str, places: asyncio.Semaphore) -> None:
+        leave = iter((places.release,))
+
+        def ended() -> None:
+            for release in leave:
+                release()
+
+        marks = Marks(partial(self._sending, text), partial(self._began, text), ended)
+        try:
+            result = await ask(self._question(text), self._tokens.get(text), marks)
+        finally:
+            ended()
         self._unnamed.discard(text)
         error = result.error
         if isinstance(error, RateLimited) and text not in self._tokens:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
 from aeron_magic.client.stream import AsyncStream, FlowRun
@@ -40,19 +40,22 @@ class RowResult:
         return self.error is None and self.reply is not None and self.reply.is_complete
 
 
-class Asker(Protocol):
-    """Asks ``question``, or fetches its reply if it has a ``token``; never raises an error.
+class Marks(NamedTuple):
+    """What is called while a row is asked."""
 
-    ``sending`` is called before a request leaves, and nothing is sent if it raises an AeronError;
-    ``began`` with the reply's token, as soon as it is known.
-    """
+    sending: Callable[[], None]
+    """Before a request leaves; nothing is sent if it raises an AeronError."""
+    began: Callable[[str], None]
+    """With the reply's token, as soon as it is known."""
+    ended: Callable[[], None]
+    """When no request of the row runs any more; at the latest, when the result is known."""
+
+
+class Asker(Protocol):
+    """Asks a question, or fetches its reply if it has a token; never raises an error."""
 
     def __call__(
-        self,
-        question: Question,
-        token: str | None,
-        sending: Callable[[], None],
-        began: Callable[[str], None],
+        self, question: Question, token: str | None, marks: Marks
     ) -> Awaitable[RowResult]: ...
 
 
@@ -61,7 +64,7 @@ class Limiter(Protocol):
 
     async def acquire(self) -> None: ...
 
-    def pause(self, seconds: float) -> None: ...
+    def pause(self, seconds: float) -> object: ...
 
 
 class RateLimitedFlowIO(AiohttpFlowIO):
@@ -145,13 +148,16 @@ def interrupted(reply: Reply) -> Interrupted:
     )
 
 
+def make_transport(settings: Settings) -> AiohttpTransport:
+    """A transport to the service."""
+    addresses = filter(None, (settings.base_url, settings.stream_url))
+    return AiohttpTransport(tuple(addresses), settings.timeout, settings.limits, settings.insecure)
+
+
 @asynccontextmanager
 async def open_transport(settings: Settings) -> AsyncIterator[AiohttpTransport]:
     """A transport to the service, which is closed at the end."""
-    addresses = filter(None, (settings.base_url, settings.stream_url))
-    transport = AiohttpTransport(
-        tuple(addresses), settings.timeout, settings.limits, settings.insecure
-    )
+    transport = make_transport(settings)
     try:
         yield transport
     finally:

@@ -1,0 +1,319 @@
+"""Rows as tasks of a Dask cluster. There is no connection but Dask's own.
+
+Rows that start at the same time are a task with a key of its own; its result is their replies. A
+task begins by setting the event of the scheduler that has its key: Dask starts the tasks of a lost
+worker again, and one whose event is set asks nothing. The token of a reply, the end of a row and a
+pause that the service asks for reach the client as messages of a topic. The row of a lost worker is
+fetched by its token; without one, it may have been charged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Coroutine
+from concurrent.futures import CancelledError, wait
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import count
+from typing import Any, Self
+
+from aeron_magic.batch.rate_limiter import RateLimiter
+from aeron_magic.batch.worker import (
+    Marks,
+    RateLimitedFlowIO,
+    RowResult,
+    ask_row,
+    interrupted,
+    make_transport,
+    maybe_charged,
+)
+from aeron_magic.errors import AeronError, IncompleteReply, Unreachable
+from aeron_magic.protocol.flow import Question
+from aeron_magic.replies.reply import Reply
+from aeron_magic.services.base import load
+from aeron_magic.services.settings import Settings
+
+MAX_WORKERS_LOST = 5
+"""Lost workers after which a row is given up."""
+
+CHECK_INTERVAL = 0.5
+"""Seconds between two looks of a worker at whether its rows are still wanted."""
+
+SLICE = 4
+"""Rows that start at the same time and travel as one task."""
+
+GATHERING = 0.002
+"""Seconds in which rows start at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker needs for some rows. Its repr, which Dask may log, has no content."""
+
+    key: str
+    batch: str
+    topic: str
+    settings: Settings = field(repr=False)
+    rows: tuple[tuple[Question, str | None], ...] = field(repr=False)
+    """Questions; those with a token are fetched."""
+    rate: float | None
+
+
+class _Row:
+    """A row that is asked, and the outcome of its present task."""
+
+    outcome: asyncio.Future[tuple[RowResult | None, bool]]
+
+    def __init__(self, question: Question, token: str | None, marks: Marks) -> None:
+        self.question = question
+        self.token = token
+        self.marks = marks
+
+    def began(self, token: str) -> None:
+        self.token = token
+        self.marks.began(token)
+
+
+class DaskAsker:
+    """Asks each question as a task of the cluster of ``client``.
+
+    Parameters
+    ----------
+    client
+        A ``distributed.Client`` that is not asynchronous.
+    settings
+        The service; with the credentials it goes with each task, in memory.
+    limiter, rate
+        The limiter of the batch, and the rate for the requests of one worker.
+    """
+
+    def __init__(
+        self, client: Any, settings: Settings, limiter: RateLimiter, rate: float | None
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._limiter = limiter
+        self._rate = rate
+        self._loop = asyncio.get_running_loop()
+        self._batch = uuid.uuid4().hex[:12]
+        self._topic = f"aeron-magic-{client.id}"
+        self._waiting: list[_Row] = []
+        self._running: dict[str, list[_Row]] = {}
+        self._number = 0
+        self._background: set[asyncio.Future[Any]] = set()
+
+    async def __aenter__(self) -> Self:
+        _askers[self._batch] = self
+        self._client.subscribe_topic(self._topic, _hear)
+        return self
+
+    async def __aexit__(self, *failure: object) -> None:
+        del _askers[self._batch]
+        await asyncio.gather(*self._background, return_exceptions=True)
+
+    async def __call__(self, question: Question, token: str | None, marks: Marks) -> RowResult:
+        row = _Row(question, token, marks)
+        try:
+            for _ in range(MAX_WORKERS_LOST):
+                await self._limiter.acquire()
+                if row.token is None:
+                    marks.sending()
+                result, was_begun = await self._in_slice(row)
+                if result is not None:
+                    return result
+                if row.token is None and was_begun:
+                    return maybe_charged(self._settings.service)
+        except AeronError as error:
+            return RowResult(error=error)
+        except asyncio.CancelledError:
+            reply = Reply("", "interrupted", row.token, service=self._settings.service)
+            return RowResult(reply, interrupted(reply))
+        problem = f"{MAX_WORKERS_LOST} workers of the cluster were lost with this row."
+        if row.token is None:
+            return RowResult(error=Unreachable(problem, hint="Look at the workers' logs."))
+        hint = "Run the batch again: its reply is fetched."
+        return RowResult(error=IncompleteReply(problem, hint=hint, context_token=row.token))
+
+    async def _in_slice(self, row: _Row) -> tuple[RowResult | None, bool]:
+        """The row's result, or None if its worker was lost; whether the worker had begun."""
+        row.outcome = self._loop.create_future()
+        if not self._waiting:
+            self._loop.call_later(GATHERING, self._start_slices)
+        self._waiting.append(row)
+        try:
+            return await row.outcome
+        finally:
+            if row in self._waiting:
+                self._waiting.remove(row)
+
+    def _start_slices(self) -> None:
+        while self._waiting:
+            rows, self._waiting = self._waiting[:SLICE], self._waiting[SLICE:]
+            self._start(self._run_slice(rows))
+
+    async def _run_slice(self, rows: list[_Row]) -> None:
+        self._number += 1
+        key = f"aeron-magic-{self._batch}-{self._number}"
+        try:
+            results, was_begun = await self._run_task(key, rows)
+        except AeronError as error:
+            results, was_begun = [RowResult(error=error)] * len(rows), True
+        for number, row in enumerate(rows):
+            if not row.outcome.done():
+                row.outcome.set_result((results[number] if results else None, was_begun))
+
+    async def _run_task(self, key: str, rows: list[_Row]) -> tuple[list[RowResult] | None, bool]:
+        """The results of one task, or None if its worker was lost; whether it had begun."""
+        from distributed import KilledWorker
+
+        questions = tuple((row.question, row.token) for row in rows)
+        job = Job(key, self._batch, self._topic, self._settings, questions, self._rate)
+        self._running[key] = rows
+        future = None
+        try:
+            future = self._client.submit(ask_as_task, job, key=key, pure=False, retries=0)
+            gather = self._client.gather(future, direct=False, asynchronous=True)
+            return await self._on_client(gather), True
+        except KilledWorker:
+            return None, await self._on_client(self._client.scheduler.event_is_set(name=key))
+        except Exception as error:  # noqa: BLE001 - what Dask and a worker raise
+            if isinstance(error, CancelledError) or self._client.status != "running":
+                raise IncompleteReply(
+                    "The connection to the Dask scheduler is lost; this row may have been charged.",
+                    hint="Run the batch again with a new client: rows with a token are fetched.",
+                ) from None
+            raise Unreachable(
+                f"A worker of the cluster could not begin: {type(error).__name__}: {error}",
+                hint="Each worker needs the same versions of aeron-magic and Python as here.",
+            ) from None
+        finally:
+            del self._running[key]
+            if future is not None:
+                future.cancel()
+            self._start(self._on_client(self._client.scheduler.event_clear(name=key)))
+
+    async def _on_client(self, work: Coroutine[Any, Any, Any]) -> Any:
+        """Run ``work`` on the loop of the client."""
+        loop = self._client.loop.asyncio_loop
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+
+    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def hear_from_other_thread(self, message: dict[str, Any]) -> None:
+        with suppress(RuntimeError):  # a late event, after the loop's end
+            self._loop.call_soon_threadsafe(self._hear, message)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        match message:
+            case {"key": key, "row": int(row), "token": str(token)} if key in self._running:
+                self._running[key][row].began(token)
+            case {"key": key, "ended": int(row)} if key in self._running:
+                self._running[key][row].marks.ended()
+            case {"requests": 1}:
+                self._limiter.charge()
+            case {"pause": float(seconds)} if self._limiter.pause(seconds):
+                run = partial(self._client.run, on_error="ignore")
+                self._start(asyncio.to_thread(run, pause_worker, self._batch, seconds))
+
+
+_askers: dict[str, DaskAsker] = {}
+"""The batches of this process; a client has one handler for all its batches."""
+
+
+def _hear(event: tuple[float, Any]) -> None:
+    """Hear an event of the topic, on a thread of the client."""
+    message = event[1]
+    if isinstance(message, dict) and (asker := _askers.get(str(message.get("batch")))) is not None:
+        asker.hear_from_other_thread(message)
+
+
+# On a worker ------------------------------------------------------------------------------
+
+
+class _Share(RateLimiter):
+    """The transport and the limiter of one batch on one worker; it tells pauses to the client."""
+
+    def __init__(self, worker: Any, job: Job) -> None:
+        super().__init__(job.rate)
+        self.users = 0
+        self.transport = make_transport(job.settings)
+        self.tell = partial(_tell, worker, job)
+
+    def pause(self, seconds: float) -> bool:
+        self.tell(pause=float(seconds))
+        return super().pause(seconds)
+
+
+_shares: dict[tuple[str, str], _Share] = {}
+"""By the address of the worker and the batch; each is used on the worker's loop only."""
+
+
+def _tell(worker: Any, job: Job, **message: Any) -> None:
+    worker.log_event(job.topic, {"batch": job.batch, **message})
+
+
+def pause_worker(batch: str, seconds: float, dask_worker: Any) -> None:
+    """Send no request of ``batch`` for this time; runs on each worker."""
+    if (share := _shares.get((dask_worker.address, batch))) is not None:
+        RateLimiter.pause(share, seconds)
+
+
+def ask_as_task(job: Job) -> list[RowResult] | None:
+    """Ask or fetch some rows; None if a worker has begun with them before and was lost."""
+    from distributed import get_worker, secede
+
+    worker: Any = get_worker()
+    work = asyncio.run_coroutine_threadsafe(_ask(worker, job), worker.loop.asyncio_loop)
+    secede()  # type: ignore[no-untyped-call]  # the worker is free for other rows: they only wait
+    while not work.done():
+        wait((work,), CHECK_INTERVAL)
+        state = worker.state.tasks.get(job.key)
+        if state is None or state.state == "cancelled":
+            work.cancel()
+            return None
+    return work.result()
+
+
+async def _ask(worker: Any, job: Job) -> list[RowResult] | None:
+    if any(token is None for _, token in job.rows):
+        if await worker.scheduler.event_is_set(name=job.key):
+            return None
+        await worker.scheduler.event_set(name=job.key)
+    key = (worker.address, job.batch)
+    share = _shares.get(key) or _shares.setdefault(key, _Share(worker, job))
+    share.users += 1
+    try:
+        rows = (_ask_row(share, job, number, *row) for number, row in enumerate(job.rows))
+        return await asyncio.gather(*rows)
+    finally:
+        share.users -= 1
+        if not share.users:
+            del _shares[key]
+            await share.transport.close()
+
+
+async def _ask_row(
+    share: _Share, job: Job, number: int, question: Question, token: str | None
+) -> RowResult:
+    requests = count()
+
+    def sending() -> None:
+        if next(requests):  # the client has counted the first one
+            share.tell(requests=1)
+
+    service = load(job.settings)
+    flow = service.ask(question) if token is None else service.fetch(token)
+    result = await ask_row(
+        flow,
+        job.settings,
+        question.context_token,
+        RateLimitedFlowIO(share.transport, share, sending),
+        lambda found: share.tell(key=job.key, row=number, token=found),
+    )
+    share.tell(key=job.key, ended=number)
+    return result
