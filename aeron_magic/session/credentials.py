@@ -6,9 +6,10 @@ import getpass
 import json
 import os
 import warnings
+from importlib.util import find_spec
 from typing import Any
 
-from aeron_magic.errors import CredentialsError
+from aeron_magic.errors import CredentialsError, missing_extra
 from aeron_magic.services.catalog import SERVICES
 
 APPLICATION = "aeron-magic"
@@ -27,6 +28,8 @@ def find(service: str) -> dict[str, str] | None:
 
 
 def _stored(service: str) -> dict[str, str] | None:
+    if find_spec("keyring") is None:
+        return None
     import keyring
     from keyring.errors import KeyringError
 
@@ -100,9 +103,12 @@ def forget(service: str) -> bool:
 
     Raises
     ------
+    UsageError
+        The package of the keyring is not installed.
     CredentialsError
         This machine has no keyring, or it is locked.
     """
+    check_keyring()
     import keyring
     from keyring.errors import KeyringError, PasswordDeleteError
 
@@ -113,6 +119,12 @@ def forget(service: str) -> bool:
     except KeyringError as error:
         raise _no_keyring(service, type(error).__name__) from None
     return True
+
+
+def check_keyring() -> None:
+    """Raise a UsageError if the package of the keyring is not installed."""
+    if find_spec("keyring") is None:
+        raise missing_extra("The system keyring", "keyring")
 
 
 def _no_keyring(service: str, reason: str) -> CredentialsError:

@@ -82,6 +82,7 @@ def connect(app: App, command: Command) -> None:
 def login(app: App, command: Command) -> None:
     """Read credentials from a hidden prompt and store them in the system keyring."""
     service = command["service"] or DEFAULT_SERVICE
+    credentials.check_keyring()
     credentials.store(service, credentials.ask(service))
     show(app.shell, f"Stored in the system keyring. `%aeron connect {service}` uses it.")
 
