@@ -180,6 +180,14 @@ class ValueRefused(UsageError):
     """A value for the prompt is unknown, cannot be shown as text, or contains a secret."""
 
 
+def missing_extra(what: str, extra: str) -> UsageError:
+    """The error for ``what``, whose package is not installed: `extra` of pyproject.toml has it."""
+    return UsageError(
+        f"{what} needs a package that is not installed.",
+        hint=f'Run `pip install "aeron-magic[{extra}]"`.',
+    )
+
+
 class ServiceError(AeronError):
     """The service answered with an error."""
 

@@ -79,17 +79,19 @@ def apt_install(*packages: str) -> bool:
     return not run(*command, "install", "--yes", "--no-install-recommends", *packages, quiet=True)
 
 
-def prepare(extra: str, folder: Path, constraints: Sequence[str] = ()) -> Path:
-    """Create a virtual environment with the project and one of its extras installed.
+def prepare(folder: Path, group: str = "", constraints: Sequence[str] = ()) -> Path:
+    """Create a virtual environment with the project and its extra ``lab`` installed.
 
     A second call with the same ``pyproject.toml`` does nothing.
 
     Parameters
     ----------
-    extra
-        ``lab`` or ``test``, as in ``pyproject.toml``.
     folder
         The environment's folder, which may not exist yet.
+    group
+        A dependency group of ``pyproject.toml`` to install, too. Its packages are passed to pip
+        one by one, because ``pip install --group`` needs pip 25.1, and Python 3.11 brings an older
+        one.
     constraints
         Versions that pip must use, such as ``httpx==0.28``, if it installs these packages.
 
@@ -110,17 +112,21 @@ def prepare(extra: str, folder: Path, constraints: Sequence[str] = ()) -> Path:
         )
     scripts = folder / ("Scripts" if os.name == "nt" else "bin")
     python = scripts / ("python.exe" if os.name == "nt" else "python")
-    # An extra may include another one, so any change of the file counts.
-    wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    stamp = folder / f"installed-{extra}"
+    pyproject = (ROOT / "pyproject.toml").read_bytes()
+    wanted = hashlib.sha256(pyproject).hexdigest()
+    stamp = folder / f"installed-{group or 'lab'}"
     if python.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
         return python
     if not python.exists():
         _make(folder)
-    say(f"Installing aeron-magic[{extra}] into {folder} (one to three minutes the first time):")
+    import tomllib  # a Python that is too old for it was refused above
+
+    groups = tomllib.loads(pyproject.decode())["dependency-groups"]
+    say(f"Installing aeron-magic[lab] into {folder} (one to three minutes the first time):")
     file = folder / "constraints.txt"
     file.write_text("\n".join(constraints), encoding="utf-8")
-    if _pip_install(python, "--editable", f".[{extra}]", "--constraint", str(file)):
+    packages = groups[group] if group else ()
+    if _pip_install(python, "--editable", ".[lab]", *packages, "--constraint", str(file)):
         raise SystemExit("The installation failed; pip's messages are above.")
     stamp.write_text(wanted, encoding="ascii")
     return python

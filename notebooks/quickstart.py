@@ -41,7 +41,7 @@ def main() -> int:
     if options.play:
         return play(NOTEBOOK)
     folder = options.venv.resolve()
-    python = prepare("lab", folder)
+    python = prepare(folder)
     try:
         if options.lab:
             return open_lab(python)

@@ -86,7 +86,7 @@ def main() -> int:
     versions = lowest_versions(pyproject) if options.lowest else ()
 
     python = (
-        Path(sys.executable) if options.here else prepare("test", options.venv.resolve(), versions)
+        Path(sys.executable) if options.here else prepare(options.venv.resolve(), "test", versions)
     )
     steps = {name: STEPS[name] for name in options.only or STEPS}
     if "pytest" in steps:

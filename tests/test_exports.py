@@ -75,9 +75,11 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 
 def test_the_version_is_the_projects() -> None:
-    """It is in two places, because importing the metadata takes longer than the package."""
+    """It is in the package, too, because importing the metadata takes longer than the package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert aeron_magic.__version__ == project["version"]
+    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\nversion: {project['version']}\n" in cited
 
 
 def test_a_documented_parameter_is_a_parameter() -> None:

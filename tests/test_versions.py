@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
+from itertools import chain
 from pathlib import Path
 
 from versions import lowest_versions, other_pythons
@@ -13,14 +15,26 @@ PYPROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
 def test_the_lowest_version_of_each_package_of_a_user_is_a_constraint() -> None:
     text = PYPROJECT.read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    extras = project["optional-dependencies"]
     found = lowest_versions(text)
-    for table in ("dependencies", "lab"):
-        listed = re.search(rf"^{table} = \[(.*?)\]$", text, re.MULTILINE | re.DOTALL)
-        assert listed
-        for entry in re.findall(r'"([^"]+)"', listed[1]):
-            assert entry.replace(">=", "==") in found
+    for entry in [*project["dependencies"], *chain(*extras.values())]:
+        assert entry.replace(">=", "==") in found or entry.startswith("aeron-magic[")
     assert not any(one.startswith("pytest") for one in found)
 
 
 def test_other_pythons_run_and_are_other_ones() -> None:
     assert f"3.{sys.version_info.minor}" not in other_pythons()
+
+
+def test_the_workflow_runs_the_commands_of_the_readme() -> None:
+    """And the Python versions that the metadata promises."""
+    root = PYPROJECT.parent
+    workflow = (root / ".github/workflows/checks.yml").read_text(encoding="utf-8")
+    section = (root / "README.md").read_text(encoding="utf-8").split("## Try it")[1].split("## ")[0]
+    commands = re.findall(r"^```\n(python3 .+?) *(?:#.*)?\n```", section, re.MULTILINE)
+    assert len(commands) == 2
+    assert all(f"run: {command}\n" in workflow for command in commands)
+    classifiers = tomllib.loads(PYPROJECT.read_text(encoding="utf-8"))["project"]["classifiers"]
+    promised = re.findall(r"Python :: (3\.\d+)", " ".join(classifiers))
+    assert promised == re.findall(r'"(3\.\d+)"', workflow)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.errors import AeronError, UsageError, missing_extra
 from aeron_magic.prompts.values import format_value
 from aeron_magic.replies.reply import Reply
 
@@ -84,7 +84,10 @@ def items_of(source: Any) -> Items:
     """
     if isinstance(source, list | tuple):
         return Items(source)
-    import narwhals
+    try:
+        import narwhals
+    except ImportError:
+        raise missing_extra(f"A {type(source).__name__} as items", "tables") from None
 
     try:
         found = narwhals.from_native(source, eager_only=True, allow_series=True, pass_through=True)

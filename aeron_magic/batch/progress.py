@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from aeron_magic.errors import missing_extra
+
 
 @contextmanager
 def progress_bar(total: int, shown: bool) -> Iterator[Callable[[int], object]]:
@@ -12,7 +14,10 @@ def progress_bar(total: int, shown: bool) -> Iterator[Callable[[int], object]]:
     if not shown:
         yield lambda finished: None
         return
-    from tqdm.auto import tqdm
+    try:
+        from tqdm.auto import tqdm
+    except ImportError:
+        raise missing_extra("The progress bar of a batch", "tables") from None
 
     with tqdm(total=total, unit="row") as bar:
         yield lambda finished: bar.update(finished - bar.n)

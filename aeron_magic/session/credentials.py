@@ -7,9 +7,10 @@ import json
 import os
 import warnings
 from contextlib import suppress
+from importlib.util import find_spec
 from typing import Any
 
-from aeron_magic.errors import CredentialsError
+from aeron_magic.errors import CredentialsError, missing_extra
 from aeron_magic.services.catalog import SERVICES
 
 APPLICATION = "aeron-magic"
@@ -32,6 +33,8 @@ def find(service: str) -> dict[str, str] | None:
 
 
 def _stored(service: str) -> dict[str, str] | None:
+    if find_spec("keyring") is None:
+        return None
     import keyring
     from keyring.errors import KeyringError
 
@@ -81,6 +84,8 @@ def ask(service: str) -> dict[str, str]:
 
 def keyring_problem() -> str:
     """Why this machine's keyring cannot be used; empty if it can."""
+    if find_spec("keyring") is None:
+        return 'its package is not installed; `pip install "aeron-magic[keyring]"`'
     from keyring.errors import KeyringError
 
     reason = _write("probe", "probe")
@@ -144,12 +149,19 @@ def forget(service: str) -> bool:
 
     Raises
     ------
+    UsageError
+        The package of the keyring is not installed.
     CredentialsError
         This machine has no keyring, or it is locked.
     """
-    from keyring.errors import KeyringError
 
     kept = _kept.pop(service, None) is not None
+    if find_spec("keyring") is None:
+        if kept:
+            return True
+        raise missing_extra("The system keyring", "keyring")
+    from keyring.errors import KeyringError
+
     try:
         return _delete(service) or kept
     except KeyringError as error:

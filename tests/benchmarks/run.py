@@ -6,8 +6,8 @@
     python tests/benchmarks/run.py --json numbers.json   where to write (benchmarks.json)
 
 Each ``bench_*.py`` beside this file is a group of rows; `measure.py` says what is asked of one.
-The peers are an extra of the project: ``pip install -e ".[lab,bench]"``; without them their rows
-say so.
+The peers are a dependency group: ``pip install -e ".[lab]" --group bench`` (pip 25.1 or newer);
+without them their rows say so.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -15,16 +16,17 @@ _TABLES = ("polars",)
 
 
 def lowest_versions(pyproject: str) -> list[str]:
-    """The lower bounds of the dependencies and of the extra ``lab``, as constraints for pip.
+    """The lower bounds of the dependencies and of the extras, as constraints for pip.
 
     Test tools stay at their newest versions.
     """
     import tomllib  # the caller's Python may be too old for it, and is told so later
 
-    project = tomllib.loads(pyproject)["project"]
-    extras = project["optional-dependencies"]
-    tables = [one for one in extras["test"] if one.startswith(_TABLES)]
-    bounds = [_BOUND.fullmatch(one) for one in [*project["dependencies"], *extras["lab"], *tables]]
+    parsed = tomllib.loads(pyproject)
+    project = parsed["project"]
+    extras = chain.from_iterable(project["optional-dependencies"].values())
+    tables = [one for one in parsed["dependency-groups"]["test"] if one.startswith(_TABLES)]
+    bounds = [_BOUND.fullmatch(one) for one in [*project["dependencies"], *extras, *tables]]
     return [f"{bound[1]}=={bound[2]}" for bound in bounds if bound]
 
 

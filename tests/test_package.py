@@ -1,0 +1,115 @@
+"""The wheel and the source distribution, and the wheel in an environment with nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+from credentials import credentials
+from private_home import private_environment
+
+from aeron_magic.sandbox import Sandbox
+
+pytestmark = [pytest.mark.jupyter, pytest.mark.timeout(300)]
+
+ROOT = Path(__file__).parents[1]
+
+USE = """
+import aeron_magic
+from aeron_magic import AeronError, ChatPanel, Client, ask_many
+from IPython.core.interactiveshell import InteractiveShell
+
+assert "site-packages" in aeron_magic.__file__
+with Client() as client:
+    assert client.ask("Hello").text == "Fine."
+    ChatPanel(client).close()
+assert [row.reply.text for row in ask_many(["One", "Two"], progress=False)] == ["Fine.", "Fine."]
+
+shell = InteractiveShell.instance()
+shell.run_cell("%load_ext aeron_magic").raise_error()
+for service in ("aeronpay", "chatzy"):
+    shell.run_cell(f"%aeron connect sandbox --service {service}").raise_error()
+    shell.run_cell("%%aeron -o answer\\nHow do I start?").raise_error()
+    assert shell.user_ns["answer"].status == "complete"
+for cell in ("%aeron login", "%aeron logout", "%%aeron --each [1,2]\\n{{row}}"):
+    error = shell.run_cell(cell).error_in_exec
+    assert isinstance(error, AeronError), error
+    print(error.hint)
+try:
+    ask_many(range(2), progress=False)
+except AeronError as error:
+    print(error.hint)
+"""
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The source distribution and the wheel."""
+    folder = tmp_path_factory.mktemp("dist")
+    run("-m", "hatchling", "build", "-d", folder)
+    return sorted(folder.iterdir(), key=lambda path: path.suffix)
+
+
+def run(*command: str | Path) -> str:
+    """Run this Python with ``command`` in the project's folder; what it prints."""
+    done = subprocess.run(
+        [sys.executable, *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_index_would_accept_both(distributions: list[Path]) -> None:
+    """The metadata is valid, and the description is shown."""
+    run("-m", "twine", "check", "--strict", *distributions)
+
+
+def test_both_contain_what_they_need(distributions: list[Path]) -> None:
+    """The wheel: the package with its data, nothing else. The source: what the README needs."""
+    source, wheel = distributions
+    names = zipfile.ZipFile(wheel).namelist()
+    assert {"aeron_magic/py.typed", "aeron_magic/sandbox/answers/handbook/asking.md"} <= {*names}
+    assert {name.split("/")[0].partition("-")[0] for name in names} == {"aeron_magic"}
+    with tarfile.open(source) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+    assert {"tests/run.py", "notebooks/quickstart.py", "LICENSE", ".github/SECURITY.md"} <= inside
+    assert not [name for name in inside if ".venv" in name or "__pycache__" in name]
+
+
+def test_the_wheel_works_without_any_extra(
+    distributions: list[Path], sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Clients, magics and panel; what needs an extra says which one."""
+    sandbox.set_faults(say="Fine.")
+    run("-m", "venv", "--without-pip", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    pip = ("-m", "pip", "--python", python, "--disable-pip-version-check", "--no-input")
+    done = subprocess.run(
+        [sys.executable, *pip, "install", "--quiet", distributions[1]],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "Temporary failure in name resolution" in done.stderr:
+        pytest.skip("no package index can be reached")
+    assert done.returncode == 0, done.stderr
+    used = subprocess.run(
+        [python, "-c", USE],
+        cwd=tmp_path,
+        env={**private_environment(tmp_path), **credentials(sandbox.aeronpay_url)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert used.returncode == 0, used.stdout + used.stderr
+    hints = [line for line in used.stdout.splitlines() if line.startswith("Run `pip install")]
+    assert [hint.partition("aeron-magic")[2] for hint in hints] == [
+        '[keyring]"`.',
+        '[keyring]"`.',
+        '[tables]"`.',
+        '[tables]"`.',
+    ]
