@@ -8,6 +8,6 @@ from __future__ import annotations
 
 from .faults import Faults, Refusal
 from .request_log import LoggedRequest
-from .server import Sandbox
+from .server import Sandbox, embedded_sandbox
 
-__all__ = ["Faults", "LoggedRequest", "Refusal", "Sandbox"]
+__all__ = ["Faults", "LoggedRequest", "Refusal", "Sandbox", "embedded_sandbox"]

@@ -187,7 +187,9 @@ class Faults:
         unknown = sorted(set(values) - set(known))
         if unknown:
             raise ValueError(f"unknown fault {unknown[0]!r}; known are: {', '.join(known)}")
-        changes: dict[str, Any] = {
+        # A place without a number of times is one more time, however many there were before.
+        again = {f"{kind}_times": 1 for kind in ("cut", "stall") if f"{kind}_after" in values}
+        changes: dict[str, Any] = again | {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
         }

@@ -32,6 +32,9 @@ from .faults import Faults, Refusal
 from .request_log import LoggedRequest, RequestLog
 from .response_writer import ConnectionDropped, ResponseWriter
 
+EMBEDDED_PAUSE = 0.012
+"""Seconds between the chunks of `embedded_sandbox`: slow enough to see the streaming."""
+
 _MAX_BODY = 20_000_000
 _SECRET_HEADERS = {"client-secret", "authorization", "cookie"}
 _JSON = ("application/json", "application/json; charset=utf-8", "application/json;charset=utf-8")
@@ -96,9 +99,10 @@ class Sandbox:
 
     def start(self) -> Sandbox:
         """Listen and serve in daemon threads. Without effect if it runs already."""
-        if self._server is None:
-            self._key = secrets.token_urlsafe(24) if self._with_control else ""
-            self._server = _Server(self._wanted_port, self)
+        with self._lock:
+            if self._server is None:
+                self._key = secrets.token_urlsafe(24) if self._with_control else ""
+                self._server = _Server(self._wanted_port, self)
         return self
 
     def stop(self) -> None:
@@ -280,6 +284,23 @@ class Sandbox:
                     return Answer(400, {"message": str(error)})
                 return Answer(200, self.faults.as_json())
         return Answer(405, {"message": "Control: GET and POST. Log: GET and DELETE."})
+
+
+_embedded = Sandbox(faults=Faults(pause=EMBEDDED_PAUSE))
+
+
+def embedded_sandbox() -> Sandbox:
+    """The sandbox that ``%aeron connect sandbox`` uses; it is started if it does not run.
+
+    It ends with the process, so a reload of the extension finds its conversations. Change its
+    faults to see what a notebook does when something goes wrong.
+
+    Raises
+    ------
+    OSError
+        The system allows no local server.
+    """
+    return _embedded.start()
 
 
 class _Server(socketserver.ThreadingTCPServer):

@@ -19,10 +19,6 @@ from aeron_magic.session.io_loop import IOLoop
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
-    from aeron_magic.sandbox.server import Sandbox
-
-SANDBOX_CHUNK_DELAY = 0.012
-"""Seconds between the sandbox's chunks: slow enough to see the streaming."""
 
 
 class Connection(NamedTuple):
@@ -73,17 +69,14 @@ class ConnectionManager:
         self.recorder: Recorder | None = None
         self.recording_error: AeronError | None = None
         self._loop = loop
-        self._sandbox: Sandbox | None = None
 
     def connect_sandbox(self, service: str = DEFAULT_SERVICE) -> Connection:
         """Connect to the embedded service; start it if it is not running."""
-        if self._sandbox is None:
-            from aeron_magic.sandbox.faults import Faults
-            from aeron_magic.sandbox.server import Sandbox
+        from aeron_magic.sandbox.server import embedded_sandbox
 
-            self._sandbox = Sandbox(faults=Faults(pause=SANDBOX_CHUNK_DELAY)).start()
+        sandbox = embedded_sandbox()
         info = SERVICES[service]
-        options = {one.field: getattr(self._sandbox, one.in_sandbox) for one in info.addresses}
+        options = {one.field: getattr(sandbox, one.in_sandbox) for one in info.addresses}
         options |= {one.field: ANY_CREDENTIAL for one in info.credentials}
         settings = self._resolve(service, **options)
         return self.use(settings, sandbox=True)
@@ -158,10 +151,7 @@ class ConnectionManager:
         return self.connection
 
     def close(self) -> None:
-        """Close the connection and the sandbox."""
+        """Close the connection."""
         if self.connection is not None:
             self._loop.run(self.connection.client.close())
             self.connection = None
-        if self._sandbox is not None:
-            self._sandbox.stop()
-            self._sandbox = None

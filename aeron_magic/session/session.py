@@ -569,7 +569,7 @@ class Session:
         return self.connection.secrets if self.connection else ()
 
     def close(self) -> None:
-        """Stop all work, and close the connection, the sandbox and the history."""
+        """Stop all work, and close the connection and the history."""
         self.connections.close()
         self.io_loop.stop()
         if self.history_writer.history is not None:

@@ -50,6 +50,8 @@ def test_each_use_counts_down():
     now, later, refusal = faults.for_request("create-response")
     assert (now.cut_after, later.cut_times, refusal) == (5, 0, None)
     assert later.for_request("create-response")[0].cut_after is None
+    assert Faults.from_json({"cut_after": 9}, later).cut_times == 1
+    assert Faults.from_json({"pause": 1.0}, later).cut_times == 0
     _, later, refusal = faults.for_request("list-input")
     assert refusal == faults.refuse[0]
     assert later.for_request("list-input")[2] is None

@@ -179,7 +179,8 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
     if connection is not None:
         return connection.settings.conversation_scope == stored.address
     if stored.sandbox:
-        return False
+        connection = session.connect(stored.service, sandbox=True)
+        return connection.settings.conversation_scope == stored.address
     _, _, agent = stored.address.partition("#")
     options: dict[str, Any] = {**(credentials.find(stored.service) or {})}
     if agent:

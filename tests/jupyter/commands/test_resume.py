@@ -251,6 +251,19 @@ def test_a_conversation_of_another_service_is_not_resumed(
     assert "%aeron connect aeronpay" in str(run.of("error"))
 
 
+def test_resume_finds_the_sandbox_after_a_reload(shared_kernel: Kernel, tmp_path: Path) -> None:
+    """It runs on, so `resume` connects to it, fetches what is unfinished, and continues."""
+    notebook = Notebook(shared_kernel, tmp_path)
+    notebook.kernel.execute("%aeron connect sandbox", "c")
+    assert notebook.ask("What is a branch?", "a").status == "ok"
+    notebook.restart()
+    resumed = notebook.kernel.execute("%aeron resume --check", "r")
+    assert "`context_token` is set" in str(resumed.of("display_data"))
+    assert notebook.ask("And in Python?", "b").status == "ok"
+    assert notebook.turns[1]["parent"] == 1
+    notebook.stop()
+
+
 def test_resume_reports_that_the_sandbox_of_another_kernel_has_ended(
     shared_kernel: Kernel, tmp_path: Path
 ) -> None:
@@ -258,8 +271,12 @@ def test_resume_reports_that_the_sandbox_of_another_kernel_has_ended(
     notebook = Notebook(shared_kernel, tmp_path)
     for start in (False, True):
         if start:
+            notebook.kernel.execute(
+                "from aeron_magic.sandbox import embedded_sandbox; embedded_sandbox().stop()"
+            )
             notebook.restart()
-        notebook.kernel.execute("%aeron connect sandbox", "c")
+        else:
+            notebook.kernel.execute("%aeron connect sandbox", "c")
         if start:
             resumed = notebook.kernel.execute("%aeron resume", "r")
             assert "sandbox of another kernel" in resumed.text
