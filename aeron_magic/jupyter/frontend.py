@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.errors import UsageError
@@ -77,6 +78,19 @@ def is_live(shell: Any, configured: bool | None) -> bool:
             )
         return value == "1"
     return cell_id(shell) is not None if configured is None else configured
+
+
+def visible_names(shell: Any) -> dict[str, Any]:
+    """The variables where the magic is run: those of a function hide those of the notebook."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and _package(frame) in ("aeron_magic", "IPython"):
+        frame = frame.f_back
+    names: dict[str, Any] = shell.user_ns
+    return names if frame is None or frame.f_locals is names else {**names, **frame.f_locals}
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
 
 
 class RunOrder:
