@@ -138,7 +138,7 @@ class RunOrder:
             session.registry.mark_deleted(one for one in deleted if isinstance(one, str))
         if self._followed != self._run:
             self._followed = self._run
-            session.rebuild() if self._run else session.registry.rebuilt()
+            session.rebuild() if self._run else session.rebuilt()
 
 
 def _is_captured(shell: Any) -> bool:
