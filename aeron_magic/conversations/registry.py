@@ -130,10 +130,10 @@ class ConversationRegistry:
         """The run has ended: conversations in which nothing was asked continue as before."""
         if self._rebuilding is None:
             return
-        for tree, head in self._rebuilding.items():
-            tree.head = tree.head or head
         if self.current.head is None:
             self.current = self._current_before
+        for tree, head in self._rebuilding.items():
+            tree.head = tree.head or head
         self._rebuilding = None
 
     def mark_deleted(self, cells: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.errors import UsageError
@@ -79,6 +80,19 @@ def is_live(shell: Any, configured: bool | None) -> bool:
     return cell_id(shell) is not None if configured is None else configured
 
 
+def visible_names(shell: Any) -> dict[str, Any]:
+    """The variables where the magic is run: those of a function hide those of the notebook."""
+    frame: FrameType | None = sys._getframe()
+    while frame is not None and _package(frame) in ("aeron_magic", "IPython"):
+        frame = frame.f_back
+    names: dict[str, Any] = shell.user_ns
+    return names if frame is None or frame.f_locals is names else {**names, **frame.f_locals}
+
+
+def _package(frame: FrameType) -> str:
+    return str(frame.f_globals.get("__name__")).partition(".")[0]
+
+
 class RunOrder:
     """Sees whether the notebook is being run from its beginning.
 
@@ -124,7 +138,7 @@ class RunOrder:
             session.registry.mark_deleted(one for one in deleted if isinstance(one, str))
         if self._followed != self._run:
             self._followed = self._run
-            session.rebuild() if self._run else session.registry.rebuilt()
+            session.rebuild() if self._run else session.rebuilt()
 
 
 def _is_captured(shell: Any) -> bool:

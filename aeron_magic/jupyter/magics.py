@@ -6,6 +6,7 @@ first run.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ from aeron_magic.jupyter.app import App, Preferences
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.command_line.parser import Options
+
+
+_CELL_OPTIONS = re.compile(r"\A(?:[ \t]*\n|[ \t]*#\|[^\n]*(?:\n|\Z))++")
+"""Lines such as ``#| echo: false`` at the beginning of a cell, which are for Quarto or nbdev."""
 
 
 @magics_class
@@ -114,7 +119,7 @@ class AeronMagics(Magics):
         with _error_boundary(self.app):
             from aeron_magic.jupyter.command_line.parser import parse_options
 
-            self._ask(parse_options(line), cell)
+            self._ask(parse_options(line), _CELL_OPTIONS.sub("", cell))
 
     @no_var_expand
     @line_magic("aeron")  # type: ignore[arg-type]

@@ -509,6 +509,12 @@ class Session:
         if not self.token.assigned_by_user:
             self._move_token()
 
+    def rebuilt(self) -> None:
+        """That run has ended."""
+        self.registry.rebuilt()
+        if not self.token.assigned_by_user:
+            self._move_token()
+
     def use(self, name: str) -> ConversationTree:
         """Switch to a conversation of this kernel."""
         return self._switched(self.registry.use(name))

@@ -326,3 +326,41 @@ def test_an_empty_reply_is_reported_as_empty(kernel: Kernel, sandbox: Sandbox) -
     (output,) = kernel.execute("%%aeron\nSay nothing").outputs
     assert "The reply is empty." in output["data"]["text/plain"]
     assert "The reply is empty." in output["data"]["text/html"]
+
+
+def test_a_question_in_the_wrong_place_is_not_asked_and_the_error_names_the_right_one(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    """On the line of %%aeron, and without ``ask``; IPython's proposals would lead astray."""
+    for cell in ("%%aeron what is this?", "%aeron what is this?", "%aeron why is it so?"):
+        run = kernel.execute(cell)
+        assert run.status == "error", cell
+        assert "%aeron ask" in str(run.of("error")), cell
+        assert "not found" not in run.text
+    assert sandbox.log.of("create-response") == []
+
+
+def test_lines_for_publishing_tools_are_not_part_of_the_question(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    """At the beginning of the cell only."""
+    kernel.execute("%%aeron\n#| echo: false\n#| label: one\n\nWhy?\n#| is text")
+    assert sandbox.log.of("create-response")[0].body["user"]["text"] == "Why?\n#| is text"
+    run = kernel.execute("%%aeron\n#| echo: false")
+    assert "The question is empty" in str(run.of("error"))
+
+
+def test_variables_of_a_function_hide_those_of_the_notebook(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    """On a line, in a cell magic that the function runs, and in --each."""
+    kernel.execute(
+        "topic, rows = 'GLOBAL', ['GLOBAL']\n"
+        "def line(topic):\n    %aeron ask About {{topic}}\n"
+        "def cell(topic):\n    get_ipython().run_cell_magic('aeron', '', 'About {{topic}}')\n"
+        "def each(rows):\n    %aeron ask -q --each rows About {{row}}\n"
+        "line('cats'); cell('dogs'); each(['cows'])\n"
+        "%aeron ask About {{topic}}"
+    )
+    asked = [seen.body["user"]["text"] for seen in sandbox.log.of("create-response")]
+    assert asked == ["About cats", "About dogs", "About cows", "About GLOBAL"]

@@ -34,6 +34,8 @@ QUESTIONS = {
     "aeron ask why?": "aeron ask why?",  # automagic reads it afterwards
     "%aeron ask why? ": "run_line_magic('aeron', 'ask why?')",
     "%aeron ask what \\\n is it?": "run_line_magic('aeron', 'ask what   is it?')",
+    "%aeron what is this?": "run_line_magic('aeron', 'what is this?')",
+    "%%aeron what is this?": "run_cell_magic('aeron', 'what is this?', '\\n')",
     "%aeron ask (is it?": "run_line_magic('aeron', 'ask (is it?')",
 }
 
@@ -49,6 +51,8 @@ OTHER_CELLS = [
     "%aeron?",
     "%%aeron?",
     "%aeron ask?",
+    "%aeron use plots?",
+    "%%time what?",
     "ask?",
     "%time ask?",
     "x = 1",

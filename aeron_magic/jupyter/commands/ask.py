@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from aeron_magic.client.client import make_question
 from aeron_magic.errors import AeronError, Interrupted, UsageError
 from aeron_magic.jupyter.command_line.parser import Options
-from aeron_magic.jupyter.frontend import is_live
+from aeron_magic.jupyter.frontend import is_live, visible_names
 from aeron_magic.prompts.interpolation import interpolate
 from aeron_magic.services.catalog import service_info
 
@@ -51,7 +51,7 @@ def ask(app: App, options: Options, text: str) -> None:
         return
     connection = session.ensure_connected()
     if not options.raw and "{{" in text:
-        text = interpolate(text, shell.user_ns, secrets=connection.secrets)
+        text = interpolate(text, visible_names(shell), secrets=connection.secrets)
     app.run_order.follow(app.shell, session)
     position = session.position_for(
         cell=cell,

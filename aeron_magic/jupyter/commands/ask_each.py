@@ -39,7 +39,8 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     session, shell = app.session, app.shell
     settings, recorder, kept = app.batch_target()
     session.validate(Question(text))
-    items = _items(shell, options.each or "")
+    names = frontend.visible_names(shell)
+    items = _items(shell, options.each or "", names)
     mentions_row = any(one.name == "row" for one in placeholders_in(text))
     if options.raw or (len(items.values) > 1 and not mentions_row):
         why = (
@@ -52,7 +53,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
             hint="Write {{row}}, or {{row.column}}, for the item, and `\\{{` for two literal "
             "braces.",
         )
-    texts = render_prompts(items.values, text, shell.user_ns, session.secrets)
+    texts = render_prompts(items.values, text, names, session.secrets)
     token = None
     if options.after is not None:
         position = session.position_for(after=options.after)
@@ -90,9 +91,10 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         raise errors[0]
 
 
-def _items(shell: Any, expression: str) -> Items:
+def _items(shell: Any, expression: str, names: dict[str, Any]) -> Items:
     try:
-        value = shell.ev(expression)
+        with shell.builtin_trap:
+            value = eval(expression, shell.user_global_ns, names)  # noqa: S307 - the user's own
     except Exception as error:  # noqa: BLE001 - the user's expression can raise anything
         raise UsageError(
             f"--each {expression}: {type(error).__name__}: {error}.",

@@ -1,0 +1,319 @@
+"""A notebook that was edited and is run again in a live kernel, compared with one in a new kernel.
+
+Each under both readings of the vendor's page: a token for each reply, or one for the conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+from fake_notebook import Cell, FakeNotebook, shape
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aeron_magic.conversations.registry import ConversationRegistry
+from aeron_magic.conversations.tree import Turn
+from aeron_magic.replies.reply import Reply
+from aeron_magic.sandbox import Sandbox
+from aeron_magic.sandbox.faults import Refusal
+
+Cells = Sequence[Cell | str]
+Paths = dict[str, tuple[str, list[str]]]
+
+
+@pytest.fixture(params=["new", "same"])
+def notebook(request: pytest.FixtureRequest) -> Iterator[FakeNotebook]:
+    with Sandbox(token_rule=request.param) as sandbox:
+        notebook = FakeNotebook(sandbox)
+        yield notebook
+        notebook.close()
+
+
+def as_cells(cells: Cells) -> list[Cell]:
+    return [Cell(one, f"question of {one}") if isinstance(one, str) else one for one in cells]
+
+
+def paths(registry: ConversationRegistry, cells: Cells) -> Paths:
+    """For each cell its conversation and the questions that led to its reply, its own included."""
+    found: Paths = {}
+    for cell in as_cells(cells):
+        turns = [(turn, tree) for tree in registry if (turn := tree.by_cell(cell.id)) is not None]
+        turn, tree = max(turns, key=lambda one: one[0].asked_at)
+        found[cell.id or ""] = (tree.name, [one.question for one in turn.path()])
+    return found
+
+
+def one_after_the_other(cells: str) -> Paths:
+    asked = [f"question of {cell}" for cell in cells]
+    return {cell: ("main", asked[: number + 1]) for number, cell in enumerate(cells)}
+
+
+def in_a_new_kernel(notebook: FakeNotebook, cells: Cells) -> Paths:
+    fresh = FakeNotebook(notebook.sandbox)
+    fresh.run_all(*cells)
+    found = paths(fresh.session.registry, cells)
+    fresh.close()
+    return found
+
+
+def run_from_the_start(notebook: FakeNotebook, cells: Cells) -> None:
+    """As after the cell that loads the extension."""
+    notebook.session.rebuild()
+    notebook.run_all(*cells)
+    notebook.session.rebuilt()
+
+
+EDITS: dict[str, tuple[str, str]] = {
+    "nothing": ("abc", "abc"),
+    "inserted after the first": ("abc", "axbc"),
+    "inserted before the last": ("abc", "abxc"),
+    "inserted at the end": ("abc", "abcx"),
+    "two inserted": ("abc", "axybc"),
+    "deleted in the middle": ("abc", "ac"),
+    "deleted at the end": ("abc", "ab"),
+    "moved up": ("abcd", "acbd"),
+    "moved down": ("abcd", "acdb"),
+    "split": ("abc", "aBbc"),  # JupyterLab gives the upper part a new id
+    "copied": ("abc", "abAc"),
+    "merged": ("abcd", "abd"),
+    "inserted, moved and deleted": ("abcde", "axdce"),
+}
+
+FIRST = {
+    "inserted at the start": ("abc", "xabc"),
+    "deleted at the start": ("abc", "bc"),
+    "moved to the start": ("abc", "cab"),
+    "the first one split": ("abc", "Aabc"),
+    "reversed": ("abcd", "dcba"),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), EDITS.values(), ids=list(EDITS))
+def test_cells_run_one_by_one_from_top_to_bottom_give_what_a_new_kernel_gives(
+    notebook: FakeNotebook, before: str, after: str
+) -> None:
+    """The front end names no deleted cells, and the first cell is still the first."""
+    notebook.run_all(*before)
+    notebook.run_all(*after)
+    assert paths(notebook.session.registry, after) == one_after_the_other(after)
+    assert notebook.remote == [f"question of {cell}" for cell in after]
+
+
+@pytest.mark.parametrize(("before", "after"), (EDITS | FIRST).values(), ids=[*EDITS, *FIRST])
+def test_run_all_from_the_start_gives_what_a_new_kernel_gives(
+    notebook: FakeNotebook, before: str, after: str
+) -> None:
+    """Also if another cell is the first now; and nothing is said about stale turns."""
+    notebook.run_all(*before)
+    run_from_the_start(notebook, after)
+    assert paths(notebook.session.registry, after) == one_after_the_other(after)
+    assert notebook.remote == [f"question of {cell}" for cell in after]
+    assert not [note for note in notebook.notes if "stale" in note or "Continues" in note]
+    run_from_the_start(notebook, after)
+    assert len(notebook.tree.turns) == len({*before, *after}), "a second run adds nothing"
+
+
+PLOTS = {"conversation": "plots"}
+SEVERAL = {
+    "a cell inserted in one": (
+        ["a", Cell("p", "plot", PLOTS), "q", Cell("m", "back", {"conversation": "main"}), "b"],
+        ["a", "x", Cell("p", "plot", PLOTS), "q", "y", Cell("m", "back", {"conversation": "main"})],
+    ),
+    "the switching cell deleted": (["a", Cell("p", "plot", PLOTS), "b"], ["a", "b"]),
+    "a switching cell inserted": (["a", "b"], ["a", Cell("p", "plot", PLOTS), "b"]),
+    "a new one": (
+        ["a", Cell("n", "new", {"new": True}), "b"],
+        ["x", Cell("n", "new", {"new": True}), "a"],
+    ),
+    "a branch": (
+        [Cell("a", "one", {"name": "one"}), "b", Cell("x", "other", {"after": "one"}), "c"],
+        [Cell("a", "one", {"name": "one"}), "y", Cell("x", "other", {"after": "one"}), "c"],
+    ),
+}
+
+
+@pytest.mark.parametrize(("before", "after"), SEVERAL.values(), ids=list(SEVERAL))
+def test_run_all_from_the_start_with_several_conversations(
+    notebook: FakeNotebook, before: Cells, after: Cells
+) -> None:
+    """A cell asks in the conversation in which it asks in a new kernel."""
+    notebook.run_all(*before)
+    run_from_the_start(notebook, after)
+    assert paths(notebook.session.registry, after) == in_a_new_kernel(notebook, after)
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=6, unique=True), max_size=5),
+    st.lists(st.sampled_from("abcdef"), max_size=8),
+)
+@settings(max_examples=200)
+def test_any_edits_then_run_all(runs: list[list[str]], single: list[str]) -> None:
+    """Whatever was run before, in whatever order, with questions of the panel in between."""
+
+    def ask(registry: ConversationRegistry, cell: str | None) -> Turn:
+        nonlocal count
+        count += 1
+        pending = registry.start(registry.position_for(cell=cell), f"question of {cell}")
+        return registry.finish(pending, Reply("so", context_token=f"token {count}"))[0]
+
+    count = 0
+    live = ConversationRegistry(clock=lambda: float(count))
+    for cell in single:
+        ask(live, cell if cell != "f" else None)
+    for cells in runs:
+        live.rebuild()
+        for cell in cells:
+            ask(live, cell)
+        live.rebuilt()
+        fresh = ConversationRegistry(clock=lambda: float(count))
+        for cell in cells:
+            ask(fresh, cell)
+        assert paths(live, cells) == paths(fresh, cells)
+    for turn in live.current:
+        assert turn in turn.path()  # there is no circle
+
+
+# One cell alone ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", list("abc"))
+def test_one_cell_run_again_alone_keeps_its_place(notebook: FakeNotebook, cell: str) -> None:
+    notebook.run_all(*"abc")
+    before = paths(notebook.session.registry, "abc")
+    notebook.run(cell)
+    assert paths(notebook.session.registry, "abc") == before
+
+
+def test_a_cell_that_is_run_after_an_earlier_one_follows_it(notebook: FakeNotebook) -> None:
+    """As the variables of a notebook do; a note says so."""
+    notebook.run_all(*"abcd")
+    notebook.run("b")
+    notebook.run("d")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2 stale", "4<2*"]
+    assert "Continues after turn 2." in notebook.notes
+
+
+def test_a_branch_does_not_move_other_cells(notebook: FakeNotebook) -> None:
+    """The cell at the end of the main line keeps its place."""
+    branch = Cell("x", "instead", {"after": "1"})
+    notebook.run_all("a", "b", "c", branch)
+    notebook.run("c")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2*", "4<1"]
+    notebook.run_all(branch, "more")
+    notebook.run("c")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2*", "4<1", "5<4"]
+
+
+def test_a_question_of_the_panel_in_between_is_not_part_of_run_all(notebook: FakeNotebook) -> None:
+    """It stays where it is, and the cells follow each other as in a new kernel."""
+    notebook.run_all("a", "b", Cell(None, "from the panel"), "c")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2", "4<3*"]
+    run_from_the_start(notebook, "abc")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2 stale", "4<2*"]
+    notebook.run(Cell(None, "from the panel again"))
+    assert shape(notebook.tree)[-1] == "5<4*"
+
+
+# Deleted cells -------------------------------------------------------------------------------
+
+
+def test_nothing_continues_from_a_deleted_cell(notebook: FakeNotebook) -> None:
+    """Neither a new question, nor the one after it, nor the first after a deleted first one."""
+    notebook.run_all(*"abc")
+    notebook.session.registry.mark_deleted(["c"])
+    notebook.run("d")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2", "4<2*"]
+    notebook.session.registry.mark_deleted(["a"])
+    notebook.run("b")
+    assert shape(notebook.tree) == ["1", "2*", "3<2 stale", "4<2 stale"]
+    assert not any("3" in note for note in notebook.notes), "it cannot be run again"
+
+
+def test_a_cell_that_is_pasted_again_is_there_again(notebook: FakeNotebook) -> None:
+    """JupyterLab names a cell as deleted that was cut and pasted elsewhere."""
+    notebook.run_all(*"abc")
+    notebook.session.registry.mark_deleted(["b"])
+    notebook.run_all(*"acb")
+    assert paths(notebook.session.registry, "acb") == in_a_new_kernel(notebook, "acb")
+    notebook.run("d")
+    assert notebook.remote[-2:] == ["question of b", "question of d"]
+
+
+def test_all_questions_of_a_deleted_cell_are_deleted(notebook: FakeNotebook) -> None:
+    """A cell can ask several."""
+    notebook.run_all("a", "b", "b#1", "b#2")
+    notebook.session.registry.mark_deleted(["b"])
+    notebook.run("c")
+    assert shape(notebook.tree)[-1] == "5<1*"
+
+
+# Notes ---------------------------------------------------------------------------------------
+
+
+def test_a_note_names_the_turns_that_became_stale_and_where_the_next_question_continues(
+    notebook: FakeNotebook,
+) -> None:
+    """At the moment it happens, and not again."""
+    notebook.run_all(*"abcd")
+    assert notebook.notes == []
+    notebook.run("b")
+    own = [note for note in notebook.notes if "one token" not in note]
+    assert own == [
+        "Turns 3 and 4 are stale now; run their cells again.",
+        "The next question continues after turn 2.",
+    ]
+    notebook.run("z")
+    own = [note for note in notebook.notes if "one token" not in note]
+    assert own == ["Continues after turn 2."]
+    notebook.run("z")
+    assert [note for note in notebook.notes if "stale" in note] == []
+
+
+def test_one_stale_turn_is_named_alone_and_many_are_counted(notebook: FakeNotebook) -> None:
+    notebook.run_all(*"ab")
+    notebook.run("a")
+    assert "Turn 2 is stale now; run its cell again." in notebook.notes
+    notebook.run_all(*"bcdefghijkl")
+    notebook.run("a")
+    assert any("8, 9 and 3 more are stale" in note for note in notebook.notes), notebook.notes
+
+
+# The run from the start ------------------------------------------------------------------------
+
+
+def test_a_run_that_asks_nothing_changes_nothing(notebook: FakeNotebook) -> None:
+    """The first cell alone was run again, such as after a change of an import."""
+    notebook.run_all("a", "b", Cell("p", "plot", PLOTS), "q")
+    token = notebook.context_token
+    notebook.session.rebuild()
+    notebook.session.rebuilt()
+    notebook.run("z")
+    assert notebook.tokens[-1] == token
+    assert notebook.tree.name == "plots"
+
+
+def test_a_failed_first_question_of_a_run_changes_nothing(notebook: FakeNotebook) -> None:
+    notebook.run_all(*"abc")
+    notebook.session.rebuild()
+    notebook.sandbox.set_faults(refuse=(Refusal("create-response", 500),))
+    notebook.fails("a")
+    notebook.session.rebuilt()
+    notebook.run("z")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2", "4<3*"]
+
+
+def test_an_assigned_token_wins_during_a_run_from_the_start(sandbox: Sandbox) -> None:
+    notebook = FakeNotebook(sandbox)
+    notebook.run_all(*"ab")
+    notebook.context_token = notebook.received(0)
+    run_from_the_start(notebook, "x")
+    assert notebook.tokens[-1] == notebook.received(0)
+    notebook.close()
+
+
+def test_the_variable_is_empty_before_the_first_question_of_a_run(notebook: FakeNotebook) -> None:
+    """As in a new kernel."""
+    notebook.run_all(*"ab")
+    notebook.session.rebuild()
+    assert notebook.context_token is None
