@@ -234,10 +234,10 @@ class _Text:
         for place, piece in enumerate(pieces[:-2]):
             before, after = pieces[place - 1], pieces[place + 1]
             if piece.kind != "text":
-                if piece.kind == before.kind == "math":
+                if piece.kind == before.kind and piece.kind in {"math", "code"}:
                     written.append(" ")
                 elif piece.kind == "break" and (
-                    before.kind in {"open", "tag"} or after.kind in {"close", "tag"}
+                    before.kind in {"open", "tag_open"} or after.kind in {"close", "tag_close"}
                 ):
                     written.append("<br>")
                     continue
@@ -312,9 +312,9 @@ class _Text:
                     yield _Piece("text", shifted, bool(address))
                     place += 2
                 case "sub_open" | "sup_open" | "kbd_open":
-                    yield _Piece("tag", f"<{name}>")
+                    yield _Piece("tag_open", f"<{name}>")
                 case "sub_close" | "sup_close" | "kbd_close":
-                    yield _Piece("tag", f"</{name}>")
+                    yield _Piece("tag_close", f"</{name}>")
 
     def _code(self, code: str, in_link: bool, in_cell: bool) -> _Piece:
         code = code.replace("\n", " ")  # of a formula
