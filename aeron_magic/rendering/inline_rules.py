@@ -100,8 +100,10 @@ class _Linkifier:
 
 def _without_punctuation(url: str) -> str:
     """``url`` without punctuation at its end, as far as it belongs to the sentence."""
-    surplus, end = url.count(")") - url.count("("), len(url)
-    while end and (url[end - 1] in ".,;:!?'*_~…$" or (url[end - 1] == ")" and surplus > 0)):
-        surplus -= url[end - 1] == ")"
-        end -= 1
-    return url[:end]
+    depth = 0
+    for end, character in enumerate(url):
+        depth += (character == "(") - (character == ")")
+        if depth < 0:
+            url = url[:end]
+            break
+    return url.rstrip(".,;:!?'*_~…$")

@@ -34,7 +34,7 @@ _REFERENCES = (
 _LINE_BEGUN = re.compile(
     r"^[ \t]*+(?:(?P<before>\(?(?:\d{1,9}|[A-Za-z]|[IVXivx]{1,6}|@[\w-]{0,40}))"
     r"(?P<after>[.)])(?=\s|$)|(?P<mark>[#>]|[-+*](?=\s|$))"
-    r"|(?P<other>[:|](?=[\s:|-])|~(?=\s)|\A%|[-=_*+:|~](?=[-=_*+:|~\s]*$)))?",
+    r"|(?P<other>[:|](?=[\s:|-])|~(?=\s)|\A%|[-=+:|](?=[-=+:|\s]*$)))?",
     re.MULTILINE,
 )
 _MATH = re.compile(
@@ -211,7 +211,7 @@ class _Text:
 
     def __init__(self, tokens: Sequence[Token]) -> None:
         children = [child for token in tokens for child in _children(token)]
-        text = "".join(child.content for child in children if child.type == "text")
+        text = "".join(child.content for child in children if child.type != "math_inline")
         has_math = any(child.type == "math_inline" for child in children)
         self._has_ticks = any("`" in one.content for one in children if one.type == "code_inline")
         self._pattern = rf"(?P<escaped>{_ESCAPED})|{_REFERENCES}"
@@ -224,13 +224,23 @@ class _Text:
 
     def write(self, token: Token, *, in_line: bool = False, in_cell: bool = False) -> str:
         """The Markdown of one paragraph, heading or cell; ``in_line``: on one line."""
-        pieces = [_EDGE, *self._pieces(_children(token), in_line, in_cell), _EDGE, _EDGE]
+        pieces = [_EDGE]
+        for piece in self._pieces(_children(token), in_line, in_cell):
+            if piece.kind == "text" and pieces[-1].kind == "break":
+                piece = piece._replace(text=piece.text.lstrip(" \t"))
+            pieces += [piece] if piece.text else []
+        pieces += [_EDGE, _EDGE]
         written: list[str] = []
         for place, piece in enumerate(pieces[:-2]):
             before, after = pieces[place - 1], pieces[place + 1]
             if piece.kind != "text":
-                if piece.kind == before.kind == "math":
+                if piece.kind == before.kind and piece.kind in {"math", "code"}:
                     written.append(" ")
+                elif piece.kind == "break" and (
+                    before.kind in {"open", "tag_open"} or after.kind in {"close", "tag_close"}
+                ):
+                    written.append("<br>")
+                    continue
                 elif piece.kind == before.kind == "break" and not in_line:
                     # Of a soft and a hard line break, the hard one is left; none is a blank line.
                     last, hard = written.pop(), "  \n"
@@ -302,11 +312,12 @@ class _Text:
                     yield _Piece("text", shifted, bool(address))
                     place += 2
                 case "sub_open" | "sup_open" | "kbd_open":
-                    yield _Piece("tag", f"<{name}>")
+                    yield _Piece("tag_open", f"<{name}>")
                 case "sub_close" | "sup_close" | "kbd_close":
-                    yield _Piece("tag", f"</{name}>")
+                    yield _Piece("tag_close", f"</{name}>")
 
     def _code(self, code: str, in_link: bool, in_cell: bool) -> _Piece:
+        code = code.replace("\n", " ")  # of a formula
         if _ACTIVE.search(code) and (self._has_ticks or (in_cell and "|" in code)):
             return _Piece("text", code, in_link)
         ticks = "`" * (1 + max(map(len, re.findall("`+", code)), default=0))
@@ -322,7 +333,7 @@ def _children(token: Token) -> list[Token]:
 
 def _is_stuck(marker: _Piece, inside: str, outside: str) -> bool:
     """Whether CommonMark does not find the ``marker`` of emphasis between these characters."""
-    return "_" not in marker.text and outside.isalnum() and not inside.isalnum()
+    return outside.isalnum() and ("_" in marker.text or not inside.isalnum())
 
 
 def _could_be_math(text: str) -> bool:
