@@ -78,7 +78,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     if options.dry_run:
         from aeron_magic.jupyter.commands.dry_run import show_dry_run
 
-        first = next(one for one in texts if isinstance(one, str))
+        first = next((one for one in texts if isinstance(one, str)), text)
         counts = count_requests(config, texts)
         show_dry_run(session, question._replace(text=first), shell, f"{counts}. ")
         return

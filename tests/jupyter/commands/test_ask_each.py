@@ -242,6 +242,7 @@ def test_a_dry_run_sends_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
     assert "3 rows, 3 different questions, 0 already answered, 3 to ask" in run.text
     plain = run.outputs[0]["data"]["text/plain"]
     assert plain.index("A joy.\n") < plain.index("POST ")
+    assert "0 rows" in kernel.execute("%%aeron --dry-run --each []\n{{row}}", None).text
     assert asked(sandbox) == []
 
 
