@@ -5,23 +5,36 @@ from __future__ import annotations
 import os
 import warnings
 from collections import ChainMap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.batch.items import Items, Row, items_of, result_of
+from aeron_magic.batch.columns import Columns
+from aeron_magic.batch.items import Items, Row, items_of
 from aeron_magic.batch.progress import progress_bar
-from aeron_magic.batch.runner import BatchConfig, BatchRun
+from aeron_magic.batch.result import check_names, result_of
+from aeron_magic.batch.runner import BatchConfig, BatchRun, Counts
 from aeron_magic.batch.worker import RowResult
 from aeron_magic.client.client import make_question
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.defaults import defaults
-from aeron_magic.errors import AeronError, Interrupted, UsageError
+from aeron_magic.errors import (
+    AeronError,
+    Interrupted,
+    ReplyFormatError,
+    UsageError,
+    ValueRefused,
+)
+from aeron_magic.markdown_text import plural
 from aeron_magic.prompts.interpolation import interpolate
+from aeron_magic.prompts.values import is_missing
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.services.settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from aeron_magic.client.client import AsyncClient, Client
 
 
@@ -34,20 +47,24 @@ def ask_many(
     after: str | None = None,
     images: Iterable[str] = (),
     stream: bool = True,
+    columns: str | type[BaseModel] | None = None,
     concurrency: int = 8,
     rate: float | None = None,
+    at_most: int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     dask: Any = None,
     progress: bool | None = None,
     ask_again: bool = False,
+    frame: bool = True,
     **removed: Any,
 ) -> Any:
     """Ask one question per item, many at once.
 
-    Each question starts a conversation: with AeronPay one *Create Response*, and *Fetch Response*
-    if its stream is lost. A failed row does not affect the others. Rows refused with 429 (too many
-    requests) are tried again after the others; 24 consecutive authentication or connection
-    failures stop the batch.
+    Items with the same question share one request. An item whose value is missing (None, NaN, NaT,
+    NA, blank) fails without a request. Each question starts a conversation: with AeronPay one
+    *Create Response*, and *Fetch Response* if its stream is lost. A failed row does not affect the
+    others. Rows refused with 429 (too many requests) are tried again after the others; 24
+    consecutive authentication or connection failures stop the batch.
 
     Parameters
     ----------
@@ -66,14 +83,23 @@ def ask_many(
     stream
         Whether replies are read chunk by chunk; then a reply whose connection is lost can be
         fetched.
+    columns
+        The columns that are read from each reply: ``"mood: positive|negative, amount: number?"``
+        with the types ``text``, ``number``, ``int``, ``bool``, ``date``, ``a|b|c`` (one of these)
+        and ``[text]`` (a list), and ``?`` for a value that may be missing; or a pydantic model. A
+        request for JSON is added to each question. Each reply is checked; one that does not fit
+        has the status ``unfit``, an error that says why, and no values.
     concurrency
         How many questions may run at once, over all workers (8).
     rate
         Maximum requests per second over all workers, repeated requests and fetches included; None:
         no limit except the service's ``Retry-After``, which pauses all workers.
+    at_most
+        Maximum number of questions that may be asked, and charged; if more are needed, nothing is
+        sent. None: no limit.
     checkpoint
         A recording file: recorded rows are replayed, without cost, and the others are added as
-        they end. Rows with the same question then share one reply. Beside it, ``FILE.pending``
+        they end. Beside it, ``FILE.pending``
         keeps what was sent: after an interrupt or a crash the next run fetches replies whose token
         is known, and a row that may have been charged is ``incomplete`` and not asked again. If the
         file cannot be read or written, nothing more is sent, and the rows have that error.
@@ -87,12 +113,17 @@ def ask_many(
     ask_again
         Whether rows of an interrupted run that may have been charged are asked again (False).
 
+    frame
+        Whether the result is a frame (True), or a list of :class:`Row` with
+        :class:`~aeron_magic.Reply` objects.
+
     Returns
     -------
-    pandas.DataFrame or list of Row
-        One row per item, in order, with ``item``, ``reply`` (a :class:`~aeron_magic.Reply`),
-        ``status``, ``error`` and ``seconds``, and with the index of ``prompts``; without pandas, a
-        list with the same fields.
+    DataFrame or list of Row
+        A frame of the library of ``prompts``, with its columns and index; of pandas for a list,
+        whose items are the column ``item``. Added are the requested columns and ``reply`` (text),
+        ``status``, ``error`` (text), ``seconds`` and ``context_token``. For a list without pandas,
+        and with ``frame=False``, a list of :class:`Row`.
 
     Raises
     ------
@@ -100,13 +131,17 @@ def ask_many(
         The user stopped it; its ``result`` is what would have been returned, including the rows
         that were not asked.
     UsageError
-        An argument is invalid, or no item gives a question; nothing was sent.
+        An argument is invalid, no item gives a question, or more than ``at_most`` questions would
+        be asked; nothing was sent.
     """
-    _check(concurrency, rate, dask, removed)
+    _check(concurrency, rate, at_most, dask, removed)
+    wanted = None if columns is None else Columns(columns)
     own, recorder, kept = _resolve_target(client, settings)
     if checkpoint is not None:
         recorder, kept = Recorder(Cassette(checkpoint), "auto", speed=0), None
     items = items_of(prompts)
+    if frame:
+        check_names(items, wanted)
     config = BatchConfig(
         own,
         make_question("a question", after, images, stream),
@@ -115,16 +150,18 @@ def ask_many(
         recorder,
         kept,
         ask_again,
+        at_most,
         dask,
     )
-    texts = render_prompts(items.values, template, {}, own.secrets)
+    texts = render_prompts(items.values, template, {}, own.secrets, wanted)
     show_progress = defaults.show_progress() if progress is None else progress
     try:
-        rows = run_batch(config, items, texts, show_progress=show_progress)
+        rows = run_batch(config, items, texts, wanted, show_progress=show_progress)
     except Interrupted as interrupted:
-        interrupted.result = result_of(interrupted.result, items.index)
+        if frame:
+            interrupted.result = result_of(interrupted.result, items, wanted)
         raise
-    return result_of(rows, items.index)
+    return result_of(rows, items, wanted) if frame else rows
 
 
 def _resolve_target(
@@ -139,7 +176,9 @@ def _resolve_target(
     return resolve_settings(), None, None
 
 
-def _check(concurrency: int, rate: float | None, dask: Any, removed: dict[str, Any]) -> None:
+def _check(
+    concurrency: int, rate: float | None, at_most: int | None, dask: Any, removed: dict[str, Any]
+) -> None:
     for name in removed:
         raise UsageError(
             f"ask_many has no argument {name!r}.",
@@ -149,6 +188,8 @@ def _check(concurrency: int, rate: float | None, dask: Any, removed: dict[str, A
         raise UsageError(
             f"Invalid concurrency: {concurrency!r}.", hint="Give a whole number from 1 to 10,000."
         )
+    if at_most is not None and not (isinstance(at_most, int) and at_most >= 0):
+        raise UsageError(f"Invalid at_most: {at_most!r}.", hint="Give a whole number of questions.")
     if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
         raise UsageError(
             f"Invalid rate: {rate!r}.", hint="Give a number of requests per second above 0."
@@ -165,8 +206,9 @@ def render_prompts(
     template: str | None,
     namespace: dict[str, Any],
     secrets: Iterable[str],
+    columns: Columns | None = None,
 ) -> list[str | AeronError]:
-    """The question of each item, or the error that made it impossible to build.
+    """The question of each item with the request for ``columns``, or why it cannot be built.
 
     Raises
     ------
@@ -177,7 +219,8 @@ def render_prompts(
     secrets = tuple(secrets)
     for item in items:
         try:
-            texts.append(make_question(_text(item, template, namespace, secrets)).text)
+            text = make_question(_text(item, template, namespace, secrets)).text
+            texts.append(f"{text}\n\n{columns.instruction}" if columns else text)
         except AeronError as error:
             error.__traceback__ = error.__cause__ = error.__context__ = None
             texts.append(error)
@@ -189,7 +232,10 @@ def render_prompts(
 
 def _text(item: Any, template: str | None, namespace: dict[str, Any], secrets: Any) -> str:
     if template is not None:
-        return interpolate(template, ChainMap({"row": item}, namespace), secrets=secrets)
+        names = ChainMap({"row": item}, namespace)
+        return interpolate(template, names, secrets=secrets, required="row")
+    if is_missing(item):
+        raise ValueRefused("The item is missing.", hint="Fill it in, or drop it.")
     if isinstance(item, str):
         return item
     raise UsageError(
@@ -202,6 +248,7 @@ def run_batch(
     config: BatchConfig,
     items: Items,
     texts: Sequence[str | AeronError],
+    columns: Columns | None = None,
     *,
     show_progress: bool = False,
 ) -> list[Row]:
@@ -211,35 +258,63 @@ def run_batch(
     ------
     Interrupted
         Its ``result`` is the list of rows so far.
+    UsageError
+        More questions than ``at_most`` would be asked.
     """
+    with _open_batch(config, texts) as batch:
+        if config.at_most is not None and batch.counts.to_ask > config.at_most:
+            raise UsageError(
+                f"More than {plural(config.at_most, 'request')} would be sent: {batch.counts}.",
+                hint="Raise the limit, or give fewer rows. Nothing was sent.",
+            )
+        try:
+            with progress_bar(len(texts), show_progress, str(batch.counts)) as watch:
+                batch.run(watch)
+        except Interrupted as interrupted:
+            interrupted.result = _rows(items, batch, columns)
+            raise
+        return _rows(items, batch, columns)
+
+
+def count_requests(config: BatchConfig, texts: Sequence[str | AeronError]) -> Counts:
+    """What :func:`run_batch` would do."""
+    with _open_batch(config, texts) as batch:
+        return batch.counts
+
+
+@contextmanager
+def _open_batch(config: BatchConfig, texts: Sequence[str | AeronError]) -> Iterator[BatchRun]:
     recorder, kept = config.recorder, config.kept
     store = recorder.store if recorder is not None and recorder.mode == "auto" else None
     if kept is None and isinstance(store, Cassette):
         kept = KeptRows(store.path.with_name(store.path.name + ".pending"), pending=True)
         config = config._replace(kept=kept)
     try:
-        batch = BatchRun(config, texts)
-        with progress_bar(len(texts), show_progress) as watch:
-            batch.run(watch)
-    except Interrupted as interrupted:
-        interrupted.result = _rows(items, batch.results)
-        raise
+        yield BatchRun(config, texts)
     finally:
         if kept is not None:
             kept.close()
         for source in (recorder.warning() if recorder else "", kept.warning if kept else ""):
             if source:
                 warnings.warn(source, stacklevel=2)
-    return _rows(items, batch.results)
 
 
-def _rows(items: Items, results: Sequence[RowResult | None]) -> list[Row]:
-    return [_row(item, one) for item, one in zip(items.values, results, strict=True)]
+def _rows(items: Items, batch: BatchRun, columns: Columns | None) -> list[Row]:
+    found = zip(items.values, batch.results, batch.asked, strict=True)
+    return [_row(item, result, columns, asked) for item, result, asked in found]
 
 
-def _row(item: Any, result: RowResult | None) -> Row:
+def _row(item: Any, result: RowResult | None, columns: Columns | None, asked: bool) -> Row:
     if result is None:
-        return Row(item)
-    if result.reply is None:
-        return Row(item, None, "failed", result.error)
-    return Row(item, result.reply, result.reply.status, result.error, result.reply.seconds)
+        return Row(item, asked=asked)
+    reply, error = result.reply, result.error
+    if reply is None:
+        return Row(item, None, "failed", error, asked=asked)
+    status, values = str(reply.status), {}
+    if columns is not None and result.is_complete:
+        try:
+            values = columns.values(reply.text)
+        except ReplyFormatError as unfit:
+            status, error = "unfit", unfit
+            error.__traceback__ = error.__cause__ = error.__context__ = None
+    return Row(item, reply, status, error, reply.seconds, values, asked)

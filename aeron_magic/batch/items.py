@@ -1,9 +1,9 @@
-"""The items of a list, Series or DataFrame (any library that narwhals supports), and the result."""
+"""The items of a list, Series or DataFrame (any library that narwhals supports), and their rows."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aeron_magic.errors import AeronError, UsageError, missing_extra
@@ -11,6 +11,8 @@ from aeron_magic.prompts.values import format_value
 from aeron_magic.replies.reply import Reply
 
 NOT_ASKED = "not asked"
+ITEM = "item"
+"""The column of items that have no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,16 @@ class Row:
     reply
         The :class:`~aeron_magic.Reply`, complete or not; None if it was not asked for.
     status
-        The reply's status; ``not asked`` if an interrupt came first.
+        The reply's status; ``unfit`` if it does not fit the requested columns; ``not asked`` if an
+        interrupt came first.
     error
         The :class:`~aeron_magic.AeronError` that ended it, or None.
     seconds
         From the question to the end of the reply; 0 if it was not asked for.
+    values
+        The requested columns by name; empty if there are none, or the reply is unfit.
+    asked
+        Whether its question was sent in this run.
     """
 
     item: Any
@@ -36,6 +43,8 @@ class Row:
     status: str = NOT_ASKED
     error: AeronError | None = None
     seconds: float = 0.0
+    values: Mapping[str, Any] = field(default_factory=dict)
+    asked: bool = False
 
 
 class DataFrameRow(Mapping[str, Any]):
@@ -68,10 +77,10 @@ class DataFrameRow(Mapping[str, Any]):
 
 @dataclass(frozen=True, slots=True)
 class Items:
-    """The items in order, and their pandas index, if they have one."""
+    """The items in order, and as a frame of narwhals unless they were given as a list."""
 
     values: Sequence[Any]
-    index: Any = None
+    frame: Any = None
 
 
 def items_of(source: Any) -> Items:
@@ -92,10 +101,9 @@ def items_of(source: Any) -> Items:
     try:
         found = narwhals.from_native(source, eager_only=True, allow_series=True, pass_through=True)
         if isinstance(found, narwhals.DataFrame):
-            rows = [DataFrameRow(row) for row in found.iter_rows(named=True)]
-            return Items(rows, narwhals.maybe_get_index(found))
+            return Items([DataFrameRow(row) for row in found.iter_rows(named=True)], found)
         if isinstance(found, narwhals.Series):
-            return Items(found.to_list(), narwhals.maybe_get_index(found))
+            return Items(found.to_list(), found.alias(str(found.name or ITEM)).to_frame())
     except (narwhals.exceptions.NarwhalsError, ValueError) as error:
         raise UsageError(
             f"This {type(source).__name__} cannot be read: {error}",
@@ -108,25 +116,3 @@ def items_of(source: Any) -> Items:
             "LazyFrame, its `.collect()`.",
         )
     return Items(list(source))
-
-
-def result_of(rows: Sequence[Row], index: Any = None) -> Any:
-    """The rows as a DataFrame with the fields of :class:`Row`; as a list without pandas."""
-    try:
-        import pandas
-    except ImportError:
-        return list(rows)
-    columns: dict[str, Any] = {
-        name: pandas.Series([getattr(row, name) for row in rows], dtype=kind)
-        for name, kind in (
-            ("item", None if rows else object),
-            ("reply", object),
-            ("status", "str"),
-            ("error", object),
-            ("seconds", "float64"),
-        )
-    }
-    frame = pandas.DataFrame(columns)
-    if isinstance(index, pandas.Index):
-        frame.index = index
-    return frame

@@ -9,8 +9,8 @@ from aeron_magic.errors import missing_extra
 
 
 @contextmanager
-def progress_bar(total: int, shown: bool) -> Iterator[Callable[[int], object]]:
-    """A function that sets how many of ``total`` rows are finished."""
+def progress_bar(total: int, shown: bool, text: str = "") -> Iterator[Callable[[int], object]]:
+    """A function that sets how many of ``total`` rows are finished; ``text`` is before the bar."""
     if not shown:
         yield lambda finished: None
         return
@@ -19,5 +19,5 @@ def progress_bar(total: int, shown: bool) -> Iterator[Callable[[int], object]]:
     except ImportError:
         raise missing_extra("The progress bar of a batch", "tables") from None
 
-    with tqdm(total=total, unit="row") as bar:
+    with tqdm(total=total, unit="row", desc=text) as bar:
         yield lambda finished: bar.update(finished - bar.n)

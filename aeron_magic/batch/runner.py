@@ -40,6 +40,7 @@ from aeron_magic.errors import (
     Unreachable,
     is_safe_to_ask_again,
 )
+from aeron_magic.markdown_text import plural
 from aeron_magic.protocol.events import Completed, Started
 from aeron_magic.protocol.flow import Flow, Question
 from aeron_magic.recording.record import key_of_token, turn_key
@@ -78,6 +79,7 @@ class BatchConfig(NamedTuple):
     recorder: Recorder | None = None
     kept: KeptRows | None = None
     ask_again: bool = False
+    at_most: int | None = None
     dask: Any = None
 
 
@@ -85,7 +87,8 @@ class Counts(NamedTuple):
     """What a batch does, before anything is sent; all but ``rows`` count different questions.
 
     ``kept`` are answered already, ``to_fetch`` have a token by which the reply is fetched, and
-    ``in_doubt`` may have been charged and are not asked. Each of ``to_ask`` is one paid request.
+    ``in_doubt`` may have been charged and are not asked. Each of ``to_ask`` is one paid request;
+    earlier questions that are sent again before are counted, too.
     """
 
     rows: int
@@ -94,6 +97,13 @@ class Counts(NamedTuple):
     to_fetch: int
     in_doubt: int
     to_ask: int
+
+    def __str__(self) -> str:
+        counts = [plural(self.rows, "row"), plural(self.questions, "different question")]
+        counts.append(f"{self.kept:,} already answered")
+        counts += [f"{self.to_fetch:,} to fetch"] if self.to_fetch else []
+        counts += [f"{self.in_doubt:,} in doubt"] if self.in_doubt else []
+        return ", ".join([*counts, f"{self.to_ask:,} to ask"])
 
 
 class BatchRun:
@@ -125,9 +135,10 @@ class BatchRun:
             sum(known.is_complete for known in self._results.values()),
             len(self._tokens),
             sum(isinstance(known.error, IncompleteReply) for known in self._results.values()),
-            len(self._to_ask) - len(self._tokens),
+            len(self._to_ask) - len(self._tokens) + self._to_resend(),
         )
         self._finished = len(texts) - sum(self._rows[text] for text in self._to_ask)
+        self._sent: set[str | AeronError] = set()
         self._again: list[str] = []
         self._consecutive_failures = 0
         self._stopped = False
@@ -141,6 +152,17 @@ class BatchRun:
             self._results.get(text) if isinstance(text, str) else RowResult(error=text)
             for text in self._texts
         ]
+
+    @property
+    def asked(self) -> list[bool]:
+        """Whether each row's question was sent in this run."""
+        return [text in self._sent for text in self._texts]
+
+    def _to_resend(self) -> int:
+        recorder, config = self._config.recorder, self._config
+        if recorder is None or not self._to_ask:
+            return 0
+        return recorder.to_resend(config.question, config.settings.recording_id)
 
     def _question(self, text: str) -> Question:
         return self._config.question._replace(text=text)
@@ -367,6 +389,7 @@ class BatchRun:
             raise interrupted(Reply(""))  # it was waiting for the rate limit
         if text in self._tokens:
             return
+        self._sent.add(text)
         self._unnamed.add(text)
         if self._config.kept is not None:
             self._config.kept.mark_sent(self._key(text), self._config.settings.conversation_scope)

@@ -60,8 +60,6 @@ class App:
     ----------
     cell_keys
         The keys of the questions of cells.
-    offered_cells
-        Code of replies that was offered as the next cell, by cell.
     run_order
         Sees whether the notebook is being run from its beginning.
     cell_id_notice_shown
@@ -74,7 +72,6 @@ class App:
         self.shell = shell
         self.preferences = preferences
         self.cell_keys = CellKeys()
-        self.offered_cells: dict[str | None, str] = {}
         self.cell_id_notice_shown = False
         self.run_order = RunOrder(cell_id(shell))
         self.panel_controller: Any = None

@@ -119,7 +119,8 @@ class AeronMagics(Magics):
         with _error_boundary(self.app):
             from aeron_magic.jupyter.command_line.parser import parse_options
 
-            self._ask(parse_options(line), _CELL_OPTIONS.sub("", cell))
+            text = _CELL_OPTIONS.sub(lambda found: "\n" * found[0].count("\n"), cell)
+            self._ask(parse_options(line), f"\n{text}")  # errors count all lines of the cell
 
     @no_var_expand
     @line_magic("aeron")  # type: ignore[arg-type]

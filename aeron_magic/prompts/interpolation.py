@@ -2,15 +2,16 @@ r"""Placeholders in a question, ``{{name}}``, replaced with values of the notebo
 
 Grammar::
 
-    value     "{{" blank* path blank* "}}"
+    value     "{{" blank* path blank* [":" format] "}}"
     path      name step*
     step      "." name  |  "[" integer "]"  |  "[" "'" text "'" "]"  |  "[" '"' text '"' "]"
+    format    as in format(), such as .2%
     literal   "\{{"                            writes {{
 
 Nothing is called or computed, and placeholders inside a value are not replaced. Double braces
 around anything but a path are left as they are, so LaTeX, JSON and code are safe. Two cases are
 errors, because they are probably mistakes: a path with an unknown name, and a known name followed
-by a call, a computation or a format.
+by a call or a computation.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ from typing import Any, NamedTuple
 
 from aeron_magic.errors import ValueRefused
 from aeron_magic.plaintext import spellings
-from aeron_magic.prompts.values import format_value, prompt_cell, table_class
+from aeron_magic.prompts.values import format_value, is_missing, prompt_cell, table_class
 
-NAME = r"[^\W\d]\w*+"
-"""The regular expression of a name."""
+NAME = r"[^\W\d][\w\u0300-\u036f\u0900-\u0963\u0966-\u0dff]*+"
+"""The regular expression of a name; the ranges are vowel signs, such as those of Hindi."""
 STEP = (
     rf"[ \t]*+(?:\.[ \t]*+{NAME}"
     r"""|\[[ \t]*+(?:-?\d++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\])"""
@@ -34,7 +35,7 @@ STEP = (
 
 _BRACES = re.compile(
     rf"(?P<literal>\\\{{\{{)"
-    rf"|\{{\{{[ \t]*+(?P<path>{NAME}(?:{STEP})*)[ \t]*+\}}\}}"
+    rf"|\{{\{{[ \t]*+(?P<path>{NAME}(?:{STEP})*)[ \t]*+(?::(?P<format>[^{{}}\n]++))?\}}\}}"
     rf"|\{{\{{[ \t]*+(?P<begun>{NAME})[^{{}}\n]*+\}}\}}"
 )
 _STEPS = re.compile(
@@ -68,7 +69,7 @@ class Placeholder(NamedTuple):
     @property
     def name(self) -> str:
         """The variable's name, with which the path begins."""
-        return re.split(r"[^\w]", self.path, maxsplit=1)[0]
+        return re.match(NAME, self.path)[0]  # type: ignore[index]  # a path begins with a name
 
     @property
     def location(self) -> str:
@@ -77,7 +78,12 @@ class Placeholder(NamedTuple):
 
 
 def interpolate(
-    text: str, namespace: Mapping[str, object], *, secrets: Iterable[str] = (), rows: int = 20
+    text: str,
+    namespace: Mapping[str, object],
+    *,
+    secrets: Iterable[str] = (),
+    rows: int = 20,
+    required: str = "",
 ) -> str:
     """Return ``text`` with its placeholders replaced.
 
@@ -91,11 +97,13 @@ def interpolate(
         Texts that no value may contain, such as the credentials in use.
     rows
         Maximum rows of a table; a line below the table gives the total.
+    required
+        The name of a variable of which no missing value is inserted.
 
     Raises
     ------
     ValueRefused
-        Unknown name, or a value that cannot be formatted or contains a secret.
+        Unknown name, or a value that is missing, cannot be formatted or contains a secret.
     """
     forbidden = {form for secret in secrets if secret for form in _in_tables(secret)}
 
@@ -105,6 +113,8 @@ def interpolate(
         if match["literal"]:
             return "{{"
         placeholder = _placeholder(match)
+        if match["format"] and placeholder.name not in namespace:
+            return match[0]
         try:
             return value_text(placeholder, match)
         except ValueRefused as error:
@@ -118,13 +128,17 @@ def interpolate(
                 hint=f"Put the result in a variable and name that; {_LITERAL_HINT}",
             )
         value = resolve(placeholder, namespace)
-        formatted = format_value(value, rows=rows)
+        if placeholder.name == required and is_missing(value):
+            raise ValueRefused("the value is missing", hint="Fill in the value, or drop the row.")
+        formatted = _with_format(value, match["format"]) or format_value(value, rows=rows)
         if any(form in formatted.lower() for form in forbidden):
             raise ValueRefused(
                 "it contains a configured secret, which is never sent as text",
                 hint="Remove the secret from the value.",
             )
-        return _on_own_lines(formatted, match) if table_class(value) else formatted
+        if match["format"] or not table_class(value):
+            return formatted
+        return _on_own_lines(formatted, match)
 
     return _BRACES.sub(replaced, text)
 
@@ -137,12 +151,26 @@ def placeholders_in(text: str) -> list[Placeholder]:
 def _placeholder(match: re.Match[str]) -> Placeholder:
     text, start = match.string, match.start()
     return Placeholder(
-        path=match[0][2:-2].strip(),
+        path=(match["path"] or match[0][2:-2]).strip(),
         start=start,
         end=match.end(),
         line=text.count("\n", 0, start) + 1,
         column=start - text.rfind("\n", 0, start),
     )
+
+
+def _with_format(value: object, specification: str | None) -> str:
+    """``value`` in a format such as ``.2%``; empty without one."""
+    if specification is None:
+        return ""
+    try:
+        return format(value, specification.strip())
+    except Exception as error:
+        raise ValueRefused(
+            f"the format “{specification}” does not fit {type(value).__name__}",
+            hint="Use a format of Python's `format()`, such as `.2%` for a number and `%d %b %Y` "
+            f"for a date; {_LITERAL_HINT}",
+        ) from error
 
 
 def _on_own_lines(table: str, match: re.Match[str]) -> str:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Set
+from datetime import datetime
+from math import isfinite
+from numbers import Number
 from types import ModuleType
 from typing import Any
 
@@ -15,6 +18,23 @@ _ONE_LINE = 80
 """Characters of JSON up to which it is not indented."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
 _IMAGE_LIBRARIES = {"PIL", "altair", "bokeh", "matplotlib", "plotly"}
+
+
+def is_null(value: object) -> bool:
+    """Whether ``value`` is None, NaN, NaT or NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    number = isinstance(value, Number) or (_is_array(value) and not getattr(value, "shape", 1))
+    return number and bool(value != value)
+
+
+def is_missing(value: object) -> bool:
+    """Whether ``value`` is null or a blank text, or a row in which all values are."""
+    if isinstance(value, str):
+        return not any(one.isprintable() and not one.isspace() for one in value)
+    if isinstance(value, Mapping):
+        return all(map(is_missing, value.values()))
+    return is_null(value)
 
 
 def format_value(value: object, *, rows: int = 20) -> str:
@@ -44,6 +64,8 @@ def _text(value: object, rows: int) -> str:
     kind = type(value).__name__
     if isinstance(value, str):
         return str.__str__(value)
+    if isinstance(value, datetime) and value.tzinfo is None:
+        return str(value).removesuffix(" 00:00:00")  # nanoseconds come after it
     if isinstance(value, bytes | bytearray | memoryview):
         raise ValueRefused(
             f"{kind} is not text", hint='Name the decoded text, as of `value.decode("utf-8")`.'
@@ -83,21 +105,26 @@ def _is_array(value: object) -> bool:
 def _json(value: object, rows: int) -> str:
     def plain(part: object) -> object:
         if isinstance(part, Mapping):
-            return {key: part[key] for key in part}
-        if isinstance(part, Set):
-            # The order of a set differs between runs.
-            return sorted(part, key=repr) if isinstance(part, set | frozenset) else list(part)
+            return {key: plain(part[key]) for key in part}
+        if isinstance(part, set | frozenset):
+            part = sorted(part, key=repr)  # the order of a set differs between runs
+        if isinstance(part, list | tuple | Set):
+            return [plain(one) for one in part]
+        if isinstance(part, str | bool | int) or part is None:
+            return part
+        if is_null(part):
+            return None
+        if isinstance(part, float) and isfinite(part):
+            return part
         if _is_array(part) and not table_class(part):
-            return part.tolist()  # type: ignore[attr-defined]
+            return plain(part.tolist())  # type: ignore[attr-defined]
         return _text(part, rows)
 
-    # json calls `plain` only for what it cannot encode.
-    if not isinstance(value, dict | list | tuple):
-        value = plain(value)
+    value = plain(value)
     try:
-        text = json.dumps(value, default=plain, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False)
         if len(text) > _ONE_LINE:
-            text = json.dumps(value, default=plain, ensure_ascii=False, indent=2)
+            text = json.dumps(value, ensure_ascii=False, indent=2)
     except TypeError:
         # Keys that JSON does not have, such as tuples or dates.
         text = repr(value)
@@ -130,10 +157,14 @@ def _table(value: Any, frame: str, rows: int) -> str:
     head, body = (_of_pandas if library == "pandas" else _of_polars)(value.head(rows))
     if not head:
         return f"(a table of {total:,} rows and no columns)"
-    table = markdown_table(head, ([prompt_cell(_text(cell, rows)) for cell in row] for row in body))
+    table = markdown_table(head, ([_cell(cell, rows) for cell in row] for row in body))
     if total > rows:
         return f"{table}\n\n(first {rows:,} of {total:,} rows)"
     return table if total else f"{table}\n\n(no rows)"
+
+
+def _cell(value: object, rows: int) -> str:
+    return "" if is_null(value) else prompt_cell(_text(value, rows))
 
 
 def _of_pandas(frame: Any) -> tuple[list[str], list[tuple[object, ...]]]:

@@ -193,6 +193,11 @@ class Recorder:
         found = self.store.find(self.key(question, service))
         return found is not None and found.is_complete
 
+    def to_resend(self, question: Question, service: str) -> int:
+        """How many recorded questions are sent again before ``question``."""
+        key = key_of_token(question.context_token) if question.context_token else None
+        return len(self._to_resend(key, service)) if key is not None else 0
+
     def _save(self, record: Record, token: str | None) -> None:
         """Save ``record``; a failure must not take a paid reply with it, so it is kept."""
         if token is not None:

@@ -1,4 +1,4 @@
-"""The items of lists, Series and DataFrames, and the resulting DataFrame."""
+"""The items of lists, Series and DataFrames."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
-from fresh_process import printed
 
-from aeron_magic.batch.items import DataFrameRow, Row, items_of, result_of
-from aeron_magic.errors import FailedReply, UsageError
+from aeron_magic.batch.items import DataFrameRow, items_of
+from aeron_magic.errors import UsageError
 from aeron_magic.prompts.interpolation import interpolate
-from aeron_magic.replies.reply import Reply
 
 LISTS: dict[str, Callable[[], Any]] = {
     "list": lambda: ["a", "b"],
@@ -60,41 +58,6 @@ def test_other_types_are_rejected(source: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         items_of(source)
     assert caught.value.hint
-
-
-def test_the_result_has_the_index_of_the_items() -> None:
-    """So that it can be joined to the frame of the items."""
-    frame = pd.DataFrame({"text": ["x", "y"]}, index=["r1", "r2"])
-    items = items_of(frame)
-    result = result_of([Row(item) for item in items.values], items.index)
-    assert list(frame.join(result[["status"]]).status) == ["not asked"] * 2
-
-
-def test_the_result_holds_replies_and_errors() -> None:
-    """Replies as objects, so that their JSON can be read; None for no error."""
-    error = FailedReply("no")
-    rows = [
-        Row("a", Reply('{"n": 1}'), "complete", None, 1.5),
-        Row("b", Reply(""), "failed", error, 0.5),
-    ]
-    result = result_of(rows)
-    assert list(result.columns) == ["item", "reply", "status", "error", "seconds"]
-    assert result.reply[0].json() == {"n": 1}
-    assert list(result.error) == [None, error]
-    assert result.seconds.sum() == 2.0
-
-
-def test_no_items_give_an_empty_frame_with_all_columns() -> None:
-    assert list(result_of([]).columns) == ["item", "reply", "status", "error", "seconds"]
-
-
-def test_without_pandas_the_result_is_a_list() -> None:
-    code = (
-        "import sys; sys.modules['pandas'] = None\n"
-        "from aeron_magic.batch.items import Row, result_of\n"
-        "print(result_of([Row('x')]))"
-    )
-    assert printed(code).startswith("[Row(item='x', reply=None, status='not asked', error=None")
 
 
 def test_rows_of_a_frame_are_compared_by_value() -> None:

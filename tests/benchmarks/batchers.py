@@ -164,7 +164,7 @@ def _ours(stream: bool) -> Callable[[str, int, int], dict[str, float]]:
         def ask(count: int) -> None:
             rows = [f"Good or bad? {number}" for number in range(count)]
             result = ask_many(rows, settings=settings, concurrency=concurrency, stream=stream)
-            if {reply.text for reply in result.reply} != {SAID}:
+            if {*result.reply} != {SAID}:
                 raise SystemExit("another text")
 
         return measured(ask, count, concurrency)

@@ -194,7 +194,7 @@ def driver(kind: str, url: str) -> Iterator[Ask]:
 
         def ask(question: str, stream: bool) -> Result:
             def call() -> str:
-                (row,) = ask_many([question], settings=settings, stream=stream).itertuples()
+                (row,) = ask_many([question], settings=settings, stream=stream, frame=False)
                 if row.error is not None:
                     raise row.error
                 return str(row.reply.text)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from live_kernel import Kernel, Run
 
-from aeron_magic.jupyter.display.next_cell import code_for_cell
 from aeron_magic.sandbox import Faults, Sandbox
 
 pytestmark = pytest.mark.jupyter
@@ -45,14 +44,20 @@ def test_html_in_a_table_is_text(kernel: Kernel, sandbox: Sandbox) -> None:
     assert kernel.value("r.table().a.tolist()") == [1]
 
 
-def test_code_is_offered_as_the_next_cell_once(kernel: Kernel, sandbox: Sandbox) -> None:
-    """Running the cell again offers it only if the code has changed."""
-    sandbox.faults = Faults(say="So:\n\n```python\nx = 1\n```\n\nThat is all.")
-    runs = [kernel.execute("%%aeron -f code\nGo.", "asks") for _ in range(2)]
-    assert shown(runs[1])["text/plain"] == "x = 1"
-    assert [next_cells(run) for run in runs] == [["x = 1"], []]
-    sandbox.faults = Faults(say="```python\nx = 2\n```")
-    assert next_cells(kernel.execute("%%aeron -f code\nGo.", "asks")) == ["x = 2"]
+def test_code_becomes_a_cell_only_on_request(kernel: Kernel, sandbox: Sandbox) -> None:
+    """One block at a time; the line below the code says how."""
+    sandbox.faults = Faults(say="So:\n\n```python\nx = 1\n```\n\nand\n\n```bash\nls\n```\n")
+    run = kernel.execute("%%aeron -f code\nGo.", "asks")
+    assert next_cells(run) == []
+    assert shown(run)["text/plain"].startswith("x = 1")
+    assert "%aeron code NUMBER" in shown(run)["text/plain"]
+    assert "2 blocks" in shown(run)["text/html"]
+    inserted = [next_cells(kernel.execute(f"%aeron code {number}")) for number in ("", 1, 2)]
+    assert inserted == [["x = 1"], ["x = 1"], ["ls"]]
+    for wrong in ("3", "0", "x", "-1"):
+        assert kernel.execute(f"%aeron code {wrong}").status == "error", wrong
+    sandbox.faults = Faults(say="```\ny\n```")
+    assert "%aeron code inserts it" in shown(kernel.execute("%%aeron -f code\nGo."))["text/plain"]
 
 
 @pytest.mark.parametrize("form", ["json", "table", "code"])
@@ -69,11 +74,3 @@ def test_a_missing_format_fails_the_cell_and_keeps_the_reply(
     assert "Only *prose*." in "".join(error.content["traceback"])
     assert kernel.value(f"r{form}.text") == "Only *prose*."
     assert next_cells(run) == []
-
-
-def test_only_python_becomes_a_cell() -> None:
-    """Python blocks are joined; other languages, and unmarked blocks beside them, are left out."""
-    text = "```python\na\n```\n```\nits output\n```\n```bash\nls\n```\n```py\nb\n```"
-    assert code_for_cell(text) == "a\n\nb"
-    assert code_for_cell("```\nx\n```") == "x"
-    assert code_for_cell("```bash\nls\n```") == ""

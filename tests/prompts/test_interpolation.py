@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections import ChainMap
+from datetime import date
 from types import SimpleNamespace
 
 import pandas as pd
@@ -131,8 +132,36 @@ REFUSED = {
     "{{n + 1}}": ("only a path can be inserted", r"`\{{`"),
     "{{xs[0:2]}}": ("only a path can be inserted", "--raw"),
     "{{d[name]}}": ("only a path can be inserted", "--raw"),
-    "{{n:.2f}}": ("only a path can be inserted", "--raw"),
+    "{{n!r}}": ("only a path can be inserted", "--raw"),
+    "{{n:.2q}}": ("{{n}} (line 1, column 1): the format “.2q” does not fit int.", "format()"),
+    "{{xs:.2f}}": ("the format “.2f” does not fit list.", "`.2%`"),
+    "{{n:}}": ("only a path can be inserted", "--raw"),
 }
+
+
+def test_a_format_comes_after_a_colon() -> None:
+    """As in an f-string; an unknown name before a colon is left, as in JSON and CSS."""
+    values = {"fee": 0.025, "n": 1234567, "day": date(2026, 11, 21), "राशि": 5, "a": [2.5]}
+    for text, said in {
+        "{{fee:.2%}}": "2.50%",
+        "{{ fee : .1f }}": "0.0",
+        "{{n:,}} {{a[0]:05.1f}}": "1,234,567 002.5",
+        "{{day:%d %b %Y}}": "21 Nov 2026",
+        "{{राशि}} {{राशि:03}}": "5 005",
+        "{{unknown:.2%}}": "{{unknown:.2%}}",
+    }.items():
+        assert interpolate(text, values) == said, text
+    with pytest.raises(ValueRefused, match="secret"):
+        interpolate("{{n:,}}", values, secrets=["1,234,567"])
+
+
+def test_a_missing_value_of_a_required_name_is_refused() -> None:
+    for value in (None, float("nan"), "", " \u200b", {"a": None}):
+        with pytest.raises(ValueRefused, match="the value is missing"):
+            interpolate("{{row}}", {"row": value}, required="row")
+    for value in (0, False, "x", [], {"a": None, "b": 1}):
+        assert interpolate("{{row}}", {"row": value}, required="row")
+    assert interpolate("{{x}}", {"x": None}, required="row") == "None"
 
 
 def test_values_that_cannot_be_inserted_are_not_suggested() -> None:

@@ -64,6 +64,8 @@ class Options(NamedTuple):
     each: str | None = None
     concurrency: int | None = None
     rate: float | None = None
+    columns: str | None = None
+    at_most: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +210,9 @@ def _options(given: Mapping[str, Any]) -> Options:
             hint="--new starts a conversation, --after continues one: leave one of them out.",
         )
     if options.each is None:
-        for dest in ("concurrency", "rate"):
-            if dest in given:
-                raise UsageError(f"--{dest} requires --each.", hint="Add `--each EXPR`.")
+        for flag in ("--concurrency", "--rate", "--columns", "--at-most"):
+            if flag.removeprefix("--").replace("-", "_") in given:
+                raise UsageError(f"{flag} requires --each.", hint="Add `--each EXPR`.")
         return options
     for dest, flag in (("format", "-f"), ("conversation", "-c"), ("as_", "--as")):
         if dest in given:

@@ -183,6 +183,7 @@ def _number(
 
 _RATE = _number(float, "a number of requests per second above 0, such as 5 or 0.5")
 _CONCURRENCY = _number(int, f"a whole number from 1 to {MAX_CONCURRENCY:,}", MAX_CONCURRENCY)
+_AT_MOST = _number(int, "a whole number of questions from 1")
 
 _QUESTION_OPTIONS = (
     option(
@@ -213,7 +214,7 @@ _QUESTION_OPTIONS = (
     ),
     option("--no-stream", "request the whole reply at once", dest="stream", const=False),
     option("--raw", "do not replace `{{…}}`"),
-    option("--dry-run", "show the exact request without sending it"),
+    option("--dry-run", "show the question and the exact request, without sending it"),
     option(
         "--each EXPR",
         "ask once for each item of a list, Series or DataFrame, as `{{row}}` or `{{row.column}}`",
@@ -225,6 +226,16 @@ _QUESTION_OPTIONS = (
         read=_CONCURRENCY,
     ),
     option("--rate NUMBER", "with `--each`: maximum number of requests per second", read=_RATE),
+    option(
+        "--columns SPEC",
+        "with `--each`: the columns to read from each reply, such as `mood: good|bad, n: number?`, "
+        "or a pydantic model",
+    ),
+    option(
+        "--at-most NUMBER",
+        "with `--each`: send nothing if more than this number of questions would be asked",
+        read=_AT_MOST,
+    ),
     option("-q --quiet", "show nothing; useful with `-o`"),
 )
 _CONNECT_OPTIONS = (
@@ -299,6 +310,11 @@ _COMMANDS = (
         "show the turns of this conversation, or of NAME",
         (_LOCAL_NAME,),
         _HISTORY_OPTIONS,
+    ),
+    CommandSpec(
+        "code",
+        "insert a code block of the last reply, by default the first, as a new cell below",
+        (Argument("NUMBER"),),
     ),
     CommandSpec("tree", "show the turns as a tree: branches, names, stale turns"),
     CommandSpec(

@@ -38,7 +38,7 @@ def ask(app: App, options: Options, text: str) -> None:
     session, shell = app.session, app.shell
     cell = app.cell_keys.next(shell)
     options = options._replace(format=options.format or app.preferences.format)
-    text = text.strip("\n")
+    text = text.rstrip("\n")
     if not text.strip():
         raise UsageError(
             "The question is empty.",
@@ -52,6 +52,7 @@ def ask(app: App, options: Options, text: str) -> None:
     connection = session.ensure_connected()
     if not options.raw and "{{" in text:
         text = interpolate(text, visible_names(shell), secrets=connection.secrets)
+    text = text.lstrip("\n")
     app.run_order.follow(app.shell, session)
     position = session.position_for(
         cell=cell,
@@ -70,12 +71,10 @@ def ask(app: App, options: Options, text: str) -> None:
     asked = session.ask(question, position)
     _show_until_done(app, options, asked, live)
 
-    from aeron_magic.jupyter.display.next_cell import missing_format_error, offer_next_cell
+    from aeron_magic.jupyter.display.outputs import missing_format_error
 
     if problem := missing_format_error(asked.reply, options.format):
         raise problem
-    if options.format == "code":
-        offer_next_cell(shell, app.offered_cells, cell, asked.reply.text)
 
 
 def _show_until_done(app: App, options: Options, asked: PendingQuestion, live: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from aeron_magic.errors import ReplyFormatError
@@ -10,7 +10,9 @@ from aeron_magic.markdown_text import code_span, one_line
 from aeron_magic.protocol.events import Introduced
 from aeron_magic.rendering.mimebundle import Bundle, mimebundle
 from aeron_magic.replies.accumulator import ReplyAccumulator
+from aeron_magic.replies.extract import code_blocks, extract_code, extract_json
 from aeron_magic.replies.reply import Reply
+from aeron_magic.replies.tables import extract_table
 
 REPAINT_INTERVAL = 0.095
 """Seconds between two paintings; each costs a message."""
@@ -67,6 +69,32 @@ def greeting(introduced: Introduced | None, form: str = "markdown") -> str:
     if plain or not text:
         return f"{text}\n\n" if text else ""
     return "".join(f"> {line}\n" for line in text.split("\n")) + "\n"
+
+
+EXTRACTORS: dict[str, Callable[[str], object]] = {
+    "json": extract_json,
+    "table": extract_table,
+    "code": extract_code,
+}
+"""For each format that a reply may not contain, the function that extracts it or raises."""
+
+
+def missing_format_error(reply: Reply, form: str) -> ReplyFormatError | None:
+    """The error if ``reply`` does not contain what the format ``form`` shows, else None."""
+    try:
+        if form in EXTRACTORS:
+            EXTRACTORS[form](reply.text)
+    except ReplyFormatError as error:
+        error.context_token = reply.context_token
+        return error
+    return None
+
+
+def code_note(text: str) -> str:
+    """How to insert the code blocks of a reply as cells."""
+    if len(code_blocks(text)) == 1:
+        return "%aeron code inserts it as a cell."
+    return f"%aeron code NUMBER inserts one of the {len(code_blocks(text))} blocks as a cell."
 
 
 class Output(Protocol):
@@ -129,6 +157,8 @@ class CellOutput:
     def _bundle(self, reply: Reply, metadata: dict[str, Any]) -> Bundle:
         """The reply in its format; as Markdown if it has no data of that format."""
         remark = status_note(reply, metadata)
+        if self._form == "code" and code_blocks(reply.text):
+            remark = f"{remark} {code_note(reply.text)}".strip()
         try:
             return mimebundle(self._greeting + reply.text, format=self._form, note=remark)
         except ReplyFormatError:

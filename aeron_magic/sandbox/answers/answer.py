@@ -11,7 +11,8 @@ import json
 import re
 from collections.abc import Sequence
 
-from .intent import FollowUp, ParsedQuestion, parse
+from .fields import fields_of, requested_fields
+from .intent import FollowUp, ParsedQuestion, parse, text_of
 from .pages import Page, handbook
 from .search import SearchHit, index
 from .sentiment import sentiment
@@ -43,6 +44,9 @@ def answer(question: str, turns: Turns = ()) -> str:
     turns
         The turns before it in this branch, oldest first: pairs of question and answer.
     """
+    about, fields = requested_fields(question)
+    if fields:
+        return json.dumps(fields_of(text_of(about), fields), ensure_ascii=False)
     parsed = parse(question)
     if parsed.task == "sentiment":
         label = sentiment(parsed.text)

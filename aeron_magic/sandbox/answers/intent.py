@@ -87,6 +87,11 @@ def parse(question: str) -> ParsedQuestion:
     return ParsedQuestion(" ".join(words.split()), "explain", form, follow_up)
 
 
+def text_of(question: str) -> str:
+    """The text that an instruction is applied to; the whole question if there is no instruction."""
+    return next((text for _, text in _instructions(question)), question)
+
+
 def _instructions(question: str) -> list[tuple[str, str]]:
     """The ways to read a question as an instruction and the text that it applies to.
 

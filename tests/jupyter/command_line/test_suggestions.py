@@ -71,7 +71,7 @@ COMPLETED = {
     "%%aeron --rate |": [],
     "%%aeron --image |": [],
     # lines
-    "%aeron co|": ["%aeron connect"],
+    "%aeron co|": ["%aeron connect", "%aeron code"],
     "x = 1\n%aeron hi|": ["%aeron history"],
     "x = %aeron la|": ["x = %aeron last"],
     "%aeron connect s|": ["%aeron connect sandbox"],

@@ -35,15 +35,16 @@ def asked(sandbox: Sandbox) -> list[str]:
 
 
 def test_each_row_is_asked_and_the_result_is_assigned(kernel: Kernel, sandbox: Sandbox) -> None:
-    """The DataFrame has the five columns and the index of the rows; the token does not change."""
+    """The DataFrame has the columns and the index of the rows; the token does not change."""
     kernel.execute("%%aeron\nHello?", "before")
     token = kernel.value("context_token")
     run = kernel.execute(ASK, "each-1")
     assert run.status == "ok"
-    assert kernel.value("list(labels.columns)") == ["item", "reply", "status", "error", "seconds"]
+    columns = ["text", "stars", "reply", "status", "error", "seconds", "context_token"]
+    assert kernel.value("list(labels.columns)") == columns
     assert kernel.value("list(labels.index)") == ["a", "b", "c"]
-    assert kernel.value("[str(reply) for reply in labels.reply]") != [""] * 3
-    assert kernel.value("[item.stars for item in labels.item]") == [5, 1, 3]
+    assert kernel.value("labels.reply.value_counts().to_dict()") == {"positive": 2, "negative": 1}
+    assert kernel.value("list(labels.stars)") == [5, 1, 3]
     assert kernel.value("context_token") == token
     assert all("context_token" not in seen.body for seen in sandbox.log.of("create-response")[1:])
     assert "Classify the sentiment: Fine | good." in asked(sandbox)
@@ -53,11 +54,62 @@ def test_the_cell_ends_as_one_output(kernel: Kernel) -> None:
     """No progress bar remains, and the summary names the variable."""
     run = kernel.execute(ASK, "each-2")
     (output,) = run.outputs
-    assert "3 of 3 rows answered. The result is in labels." in output["data"]["text/plain"]
+    assert "3 rows: 0 kept, 3 asked now. The result is in labels." in output["data"]["text/plain"]
     assert "<table" in output["data"]["text/html"]
     plain = output["data"]["text/plain"].splitlines()
-    assert any(line.split() == ["item", "reply", "status"] for line in plain)
+    assert any(line.split() == ["text", "stars", "reply", "status"] for line in plain)
     assert not any(line.startswith("|") or "\\" in line for line in plain)
+
+
+COLUMNS = '%%aeron --each reviews -o labels --columns "sentiment: positive|negative|neutral"\n'
+
+
+def test_requested_columns_are_beside_those_of_the_items(kernel: Kernel, sandbox: Sandbox) -> None:
+    """A specification, or a model of the notebook; no row is shown as JSON."""
+    cell = COLUMNS + "Classify the sentiment of {{row.text}}"
+    run = kernel.execute(cell, "each-11")
+    assert run.status == "ok", run.text
+    plain = run.outputs[0]["data"]["text/plain"]
+    assert any(
+        line.split() == ["text", "stars", "sentiment", "status"] for line in plain.split("\n")
+    )
+    assert "{" not in plain
+    assert "Answer with one JSON object" in asked(sandbox)[0]
+    dry = kernel.execute(cell.replace("--each", "--dry-run --each"), "each-12")
+    assert "Answer with one JSON object" in dry.text
+    model = "import pydantic\nclass M(pydantic.BaseModel):\n    sentiment: str"
+    kernel.execute(model, None)
+    ask = "%%aeron --each reviews -o labels --columns M\nClassify the sentiment of {{row.text}}"
+    assert kernel.execute(ask, "each-13").status == "ok"
+    assert "sentiment" in kernel.value("list(labels.columns)")
+
+
+def test_unfit_replies_are_shown_first_by_cause(kernel: Kernel, sandbox: Sandbox) -> None:
+    """They are kept: nothing is charged again unless requested."""
+    sandbox.faults = Faults(say='{"sentiment": "fine"}')
+    run = kernel.execute(COLUMNS + "Classify the sentiment of {{row.text}}", "each-14")
+    assert run.status == "error"
+    sandbox.faults = Faults(say='{"sentiment": "fine"}', refuse=(Refusal("*", 400, times=1),))
+    kernel.execute("reviews.loc['d'] = [None, 4]; reviews.loc['e'] = ['A joy.', 4]", None)
+    run = kernel.execute(COLUMNS + "Is this positive? {{row.text}}", "each-14")
+    assert kernel.value("sorted(labels.status)") == ["failed"] * 2 + ["unfit"] * 3 or run.text
+    plain = run.outputs[0]["data"]["text/plain"]
+    assert "5 rows: 0 kept, 4 asked now" in plain
+    assert plain.index("sentiment: Input should be 'positive'") < plain.index(
+        "the value is missing"
+    )
+    sandbox.log.clear()
+    kernel.execute(COLUMNS + "Is this positive? {{row.text}}", "each-14")
+    assert len(asked(sandbox)) == 1
+
+
+def test_no_more_questions_than_allowed_are_asked(kernel: Kernel, sandbox: Sandbox) -> None:
+    run = kernel.execute(ASK.replace("-o", "--at-most 2 -o"), "each-15")
+    assert run.status == "error"
+    said = "".join(run.of("error")[0].content["traceback"])
+    assert "3 rows, 3 different questions, 0 already answered, 3 to ask" in said
+    assert asked(sandbox) == []
+    assert kernel.execute(ASK.replace("-o", "--at-most 3 -o"), "each-15").status == "ok"
 
 
 def test_running_again_asks_nothing_and_new_asks_all(kernel: Kernel, sandbox: Sandbox) -> None:
@@ -74,12 +126,13 @@ def test_a_failed_row_fails_alone_and_is_asked_again(kernel: Kernel, sandbox: Sa
     sandbox.faults = Faults(refuse=(Refusal("create-response", 400, message="too rude"),))
     run = kernel.execute(ASK, "each-4")
     assert run.status == "ok"
-    assert "2 of 3 rows answered, 1 incomplete or failed" in run.text
-    assert "ServiceError" in run.text
+    assert "3 rows: 0 kept, 3 asked now, 1 incomplete or failed" in run.text
+    assert "HTTP status 400. The service says: too rude" in run.text
     assert kernel.value("sorted(labels.status)") == ["complete", "complete", "failed"]
     assert kernel.value("labels.error.notna().sum().item()") == 1
     sandbox.log.clear()
     run = kernel.execute(ASK, "each-4")
+    assert "3 rows: 2 kept, 1 asked now." in run.text
     assert len(asked(sandbox)) == 1
     assert kernel.value("list(labels.status)") == ["complete"] * 3
 
@@ -115,7 +168,9 @@ def test_an_interrupt_keeps_the_finished_rows(kernel: Kernel, sandbox: Sandbox) 
     assert 8 <= done < 30
     assert kernel.value("set(squares.status) == {'complete', 'interrupted', 'not asked'}")
     # A row whose reply had not begun has no token.
-    known = kernel.value("sum(bool(getattr(e, 'context_token', None)) for e in squares.error)")
+    known = kernel.value(
+        "int(squares.context_token[squares.status == 'interrupted'].notna().sum())"
+    )
     before = asked(sandbox)
     sandbox.faults = Faults(say=text)
     assert kernel.execute(cell, "each-6").status == "ok"
@@ -141,6 +196,9 @@ def test_mistakes_are_reported_before_anything_is_sent(kernel: Kernel, sandbox: 
     wrong = {
         "%%aeron --each nothing_here\n{{row}}": "NameError",
         "%%aeron --each reviews\n{{row.txet}}": "text",
+        "%%aeron\n\nFirst\n{{unknown}}": "line 4, column 1",
+        "%aeron ask Say {{unknown}}": "line 1, column 5",
+        "%%aeron --each reviews\n{{row.txet}}.": "line 2, column 1",
         "%%aeron --each [1,2]\nThe same twice?": "does not mention {{row}}",
         "%%aeron --each [1,2] --raw\nSay {{row}}.": "--raw does not replace {{row}}",
         "%%aeron --each 5\n{{row}}": "DataFrame, not int",
@@ -181,7 +239,10 @@ def test_a_dry_run_sends_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
     """It shows the first question as it would be sent, and how many there are."""
     run = kernel.execute(ASK.replace("--each", "--dry-run --each"), None)
     assert "Classify the sentiment: A joy." in run.text
-    assert "The first of 3 questions." in run.text
+    assert "3 rows, 3 different questions, 0 already answered, 3 to ask" in run.text
+    plain = run.outputs[0]["data"]["text/plain"]
+    assert plain.index("A joy.\n") < plain.index("POST ")
+    assert "0 rows" in kernel.execute("%%aeron --dry-run --each []\n{{row}}", None).text
     assert asked(sandbox) == []
 
 
@@ -198,6 +259,9 @@ def test_a_runner_saves_only_the_summary(kernel: Kernel) -> None:
     [
         ("--concurrency 4", "requires --each"),
         ("--rate 4", "requires --each"),
+        ("--columns x:int", "--columns requires --each"),
+        ("--at-most 4", "--at-most requires --each"),
+        ("--each x --at-most 0", "a whole number of questions"),
         ("--each x -f json", "--each asks many"),
         ("--each x --as name", "--each asks many"),
         ("--each x --concurrency 0", "a whole number from 1"),
@@ -220,5 +284,6 @@ def test_rows_are_recorded_and_replayed(kernel: Kernel, sandbox: Sandbox, tmp_pa
     again = kernel.execute(ASK, "each-9")
     kernel.execute("%aeron record off", None)
     assert again.status == "ok"
-    assert again.outputs[0]["data"] == first.outputs[0]["data"]
+    shown, before = (run.outputs[0]["data"]["text/plain"] for run in (again, first))
+    assert shown.replace("3 kept, 0 asked", "0 kept, 3 asked") == before
     assert len(asked(sandbox)) == 3

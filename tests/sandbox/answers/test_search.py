@@ -14,7 +14,7 @@ from aeron_magic.sandbox.answers.search import Index, index
 ROOT = Path(__file__).parents[3]
 MEASURES = {
     "developed with": ROOT / "tests" / "fixtures" / "routing.jsonl",
-    "held out": ROOT / "notebooks" / "questions.jsonl",  # do not tune the search to these
+    "held out": ROOT / "tests" / "fixtures" / "questions.jsonl",  # do not tune the search to these
 }
 ENOUGH = 0.85
 

@@ -1,0 +1,281 @@
+"""Requested columns: the JSON that is asked for, and a reply's values checked against it.
+
+A specification such as ``mood: positive|negative, refund: bool, amount: number?`` becomes a
+pydantic model; a model of the user's is used as it is. pydantic checks strictly: what is written
+differently but has one meaning (:mod:`aeron_magic.replies.spellings`) is read before.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from datetime import date
+from decimal import Decimal
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from aeron_magic.errors import ReplyFormatError, UsageError
+from aeron_magic.replies.spellings import read_bool, read_date, read_int, read_number, read_text
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+KINDS = {str: "text", float: "number", Decimal: "number", int: "int", bool: "bool", date: "date"}
+READERS = {
+    "text": read_text,
+    "number": read_number,
+    "int": read_int,
+    "bool": read_bool,
+    "date": read_date,
+}
+WORDS = {
+    "text": "text",
+    "number": "a number",
+    "int": "a whole number",
+    "bool": "true or false",
+    "date": "a date as YYYY-MM-DD",
+}
+MAX_INT = 2**63 - 1
+"""The largest whole number of a column."""
+
+MAX_PROBLEMS = 3
+"""Problems of one reply that its error names."""
+
+_REQUEST = "Answer with one JSON object and nothing else."
+_HINT = (
+    "Write `name: type` with commas between the columns; a type is text, number, int, bool, date, "
+    "`a|b|c` (one of these) or `[text]` (a list), with ? if it may be missing. Or name a pydantic "
+    "model of the notebook."
+)
+
+
+class Column(NamedTuple):
+    """A requested column.
+
+    ``field`` is its name in the model and ``key`` its name in JSON. ``kind`` is a key of ``WORDS``
+    or ``json``, in brackets for a list; ``options`` are the texts of which it is one.
+    """
+
+    name: str
+    field: str
+    key: str
+    kind: str
+    options: tuple[str, ...]
+
+
+class Columns:
+    """The requested columns.
+
+    Parameters
+    ----------
+    wanted
+        A specification, or a pydantic model.
+
+    Raises
+    ------
+    UsageError
+        It cannot be read, or pydantic is not installed.
+    """
+
+    instruction: str
+    """The request that is added to each question."""
+
+    def __init__(self, wanted: str | type[BaseModel]) -> None:
+        try:
+            from pydantic import BaseModel
+        except ImportError:
+            raise UsageError(
+                "Requested columns need pydantic, which is not installed.",
+                hint="`pip install 'aeron-magic[tables]'`, and restart the kernel.",
+            ) from None
+        self._optional: set[str] = set()
+        if isinstance(wanted, str):
+            model = self._read_specification(wanted)
+        elif isinstance(wanted, type) and issubclass(wanted, BaseModel) and wanted.model_fields:
+            model = wanted
+            try:
+                schema = json.dumps(model.model_json_schema(), ensure_ascii=False)
+            except Exception as error:  # noqa: BLE001 - the model's own code
+                raise UsageError(
+                    f"The model {model.__name__} has no JSON schema: {type(error).__name__}.",
+                    hint="Use types that JSON can express.",
+                ) from None
+            self.instruction = f"{_REQUEST} It fits this JSON schema: {schema}"
+        else:
+            raise UsageError(f"{wanted!r} does not describe columns.", hint=_HINT)
+        self._model = model
+        self._columns = [
+            Column(
+                (isinstance(wanted, str) and field.alias) or name,
+                name,
+                field.alias or name,
+                *_kind(field.annotation),
+            )
+            for name, field in model.model_fields.items()
+        ]
+        self.kinds = {column.name: column.kind for column in self._columns}
+        """The kind of each column, by name."""
+
+    def _read_specification(self, specification: str) -> type[BaseModel]:
+        from pydantic import Field, create_model
+
+        fields: dict[str, Any] = {}
+        shapes: dict[str, str] = {}
+        for part in specification.split(","):
+            name, _, kind = map(str.strip, part.partition(":"))
+            if not name.isidentifier() or not kind:
+                raise UsageError(f"`{part.strip()}` is not a column.", hint=_HINT)
+            if name in shapes:
+                raise UsageError(f"The column {name} is named twice.", hint=_HINT)
+            annotation, shapes[name] = _type(kind.removesuffix("?").strip())
+            default: Any = ...
+            if kind.endswith("?"):
+                annotation, default = annotation | None, None
+                shapes[name] += ", or null if there is none"
+                self._optional.add(name)
+            # pydantic refuses some names, such as `json`, but no aliases.
+            fields[f"column_{len(fields)}"] = (annotation, Field(default, alias=name))
+        lines = [f'- "{name}": {shape}' for name, shape in shapes.items()]
+        self.instruction = "\n".join([f"{_REQUEST} It has these keys:", *lines])
+        return create_model("Columns", **fields)
+
+    def values(self, text: str) -> dict[str, Any]:
+        """The columns' values in the reply ``text``, by name.
+
+        Raises
+        ------
+        ReplyFormatError
+            The reply does not fit; the message says why.
+        """
+        from pydantic import ValidationError
+
+        found = _object_in(text)
+        missing = self._optional - found.keys()
+        unknown = found.keys() - {column.key for column in self._columns}
+        if missing and unknown:
+            # Perhaps a column with its name misspelled: it must not be lost silently.
+            raise _unfit(f"{min(missing)}: Field required, but the reply has “{min(unknown)}”")
+        for column in self._columns:
+            if column.key in found:
+                found[column.key] = _read(column, found[column.key])
+        try:
+            model = self._model.model_validate_json(json.dumps(found), strict=True)
+            dumped = model.model_dump(mode="json")
+            return {
+                column.name: _cell(column, getattr(model, column.field), dumped[column.field])
+                for column in self._columns
+            }
+        except ValidationError as error:
+            problems = [
+                f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}"
+                for one in error.errors(include_url=False, include_input=False)
+            ]
+            raise _unfit("; ".join(problems[:MAX_PROBLEMS])) from None
+        except ReplyFormatError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the code of a model of the user's
+            raise _unfit(f"{self._model.__name__} raised {type(error).__name__}") from None
+
+
+def _unfit(reason: str) -> ReplyFormatError:
+    return ReplyFormatError(
+        f"The reply does not fit: {reason}.",
+        hint="Its text is kept in the column `reply`.",
+    )
+
+
+def _type(kind: str) -> tuple[Any, str]:
+    """The annotation of a type of the specification, and its description for the service."""
+    from pydantic import Field
+
+    if kind.startswith("[") and kind.endswith("]"):
+        inner, shape = _type(kind[1:-1].strip())
+        return list[inner], f"a list; each entry is {shape}"  # type: ignore[valid-type]
+    options = [option.strip() for option in kind.split("|")]
+    if len(options) > 1 and all(options) and len({*map(str.casefold, options)}) == len(options):
+        shape = " or ".join(json.dumps(one, ensure_ascii=False) for one in options)
+        return Literal[tuple(options)], shape
+    if kind not in WORDS:
+        raise UsageError(f"`{kind}` is not a type of a column.", hint=_HINT)
+    annotation: Any = {name: one for one, name in KINDS.items() if one is not Decimal}[kind]
+    if kind == "text":
+        annotation = Annotated[str, Field(min_length=1)]
+    elif kind == "int":
+        annotation = Annotated[int, Field(ge=-MAX_INT, le=MAX_INT)]
+    return annotation, WORDS[kind]
+
+
+def _kind(annotation: Any) -> tuple[str, tuple[str, ...]]:
+    """The kind and the options of a field."""
+    while (origin := get_origin(annotation)) in (Annotated, Union, UnionType):
+        parts = [one for one in get_args(annotation) if one is not type(None)]
+        if len(parts) > 1 and origin is not Annotated:
+            return "json", ()
+        annotation = parts[0]
+    if origin is list:
+        kind, options = _kind(get_args(annotation)[0])
+        return (f"[{kind}]", options) if kind in WORDS else ("json", ())
+    if origin is Literal and all(isinstance(one, str) for one in get_args(annotation)):
+        return "text", get_args(annotation)
+    return KINDS.get(annotation, "json"), ()
+
+
+def _object_in(text: str) -> dict[str, Any]:
+    """The one JSON object in ``text``: all from the first brace to the last."""
+    begin, end = text.find("{"), text.rfind("}")
+    if begin < 0 or end < begin:
+        raise _unfit("it has no JSON object")
+    try:
+        found: dict[str, Any] = json.loads(
+            text[begin : end + 1],
+            object_pairs_hook=_without_doubles,
+            parse_constant=_finite,
+            parse_float=_finite,
+        )
+    except (ValueError, RecursionError) as error:
+        raise _unfit(f"it has not exactly one valid JSON object: {error}") from None
+    return found
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name.strip().casefold() for name, _ in pairs}) < len(pairs):
+        raise ValueError("a key occurs twice")
+    return dict(pairs)
+
+
+def _finite(text: str) -> float:
+    if math.isfinite(number := float(text)):
+        return number
+    raise ValueError(f"{text} is not a finite number")
+
+
+def _read(column: Column, value: Any) -> Any:
+    """``value`` in the form that JSON has for the column's type."""
+    if column.kind.startswith("["):
+        inner = column._replace(kind=column.kind[1:-1])
+        return [_read(inner, one) for one in value] if isinstance(value, list) else value
+    if column.options and isinstance(value, str) and value not in column.options:
+        wanted = value.strip().casefold()
+        same = [one for one in column.options if one.strip().casefold() == wanted]
+        return same[0] if len(same) == 1 else value
+    read = READERS[column.kind](value) if column.kind in READERS else value
+    if (
+        column.kind == "date"
+        and isinstance(read, str)
+        and not re.fullmatch(r"\d{4}(-\d\d){2}", read)
+    ):
+        # pydantic would read digits as seconds
+        raise _unfit(f"{column.key}: Input should be a valid date in the format YYYY-MM-DD")
+    return read
+
+
+def _cell(column: Column, value: Any, dumped: Any) -> Any:
+    """A validated value as a cell of its column."""
+    if value is None or column.kind not in ("json", "number", "int"):
+        return value
+    if column.kind == "json":
+        return dumped if isinstance(dumped, str) else json.dumps(dumped, ensure_ascii=False)
+    if not (math.isfinite(value) if column.kind == "number" else abs(value) <= MAX_INT):
+        raise _unfit(f"{column.key}: the number is too large for a column")
+    return float(value) if column.kind == "number" else value

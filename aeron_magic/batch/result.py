@@ -1,0 +1,134 @@
+"""The result of a batch: a frame with the input's columns, the requested ones, and the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aeron_magic.batch.columns import Columns
+from aeron_magic.batch.items import ITEM, Items, Row
+from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.markdown_text import one_line
+from aeron_magic.prompts.values import format_value, is_missing
+
+OUTCOME = ("reply", "status", "error", "seconds", "context_token")
+"""The columns of every result."""
+
+_PANDAS = {
+    "text": "str",
+    "json": "str",
+    "number": "float64",
+    "int": "Int64",
+    "bool": "boolean",
+    "date": "datetime64[ms]",
+}
+_NARWHALS = {
+    "text": "String",
+    "json": "String",
+    "number": "Float64",
+    "int": "Int64",
+    "bool": "Boolean",
+    "date": "Date",
+}
+
+
+def check_names(items: Items, columns: Columns | None) -> None:
+    """Raise UsageError if two columns of the result would have the same name."""
+    own = [ITEM] if items.frame is None else list(items.frame.columns)
+    requested = list(columns.kinds) if columns else []
+    for name in requested:
+        if name in OUTCOME:
+            raise UsageError(
+                f"Every result has a column `{name}`.", hint="Give the requested one another name."
+            )
+    for name in (*requested, *OUTCOME):
+        if name in own:
+            raise UsageError(
+                f"The items already have a column `{name}`.",
+                hint="Rename it, or drop it, in what you give to --each or ask_many.",
+            )
+
+
+def result_of(rows: Sequence[Row], items: Items, columns: Columns | None = None) -> Any:
+    """The rows as a frame of the items' library; for a list without pandas, the rows themselves."""
+    kinds = columns.kinds if columns else {}
+    found: dict[str, tuple[str, list[Any]]] = {
+        name: (kind, [row.values.get(name) for row in rows]) for name, kind in kinds.items()
+    }
+    replies = [row.reply for row in rows]
+    found |= {
+        "reply": ("text", [one and _text(one.text) for one in replies]),
+        "status": ("text", [row.status for row in rows]),
+        "error": ("text", [row.error and error_text(row.error) for row in rows]),
+        "seconds": ("number", [row.seconds for row in rows]),
+        "context_token": ("text", [one and _text(one.context_token) for one in replies]),
+    }
+    if items.frame is None:
+        try:
+            import pandas
+        except ImportError:
+            return list(rows)
+        return _with_pandas(pandas.DataFrame({ITEM: _column(items.values)}), found)
+    if items.frame.implementation.is_pandas_like():
+        return _with_pandas(items.frame.to_native(), found)
+    import narwhals
+
+    series = [
+        narwhals.new_series(name, values, _dtype(kind), backend=items.frame.implementation)
+        for name, (kind, values) in found.items()
+    ]
+    return items.frame.with_columns(*series).to_native()
+
+
+def error_text(error: AeronError) -> str:
+    """The error on one line, with the service's own words."""
+    parts = [str(error)]
+    if error.status_code is not None:
+        parts.append(f"HTTP status {error.status_code}.")
+    if error.service_message:
+        parts.append(f"The service says: {error.service_message}")
+    return one_line(_text(" ".join(parts)) or "")
+
+
+def _with_pandas(frame: Any, found: Mapping[str, tuple[str, list[Any]]]) -> Any:
+    import pandas
+
+    return frame.assign(
+        **{
+            name: pandas.Series(values, frame.index, _PANDAS.get(kind, object))
+            for name, (kind, values) in found.items()
+        }
+    )
+
+
+def _dtype(kind: str) -> Any:
+    import narwhals
+
+    if kind.startswith("["):
+        return narwhals.List(_dtype(kind[1:-1]))
+    return getattr(narwhals, _NARWHALS[kind])
+
+
+def _column(values: Sequence[Any]) -> Any:
+    """The items of a list as a column; as texts unless they are all numbers, or all dates."""
+    import pandas
+
+    texts = [_text(one) if isinstance(one, str) else one for one in values]
+    column = pandas.Series(texts, dtype=None if texts else object)
+    if column.dtype != object:
+        return column
+    return pandas.Series([None if is_missing(one) else _shown(one) for one in texts], dtype="str")
+
+
+def _shown(item: Any) -> str | None:
+    if isinstance(item, str):
+        return item
+    try:
+        return _text(format_value(item))
+    except AeronError:
+        return _text(repr(item))
+
+
+def _text(text: str | None) -> str | None:
+    """``text`` without surrogates, which no file can hold."""
+    return text and text.encode("utf-8", "replace").decode()

@@ -1,0 +1,119 @@
+"""The result of a batch in the cell: its counts, the failures by cause, and the first rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from aeron_magic.batch.columns import Columns
+from aeron_magic.batch.items import ITEM, NOT_ASKED, DataFrameRow, Items, Row
+from aeron_magic.batch.result import error_text
+from aeron_magic.errors import IncompleteReply
+from aeron_magic.jupyter.display.publish import Table
+from aeron_magic.markdown_text import escape_cell, plural
+from aeron_magic.plaintext import redact
+from aeron_magic.prompts.values import format_value, is_missing
+
+MAX_SHOWN = 5
+"""Rows, causes and row numbers in the output; the variable has all rows."""
+
+MAX_CAUSE = 300
+"""Characters of a cause in the output."""
+
+MAX_COLUMNS = 3
+"""Columns of the items in the output."""
+
+
+def summary(rows: Sequence[Row], requests: int, out: str | None) -> str:
+    """What happened to the rows, as Markdown; ``requests`` is the number of questions asked."""
+    asked = sum(row.asked for row in rows)
+    kept = sum(not row.asked and row.reply is not None and row.reply.is_complete for row in rows)
+    unfit = sum(row.status == "unfit" for row in rows)
+    missing = sum(row.status == NOT_ASKED for row in rows)
+    failed = sum(row.error is not None for row in rows) - unfit
+    counts = [f"{kept:,} kept", f"{asked:,} asked now"]
+    counts += [f"**{unfit:,} unfit**"] if unfit else []
+    counts += [f"**{failed:,} incomplete or failed**"] if failed else []
+    counts += [f"**{missing:,} not asked**"] if missing else []
+    parts = [f"{plural(len(rows), 'row')}: {', '.join(counts)}."]
+    if requests < asked:
+        parts.append(
+            f"{plural(requests, 'question')} asked: rows with the same question share one reply."
+        )
+    if out:
+        parts.append(f"The result is in `{out}`.")
+    if failed or missing:
+        parts.append("Run the cell again to ask the missing rows.")
+    if unfit:
+        parts.append("An unfit reply is kept, and asked again only with -n or another question.")
+    if any(isinstance(row.error, IncompleteReply) and not row.error.context_token for row in rows):
+        parts.append("Those that may have been charged are asked again only with -n.")
+    return " ".join(parts)
+
+
+def preview(
+    rows: Sequence[Row],
+    items: Items,
+    used: Sequence[str],
+    columns: Columns | None,
+    secrets: Iterable[str],
+) -> Iterator[str | Table]:
+    """The failures by cause, then the first rows; of their columns first those ``used``."""
+    secrets = tuple(secrets)
+    causes: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        if row.error is not None:
+            causes.setdefault(error_text(row.error), []).append(number)
+    yield "\n".join(
+        f"- {plural(len(numbers), 'row')} ({_numbers(numbers)}): {escape_cell(cause, MAX_CAUSE)}"
+        for cause, numbers in sorted(causes.items(), key=lambda one: -len(one[1]))[:MAX_SHOWN]
+    )
+    if len(causes) > MAX_SHOWN:
+        yield f"({plural(len(causes) - MAX_SHOWN, 'other cause')} in the column `error`)"
+    own: list[str] = [ITEM] if items.frame is None else list(items.frame.columns)
+    own = sorted(own, key=lambda name: name not in used)[:MAX_COLUMNS]
+    new = list(columns.kinds) if columns else ["reply"]
+    cells = [
+        [
+            *(_own(row.item, name) for name in own),
+            *(
+                [row.values.get(name) for name in new]
+                if columns
+                else [row.reply and row.reply.text]
+            ),
+            row.status,
+        ]
+        for row in rows[:MAX_SHOWN]
+    ]
+    if cells:
+        yield Table(
+            (*own, *new, "status"), [[_short(one, secrets) for one in row] for row in cells]
+        )
+    if len(rows) > MAX_SHOWN:
+        yield f"(first {MAX_SHOWN} of {len(rows):,} rows)"
+
+
+def _numbers(numbers: Sequence[int]) -> str:
+    """Positions from 0, as ``.iloc`` takes them."""
+    shown = ", ".join(map(str, numbers[:MAX_SHOWN]))
+    return f"{shown}, …" if len(numbers) > MAX_SHOWN else shown
+
+
+def _own(item: object, name: str) -> object:
+    return item[name] if isinstance(item, DataFrameRow) else item
+
+
+def _short(value: object, secrets: Iterable[str]) -> str:
+    if is_missing(value):
+        return ""
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{key}: {one}" for key, one in value.items())
+    elif isinstance(value, list | tuple):
+        text = ", ".join(map(str, value))
+    elif isinstance(value, float) and value.is_integer():
+        text = f"{value:.0f}"
+    else:
+        try:
+            text = format_value(value)
+        except Exception:  # noqa: BLE001 - a value of the user's that has no text
+            text = repr(value)
+    return redact(text, secrets)[:1000]  # an item with a secret is not asked, but shown

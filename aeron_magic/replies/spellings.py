@@ -1,0 +1,116 @@
+"""Numbers, dates and yes or no as people and models write them, in English and Hindi.
+
+Each function returns the value in the form that JSON has for it; a text that it cannot read with
+certainty is returned unchanged, and does not pass the validation that follows.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from decimal import Decimal
+from typing import Any
+
+MAX_LENGTH = 80
+"""Characters of a text that can be a number or a date."""
+
+_CURRENCY = r"(?:₹|rs\.?|inr|rupees?|रुपये|रुपए|रुपया|रु\.?|\$|usd|€|eur|£|gbp)"
+_UNITS = {
+    "hundred|सौ": 100,
+    "k|thousand|हजार|hazaar|hazar": 1_000,
+    "lakhs?|lacs?|लाख": 100_000,
+    "crores?|करोड": 10_000_000,
+    "mn|million": 1_000_000,
+    "bn|billion": 1_000_000_000,
+}
+_DIGITS = r"\d{1,3}(?:,\d{3})++|\d{1,2}(?:,\d{2})+,\d{3}|\d++"
+_NUMBER = re.compile(
+    rf"(?P<sign>[+-]?)\s*+(?P<before>{_CURRENCY}\s*+(?P<inner>[+-]?)\s*+)?"
+    rf"(?P<number>(?:{_DIGITS})(?:\.\d++)?(?:e[+-]?\d{{1,3}})?)\s*+"
+    rf"(?P<unit>(?:{'|'.join(_UNITS)})\s*+)?(?P<after>{_CURRENCY}\s*+)?(?:/-)?"
+)
+_MONTHS = (
+    "jan|january|जनवरी",
+    "feb|february|फरवरी",
+    "mar|march|मार्च",
+    "apr|april|अप्रैल",
+    "may|मई",
+    "jun|june|जून",
+    "jul|july|जुलाई",
+    "aug|august|अगस्त",
+    "sep|sept|september|सितंबर|सितम्बर",
+    "oct|october|अक्टूबर|अक्तूबर",
+    "nov|november|नवंबर|नवम्बर",
+    "dec|december|दिसंबर|दिसम्बर",
+)
+_NAMED_DATE = re.compile(
+    r"(?P<day>\d{1,2})(?:st|nd|rd|th)?[ -]+(?P<month>[^\W\d]\S*?)\.?,?[ -]+(?P<year>\d{4})"
+    r"|(?P<month2>[^\W\d]\S*?)\.? +(?P<day2>\d{1,2})(?:st|nd|rd|th)?,? +(?P<year2>\d{4})"
+)
+_YES = ("yes", "y", "true", "haan", "haa", "ji haan", "हाँ", "हां", "जी", "जी हाँ", "जी हां", "सही")
+_NO = ("no", "n", "false", "nahi", "nahin", "ji nahi", "नहीं", "नही", "ना", "जी नहीं", "गलत")
+
+
+def _plain(text: str) -> str:
+    """``text`` in lower case, with ASCII digits and minus, and Devanagari without dots below."""
+    text = unicodedata.normalize("NFC", text).replace("\u093c", "").replace("\N{MINUS SIGN}", "-")
+    digits = (str(unicodedata.decimal(one, one)) for one in text)
+    return "".join(digits).strip().casefold()
+
+
+def read_number(value: Any) -> Any:
+    """``₹1,20,000``, ``1.2 lakh``, ``Rs. 500/-``, ``५००`` as a number."""
+    match = None
+    if isinstance(value, str) and len(value) <= MAX_LENGTH:
+        match = _NUMBER.fullmatch(_plain(value))
+    if not match or (match["sign"] and match["inner"]) or (match["before"] and match["after"]):
+        return value
+    number = Decimal(match["number"].replace(",", ""))
+    unit = (match["unit"] or "").strip()
+    factor = next((by for names, by in _UNITS.items() if re.fullmatch(names, unit)), 1)
+    number *= -factor if "-" in (match["sign"], match["inner"]) else factor
+    whole = abs(number) < 10**18 and number == number.to_integral_value()
+    return int(number) if whole else float(number)
+
+
+def read_int(value: Any) -> Any:
+    """As :func:`read_number`; ``12.0`` is 12."""
+    number = read_number(value)
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def read_bool(value: Any) -> Any:
+    """Yes and no in words."""
+    word = _plain(value).rstrip(".!।") if isinstance(value, str) else ""
+    return True if word in map(_plain, _YES) else False if word in map(_plain, _NO) else value
+
+
+def read_date(value: Any) -> Any:
+    """``21/11/2026``, ``21 Nov 2026``, ``२१ नवंबर २०२६`` as ``2026-11-21``.
+
+    ``05/06/2026`` is read as the fifth of June in India and as the sixth of May in the USA, so it
+    is not read at all.
+    """
+    if not isinstance(value, str) or len(value) > MAX_LENGTH:
+        return value
+    text = _plain(value)
+    if match := re.fullmatch(r"(\d{4})-(\d{2})-(\d{2})(?:[t ]00:00(?::00(?:\.0+)?)?)?", text):
+        return "-".join(match.groups())
+    if match := re.fullmatch(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})", text):
+        first, second = int(match[1]), int(match[3])
+        if first <= 12 and second <= 12 and first != second:
+            return value
+        return f"{match[4]}-{min(first, second):02}-{max(first, second):02}"
+    if match := _NAMED_DATE.fullmatch(text):
+        name, day, year = (match[one] or match[f"{one}2"] for one in ("month", "day", "year"))
+        for month, names in enumerate(_MONTHS, 1):
+            if name in map(_plain, names.split("|")):
+                return f"{year}-{month:02}-{int(day):02}"
+    return value
+
+
+def read_text(value: Any) -> Any:
+    """A whole number, such as an order's, as text; white space alone as nothing."""
+    if isinstance(value, str):
+        return value if value.strip() else ""
+    return str(value) if type(value) is int else value

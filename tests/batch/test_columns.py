@@ -1,0 +1,321 @@
+"""Requested columns: the specification, and replies against a key."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import itertools
+import json
+from decimal import Decimal
+from typing import Any, Literal
+
+import pydantic
+import pytest
+from fresh_process import modules_after, printed
+
+from aeron_magic.batch.columns import Columns
+from aeron_magic.errors import ReplyFormatError, UsageError
+
+WANTED = Columns(
+    "mood: positive|negative|neutral, refund: bool, amount: number?, n: int, day: date?"
+)
+UNFIT = object()
+
+# What a reply has for each column, and what it means.
+VALUES: dict[str, list[tuple[str, Any]]] = {
+    "mood": [
+        ('"positive"', "positive"),
+        ('"Negative"', "negative"),
+        ('" NEUTRAL "', "neutral"),
+        ('"positive."', UNFIT),
+        ('"positive|negative"', UNFIT),
+        ('["positive"]', UNFIT),
+        ('{"value": "positive"}', UNFIT),
+        ('"happy"', UNFIT),
+        ('""', UNFIT),
+        ("null", UNFIT),
+        ("1", UNFIT),
+        ('"\\ud83d"', UNFIT),
+    ],
+    "refund": [
+        ("true", True),
+        ('"yes"', True),
+        ('"नहीं"', False),
+        ('"FALSE"', False),
+        ('"हाँ"', True),
+        ('"perhaps"', UNFIT),
+        ("1", UNFIT),
+        ("0.0", UNFIT),
+        ("null", UNFIT),
+        ("[true]", UNFIT),
+        ('"true or false"', UNFIT),
+    ],
+    "amount": [
+        ("null", None),
+        ("0", 0.0),
+        ("-12.5", -12.5),
+        ('"₹1,20,000"', 120_000.0),
+        ('"1.2 lakh"', 120_000.0),
+        ('"रु ५००"', 500.0),
+        ('"5 करोड़"', 50_000_000.0),
+        ("1e3", 1000.0),
+        ('"about 500"', UNFIT),
+        ('"500-600"', UNFIT),
+        ('"1,5"', UNFIT),
+        ('"12%"', UNFIT),
+        ('"null"', UNFIT),
+        ('""', UNFIT),
+        ("true", UNFIT),
+        ("NaN", UNFIT),
+        ("1e400", UNFIT),
+        ("-Infinity", UNFIT),
+        ("[500]", UNFIT),
+        ("1_000", UNFIT),
+        ("1,20,000", UNFIT),
+        ("012", UNFIT),
+    ],
+    "n": [
+        ("7", 7),
+        ("7.0", 7),
+        ('"७"', 7),
+        ('"1.2 lakh"', 120_000),
+        ("-9223372036854775807", -(2**63) + 1),
+        ("9223372036854775808", UNFIT),
+        ("1e30", UNFIT),
+        ("9" * 5000, UNFIT),
+        ("7.5", UNFIT),
+        ("false", UNFIT),
+        ("null", UNFIT),
+        ('"seven"', UNFIT),
+    ],
+    "day": [
+        ("null", None),
+        ('"2026-11-21"', datetime.date(2026, 11, 21)),
+        ('"21/11/2026"', datetime.date(2026, 11, 21)),
+        ('"२१ नवंबर २०२६"', datetime.date(2026, 11, 21)),
+        ('"05/06/2026"', UNFIT),
+        ('"2026-02-30"', UNFIT),
+        ('"2026-13-01"', UNFIT),
+        ('"86400"', UNFIT),
+        ("86400", UNFIT),
+        ('"tomorrow"', UNFIT),
+        ('"0000-01-01"', UNFIT),
+        ("20261121", UNFIT),
+    ],
+}
+FORMS = (
+    "{}",
+    "```json\n{}\n```",
+    "Here it is:\n\n{}\n\nIs there anything else?",
+    "\ufeff {} ",
+    "~~~\n{}",
+    "**{}**",
+)
+OBJECT = '{"mood": "neutral", "refund": false, "amount": 5, "n": 1, "day": null}'
+RIGHT = {"mood": "neutral", "refund": False, "amount": 5.0, "n": 1, "day": None}
+# Whole replies, and what they mean.
+REPLIES: list[tuple[str, Any]] = [
+    (OBJECT.replace(', "day": null', ""), RIGHT),
+    (OBJECT.replace('"day": null', '"Day": null'), UNFIT),
+    (OBJECT.replace('"day": null', '"date": "2026-11-21"'), UNFIT),
+    (OBJECT.replace("}", ', "reason": "none"}'), RIGHT),
+    (OBJECT.replace("}", ', "mood": "positive"}'), UNFIT),
+    (OBJECT.replace("}", ', "Mood ": "positive"}'), UNFIT),
+    (OBJECT.replace("}", ', "x": {"mood": "positive", "n": 2}}'), RIGHT),
+    (OBJECT.replace('"refund": false, ', ""), UNFIT),
+    (OBJECT.replace('"mood"', "mood"), UNFIT),
+    (OBJECT.replace('"', "'"), UNFIT),
+    (OBJECT.replace("}", ",}"), UNFIT),
+    (OBJECT.replace(":", "="), UNFIT),
+    (OBJECT[:-1], UNFIT),
+    (OBJECT[1:], UNFIT),
+    (OBJECT + OBJECT, UNFIT),
+    (f"{OBJECT}\n\nor\n\n{OBJECT.replace('neutral', 'positive')}", UNFIT),
+    (f'{{"result": {OBJECT}}}', UNFIT),
+    (f'{{"a": {OBJECT}, oops', UNFIT),
+    (f"[{OBJECT}, {OBJECT}]", UNFIT),
+    (json.dumps(OBJECT), UNFIT),
+    (f"{{{{row}}}} is {OBJECT}", UNFIT),
+    ("{" * 100_000, UNFIT),
+    ('{"a":' * 100_000 + "1" + "}" * 100_000, UNFIT),
+    ("[" * 100_000 + "{}", UNFIT),
+    ("", UNFIT),
+    ("positive", UNFIT),
+    ("null", UNFIT),
+    ("}{", UNFIT),
+    ("{}", UNFIT),
+    ("I cannot help with that.", UNFIT),
+    ("| mood |\n|---|\n| neutral |", UNFIT),
+    ("\x00" + OBJECT, RIGHT),
+    (OBJECT.replace("neutral", "neu\ntral"), UNFIT),
+]
+
+
+def made(**given: str) -> str:
+    """The JSON of a reply."""
+    usual = {name: values[0][0] for name, values in VALUES.items()} | given
+    return "{" + ", ".join(f'"{name}": {value}' for name, value in usual.items()) + "}"
+
+
+def checked(reply: str, wanted: Columns = WANTED) -> Any:
+    try:
+        return wanted.values(reply)
+    except ReplyFormatError:
+        return UNFIT
+
+
+def test_each_hostile_reply_is_right_or_unfit() -> None:
+    """None is wrong: 400 replies with a value in another form, or in another setting."""
+    usual = {name: values[0][1] for name, values in VALUES.items()}
+    count = 0
+    for name, values in VALUES.items():
+        for (value, meaning), form in itertools.product(values, FORMS):
+            right = UNFIT if meaning is UNFIT else {**usual, name: meaning}
+            found = checked(form.format(made(**{name: value})))
+            assert found == right, (name, value, form)
+            assert found is UNFIT or type(found[name]) is type(right[name])
+            count += 1
+    for reply, meaning in REPLIES:
+        assert checked(reply) == meaning, reply[:200]
+        count += 1
+    assert count >= 400
+
+
+def test_an_error_says_what_does_not_fit() -> None:
+    """In pydantic's words."""
+    with pytest.raises(ReplyFormatError) as caught:
+        WANTED.values(made(mood='"good"', amount='"much"'))
+    assert "mood: Input should be 'positive', 'negative' or 'neutral'" in str(caught.value)
+    assert "amount: Input should be a valid number" in str(caught.value)
+
+
+def test_the_instruction_is_plain_text() -> None:
+    wanted = Columns("mood: good|very bad, tags: [text], day: date?")
+    assert wanted.instruction == (
+        "Answer with one JSON object and nothing else. It has these keys:\n"
+        '- "mood": "good" or "very bad"\n'
+        '- "tags": a list; each entry is text\n'
+        '- "day": a date as YYYY-MM-DD, or null if there is none'
+    )
+    assert wanted.kinds == {"mood": "text", "tags": "[text]", "day": "date"}
+
+
+def test_lists() -> None:
+    wanted = Columns("tags: [a|b], sums: [number], words: [text]?")
+    good = '{"tags": ["A"], "sums": ["1.2 lakh", 5], "words": ["x", 7]}'
+    assert checked(good, wanted) == {"tags": ["a"], "sums": [120_000.0, 5.0], "words": ["x", "7"]}
+    for bad in ('{"tags": "a", "sums": []}', '{"tags": ["c"], "sums": []}'):
+        assert checked(bad, wanted) is UNFIT
+    empty = {"tags": [], "sums": [], "words": None}
+    assert checked('{"tags": [], "sums": []}', wanted) == empty
+
+
+def test_a_column_may_have_any_name() -> None:
+    """Also one that pydantic's models use themselves."""
+    names = ("json", "copy", "model_config", "model_x", "schema", "_private", "नाम", "class")
+    wanted = Columns(", ".join(f"{name}: text" for name in names))
+    assert checked(json.dumps(dict.fromkeys(names, "x")), wanted) == dict.fromkeys(names, "x")
+
+
+@pytest.mark.parametrize(
+    ("specification", "said"),
+    [
+        ("", "`` is not a column"),
+        ("mood", "`mood` is not a column"),
+        ("mood: ", "is not a column"),
+        ("mood: happy", "`happy` is not a type"),
+        ("mood: a|", "`a|` is not a type"),
+        ("mood: a|A", "is not a type"),
+        ("mood: text, mood: int", "named twice"),
+        ("a b: text", "is not a column"),
+        ("x: text,", "`` is not a column"),
+        ("x: [a", "is not a type"),
+        ("x: ?", "is not a type"),
+    ],
+)
+def test_other_specifications_are_refused(specification: str, said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Columns(specification)
+    assert said in str(caught.value)
+    assert "name: type" in caught.value.hint
+
+
+class Level(enum.Enum):
+    LOW = "low"
+    HIGH = "high"
+
+
+class Part(pydantic.BaseModel):
+    name: str
+
+
+class Ticket(pydantic.BaseModel):
+    """A model of the user's."""
+
+    mood: Literal["good", "bad"]
+    amount: float | None = pydantic.Field(description="in rupees")
+    count: int = pydantic.Field(ge=0)
+    level: Level
+    price: Decimal = Decimal(0)
+    parts: list[Part] = []
+    day: datetime.date | None = None
+    at: datetime.datetime | None = None
+
+    @pydantic.field_validator("mood")
+    @classmethod
+    def _not_bad(cls, value: str) -> str:
+        if value == "bad":
+            raise RuntimeError("no")
+        return value
+
+
+def test_a_model_of_the_user_is_used_as_it_is() -> None:
+    """Its constraints and defaults hold; the schema is the request."""
+    wanted = Columns(Ticket)
+    assert json.dumps(Ticket.model_json_schema()) in wanted.instruction
+    reply = (
+        '{"mood": "good", "amount": "₹500", "count": "३", "level": "high", "price": "1.10",'
+        ' "parts": [{"name": "x"}], "day": "21 Nov 2026", "at": "2026-11-21T10:00:00"}'
+    )
+    assert checked(reply, wanted) == {
+        "mood": "good",
+        "amount": 500.0,
+        "count": 3,
+        "level": "high",
+        "price": 1.1,
+        "parts": '[{"name": "x"}]',
+        "day": datetime.date(2026, 11, 21),
+        "at": "2026-11-21T10:00:00",
+    }
+    assert wanted.kinds == {
+        "mood": "text",
+        "amount": "number",
+        "count": "int",
+        "level": "json",
+        "price": "number",
+        "parts": "json",
+        "day": "date",
+        "at": "json",
+    }
+    for old, new in (('"३"', "-1"), ("high", "medium"), ("good", "bad"), ('"३"', "9" * 30)):
+        assert checked(reply.replace(old, new), wanted) is UNFIT
+
+
+def test_what_is_no_model_is_refused() -> None:
+    class Empty(pydantic.BaseModel):
+        pass
+
+    for wrong in (Empty, 5, int, ["a"], Ticket.model_construct()):
+        with pytest.raises(UsageError, match="does not describe columns"):
+            Columns(wrong)  # type: ignore[arg-type]
+
+
+def test_pydantic_is_imported_only_when_used() -> None:
+    assert not {"pydantic", "pandas"} & set(modules_after("import aeron_magic.batch.result"))
+    code = (
+        "import sys; sys.modules['pydantic'] = None\n"
+        "from aeron_magic import ask_many, UsageError\n"
+        "try: ask_many(['x'], columns='a: text')\n"
+        "except UsageError as error: print(error, error.hint)"
+    )
+    assert "pip install 'aeron-magic[tables]'" in printed(code)
