@@ -115,7 +115,7 @@ def ask_many(
         recorder,
         kept,
         ask_again,
-        dask,
+        dask=dask,
     )
     texts = render_prompts(items.values, template, {}, own.secrets)
     show_progress = defaults.show_progress() if progress is None else progress

@@ -7,6 +7,7 @@ import os
 import pickle
 import random
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,9 +16,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import distributed
 import pytest
 from dask_kills import CONCURRENCY, run_batch
+from two_networks import SCHEDULER, NoNamespaces, two_networks
 
 from aeron_magic import Interrupted, UsageError, ask_many
 from aeron_magic.batch import dask_tasks
@@ -28,8 +32,6 @@ from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
 from aeron_magic.services.settings import Settings
-
-distributed = pytest.importorskip("distributed")
 
 SECRET = "hush-4f1c-hush"
 
@@ -123,7 +125,7 @@ def test_all_workers_ask_and_nothing_is_left(
     assert len(Cassette(file)) == 40
     assert list(tmp_path.iterdir()) == [file]
     again = ask_many(questions(40), settings=settings, dask=dask)
-    assert [reply.text for reply in again.reply] == [reply.text for reply in result.reply]
+    assert [str(one) for one in again.reply] == [str(one) for one in result.reply]
     assert set(asked(sandbox).values()) == {2}
     wait_until(lambda: left(dask) == (0, 0))
 
@@ -303,6 +305,27 @@ def test_a_killed_client_frees_the_workers(
     wait_until(lambda: not any(processes.processing().values()))
     sandbox.faults = Faults()
     assert list(ask_many(["x"], settings=settings, dask=processes).status) == ["complete"]
+
+
+@pytest.mark.timeout(120)
+def test_workers_need_to_reach_only_the_scheduler_and_the_service(
+    sandbox: Sandbox, settings: Settings
+) -> None:
+    """Neither do they reach the client, nor it them."""
+    port = urlsplit(sandbox.aeronpay_url).port
+    assert port is not None
+    try:
+        with two_networks(port), distributed.Client(SCHEDULER, timeout=60) as dask:
+            dask.wait_for_workers(2, timeout=60)
+            for worker in dask.nthreads():
+                address = urlsplit(worker)
+                with pytest.raises(OSError, match=r"timed out|unreachable|refused"):
+                    socket.create_connection((address.hostname, address.port), 1)
+            result = ask_many(questions(30), settings=settings, dask=dask)
+    except NoNamespaces as reason:
+        pytest.skip(f"no network namespaces: {reason}")
+    assert list(result.status) == ["complete"] * 30
+    assert set(asked(sandbox).values()) == {1}
 
 
 @pytest.mark.timeout(120)
