@@ -19,8 +19,9 @@ def test_mutated_files_are_read_without_a_foreign_exception() -> None:
     assert cases["large: sparse"] == 1
 
 
-def test_a_killed_batch_asks_no_row_twice() -> None:
+@pytest.mark.parametrize("keeper", ["checkpoint", "history"])
+def test_a_killed_batch_asks_no_row_twice(keeper: str) -> None:
     """What may have been charged is reported."""
-    outcome = run_case("SIGKILL", [signal.SIGKILL], 24, random.Random(1))
+    outcome = run_case(keeper, signal.SIGKILL, 1, 24, random.Random(1))
     assert outcome.twice == outcome.missing == 0
     assert outcome.complete + outcome.reported == 24

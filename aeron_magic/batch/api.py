@@ -150,8 +150,8 @@ def ask_many(
         recorder,
         kept,
         ask_again,
-        at_most,
-        dask,
+        at_most=at_most,
+        dask=dask,
     )
     texts = render_prompts(items.values, template, {}, own.secrets, wanted)
     show_progress = defaults.show_progress() if progress is None else progress

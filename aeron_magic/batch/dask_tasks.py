@@ -16,7 +16,7 @@ from concurrent.futures import CancelledError, wait
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import count
+from itertools import chain, repeat
 from typing import Any, Self
 
 from aeron_magic.batch.rate_limiter import RateLimiter
@@ -86,7 +86,7 @@ class DaskAsker:
     settings
         The service; with the credentials it goes with each task, in memory.
     limiter, rate
-        The limiter of the batch, and the rate for the requests of one worker.
+        The limiter of the batch, and its rate.
     """
 
     def __init__(
@@ -102,15 +102,21 @@ class DaskAsker:
         self._waiting: list[_Row] = []
         self._running: dict[str, list[_Row]] = {}
         self._number = 0
-        self._background: set[asyncio.Future[Any]] = set()
+        self._slices: set[asyncio.Task[Any]] = set()
+        self._background: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> Self:
         _askers[self._batch] = self
+        if self._rate is not None:
+            self._rate /= len(await asyncio.to_thread(self._client.nthreads)) or 1
         self._client.subscribe_topic(self._topic, _hear)
         return self
 
     async def __aexit__(self, *failure: object) -> None:
         del _askers[self._batch]
+        for task in self._slices:
+            task.cancel()
+        await asyncio.gather(*self._slices, return_exceptions=True)
         await asyncio.gather(*self._background, return_exceptions=True)
 
     async def __call__(self, question: Question, token: str | None, marks: Marks) -> RowResult:
@@ -151,7 +157,7 @@ class DaskAsker:
     def _start_slices(self) -> None:
         while self._waiting:
             rows, self._waiting = self._waiting[:SLICE], self._waiting[SLICE:]
-            self._start(self._run_slice(rows))
+            self._start(self._run_slice(rows), self._slices)
 
     async def _run_slice(self, rows: list[_Row]) -> None:
         self._number += 1
@@ -191,18 +197,18 @@ class DaskAsker:
         finally:
             del self._running[key]
             if future is not None:
-                future.cancel()
-            self._start(self._on_client(self._client.scheduler.event_clear(name=key)))
+                future.release()  # which ends the task, if it has not ended
+            clear = self._client.scheduler.event_clear(name=key)
+            self._start(self._on_client(clear), self._background)
 
     async def _on_client(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run ``work`` on the loop of the client."""
         loop = self._client.loop.asyncio_loop
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
-    def _start(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.ensure_future(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+    def _start(self, work: Coroutine[Any, Any, Any], tasks: set[asyncio.Task[Any]]) -> None:
+        tasks.add(task := self._loop.create_task(work))
+        task.add_done_callback(tasks.discard)
 
     def hear_from_other_thread(self, message: dict[str, Any]) -> None:
         with suppress(RuntimeError):  # a late event, after the loop's end
@@ -218,7 +224,8 @@ class DaskAsker:
                 self._limiter.charge()
             case {"pause": float(seconds)} if self._limiter.pause(seconds):
                 run = partial(self._client.run, on_error="ignore")
-                self._start(asyncio.to_thread(run, pause_worker, self._batch, seconds))
+                pause = asyncio.to_thread(run, pause_worker, self._batch, seconds)
+                self._start(pause, self._background)
 
 
 _askers: dict[str, DaskAsker] = {}
@@ -235,32 +242,55 @@ def _hear(event: tuple[float, Any]) -> None:
 # On a worker ------------------------------------------------------------------------------
 
 
-class _Share(RateLimiter):
-    """The transport and the limiter of one batch on one worker; it tells pauses to the client."""
+class _Share:
+    """The transport and the limiters of one batch on one worker.
+
+    The client has waited for the rate before the first request of a row; the others have a share.
+    """
 
     def __init__(self, worker: Any, job: Job) -> None:
-        super().__init__(job.rate)
         self.users = 0
         self.transport = make_transport(job.settings)
-        self.tell = partial(_tell, worker, job)
+        self.first = RateLimiter()
+        self.others = RateLimiter(job.rate)
+        self._worker = worker
+        self._job = job
 
-    def pause(self, seconds: float) -> bool:
-        self.tell(pause=float(seconds))
-        return super().pause(seconds)
+    def tell(self, **message: Any) -> None:
+        """Send a message to the client, by way of the scheduler."""
+        self._worker.log_event(self._job.topic, {"batch": self._job.batch, **message})
+
+    def pause(self, seconds: float) -> None:
+        self.first.pause(seconds)
+        self.others.pause(seconds)
+
+
+class _RowLimiter:
+    """The limiter of one row."""
+
+    def __init__(self, share: _Share) -> None:
+        self._share = share
+        self._limiters = chain((share.first,), repeat(share.others))
+
+    async def acquire(self) -> None:
+        limiter = next(self._limiters)
+        if limiter is self._share.others:
+            self._share.tell(requests=1)
+        await limiter.acquire()
+
+    def pause(self, seconds: float) -> None:
+        self._share.tell(pause=float(seconds))
+        self._share.pause(seconds)
 
 
 _shares: dict[tuple[str, str], _Share] = {}
 """By the address of the worker and the batch; each is used on the worker's loop only."""
 
 
-def _tell(worker: Any, job: Job, **message: Any) -> None:
-    worker.log_event(job.topic, {"batch": job.batch, **message})
-
-
 def pause_worker(batch: str, seconds: float, dask_worker: Any) -> None:
     """Send no request of ``batch`` for this time; runs on each worker."""
     if (share := _shares.get((dask_worker.address, batch))) is not None:
-        RateLimiter.pause(share, seconds)
+        share.pause(seconds)
 
 
 def ask_as_task(job: Job) -> list[RowResult] | None:
@@ -300,19 +330,13 @@ async def _ask(worker: Any, job: Job) -> list[RowResult] | None:
 async def _ask_row(
     share: _Share, job: Job, number: int, question: Question, token: str | None
 ) -> RowResult:
-    requests = count()
-
-    def sending() -> None:
-        if next(requests):  # the client has counted the first one
-            share.tell(requests=1)
-
     service = load(job.settings)
     flow = service.ask(question) if token is None else service.fetch(token)
     result = await ask_row(
         flow,
         job.settings,
         question.context_token,
-        RateLimitedFlowIO(share.transport, share, sending),
+        RateLimitedFlowIO(share.transport, _RowLimiter(share)),
         lambda found: share.tell(key=job.key, row=number, token=found),
     )
     share.tell(key=job.key, ended=number)

@@ -106,7 +106,7 @@ def run_campaign(*, quick: bool = False, seed: int = 1) -> list[Outcome]:
     ):
         outcomes = []
         for number in range(times):
-            client.wait_for_workers(3, timeout=60)
+            client.wait_for_workers(3, timeout=180)
             outcomes.append(run_batch(client, f"batch {number}", rows, chance))
         return outcomes
 
