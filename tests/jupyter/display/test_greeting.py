@@ -84,7 +84,7 @@ def test_it_is_shown_at_connect_and_with_the_first_question_of_a_conversation(
 
 
 def test_an_unknown_agent_is_an_error_at_connect(harness: PanelHarness, sandbox: Sandbox) -> None:
-    sandbox.set_faults(refuse=(Refusal("init_conversation", 403),))
+    sandbox.set_faults(refuse=(Refusal("init_conversation", 403, times=9),))
     with pytest.raises(AuthenticationError):
         connect(harness.app, parse_command(settings(sandbox)))
 
