@@ -65,6 +65,7 @@ from aeron_magic.replies.reply import Message
 from aeron_magic.services.aeronpay_bodies import (
     ACCEPTED,
     completed_event,
+    lacks_text,
     messages_of,
     number_of,
     raise_if_failed,
@@ -275,7 +276,7 @@ class Service:
             status = str(body.get("response_status") or "unfinished").lower()
             completed = completed_event(body, recovered=recovered)
             if status == "completed" or (status == "unfinished" and completed.text is not None):
-                if completed.text is None:
+                if completed.text is None and (recovered or lacks_text(body)):
                     raise without_text(body, token)
                 yield [completed]
                 return
@@ -361,7 +362,7 @@ class _StreamParser:
         if event == "response_completed":
             completed = completed_event(body)
             self.done = True
-            if completed.text is None and not self._has_text:
+            if lacks_text(body) and not self._has_text:
                 self.missing = "its text was"
                 if self.token is None:
                     self.error = without_text(body)

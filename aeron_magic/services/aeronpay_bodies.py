@@ -78,6 +78,11 @@ def raise_if_failed(
     return body
 
 
+def lacks_text(body: dict[str, Any]) -> bool:
+    """Whether a completed reply has no text; an empty one is a text, too."""
+    return not isinstance(system_of(body).get("text"), str)
+
+
 def without_text(body: dict[str, Any], token: str | None = None) -> IncompleteReply:
     """The exception for a completed reply in which no text is found."""
     system = system_of(body)

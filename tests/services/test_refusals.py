@@ -219,7 +219,7 @@ def caught_any(call: Any) -> AeronError:
 
 
 @pytest.mark.parametrize(
-    "system", [[], {}, None, {"msg_id": "m"}, {"text": ""}, {"html": "<p>x"}, "x", [{"a": 1}]]
+    "system", [[], {}, None, {"msg_id": "m"}, {"text": None}, {"html": "<p>x"}, "x", [{"a": 1}]]
 )
 @pytest.mark.parametrize("way", ["streamed", "plain", "fetched"])
 def test_completed_without_any_text_is_an_error(system: Any, way: str) -> None:
