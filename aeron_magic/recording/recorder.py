@@ -201,7 +201,9 @@ class Recorder:
     def _save(self, record: Record, token: str | None) -> None:
         """Save ``record``; a failure must not take a paid reply with it, so it is kept."""
         if token is not None:
-            self._keys[token] = record.key
+            # Where all turns share a token, the next question does not continue from a failed one.
+            if record.is_complete or token not in self._keys:
+                self._keys[token] = record.key
             self._tokens[record.key] = token
         try:
             self.store.save(record)

@@ -185,6 +185,24 @@ def test_a_failed_turn_is_sent_again_in_auto_and_fails_again_in_replay(
     assert asker(service, path, "replay")("a").text == "answer 2"
 
 
+def test_a_question_after_a_failed_one_replays_where_all_turns_share_a_token(path: Path) -> None:
+    """The failed turn is not in the branch of the next question."""
+
+    def answer(question: Question) -> Flow[None]:
+        yield [Started("chat", question.context_token), Chunk("text", 2)]
+        if question.text == "b":
+            raise FailedReply("It failed.")
+        yield [Completed(None, "chat", question.context_token)]
+
+    for mode in ("record", "replay"):
+        recorder = Recorder(Cassette(path), mode)
+        first = drive(recorder.ask(Question("a"), "chatzy", answer))
+        with pytest.raises(FailedReply):
+            drive(recorder.ask(Question("b", (), first.context_token), "chatzy", answer))
+        third = drive(recorder.ask(Question("c", (), first.context_token), "chatzy", answer))
+        assert third.text == "text"
+
+
 def test_turns_from_before_the_recording_are_registered_by_their_questions(
     service: Service, path: Path
 ) -> None:
