@@ -6,6 +6,7 @@ In a notebook's cell, the caller's thread already runs an event loop.
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections import Counter
@@ -27,6 +28,7 @@ from aeron_magic.batch.worker import (
     open_transport,
     without_frames,
 )
+from aeron_magic.client.observe import Watch
 from aeron_magic.client.stream import AsyncStream, FlowRun
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.errors import (
@@ -140,6 +142,7 @@ class BatchRun:
         self._finished = len(texts) - sum(self._rows[text] for text in self._to_ask)
         self._sent: set[str | AeronError] = set()
         self._again: list[str] = []
+        self._refused: dict[str, Watch] = {}
         self._consecutive_failures = 0
         self._stopped = False
         self._failure: BaseException | None = None
@@ -207,7 +210,8 @@ class BatchRun:
     def _without_network(self, question: Question, begun: Flow[None] | None = None) -> RowResult:
         """What the recorder replays, or records of ``begun``."""
         settings = self._config.settings
-        run = FlowRun(self._flow(question, begun), settings, question.context_token)
+        watch = Watch(settings, question=begun is None)
+        run = FlowRun(self._flow(question, begun), settings, question.context_token, watch)
         error: AeronError | None = None
         try:
             while (step := run.send(None)) is not None:
@@ -249,7 +253,11 @@ class BatchRun:
             finally:
                 ended.set()
 
-        threading.Thread(target=work, name="aeron-magic-batch", daemon=True).start()
+        # The context has the caller's span, of which those of the rows are children.
+        context = contextvars.copy_context()
+        threading.Thread(
+            target=context.run, args=(work,), name="aeron-magic-batch", daemon=True
+        ).start()
         try:
             while not ended.wait(POLL_INTERVAL):
                 watch(self._finished)
@@ -284,11 +292,15 @@ class BatchRun:
     async def _work(self) -> None:
         self._main = asyncio.current_task()
         limiter = RateLimiter(self._config.rate)
-        async with self._open_asker(limiter) as ask:
-            questions: Iterable[str] = self._to_ask
-            for _ in range(MAX_TRIES):
-                await self._ask_all(ask, questions)
-                questions, self._again = self._again, []
+        try:
+            async with self._open_asker(limiter) as ask:
+                questions: Iterable[str] = self._to_ask
+                for _ in range(MAX_TRIES):
+                    await self._ask_all(ask, questions)
+                    questions, self._again = self._again, []
+        finally:
+            for watch in self._refused.values():
+                watch.close()
 
     @asynccontextmanager
     async def _open_asker(self, limiter: RateLimiter) -> AsyncIterator[Asker]:
@@ -313,7 +325,14 @@ class BatchRun:
                 begun = None if token is None else self._service.fetch(token)
                 flow = self._flow(question, begun)
                 flow_io = RateLimitedFlowIO(transport, limiter, marks.sending)
-                return await ask_row(flow, settings, live.context_token, flow_io, marks.began)
+                after = live.context_token
+                watch = self._refused.pop(question.text, None) or Watch(
+                    settings, question=True, repeated=True
+                )
+                result = await ask_row(flow, settings, after, flow_io, marks.began, watch)
+                if watch.refused is not None:
+                    self._refused[question.text] = watch
+                return result
 
             yield ask
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
+from aeron_magic.client.observe import LOGGER, Watch
 from aeron_magic.client.stream import AsyncStream, FlowRun
 from aeron_magic.errors import AeronError, IncompleteReply, Interrupted
 from aeron_magic.protocol.flow import (
@@ -89,6 +90,7 @@ class RateLimitedFlowIO(AiohttpFlowIO):
         if isinstance(result, Response) and result.status in (429, 503):
             wanted = requested_delay(result)
             if wanted is not None and wanted <= MAX_RETRY_AFTER:
+                LOGGER.info("The service asks a batch to wait %.2f s.", wanted)
                 self._limiter.pause(wanted)
         return result
 
@@ -99,9 +101,10 @@ async def ask_row(
     parent: str | None,
     flow_io: AiohttpFlowIO,
     began: Callable[[str], None],
+    watch: Watch | None = None,
 ) -> RowResult:
     """Perform ``flow``; a cancellation ends it with what was received."""
-    run = FlowRun(flow, settings, parent)
+    run = FlowRun(flow, settings, parent, watch or Watch(settings, question=True))
     if service_info(settings.service).can_fetch:
         run.on_token = began
     stream = AsyncStream(run, flow_io)

@@ -18,6 +18,7 @@ from aeron_magic.client.httpx_transport import (
     HttpxTransport,
 )
 from aeron_magic.client.log_filter import keep_out_of_logs
+from aeron_magic.client.observe import Watch
 from aeron_magic.client.stream import AsyncStream, FlowRun, Stream
 from aeron_magic.errors import UsageError
 from aeron_magic.plaintext import TextFilter
@@ -217,7 +218,8 @@ class _Client(Generic[W, S]):
             flow = self.recorder.ask(question, settings.recording_id, ask, settings.secrets)
         if timeout is not None:
             validate_timeout("timeout", timeout)
-        return self._stream_for(FlowRun(flow, settings, question.context_token), timeout)
+        watch = Watch(settings, question=True)
+        return self._stream_for(FlowRun(flow, settings, question.context_token, watch), timeout)
 
     def stream_introduction(self) -> S:
         """Start a conversation with the agent's introductory message, without a question.

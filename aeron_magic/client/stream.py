@@ -11,7 +11,9 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, 
 from typing import Any, Generic, Self, TypeVar
 
 from aeron_magic.client.httpx_transport import AsyncFlowIO, FlowIO
+from aeron_magic.client.observe import Watch
 from aeron_magic.errors import AeronError, FailedReply, Interrupted, ReplyError
+from aeron_magic.protocol.events import Recovering
 from aeron_magic.protocol.flow import READ, Flow, Step, StepResult
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply, Status
@@ -22,9 +24,15 @@ E = TypeVar("E", FlowIO, AsyncFlowIO)
 
 
 class FlowRun(Generic[T]):
-    """A running flow, and the accumulator of its events."""
+    """A running flow, and the accumulator of its events; ``watch`` reports it to logs and spans."""
 
-    def __init__(self, flow: Flow[T], settings: Settings, request_token: str | None = None) -> None:
+    def __init__(
+        self,
+        flow: Flow[T],
+        settings: Settings,
+        request_token: str | None = None,
+        watch: Watch | None = None,
+    ) -> None:
         self.accumulator = ReplyAccumulator(settings.service, request_token, settings.secrets)
         self.value: T | None = None
         self.ended: Status | None = None
@@ -34,21 +42,29 @@ class FlowRun(Generic[T]):
         """Called once, when the run has ended."""
         self._flow: Generator[Step, StepResult, T] = flow
         self._settings = settings
+        self._watch = watch or Watch(settings)
         self._began = time.monotonic()
         self._first: float | None = None
         self._seconds: float | None = None
 
     def send(self, result: StepResult) -> Step | None:
         """Send the flow the result of its last step; its next step, or None at its end."""
+        if (watch := self._watch).is_waiting:
+            watch.received(result)
         try:
-            return self._flow.send(result)
+            step = self._flow.send(result)
         except StopIteration as stop:
             self.value = stop.value
             self.end(self.accumulator.status)
             return None
+        if step is not READ and not isinstance(step, list):
+            watch.next(step)
+        return step
 
     def apply(self, step: list[Any]) -> str:
         """Apply events; the text that can be shown now."""
+        if step and type(step[0]) is Recovering:
+            self._watch.recovering()
         piece = self.accumulator.add(step)
         if self.on_token is not None and (token := self.accumulator.context_token) is not None:
             call, self.on_token = self.on_token, None
@@ -57,12 +73,13 @@ class FlowRun(Generic[T]):
             self._first = time.monotonic() - self._began
         return piece
 
-    def end(self, status: Status) -> None:
+    def end(self, status: Status, error: AeronError | None = None) -> None:
         """End the run with ``status``; only the first call counts."""
         if self.ended is None:
             self.ended = status
             self._seconds = time.monotonic() - self._began
             self._flow.close()
+            self._watch.end(status, self.accumulator, error)
             if self.on_end is not None:
                 self.on_end(self)
 
@@ -79,7 +96,7 @@ class FlowRun(Generic[T]):
     def fail(self, error: AeronError) -> None:
         """End the run because of ``error``, and add what is known of the reply to it."""
         partly = isinstance(error, ReplyError) and not isinstance(error, FailedReply)
-        self.end("incomplete" if partly else "failed")
+        self.end("incomplete" if partly else "failed", error)
         error.partial = error.partial or self.accumulator.text
         error.context_token = error.context_token or self.accumulator.context_token
         error.redact(self._settings.secrets)

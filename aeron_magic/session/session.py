@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Iterable, MutableMapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from aeron_magic.client.observe import log_failure
 from aeron_magic.client.stream import AsyncStream
 from aeron_magic.conversations.history import HistoryScope, HistoryStore, HistoryWriter
 from aeron_magic.conversations.kept_rows import KeptRows
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
     from aeron_magic.services.settings import Settings
 
-LOGGER = logging.getLogger(__name__)
 
 NOTHING_SENT = (UsageError, RecordingError, TokenError)
 """Errors after which the service has not accepted the question: the tree stays as it was."""
@@ -494,8 +493,8 @@ class Session:
         for observer in tuple(self.observers):
             try:
                 getattr(observer, event)(*args)
-            except Exception:
-                LOGGER.exception("An observer of the session failed in %s.", event)
+            except Exception as error:  # noqa: BLE001 - an observer must not stop the others
+                log_failure(f"An observer of the session failed in {event}:", error)
 
     # Conversations ---------------------------------------------------------------------------
 

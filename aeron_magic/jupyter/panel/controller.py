@@ -7,7 +7,6 @@ background loop: other threads hand their work over with ``run_on_loop``, so the
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from contextvars import copy_context
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol
 
+from aeron_magic.client.observe import log_failure
 from aeron_magic.jupyter.panel.html_stream import MAX_STEP, HtmlStream, reply_html
 from aeron_magic.jupyter.panel.messages import (
     Introduction,
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 
-LOGGER = logging.getLogger(__name__)
 
 PAGE_SIZE = 20
 """Turns that a page gets at once; it requests older ones when the reader scrolls up to them."""
@@ -225,8 +224,8 @@ class PanelController:
         for panel in tuple(self._panels):
             try:
                 act(panel)
-            except Exception:
-                LOGGER.exception("A panel could not be updated.")
+            except Exception as error:  # noqa: BLE001 - a panel must not stop the others
+                log_failure("A panel could not be updated:", error)
 
     def state(self) -> PanelMessage:
         """All that a new page needs."""
