@@ -94,7 +94,8 @@ def test_code_without_a_lexer_is_plain(monkeypatch: pytest.MonkeyPatch, error: E
     monkeypatch.setattr(highlighting, "_lexer", fail)
     text = "```yml\na: <b>\n```\n"
     code = "a: &lt;b&gt;</code></pre></figure>\n"
-    expected = f'<figure class="highlight"><pre style="{CODE_STYLE}"><code>{code}'
+    pre = '<figure class="highlight"><pre style="overflow-x:auto">'
+    expected = f'{pre}<code style="{CODE_STYLE}">{code}'
     assert mimebundle(text)["text/html"] == expected
     assert mimebundle(text, format="code")["text/html"] == expected
 
@@ -106,7 +107,7 @@ def test_a_reply_that_the_parser_cannot_read_is_shown_as_code(
         raise RecursionError
 
     monkeypatch.setattr("aeron_magic.rendering.safe_html._PARSER.render", fail)
-    assert "<code># a &lt;b&gt;</code>" in to_html("# a <b>")
+    assert "># a &lt;b&gt;</code>" in to_html("# a <b>")
 
 
 # Time ---------------------------------------------------------------------------------------------

@@ -40,7 +40,8 @@ table thead tbody tr th td span div figure
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BIDI = "unicode-bidi:plaintext"
 _ALIGNMENTS = {f"text-align:{edge}" for edge in ("start", "left", "center", "right")}
-CODE_STYLE = "overflow-x:auto;white-space:pre"
+_SCROLLS = "overflow-x:auto"
+CODE_STYLE = "white-space:pre"
 TEXT_STYLE = "overflow-wrap:anywhere;white-space:pre-wrap;word-break:normal"
 _CELL_STYLES = {*_ALIGNMENTS, *(f"{alignment};{_BIDI}" for alignment in _ALIGNMENTS)}
 _DIRECTIONS = {"dir": {"auto", "ltr"}}
@@ -76,7 +77,7 @@ class _Renderer(RendererHTML):
     code_block = fence
 
     def table_open(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
-        return f'<div style="overflow-x:auto">{self.renderToken(tokens, idx, options, env)}'
+        return f'<div style="{_SCROLLS}"{self.renderAttrs(tokens[idx])}><table>\n'
 
     def table_close(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         return "</table></div>\n"
@@ -172,8 +173,10 @@ def code_html(
     if not direction and _RIGHT_TO_LEFT.search(code):
         direction = "auto"
     side = Markup(' dir="{}"').format(direction) if direction else ""
-    frame = Markup('<figure class="highlight"{}><pre style="{}"><code>{}</code></pre></figure>\n')
-    return frame.format(side, style, html)
+    frame = Markup(
+        '<figure class="highlight"{}><pre style="{}"><code style="{}">{}</code></pre></figure>\n'
+    )
+    return frame.format(side, _SCROLLS, style, html)
 
 
 def is_unclosed(fence: Token, markdown: str) -> bool:
@@ -300,13 +303,14 @@ _CLEANER = nh3.Cleaner(
     tags=set(_TAGS.split()),
     attributes={"a": {"href"}, "ol": {"start"}},
     tag_attribute_values={
-        **dict.fromkeys(("ul", "ol", "blockquote", "table", "code", "figure"), _DIRECTIONS),
+        **dict.fromkeys(("ul", "ol", "blockquote", "figure"), _DIRECTIONS),
         **{tag: {**_DIRECTIONS, "style": _CELL_STYLES} for tag in ("p", *_HEADINGS)},
         "li": {"style": _CELL_STYLES},
-        "pre": {"style": {CODE_STYLE}},
+        "code": {**_DIRECTIONS, "style": {CODE_STYLE}},
+        "pre": {"style": {_SCROLLS}},
         "td": {"style": _CELL_STYLES},
         "th": {"style": _CELL_STYLES},
-        "div": {"style": {"overflow-x:auto"}},
+        "div": {**_DIRECTIONS, "style": {_SCROLLS}},
     },
     allowed_classes={
         "div": {"math"},

@@ -66,6 +66,7 @@ def check(reply: Locator) -> None:
     assert direction(reply.locator("pre")) == "ltr"
     table, wide = reply.locator("table").nth(0), reply.locator("table").nth(1)
     assert direction(table) == "rtl"
+    assert is_at_the_right(table.locator("xpath=.."))
     assert direction(wide) == "ltr"
     first, second = (table.locator("th").nth(n).bounding_box() for n in range(2))
     assert first is not None
@@ -74,8 +75,8 @@ def check(reply: Locator) -> None:
     assert (
         table.locator("td").nth(0).evaluate("cell => getComputedStyle(cell).textAlign") == "start"
     )
-    frame = wide.locator("xpath=..")
-    assert frame.evaluate("node => node.scrollWidth > node.clientWidth")
+    for frame in (wide.locator("xpath=.."), reply.locator("pre")):
+        assert frame.evaluate("node => node.scrollWidth > node.clientWidth")
     assert reply.evaluate("node => node.scrollWidth <= node.clientWidth + 1")
 
 

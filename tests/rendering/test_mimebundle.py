@@ -110,9 +110,9 @@ def assert_safe(html: str) -> None:
                 assert value == "highlight"
             case ("td" | "th", "style"):
                 assert STYLE.fullmatch(value)
-            case ("div", "style"):
+            case ("div" | "pre", "style"):
                 assert value == "overflow-x:auto"
-            case ("pre", "style"):
+            case ("code", "style"):
                 assert value in {CODE_STYLE, TEXT_STYLE}
             case (_, "dir" | "style"):
                 assert (name, value) in BIDI
@@ -205,7 +205,8 @@ def test_a_note_is_outside_an_unclosed_code_block(text: str) -> None:
 def test_text_format_shows_the_source() -> None:
     bundle = mimebundle("a *b*\n```\n<i> $x$", format="text")
     assert bundle == {
-        "text/html": f'<figure class="highlight"><pre style="{TEXT_STYLE}"><code>a *b*\n```\n'
+        "text/html": '<figure class="highlight"><pre style="overflow-x:auto">'
+        f'<code style="{TEXT_STYLE}">a *b*\n```\n'
         "&lt;i&gt; $x$</code></pre></figure>\n",
         "text/markdown": "````text\na *b*\n```\n<i> $x$\n````",
         "text/plain": "a *b*\n```\n<i> $x$",
@@ -252,7 +253,7 @@ def test_heavy_packages_are_imported_on_first_use() -> None:
         ("- אחד\n- two", '<ul dir="auto">\n<li style="text-align:start;unicode-bidi:plaintext">'),
         ("1. واحد", '<ol dir="auto">'),
         ("> ציטוט", '<blockquote dir="auto">\n<p style="text-align:start;unicode-bidi:plaintext">'),
-        ("| א |\n|---|\n| b |", '<table dir="auto">'),
+        ("| א |\n|---|\n| b |", '<div style="overflow-x:auto" dir="auto"><table>'),
         ("| א |\n|---|\n| b |", '<td style="text-align:start;unicode-bidi:plaintext">'),
         ("שלום `f(x)`", '<code dir="ltr">'),
         ("> שלום\n> ```\n> f(x)\n> ```", '<figure class="highlight" dir="ltr">'),
