@@ -48,6 +48,9 @@ __all__ = [
     "ValueRefused",
 ]
 
+LINE_WIDTH = 100
+"""Characters of a line on the screen: JupyterLab wraps longer ones inside words."""
+
 PARTIAL_SHOWN = 2_000
 """Characters of the partial text in the short block; ``partial`` holds all."""
 
@@ -143,9 +146,15 @@ class AeronError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a traceback."""
+        from textwrap import TextWrapper
+
         from aeron_magic.plaintext import printable
 
-        return [printable(line) for line in self.lines()]
+        wrapper = TextWrapper(
+            LINE_WIDTH, subsequent_indent="    ", break_long_words=False, break_on_hyphens=False
+        )
+        lines = [part for line in self.lines() for part in line.split("\n")]
+        return [printable(part) for line in lines for part in wrapper.wrap(line) or [line]]
 
 
 def is_safe_to_ask_again(error: AeronError) -> bool:

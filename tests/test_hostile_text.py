@@ -20,6 +20,7 @@ from aeron_magic.markdown_text import code_span, escape_markdown
 from aeron_magic.protocol.events import Chunk, Recovering
 from aeron_magic.rendering import highlighting
 from aeron_magic.rendering.mimebundle import mimebundle, to_html, to_markdown
+from aeron_magic.rendering.safe_html import CODE_STYLE
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.extract import code_blocks, extract_json
 from aeron_magic.replies.reply import Reply
@@ -92,7 +93,9 @@ def test_code_without_a_lexer_is_plain(monkeypatch: pytest.MonkeyPatch, error: E
 
     monkeypatch.setattr(highlighting, "_lexer", fail)
     text = "```yml\na: <b>\n```\n"
-    expected = '<figure class="highlight"><pre><code>a: &lt;b&gt;</code></pre></figure>\n'
+    code = "a: &lt;b&gt;</code></pre></figure>\n"
+    pre = '<figure class="highlight"><pre style="overflow-x:auto">'
+    expected = f'{pre}<code style="{CODE_STYLE}">{code}'
     assert mimebundle(text)["text/html"] == expected
     assert mimebundle(text, format="code")["text/html"] == expected
 
@@ -104,7 +107,7 @@ def test_a_reply_that_the_parser_cannot_read_is_shown_as_code(
         raise RecursionError
 
     monkeypatch.setattr("aeron_magic.rendering.safe_html._PARSER.render", fail)
-    assert "<code># a &lt;b&gt;</code>" in to_html("# a <b>")
+    assert "># a &lt;b&gt;</code>" in to_html("# a <b>")
 
 
 # Time ---------------------------------------------------------------------------------------------

@@ -114,11 +114,11 @@ def _as_markdown(text: str) -> Bundle:
 
 
 def _as_text(text: str) -> Bundle:
-    from aeron_magic.rendering.safe_html import code_html
+    from aeron_magic.rendering.safe_html import TEXT_STYLE, code_html
 
     plain = strip_control_sequences(text)
     return {
-        "text/html": code_html(plain),
+        "text/html": code_html(plain, style=TEXT_STYLE),
         "text/markdown": fenced(plain, "text"),
         "text/plain": plain,
     }

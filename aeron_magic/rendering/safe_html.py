@@ -40,6 +40,9 @@ table thead tbody tr th td span div figure
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BIDI = "unicode-bidi:plaintext"
 _ALIGNMENTS = {f"text-align:{edge}" for edge in ("start", "left", "center", "right")}
+_SCROLLS = "overflow-x:auto"
+CODE_STYLE = "white-space:pre"
+TEXT_STYLE = "overflow-wrap:anywhere;white-space:pre-wrap;word-break:normal"
 _CELL_STYLES = {*_ALIGNMENTS, *(f"{alignment};{_BIDI}" for alignment in _ALIGNMENTS)}
 _DIRECTIONS = {"dir": {"auto", "ltr"}}
 _RIGHT_TO_LEFT = re.compile(
@@ -74,7 +77,7 @@ class _Renderer(RendererHTML):
     code_block = fence
 
     def table_open(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
-        return f'<div style="overflow-x:auto">{self.renderToken(tokens, idx, options, env)}'
+        return f'<div style="{_SCROLLS}"{self.renderAttrs(tokens[idx])}><table>\n'
 
     def table_close(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         return "</table></div>\n"
@@ -118,10 +121,10 @@ def _set_directions(state: StateCore) -> None:
             token.attrs["dir"] = "ltr"
         elif token.nesting == 1 and token.level == 0:
             token.attrs["dir"] = "auto"
+        if token.type in {"paragraph_open", "heading_open", "list_item_open"}:
+            token.attrs["style"] = f"text-align:start;{_BIDI}"  # JupyterLab aligns to the left
         elif token.type in {"td_open", "th_open"}:
             token.attrs["style"] = f"{token.attrs['style']};{_BIDI}"
-        elif token.type in {"paragraph_open", "heading_open", "list_item_open"}:
-            token.attrs["style"] = _BIDI
         for child in token.children or ():
             if child.type == "code_inline":
                 child.attrs["dir"] = "ltr"
@@ -150,25 +153,30 @@ def safe_html(markdown: str, *, streaming: bool = False, highlight: bool = True)
     with suppress(Exception):
         html = _CLEANER.clean(_PARSER.render(markdown, env))
         return Markup(_BLANK_LINE.sub("&#10;", html))  # noqa: S704 - the allow-list
-    return code_html(markdown)
+    return code_html(markdown, style=TEXT_STYLE)
 
 
-def code_html(code: str, language: str = "", *, direction: str = "") -> Markup:
+def code_html(
+    code: str, language: str = "", *, direction: str = "", style: str = CODE_STYLE
+) -> Markup:
     """Return a code block in the form that Jupyter's own style sheets colour and space.
 
     They colour what is in an element of the class ``highlight``, but the margins of code differ
     between a list, JupyterLab and nbconvert's page; a ``<figure>`` has the browser's own.
     nbconvert sets the font of code on ``<code>`` only. That element also preserves a leading line
     end, which an HTML parser drops right after ``<pre>``. A blank line is written as a
-    reference: it would end the HTML where a notebook becomes Markdown.
+    reference: it would end the HTML where a notebook becomes Markdown. Without a ``style``,
+    JupyterLab wraps lines inside words.
     """
     html = highlight_code(code.removesuffix("\n"), language)
     html = Markup(_BLANK_LINE.sub("&#10;", html))  # noqa: S704 - the same text
     if not direction and _RIGHT_TO_LEFT.search(code):
         direction = "auto"
     side = Markup(' dir="{}"').format(direction) if direction else ""
-    frame = Markup('<figure class="highlight"{}><pre><code>{}</code></pre></figure>\n')
-    return frame.format(side, html)
+    frame = Markup(
+        '<figure class="highlight"{}><pre style="{}"><code style="{}">{}</code></pre></figure>\n'
+    )
+    return frame.format(side, _SCROLLS, style, html)
 
 
 def is_unclosed(fence: Token, markdown: str) -> bool:
@@ -295,12 +303,14 @@ _CLEANER = nh3.Cleaner(
     tags=set(_TAGS.split()),
     attributes={"a": {"href"}, "ol": {"start"}},
     tag_attribute_values={
-        **dict.fromkeys(("ul", "ol", "blockquote", "table", "code", "figure"), _DIRECTIONS),
-        **{tag: {**_DIRECTIONS, "style": {_BIDI}} for tag in ("p", *_HEADINGS)},
-        "li": {"style": {_BIDI}},
+        **dict.fromkeys(("ul", "ol", "blockquote", "figure"), _DIRECTIONS),
+        **{tag: {**_DIRECTIONS, "style": _CELL_STYLES} for tag in ("p", *_HEADINGS)},
+        "li": {"style": _CELL_STYLES},
+        "code": {**_DIRECTIONS, "style": {CODE_STYLE}},
+        "pre": {"style": {_SCROLLS}},
         "td": {"style": _CELL_STYLES},
         "th": {"style": _CELL_STYLES},
-        "div": {"style": {"overflow-x:auto"}},
+        "div": {**_DIRECTIONS, "style": {_SCROLLS}},
     },
     allowed_classes={
         "div": {"math"},

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from aeron_magic.errors import ReplyFormatError, UsageError
 from aeron_magic.rendering.mimebundle import FORMATS, mimebundle, to_html, to_markdown
+from aeron_magic.rendering.safe_html import CODE_STYLE, TEXT_STYLE
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "render"
 
@@ -31,7 +32,7 @@ table thead tbody tr th td span div figure
 TAGS = {*_TAGS.split()}
 CLASSES = {"math", "image", "c", "gd", "gi", "k", "m", "o", "s"}
 STYLE = re.compile(r"text-align:(start|left|center|right)(;unicode-bidi:plaintext)?")
-BIDI = {("dir", "auto"), ("dir", "ltr"), ("style", "unicode-bidi:plaintext")}
+BIDI = {("dir", "auto"), ("dir", "ltr"), ("style", "text-align:start;unicode-bidi:plaintext")}
 
 HOSTILE = st.lists(
     st.sampled_from(
@@ -109,8 +110,10 @@ def assert_safe(html: str) -> None:
                 assert value == "highlight"
             case ("td" | "th", "style"):
                 assert STYLE.fullmatch(value)
-            case ("div", "style"):
+            case ("div" | "pre", "style"):
                 assert value == "overflow-x:auto"
+            case ("code", "style"):
+                assert value in {CODE_STYLE, TEXT_STYLE}
             case (_, "dir" | "style"):
                 assert (name, value) in BIDI
             case _:
@@ -202,7 +205,8 @@ def test_a_note_is_outside_an_unclosed_code_block(text: str) -> None:
 def test_text_format_shows_the_source() -> None:
     bundle = mimebundle("a *b*\n```\n<i> $x$", format="text")
     assert bundle == {
-        "text/html": '<figure class="highlight"><pre><code>a *b*\n```\n'
+        "text/html": '<figure class="highlight"><pre style="overflow-x:auto">'
+        f'<code style="{TEXT_STYLE}">a *b*\n```\n'
         "&lt;i&gt; $x$</code></pre></figure>\n",
         "text/markdown": "````text\na *b*\n```\n<i> $x$\n````",
         "text/plain": "a *b*\n```\n<i> $x$",
@@ -243,13 +247,13 @@ def test_heavy_packages_are_imported_on_first_use() -> None:
 @pytest.mark.parametrize(
     ("markdown", "element"),
     [
-        ("שלום", '<p dir="auto">'),
-        ("English, then مرحبا", '<p dir="auto">'),
-        ("# كلمة", '<h1 dir="auto">'),
-        ("- אחד\n- two", '<ul dir="auto">\n<li style="unicode-bidi:plaintext">'),
+        ("שלום", '<p dir="auto" style="text-align:start;unicode-bidi:plaintext">'),
+        ("English, then مرحبا", '<p dir="auto" style='),
+        ("# كلمة", '<h1 dir="auto" style='),
+        ("- אחד\n- two", '<ul dir="auto">\n<li style="text-align:start;unicode-bidi:plaintext">'),
         ("1. واحد", '<ol dir="auto">'),
-        ("> ציטוט", '<blockquote dir="auto">\n<p style="unicode-bidi:plaintext">'),
-        ("| א |\n|---|\n| b |", '<table dir="auto">'),
+        ("> ציטוט", '<blockquote dir="auto">\n<p style="text-align:start;unicode-bidi:plaintext">'),
+        ("| א |\n|---|\n| b |", '<div style="overflow-x:auto" dir="auto"><table>'),
         ("| א |\n|---|\n| b |", '<td style="text-align:start;unicode-bidi:plaintext">'),
         ("שלום `f(x)`", '<code dir="ltr">'),
         ("> שלום\n> ```\n> f(x)\n> ```", '<figure class="highlight" dir="ltr">'),

@@ -22,10 +22,10 @@ export function fillTail(tail, html, view) {
 function decorate(node, view, growing) {
   for (const code of node.querySelectorAll("figure.highlight")) decorateCode(code, view, growing);
   for (const table of node.querySelectorAll("table")) {
+    const frame = table.parentElement;
+    frame.className = "ap-table";
     const name = { role: "region", "aria-label": "table", tabindex: "0" };
-    const frame = element("div", { class: "ap-table", ...name });
-    table.replaceWith(frame);
-    frame.append(table);
+    for (const [key, value] of Object.entries(name)) frame.setAttribute(key, value);
   }
   for (const image of node.querySelectorAll("span.image")) decorateImage(image, growing);
   for (const link of node.querySelectorAll("a[href]")) {

@@ -9,6 +9,7 @@ export class Composer {
     this.view = view;
     this.area = element("textarea", {
       class: "ap-input",
+      dir: "auto",
       rows: "1",
       "aria-label": "Your question",
       oninput: () => this.typed(),

@@ -71,7 +71,7 @@ export class TurnView {
     this.asked = element(
       "div",
       { class: "ap-question" },
-      element("div", { class: "ap-bubble" }, turn.question),
+      element("div", { class: "ap-bubble", dir: "auto" }, turn.question),
       ...turn.images.map((url) => element("div", { class: "ap-attached" }, icon("image"), url)),
       this.questionTools(),
     );
@@ -127,7 +127,11 @@ export class TurnView {
 
   edit() {
     const { turn, view } = this;
-    const area = element("textarea", { class: "ap-edit", "aria-label": "Edit the question" });
+    const area = element("textarea", {
+      class: "ap-edit",
+      dir: "auto",
+      "aria-label": "Edit the question",
+    });
     area.value = turn.question;
     const close = () => {
       this.asked.replaceWith(this.question());

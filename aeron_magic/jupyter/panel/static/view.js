@@ -129,7 +129,7 @@ export class View {
     if (asked) {
       this.announce("Asking.");
       if (asked.do === "ask") {
-        const bubble = element("div", { class: "ap-bubble" }, asked.text);
+        const bubble = element("div", { class: "ap-bubble", dir: "auto" }, asked.text);
         this.pending = element(
           "article",
           { class: "ap-turn", "data-status": "asked" },
