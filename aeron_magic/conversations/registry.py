@@ -13,7 +13,7 @@ asks in the current one, after the turn asked last, and its earlier turn is repl
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
@@ -136,11 +136,11 @@ class ConversationRegistry:
             tree.head = tree.head or head
         self._rebuilding = None
 
-    def mark_deleted(self, cells: Iterable[str]) -> None:
-        """Mark the turns of cells that were deleted; a cell that asks again is there again."""
+    def mark_deleted(self, cells: Collection[str]) -> None:
+        """Mark all turns of cells that were deleted; a cell that asks again is there again."""
         for tree in self:
-            for cell in cells:
-                for turn in tree.of_cell(cell):
+            for turn in tree:
+                if turn.cell is not None and turn.cell.partition("#")[0] in cells:
                     turn.deleted = True
 
     def add(self, tree: ConversationTree) -> ConversationTree:

@@ -207,14 +207,6 @@ class ConversationTree:
             waiting += sorted(self.followers.get(at, ()), key=attrgetter("number"), reverse=True)
         return found
 
-    def of_cell(self, cell: str) -> list[Turn]:
-        """All turns that this cell asked; see ``CellKeys`` for their keys."""
-        return [
-            turn
-            for key, turn in self._cells.items()
-            if turn.cell == key and key.partition("#")[0] == cell
-        ]
-
     def by_cell(self, cell: str | None) -> Turn | None:
         """The turn that this cell asked."""
         turn = self._cells.get(cell or "")

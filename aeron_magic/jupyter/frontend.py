@@ -114,6 +114,7 @@ class RunOrder:
         """How often it was run from its beginning; 0 while it is not."""
         self._runs = 0
         self._followed = 0
+        self._deleted: set[str] = set()
         self._ended = 0.0
 
     def before_cell(self, info: Any) -> None:
@@ -131,11 +132,14 @@ class RunOrder:
     def follow(self, shell: Any, session: Session) -> None:
         """Tell the session if such a run has begun or ended, and which cells were deleted.
 
-        Only JupyterLab names the deleted cells, in its next request.
+        Only JupyterLab names the deleted cells: in the next request, or in each request of those
+        that are sent at once, such as for all cells; one of them may be there again by then.
         """
         deleted = _message(shell).get("metadata", {}).get("deletedCells")
-        if deleted and isinstance(deleted, list):
-            session.registry.mark_deleted(one for one in deleted if isinstance(one, str))
+        named = deleted if isinstance(deleted, list) else []
+        before, self._deleted = self._deleted, {one for one in named if isinstance(one, str)}
+        if self._deleted:
+            session.registry.mark_deleted(self._deleted - before)
         if self._followed != self._run:
             self._followed = self._run
             session.rebuild() if self._run else session.rebuilt()

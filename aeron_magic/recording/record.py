@@ -43,8 +43,10 @@ def key_of_token(token: str) -> str | None:
 def turn_key(service: str, text: str, images: Sequence[str] = (), parent_key: str = "") -> str:
     """The key of a turn: 24 hex digits.
 
-    ``parent_key`` is the key of the turn before; empty at the start of a conversation.
+    ``parent_key`` is the key of the turn before; empty at the start of a conversation. All kinds of
+    line ends in ``text`` are the same.
     """
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     parts = json.dumps([service, text, list(images), parent_key], ensure_ascii=False)
     return hashlib.sha256(parts.encode(errors="surrogatepass")).hexdigest()[:24]
 

@@ -311,13 +311,31 @@ def test_a_secret_in_a_question_is_neither_sent_nor_repeated(
 
 def test_a_stopped_reply_with_a_token_can_be_fetched(kernel: Kernel, sandbox: Sandbox) -> None:
     """The service completes it; the hint says how to fetch it."""
-    sandbox.set_faults(chunks=tuple(f"drip{n} " for n in range(600)), pause=0.1)
+    sandbox.set_faults(chunks=tuple(f"drip{n} " for n in range(40)), pause=0.1)
     run = kernel.start("%%aeron -o partial\nDrip")
     kernel.wait(run, lambda now: "drip3" in str(now.outputs))
     kernel.interrupt()
     kernel.finish(run)
     token = kernel.value("partial.context_token")
     assert f"`%aeron fetch {token}`" in "\n".join(run.of("error")[0].content["traceback"])
+    sandbox.set_faults(chunks=(), pause=0)
+    fetched = kernel.execute("%aeron fetch")
+    assert fetched.outputs[-1]["metadata"]["aeron_magic"]["turn"] == "1"
+    assert kernel.value("context_token") == token
+    assert "drip39" in kernel.execute("%aeron last").text
+
+
+def test_every_output_has_the_same_metadata(kernel: Kernel) -> None:
+    """Whether it was asked, fetched by its token or shown again."""
+    fields = "service conversation turn context_token parent_context_token status seconds replayed"
+    asked = kernel.execute("%%aeron -o r\nHello")
+    fetched = kernel.execute("%aeron fetch " + kernel.value("r.context_token"))
+    again = kernel.execute("%aeron last")
+    for run in (asked, fetched, again):
+        about = run.outputs[-1]["metadata"]
+        assert list(about) == ["aeron_magic"]
+        assert list(about["aeron_magic"]) == fields.split()
+        assert about["aeron_magic"]["turn"] == "1"
 
 
 def test_an_empty_reply_is_reported_as_empty(kernel: Kernel, sandbox: Sandbox) -> None:

@@ -385,6 +385,43 @@ def test_a_question_that_was_not_sent_leaves_no_turn(chat: FakeNotebook) -> None
     assert shape(chat.tree) == []
 
 
+@pytest.mark.parametrize("asked_before", [False, True])
+@pytest.mark.parametrize("named", [False, True])
+def test_an_interrupted_reply_is_fetched_and_completes_its_turn(
+    notebook: FakeNotebook, asked_before: bool, named: bool
+) -> None:
+    """By default, and by its token; also if the cell was run again and has an earlier reply."""
+    notebook.run("a")
+    if asked_before:
+        notebook.run_all("b", "c")
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    token = notebook.run("b", interrupt=True).context_token
+    notebook.sandbox.set_faults(say=None)
+    fetched = notebook.session.fetch_unfinished(token if named else None)
+    assert fetched is not None
+    assert fetched.done.wait(5)
+    assert fetched.reply.is_complete
+    assert shape(notebook.tree)[:2] == ["1", "2<1*"]
+    assert notebook.tree.turns[1].reply == fetched.reply
+    assert notebook.context_token == fetched.reply.context_token == token
+    assert notebook.session.fetch_unfinished() is None
+    notebook.run("d")
+    assert notebook.tokens[-1] == token
+
+
+def test_after_another_question_the_newest_reply_is_fetched(notebook: FakeNotebook) -> None:
+    """The interrupted one is still known by its token."""
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    token = notebook.run("a", interrupt=True).context_token
+    notebook.sandbox.set_faults(say=None)
+    notebook.run("b")
+    assert notebook.session.fetch_unfinished() is None
+    fetched = notebook.session.fetch_unfinished(token)
+    assert fetched is not None
+    assert fetched.done.wait(5)
+    assert notebook.tree.turns[0].reply == fetched.reply
+
+
 # Branches and names --------------------------------------------------------------------------
 
 

@@ -26,6 +26,10 @@ SANDBOX_GONE = (
 )
 
 
+MAX_NAMED = 5
+"""Conversations of other notebooks that an error names."""
+
+
 def history_of(session: Session) -> HistoryStore:
     """The local history.
 
@@ -130,9 +134,12 @@ def _find_live(session: Session, name: str | None) -> ConversationTree:
     if tree is not None and tree.history_id and (name or session.history_writer.unfinished(tree)):
         return tree
     if name is not None:
+        stored = stored_conversations(session, None)
+        others = [f"{one.name}#{one.id}" for one in stored if one.name == name][:MAX_NAMED]
         raise UsageError(
             f"The local history has no conversation {name[:60]!r}.",
-            hint="`%aeron use` lists all, with the names by which they can be continued.",
+            hint=(f"Another notebook has {', '.join(others)}. " if others else "")
+            + "`%aeron use` lists all.",
         )
     recent = resume_names(stored_conversations(session, None)[:5], (), session.notebook)
     newest = f"the newest: {', '.join(recent)}." if recent else "the local history is empty."

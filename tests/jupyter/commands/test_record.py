@@ -169,6 +169,69 @@ def test_a_check_skips_questions_to_another_service(
     assert "not asked" in run.text
 
 
+def test_a_replay_has_the_same_metadata_each_time(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The recorded seconds, at any speed."""
+    sandbox.set_faults(pause=0.02, say="one two three four five")
+    connected.execute(f"%aeron record {tmp_path / 'talk.jsonl'}", "c0")
+    connected.execute("%%aeron\nfirst", "c1")
+    found = []
+    for speed in (1, 0, 3):
+        connected.execute(f"%config AeronMagics.replay_speed = {speed}", None)
+        connected.execute(f"%aeron replay {tmp_path / 'talk.jsonl'}", "c0")
+        found.append(connected.execute("%%aeron\nfirst", "c1").outputs[-1])
+    connected.execute("%config AeronMagics.replay_speed = 1.0", None)
+    assert found[0] == found[1] == found[2]
+    assert found[0]["metadata"]["aeron_magic"]["seconds"] > 0.05
+
+
+def test_a_question_is_found_with_other_line_ends(connected: Kernel, tmp_path: Path) -> None:
+    """As where git has changed those of a notebook."""
+    connected.execute(f"%aeron record {tmp_path / 'talk.jsonl'}", "c0")
+    connected.execute("%%aeron\nfirst\nline", "c1")
+    connected.execute(f"%aeron replay {tmp_path / 'talk.jsonl'}", "c0")
+    ask = "get_ipython().run_cell_magic('aeron', '', 'first\\r\\nline')"
+    assert connected.execute(ask, "c1").status == "ok"
+
+
+@pytest.mark.parametrize("file", ["", "missing.jsonl"])
+def test_the_mode_replay_without_a_recording_sends_nothing(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path, file: str
+) -> None:
+    """Each question fails, until a recording is named; and recording cannot be switched off."""
+    connected.execute(f"%aeron record {tmp_path / 'talk.jsonl'}", "c0")
+    connected.execute("%%aeron\nfirst", "c1")
+    before = requests_sent(sandbox)
+    connected.execute("import os\n%unload_ext aeron_magic", None)
+    connected.execute(f"context_token = None; os.environ['AERON_RECORD'] = {file!r}", None)
+    connected.execute("os.environ['AERON_RECORD_MODE'] = 'replay'", None)
+    connected.execute("%load_ext aeron_magic", "c0")
+    for cell in ("%%aeron\nfirst", "%%aeron --each [1]\n{{row}}", "%aeron fetch some-token"):
+        for _ in range(2):
+            assert connected.execute(cell, "c1").of("error")[0].content["ename"] == "RecordingError"
+    assert connected.execute("%aeron record off", "c1").status == "error"
+    assert "recording:" in connected.execute("%aeron", "c1").text
+    connected.execute(f"%aeron record {tmp_path / 'talk.jsonl'}", "c0")
+    assert connected.execute("%%aeron\nfirst", "c1").status == "ok"
+    assert requests_sent(sandbox) == before
+
+
+def test_a_recording_in_a_folder_that_does_not_exist_is_an_error(
+    connected: Kernel, tmp_path: Path
+) -> None:
+    """Such as a misspelt one; the state names the whole path of the file in use."""
+    run = connected.execute("%aeron record nope/dir/x.jsonl", "c0")
+    assert f"does not exist: {tmp_path / 'nope' / 'dir'}" in error_text(run)
+    assert not (tmp_path / "nope").exists()
+    assert "Recording is off" in connected.execute("%aeron record", "c1").text
+    connected.execute("%aeron record x.jsonl", "c0")
+    assert f"{tmp_path / 'x.jsonl'}, 0 turns" in connected.execute("%aeron record", "c1").text
+    connected.execute("import os; os.makedirs('sub'); os.chdir('sub')", "c2")
+    connected.execute("%%aeron\nfirst", "c3")
+    assert (tmp_path / "x.jsonl").exists(), "a relative path is that of the line that named it"
+
+
 def nbval(
     folder: Path, recording: Path, mode: str, *notebooks: str
 ) -> subprocess.CompletedProcess[str]:

@@ -341,3 +341,69 @@ def test_vs_code_sends_the_path_of_the_notebook_and_new_cell_ids(notebook: Noteb
             notebook.kernel.execute("%aeron resume", None)
         notebook.ask("one of two", "vscode-notebook-cell:/home/me/work.ipynb#W0")
     assert [(turn["number"], turn["parent"]) for turn in notebook.turns] == [(1, None), (2, 1)]
+
+
+def test_a_reply_that_was_interrupted_by_a_restart_is_fetched(
+    notebook: Notebook, sandbox: Sandbox
+) -> None:
+    """A front end interrupts the cell before it restarts the kernel; also of a cell run again."""
+    notebook.ask("one", "a")
+    for cell in ("b", "a"):
+        sandbox.set_faults(chunks=tuple(f"drip{n} " for n in range(200)), pause=0.05)
+        run = notebook.kernel.start(f"%%aeron\ninterrupted in {cell}", cell)
+        notebook.kernel.wait(run, lambda now: "drip3" in str(now.outputs))
+        notebook.kernel.interrupt()
+        notebook.kernel.finish(run)
+        sandbox.set_faults(chunks=(), pause=0)
+        notebook.restart()
+        resumed = notebook.kernel.execute("%aeron resume", "r")
+        assert "was unfinished; its reply has been fetched" in resumed.text
+        assert asked(sandbox).count(f"interrupted in {cell}") == 1
+        turn = next(one for one in notebook.turns if one["question"] == f"interrupted in {cell}")
+        assert turn["reply"]["text"].endswith("drip199 ")
+        assert notebook.kernel.value("context_token") == turn["reply"]["context_token"]
+
+
+def test_a_copied_notebook_does_not_take_over_the_conversation_of_the_other(
+    notebook: Notebook, tmp_path: Path
+) -> None:
+    """It continues a copy, and only if the conversation is named with its number."""
+    notebook.ask("one", "a")
+    notebook.rename(tmp_path / "copy.ipynb")
+    for line in ("%aeron resume", "%aeron resume main", "%aeron history --find one"):
+        run = notebook.kernel.execute(line, "r")
+        assert "main#1" in run.text + str(run.of("error"))
+    listed = notebook.kernel.execute("%aeron use", "u").text
+    assert "main#1" in listed
+    assert "work.ipynb" in listed
+    assert notebook.kernel.execute("%aeron resume main#1", "r").status == "ok"
+    notebook.ask("two", "b")
+    assert [turn["question"] for turn in notebook.turns] == ["one", "two"]
+    notebook.rename(tmp_path / "work.ipynb")
+    assert notebook.kernel.execute("%aeron resume", "r").status == "ok"
+    assert [turn["question"] for turn in notebook.turns] == ["one"]
+
+
+def test_use_does_not_continue_a_stored_conversation_but_names_it(notebook: Notebook) -> None:
+    """A restart and a run of all cells then give what the first run gave."""
+    notebook.kernel.execute("%aeron use plots", "u")
+    notebook.ask("one", "a")
+    notebook.restart()
+    said = notebook.kernel.execute("%aeron use plots", "u").text
+    assert "starts the conversation plots" in said
+    assert "%aeron resume plots" in said
+
+
+def test_the_history_of_all_notebooks_is_searched(notebook: Notebook, tmp_path: Path) -> None:
+    """All words, in any case and order, in question or reply, newest first."""
+    notebook.ask("The REFUND of a fee: ₹500 für Größe?", "a")
+    notebook.ask("Something else", "b")
+    notebook.rename(tmp_path / "other.ipynb")
+    notebook.ask("refund again", "a")
+    find = "%aeron history --find"
+    rows = notebook.kernel.execute(f"{find} refund", "h").text.splitlines()
+    assert [row.split()[0] for row in rows[2:4]] == ["main", "main#1"]
+    rows = notebook.kernel.execute(f"{find} GRÖSSE fee", "h").text.splitlines()
+    assert "REFUND" in rows[2]
+    assert "No stored turn" in notebook.kernel.execute(f"{find} refund nowhere", "h").text
+    assert notebook.kernel.execute("%aeron history main --find refund", "h").status == "error"
