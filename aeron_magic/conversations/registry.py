@@ -163,6 +163,10 @@ class ConversationRegistry:
         found = self._resumed.get(name)
         return found if found and self.conversations.get(found[0].name) is found[0] else None
 
+    def is_unreachable(self, tree: ConversationTree) -> bool:
+        """Whether ``tree`` was resumed, and its service has ended."""
+        return any(one is tree and not reachable for one, reachable in self._resumed.values())
+
     def forget(self, name: str) -> bool:
         """Delete the conversation of this name; whether it was the current one."""
         tree = self.conversations.pop(name, None)

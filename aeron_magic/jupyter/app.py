@@ -7,7 +7,7 @@ extension, so it imports little: the session is imported when it is first used.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -46,6 +46,15 @@ class Preferences(NamedTuple):
     insecure: bool = False
 
 
+class Resuming(NamedTuple):
+    """The notebook's stored conversation, for the panel."""
+
+    offer: Callable[[], tuple[str, int] | None]
+    """Its name and its number of turns; None if there is none."""
+    resume: Callable[[str], None]
+    """What ``%aeron resume NAME`` does."""
+
+
 class App:
     """What all commands of a kernel share.
 
@@ -64,6 +73,8 @@ class App:
         Sees whether the notebook is being run from its beginning.
     cell_id_notice_shown
         Whether the user was informed that this front end sends no cell ids.
+    resuming
+        How the panel resumes a stored conversation; None without the extension.
     panel_controller
         The :class:`~aeron_magic.jupyter.panel.controller.PanelController`, once there is a panel.
     """
@@ -75,6 +86,7 @@ class App:
         self.cell_id_notice_shown = False
         self.run_order = RunOrder(cell_id(shell))
         self.panel_controller: Any = None
+        self.resuming: Resuming | None = None
 
     @cached_property
     def session(self) -> Session:

@@ -7,7 +7,8 @@ from functools import partial
 from typing import Any
 
 from aeron_magic.defaults import defaults
-from aeron_magic.jupyter.app import App, register, unregister
+from aeron_magic.jupyter.app import App, Resuming, register, unregister
+from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.magics import AeronMagics
 
 
@@ -30,6 +31,7 @@ def load(shell: Any) -> None:
     shell.events.register("post_run_cell", app.run_order.after_cell)
     defaults.connection = app.batch_target
     defaults.show_progress = app.show_progress
+    app.resuming = Resuming(partial(_offer, app), partial(_resume, app))
     register(app)
     if app.notebook_key and (hint := _resume_hint(app)):
         _print(hint)
@@ -52,6 +54,18 @@ def _names(app: App, source: str) -> Sequence[str]:
     from aeron_magic.jupyter.commands.resume import names
 
     return names(app.session)
+
+
+def _offer(app: App) -> tuple[str, int] | None:
+    from aeron_magic.jupyter.commands.resume import offer
+
+    return offer(app)
+
+
+def _resume(app: App, name: str) -> None:
+    from aeron_magic.jupyter.commands.resume import resume
+
+    resume(app, Command("resume", {"name": name, "check": False}))
 
 
 def _resume_hint(app: App) -> str:

@@ -86,6 +86,18 @@ def names(session: Session) -> list[str]:
         return here  # completion does not report errors
 
 
+def offer(app: App) -> tuple[str, int] | None:
+    """The name and the number of turns of what ``resume`` would load; None if there is nothing."""
+    session = app.session
+    if session.history_writer.history is None or session.tree.turns:
+        return None
+    try:
+        stored = find_stored(session, None)
+    except HistoryError:
+        return None  # the first question reports it
+    return (f"{stored.name}#{stored.id}", stored.turns) if stored and stored.turns else None
+
+
 def resume(app: App, command: Command) -> None:
     """Load a conversation, fetch its unfinished replies, and continue from its newest reply."""
     session, name = app.session, command["name"]

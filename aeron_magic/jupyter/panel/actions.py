@@ -142,6 +142,11 @@ def _use(controller: PanelController, action: Action) -> None:
     controller.session.use(action.name)
 
 
+def _resume(controller: PanelController, action: Action) -> None:
+    if controller.resuming is not None:
+        controller.resuming.resume(action.name)
+
+
 def _older(controller: PanelController, action: Action) -> None:
     controller.run_on_loop(lambda: controller.broadcast(controller.older(action.end)))
 
@@ -209,6 +214,7 @@ ACTIONS: dict[str, tuple[Handler, dict[str, type]]] = {
     "choose": (_choose, {"key": str}),
     "new": (_new, {}),
     "use": (_use, {"name": str}),
+    "resume": (_resume, {"name": str}),
     "older": (_older, {"end": int}),
     "source": (_source, {"key": str}),
     "export": (_export, {"kind": str}),

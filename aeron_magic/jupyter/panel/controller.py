@@ -21,16 +21,25 @@ from aeron_magic.jupyter.panel.messages import (
     PanelMessage,
     PanelOverview,
     Problem,
+    ResumeOffer,
     TurnView,
     error_message,
 )
-from aeron_magic.jupyter.panel.turn_views import TreeIndex, problem_of, turn_id, turn_views
+from aeron_magic.jupyter.panel.overview import overview
+from aeron_magic.jupyter.panel.turn_views import (
+    TreeIndex,
+    make_read_only,
+    problem_of,
+    turn_id,
+    turn_views,
+)
 from aeron_magic.services.catalog import service_info
 from aeron_magic.session.io_loop import IOLoop, ReplyTask
 
 if TYPE_CHECKING:
     from aeron_magic.client.stream import AsyncStream
     from aeron_magic.conversations.tree import ConversationTree, Turn
+    from aeron_magic.jupyter.app import Resuming
     from aeron_magic.protocol.events import Introduced
     from aeron_magic.session.session import PendingQuestion, Session
 
@@ -48,16 +57,6 @@ STATUS_INTERVAL = 0.25
 
 DEBOUNCE = 0.7
 """Seconds without a change after which the saved transcript is updated."""
-
-WELCOME = (
-    "No service is connected. The sandbox is built in and needs no account; "
-    "`%aeron connect aeronpay` or `%aeron connect chatzy` in a cell connects to a service."
-)
-SUGGESTIONS = (
-    "How do I continue a conversation?",
-    "How do I put a value into my question?",
-    "What can you tell me about errors?",
-)
 
 
 class Panel(Protocol):
@@ -122,10 +121,14 @@ class PanelController:
     ----------
     session
         The session that cells and panels share.
+    resuming
+        How a stored conversation is resumed; None: that is not offered.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, resuming: Resuming | None = None) -> None:
         self.session = session
+        self.resuming = resuming
+        self._offer: ResumeOffer | None = None
         self.draft = ""
         self.tree: ConversationTree = session.tree
         self._index = TreeIndex(self.tree)
@@ -160,6 +163,11 @@ class PanelController:
         act(*args)
 
     # Panels and their actions -------------------------------------------------------------------
+
+    def find_offer(self) -> None:
+        """Look for a stored conversation to offer; before a panel is open, as it can take long."""
+        offered = self.resuming.offer() if self.resuming is not None else None
+        self._offer = {"name": offered[0], "turns": offered[1]} if offered else None
 
     def attach(self, panel: Panel) -> None:
         """Add a panel."""
@@ -256,35 +264,30 @@ class PanelController:
 
     def overview(self) -> PanelOverview:
         """The connection and the conversations."""
-        connection = self.session.connection
-        service = connection.settings.service if connection is not None else ""
-        sandbox = connection is not None and connection.sandbox
-        speaker = service_info(service).title or "the service"
-        about = "It is built in, answers from the handbook of aeron-magic, and costs nothing."
-        conversations = self.session.registry.conversations.values()
-        return PanelOverview(
-            model_id="",
-            connected=connection is not None,
-            label=f"{speaker} (sandbox)" if sandbox else speaker if service else "Not connected",
-            speaker=speaker,
-            title=f"Ask {speaker}" + " in the sandbox" * sandbox if service else "Not connected",
-            welcome=about if sandbox else "" if service else WELCOME,
-            suggestions=list(SUGGESTIONS) if sandbox else [],
-            introduction=self._introductions.get(self.tree),
-            conversation=self.tree.name,
-            conversations=[{"name": tree.name, "turns": len(tree.turns)} for tree in conversations],
-        )
+        introduction = self._introductions.get(self.tree)
+        return overview(self.session, self.tree, introduction, self._offer)
 
     @property
     def visible_turns(self) -> list[Turn]:
         """The turns that are shown, oldest first."""
+        if self._is_read_only:
+            return self._index.visible_path(self.tree.newest)
         path = self._index.visible_path(self._leaf)
         dropped = self._dropped_turn
         return [*path, dropped] if dropped is not None and dropped.parent is self._leaf else path
 
+    @property
+    def _is_read_only(self) -> bool:
+        """Whether the turns can only be read, because their service has ended."""
+        unreachable = self.session.registry.is_unreachable(self.tree)
+        return self._leaf is None and unreachable and self.tree.head is None
+
     def _turn_views(self, turns: list[Turn]) -> list[TurnView]:
         pending = [asked.pending.turn for asked in self._lives if asked.tree is self.tree]
-        return turn_views(self._index, turns, self._problems, pending)
+        views = turn_views(self._index, turns, self._problems, pending)
+        if self._is_read_only:
+            make_read_only(views)
+        return views
 
     # Questions, as the session reports them on the loop ------------------------------------------
 
@@ -303,7 +306,13 @@ class PanelController:
             shown = next(same, None)
         if tree is self.tree and shown is not None and shown.tokens:
             self._send_begin(asked, shown)  # in its place
-        elif tree is self.tree and turn.parent is self._leaf and shown is None and dropped is None:
+        elif (
+            tree is self.tree
+            and turn.parent is self._leaf
+            and shown is None
+            and dropped is None
+            and not self._is_read_only
+        ):
             self._leaf = turn
             self._send_begin(asked, turn)  # at the end
         else:

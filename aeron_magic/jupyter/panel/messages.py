@@ -102,6 +102,13 @@ class Introduction(TypedDict):
     buttons: list[str]
 
 
+class ResumeOffer(TypedDict):
+    """A stored conversation that can be resumed."""
+
+    name: str
+    turns: int
+
+
 class PanelOverview(TypedDict):
     """The connection and the conversations."""
 
@@ -113,5 +120,6 @@ class PanelOverview(TypedDict):
     welcome: str
     suggestions: list[str]
     introduction: Introduction | None
+    resume: ResumeOffer | None
     conversation: str
     conversations: list[ConversationSummary]

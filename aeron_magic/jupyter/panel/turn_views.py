@@ -220,3 +220,19 @@ def turn_views(
             )
         )
     return views
+
+
+READ_ONLY = (
+    "These turns can only be read: the sandbox that answered has ended. The next question starts "
+    "the conversation again."
+)
+
+
+def make_read_only(views: list[TurnView]) -> None:
+    """Leave only what needs no service, and say why below the last turn."""
+    for view in views:
+        view["branches"], view["siblings"] = False, Branches(at=0, keys=[view["key"]])
+        if view["problem"] is not None:
+            view["problem"] = {**view["problem"], "actions": []}
+    if views:
+        views[-1]["note"] = READ_ONLY

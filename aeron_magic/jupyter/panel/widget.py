@@ -65,8 +65,9 @@ class ChatPanel(AnyWidget):
         self._own_app = _app_of(client) if client is not None else None
         app = app or self._own_app or current_app(get_ipython())
         if app.panel_controller is None:
-            app.panel_controller = PanelController(app.session)
+            app.panel_controller = PanelController(app.session, app.resuming)
         self._controller = app.panel_controller
+        self._controller.find_offer()
         self._transcripts: list[tuple[Context, Transcript]] = []
         super().__init__()
         self.on_msg(self._on_message)

@@ -1,6 +1,7 @@
 // The input box. It stays usable while a reply is being read.
 
-import { icon, element, button } from "./dom.js";
+import { icon, element, button, isComposing } from "./dom.js";
+import { focusCell } from "./notebook.js";
 
 const MAX_HEIGHT = 200;
 
@@ -67,13 +68,14 @@ export class Composer {
   }
 
   key(event) {
-    if (event.isComposing || event.keyCode === 229) return;
+    if (isComposing(event)) return;
     if (event.key === "Enter" && !event.shiftKey) {
       event.preventDefault();
       this.submit();
-    } else if (event.key === "Escape" && this.view.store.busy) {
+    } else if (event.key === "Escape") {
       event.preventDefault();
-      this.stopped();
+      if (this.view.store.busy) this.stopped();
+      else if (!focusCell(this.view.root)) this.area.blur();
     }
   }
 
@@ -124,7 +126,7 @@ export class Composer {
       };
       this.note.append(
         "Will be sent when this reply has ended.",
-        button("Do not send", cancel, "ap-small"),
+        button("Cancel", cancel, "ap-small"),
       );
     }
   }

@@ -18,6 +18,11 @@ export function element(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Whether a key belongs to an input method, whose Enter and Esc are not for the panel. */
+export function isComposing(event) {
+  return event.isComposing || event.keyCode === 229;
+}
+
 const PATHS = {
   send: "M8 13V3M3.5 7.5 8 3l4.5 4.5",
   copy: "M5.5 5.5V2.5h8v8h-3M2.5 5.5h8v8h-8z",

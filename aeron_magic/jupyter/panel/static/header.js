@@ -34,7 +34,10 @@ export class Header {
       this.menu.open = false;
       this.menu.querySelector("summary").focus();
     });
-    this.fresh = iconButton("plus", "New chat", () => view.store.send({ do: "new" }));
+    this.fresh = iconButton("plus", "New chat", () => {
+      view.store.send({ do: "new" });
+      view.composer.focus();
+    });
     this.element = element(
       "header",
       { class: "ap-head" },
@@ -51,13 +54,12 @@ export class Header {
   }
 
   update() {
-    const { state, silent } = this.view.store;
+    const { state, silent, lost } = this.view.store;
     this.dot.dataset.connected = String(Boolean(state?.connected) && !silent);
-    this.label.textContent = silent
-      ? "waiting for the kernel …"
-      : (state?.label ?? "connecting …");
+    const waiting = lost ? "the kernel has ended or was restarted" : "waiting for the kernel …";
+    this.label.textContent = silent ? waiting : (state?.label ?? "connecting …");
     this.label.title = silent
-      ? "The kernel has not answered yet. If it was restarted, run the panel's cell again."
+      ? `${lost ? "" : "The kernel has not answered yet. If it was restarted: "}Run the panel's cell again.`
       : "";
     const names = state?.conversations ?? [];
     this.picker.replaceChildren(

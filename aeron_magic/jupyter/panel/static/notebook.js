@@ -19,17 +19,58 @@ export function canInsertCells(model) {
   return Boolean(model.widget_manager?.context?.model?.sharedModel?.insertCell);
 }
 
-/** Insert a cell below the one that shows the panel; return whether that was possible. */
+const inserted = new Set();
+
+/** Insert a cell below the one that shows the panel, and below those inserted before; return
+ *  whether that was possible. */
 export function insertCell(model, id, source, kind = "code") {
   if (!canInsertCells(model)) return false;
-  const notebook = model.widget_manager.context.model;
-  const shared = notebook.sharedModel;
-  let index = notebook.cells.length;
-  for (let i = 0; i < notebook.cells.length; i += 1) {
-    if (shows(notebook.cells.get(i), id)) index = i + 1;
+  const { cells, sharedModel } = model.widget_manager.context.model;
+  let index = cells.length;
+  for (let i = 0; i < cells.length; i += 1) {
+    if (shows(cells.get(i), id)) index = i + 1;
   }
-  shared.insertCell(index, { cell_type: kind, source, metadata: {} });
+  while (index < cells.length && inserted.has(cells.get(index).id)) index += 1;
+  sharedModel.insertCell(index, { cell_type: kind, source, metadata: {} });
+  inserted.add(cells.get(index)?.id);
   return true;
+}
+
+/** Save the notebook; return whether that was possible. */
+export function saveNotebook(model) {
+  const { context } = model.widget_manager ?? {};
+  if (typeof context?.save !== "function") return false;
+  Promise.resolve(context.save()).catch(() => {}); // the front end shows why
+  return true;
+}
+
+/** Put the focus on the cell that shows the panel, or on the notebook beside it. */
+export function focusCell(root) {
+  const places = [root.closest(".jp-Cell"), root.closest(".jp-Notebook")];
+  places.push(...document.querySelectorAll(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-Notebook"));
+  const place = places.find((one) => one && one.getAttribute("tabindex") !== null);
+  place?.focus();
+  return Boolean(place) && document.activeElement === place;
+}
+
+/** The path of the notebook, or of the page. */
+export function notebookPath(model) {
+  return model.widget_manager?.context?.path ?? location.pathname;
+}
+
+const ENDED = ["restarting", "autorestarting", "terminating", "dead"];
+
+/** Call `act` when the kernel ends or restarts; return a function that stops that. */
+export function watchKernel(model, act) {
+  const session = model.widget_manager?.context?.sessionContext;
+  const onStatus = (_, status) => ENDED.includes(status) && act();
+  const onKernel = (_, change) => change?.oldValue && act();
+  session?.statusChanged?.connect(onStatus);
+  session?.kernelChanged?.connect(onKernel);
+  return () => {
+    session?.statusChanged?.disconnect(onStatus);
+    session?.kernelChanged?.disconnect(onKernel);
+  };
 }
 
 function shows(cell, id) {

@@ -4,6 +4,8 @@
 // store sends `sync` and receives a snapshot. A snapshot goes to every page, so a store must accept
 // one at any time.
 
+import { notebookPath, watchKernel } from "./notebook.js";
+
 const RESPONSE_TIMEOUT = 1500; // milliseconds
 const BUSY = {
   title: "A reply is still being received.",
@@ -23,20 +25,24 @@ export class Store {
     this.first = 0;
     this.live = null;
     this.asked = null;
-    this.draft = "";
+    this.lost = false;
+    this.place = `aeron-draft:${notebookPath(model)}`;
+    this.draft = stored(this.place);
     this.queued = false;
     this.silent = false;
     this.error = null;
     this.waiting = new Map();
     this.count = 0;
-    this.typed = false;
+    this.typed = this.draft !== "";
     this.receive = this.receive.bind(this);
     model.on("msg:custom", this.receive);
+    this.unwatch = watchKernel(model, () => this.lose());
     this.send({ do: "sync" });
   }
 
   close() {
     this.model.off("msg:custom", this.receive);
+    this.unwatch();
     clearTimeout(this.timer);
     clearTimeout(this.saving);
   }
@@ -49,7 +55,7 @@ export class Store {
     clearTimeout(this.timer);
     if (!this.post({ ...message, id })) {
       this.error = NO_KERNEL;
-      this.setUnresponsive(true);
+      this.lose();
       this.notify("error");
       return "";
     }
@@ -65,6 +71,13 @@ export class Store {
       return false;
     }
     return true;
+  }
+
+  /** The kernel of this panel has ended: only running the cell again makes another panel. */
+  lose() {
+    this.lost = true;
+    this.silent = false;
+    this.setUnresponsive(true);
   }
 
   setUnresponsive(value) {
@@ -90,6 +103,7 @@ export class Store {
   receive(message) {
     if (typeof message?.type !== "string") return;
     clearTimeout(this.timer);
+    this.lost = false;
     this.setUnresponsive(false);
     const handle = this[`on_${message.type}`];
     if (handle) handle.call(this, message);
@@ -206,6 +220,7 @@ export class Store {
   type(text) {
     this.draft = text;
     this.typed = true;
+    keep(this.place, text);
     clearTimeout(this.saving);
     this.saving = setTimeout(() => this.post({ do: "draft", text }), 300);
   }
@@ -248,5 +263,24 @@ export class Store {
       this.waiting.set(key, resolve);
       this.send({ do: "source", key });
     });
+  }
+}
+
+// The draft of a notebook's panel survives the kernel and the panel. Storage may be forbidden.
+
+function stored(place) {
+  try {
+    return sessionStorage.getItem(place) ?? "";
+  } catch {
+    return "";
+  }
+}
+
+function keep(place, text) {
+  try {
+    if (text) sessionStorage.setItem(place, text);
+    else sessionStorage.removeItem(place);
+  } catch {
+    // The kernel keeps it.
   }
 }

@@ -1,7 +1,7 @@
 // One turn on the page: the question, the reply, and their buttons.
 
 import { fillTail, renderBlock } from "./blocks.js";
-import { button, confirm, copy, icon, element, iconButton, inlineCode } from "./dom.js";
+import { button, confirm, copy, icon, element, iconButton, inlineCode, isComposing } from "./dom.js";
 import { insertCell, canInsertCells } from "./notebook.js";
 
 const ACTION_LABELS = {
@@ -109,8 +109,10 @@ export class TurnView {
 
   branches() {
     const { at, keys } = this.turn.siblings;
-    const go = (step) => () =>
+    const go = (step) => (event) => {
+      this.view.holdPlace(this.element, keys[at + step], event.currentTarget.title);
       this.view.store.send({ do: "choose", key: keys[at + step] });
+    };
     const back = iconButton("left", "Previous branch", go(-1));
     const on = iconButton("right", "Next branch", go(1));
     back.disabled = at === 0;
@@ -142,7 +144,7 @@ export class TurnView {
       if (view.store.start({ do: "edit", key: turn.key, text: area.value })) close();
     };
     area.addEventListener("keydown", (event) => {
-      if (event.isComposing) return;
+      if (isComposing(event)) return;
       if (event.key === "Escape") close();
       if (event.key === "Enter" && !event.shiftKey) {
         event.preventDefault();

@@ -4,6 +4,7 @@ import { Composer } from "./composer.js";
 import { button, icon, element, iconButton, inlineCode } from "./dom.js";
 import { renderBlock } from "./blocks.js";
 import { Header } from "./header.js";
+import { saveNotebook } from "./notebook.js";
 import { resizeHandle } from "./resize.js";
 import { TurnView } from "./turn.js";
 
@@ -59,6 +60,7 @@ export class View {
     );
     this.root.append(resizeHandle(this.root));
     el.append(this.root);
+    this.root.addEventListener("keydown", (event) => this.key(event));
     this.log.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.watcher = new IntersectionObserver((entries) => this.onTopVisible(entries), { root: this.log });
     this.watcher.observe(this.olderRow);
@@ -88,6 +90,12 @@ export class View {
           : "loading";
   }
 
+  /** Jupyter's own shortcuts are off in the panel, except for this one. */
+  key(event) {
+    if (event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey) || event.shiftKey) return;
+    if (saveNotebook(this.model)) event.preventDefault();
+  }
+
   announce(text) {
     this.status.textContent = text;
   }
@@ -103,7 +111,7 @@ export class View {
     this.show_asked();
     this.show_error();
     this.composer.restore();
-    this.toEnd();
+    if (!this.returnToPlace()) this.toEnd();
   }
 
   show_about() {
@@ -245,7 +253,7 @@ export class View {
     const { state, turns, first, asked } = this.store;
     this.start.replaceChildren();
     if (!state || first) return;
-    const { introduction } = state;
+    const { introduction, resume } = state;
     if (introduction) {
       const body = element("div", { class: "ap-body" });
       body.append(renderBlock(introduction.html, this));
@@ -267,11 +275,19 @@ export class View {
         { class: "ap-empty" },
         element("p", { class: "ap-empty-title" }, state.title),
         element("p", {}, inlineCode(state.welcome)),
+        resume
+          ? button(`Resume (${resume.turns} ${resume.turns === 1 ? "turn" : "turns"})`, () => this.resume(resume.name), "ap-main")
+          : null,
         state.connected
           ? this.chips(state.suggestions)
           : button("Try the sandbox", () => this.store.send({ do: "connect" }), "ap-main"),
       ),
     );
+  }
+
+  resume(name) {
+    this.store.send({ do: "resume", name });
+    this.composer.focus();
   }
 
   chips(texts) {
@@ -305,6 +321,29 @@ export class View {
     this.follows = true;
     this.newest.hidden = true;
     this.follow();
+  }
+
+  /** Keep a turn where it is on the screen while a branch with another turn takes its place. */
+  holdPlace(element, key, control) {
+    this.held = { key, control, top: element.getBoundingClientRect().top };
+  }
+
+  returnToPlace() {
+    const { held } = this;
+    const turn = held && this.turns.get(held.key)?.element;
+    this.held = null;
+    if (!turn) return false;
+    this.follows = false;
+    const back = (frames) => {
+      this.log.scrollTop += turn.getBoundingClientRect().top - held.top;
+      this.place = this.log.scrollTop;
+      // The heights of turns above are estimates until the browser has laid them out.
+      if (frames) requestAnimationFrame(() => back(frames - 1));
+    };
+    back(3);
+    const buttons = [...turn.querySelectorAll(".ap-branches button:enabled")];
+    (buttons.find((one) => one.title === held.control) ?? buttons[0])?.focus({ preventScroll: true });
+    return true;
   }
 
   /** Scroll to what has opened in an older turn, and stop following the end. */

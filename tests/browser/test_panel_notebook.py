@@ -1,0 +1,154 @@
+"""The panel and the notebook around it: keys, focus, inserted cells, and a restarted kernel."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from notebook_page import NotebookPage
+from panel_page import PanelPage
+
+from aeron_magic.sandbox import Sandbox
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+DIRTY = "() => jupyterapp.shell.currentWidget.context.model.dirty"
+MODE = "() => jupyterapp.shell.currentWidget.content.mode"
+FOCUSED = "() => document.activeElement.className + document.activeElement.ariaLabel"
+SOURCES = """() => [...jupyterapp.shell.currentWidget.content.model.cells].map(
+    one => one.sharedModel.source)"""
+RESTART = "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+
+
+@pytest.mark.parametrize("frontend", ["lab", "notebook"])
+def test_keys_and_focus(lab: NotebookPage, sandbox: Sandbox, frontend: str) -> None:
+    """Ctrl+S saves, Esc goes back to the cell, New chat puts the cursor into the input."""
+    sandbox.set_faults(say="Fine.")
+    panel = PanelPage.in_new_notebook(lab, sandbox, frontend=frontend)  # type: ignore[arg-type]
+    panel.ask("One")
+    panel.input.click()
+    panel.input.press_sequentially("A draft")
+    assert lab.page.evaluate(DIRTY)
+    panel.input.press("Control+s")
+    lab.page.wait_for_function(f"() => !({DIRTY})()")
+    assert panel.input.input_value() == "A draft"
+    panel.input.press("Escape")
+    assert "jp-" in str(lab.page.evaluate(FOCUSED))
+    assert lab.page.evaluate(MODE) == "command"
+    assert panel.input.input_value() == "A draft"
+    panel.click("New chat")
+    panel.turns.first.wait_for(state="detached")
+    assert "Your question" in str(lab.page.evaluate(FOCUSED))
+
+
+COMPOSE = """(area, key) => area.dispatchEvent(new KeyboardEvent(
+    'keydown', { key, keyCode: 229, bubbles: true, cancelable: true }))"""
+
+
+def test_the_keys_of_an_input_method_are_its_own(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """Its Enter does not send, and its Esc does not close; also in the edit box."""
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    panel.ask("One")
+    panel.turns.first.hover()
+    panel.click("Edit and ask as a branch")
+    area = panel.root.get_by_label("Edit the question")
+    for place in (panel.input, area):
+        place.fill("にほんご")
+        for key in ("Enter", "Escape"):
+            place.evaluate(COMPOSE, key)
+    assert area.input_value() == "にほんご"
+    assert panel.input.input_value() == "にほんご"
+    assert len(sandbox.log.of("create-response")) == 1
+
+
+PRESS = """button => {
+    const { top } = button.closest('.ap-turn').getBoundingClientRect();
+    button.click();
+    return top;
+}"""
+
+
+def test_the_previous_branch_keeps_the_place(lab: NotebookPage, sandbox: Sandbox) -> None:
+    sandbox.set_faults(say="A paragraph.\n\n" * 12)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    for text in ("One", "Two"):
+        panel.ask(text)
+    panel.turns.last.hover()
+    panel.click("Ask again, as a branch", panel.turns.last)
+    panel.wait_ready()
+    panel.ask("Three")
+    panel.ask("Four")
+    second = panel.turns.nth(1)
+    second.scroll_into_view_if_needed()
+    for name, left in (("Previous branch", 2), ("Next branch", 4), ("Previous branch", 2)):
+        button = second.get_by_role("button", name=name)
+        button.scroll_into_view_if_needed()
+        before = button.evaluate(PRESS)
+        lab.page.wait_for_function(
+            "count => document.querySelectorAll('.ap-turns > .ap-turn').length === count", arg=left
+        )
+        assert abs(before - second.evaluate("turn => turn.getBoundingClientRect().top")) < 2
+        assert "branch" in str(lab.page.evaluate(FOCUSED))
+
+
+def test_inserted_cells_come_in_order(lab: NotebookPage, sandbox: Sandbox) -> None:
+    sandbox.set_faults(say="Fine.")
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    for text in ("One", "Two", "Three"):
+        panel.ask(text)
+        panel.turns.last.hover()
+        panel.click("Insert the question as a new cell", panel.turns.last)
+    assert lab.page.evaluate(SOURCES)[2:] == [
+        f"%%aeron\n{text}" for text in ("One", "Two", "Three")
+    ]
+
+
+def test_a_restarted_kernel(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
+    """It is said at once; the cell run again keeps the draft and offers to resume."""
+    sandbox.set_faults(say="Fine.")
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    for text in ("One", "Two"):
+        panel.ask(text)
+    panel.input.fill("A draft")
+    lab.page.evaluate(RESTART)
+    panel.wait_state("silent")
+    assert "restarted" in panel.root.locator(".ap-label").inner_text()
+    assert panel.root.locator(".ap-dot").get_attribute("data-connected") == "false"
+    lab.screenshot(screenshots / "panel-restarted.png")
+    lab.run_all()
+    panel = PanelPage.in_notebook(lab)
+    assert panel.input.input_value() == "A draft"
+    lab.screenshot(screenshots / "panel-resume.png")
+    panel.click("Resume (2 turns)")
+    panel.turns.nth(1).wait_for()
+    assert panel.questions() == ["One", "Two"]
+    panel.input.press("Enter")
+    panel.turns.nth(2).wait_for()
+    panel.wait_ready()
+    assert panel.questions() == ["One", "Two", "A draft"]
+    assert sandbox.log.of("create-response")[-1].body["context_token"]
+
+
+def test_turns_of_a_sandbox_that_has_ended_can_be_read(
+    lab: NotebookPage, screenshots: Path
+) -> None:
+    """And not asked again; the next question starts the conversation again."""
+    lab.open("%load_ext aeron_magic", "%aeron connect sandbox", "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.in_notebook(lab)
+    panel.ask("What is a turn?")
+    lab.page.evaluate(RESTART)
+    panel.wait_state("silent")
+    lab.run(0)
+    lab.run(2)
+    panel = PanelPage.in_notebook(lab)
+    panel.click("Resume (1 turn)")
+    panel.turns.first.wait_for()
+    assert panel.questions() == ["What is a turn?"]
+    assert "can only be read" in panel.turns.first.inner_text()
+    assert panel.root.get_by_role("button", name="Edit and ask as a branch").count() == 0
+    assert panel.root.get_by_role("button", name="Ask again, as a branch").count() == 0
+    lab.screenshot(screenshots / "panel-read-only.png")
+    lab.run(1)
+    panel.ask("And a branch?")
+    assert panel.questions() == ["And a branch?"]
