@@ -235,7 +235,7 @@ def test_a_worker_that_cannot_begin_is_named(
     batch = BatchRun(config, questions(3))
     batch.run()
     errors = [str(one.error) for one in batch.results if one is not None]
-    assert all("could not begin: ModuleNotFoundError" in error for error in errors)
+    assert all("could not begin with this row: ModuleNotFoundError" in error for error in errors)
     assert BatchRun(config, questions(3)).counts.to_ask == 3
     assert asked(sandbox) == {}
 
