@@ -1,10 +1,11 @@
 """Rows as tasks of a Dask cluster. There is no connection but Dask's own.
 
-Rows that start at the same time are a task with a key of its own; its result is their replies. A
-task begins by setting the event of the scheduler that has its key: Dask starts the tasks of a lost
-worker again, and one whose event is set asks nothing. The token of a reply, the end of a row and a
-pause that the service asks for reach the client as messages of a topic. The row of a lost worker is
-fetched by its token; without one, it may have been charged.
+Rows that start at the same time are a task with a key of its own; its result is their replies. The
+client sets an event of the scheduler with this key, and the task begins by clearing it: Dask starts
+the tasks of a lost worker again, also finished ones, and without the event a task asks nothing. The
+token of a reply, the end of a row and a pause that the service asks for reach the client as
+messages of a topic. The row of a lost worker is fetched by its token; without one, it may have been
+charged.
 """
 
 from __future__ import annotations
@@ -182,11 +183,15 @@ class DaskAsker:
         questions = tuple((row.question, row.token) for row in rows)
         job = Job(key, self._batch, self._topic, self._settings, questions, self._rate)
         self._running[key] = rows
-        future = None
+        future, allowed = None, any(row.token is None for row in rows)
         try:
+            if allowed:
+                await self._on_client(self._client.scheduler.event_set(name=key))
             future = self._client.submit(ask_as_task, job, key=key, pure=False, retries=0)
             gather = self._client.gather(future, direct=False, asynchronous=True)
-            return await self._on_client(gather) or [None] * len(rows)
+            results = await self._on_client(gather)
+            allowed = False
+            return results or [None] * len(rows)
         except KilledWorker:
             return [None] * len(rows)
         except AeronError:
@@ -206,6 +211,7 @@ class DaskAsker:
             del self._running[key]
             if future is not None:
                 future.release()  # which ends the task, if it has not ended
+            if allowed:
                 clear = self._client.scheduler.event_clear(name=key)
                 self._start(self._on_client(clear), self._background)
 
@@ -319,9 +325,9 @@ def ask_as_task(job: Job) -> list[RowResult] | None:
 
 async def _ask(worker: Any, job: Job) -> list[RowResult] | None:
     if any(token is None for _, token in job.rows):
-        if await worker.scheduler.event_is_set(name=job.key):
+        if not await worker.scheduler.event_is_set(name=job.key):
             return None
-        await worker.scheduler.event_set(name=job.key)
+        await worker.scheduler.event_clear(name=job.key)
     key = (worker.address, job.batch)
     share = _shares.get(key) or _shares.setdefault(key, _Share(worker, job))
     share.users += 1
