@@ -1,19 +1,22 @@
 """Rows as tasks of a Dask cluster. There is no connection but Dask's own.
 
-Rows that start at the same time are a task with a key of its own; its result is their replies. A
-task begins by setting the event of the scheduler that has its key: Dask starts the tasks of a lost
-worker again, and one whose event is set asks nothing. The token of a reply, the end of a row and a
-pause that the service asks for reach the client as messages of a topic. The row of a lost worker is
-fetched by its token; without one, it may have been charged.
+Rows that start at the same time are a task with a key of its own; its result is their replies. The
+client sets an event of the scheduler with this key, and the task begins by clearing it: Dask starts
+the tasks of a lost worker again, also finished ones, and without the event a task asks nothing. The
+token of a reply, the end of a row and a pause that the service asks for reach the client as
+messages of a topic. The row of a lost worker is fetched by its token; without one, it may have been
+charged.
 """
 
 from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Coroutine
+import warnings
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import CancelledError, wait
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, repeat
@@ -31,7 +34,7 @@ from aeron_magic.batch.worker import (
 )
 from aeron_magic.errors import AeronError, IncompleteReply, Unreachable
 from aeron_magic.protocol.flow import Question
-from aeron_magic.replies.reply import Reply
+from aeron_magic.replies.reply import Reply, Status
 from aeron_magic.services.base import load
 from aeron_magic.services.settings import Settings
 
@@ -64,7 +67,7 @@ class Job:
 class _Row:
     """A row that is asked, and the outcome of its present task."""
 
-    outcome: asyncio.Future[tuple[RowResult | None, bool]]
+    outcome: asyncio.Future[RowResult | None]
 
     def __init__(self, question: Question, token: str | None, marks: Marks) -> None:
         self.question = question
@@ -107,8 +110,11 @@ class DaskAsker:
 
     async def __aenter__(self) -> Self:
         _askers[self._batch] = self
+        workers = len(await asyncio.to_thread(self._client.nthreads))
+        if not workers:
+            warnings.warn("The cluster has no workers yet; the rows wait for one.", stacklevel=2)
         if self._rate is not None:
-            self._rate /= len(await asyncio.to_thread(self._client.nthreads)) or 1
+            self._rate /= workers or 1
         self._client.subscribe_topic(self._topic, _hear)
         return self
 
@@ -126,80 +132,88 @@ class DaskAsker:
                 await self._limiter.acquire()
                 if row.token is None:
                     marks.sending()
-                result, was_begun = await self._in_slice(row)
-                if result is not None:
+                row.outcome = self._loop.create_future()
+                if not self._waiting:
+                    self._loop.call_later(GATHERING, self._start_slices)
+                self._waiting.append(row)
+                if (result := await row.outcome) is not None:
                     return result
-                if row.token is None and was_begun:
+                if row.token is None:
                     return maybe_charged(self._settings.service)
+            raise IncompleteReply(
+                f"{MAX_WORKERS_LOST} workers of the cluster were lost with this row.",
+                hint="Run the batch again: the reply is fetched.",
+            )
         except AeronError as error:
-            return RowResult(error=error)
+            if not isinstance(error, IncompleteReply):
+                return RowResult(error=error)
+            error.context_token = row.token
+            return RowResult(self._reply(row, "incomplete"), error)
         except asyncio.CancelledError:
-            reply = Reply("", "interrupted", row.token, service=self._settings.service)
+            reply = self._reply(row, "interrupted")
             return RowResult(reply, interrupted(reply))
-        problem = f"{MAX_WORKERS_LOST} workers of the cluster were lost with this row."
-        if row.token is None:
-            return RowResult(error=Unreachable(problem, hint="Look at the workers' logs."))
-        hint = "Run the batch again: its reply is fetched."
-        return RowResult(error=IncompleteReply(problem, hint=hint, context_token=row.token))
 
-    async def _in_slice(self, row: _Row) -> tuple[RowResult | None, bool]:
-        """The row's result, or None if its worker was lost; whether the worker had begun."""
-        row.outcome = self._loop.create_future()
-        if not self._waiting:
-            self._loop.call_later(GATHERING, self._start_slices)
-        self._waiting.append(row)
-        try:
-            return await row.outcome
-        finally:
-            if row in self._waiting:
-                self._waiting.remove(row)
+    def _reply(self, row: _Row, status: Status) -> Reply:
+        return Reply("", status, row.token, service=self._settings.service)
 
     def _start_slices(self) -> None:
-        while self._waiting:
-            rows, self._waiting = self._waiting[:SLICE], self._waiting[SLICE:]
-            self._start(self._run_slice(rows), self._slices)
+        rows = [row for row in self._waiting if not row.outcome.done()]
+        self._waiting = []
+        for start in range(0, len(rows), SLICE):
+            self._start(self._run_slice(rows[start : start + SLICE]), self._slices)
 
     async def _run_slice(self, rows: list[_Row]) -> None:
-        self._number += 1
-        key = f"aeron-magic-{self._batch}-{self._number}"
         try:
-            results, was_begun = await self._run_task(key, rows)
+            results = await self._run_task(rows)
         except AeronError as error:
-            results, was_begun = [RowResult(error=error)] * len(rows), True
-        for number, row in enumerate(rows):
+            for row in rows:
+                if not row.outcome.done():
+                    row.outcome.set_exception(copy(error))
+            return
+        for row, result in zip(rows, results, strict=True):
             if not row.outcome.done():
-                row.outcome.set_result((results[number] if results else None, was_begun))
+                row.outcome.set_result(result)
 
-    async def _run_task(self, key: str, rows: list[_Row]) -> tuple[list[RowResult] | None, bool]:
-        """The results of one task, or None if its worker was lost; whether it had begun."""
+    async def _run_task(self, rows: list[_Row]) -> Sequence[RowResult | None]:
+        """The results of one task; None if its worker was lost."""
         from distributed import KilledWorker
 
+        self._number += 1
+        key = f"aeron-magic-{self._batch}-{self._number}"
         questions = tuple((row.question, row.token) for row in rows)
         job = Job(key, self._batch, self._topic, self._settings, questions, self._rate)
         self._running[key] = rows
-        future = None
+        future, allowed = None, any(row.token is None for row in rows)
         try:
+            if allowed:
+                await self._on_client(self._client.scheduler.event_set(name=key))
             future = self._client.submit(ask_as_task, job, key=key, pure=False, retries=0)
             gather = self._client.gather(future, direct=False, asynchronous=True)
-            return await self._on_client(gather), True
+            results = await self._on_client(gather)
+            allowed = False
+            return results or [None] * len(rows)
         except KilledWorker:
-            return None, await self._on_client(self._client.scheduler.event_is_set(name=key))
+            return [None] * len(rows)
+        except AeronError:
+            raise
         except Exception as error:  # noqa: BLE001 - what Dask and a worker raise
-            if isinstance(error, CancelledError) or self._client.status != "running":
+            lost = isinstance(error, CancelledError) or self._client.status != "running"
+            if future is not None and lost:
                 raise IncompleteReply(
                     "The connection to the Dask scheduler is lost; this row may have been charged.",
                     hint="Run the batch again with a new client: rows with a token are fetched.",
                 ) from None
             raise Unreachable(
-                f"A worker of the cluster could not begin: {type(error).__name__}: {error}",
+                f"The cluster could not begin with this row: {type(error).__name__}: {error}",
                 hint="Each worker needs the same versions of aeron-magic and Python as here.",
             ) from None
         finally:
             del self._running[key]
             if future is not None:
                 future.release()  # which ends the task, if it has not ended
-            clear = self._client.scheduler.event_clear(name=key)
-            self._start(self._on_client(clear), self._background)
+            if allowed:
+                clear = self._client.scheduler.event_clear(name=key)
+                self._start(self._on_client(clear), self._background)
 
     async def _on_client(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run ``work`` on the loop of the client."""
@@ -311,9 +325,9 @@ def ask_as_task(job: Job) -> list[RowResult] | None:
 
 async def _ask(worker: Any, job: Job) -> list[RowResult] | None:
     if any(token is None for _, token in job.rows):
-        if await worker.scheduler.event_is_set(name=job.key):
+        if not await worker.scheduler.event_is_set(name=job.key):
             return None
-        await worker.scheduler.event_set(name=job.key)
+        await worker.scheduler.event_clear(name=job.key)
     key = (worker.address, job.batch)
     share = _shares.get(key) or _shares.setdefault(key, _Share(worker, job))
     share.users += 1

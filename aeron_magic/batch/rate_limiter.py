@@ -35,6 +35,7 @@ class RateLimiter:
         self._sleep = sleep
         self._next = clock()
         self._paused_until = self._next
+        self._turn = asyncio.Lock()
 
     def pause(self, seconds: float) -> bool:
         """Send no request for this time; whether that is longer than before, by more than 0.1 s."""
@@ -42,20 +43,13 @@ class RateLimiter:
         self._paused_until = max(before, until)
         return until > before + 0.1
 
-    def charge(self) -> None:
-        """Count a request that was sent without :meth:`acquire`."""
-        self._reserve()
-
     async def acquire(self) -> None:
-        """Wait until a request may be sent."""
-        while (wait := self._reserve()) > 0:
-            await self._sleep(wait)
-            if self._clock() >= self._paused_until:
-                return
+        """Wait until a request may be sent; the first to wait is the first to go."""
+        async with self._turn:
+            while (wait := max(self._next, self._paused_until) - self._clock()) > 0:
+                await self._sleep(wait)
+            self.charge()
 
-    def _reserve(self) -> float:
-        """Take the next token; the seconds until it may be used."""
-        now = self._clock()
-        at = max(self._next, self._paused_until, now - self._saved)
-        self._next = at + self._interval
-        return max(0.0, at - now)
+    def charge(self) -> None:
+        """Take a token, also one that is not there yet."""
+        self._next = max(self._next, self._clock() - self._saved) + self._interval

@@ -133,7 +133,7 @@ def without_frames(error: AeronError | None) -> AeronError | None:
 def maybe_charged(service: str) -> RowResult:
     """The result of a row whose request may have left, and whose reply cannot be fetched."""
     error = IncompleteReply(
-        "This question was sent before, and no reply can be fetched: it may have been charged, and "
+        "This question was sent, and no reply can be fetched: it may have been charged, and "
         "is not asked again by itself.",
         hint="`ask_many(…, ask_again=True)`, or -n in a cell, asks it again; that may be charged a "
         "second time.",

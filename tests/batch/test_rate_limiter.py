@@ -116,3 +116,22 @@ def test_no_time_span_has_more_requests_than_the_rate_allows(
     most = rate * (span + 0.1) + 1 + 1e-6
     for begin in times:
         assert sum(begin <= time < begin + span for time in times) <= most + 1
+
+
+def test_a_request_that_did_not_wait_is_counted() -> None:
+    """Those that wait already are delayed, too."""
+
+    async def run(limiter: RateLimiter, clock: Clock) -> list[float]:
+        times = []
+
+        async def one() -> None:
+            await limiter.acquire()
+            times.append(clock.now - 100.0)
+
+        waiting = [asyncio.ensure_future(one()) for _ in range(3)]
+        await asyncio.sleep(0)
+        limiter.charge()
+        await asyncio.gather(*waiting)
+        return times
+
+    assert asyncio.run(run(*limiter_at(2))) == [0.0, 1.0, 1.5]

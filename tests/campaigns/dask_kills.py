@@ -1,7 +1,7 @@
 """How often each row is asked when workers of a Dask cluster are killed.
 
-A batch runs on three worker processes; two of them are killed with SIGKILL at random moments, and
-started again by Dask. A violation is a question that the service got twice, a row that is neither
+A batch runs on three worker processes; two of them are killed with SIGKILL at random moments. A
+violation is a question that the service got twice, a row that is neither
 complete nor reported as one that may have been charged, or a wrong text.
 
     python tests/campaigns/dask_kills.py [--quick] [--seed N]
@@ -95,20 +95,20 @@ def run_batch(client: Any, name: str, rows: int, chance: random.Random) -> Outco
 
 
 def run_campaign(*, quick: bool = False, seed: int = 1) -> list[Outcome]:
-    """The outcome of each batch."""
+    """The outcome of each batch; each has a cluster of its own."""
     chance = random.Random(seed)
     rows, times = (120, 1) if quick else (500, 10)
-    with (
-        LocalCluster(
-            n_workers=3, threads_per_worker=1, dashboard_address=":0", silence_logs=50
-        ) as cluster,
-        Client(cluster) as client,
-    ):
-        outcomes = []
-        for number in range(times):
-            client.wait_for_workers(3, timeout=180)
+    outcomes = []
+    for number in range(times):
+        with (
+            LocalCluster(
+                n_workers=3, threads_per_worker=1, dashboard_address=":0", silence_logs=50
+            ) as cluster,
+            Client(cluster) as client,
+        ):
             outcomes.append(run_batch(client, f"batch {number}", rows, chance))
-        return outcomes
+        print(*outcomes[-1], sep="\t", flush=True)
+    return outcomes
 
 
 def main() -> int:
@@ -119,10 +119,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one batch of 120 rows")
     parser.add_argument("--seed", type=int, default=1, metavar="N")
     options = parser.parse_args()
-    outcomes = run_campaign(quick=options.quick, seed=options.seed)
     print(*Outcome._fields, sep="\t")
-    for outcome in outcomes:
-        print(*outcome, sep="\t")
+    outcomes = run_campaign(quick=options.quick, seed=options.seed)
     print(*(round(sum(column), 1) for column in zip(*outcomes, strict=True)), "in all", sep="\t")
     return int(any(outcome.twice or outcome.missing or outcome.wrong for outcome in outcomes))
 
