@@ -12,6 +12,7 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from aeron_magic import AeronError, CheckFailed, Interrupted, UsageError
 from aeron_magic.jupyter.display import publish
+from aeron_magic.sandbox import embedded_sandbox
 
 FAQ = "question,answer\nHow long does a refund take?,{} days.\nWhich fee is due?,**2** percent.\n"
 CHAT = """## Question
@@ -71,6 +72,7 @@ def notebook(
     notebook.run("connect sandbox --answers faq.csv")
     yield notebook
     plain_shell.run_line_magic("unload_ext", "aeron_magic")
+    embedded_sandbox().answer_from(None)
 
 
 def change_answers(text: str = "Seven") -> None:
@@ -120,8 +122,7 @@ def test_failures_come_first_and_flicker_is_named(notebook: Notebook) -> None:
         asked[question] += 1
         return "Five days." if asked[question] != 2 else "Seven days."
 
-    app = notebook.shell.magics_manager.registry["AeronMagics"].app
-    app.session.connections._sandbox._find_answer = flaky
+    embedded_sandbox()._find_answer = flaky
     _, shown = notebook.fails("check refund.chat.md --repeat 3", CheckFailed)
     assert shown.index("failed: refund.chat.md, turn 2") < shown.index("changed: refund.chat.md")
     assert "Turns that flicker" in shown
