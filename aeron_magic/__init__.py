@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from aeron_magic.batch import ask_many
+    from aeron_magic.checks.api import check
     from aeron_magic.client.client import AsyncClient, Client
     from aeron_magic.client.stream import AsyncStream, Stream
     from aeron_magic.conversations.conversation import Conversation
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         AccessRestricted,
         AeronError,
         AuthenticationError,
+        CheckFailed,
         CredentialsError,
         FailedReply,
         HistoryError,
@@ -44,6 +46,7 @@ __all__ = [
     "AsyncStream",
     "AuthenticationError",
     "ChatPanel",
+    "CheckFailed",
     "Client",
     "Conversation",
     "CredentialsError",
@@ -66,6 +69,7 @@ __all__ = [
     "ValueRefused",
     "__version__",
     "ask_many",
+    "check",
     "load_ipython_extension",
     "unload_ipython_extension",
 ]
@@ -82,6 +86,7 @@ _MODULES = {
     "Reply": "replies.reply",
     "Stream": "client.stream",
     "ask_many": "batch",
+    "check": "checks.api",
 }
 """The module of each name that is not an exception."""
 

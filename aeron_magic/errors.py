@@ -16,6 +16,7 @@
         * FailedReply            the service could not answer
         * Interrupted            stopped by the user (also a KeyboardInterrupt)
     * ReplyFormatError       the reply does not contain the requested JSON, table or code
+    * CheckFailed            an answer does not pass its check
     * RecordingError         a recording is missing or damaged, or lacks the question
     * HistoryError           the local history cannot be read or written
 
@@ -31,6 +32,7 @@ __all__ = [
     "AccessRestricted",
     "AeronError",
     "AuthenticationError",
+    "CheckFailed",
     "CredentialsError",
     "FailedReply",
     "HistoryError",
@@ -251,6 +253,10 @@ class Interrupted(ReplyError, KeyboardInterrupt):
 
 class ReplyFormatError(AeronError):
     """The reply is complete, but does not contain the requested JSON, table or code."""
+
+
+class CheckFailed(AeronError):
+    """An answer does not pass its check, or a turn of a check was not answered."""
 
 
 class RecordingError(AeronError):

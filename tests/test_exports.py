@@ -56,7 +56,7 @@ def test_each_module_has_a_docstring_and_exports_existing_names() -> None:
 
 def test_the_package_exports_its_public_names() -> None:
     assert set(aeron_magic.__all__) >= PUBLIC
-    assert set(aeron_magic.__all__) - PUBLIC <= {"ChatPanel", "ask_many"}
+    assert set(aeron_magic.__all__) - PUBLIC <= {"ChatPanel", "ask_many", "check"}
 
 
 def test_the_packages_exceptions_are_those_of_the_module() -> None:

@@ -84,7 +84,11 @@ def write(tree: ConversationTree, path: Path, *, sandbox: bool = False) -> None:
         Unknown extension; the file cannot be written; or there is another file, which is not an
         export of this user that is unchanged since.
     """
-    text = export_text(tree, path.suffix.lower(), sandbox=sandbox)
+    save(export_text(tree, path.suffix.lower(), sandbox=sandbox), path)
+
+
+def save(text: str, path: Path) -> None:
+    """Write an export to ``path``; for what it raises see :func:`write`."""
     try:
         _write_file(path, text.encode(errors="replace"))
     except OSError as error:
@@ -98,8 +102,7 @@ def export_text(tree: ConversationTree, extension: str, *, sandbox: bool = False
     """The content of a file with this extension; see :func:`write`."""
     match extension:
         case ".md":
-            # A link definition, which no renderer shows.
-            return _sealed(f"{as_markdown(tree)}\n[//]: # ({SEAL}{UNSEALED})\n")
+            return sealed_markdown(as_markdown(tree))
         case ".html":
             from aeron_magic.conversations.export_page import as_page
 
@@ -115,6 +118,11 @@ def export_text(tree: ConversationTree, extension: str, *, sandbox: bool = False
                 hint="The extension chooses the format: .md, .html, .json or .ipynb.",
             )
     return _sealed(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+
+def sealed_markdown(text: str) -> str:
+    """``text`` with its digest in a link definition, which no renderer shows."""
+    return _sealed(f"{text}\n[//]: # ({SEAL}{UNSEALED})\n")
 
 
 def _sealed(text: str) -> str:

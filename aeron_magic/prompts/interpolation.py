@@ -38,10 +38,11 @@ _BRACES = re.compile(
     rf"|\{{\{{[ \t]*+(?P<path>{NAME}(?:{STEP})*)[ \t]*+(?::(?P<format>[^{{}}\n]++))?\}}\}}"
     rf"|\{{\{{[ \t]*+(?P<begun>{NAME})[^{{}}\n]*+\}}\}}"
 )
-_STEPS = re.compile(
+STEPS = re.compile(
     rf"\.[ \t]*+(?P<attribute>{NAME})|\[[ \t]*+(?:(?P<index>-?\d++)"
     r"""|(?P<quote>["'])(?P<key>(?:(?!(?P=quote))[^\n])*+)(?P=quote))[ \t]*+\]"""
 )
+"""Finds the steps of a path."""
 
 _LITERAL_HINT = r"write `\{{` for two literal braces, or use --raw to leave all of them alone."
 _PRIVATE = "Put it in a variable with another name, and name that."
@@ -212,7 +213,7 @@ def resolve(placeholder: Placeholder, namespace: Mapping[str, object]) -> object
         raise ValueRefused(f"unknown variable {name}", hint=_hint(_nearest(name, public)))
     value: Any = namespace[name]
     shown = name
-    for step in _STEPS.finditer(placeholder.path, len(name)):
+    for step in STEPS.finditer(placeholder.path, len(name)):
         value = _step_into(value, step, shown)
         shown += step[0]
     return value

@@ -24,14 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     given = vars(parser.parse_args(arguments))
-    port = given.pop("port")
+    port, answers = given.pop("port"), given.pop("answers")
     options = {name: given.pop(name) for name in ("token_rule", "token_life")}
     options["require_credentials"] = not given.pop("no_credentials")
     try:
         faults = Faults.from_json(given)
     except (TypeError, ValueError) as error:
         parser.error(str(error))
-    sandbox = Sandbox(port, faults=faults, control=True, **options)
+    try:
+        sandbox = Sandbox(port, faults=faults, control=True, answers=answers, **options)
+    except (OSError, ValueError) as error:
+        parser.error(f"{answers}: {getattr(error, 'strerror', None) or error}")
     try:
         sandbox.start()
     except OSError as error:
@@ -50,10 +53,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m aeron_magic.sandbox",
-        description="AeronPay and Chatzy on this machine, answering from aeron-magic's handbook.",
+        description="AeronPay and Chatzy on this machine; they answer from a handbook or a file.",
     )
     add = parser.add_argument
     add("--port", type=int, default=8080, help="port on 127.0.0.1; 0 for a free one (%(default)s)")
+    add(
+        "--answers",
+        metavar="FILE",
+        help="answer from a .csv, .jsonl or .md file of questions and answers, read again when it "
+        "changes (default: the handbook)",
+    )
     add("--latency", type=float, default=0.0, metavar="S", help="seconds before each answer")
     add("--first-chunk", type=float, default=0.0, metavar="S", help="seconds before a stream")
     add("--pause", type=float, default=_PAUSE, metavar="S", help="seconds between chunks (1/60)")

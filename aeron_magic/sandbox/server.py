@@ -12,12 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import socket
 import socketserver
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from http.client import responses
 from http.server import BaseHTTPRequestHandler
@@ -25,12 +26,15 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from .aeronpay import AeronPay, TokenRule
-from .answers.answer import answer
+from .answers.answer import Turns, answer
+from .answers.faq import Faq
 from .chatzy import Chatzy
 from .encoding import Answer, Request, Stream
 from .faults import Faults, Refusal
 from .request_log import LoggedRequest, RequestLog
 from .response_writer import ConnectionDropped, ResponseWriter
+
+Answers = str | os.PathLike[str] | Mapping[str, str]
 
 EMBEDDED_PAUSE = 0.012
 """Seconds between the chunks of `embedded_sandbox`: slow enough to see the streaming."""
@@ -60,11 +64,15 @@ class Sandbox:
         Whether AeronPay refuses requests without ``client-id`` and ``client-secret``.
     control
         Whether other processes can change faults and read the log; by default they cannot.
+    answers
+        A file of questions and answers, or a mapping from question to answer, to answer from
+        instead of the handbook; see :mod:`aeron_magic.sandbox.answers.faq`. A file is read again
+        when it has changed.
 
     Raises
     ------
-    OSError
-        From `start`: the port is in use.
+    OSError, ValueError
+        The file of answers cannot be read, or has none. From `start`, OSError: the port is in use.
     """
 
     def __init__(
@@ -77,6 +85,7 @@ class Sandbox:
         token_life: float = 86_400.0,
         require_credentials: bool = True,
         control: bool = False,
+        answers: Answers | None = None,
     ) -> None:
         self._wanted_port = port
         self._with_control = control
@@ -84,18 +93,26 @@ class Sandbox:
         self._faults = faults or Faults()
         self._lock = threading.Lock()
         self._server: _Server | None = None
+        self.answer_from(answers)
         self.log = RequestLog()
         services: tuple[AeronPay | Chatzy, ...] = (
             AeronPay(
-                answer,
+                self._answer,
                 clock=clock,
                 token_rule=token_rule,
                 token_life=token_life,
                 require_credentials=require_credentials,
             ),
-            Chatzy(answer, clock=clock),
+            Chatzy(self._answer, clock=clock),
         )
         self._routes = {route: service for service in services for route in service.routes}
+
+    def answer_from(self, answers: Answers | None) -> None:
+        """Answer from a file or a mapping from now on, as ``answers``; None: the handbook."""
+        self._find_answer = answer if answers is None else Faq(answers).answer
+
+    def _answer(self, question: str, turns: Turns = ()) -> str:
+        return self._find_answer(question, turns)
 
     def start(self) -> Sandbox:
         """Listen and serve in daemon threads. Without effect if it runs already."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.client.client import AsyncClient
-from aeron_magic.errors import AeronError, CredentialsError
+from aeron_magic.errors import AeronError, CredentialsError, UsageError
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
 from aeron_magic.services.settings import (
     ANY_CREDENTIAL,
@@ -70,11 +70,29 @@ class ConnectionManager:
         self.recording_error: AeronError | None = None
         self._loop = loop
 
-    def connect_sandbox(self, service: str = DEFAULT_SERVICE) -> Connection:
-        """Connect to the embedded service; start it if it is not running."""
+    def connect_sandbox(
+        self, service: str = DEFAULT_SERVICE, answers: str | None = None
+    ) -> Connection:
+        """Connect to the embedded service; start it if it is not running.
+
+        It answers from the file ``answers``, or from the handbook.
+
+        Raises
+        ------
+        UsageError
+            The file cannot be read, or has no questions and answers.
+        """
         from aeron_magic.sandbox.server import embedded_sandbox
 
         sandbox = embedded_sandbox()
+        try:
+            sandbox.answer_from(answers)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UsageError(
+                f"{answers} cannot be used: {getattr(error, 'strerror', None) or error}.",
+                hint="Name a .csv or .jsonl file with question and answer, or a .md file whose "
+                "headings are the questions.",
+            ) from None
         info = SERVICES[service]
         options = {one.field: getattr(sandbox, one.in_sandbox) for one in info.addresses}
         options |= {one.field: ANY_CREDENTIAL for one in info.credentials}

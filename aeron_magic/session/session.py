@@ -260,7 +260,7 @@ class Session:
         Each address has its own conversations: connecting to it again finds them as they were.
         """
         if sandbox:
-            return self._activate(self.connections.connect_sandbox(service))
+            return self._activate(self.connections.connect_sandbox(service, **options))
         return self._activate(self.connections.connect(service, **options))
 
     def connect_as(self, settings: Settings, recorder: Recorder | None) -> Connection:

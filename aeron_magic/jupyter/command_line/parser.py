@@ -176,9 +176,12 @@ def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
         elif not token.flag:
             if not arguments:
                 raise _unexpected_argument(spec, token)
-            argument = arguments.pop(0)
+            argument = arguments[0] if arguments[0].multiple else arguments.pop(0)
             _reject_bad_quotes(token, line)
-            given[argument.dest] = _checked(token.text, f"{spec.label} {argument.name}", argument)
+            value = _checked(token.text, f"{spec.label} {argument.name}", argument)
+            given[argument.dest] = (
+                (*given.get(argument.dest, ()), value) if argument.multiple else value
+            )
             phrase = argument.dest if argument.phrase else ""
         elif (option := spec.flags.get(token.flag)) is None:
             raise _unknown_option(spec, token.flag)
@@ -188,7 +191,7 @@ def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
             value = _value(option, token, rest, line)
             phrase = option.dest if option.phrase else ""
             given[option.dest] = (*given.get(option.dest, ()), value) if option.multiple else value
-    missing = next((argument for argument in arguments if argument.required), None)
+    missing = next((one for one in arguments if one.required and one.dest not in given), None)
     if missing is not None:
         shown = " or ".join(missing.choices) or missing.name
         raise UsageError(f"{spec.label} needs {shown}.", hint=f"Write `{spec.usage}`.")

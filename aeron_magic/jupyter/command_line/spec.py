@@ -89,7 +89,7 @@ class Argument(NamedTuple):
     """A positional argument: NAME in the help, its lower-case form in the program.
 
     ``verbatim``: the rest of the line, with quotes, braces and backslashes as typed. ``phrase``:
-    it may be several words.
+    it may be several words. ``multiple``: it may be repeated; its value is then a tuple.
     """
 
     name: str
@@ -98,6 +98,7 @@ class Argument(NamedTuple):
     completion_source: str = ""
     verbatim: bool = False
     phrase: bool = False
+    multiple: bool = False
 
     @property
     def dest(self) -> str:
@@ -132,7 +133,7 @@ class CommandSpec(NamedTuple):
         """A summary of the line."""
         parts = [self.label]
         for argument in self.arguments:
-            shown = "|".join(argument.choices) or argument.name
+            shown = "|".join(argument.choices) or argument.name + "…" * argument.multiple
             parts.append(shown if argument.required else f"[{shown}]")
         if self.asks:
             parts.insert(1, "[options]")
@@ -183,6 +184,7 @@ def _number(
 
 _RATE = _number(float, "a number of requests per second above 0, such as 5 or 0.5")
 _CONCURRENCY = _number(int, f"a whole number from 1 to {MAX_CONCURRENCY:,}", MAX_CONCURRENCY)
+_REPEAT = _number(int, "a whole number from 1 to 1,000", 1_000)
 _AT_MOST = _number(int, "a whole number of questions from 1")
 
 _QUESTION_OPTIONS = (
@@ -245,6 +247,11 @@ _CONNECT_OPTIONS = (
         choices=SERVICE_NAMES,
         only_for=("sandbox",),
     ),
+    option(
+        "--answers FILE",
+        "a `.csv`, `.jsonl` or `.md` file of questions and answers to answer from",
+        only_for=("sandbox",),
+    ),
     option("--base-url URL", "another address of the service", read=_url, only_for=SERVICE_NAMES),
     option("--chatbot-id UUID", "the agent's id", only_for=_with("chatbot_id")),
     option(
@@ -260,8 +267,21 @@ _HISTORY_OPTIONS = (
     option("--find WORDS", "search the turns of all stored conversations", phrase=True),
 )
 _CHECK_OPTIONS = (
-    option("--match HOW", "how to compare two answers", choices=("exact", "spaces", "json")),
-    option("--strict", "fail the cell if an answer differs"),
+    option("--repeat N", "how often each conversation is held (1)", read=_REPEAT),
+    option(
+        "--each EXPR",
+        "hold each conversation once per row, with `{{row}}` or `{{row.column}}`",
+        completion_source="variables",
+    ),
+    option("--against FILE", "a recording whose replies are the references"),
+    option(
+        "-o --out NAME",
+        "assign the report, a DataFrame, to the variable NAME",
+        read=_variable,
+        completion_source="variables",
+    ),
+    option("--dry-run", "show how many questions would be asked; send nothing"),
+    option("--at-most N", "refuse to ask more questions than this", read=_AT_MOST),
 )
 _LOCAL_NAME = Argument("NAME", completion_source="conversations")
 _STORED_NAME = Argument("NAME", completion_source="stored")
@@ -330,7 +350,8 @@ _COMMANDS = (
     ),
     CommandSpec(
         "export",
-        "write this conversation as a `.md`, `.html`, `.json` or `.ipynb` file",
+        "write this conversation as a `.md`, `.html`, `.json` or `.ipynb` file; `.chat.md`: as a "
+        "file to check",
         (_FILE,),
     ),
     CommandSpec(
@@ -353,8 +374,8 @@ _COMMANDS = (
     ),
     CommandSpec(
         "check",
-        "ask the questions recorded in FILE again, and show which answers differ",
-        (_FILE,),
+        "ask the questions of `.chat.md` files or recordings again, and show what has changed",
+        (_FILE._replace(name="FILES", multiple=True),),
         _CHECK_OPTIONS,
     ),
     CommandSpec("help", "show this text, or a page of the handbook", (_TOPIC,)),

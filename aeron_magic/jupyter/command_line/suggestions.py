@@ -102,7 +102,8 @@ class Suggestions:
                 return self._values(arguments[0], token) if arguments else Completion()
             if arguments and not token.flag:
                 given.append(token.text)
-                arguments.pop(0)
+                if not arguments[0].multiple:
+                    arguments.pop(0)
         if pending:
             return self._values(pending, None)
         if arguments and not arguments[0].verbatim:

@@ -1,90 +1,185 @@
-"""``%aeron check FILE``: ask recorded questions again and compare the answers."""
+"""``%aeron check``: ask the questions of files again, and show what has changed."""
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aeron_magic.errors import AeronError, RecordingError, ReplyFormatError
+from aeron_magic.checks.api import (
+    CheckPlan,
+    CheckRequest,
+    open_journal,
+    plan_check,
+    refuse_above,
+    run_check,
+)
+from aeron_magic.checks.report import (
+    ORDER,
+    CheckResult,
+    Flicker,
+    PassRate,
+    flickers,
+    frame_of,
+    pass_rates,
+    results_of,
+    summary,
+)
+from aeron_magic.checks.running import missing
+from aeron_magic.errors import CheckFailed, Interrupted, UsageError
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.display.publish import Table, show
-from aeron_magic.recording.cassette import Cassette
-from aeron_magic.recording.record import UNRECORDED_PARENT
-from aeron_magic.replies.reply import Reply
-from aeron_magic.session.recordings import damage_note, require_recording
+from aeron_magic.jupyter.display.publish import Table, Verbatim, show
+from aeron_magic.markdown_text import escape_cell, markdown_table, one_line, plural, truncate
+from aeron_magic.rendering.differences import differences
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
+MAX_SHOWN = 20
+"""Answers that are shown; the variable of ``-o`` has all."""
 
-def _match(recorded: str, now: str, how: str) -> bool:
-    """Whether two answers are the same: exactly, apart from white space, or as JSON values."""
-    if how == "spaces":
-        return recorded.split() == now.split()
-    if how == "json":
-        with suppress(ReplyFormatError):
-            return bool(Reply(recorded).json() == Reply(now).json())
-    return recorded == now
+MAX_RATES = 30
+"""Conversations and turns in the tables of rates."""
 
 
 def check(app: App, command: Command) -> None:
-    """Ask every recorded question again, in separate conversations, and show what differs.
+    """Ask again, show what has not passed, and bind the report to the variable of ``-o``.
 
     Raises
     ------
-    RecordingError
-        The file does not exist or contains no turn; with ``--strict`` also if an answer differs,
-        a question failed, or a line is damaged.
+    CheckFailed
+        An answer has not passed, or a line of a recording cannot be read.
+    Interrupted
+        The user stopped it; its ``result`` is the report so far.
     """
-    how = command["match"] or "exact"
-    cassette = Cassette(command["file"])
-    require_recording(cassette)
-    rows = _check_turns(app, cassette, how)
-    damaged = damage_note(cassette)
-    if not rows:
-        raise RecordingError(
-            f"{cassette.name} contains no turn to check{damaged}.",
-            hint="Record it first, with `%aeron record FILE`.",
+    settings, recorder = app.batch_target()[:2]
+    table = None if command["each"] is None else _table(app.shell, command["each"])
+    request = CheckRequest(command["files"], command["repeat"] or 1, table, command["against"])
+    plan = plan_check(request, settings, app.shell.user_ns)
+    interrupted: Interrupted | None = None
+    with open_journal(settings, recorder, plan.files) as journal:
+        to_ask, kept = missing(plan.runs, journal)
+        if command["dry_run"]:
+            _show_plan(app, plan, to_ask, kept)
+            return
+        refuse_above(command["at_most"], to_ask)
+        try:
+            run_check(plan.runs, settings, recorder, journal, show_progress=app.show_progress())
+        except Interrupted as stopped:
+            interrupted = stopped
+    results = results_of(plan.runs)
+    report = frame_of(results, with_row=table is not None)
+    if command["out"]:
+        app.shell.user_ns[command["out"]] = report
+    _show(app, results, command["out"], kept, plan.damage)
+    if interrupted is not None:
+        interrupted.result = report
+        raise interrupted
+    failed = sum(one.result != "passed" for one in results)
+    if failed or plan.damage:
+        raise CheckFailed(
+            f"{failed:,} of {plural(len(results), 'answer')} did not pass."
+            if failed
+            else f"The recording is damaged: {plan.damage}.",
+            hint="The table above shows why. If the new answers are right, export the conversation "
+            "again, or change what the file expects.",
         )
-    different = [row for row in rows if row[1] != "same"]
-    summary = f"{len(rows) - len(different)} of {len(rows)} answers are the same ({how}){damaged}."
-    table = Table(("question", "result", "recorded", "now"), different)
-    show(app.shell, summary, table if different else "")
-    if (different or damaged) and command["strict"]:
-        raise RecordingError(
-            f"{len(different)} of {len(rows)} answers differ from the recording{damaged}.",
-            hint="Look at the table above; `%aeron record FILE` records them in a new file.",
-        )
 
 
-def _check_turns(app: App, cassette: Cassette, how: str) -> list[tuple[str, str, str, str]]:
-    """Ask again; return question, result, recorded answer and new answer of each turn.
-
-    The result is ``same``, ``differs``, ``failed`` or ``not asked``.
-    """
-    client = app.session.ensure_connected().client
-    recorder, client.recorder = client.recorder, None
-    tokens: dict[str, str | None] = {"": None}
-    rows: list[tuple[str, str, str, str]] = []
+def _table(shell: Any, expression: str) -> Any:
     try:
-        for record in cassette:
-            result, now = "not asked", ""
-            if (
-                record.parent_key in tokens
-                and record.parent_key != UNRECORDED_PARENT
-                and record.service == client.settings.service
-                and record.is_complete
-            ):
-                question = client.ask(record.question, tokens[record.parent_key], record.images)
-                try:
-                    reply = app.session.io_loop.run(question)
-                except AeronError as error:
-                    result, now = "failed", str(error)
-                else:
-                    tokens[record.key] = reply.context_token
-                    now = reply.text
-                    result = "same" if _match(record.text, now, how) else "differs"
-            rows.append((record.question, result, record.text, now))
-    finally:
-        client.recorder = recorder
-    return rows
+        return shell.ev(expression)
+    except Exception as error:  # noqa: BLE001 - the user's expression can raise anything
+        raise UsageError(
+            f"--each {expression}: {type(error).__name__}: {error}.",
+            hint="Write the name of a list, a Series or a DataFrame.",
+        ) from None
+
+
+def _show_plan(app: App, plan: CheckPlan, to_ask: int, kept: int) -> None:
+    first = next((turn.question for run in plan.runs for turn in run.turns), "")
+    show(
+        app.shell,
+        f"Nothing was sent. {plural(len(plan.runs), 'conversation')}, {kept:,} of their answers "
+        f"kept from the last check: {plural(to_ask, 'question')} to ask. The first is:",
+        Verbatim(first),
+    )
+
+
+class _Changes(NamedTuple):
+    """The answers that have not passed, each with the repeats that gave it."""
+
+    results: Sequence[tuple[CheckResult, list[int]]]
+    repeated: bool
+
+    @property
+    def markdown(self) -> str:
+        rows = []
+        for one, repeats in self.results:
+            marked = differences(one.reference or "", one.reply)
+            before = marked.before if one.reference is not None else ""
+            after = marked.after if one.reference is not None else escape_cell(one.reply, 400)
+            why = f"**{one.result}**: {escape_cell(one.reason, 300)}"
+            rows.append([escape_cell(self._where(one, repeats), 200), why, before, after])
+        return markdown_table(["turn", "result", "reference", "answer"], rows)
+
+    @property
+    def plain(self) -> str:
+        blocks = []
+        for one, repeats in self.results:
+            lines = [f"{one.result}: {self._where(one, repeats)}", f"  {one_line(one.reason)}"]
+            marked = differences(one.reference or "", one.reply)
+            if one.reference is not None:
+                lines.append(f"  reference: {marked.plain_before}")
+                lines.append(f"  answer:    {marked.plain_after}")
+            elif one.reply:
+                lines.append(f"  answer:    {truncate(one_line(one.reply), 400)}")
+            blocks.append("\n".join(lines))
+        return "\n\n".join(blocks)
+
+    def _where(self, one: CheckResult, repeats: list[int]) -> str:
+        row = "" if one.row is None else f", row {one.row}"
+        numbers = ", ".join(map(str, repeats[:10])) + " …" * (len(repeats) > 10)
+        label = "repeats" if len(repeats) > 1 else "repeat"
+        where = f"{one.conversation}, turn {one.turn}{row}"
+        where += f", {label} {numbers}" if self.repeated else ""
+        return f"{where}: {truncate(one_line(one.question), 80)}"
+
+
+def _show(
+    app: App, results: Sequence[CheckResult], out: str | None, kept: int, damage: str
+) -> None:
+    """Show one display: the summary, what has not passed, flickering turns and the rates."""
+    groups: dict[tuple[object, ...], tuple[CheckResult, list[int]]] = {}
+    for one in results:
+        if one.result != "passed":
+            key = (one.conversation, repr(one.row), one.turn, one.result, one.reason, one.reply)
+            groups.setdefault(key, (one, []))[1].append(one.repeat)
+    changes = sorted(groups.values(), key=lambda group: ORDER.index(group[0].result))
+    notes = [f"{summary(results)}."]
+    notes += [f"The report is in `{out}`."] if out else []
+    notes += [f"{kept:,} of them are kept from the last check, which did not end."] if kept else []
+    notes += [f"{escape_cell(damage, 1000)}."] if damage else []
+    unstable = [
+        (one.conversation, one.turn, "" if one.row is None else one.row, _of(one))
+        for one in flickers(results)
+    ]
+    rates = [
+        (one.conversation, _of(one), f"{one.low:.0%} to {one.high:.0%}")
+        for one in pass_rates(results)
+        if one.answered
+    ]
+    repeated = any(one.repeat > 1 for one in results)
+    left = len(changes) - MAX_SHOWN
+    show(
+        app.shell,
+        " ".join(notes),
+        _Changes(changes[:MAX_SHOWN], repeated) if changes else "",
+        f"{plural(left, 'other answer')} not shown." if left > 0 else "",
+        "Turns that flicker: they passed in some repeats and not in others." if unstable else "",
+        Table(("conversation", "turn", "row", "passed"), unstable[:MAX_RATES]) if unstable else "",
+        Table(("conversation", "passed", "interval of 95 %"), rates[:MAX_RATES]) if rates else "",
+    )
+
+
+def _of(rate: PassRate | Flicker) -> str:
+    return f"{rate.passed:,} of {rate.answered:,} ({rate.passed / rate.answered:.0%})"

@@ -75,7 +75,8 @@ def connect(app: App, command: Command) -> None:
     """Connect, and show the status."""
     session, target = app.session, command["target"]
     if target == "sandbox":
-        session.connect(command["service"] or DEFAULT_SERVICE, sandbox=True)
+        service = command["service"] or DEFAULT_SERVICE
+        session.connect(service, sandbox=True, answers=command["answers"])
     else:
         options = {
             name: command[name]

@@ -184,6 +184,20 @@ def export(app: App, command: Command) -> None:
             f"There is nothing to export: the conversation {session.tree.name!r} has no turns.",
             hint="`%aeron use NAME` switches to another one; `%aeron use` lists them.",
         )
+    if path.name.endswith(".chat.md"):
+        from aeron_magic.checks.chat_file import write_chat
+
+        written = write_chat(session.tree, path)
+        left = len(session.tree.turns) - written
+        others = (
+            f" {plural(left, 'turn')} of other branches or without a complete reply not written."
+        )
+        show(
+            app.shell,
+            f"Wrote {plural(written, 'turn')} to {code_span(path.name)}; `%aeron check` asks them "
+            f"again.{others if left else ''}",
+        )
+        return
     connection = session.connection
     write(session.tree, path, sandbox=connection is not None and connection.sandbox)
     show(app.shell, f"Wrote {_turns(session.tree)} to {code_span(path.name)}.")

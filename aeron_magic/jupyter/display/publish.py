@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from aeron_magic.jupyter.frontend import has_kernel
 from aeron_magic.markdown_text import (
@@ -54,6 +54,16 @@ class Table(NamedTuple):
         )
 
 
+class Part(Protocol):
+    """A part of a display in two forms; its Markdown has no active content."""
+
+    @property
+    def markdown(self) -> str: ...
+
+    @property
+    def plain(self) -> str: ...
+
+
 class Verbatim(NamedTuple):
     """A text that is shown as it is, in a notebook as a code block."""
 
@@ -85,7 +95,7 @@ def write(*, data: Bundle, **_rest: object) -> None:
     print(printable(strip_control_sequences(data["text/plain"])))  # noqa: T201 - a terminal has no displays
 
 
-def show(shell: Any, *parts: str | Table | Verbatim) -> None:
+def show(shell: Any, *parts: str | Part) -> None:
     """Show paragraphs of Markdown, tables and texts as one display; empty parts are left out."""
     plain = "\n\n".join(
         strip_markup(part) if isinstance(part, str) else part.plain for part in parts if part

@@ -107,6 +107,7 @@ VALID_COMMANDS = {
         {
             "target": "sandbox",
             "service": "chatzy",
+            "answers": None,
             "base_url": None,
             "chatbot_id": None,
             "stream_url": None,
@@ -117,9 +118,22 @@ VALID_COMMANDS = {
         {
             "target": "chatzy",
             "service": None,
+            "answers": None,
             "base_url": "http://[::1]:80/x",
             "chatbot_id": "1-2",
             "stream_url": "https://s",
+        },
+    ),
+    "check a.chat.md 'b c/*.chat.md' --repeat 5 -o r d.jsonl": Command(
+        "check",
+        {
+            "files": ("a.chat.md", "b c/*.chat.md", "d.jsonl"),
+            "repeat": 5,
+            "each": None,
+            "against": None,
+            "out": "r",
+            "dry_run": False,
+            "at_most": None,
         },
     ),
     "login": Command("login", {"service": None}),

@@ -76,7 +76,11 @@ COMPLETED = {
     "x = %aeron la|": ["x = %aeron last"],
     "%aeron connect s|": ["%aeron connect sandbox"],
     "%aeron connect |": [f"%aeron connect {name}" for name in ("sandbox", "aeronpay", "chatzy")],
-    "%aeron connect sandbox |": ["%aeron connect sandbox --service"],
+    "%aeron connect sandbox |": [
+        "%aeron connect sandbox --service",
+        "%aeron connect sandbox --answers",
+    ],
+    "%aeron check a.chat.md --re|": ["%aeron check a.chat.md --repeat"],
     "%aeron connect sandbox --service c|": ["%aeron connect sandbox --service chatzy"],
     "%aeron connect sandbox --b|": [],
     "%aeron connect aeronpay --|": ["%aeron connect aeronpay --base-url"],

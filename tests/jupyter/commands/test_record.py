@@ -113,62 +113,6 @@ def test_record_off_switches_recording_off(connected: Kernel, tmp_path: Path) ->
     assert [file.name for file in tmp_path.glob("*.jsonl")] == []
 
 
-def test_the_check_shows_changed_answers(
-    connected: Kernel, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    file = tmp_path / "talk.jsonl"
-    connected.execute(f"%aeron record {file}", "c0")
-    sandbox.set_faults(say='{"a": 1}')
-    connected.execute("%%aeron\nfirst", "c1")
-    connected.execute("%%aeron\nsecond", "c2")
-    for say, match, same in [
-        ('{"a": 1}', "exact", 2),
-        ('{"a":  1}', "exact", 0),
-        ('{"a":  1}', "spaces", 2),
-        ('{ "a":1 }', "json", 2),
-        ('{"a": 2}', "json", 0),
-    ]:
-        sandbox.set_faults(say=say)
-        run = connected.execute(f"%aeron check {file} --match {match}", "c3")
-        assert run.status == "ok"
-        assert f"{same} of 2 answers are the same" in run.text
-    run = connected.execute(f"%aeron check {file} --strict", "c4")
-    assert run.status == "error"
-
-
-def test_a_check_of_nothing_fails(connected: Kernel, sandbox: Sandbox, tmp_path: Path) -> None:
-    """A misspelt name, an empty file and damaged lines do not pass as unchanged."""
-    file = tmp_path / "talk.jsonl"
-    run = connected.execute(f"%aeron check {file}", "c0")
-    assert run.status == "error"
-    assert "Recording not found" in error_text(run)
-    file.write_text("not a turn\n", encoding="utf-8")
-    run = connected.execute(f"%aeron check {file}", "c0")
-    assert run.status == "error"
-    assert "contains no turn to check; ignored damaged line: 1" in error_text(run)
-
-    connected.execute(f"%aeron record {file}", "c1")
-    connected.execute("%%aeron\nfirst", "c2")
-    run = connected.execute(f"%aeron check {file}", "c3")
-    assert run.status == "ok"
-    assert "same (exact); ignored damaged line: 1 (not a recorded turn)." in run.text
-    assert connected.execute(f"%aeron check {file} --strict", "c4").status == "error"
-
-
-def test_a_check_skips_questions_to_another_service(
-    connected: Kernel, sandbox: Sandbox, tmp_path: Path
-) -> None:
-    file = tmp_path / "talk.jsonl"
-    connected.execute(f"%aeron record {file}", "c0")
-    connected.execute("%%aeron\nfirst", "c1")
-    chatzy = f"--base-url {sandbox.chatzy_url} --stream-url {sandbox.chatzy_stream_url}"
-    agent = "00000000-0000-4000-8000-000000000000"
-    connected.execute(f"%aeron connect chatzy --chatbot-id {agent} {chatzy}", "c2")
-    run = connected.execute(f"%aeron check {file}", "c3")
-    assert "0 of 1 answers are the same" in run.text
-    assert "not asked" in run.text
-
-
 def test_a_replay_has_the_same_metadata_each_time(
     connected: Kernel, sandbox: Sandbox, tmp_path: Path
 ) -> None:

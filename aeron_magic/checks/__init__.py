@@ -1,0 +1,1 @@
+"""Checks: conversations with reference replies are asked again, and the answers are judged."""

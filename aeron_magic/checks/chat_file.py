@@ -1,0 +1,271 @@
+"""A ``.chat.md`` file: questions, their reference replies, and what must hold for the answers.
+
+The file is Markdown. A heading ``## Question`` begins a turn, and ``## Reply`` its reference
+reply; what is before the first question is a description. A text is the Markdown below its
+heading, or the content of a single block ``verbatim``, which keeps every sign. Below a question a
+line ``Image: <https://…>`` adds an image. A fenced block ``expect`` in a turn holds its rules, see
+:mod:`aeron_magic.checks.rules`; without one the answer must be the same as the reference.
+
+``{{name}}`` takes a value, and ``\\{{`` is a literal ``{{``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from aeron_magic.checks.rules import SAME, Rule, parse_rule
+from aeron_magic.conversations.export import SEAL, save, sealed_markdown
+from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.markdown_text import escape_cell, fenced
+from aeron_magic.plaintext import strip_control_sequences
+from aeron_magic.replies.extract import block_tokens, lines_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from markdown_it.token import Token
+
+    from aeron_magic.conversations.tree import ConversationTree, Turn
+
+SUFFIX = ".chat.md"
+HEADINGS = ("question", "reply")
+EXPECT, VERBATIM = "expect", "verbatim"
+
+MAX_TURNS = 10_000
+
+_IMAGE = re.compile(r"Image: <(\S+)>")
+_SEAL_LINE = re.compile(rf"^\[//\]: # \({SEAL}[0-9a-f]{{64}}\)$", re.MULTILINE)
+
+
+class CheckedTurn(NamedTuple):
+    """One question of a file.
+
+    ``parent`` is the index of the turn that it follows, or None. ``line`` is its line in the file.
+    ``service`` is the service that it was recorded for, or empty. ``skipped`` is why it cannot be
+    asked; empty if it can.
+    """
+
+    number: int
+    question: str
+    parent: int | None = None
+    reference: str | None = None
+    rules: tuple[Rule, ...] = (SAME,)
+    images: tuple[str, ...] = ()
+    line: int = 0
+    service: str = ""
+    skipped: str = ""
+
+
+@dataclass(slots=True)
+class _Section:
+    """What is below one heading; ``line`` is the heading's, from 1."""
+
+    kind: str
+    line: int
+    text: str = ""
+    verbatim: bool = False
+    rules: list[Rule] = field(default_factory=list)
+    images: list[str] = field(default_factory=list)
+
+
+def read_chat(text: str, name: str) -> tuple[CheckedTurn, ...]:
+    """The turns of a file.
+
+    Parameters
+    ----------
+    text
+        The file's content.
+    name
+        The file's name, for errors.
+
+    Raises
+    ------
+    UsageError
+        It is not such a file, or a line of it is invalid; the message names the line.
+    """
+    turns: list[CheckedTurn] = []
+    for section in _sections(text, name):
+        if section.kind == "question":
+            if not section.text.strip():
+                raise _error(name, section.line, "the question is empty", "Write it below.")
+            parent = len(turns) - 1 if turns else None
+            turns.append(
+                CheckedTurn(
+                    len(turns) + 1,
+                    section.text,
+                    parent,
+                    rules=tuple(section.rules),
+                    images=tuple(section.images),
+                    line=section.line,
+                )
+            )
+            if len(turns) > MAX_TURNS:
+                raise _error(name, section.line, f"more than {MAX_TURNS:,} questions", "Divide it.")
+        elif not turns or turns[-1].reference is not None:
+            hint = "Each `## Reply` belongs to the `## Question` before it."
+            raise _error(name, section.line, "this reply has no question", hint)
+        else:
+            rules = (*turns[-1].rules, *section.rules)
+            turns[-1] = turns[-1]._replace(reference=section.text, rules=rules)
+    if not turns:
+        raise UsageError(
+            f"{name} has no question.",
+            hint="`%aeron export NAME.chat.md` writes such a file; a turn begins with the line "
+            "`## Question`.",
+        )
+    return tuple(_completed(turn, name) for turn in turns)
+
+
+def _completed(turn: CheckedTurn, name: str) -> CheckedTurn:
+    """``turn`` with the rule that holds without an expect block."""
+    rules = turn.rules or (SAME,)
+    if turn.reference is None and (same := [rule for rule in rules if rule.word == "same"]):
+        raise _error(
+            name,
+            same[0].line or turn.line,
+            "this question has no reference reply",
+            "Write it below a line `## Reply`, or state in a block `expect` what must hold.",
+        )
+    return turn._replace(rules=rules)
+
+
+def _error(name: str, line: int, problem: str, hint: str) -> UsageError:
+    return UsageError(f"{name}, line {line}: {problem}.", hint=hint)
+
+
+def _sections(text: str, name: str) -> list[_Section]:
+    """The sections of a file, in order."""
+    if seals := list(_SEAL_LINE.finditer(text)):
+        text = text[: seals[-1].start()] + text[seals[-1].end() :]
+    lines, tokens = lines_of(text), block_tokens(text)
+    begins = [
+        (index, token.map, tokens[index + 1].content.strip().lower())
+        for index, token in enumerate(tokens)
+        if token.type == "heading_open"
+        and token.tag == "h2"
+        and token.level == 0
+        and token.map
+        and tokens[index + 1].content.strip().lower() in HEADINGS
+    ]
+    ends = [*((index, span[0]) for index, span, _ in begins[1:]), (len(tokens), len(lines))]
+    sections = []
+    for (index, span, kind), (next_index, end) in zip(begins, ends if begins else (), strict=True):
+        section = _Section(kind, span[0] + 1)
+        _fill(section, tokens[index + 3 : next_index], lines[:end], span[1], name)
+        sections.append(section)
+    return sections
+
+
+def _fill(
+    section: _Section, tokens: Sequence[Token], lines: list[str], start: int, name: str
+) -> None:
+    """Read the text, the rules and the images of a section: ``lines`` from ``start`` on."""
+    kept = dict(enumerate(lines[start:], start))
+    verbatim: list[Token] = []
+    for index, token in enumerate(tokens):
+        if not token.map:
+            continue
+        first, end = token.map
+        if token.type == "fence":
+            info = (token.info.split() or [""])[0].lower()
+            if token.level == 0 and not _is_closed(token, lines):
+                raise _error(
+                    name, first + 1, "this block is not closed", f"End it with {token.markup}"
+                )
+            if info == EXPECT:
+                if token.level:
+                    hint = "Write it without indentation and quotation marks."
+                    raise _error(name, first + 1, "this expect block is inside another block", hint)
+                section.rules += _rules(token.content, first + 2, name)
+                for line in range(first, end):
+                    del kept[line]
+            elif info == VERBATIM and token.level == 0:
+                verbatim.append(token)
+        elif (
+            section.kind == "question"
+            and token.type == "paragraph_open"
+            and not token.level
+            and (image := _IMAGE.fullmatch(tokens[index + 1].content))
+        ):
+            section.images.append(image[1])
+            for line in range(first, end):
+                del kept[line]
+    whole = {number for number, line in kept.items() if line.strip()}
+    if len(verbatim) == 1 and verbatim[0].map and whole <= set(range(*verbatim[0].map)):
+        section.text, section.verbatim = verbatim[0].content.removesuffix("\n"), True
+    else:
+        section.text = "\n".join(kept.values()).strip("\n")
+
+
+def _is_closed(fence: Token, lines: Sequence[str]) -> bool:
+    first, end = fence.map or (0, 0)
+    last = lines[end - 1].strip()
+    return end - 1 > first and last.startswith(fence.markup) and not last.strip(fence.markup[0])
+
+
+def _rules(content: str, line: int, name: str) -> Iterator[Rule]:
+    """The rules of an expect block whose first line is ``line``."""
+    rules = []
+    for number, text in enumerate(content.split("\n"), line):
+        if text.strip():
+            try:
+                rules.append(parse_rule(text, number))
+            except UsageError as error:
+                raise _error(name, number, error.message.rstrip("."), error.hint) from None
+    if not rules:
+        hint = "Write a rule into it; `matches: .` accepts any reply."
+        raise _error(name, line - 1, "this expect block is empty", hint)
+    return iter(rules)
+
+
+def write_chat(tree: ConversationTree, path: Path) -> int:
+    """Write the current branch up to its newest reply; return the number of its turns.
+
+    Raises
+    ------
+    UsageError
+        There is no turn with a complete reply; the branch continues a conversation from elsewhere;
+        or as for :func:`aeron_magic.conversations.export.write`.
+    """
+    turns = tree.head.path() if tree.head is not None else []
+    if not turns:
+        raise UsageError(
+            "No turn of the current branch has a complete reply to check against.",
+            hint="Ask something with %%aeron first.",
+        )
+    if turns[0].parent_token is not None:
+        raise UsageError(
+            "This conversation continues one from elsewhere, which a check cannot repeat.",
+            hint="Ask the questions in a new conversation, from its beginning.",
+        )
+    save(chat_text(tree.name, turns), path)
+    return len(turns)
+
+
+def chat_text(title: str, turns: Iterable[Turn]) -> str:
+    """The content of a file with these turns, without active content."""
+    parts = [f"# {escape_cell(title)}"]
+    for turn in turns:
+        parts += ["## Question", _text(turn.question)]
+        parts += [f"Image: <{address}>" for address in turn.images]
+        parts += ["## Reply", _text(turn.reply.text if turn.reply else "")]
+    return sealed_markdown("\n\n".join(parts) + "\n")
+
+
+def _text(text: str) -> str:
+    """``text`` as Markdown where it is safe and can be read back, else as a block."""
+    from aeron_magic.rendering.mimebundle import to_markdown
+
+    text = strip_control_sequences(text).replace("{{", "\\{{")
+    if to_markdown(text) == text:
+        try:
+            section, *others = _sections(f"## Question\n\n{text}\n\n## Question\n\nnext\n", "")
+        except AeronError:
+            return fenced(text, VERBATIM)
+        read = (section.text, section.verbatim, section.rules, section.images, len(others))
+        if read == (text, False, [], [], 1):
+            return text
+    return fenced(text, VERBATIM)

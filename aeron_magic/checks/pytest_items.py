@@ -1,0 +1,203 @@
+"""The tests that the pytest plug-in makes of a ``.chat.md`` file.
+
+The turns of a conversation are asked in their order, each once, whichever of them are selected.
+With pytest-xdist, the turns of a conversation can run in several processes: these share their
+answers in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import ChainMap
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aeron_magic.checks.chat_file import read_chat
+from aeron_magic.checks.journal import Journal
+from aeron_magic.checks.plan import PlannedRun, Planner, Source, read_text
+from aeron_magic.checks.report import CheckResult, result_of
+from aeron_magic.checks.running import Asker
+from aeron_magic.client.client import AsyncClient
+from aeron_magic.errors import AeronError, RecordingError, UsageError
+from aeron_magic.markdown_text import truncate
+from aeron_magic.recording.cassette import Cassette
+from aeron_magic.recording.recorder import Recorder
+from aeron_magic.rendering.differences import differences
+from aeron_magic.services.settings import ANY_CREDENTIAL, Settings, resolve_settings
+from aeron_magic.session.connection import ConnectionManager
+from aeron_magic.session.io_loop import IOLoop
+
+ID_LENGTH = 40
+"""Characters of the question in the id of a test."""
+
+WAIT = 600.0
+"""Seconds to wait for another process that asks the turns of the same conversation."""
+
+
+class CheckSession:
+    """What all checks of a run of pytest share: the service, and the answers of other processes."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.loop = IOLoop()
+        self._connections = ConnectionManager(self.loop)
+        recorder = None
+        if file := config.getoption("--aeron-replay"):
+            recorder = Recorder(Cassette(file), "replay", speed=0)
+        settings = self._settings(config, recorder)
+        values: dict[str, Any] = {}
+        for found in config.hook.pytest_aeron_values():
+            values.update(found)
+        self.planner = Planner(settings, values)
+        self.values = values
+        self.client = AsyncClient(settings=settings, recorder=recorder)
+        folder = getattr(config, "workerinput", {}).get("aeron_answers")
+        self._folder = None if folder is None or recorder is not None else Path(folder)
+        config.add_cleanup(self._close)
+
+    def _settings(self, config: pytest.Config, recorder: Recorder | None) -> Settings:
+        service, answers = config.getoption("--aeron"), config.getoption("--aeron-answers")
+        if answers is not None and service != "sandbox":
+            raise UsageError("--aeron-answers is an option of the sandbox.", hint="--aeron sandbox")
+        if recorder is not None:
+            return _recorded_settings(recorder, service)
+        if service == "sandbox":
+            return self._connections.connect_sandbox(answers=answers).settings
+        return resolve_settings(service)
+
+    def journal(self, run: PlannedRun) -> Journal | nullcontext[None]:
+        """The answers of the conversation in other processes; locked until it is closed."""
+        if self._folder is None:
+            return nullcontext()
+        path = self._folder / f"{run.turns[0].key}.jsonl"
+        return Journal(path, wait=WAIT, keep_failures=True)
+
+    def _close(self) -> None:
+        self.loop.run(self.client.close())
+        self._connections.close()
+        self.loop.stop()
+
+
+def _recorded_settings(recorder: Recorder, service: str | None) -> Settings:
+    """The settings under which the recording has been made; nothing is sent with them."""
+    cassette = recorder.store
+    assert isinstance(cassette, Cassette)
+    recorded = next((record.service for record in cassette), "")
+    name, _, agent = recorded.partition("/")
+    if not name:
+        raise RecordingError(
+            f"The recording {cassette.path} does not exist or is empty.",
+            hint="Record the conversation first, with `%aeron record FILE`.",
+        )
+    wanted = {"sandbox": name}.get(service or name, service or name)
+    return resolve_settings(
+        wanted,
+        client_id=ANY_CREDENTIAL,
+        client_secret=ANY_CREDENTIAL,
+        chatbot_id=agent or ANY_CREDENTIAL,
+    )
+
+
+_session = pytest.StashKey[CheckSession]()
+
+
+def _session_of(config: pytest.Config) -> CheckSession:
+    if _session not in config.stash:
+        config.stash[_session] = CheckSession(config)
+    return config.stash[_session]
+
+
+class ChatFile(pytest.File):
+    """A ``.chat.md`` file."""
+
+    def collect(self) -> Iterator[TurnItem]:
+        """Yield a test for each turn, for each repeat."""
+        repeats = self.config.getoption("--aeron-repeat")
+        if not 1 <= repeats <= 1_000:
+            raise pytest.UsageError("--aeron-repeat needs a whole number from 1 to 1,000")
+        try:
+            turns = read_chat(read_text(self.path), self.path.name)
+        except UsageError as error:
+            raise self.CollectError("\n".join(error.lines())) from None
+        source = Source(self.path.name, turns)
+        for repeat in range(1, repeats + 1):
+            conversation = Conversation(source, repeat)
+            for index, turn in enumerate(turns):
+                name = f"{turn.number}-{_slug(turn.question)}"
+                if repeats > 1:
+                    name += f"[{repeat}]"
+                yield TurnItem.from_parent(self, name=name, conversation=conversation, index=index)
+
+
+def _slug(question: str) -> str:
+    words = "-".join(re.findall(r"\w+", question.lower()))
+    return truncate(words, ID_LENGTH).rstrip("-…")
+
+
+class Conversation:
+    """One repeat of a file; its questions are made with the first test that needs them."""
+
+    def __init__(self, source: Source, repeat: int) -> None:
+        self._source = source
+        self._repeat = repeat
+        self._run: PlannedRun | None = None
+
+    def result(self, session: CheckSession, index: int) -> CheckResult:
+        """Ask a turn, and those before it, unless that was done."""
+        if self._run is None:
+            names = ChainMap(session.values)
+            self._run = session.planner.run(self._source, self._repeat, names)
+        run = self._run
+        if index not in run.answers:
+            with session.journal(run) as journal:
+                answer = Asker(session.client, journal).answer(run, index)
+                session.loop.run(answer)
+        return result_of(run, run.turns[index], run.answers[index])
+
+
+class CheckNotPassed(Exception):
+    """The answer of a turn has not passed."""
+
+
+class TurnItem(pytest.Item):
+    """The check of one turn."""
+
+    def __init__(self, *, conversation: Conversation, index: int, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._conversation = conversation
+        self._index = index
+
+    def runtest(self) -> None:
+        """Ask the question and judge the answer."""
+        if not (self.config.getoption("--aeron") or self.config.getoption("--aeron-replay")):
+            pytest.skip("no service: add --aeron sandbox|aeronpay|chatzy or --aeron-replay FILE")
+        result = self._conversation.result(_session_of(self.config), self._index)
+        if result.result == "not asked":
+            pytest.skip(f"not asked: {result.reason}")
+        if result.result != "passed":
+            raise CheckNotPassed(_explained(result))
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
+        """What the answer lacks, without a traceback."""
+        if isinstance(excinfo.value, CheckNotPassed):
+            return str(excinfo.value)
+        if isinstance(excinfo.value, AeronError):
+            return "\n".join(excinfo.value.lines())
+        return str(super().repr_failure(excinfo, style))
+
+    def reportinfo(self) -> tuple[Path, int | None, str]:
+        """The file, and the heading in a report."""
+        return self.path, None, self.name
+
+
+def _explained(result: CheckResult) -> str:
+    lines = [f"{result.result}: {result.reason}", "", f"question:  {result.question}"]
+    if result.reference is not None and result.result != "error":
+        marked = differences(result.reference, result.reply)
+        lines += [f"reference: {marked.plain_before}", f"answer:    {marked.plain_after}"]
+    elif result.reply:
+        lines.append(f"answer:    {result.reply}")
+    return "\n".join(lines)

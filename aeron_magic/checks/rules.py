@@ -1,0 +1,211 @@
+"""The lines of an ``expect`` block: what must hold for a reply.
+
+==========================  ====================================================================
+line                        holds if
+==========================  ====================================================================
+``contains: TEXT``          the reply contains the text
+``not contains: TEXT``      it does not
+``matches: REGEX``          the regular expression (Python's ``re``, ``^`` and ``$`` at each line)
+                            is found in the reply
+``json: PATH == VALUE``     the reply's JSON has this value at the path, such as ``items[0].price``
+``same``                    the reply is the reference
+``python: NAME``            the function returns a true value for the :class:`~aeron_magic.Reply`
+==========================  ====================================================================
+
+Upper and lower case count. For ``contains``, ``not contains`` and ``same``, any white space is as
+good as one blank.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.markdown_text import one_line, truncate
+from aeron_magic.plaintext import strip_control_sequences
+from aeron_magic.prompts.interpolation import NAME, STEP, STEPS
+from aeron_magic.protocol.json_values import decode_json
+from aeron_magic.replies.reply import Reply
+
+Judge = Callable[[Reply, str | None], str]
+"""Judges a reply, given the reference: why the rule does not hold; empty if it does."""
+
+SHOWN = 200
+"""Characters of a text in a reason."""
+
+WORDS = "contains, not contains, matches, json, same, python"
+
+_LINE = re.compile(r"(?P<word>[a-z]+(?: [a-z]+)?)[ \t]*+(?::(?P<argument>.*))?", re.DOTALL)
+_EQUATION = re.compile(rf"(?P<path>(?:{NAME})?+(?:{STEP})*+)[ \t]*+==(?P<value>.*)", re.DOTALL)
+
+
+class Rule(NamedTuple):
+    """One line of an ``expect`` block: its word, what follows it, and its number in the file."""
+
+    word: str
+    argument: str = ""
+    line: int = 0
+
+
+SAME = Rule("same")
+"""What holds for a reply without an ``expect`` block."""
+
+
+def parse_rule(text: str, line: int) -> Rule:
+    """The rule of one line.
+
+    Raises
+    ------
+    UsageError
+        Its word is unknown, or what follows it is missing.
+    """
+    match = _LINE.fullmatch(text.strip())
+    word = match["word"] if match else ""
+    if match is None or word not in _JUDGES:
+        raise UsageError(
+            f"an expect block cannot say {truncate(one_line(text), 60)!r}.",
+            hint=f"Each line begins with one of: {WORDS}; all but `same` are followed by a colon.",
+        )
+    argument = (match["argument"] or "").strip()
+    if (word == "same") != (match["argument"] is None) or (word != "same" and not argument):
+        example = "`same` alone" if word == "same" else f"`{word}: …`"
+        raise UsageError(f"`{word}` is not complete.", hint=f"Write {example}.")
+    return Rule(word, argument, line)
+
+
+def judge_for(rule: Rule, values: Mapping[str, Any]) -> Judge:
+    """The function that judges replies by ``rule``; ``values`` has the functions by name.
+
+    Raises
+    ------
+    UsageError
+        The regular expression, the path, the value or the function's name is invalid.
+    """
+    return _JUDGES[rule.word](rule.argument, values)
+
+
+def _words(text: str) -> str:
+    return " ".join(strip_control_sequences(text).split())
+
+
+def quoted(text: str) -> str:
+    """``text`` in double quotes on one line, shortened."""
+    return f"“{truncate(one_line(text), SHOWN)}”"
+
+
+def _contains(argument: str, values: Mapping[str, Any]) -> Judge:
+    wanted, reason = _words(argument), f"does not contain {quoted(argument)}"
+    return lambda reply, reference: "" if wanted in _words(reply.text) else reason
+
+
+def _not_contains(argument: str, values: Mapping[str, Any]) -> Judge:
+    unwanted, reason = _words(argument), f"contains {quoted(argument)}"
+    return lambda reply, reference: reason if unwanted in _words(reply.text) else ""
+
+
+def _matches(argument: str, values: Mapping[str, Any]) -> Judge:
+    try:
+        pattern = re.compile(argument, re.MULTILINE)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise UsageError(
+            f"{quoted(argument)} is not a regular expression: {error}.",
+            hint="A sign with a special meaning needs a backslash before it, as in `\\?`.",
+        ) from None
+    reason = f"does not match {quoted(argument)}"
+    return lambda reply, reference: "" if pattern.search(reply.text) else reason
+
+
+def _json(argument: str, values: Mapping[str, Any]) -> Judge:
+    match = _EQUATION.fullmatch(argument)
+    if match is None or not match["path"]:
+        raise UsageError(
+            f"{quoted(argument)} is not a path and a value.",
+            hint='Write `json: PATH == VALUE`, such as `json: items[0].state == "paid"`.',
+        )
+    path, text = match["path"], match["value"].strip()
+    try:
+        wanted = decode_json(text)
+    except ValueError:
+        raise UsageError(
+            f"{quoted(text)} is not a JSON value.",
+            hint=f"A text needs double quotes: {json.dumps(text, ensure_ascii=False)[:SHOWN]}.",
+        ) from None
+
+    def judge(reply: Reply, reference: str | None) -> str:
+        try:
+            value = _at(reply.json(), path)
+            if _equal(value, wanted):
+                return ""
+        except AeronError as error:
+            return one_line(error.message).rstrip(".")
+        except LookupError:
+            return f"its JSON has no {path}"
+        except RecursionError:
+            return "its JSON is nested too deeply"
+        return f"{path} is {truncate(json.dumps(value, ensure_ascii=False), SHOWN)}, not {text}"
+
+    return judge
+
+
+def _at(value: Any, path: str) -> Any:
+    """The part of a JSON value at ``path``; LookupError if there is none."""
+    for step in STEPS.finditer(path if path.startswith((".", "[")) else f".{path}"):
+        key: Any = step["attribute"] or (int(step["index"]) if step["index"] else step["key"])
+        if not isinstance(value, list if isinstance(key, int) else dict):
+            raise LookupError(key)
+        value = value[key]
+    return value
+
+
+def _equal(one: Any, other: Any) -> bool:
+    """Whether two JSON values are equal: 1 and 1.0 are, 1 and true are not."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_equal, one, other))
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _same(argument: str, values: Mapping[str, Any]) -> Judge:
+    def judge(reply: Reply, reference: str | None) -> str:
+        return "" if _words(reply.text) == _words(reference or "") else "differs from the reference"
+
+    return judge
+
+
+def _python(argument: str, values: Mapping[str, Any]) -> Judge:
+    function = values.get(argument)
+    if not callable(function):
+        raise UsageError(
+            f"there is no function {quoted(argument)}.",
+            hint="Define it in the notebook, `def NAME(reply): return …`; in pytest, return it "
+            "from `pytest_aeron_values` in conftest.py.",
+        )
+
+    def judge(reply: Reply, reference: str | None) -> str:
+        try:
+            value = function(reply)
+            holds = bool(value)
+        except Exception as error:  # noqa: BLE001 - the user's function can raise anything
+            said = truncate(one_line(str(error)), SHOWN)
+            return f"{argument} raised {type(error).__name__}: {said}".rstrip(": ")
+        if inspect.iscoroutine(value):
+            value.close()
+            return f"{argument} is an async function, which a check cannot call"
+        return "" if holds else f"{argument} returned {truncate(one_line(repr(value)), SHOWN)}"
+
+    return judge
+
+
+_JUDGES: dict[str, Callable[[str, Mapping[str, Any]], Judge]] = {
+    "contains": _contains,
+    "not contains": _not_contains,
+    "matches": _matches,
+    "json": _json,
+    "same": _same,
+    "python": _python,
+}

@@ -1,0 +1,169 @@
+"""Asks the questions of a check: each conversation in order, several conversations at once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from aeron_magic.checks.journal import Journal
+from aeron_magic.checks.plan import Answer, PlannedRun, PlannedTurn
+from aeron_magic.client.client import AsyncClient
+from aeron_magic.client.stream import AsyncStream
+from aeron_magic.errors import (
+    AeronError,
+    AuthenticationError,
+    CredentialsError,
+    Unreachable,
+    is_safe_to_ask_again,
+)
+from aeron_magic.recording.record import key_of_token
+from aeron_magic.services.catalog import service_info
+
+CONCURRENCY = 4
+"""Conversations that are asked at once."""
+
+MAX_FAILURES = 8
+"""Failures to connect, or refused credentials, in a row after which nothing more is asked."""
+
+LOST = (
+    "it was sent before, and its reply cannot be fetched: it may have been charged; "
+    "the next check asks it again"
+)
+
+
+class Asker:
+    """Asks the turns of runs, each once.
+
+    Parameters
+    ----------
+    client
+        The client that asks.
+    journal
+        What was asked before; None: nothing is kept.
+
+    Attributes
+    ----------
+    stopped
+        Why nothing more is asked; empty if nothing prevents it.
+    """
+
+    def __init__(self, client: AsyncClient, journal: Journal | None = None) -> None:
+        self._client = client
+        self._journal = journal
+        self._info = service_info(client.settings.service)
+        self._failures = 0
+        self.stopped = ""
+
+    async def answer_all(self, runs: Iterable[PlannedRun], concurrency: int = CONCURRENCY) -> None:
+        """Ask all turns; a cancellation keeps the answers so far."""
+        waiting = iter(runs)
+
+        async def work() -> None:
+            for run in waiting:
+                for index in range(len(run.turns)):
+                    await self.answer(run, index)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(concurrency):
+                group.create_task(work())
+
+    async def answer(self, run: PlannedRun, index: int) -> Answer:
+        """The answer of a turn; it and those before it are asked if they were not."""
+        path: list[int] = []
+        at: int | None = index
+        while at is not None and at not in run.answers:
+            path.append(at)
+            at = run.turns[at].parent
+        for one in reversed(path):
+            run.answers[one] = await self._answer(run, one)
+        return run.answers[index]
+
+    async def _answer(self, run: PlannedRun, index: int) -> Answer:
+        turn, token = run.turns[index], None
+        if turn.skipped:
+            return Answer(reason=turn.skipped, asked=False)
+        if turn.parent is not None:
+            before = run.answers[turn.parent]
+            number = run.turns[turn.parent].number
+            if before.reply is None:
+                return Answer(reason=f"turn {number} before it was not answered", asked=False)
+            token = before.reply.context_token
+            if token is None:
+                reason = f"the service returned no token with turn {number}"
+                return Answer(reason=reason, asked=False)
+            if not self._info.branches and any(
+                run.turns[other].parent == turn.parent and answer.asked
+                for other, answer in run.answers.items()
+            ):
+                return Answer(reason="the service cannot branch a conversation", asked=False)
+        try:
+            return await self._ask(turn, token)
+        except OSError as error:
+            self.stopped = f"the check cannot keep what it asked: {error.strerror or error}"
+        except Exception as error:  # noqa: BLE001 - one turn must not end the others
+            return Answer(reason=f"internal error: {type(error).__name__}")
+        return Answer(reason=self.stopped, asked=False)
+
+    async def _ask(self, turn: PlannedTurn, token: str | None) -> Answer:
+        key, journal, client = turn.key, self._journal, self._client
+        if journal is not None and (kept := journal.answers.get(key)) is not None:
+            return Answer(kept)
+        if journal is not None and (failure := journal.failures.get(key)) is not None:
+            return Answer(reason=failure)
+        if self.stopped:
+            return Answer(reason=self.stopped, asked=False)
+        begun = journal.open.get(key) if journal is not None else None
+        if journal is not None and begun is not None and not (begun and self._info.can_fetch):
+            journal.failed(key, LOST)
+            return Answer(reason=LOST)
+        try:
+            stream = (
+                client.stream_fetch(begun)
+                if begun
+                else client.stream(turn.question, token, turn.images)
+            )
+            return await self._read(key, stream, begun)
+        except AeronError as error:
+            return self._failed(key, error, begun)
+
+    async def _read(self, key: str, stream: AsyncStream, begun: str | None) -> Answer:
+        journal, left = self._journal, asyncio.Event()
+        stream.on_sent = left.set
+        if journal is not None:
+            stream.on_token = lambda token: (
+                None if key_of_token(token) else journal.token(key, token)
+            )
+            if not begun:
+                journal.sent(key)
+        try:
+            async with stream:
+                reply = await stream.finish()
+        except asyncio.CancelledError:
+            if journal is not None and not begun and not left.is_set():
+                journal.failed(key, "stopped before it was sent")
+            raise
+        reply = replace(reply, context_token=reply.context_token or begun)
+        if journal is not None:
+            journal.answer(key, reply)
+        self._failures = 0
+        return Answer(reply)
+
+    def _failed(self, key: str, error: AeronError, begun: str | None) -> Answer:
+        """The answer of a turn without a complete reply."""
+        reason = f"{type(error).__name__}: {error}"
+        connecting = isinstance(error, AuthenticationError | CredentialsError | Unreachable)
+        self._failures = self._failures + 1 if connecting else 0
+        if self._failures >= MAX_FAILURES:
+            self.stopped = f"{MAX_FAILURES} questions in a row have failed: {reason}"
+        can_fetch = self._journal is not None and bool(self._journal.open.get(key))
+        if self._journal is not None and (is_safe_to_ask_again(error) or not can_fetch):
+            self._journal.failed(key, reason)
+        return Answer(reason=reason, partial=error.partial)
+
+
+def missing(runs: Sequence[PlannedRun], journal: Journal | None) -> tuple[int, int]:
+    """How many turns of ``runs`` have to be asked, and how many were answered before."""
+    turns = [turn for run in runs for turn in run.turns if not turn.skipped]
+    kept = sum(turn.key in journal.answers for turn in turns) if journal is not None else 0
+    return len(turns) - kept, kept

@@ -1,0 +1,183 @@
+"""A conversation as a file that can be checked: written, read back, and what is wrong in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from aeron_magic.checks.chat_file import chat_text, read_chat, write_chat
+from aeron_magic.checks.rules import SAME, Rule
+from aeron_magic.conversations.tree import ConversationTree
+from aeron_magic.errors import UsageError
+from aeron_magic.plaintext import strip_control_sequences
+from aeron_magic.prompts.interpolation import interpolate
+from aeron_magic.replies.reply import Reply
+
+FILE = """# Refunds
+
+What the agent says about refunds.
+
+## Question
+
+How long does a refund
+take?
+
+Image: <https://example.com/a.png>
+
+## Reply
+
+* Three to **five** days.
+
+  ```text
+  ## Question
+  ```
+
+```expect
+contains: five days
+not contains: seven
+```
+
+Reply
+-----
+
+More.
+"""
+
+
+def turn(question: str, reply: str = "x", images: tuple[str, ...] = ()) -> Any:
+    return SimpleNamespace(question=question, images=images, reply=Reply(reply))
+
+
+def read_back(question: str, reply: str) -> tuple[str, str]:
+    """Question and reply of a written turn, with placeholders replaced as a check does."""
+    (read,) = read_chat(chat_text("title", [turn(question, reply)]), "f")
+    assert read.rules == (SAME,)
+    assert read.reference is not None
+    return interpolate(read.question, {}), interpolate(read.reference, {})
+
+
+def test_a_file_by_hand() -> None:
+    text = FILE.replace("Reply\n-----\n\nMore.\n", "")
+    (read,) = read_chat(text, "f")
+    assert read.question == "How long does a refund\ntake?"
+    assert read.images == ("https://example.com/a.png",)
+    assert read.reference is not None
+    assert read.reference.startswith("* Three to **five** days.\n\n  ```text")
+    assert read.rules == (
+        Rule("contains", "five days", 21),
+        Rule("not contains", "seven", 22),
+    )
+    assert (read.number, read.parent, read.line) == (1, None, 5)
+
+
+def test_expectations_need_no_reference_and_turns_follow_each_other() -> None:
+    text = "## question\na\n```expect\nmatches: .\n```\n## Question\nb\n## Reply\nc\n"
+    first, second = read_chat(text, "f")
+    assert (first.question, first.reference, first.parent) == ("a", None, None)
+    assert (second.question, second.reference, second.parent) == ("b", "c", 0)
+    assert second.rules == (SAME,)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "part"),
+    [
+        ("", 0, "no question"),
+        ("# Title\n\ntext\n", 0, "no question"),
+        ("## Reply\n\nx\n", 1, "no question"),
+        ("## Question\n\nx\n\n## Reply\n\na\n\n## Reply\n\nb\n", 9, "no question"),
+        ("## Question\n\n## Reply\n\na\n", 1, "empty"),
+        ("## Question\n\nx\n", 1, "no reference"),
+        ("## Question\n\nx\n\n```expect\nsame\n```\n", 6, "no reference"),
+        ("## Question\n\nx\n\n```expect\n```\n", 5, "empty"),
+        ("## Question\n\nx\n\n```expect\ncontains: a\n\nhas: b\n```\n", 8, "cannot say"),
+        ("## Question\n\nx\n\n```expect\ncontains: a\n", 5, "not closed"),
+        ("## Question\n\nx\n\n## Reply\n\n```\na\n\n## Question\n\ny\n", 7, "not closed"),
+        ("## Question\n\nx\n\n## Reply\n\n1. a\n\n   ```expect\n   same\n   ```\n", 9, "inside"),
+        ("## Question\n\nx\n\n## Reply\n\n> ```expect\n> same\n> ```\n", 7, "inside"),
+    ],
+)
+def test_an_error_names_the_file_and_the_line(text: str, line: int, part: str) -> None:
+    with pytest.raises(UsageError, match=part) as caught:
+        read_chat(text, "refund.chat.md")
+    assert (f"refund.chat.md, line {line}: " if line else "refund.chat.md") in str(caught.value)
+    assert caught.value.hint
+
+
+NASTY = [
+    "<b>bold</b>",
+    "# a\n\n## Reply\n\nx",
+    "Reply\n---",
+    "```py\nx\n```",
+    "```expect\nhas: x\n```",
+    "> ```expect\n> same\n> ```",
+    "```verbatim\nx\n```",
+    "~~~~\n```\n~~~~",
+    "a\n\n```",
+    "    code",
+    "Image: <https://a.example>",
+    "![x](https://evil.example/p.png)",
+    "[x](javascript:alert(1))",
+    "{{name}} and \\{{name}} and {{{",
+    "[//]: # (aeron-magic export, sha256 " + "0" * 64 + ")",
+    "a | b\n--|--\n1|2",
+    "<!-- \n\n## Question\n\n-->",
+    "`" * 30 + "\n## Question",
+    "x\r\ny",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_what_was_written_is_read_back(text: str) -> None:
+    question = text or "x"
+    assert read_back(question, text) == tuple(map(strip_control_sequences, (question, text)))
+
+
+@given(st.lists(st.sampled_from([*NASTY, "\n", "\n\n", " ", "    ", "- ", "> ", "`", "a"])))
+def test_any_mixture_of_it_is_read_back(parts: list[str]) -> None:
+    text = strip_control_sequences("".join(parts))
+    question, reply = read_back(f"x{text}", text)
+    assert question == f"x{text}"
+    assert reply == text
+
+
+@pytest.mark.parametrize("text", NASTY)
+def test_a_file_is_not_active_in_a_renderer_that_accepts_html(text: str) -> None:
+    html = MarkdownIt("commonmark", {"html": True}).render(chat_text(text, [turn("q", text)]))
+    assert "<img" not in html
+    assert "<b>" not in html
+    assert 'href="javascript' not in html
+    assert "<!--" not in html
+
+
+def test_export_writes_the_branch_of_the_newest_reply(tmp_path: Path) -> None:
+    tree = ConversationTree("main", "aeronpay")
+    path = tmp_path / "a.chat.md"
+    with pytest.raises(UsageError, match="complete reply"):
+        write_chat(tree, path)
+    for question, parent in [("a", None), ("b", "1"), ("c", "1")]:
+        position = tree.resolve(parent) if parent else tree.at_root()
+        tree.complete(
+            tree.start(position, question), Reply(f"re {question}", context_token="t" + question)
+        )
+    assert write_chat(tree, path) == 2
+    turns = read_chat(path.read_text(encoding="utf-8"), "a")
+    assert [(one.question, one.reference) for one in turns] == [("a", "re a"), ("c", "re c")]
+    assert write_chat(tree, path) == 2  # an unchanged export is overwritten
+    path.write_text(path.read_text(encoding="utf-8") + "\n```expect\ncontains: re\n```\n")
+    with pytest.raises(UsageError, match="overwritten"):
+        write_chat(tree, path)
+    assert read_chat(path.read_text(encoding="utf-8"), "a")[1].rules[0].word == "contains"
+
+
+def test_a_conversation_from_elsewhere_cannot_be_exported(tmp_path: Path) -> None:
+    tree = ConversationTree("main", "aeronpay")
+    tree.complete(tree.start(tree.at_token("t" * 30), "a"), Reply("b", context_token="u"))
+    with pytest.raises(UsageError, match="from elsewhere"):
+        write_chat(tree, tmp_path / "a.chat.md")

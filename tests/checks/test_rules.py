@@ -1,0 +1,164 @@
+"""What an expect block says, and whether it holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from aeron_magic.checks.rules import Rule, judge_for, parse_rule
+from aeron_magic.errors import UsageError
+from aeron_magic.replies.reply import Reply
+
+
+def verdict(line: str, text: str, reference: str | None = None, **values: Any) -> str:
+    """Why the rule does not hold for a reply; empty if it does."""
+    return judge_for(parse_rule(line, 1), values)(Reply(text), reference)
+
+
+@pytest.mark.parametrize(
+    ("line", "word", "argument"),
+    [
+        ("contains: five days", "contains", "five days"),
+        ("  contains:five: days  ", "contains", "five: days"),
+        ("not contains: a", "not contains", "a"),
+        ("matches: ^a: b$", "matches", "^a: b$"),
+        ('json: a["x: y"] == {"b": 1}', "json", 'a["x: y"] == {"b": 1}'),
+        ("same", "same", ""),
+        ("python: polite", "python", "polite"),
+    ],
+)
+def test_the_six_words(line: str, word: str, argument: str) -> None:
+    assert parse_rule(line, 7) == Rule(word, argument, 7)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "has: x",
+        "Contains: x",
+        "contain: x",
+        "notcontains: x",
+        "not: x",
+        "equals: x",
+        "-",
+        "# note",
+        "contains",
+        "contains:",
+        "contains:   ",
+        "same: x",
+        "same:",
+        "matches",
+        "python:",
+        "not  contains: x",
+        "json schema: x",
+        "\u202econtains: x",
+        "x" * 10_000,
+    ],
+)
+def test_every_other_line_is_an_error_with_the_words(line: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse_rule(line, 1)
+    assert caught.value.hint
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize(
+    ("line", "text", "holds"),
+    [
+        ("contains: five days", "Three to\n  five\tdays.", True),
+        ("contains: Five", "five", False),
+        ("not contains: a b", "a\nb", False),
+        ("not contains: a b", "ab", True),
+        ("matches: ^fee: \\d+$", "x\nfee: 12\ny", True),
+        ("matches: ^fee: \\d+$", "fee: x", False),
+        ("same", "a  b\n", True),
+        ("same", "a c", False),
+        ("same", "ab", False),
+        ("python: short", "abc", True),
+        ("python: short", "abcdef", False),
+    ],
+)
+def test_whether_a_text_rule_holds(line: str, text: str, holds: bool) -> None:
+    reason = verdict(line, text, "a b", short=lambda reply: len(reply.text) < 5)
+    assert (reason == "") is holds
+
+
+@pytest.mark.parametrize(
+    ("equation", "holds"),
+    [
+        ('state == "paid"', True),
+        ('["state"] == "paid"', True),
+        ("items[0].price == 5", True),
+        ("items[0].price == 5.0", True),
+        ("items[-1].ok == true", True),
+        ("items[-1].ok == 1", False),
+        ("items[0].price == true", False),
+        ('items[0] == {"price": 5}', True),
+        ('items[0] == {"price": 5, "x": null}', False),
+        ("items[2].price == 1", False),
+        ("items.price == 1", False),
+        ("state[0] == 1", False),
+        ("none == null", True),
+        ("missing == null", False),
+        ("big == 9007199254740993", True),
+        ("big == 9007199254740992", False),
+        ('["a==b"] == 1', True),
+    ],
+)
+def test_json_at_a_path(equation: str, holds: bool) -> None:
+    text = (
+        'Here:\n```json\n{"state": "paid", "items": [{"price": 5}, {"ok": true}], "none": null, '
+        '"big": 9007199254740993, "a==b": 1}\n```'
+    )
+    assert (verdict(f"json: {equation}", text) == "") is holds
+
+
+def test_json_of_a_list_and_of_prose() -> None:
+    assert verdict("json: [1].a == 2", 'It is [{"a": 1}, {"a": 2}].') == ""
+    assert "no JSON" in verdict("json: a == 1", "It is fine.")
+    assert verdict("json: a == 1", '{"a": ' + "[" * 5000) != ""
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("matches: (", "regular expression"),
+        ("matches: a{99999999999}", "regular expression"),
+        ("json: a = 1", "path and a value"),
+        ("json: == 1", "path and a value"),
+        ("json: a.b() == 1", "path and a value"),
+        ("json: a == paid", "JSON value"),
+        ("json: a == " + "[" * 5000, "JSON value"),
+        ("python: nothing", "no function"),
+        ("python: number", "no function"),
+        ("python: import os", "no function"),
+    ],
+)
+def test_what_cannot_be_judged_is_an_error_before_anything_is_sent(line: str, part: str) -> None:
+    with pytest.raises(UsageError, match=part) as caught:
+        judge_for(parse_rule(line, 1), {"number": 3})
+    assert caught.value.hint
+
+
+def test_functions_of_the_notebook_cannot_break_a_check() -> None:
+    async def later(reply: Reply) -> bool:
+        return True
+
+    class Odd:
+        def __bool__(self) -> bool:
+            raise ValueError("ambiguous")
+
+    def broken(reply: Reply) -> bool:
+        raise KeyError("state")
+
+    functions: dict[str, Any] = {
+        "later": later,
+        "odd": lambda reply: Odd(),
+        "broken": broken,
+        "forgot": lambda reply: None,
+    }
+    assert "async" in verdict("python: later", "x", **functions)
+    assert "raised ValueError: ambiguous" in verdict("python: odd", "x", **functions)
+    assert "raised KeyError" in verdict("python: broken", "x", **functions)
+    assert "returned None" in verdict("python: forgot", "x", **functions)
