@@ -67,7 +67,8 @@ class Reply:
         from aeron_magic.rendering.mimebundle import mimebundle
 
         note = "" if self.is_complete else f"This reply is {self.status}."
-        return dict(mimebundle(self.text, note=note))  # type: ignore[arg-type]
+        # Plain strings: marimo sends a subclass as an object.
+        return {kind: str(shown) for kind, shown in mimebundle(self.text, note=note).items()}
 
     @property
     def is_complete(self) -> bool:

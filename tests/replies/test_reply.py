@@ -37,3 +37,4 @@ def test_a_notebook_shows_the_rendered_reply(reply: Reply) -> None:
     assert data["text/markdown"].startswith("*Hi*")
     assert data["text/plain"].startswith("*Hi*")
     assert ("interrupted" in data["text/plain"]) == (reply.status == "interrupted")
+    assert {type(shown) for shown in data.values()} == {str}  # marimo accepts no subclass

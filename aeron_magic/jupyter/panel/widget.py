@@ -97,6 +97,10 @@ class ChatPanel(AnyWidget):
             message = {**message, "about": {**message["about"], "model_id": self.model_id}}
         self.send(message)
 
+    def send(self, content: Any, buffers: Any = None) -> None:
+        """Send plain strings: marimo would send a subclass, as HTML is here, as an object."""
+        super().send(_plain(content), buffers)
+
     def _on_message(self, _widget: object, content: object, _buffers: object) -> None:
         if self._controller is not None and (answer := run_action(self._controller, content)):
             self.send(answer)
@@ -133,6 +137,14 @@ class ChatPanel(AnyWidget):
             for _, transcript in self._transcripts:
                 if self._controller is not None:
                     transcript.show(self._controller.tree, self._controller.visible_turns)
+
+
+def _plain(content: Any) -> Any:
+    if isinstance(content, dict):
+        return {name: _plain(one) for name, one in content.items()}
+    if isinstance(content, list):
+        return [_plain(one) for one in content]
+    return str(content) if isinstance(content, str) else content
 
 
 def _app_of(client: Client) -> App:
