@@ -25,8 +25,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("aeron", "checks of conversations (*.chat.md)")
     group.addoption(
         "--aeron",
-        choices=("sandbox", "aeronpay", "chatzy"),
-        help="the service that is asked; without it and --aeron-replay, checks are skipped",
+        metavar="SERVICE",
+        help="the service that is asked, or sandbox; without it or --aeron-replay, no check runs",
     )
     group.addoption(
         "--aeron-replay",

@@ -62,8 +62,8 @@ def ask_async(settings: Settings) -> None:
 
 
 def ask_in_a_batch(settings: Settings) -> None:
-    (row,) = ask_many([QUESTION], settings=settings, progress=False).itertuples()
-    if isinstance(row.error, AeronError):
+    (row,) = ask_many([QUESTION], settings=settings, progress=False, frame=False)
+    if row.error is not None:
         raise row.error
 
 
