@@ -11,6 +11,7 @@ import pytest
 
 from aeron_magic import errors
 from aeron_magic.errors import (
+    LINE_WIDTH,
     MESSAGE_SHOWN,
     PARTIAL_SHOWN,
     AccessRestricted,
@@ -105,6 +106,15 @@ def test_ipython_shows_the_block_and_no_traceback() -> None:
     """IPython calls ``_render_traceback_`` of an exception that has it."""
     for kind in KINDS:
         assert full(kind)._render_traceback_() == full(kind).lines()
+
+
+def test_long_lines_are_wrapped_at_words() -> None:
+    """JupyterLab would break them inside words; a long address stays whole."""
+    address = f"https://x.example/{'a' * 120}"
+    error = UsageError("word " * 60 + address, hint="word-by-word " * 20)
+    lines = error._render_traceback_()
+    assert [line for line in lines if len(line) > LINE_WIDTH] == [f"    {address}"]
+    assert " ".join(" ".join(lines).split()) == " ".join(" ".join(error.lines()).split())
 
 
 def test_a_long_partial_text_is_truncated_in_the_block_only() -> None:

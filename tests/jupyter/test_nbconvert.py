@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,13 +11,15 @@ from pathlib import Path
 import nbformat
 import pytest
 from credentials import credentials
+from markdown_it import MarkdownIt
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
-from nbconvert import HTMLExporter, MarkdownExporter
+from nbconvert import HTMLExporter, LatexExporter, MarkdownExporter
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_notebook, new_output
 from private_home import private_environment
 
+from aeron_magic.rendering.mimebundle import mimebundle
 from aeron_magic.sandbox import Refusal, Sandbox
 
 pytestmark = pytest.mark.jupyter
@@ -104,6 +107,58 @@ def test_the_command_line_runs_the_same_cells(
     assert done.returncode == 0, done.stderr
     notebook = nbformat.read(tmp_path / "out.ipynb", as_version=4)
     assert notebook.cells[2].outputs[0].data["text/markdown"] == REPLY
+
+
+PRICES = r"""\(\frac{a}{b}\), the $n$th, \[x_1\].
+
+A plan is $5 and the other 7$ a month. US Dollar ($), Canadian Dollar (C$).
+
+| Plan | Price | |
+|---|---|---|
+| Basic | $5 | one |
+| Pro | ₹83/$ | x |
+
+これは**「重要」**です, see https://docs.example.com/page.
+
+```
+first line
+
+![x](https://evil.example/p.png?q=s)
+
+# Not a heading
+```
+
+\input{/etc/passwd} $\input{/etc/passwd}$ $^^5cinput{x}$
+"""
+
+
+def displaying(form: str) -> NotebookNode:
+    """A notebook with the reply `PRICES` as its output."""
+    data = {kind: str(text) for kind, text in mimebundle(PRICES, format=form).items()}
+    cell = new_code_cell("%%aeron", outputs=[new_output("display_data", data)])
+    return new_notebook(cells=[cell])
+
+
+@pytest.mark.skipif(shutil.which("pandoc") is None, reason="needs pandoc")
+def test_latex_has_the_same_formulas_and_prices() -> None:
+    latex, _ = LatexExporter().from_notebook_node(displaying("markdown"))
+    assert r"\(\frac{a}{b}\), the \(n\)th, \[x_1\]" in latex
+    assert r"A plan is \$5 and the other 7\$ a month. US Dollar (\$)" in latex
+    assert r"Basic & \$5 & one" in latex
+    assert r"Pro & ₹83/\$ & x" in latex
+    assert r"\textbf{「重要」}です" in latex
+    assert r"\url{https://docs.example.com/page}" in latex
+    assert r"\textbackslash input" in latex
+    body = latex.partition(r"\begin{document}")[2]
+    assert not re.search(r"\\(input|includegraphics)\b|\^\^", body)
+
+
+@pytest.mark.parametrize("form", ["markdown", "text"])
+def test_code_stays_code_in_exported_markdown(form: str) -> None:
+    markdown, _ = MarkdownExporter().from_notebook_node(displaying(form))
+    page = MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown)
+    assert not re.search("<(img|h1)", page)
+    assert "# Not a heading" in page.partition("first line")[2].partition("</pre>")[0]
 
 
 def test_exports_of_a_hostile_reply_contain_no_script_and_load_nothing(

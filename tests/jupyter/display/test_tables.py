@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from html import unescape
+from typing import Any
+
 import pytest
+from markdown_it import MarkdownIt
 
 from aeron_magic.conversations.history import StoredConversation
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree
+from aeron_magic.jupyter.display import publish as displays
 from aeron_magic.jupyter.display.publish import Table, strip_markup
 from aeron_magic.jupyter.display.tables import (
     conversations_table,
@@ -44,6 +50,36 @@ def numbers(tree: ConversationTree) -> list[str]:
 )
 def test_only_branches_are_indented(parents: tuple[int, ...], lines: list[str]) -> None:
     assert numbers(tree_of(*parents)) == lines
+
+
+TYPED = [
+    "What is df[0] and x['a'] and [1]?",
+    "[urgent] refund",
+    r"is \[a\] or \(b\) $c$ and $$d$$ in $5 | 7$?",
+    "my[1]x <b>*bold*</b> &amp; `code`",
+    r"C:\[x]\dir \begin{a} https://x.example/a_b",
+    "**历经。**年 <br> x<sub>1</sub> {{name}}",
+]
+
+
+@pytest.mark.parametrize("text", TYPED)
+def test_a_table_shows_a_question_as_it_was_typed(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In each MIME type, for our own renderer, CommonMark and MathJax."""
+    shown: list[Any] = []
+    monkeypatch.setattr(displays, "has_kernel", lambda _shell: True)
+    monkeypatch.setattr(displays, "publish", lambda *, data, metadata: shown.append(data))
+    tree = tree_of(0)
+    tree.turns[0].question = text
+    displays.show(None, turns_table(tree.turns, set()))
+    (data,) = shown
+    commonmark = MarkdownIt("commonmark").enable("table").render(data["text/markdown"])
+    for html in (str(data["text/html"]), commonmark):
+        cells = re.findall(r"<td[^>]*>(.*?)</td>", html)
+        assert unescape(re.sub("</?(span|a)[^>]*>", "", cells[2])) == text
+    assert 'class="math"' not in data["text/html"]
+    assert text in data["text/plain"]
 
 
 def test_a_tree_marks_the_newest_and_the_unusual_turns_and_cuts_questions() -> None:
