@@ -272,17 +272,20 @@ def resume_hint(path: Path, notebook: str) -> str:
                 return ""  # the first question warns
             _check_schema(connection, path)
             row = connection.execute(
-                SUMMARY.format("name, used, turns") + " LIMIT 1", {"notebook": notebook}
+                SUMMARY.format("name, used, turns, question") + " LIMIT 1", {"notebook": notebook}
             ).fetchone()
         finally:
             connection.close()
     if row is None:
         return ""
-    name, used, turns = row
+    from aeron_magic.conversations.tree import title_of
+
+    name, used, turns, question = row
     if not (isinstance(name, str) and isinstance(used, float) and isinstance(turns, int)):
         return ""
+    title = truncate(one_line(title_of(name, question if isinstance(question, str) else "")), 60)
     return (
-        f"This notebook has a conversation of {format_time(used)} ({truncate(one_line(name), 60)}, "
+        f"This notebook has a conversation of {format_time(used)} ({title}, "
         f"{plural(turns, 'turn')}): %aeron resume continues it."
     )
 

@@ -180,9 +180,7 @@ class ConversationTree:
     @property
     def title(self) -> str:
         """The name, or the first question if the name was made by this program."""
-        made = self.name == MAIN or AUTOMATIC.fullmatch(self.name)
-        question = " ".join(self.turns[0].question[:400].split()) if self.turns else ""
-        return question if made and question else self.name
+        return title_of(self.name, self.turns[0].question if self.turns else "")
 
     def add(self, turn: Turn) -> None:
         """Add a turn at the end; ``turns`` grows in no other way."""
@@ -467,3 +465,9 @@ def _not_deleted(turn: Turn | None) -> Turn | None:
     while turn is not None and turn.deleted:
         turn = turn.parent
     return turn
+
+
+def title_of(name: str, question: str) -> str:
+    """The title of a conversation with this name and first question."""
+    made = name == MAIN or AUTOMATIC.fullmatch(name)
+    return " ".join(question[:400].split()) or name if made else name

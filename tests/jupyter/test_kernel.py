@@ -42,7 +42,7 @@ def words(outputs: list[Output]) -> str:
     The beginning of a table or a fence is shown as text until it is recognized.
     """
     html = "".join(output["data"]["text/html"] for output in outputs)
-    html = re.sub(r"<p><em>waiting for .*?</em></p>", "", html)
+    html = re.sub(r"<p><em>(waiting for .*?|receiving …)</em></p>", "", html)
     return "".join(re.sub(r"<[^>]+>|[|`-]", "", html).split())
 
 
@@ -61,6 +61,8 @@ def test_the_reply_grows_in_the_cell_and_ends_as_one_output(
     assert len(set(seen)) > 10
     assert [len(one) for one in seen] == sorted(len(one) for one in seen)
     assert [one for one in seen if not whole.startswith(one)] == []
+    assert "receiving …" in str(list(run.states)[5]), "if it is saved in between"
+    assert "receiving …" not in last["data"]["text/html"]
     assert kernel.value("answer.text") == LONG
 
 

@@ -30,6 +30,9 @@ SECONDS_PER_CHAR = 10e-6
 """Seconds until the next painting, for each character of the last one: JupyterLab draws about 200
 characters in a millisecond."""
 
+RECEIVING = "receiving …"
+"""Below the text so far: it is saved with the notebook if that is saved now, or the kernel ends."""
+
 MIN_FROZEN = 500
 """Characters from which on a block is frozen; each painting sends half of them on average."""
 
@@ -94,10 +97,9 @@ class LiveOutput(CellOutput):
         html += self._html(self._markdown.tail, highlight=not flood)
         if self._frozen and self._clear is None:
             html = remark_html("…") + html
-        if accumulator.status_text:
-            html += remark_html(accumulator.status_text)
-        if html:
-            self._show(html)
+        if html or accumulator.status_text:
+            mark = accumulator.status_text or ("" if whole else RECEIVING)
+            self._show(html + remark_html(mark) if mark else html)
         return max(REPAINT_INTERVAL, SECONDS_PER_CHAR * (painted + len(html)))
 
     def _html(self, piece: MarkdownBlock, *, highlight: bool) -> Markup:

@@ -1,0 +1,53 @@
+"""``%aeron help``: the reference, and pages of the handbook."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from aeron_magic.errors import UsageError
+from aeron_magic.sandbox.answers.pages import handbook
+
+
+@pytest.fixture
+def shell(plain_shell: InteractiveShell) -> Any:
+    plain_shell.run_line_magic("load_ext", "aeron_magic")
+    yield plain_shell
+    plain_shell.run_line_magic("unload_ext", "aeron_magic")
+
+
+@pytest.mark.parametrize("name", list(handbook()))
+def test_a_topic_is_the_name_of_a_page(shell: Any, capsys: Any, name: str) -> None:
+    """Its title and its lead are shown, and no search words."""
+    shell.run_line_magic("aeron", f"help {name}")
+    shown = capsys.readouterr().out
+    assert handbook()[name].title in shown
+    assert "phrasings" not in shown
+
+
+@pytest.mark.parametrize(
+    ("topic", "page"),
+    [
+        ("export", "exporting"),
+        ("record", "recordings"),
+        ("how do I run a cell again", "running-again"),
+        ("recrodings", "recordings"),
+    ],
+)
+def test_another_topic_is_searched(shell: Any, capsys: Any, topic: str, page: str) -> None:
+    """A command, a question, a misspelt word."""
+    shell.run_line_magic("aeron", f"help {topic}")
+    assert handbook()[page].title in capsys.readouterr().out
+
+
+def test_a_topic_without_a_page_is_an_error_that_names_the_pages(shell: Any) -> None:
+    with pytest.raises(UsageError, match="no page") as caught:
+        shell.run_line_magic("aeron", "help zzzzzzzz")
+    assert "recordings" in caught.value.hint
+
+
+def test_without_a_topic_the_reference_is_shown(shell: Any, capsys: Any) -> None:
+    shell.run_line_magic("aeron", "help")
+    assert "%aeron connect" in capsys.readouterr().out
