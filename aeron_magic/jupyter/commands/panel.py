@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aeron_magic.errors import UsageError
+from aeron_magic.errors import UsageError, missing_extra
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import show
 
@@ -34,9 +34,6 @@ def panel(app: App, command: Command) -> None:
     try:
         from sidecar import Sidecar  # type: ignore[import-untyped,unused-ignore]
     except ImportError:
-        raise UsageError(
-            "The package sidecar, which docks the panel, is missing.",
-            hint="Run `pip install 'aeron-magic[lab]'`, and reload the page.",
-        ) from None
+        raise missing_extra("The panel beside the notebook", "lab") from None
     show(app.shell, "The chat panel is beside the notebook. (Only JupyterLab can show it there.)")
     ChatPanel(app=app).dock(Sidecar)
