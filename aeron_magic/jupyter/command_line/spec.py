@@ -360,7 +360,12 @@ _COMMANDS = (
         (_STORED_NAME,),
     ),
     CommandSpec("last", "show the newest reply again, or the newest error in full"),
-    CommandSpec("panel", "show the chat panel on this conversation"),
+    CommandSpec(
+        "panel",
+        "show the chat panel on this conversation",
+        (),
+        (option("--side", "beside the notebook, at full height, in JupyterLab"),),
+    ),
     CommandSpec(
         "record",
         "replay what FILE holds, ask and record the rest; `off` stops; without FILE, show which "

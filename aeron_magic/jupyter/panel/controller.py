@@ -130,6 +130,8 @@ class PanelController:
         self.resuming = resuming
         self._offer: ResumeOffer | None = None
         self.draft = ""
+        self.docked: Any = None
+        """The sidecar that shows a panel."""
         self.tree: ConversationTree = session.tree
         self._index = TreeIndex(self.tree)
         self._leaf: Turn | None = self.tree.head

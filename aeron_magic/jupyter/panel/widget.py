@@ -7,6 +7,7 @@ turns travel as messages, when a page needs them.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextvars import Context, copy_context
 from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
@@ -111,9 +112,26 @@ class ChatPanel(AnyWidget):
         view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
         return {**PANEL, VIEW: view}, {}
 
+    def dock(self, place: Callable[..., Any]) -> None:
+        """Show the panel in a ``Sidecar`` beside the notebook, in place of an earlier one.
+
+        The cell shows the transcript. ``place`` makes the sidecar: its outputs are set, because
+        it ignores updates of what is displayed in it.
+        """
+        assert self._controller is not None
+        if (before := self._controller.docked) is not None:
+            before.close()
+        view, metadata = self._repr_mimebundle_()
+        output = {"output_type": "display_data", "data": view, "metadata": metadata}
+        self._controller.docked = place(title="Chat", anchor="split-right", outputs=(output,))
+        self._show_transcript()
+
     def _ipython_display_(self) -> None:
         view, metadata = self._repr_mimebundle_()
         publish(data={**PANEL, VIEW: view[VIEW]}, metadata=metadata)
+        self._show_transcript()
+
+    def _show_transcript(self) -> None:
         if VOILA in os.environ:
             return  # its pages are not saved
         # A later update of these outputs must be published in the context of their cell.

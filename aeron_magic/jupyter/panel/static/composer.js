@@ -100,7 +100,8 @@ export class Composer {
 
   grow() {
     this.area.style.height = "auto";
-    this.area.style.height = `${Math.min(this.area.scrollHeight, MAX_HEIGHT)}px`;
+    const { scrollHeight } = this.area; // 0 while the panel is not on the page
+    if (scrollHeight) this.area.style.height = `${Math.min(scrollHeight, MAX_HEIGHT)}px`;
   }
 
   update() {
@@ -114,9 +115,10 @@ export class Composer {
     this.send.disabled = !this.area.value.trim();
     if (focused) this.focus();
     this.area.placeholder = state ? `Ask ${state.speaker} …` : "Connecting to the kernel …";
-    this.hint.textContent = busy
+    const keys = busy
       ? "Esc stops · Enter sends when this reply has ended"
       : "Enter sends · Shift+Enter breaks the line";
+    this.hint.textContent = store.lost ? "The kernel has ended: run the panel's cell again." : keys;
     this.note.hidden = !store.queued;
     if (store.queued && !this.note.firstChild) {
       const cancel = () => {

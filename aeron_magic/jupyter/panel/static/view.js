@@ -197,6 +197,7 @@ export class View {
 
   show_connection() {
     this.head.update();
+    this.composer.update();
     if (this.store.silent) this.announce("Waiting for the kernel.");
   }
 

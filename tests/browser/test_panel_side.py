@@ -1,0 +1,83 @@
+"""The panel beside the notebook, in JupyterLab's main area."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from credentials import connecting
+from notebook_page import NotebookPage
+from panel_page import PanelPage
+
+from aeron_magic.sandbox import Sandbox
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
+
+HEIGHTS = """root => {
+    const dock = root.closest('.jupyterlab-sidecar').getBoundingClientRect();
+    const box = root.getBoundingClientRect();
+    const input = root.querySelector('.ap-input').getBoundingClientRect();
+    return [box.height, dock.height, dock.bottom - input.bottom, box.width, dock.width];
+}"""
+
+
+BACK = """() => {
+    const { shell } = jupyterapp;
+    shell.activateById([...shell.widgets('main')].find(one => one.context).id);
+}"""
+
+
+def filled(panel: PanelPage) -> None:
+    """Assert that the panel fills its place, and its input is at the lower end."""
+    height, whole, below, width, whole_width = panel.evaluate(HEIGHTS)
+    assert abs(height - whole) < 4
+    assert height > 500
+    assert abs(width - whole_width) < 4
+    assert 0 < below < 90
+
+
+def test_the_panel_is_docked_at_full_height_and_survives_a_reload(
+    lab: NotebookPage, sandbox: Sandbox, screenshots: Path
+) -> None:
+    """Also in the middle of a reply; the cell shows the transcript."""
+    sandbox.set_faults(say="A sentence of the reply. " * 30)
+    lab.open(connecting(sandbox), "%aeron panel --side")
+    lab.run_all()
+    panel = PanelPage.in_notebook(lab)
+    filled(panel)
+    panel.ask("Tell me")
+    lab.screenshot(screenshots / "panel-side.png")
+    panel.input.press("Control+s")
+    lab.page.evaluate(BACK)
+    lab.page.wait_for_function("() => !jupyterapp.shell.currentWidget.context.model.dirty")
+    sandbox.set_faults(say="".join(f"word{n} " for n in range(300)), pause=0.02)
+    panel.ask("More", wait=False)
+    panel.wait_text("word20 ")
+    panel.input.fill("A draft")
+    lab.page.wait_for_timeout(500)
+    lab.visit()
+    panel = PanelPage(lab.page)
+    panel.wait_text("word60 ")
+    filled(panel)
+    assert panel.questions() == ["Tell me", "More"]
+    panel.wait_ready()
+    assert "word299" in panel.reply()
+    assert panel.input.input_value() == "A draft"
+    lab.screenshot(screenshots / "panel-side-reloaded.png")
+    lab.page.evaluate(BACK)
+    lab.wait_shown(1, "Transcript: ")
+
+
+def test_the_cell_run_again_replaces_the_docked_panel(lab: NotebookPage, sandbox: Sandbox) -> None:
+    lab.open(connecting(sandbox), "%aeron panel --side")
+    lab.run_all()
+    PanelPage.in_notebook(lab).ask("One")
+    lab.page.evaluate(BACK)
+    lab.run(1)
+    lab.page.wait_for_function("() => document.querySelectorAll('.aeron-panel').length === 1")
+    panel = PanelPage.in_notebook(lab)
+    filled(panel)
+    assert panel.questions() == ["One"]
+    panel.input.press("Control+s")
+    panel.input.press("Escape")
+    assert "jp-Notebook" in str(lab.page.evaluate("() => document.activeElement.className"))
