@@ -7,6 +7,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from credentials import credentials
@@ -80,16 +81,15 @@ def test_both_contain_what_they_need(distributions: list[Path]) -> None:
     assert not [name for name in inside if ".venv" in name or "__pycache__" in name]
 
 
-def test_the_wheel_works_without_any_extra(
-    distributions: list[Path], sandbox: Sandbox, tmp_path: Path
-) -> None:
-    """Clients, magics and panel; what needs an extra says which one."""
-    sandbox.set_faults(say="Fine.")
-    run("-m", "venv", "--without-pip", tmp_path / "venv")
-    python = tmp_path / "venv" / "bin" / "python"
+@pytest.fixture(scope="module")
+def wheel_python(distributions: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of an environment with the wheel and pytest, and nothing else of their own."""
+    folder = tmp_path_factory.mktemp("wheel") / "venv"
+    run("-m", "venv", "--without-pip", folder)
+    python = folder / "bin" / "python"
     pip = ("-m", "pip", "--python", python, "--disable-pip-version-check", "--no-input")
     done = subprocess.run(
-        [sys.executable, *pip, "install", "--quiet", distributions[1]],
+        [sys.executable, *pip, "install", "--quiet", distributions[1], "pytest"],
         capture_output=True,
         text=True,
         check=False,
@@ -97,8 +97,16 @@ def test_the_wheel_works_without_any_extra(
     if "Temporary failure in name resolution" in done.stderr:
         pytest.skip("no package index can be reached")
     assert done.returncode == 0, done.stderr
+    return python
+
+
+def test_the_wheel_works_without_any_extra(
+    wheel_python: Path, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Clients, magics and panel; what needs an extra says which one."""
+    sandbox.set_faults(say="Fine.")
     used = subprocess.run(
-        [python, "-c", USE],
+        [wheel_python, "-c", USE],
         cwd=tmp_path,
         env={**private_environment(tmp_path), **credentials(sandbox.aeronpay_url)},
         capture_output=True,
@@ -112,4 +120,27 @@ def test_the_wheel_works_without_any_extra(
         '[keyring]"`.',
         '[tables]"`.',
         '[tables]"`.',
+    ]
+
+
+def test_pytest_finds_the_plug_in_of_the_wheel(wheel_python: Path, tmp_path: Path) -> None:
+    """With the files, the wheel and pytest only; the JUnit file can be read."""
+    (tmp_path / "faq.csv").write_text("question,answer\nFee?,2 percent.\n", encoding="utf-8")
+    for name, rule in {"good": "contains: 2", "bad": "contains: 3"}.items():
+        text = f"## Question\n\nFee?\n\n```expect\n{rule}\n```\n"
+        (tmp_path / f"{name}.chat.md").write_text(text, encoding="utf-8")
+    options = ("--aeron", "sandbox", "--aeron-answers", "faq.csv", "--junitxml", "junit.xml")
+    done = subprocess.run(
+        [wheel_python, "-m", "pytest", *options],
+        cwd=tmp_path,
+        env=private_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "1 failed, 1 passed" in done.stdout, done.stdout + done.stderr
+    cases = ElementTree.parse(tmp_path / "junit.xml").findall(".//testcase")
+    assert [(case.get("classname"), len(case)) for case in cases] == [
+        ("bad.chat.md", 1),
+        ("good.chat.md", 0),
     ]

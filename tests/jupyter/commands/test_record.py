@@ -21,8 +21,8 @@ NOTEBOOKS = Path(__file__).parents[3] / "notebooks"
 REPLAYS = int(os.environ.get("AERON_TEST_REPLAYS", "1"))
 """How often each shipped notebook is replayed; run ten before a release."""
 
-FAULTS = "07-recovery"
-"""It shows faults of the sandbox, which a replay does not ask."""
+LIVE = ("05-checks", "07-recovery")
+"""They show changes and faults of the sandbox, which a replay does not ask."""
 
 NO_NETWORK = """
 import socket
@@ -226,7 +226,7 @@ def test_a_shipped_notebook_gives_its_outputs_and_replays_without_a_network(
     recording.unlink(missing_ok=True)
     first = nbval(folder, recording, "record", notebook.name)
     assert first.returncode == 0, first.stdout[-4000:]
-    if notebook.stem == FAULTS:
+    if notebook.stem in LIVE:
         return
     assert [line for line in recording.read_bytes().splitlines() if json.loads(line)["key"]]
     if (shipped := notebook.with_suffix(".jsonl")).exists():
