@@ -79,7 +79,7 @@ def apt_install(*packages: str) -> bool:
     return not run(*command, "install", "--yes", "--no-install-recommends", *packages, quiet=True)
 
 
-def prepare(folder: Path, group: str = "", constraints: Sequence[str] = ()) -> Path:
+def prepare(folder: Path, groups: Sequence[str] = (), constraints: Sequence[str] = ()) -> Path:
     """Create a virtual environment with the project and its extra ``lab`` installed.
 
     A second call with the same ``pyproject.toml`` does nothing.
@@ -88,8 +88,8 @@ def prepare(folder: Path, group: str = "", constraints: Sequence[str] = ()) -> P
     ----------
     folder
         The environment's folder, which may not exist yet.
-    group
-        A dependency group of ``pyproject.toml`` to install, too. Its packages are passed to pip
+    groups
+        Dependency groups of ``pyproject.toml`` to install, too. Their packages are passed to pip
         one by one, because ``pip install --group`` needs pip 25.1, and Python 3.11 brings an older
         one.
     constraints
@@ -114,18 +114,18 @@ def prepare(folder: Path, group: str = "", constraints: Sequence[str] = ()) -> P
     python = scripts / ("python.exe" if os.name == "nt" else "python")
     pyproject = (ROOT / "pyproject.toml").read_bytes()
     wanted = hashlib.sha256(pyproject).hexdigest()
-    stamp = folder / f"installed-{group or 'lab'}"
+    stamp = folder / f"installed-{'-'.join(groups) or 'lab'}"
     if python.exists() and stamp.exists() and stamp.read_text(encoding="ascii") == wanted:
         return python
     if not python.exists():
         _make(folder)
     import tomllib  # a Python that is too old for it was refused above
 
-    groups = tomllib.loads(pyproject.decode())["dependency-groups"]
+    known = tomllib.loads(pyproject.decode())["dependency-groups"]
     say(f"Installing aeron-magic[lab] into {folder} (one to three minutes the first time):")
     file = folder / "constraints.txt"
     file.write_text("\n".join(constraints), encoding="utf-8")
-    packages = groups[group] if group else ()
+    packages = [package for group in groups for package in known[group]]
     if _pip_install(python, "--editable", ".[lab]", *packages, "--constraint", str(file)):
         raise SystemExit("The installation failed; pip's messages are above.")
     stamp.write_text(wanted, encoding="ascii")

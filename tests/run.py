@@ -84,9 +84,10 @@ def main() -> int:
         options.quick, options.only, options.venv = True, ["pytest"], ROOT / ".venv-lowest"
     pyproject = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     versions = lowest_versions(pyproject) if options.lowest else ()
+    groups = ("test",) if options.lowest else ("test", "hosts")
 
     python = (
-        Path(sys.executable) if options.here else prepare(options.venv.resolve(), "test", versions)
+        Path(sys.executable) if options.here else prepare(options.venv.resolve(), groups, versions)
     )
     steps = {name: STEPS[name] for name in options.only or STEPS}
     if "pytest" in steps:

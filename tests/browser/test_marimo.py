@@ -25,10 +25,15 @@ app = marimo.App()
 @app.cell
 def _():
     import marimo as mo
-    from aeron_magic import ChatPanel, Client
+    from aeron_magic import ChatPanel, Client, ask_many
 
     client = Client()
-    return ChatPanel, client, mo
+    return ChatPanel, ask_many, client, mo
+
+@app.cell
+def _(ask_many, client, mo):
+    mo.md(f"{len(ask_many(['One', 'Two'], client=client))} rows")
+    return
 
 @app.cell
 def _(client):
@@ -66,6 +71,7 @@ def test_a_reply_of_a_cell_and_the_panel(
         address = next(filter(None, (re.search(r"http://\S+", line) for line in server.stdout)))
         page.goto(address[0])
         page.locator("strong", has_text="bold").first.wait_for()
+        page.get_by_text("2 rows").wait_for()
         panel = PanelPage(page)
         panel.wait_ready()
         panel.ask("How are you?")
