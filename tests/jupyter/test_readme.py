@@ -1,0 +1,48 @@
+"""The README's code blocks, run in the order of the page by one kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from credentials import credentials
+from markdown_it import MarkdownIt
+from nbformat import NotebookNode
+
+from aeron_magic.sandbox import Sandbox
+
+Executed = Callable[..., NotebookNode]
+
+README = Path(__file__).parents[2] / "README.md"
+SHELL_COMMANDS = ("python3 notebooks/", "python3 tests/run.py", "pip install", "pytest ", "voila ")
+"""What ``sh`` blocks consist of; the whole suite and other tests run these."""
+
+
+def blocks() -> list[tuple[str, str]]:
+    """The language and the text of each block of code."""
+    tokens = MarkdownIt().parse(README.read_text("utf-8"))
+    return [(token.info, token.content) for token in tokens if token.type == "fence"]
+
+
+def test_every_block_has_a_known_language() -> None:
+    """A block without a language, or in Python, is a cell."""
+    assert {language for language, _ in blocks()} <= {"", "python", "sh", "markdown"}
+    for language, text in blocks():
+        for line in text.splitlines() if language == "sh" else ():
+            assert not line or line.startswith(SHELL_COMMANDS), line
+
+
+@pytest.mark.jupyter
+def test_every_block_runs(executed: Executed, sandbox: Sandbox) -> None:
+    """AeronPay's and Chatzy's addresses are those of a sandbox."""
+    variables = {
+        **credentials(sandbox.aeronpay_url),
+        "CHATZY_BASE_URL": sandbox.chatzy_url,
+        "CHATZY_STREAM_URL": sandbox.chatzy_stream_url,
+        "CHATZY_CHATBOT_ID": "00000000-0000-4000-8000-000000000000",
+    }
+    setting = "\n".join(f"%env {name}={value}" for name, value in variables.items())
+    cells = [text.rstrip() for language, text in blocks() if language in ("", "python")]
+    assert len(cells) > 20
+    executed(setting, *cells)
