@@ -41,6 +41,7 @@ _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BIDI = "unicode-bidi:plaintext"
 _ALIGNMENTS = {f"text-align:{edge}" for edge in ("start", "left", "center", "right")}
 _SCROLLS = "overflow-x:auto"
+_AUTO = Markup(' dir="auto"')
 CODE_STYLE = "white-space:pre"
 TEXT_STYLE = "overflow-wrap:anywhere;white-space:pre-wrap;word-break:normal"
 _CELL_STYLES = {*_ALIGNMENTS, *(f"{alignment};{_BIDI}" for alignment in _ALIGNMENTS)}
@@ -77,7 +78,8 @@ class _Renderer(RendererHTML):
     code_block = fence
 
     def table_open(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
-        return f'<div style="{_SCROLLS}"{self.renderAttrs(tokens[idx])}><table>\n'
+        side = _AUTO if "dir" in tokens[idx].attrs else ""
+        return str(Markup('<div style="overflow-x:auto"{}><table>\n').format(side))
 
     def table_close(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         return "</table></div>\n"
@@ -152,8 +154,13 @@ def safe_html(markdown: str, *, streaming: bool = False, highlight: bool = True)
         env["streaming"] = markdown
     with suppress(Exception):
         html = _CLEANER.clean(_PARSER.render(markdown, env))
-        return Markup(_BLANK_LINE.sub("&#10;", html))  # noqa: S704 - the allow-list
+        return _without_blank_lines(html)
     return code_html(markdown, style=TEXT_STYLE)
+
+
+def _without_blank_lines(html: str) -> Markup:
+    """Sanitized HTML in one piece: a blank line would end it where a notebook becomes Markdown."""
+    return Markup(_BLANK_LINE.sub("&#10;", html))  # noqa: S704 - the allow-list, or escaped code
 
 
 def code_html(
@@ -164,12 +171,10 @@ def code_html(
     They colour what is in an element of the class ``highlight``, but the margins of code differ
     between a list, JupyterLab and nbconvert's page; a ``<figure>`` has the browser's own.
     nbconvert sets the font of code on ``<code>`` only. That element also preserves a leading line
-    end, which an HTML parser drops right after ``<pre>``. A blank line is written as a
-    reference: it would end the HTML where a notebook becomes Markdown. Without a ``style``,
-    JupyterLab wraps lines inside words.
+    end, which an HTML parser drops right after ``<pre>``. Without a ``style``, JupyterLab
+    wraps lines inside words.
     """
-    html = highlight_code(code.removesuffix("\n"), language)
-    html = Markup(_BLANK_LINE.sub("&#10;", html))  # noqa: S704 - the same text
+    html = _without_blank_lines(highlight_code(code.removesuffix("\n"), language))
     if not direction and _RIGHT_TO_LEFT.search(code):
         direction = "auto"
     side = Markup(' dir="{}"').format(direction) if direction else ""

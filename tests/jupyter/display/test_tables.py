@@ -113,7 +113,7 @@ def test_the_status_column_has_the_remarks_on_a_turn() -> None:
 
 
 def test_earlier_conversations_of_the_same_name_have_their_number_in_the_history() -> None:
-    past = [StoredConversation(number, "a", "", "", False, 0.0, "", 3) for number in (7, 3)]
+    past = [StoredConversation(number, "a", "", "", False, 0.0, "", 3, "") for number in (7, 3)]
     assert resume_names(past) == ["a", "a#3"]
     assert resume_names(past, ["a"]) == ["a#7", "a#3"]
     assert [row[:2] for row in conversations_table(ConversationRegistry(), past).rows] == [
