@@ -10,8 +10,9 @@ from aeron_magic.rendering.mimebundle import text_html, to_html
 STYLE = Markup("""
 :root { color-scheme: light dark; }
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 50rem; margin: 2rem auto; padding: 0 1rem; }
-h2 { font-size: 1rem; margin: 2rem 0 .5rem; opacity: .7; }
-.question { white-space: pre-wrap; overflow-wrap: anywhere; border-inline-start: 4px solid #6a8fd8;
+body > h2 { font-size: 1rem; margin: 2rem 0 .5rem; opacity: .7; }
+.question { white-space: pre-wrap; unicode-bidi: plaintext; overflow-wrap: anywhere;
+  border-inline-start: 4px solid #6a8fd8;
   background: #6a8fd822; border-radius: 4px; padding: .5rem .8rem; }
 .reply { overflow-wrap: break-word; }
 pre, table { display: block; overflow-x: auto; }

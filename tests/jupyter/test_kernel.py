@@ -61,7 +61,7 @@ def test_the_reply_grows_in_the_cell_and_ends_as_one_output(
     assert len(set(seen)) > 10
     assert [len(one) for one in seen] == sorted(len(one) for one in seen)
     assert [one for one in seen if not whole.startswith(one)] == []
-    assert "receiving …" in str(list(run.states)[5]), "if it is saved in between"
+    assert "receiving …" in str(list(run.states)), "it may be saved in between"
     assert "receiving …" not in last["data"]["text/html"]
     assert kernel.value("answer.text") == LONG
 

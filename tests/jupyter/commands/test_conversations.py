@@ -333,3 +333,40 @@ def test_an_earlier_conversation_is_listed_with_its_question(lab: Kernel) -> Non
     lab.execute("%reload_ext aeron_magic", "again")
     listed = lab.execute("%aeron use", "x").text
     assert re.search(r"plots +1 +What is a branch\? +\d{4}-\d\d-\d\d", listed)
+
+
+def test_the_status_names_stale_turns_and_where_the_next_question_continues(lab: Kernel) -> None:
+    """Both; nothing after a run from top to bottom."""
+    cells = {name: f"%%aeron\nThanks {name}" for name in ("one", "two", "three", "four")}
+    run_all(lab, cells)
+    assert "stale" not in lab.execute("%aeron", "s").text
+    run = lab.execute(cells["two"], "two")
+    assert "Turns 3 and 4 are stale now; run their cells again." in run.text
+    status = lab.execute("%aeron", "s").text
+    assert "Turns 3 and 4 are stale; run their cells again" in status
+    assert "the next question continues after turn 2" in status
+    assert "Continues after turn 2." in lab.execute("%%aeron\nThanks five", "five").text
+
+
+def test_run_all_is_seen_by_the_cell_that_loaded_the_extension(lab: Kernel) -> None:
+    """Cells that are run one right after the other; after a pause it is one cell alone."""
+    lab.execute("%unload_ext aeron_magic", None)
+    lab.execute("from aeron_magic.jupyter.frontend import RunOrder; RunOrder.MAX_PAUSE = 60", None)
+    load = {"load": "%load_ext aeron_magic"}
+    cells = {name: f"%%aeron\nThanks {name}" for name in ("one", "two")}
+    run_all(lab, {**load, **cells})
+    run_all(lab, {**load, "first": "%%aeron\nThanks first", **cells})
+    assert lab.value("shape()") == ["1<3", "2<1", "3<"]
+    run_all(lab, {**load, "pause": "RunOrder.MAX_PAUSE = 0", "last": "%%aeron\nThanks last"})
+    lab.execute("RunOrder.MAX_PAUSE = 1.0", None)
+    assert lab.value("shape()") == ["1<3", "2<1", "3<", "4<2"]
+
+
+def test_the_order_is_sent_to_the_service(lab: Kernel, sandbox: Sandbox) -> None:
+    """Its answer is shown in that order, and compared."""
+    run_all(lab, {"one": "%%aeron\nThanks one", "two": "%%aeron\nThanks two"})
+    for order in ("asc", "desc"):
+        shown = lab.execute(f"%aeron history --remote --order {order}", "h").text
+        assert sandbox.log.of("list-input")[-1].body["data_order"] == order
+        assert (shown.index("Thanks one") < shown.index("Thanks two")) == (order == "asc")
+        assert "The service has the same" in shown

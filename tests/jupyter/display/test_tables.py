@@ -113,14 +113,14 @@ def test_the_status_column_has_the_remarks_on_a_turn() -> None:
 
 
 def test_earlier_conversations_of_the_same_name_have_their_number_in_the_history() -> None:
-    past = [StoredConversation(number, "a", "", "", False, 0.0, "", 3, "") for number in (7, 3)]
-    assert resume_names(past) == ["a", "a#3"]
-    assert resume_names(past, ["a"]) == ["a#7", "a#3"]
-    assert [row[:2] for row in conversations_table(ConversationRegistry(), past).rows] == [
-        ("main", "0"),
-        ("a", "3"),
-        ("a#3", "3"),
+    past = [
+        StoredConversation(number, "a", "", "", False, 0.0, "", 3, "/n.ipynb") for number in (7, 3)
     ]
+    assert resume_names(past, (), "/n.ipynb") == ["a", "a#3"]
+    assert resume_names(past, ["a"], "/n.ipynb") == ["a#7", "a#3"]
+    assert resume_names(past, (), "/other.ipynb") == ["a#7", "a#3"]
+    table = conversations_table(ConversationRegistry(), past, "/n.ipynb")
+    assert [row[:2] for row in table.rows] == [("main", "0"), ("a", "3"), ("a#3", "3")]
 
 
 def test_the_widest_columns_of_a_plain_table_are_cut_to_fit_a_line() -> None:
