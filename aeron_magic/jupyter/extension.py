@@ -8,7 +8,6 @@ from typing import Any
 
 from aeron_magic.defaults import defaults
 from aeron_magic.jupyter.app import App, Resuming, register, unregister
-from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.magics import AeronMagics
 
 
@@ -63,6 +62,7 @@ def _offer(app: App) -> tuple[str, int] | None:
 
 
 def _resume(app: App, name: str) -> None:
+    from aeron_magic.jupyter.command_line.parser import Command
     from aeron_magic.jupyter.commands.resume import resume
 
     resume(app, Command("resume", {"name": name, "check": False}))
