@@ -346,6 +346,22 @@ def test_nothing_is_sent_where_the_checkpoint_cannot_be_written(
     assert asked(sandbox) == []
 
 
+def test_a_reply_that_could_not_be_recorded_is_not_asked_again(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path
+) -> None:
+    """It is kept beside the checkpoint, and recorded by the next run."""
+    file = tmp_path / "labels.jsonl"
+    broken = OSError(28, "No space left on device")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cassette, "_append", lambda self, record: (_ for _ in ()).throw(broken))
+        with pytest.warns(UserWarning, match="not recorded"):
+            ask_many(["a"], settings=settings, checkpoint=file)
+    assert list(ask_many(["a"], settings=settings, checkpoint=file).status) == ["complete"]
+    assert asked(sandbox) == ["a"]
+    assert len(Cassette(file)) == 1
+    assert list(tmp_path.iterdir()) == [file]
+
+
 def test_replayed_questions_before_a_batch_are_sent_again_once(
     sandbox: Sandbox, settings: Settings, tmp_path: Path
 ) -> None:
