@@ -292,11 +292,12 @@ def _open_batch(config: BatchConfig, texts: Sequence[str | AeronError]) -> Itera
     try:
         yield BatchRun(config, texts)
     finally:
+        unrecorded = recorder.warning() if recorder else ""
         if kept is not None:
-            kept.close()
-        for source in (recorder.warning() if recorder else "", kept.warning if kept else ""):
-            if source:
-                warnings.warn(source, stacklevel=2)
+            kept.close(recorded=not unrecorded)
+        for warning in (unrecorded, kept.warning if kept else ""):
+            if warning:
+                warnings.warn(warning, stacklevel=2)
 
 
 def _rows(items: Items, batch: BatchRun, columns: Columns | None) -> list[Row]:

@@ -130,6 +130,11 @@ class DaskAsker:
         try:
             for _ in range(MAX_WORKERS_LOST):
                 await self._limiter.acquire()
+                if self._client.status != "running":
+                    raise Unreachable(
+                        "There is no connection to the Dask scheduler.",
+                        hint="Run the batch again with a new client.",
+                    )
                 if row.token is None:
                     marks.sending()
                 row.outcome = self._loop.create_future()

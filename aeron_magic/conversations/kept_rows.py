@@ -28,6 +28,8 @@ from aeron_magic.replies.reply import Reply
 MAX_AGE = 90 * 86_400
 """Seconds after which a row is deleted."""
 
+OPEN_ROWS = "SELECT 1 FROM batch_row WHERE reply IS NULL LIMIT 1"
+
 MAX_TOKEN = 10_000
 """Characters of a token."""
 
@@ -156,13 +158,17 @@ class KeptRows:
         """This row was surely not accepted; it can be asked again."""
         self._execute("DELETE FROM batch_row WHERE key = ? AND reply IS NULL", key)
 
-    def close(self) -> None:
-        """Close the file; rows in memory are kept."""
+    def close(self, *, recorded: bool = True) -> None:
+        """Close the file; rows in memory are kept.
+
+        The file of a checkpoint is deleted if its rows are ``recorded`` and none is open.
+        """
         if self._path is None or self._connection is None:
             return
-        if self._pending and not self._execute("SELECT 1 FROM batch_row WHERE reply IS NULL"):
-            self._execute("PRAGMA journal_mode = DELETE")  # deletes the files beside it
-            self._path.unlink(missing_ok=True)
+        with suppress(RecordingError):  # the file is left; the rows are known
+            if self._pending and recorded and not self._execute(OPEN_ROWS):
+                self._execute("PRAGMA journal_mode = DELETE")  # deletes the files beside it
+                self._path.unlink(missing_ok=True)
         self._drop()
 
     def _drop(self) -> None:

