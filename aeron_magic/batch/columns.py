@@ -16,6 +16,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from aeron_magic.errors import ReplyFormatError, UsageError
+from aeron_magic.markdown_text import truncate
 from aeron_magic.replies.spellings import read_bool, read_date, read_int, read_number, read_text
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ WORDS = {
 MAX_INT = 2**63 - 1
 """The largest whole number of a column."""
 
-MAX_PROBLEMS = 3
-"""Problems of one reply that its error names."""
+MAX_REASON = 300
+"""Characters of the reason why a reply does not fit; a part of it may come from the reply."""
 
 _REQUEST = "Answer with one JSON object and nothing else."
 _HINT = (
@@ -171,7 +172,7 @@ class Columns:
                 f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}"
                 for one in error.errors(include_url=False, include_input=False)
             ]
-            raise _unfit("; ".join(problems[:MAX_PROBLEMS])) from None
+            raise _unfit("; ".join(problems)) from None
         except ReplyFormatError:
             raise
         except Exception as error:  # noqa: BLE001 - the code of a model of the user's
@@ -180,7 +181,7 @@ class Columns:
 
 def _unfit(reason: str) -> ReplyFormatError:
     return ReplyFormatError(
-        f"The reply does not fit: {reason}.",
+        f"The reply does not fit: {truncate(reason, MAX_REASON)}.",
         hint="Its text is kept in the column `reply`.",
     )
 

@@ -93,12 +93,11 @@ def error_text(error: AeronError) -> str:
 def _with_pandas(frame: Any, found: Mapping[str, tuple[str, list[Any]]]) -> Any:
     import pandas
 
-    return frame.assign(
-        **{
-            name: pandas.Series(values, frame.index, _PANDAS.get(kind, object))
-            for name, (kind, values) in found.items()
-        }
-    )
+    result = frame.copy(deep=False)
+    for name, (kind, values) in found.items():
+        label = (name, *[""] * (frame.columns.nlevels - 1)) if frame.columns.nlevels > 1 else name
+        result[label] = pandas.Series(values, frame.index, _PANDAS.get(kind, object))
+    return result
 
 
 def _dtype(kind: str) -> Any:
@@ -126,7 +125,7 @@ def _shown(item: Any) -> str | None:
     try:
         return _text(format_value(item))
     except AeronError:
-        return _text(repr(item))
+        return f"({type(item).__name__})"
 
 
 def _text(text: str | None) -> str | None:

@@ -189,6 +189,13 @@ def test_an_error_says_what_does_not_fit() -> None:
     assert "amount: Input should be a valid number" in str(caught.value)
 
 
+def test_a_long_reason_is_cut() -> None:
+    for reply in (made(amount="9" * 4000 + ".5e400"), '{"' + "k" * 9000 + '": 1}'):
+        with pytest.raises(ReplyFormatError) as caught:
+            WANTED.values(reply)
+        assert len(str(caught.value)) < 400
+
+
 def test_the_instruction_is_plain_text() -> None:
     wanted = Columns("mood: good|very bad, tags: [text], day: date?")
     assert wanted.instruction == (
