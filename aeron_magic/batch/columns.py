@@ -63,6 +63,7 @@ class Column(NamedTuple):
     key: str
     kind: str
     options: tuple[str, ...]
+    required: bool
 
 
 class Columns:
@@ -90,7 +91,6 @@ class Columns:
                 "Requested columns need pydantic, which is not installed.",
                 hint="`pip install 'aeron-magic[tables]'`, and restart the kernel.",
             ) from None
-        self._optional: set[str] = set()
         if isinstance(wanted, str):
             model = self._read_specification(wanted)
         elif isinstance(wanted, type) and issubclass(wanted, BaseModel) and wanted.model_fields:
@@ -104,17 +104,14 @@ class Columns:
                 ) from None
             self.instruction = f"{_REQUEST} It fits this JSON schema: {schema}"
         else:
-            raise UsageError(f"{wanted!r} does not describe columns.", hint=_HINT)
+            raise UsageError(f"This {type(wanted).__name__} describes no columns.", hint=_HINT)
         self._model = model
-        self._columns = [
-            Column(
-                (isinstance(wanted, str) and field.alias) or name,
-                name,
-                field.alias or name,
-                *_kind(field.annotation),
-            )
-            for name, field in model.model_fields.items()
-        ]
+        self._columns: list[Column] = []
+        for name, field in model.model_fields.items():
+            key = field.validation_alias if isinstance(field.validation_alias, str) else name
+            shown = key if isinstance(wanted, str) else name
+            kind, options = _kind(field.annotation)
+            self._columns.append(Column(shown, name, key, kind, options, field.is_required()))
         self.kinds = {column.name: column.kind for column in self._columns}
         """The kind of each column, by name."""
 
@@ -134,7 +131,6 @@ class Columns:
             if kind.endswith("?"):
                 annotation, default = annotation | None, None
                 shapes[name] += ", or null if there is none"
-                self._optional.add(name)
             # pydantic refuses some names, such as `json`, but no aliases.
             fields[f"column_{len(fields)}"] = (annotation, Field(default, alias=name))
         lines = [f'- "{name}": {shape}' for name, shape in shapes.items()]
@@ -152,7 +148,7 @@ class Columns:
         from pydantic import ValidationError
 
         found = _object_in(text)
-        missing = self._optional - found.keys()
+        missing = {one.key for one in self._columns if not one.required} - found.keys()
         unknown = found.keys() - {column.key for column in self._columns}
         if missing and unknown:
             # Perhaps a column with its name misspelled: it must not be lost silently.
@@ -228,12 +224,8 @@ def _object_in(text: str) -> dict[str, Any]:
     if begin < 0 or end < begin:
         raise _unfit("it has no JSON object")
     try:
-        found: dict[str, Any] = json.loads(
-            text[begin : end + 1],
-            object_pairs_hook=_without_doubles,
-            parse_constant=_finite,
-            parse_float=_finite,
-        )
+        part = text[begin : end + 1]
+        found: dict[str, Any] = json.loads(part, object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as error:
         raise _unfit(f"it has not exactly one valid JSON object: {error}") from None
     return found
@@ -243,12 +235,6 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({name.strip().casefold() for name, _ in pairs}) < len(pairs):
         raise ValueError("a key occurs twice")
     return dict(pairs)
-
-
-def _finite(text: str) -> float:
-    if math.isfinite(number := float(text)):
-        return number
-    raise ValueError(f"{text} is not a finite number")
 
 
 def _read(column: Column, value: Any) -> Any:
@@ -273,10 +259,13 @@ def _read(column: Column, value: Any) -> Any:
 
 def _cell(column: Column, value: Any, dumped: Any) -> Any:
     """A validated value as a cell of its column."""
-    if value is None or column.kind not in ("json", "number", "int"):
+    if value is None or column.kind in ("text", "bool", "date"):
         return value
     if column.kind == "json":
         return dumped if isinstance(dumped, str) else json.dumps(dumped, ensure_ascii=False)
-    if not (math.isfinite(value) if column.kind == "number" else abs(value) <= MAX_INT):
-        raise _unfit(f"{column.key}: the number is too large for a column")
+    if column.kind.startswith("["):
+        inner = column._replace(kind=column.kind[1:-1])
+        return [_cell(inner, *pair) for pair in zip(value, dumped, strict=True)]
+    if not math.isfinite(value) or (column.kind == "int" and abs(value) > MAX_INT):
+        raise _unfit(f"{column.key}: the number is too large, or none")
     return float(value) if column.kind == "number" else value

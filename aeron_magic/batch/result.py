@@ -14,22 +14,15 @@ from aeron_magic.prompts.values import format_value, is_missing
 OUTCOME = ("reply", "status", "error", "seconds", "context_token")
 """The columns of every result."""
 
-_PANDAS = {
-    "text": "str",
-    "json": "str",
-    "number": "float64",
-    "int": "Int64",
-    "bool": "boolean",
-    "date": "datetime64[ms]",
+_DTYPES = {
+    "text": ("str", "String"),
+    "json": ("str", "String"),
+    "number": ("float64", "Float64"),
+    "int": ("Int64", "Int64"),
+    "bool": ("boolean", "Boolean"),
+    "date": ("datetime64[ms]", "Date"),
 }
-_NARWHALS = {
-    "text": "String",
-    "json": "String",
-    "number": "Float64",
-    "int": "Int64",
-    "bool": "Boolean",
-    "date": "Date",
-}
+"""The dtype of each kind of column in pandas, and in narwhals for other libraries."""
 
 
 def check_names(items: Items, columns: Columns | None) -> None:
@@ -96,7 +89,7 @@ def _with_pandas(frame: Any, found: Mapping[str, tuple[str, list[Any]]]) -> Any:
     result = frame.copy(deep=False)
     for name, (kind, values) in found.items():
         label = (name, *[""] * (frame.columns.nlevels - 1)) if frame.columns.nlevels > 1 else name
-        result[label] = pandas.Series(values, frame.index, _PANDAS.get(kind, object))
+        result[label] = pandas.Series(values, frame.index, _DTYPES.get(kind, (object,))[0])
     return result
 
 
@@ -105,7 +98,7 @@ def _dtype(kind: str) -> Any:
 
     if kind.startswith("["):
         return narwhals.List(_dtype(kind[1:-1]))
-    return getattr(narwhals, _NARWHALS[kind])
+    return getattr(narwhals, _DTYPES[kind][1])
 
 
 def _column(values: Sequence[Any]) -> Any:

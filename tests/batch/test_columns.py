@@ -211,7 +211,15 @@ def test_lists() -> None:
     wanted = Columns("tags: [a|b], sums: [number], words: [text]?")
     good = '{"tags": ["A"], "sums": ["1.2 lakh", 5], "words": ["x", 7]}'
     assert checked(good, wanted) == {"tags": ["a"], "sums": [120_000.0, 5.0], "words": ["x", "7"]}
-    for bad in ('{"tags": "a", "sums": []}', '{"tags": ["c"], "sums": []}'):
+    for bad in (
+        '{"tags": "a", "sums": []}',
+        '{"tags": ["c"], "sums": []}',
+        '{"tags": [], "sums": [NaN]}',
+        '{"tags": [], "sums": ["1e400"]}',
+        '{"tags": [], "sums": [1e400]}',
+        '{"tags": [], "sums": [null]}',
+        '{"tags": [[]], "sums": []}',
+    ):
         assert checked(bad, wanted) is UNFIT
     empty = {"tags": [], "sums": [], "words": None}
     assert checked('{"tags": [], "sums": []}', wanted) == empty
@@ -308,12 +316,22 @@ def test_a_model_of_the_user_is_used_as_it_is() -> None:
         assert checked(reply.replace(old, new), wanted) is UNFIT
 
 
+def test_a_misspelled_key_is_not_replaced_by_a_default() -> None:
+    class Order(pydantic.BaseModel):
+        total: float = pydantic.Field(0, validation_alias="sum")
+
+    wanted = Columns(Order)
+    assert checked('{"sum": "1.2 lakh"}', wanted) == {"total": 120_000.0}
+    assert checked("{}", wanted) == {"total": 0.0}
+    assert checked('{"total": 5}', wanted) is UNFIT
+
+
 def test_what_is_no_model_is_refused() -> None:
     class Empty(pydantic.BaseModel):
         pass
 
     for wrong in (Empty, 5, int, ["a"], Ticket.model_construct()):
-        with pytest.raises(UsageError, match="does not describe columns"):
+        with pytest.raises(UsageError, match="describes no columns"):
             Columns(wrong)  # type: ignore[arg-type]
 
 
