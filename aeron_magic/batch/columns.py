@@ -16,6 +16,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from aeron_magic.errors import ReplyFormatError, UsageError
+from aeron_magic.markdown_text import truncate
 from aeron_magic.replies.spellings import read_bool, read_date, read_int, read_number, read_text
 
 if TYPE_CHECKING:
@@ -39,8 +40,8 @@ WORDS = {
 MAX_INT = 2**63 - 1
 """The largest whole number of a column."""
 
-MAX_PROBLEMS = 3
-"""Problems of one reply that its error names."""
+MAX_REASON = 300
+"""Characters of the reason why a reply does not fit; a part of it may come from the reply."""
 
 _REQUEST = "Answer with one JSON object and nothing else."
 _HINT = (
@@ -62,6 +63,7 @@ class Column(NamedTuple):
     key: str
     kind: str
     options: tuple[str, ...]
+    required: bool
 
 
 class Columns:
@@ -89,7 +91,6 @@ class Columns:
                 "Requested columns need pydantic, which is not installed.",
                 hint="`pip install 'aeron-magic[tables]'`, and restart the kernel.",
             ) from None
-        self._optional: set[str] = set()
         if isinstance(wanted, str):
             model = self._read_specification(wanted)
         elif isinstance(wanted, type) and issubclass(wanted, BaseModel) and wanted.model_fields:
@@ -103,17 +104,14 @@ class Columns:
                 ) from None
             self.instruction = f"{_REQUEST} It fits this JSON schema: {schema}"
         else:
-            raise UsageError(f"{wanted!r} does not describe columns.", hint=_HINT)
+            raise UsageError(f"This {type(wanted).__name__} describes no columns.", hint=_HINT)
         self._model = model
-        self._columns = [
-            Column(
-                (isinstance(wanted, str) and field.alias) or name,
-                name,
-                field.alias or name,
-                *_kind(field.annotation),
-            )
-            for name, field in model.model_fields.items()
-        ]
+        self._columns: list[Column] = []
+        for name, field in model.model_fields.items():
+            key = field.validation_alias if isinstance(field.validation_alias, str) else name
+            shown = key if isinstance(wanted, str) else name
+            kind, options = _kind(field.annotation)
+            self._columns.append(Column(shown, name, key, kind, options, field.is_required()))
         self.kinds = {column.name: column.kind for column in self._columns}
         """The kind of each column, by name."""
 
@@ -133,7 +131,6 @@ class Columns:
             if kind.endswith("?"):
                 annotation, default = annotation | None, None
                 shapes[name] += ", or null if there is none"
-                self._optional.add(name)
             # pydantic refuses some names, such as `json`, but no aliases.
             fields[f"column_{len(fields)}"] = (annotation, Field(default, alias=name))
         lines = [f'- "{name}": {shape}' for name, shape in shapes.items()]
@@ -151,7 +148,7 @@ class Columns:
         from pydantic import ValidationError
 
         found = _object_in(text)
-        missing = self._optional - found.keys()
+        missing = {one.key for one in self._columns if not one.required} - found.keys()
         unknown = found.keys() - {column.key for column in self._columns}
         if missing and unknown:
             # Perhaps a column with its name misspelled: it must not be lost silently.
@@ -171,7 +168,7 @@ class Columns:
                 f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}"
                 for one in error.errors(include_url=False, include_input=False)
             ]
-            raise _unfit("; ".join(problems[:MAX_PROBLEMS])) from None
+            raise _unfit("; ".join(problems)) from None
         except ReplyFormatError:
             raise
         except Exception as error:  # noqa: BLE001 - the code of a model of the user's
@@ -180,7 +177,7 @@ class Columns:
 
 def _unfit(reason: str) -> ReplyFormatError:
     return ReplyFormatError(
-        f"The reply does not fit: {reason}.",
+        f"The reply does not fit: {truncate(reason, MAX_REASON)}.",
         hint="Its text is kept in the column `reply`.",
     )
 
@@ -227,12 +224,8 @@ def _object_in(text: str) -> dict[str, Any]:
     if begin < 0 or end < begin:
         raise _unfit("it has no JSON object")
     try:
-        found: dict[str, Any] = json.loads(
-            text[begin : end + 1],
-            object_pairs_hook=_without_doubles,
-            parse_constant=_finite,
-            parse_float=_finite,
-        )
+        part = text[begin : end + 1]
+        found: dict[str, Any] = json.loads(part, object_pairs_hook=_without_doubles)
     except (ValueError, RecursionError) as error:
         raise _unfit(f"it has not exactly one valid JSON object: {error}") from None
     return found
@@ -242,12 +235,6 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({name.strip().casefold() for name, _ in pairs}) < len(pairs):
         raise ValueError("a key occurs twice")
     return dict(pairs)
-
-
-def _finite(text: str) -> float:
-    if math.isfinite(number := float(text)):
-        return number
-    raise ValueError(f"{text} is not a finite number")
 
 
 def _read(column: Column, value: Any) -> Any:
@@ -272,10 +259,13 @@ def _read(column: Column, value: Any) -> Any:
 
 def _cell(column: Column, value: Any, dumped: Any) -> Any:
     """A validated value as a cell of its column."""
-    if value is None or column.kind not in ("json", "number", "int"):
+    if value is None or column.kind in ("text", "bool", "date"):
         return value
     if column.kind == "json":
         return dumped if isinstance(dumped, str) else json.dumps(dumped, ensure_ascii=False)
-    if not (math.isfinite(value) if column.kind == "number" else abs(value) <= MAX_INT):
-        raise _unfit(f"{column.key}: the number is too large for a column")
+    if column.kind.startswith("["):
+        inner = column._replace(kind=column.kind[1:-1])
+        return [_cell(inner, *pair) for pair in zip(value, dumped, strict=True)]
+    if not math.isfinite(value) or (column.kind == "int" and abs(value) > MAX_INT):
+        raise _unfit(f"{column.key}: the number is too large, or none")
     return float(value) if column.kind == "number" else value

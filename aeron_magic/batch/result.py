@@ -14,22 +14,15 @@ from aeron_magic.prompts.values import format_value, is_missing
 OUTCOME = ("reply", "status", "error", "seconds", "context_token")
 """The columns of every result."""
 
-_PANDAS = {
-    "text": "str",
-    "json": "str",
-    "number": "float64",
-    "int": "Int64",
-    "bool": "boolean",
-    "date": "datetime64[ms]",
+_DTYPES = {
+    "text": ("str", "String"),
+    "json": ("str", "String"),
+    "number": ("float64", "Float64"),
+    "int": ("Int64", "Int64"),
+    "bool": ("boolean", "Boolean"),
+    "date": ("datetime64[ms]", "Date"),
 }
-_NARWHALS = {
-    "text": "String",
-    "json": "String",
-    "number": "Float64",
-    "int": "Int64",
-    "bool": "Boolean",
-    "date": "Date",
-}
+"""The dtype of each kind of column in pandas, and in narwhals for other libraries."""
 
 
 def check_names(items: Items, columns: Columns | None) -> None:
@@ -93,12 +86,11 @@ def error_text(error: AeronError) -> str:
 def _with_pandas(frame: Any, found: Mapping[str, tuple[str, list[Any]]]) -> Any:
     import pandas
 
-    return frame.assign(
-        **{
-            name: pandas.Series(values, frame.index, _PANDAS.get(kind, object))
-            for name, (kind, values) in found.items()
-        }
-    )
+    result = frame.copy(deep=False)
+    for name, (kind, values) in found.items():
+        label = (name, *[""] * (frame.columns.nlevels - 1)) if frame.columns.nlevels > 1 else name
+        result[label] = pandas.Series(values, frame.index, _DTYPES.get(kind, (object,))[0])
+    return result
 
 
 def _dtype(kind: str) -> Any:
@@ -106,7 +98,7 @@ def _dtype(kind: str) -> Any:
 
     if kind.startswith("["):
         return narwhals.List(_dtype(kind[1:-1]))
-    return getattr(narwhals, _NARWHALS[kind])
+    return getattr(narwhals, _DTYPES[kind][1])
 
 
 def _column(values: Sequence[Any]) -> Any:
@@ -126,7 +118,7 @@ def _shown(item: Any) -> str | None:
     try:
         return _text(format_value(item))
     except AeronError:
-        return _text(repr(item))
+        return f"({type(item).__name__})"
 
 
 def _text(text: str | None) -> str | None:

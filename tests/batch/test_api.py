@@ -365,7 +365,7 @@ def test_a_reply_that_could_not_be_recorded_is_not_asked_again(
 def test_replayed_questions_before_a_batch_are_sent_again_once(
     sandbox: Sandbox, settings: Settings, tmp_path: Path
 ) -> None:
-    """Not by each worker; and not if all rows are recorded."""
+    """Not by each worker; and not if all rows are recorded. They are counted as requests."""
     file = tmp_path / "talk.jsonl"
     rows = [f"q {number}" for number in range(8)]
 
@@ -374,7 +374,10 @@ def test_replayed_questions_before_a_batch_are_sent_again_once(
 
     with client() as recording, client() as replaying, client() as again:
         recording.ask("start")
-        ask_many(rows, client=replaying, after=replaying.ask("start").context_token)
+        token = replaying.ask("start").context_token
+        with pytest.raises(UsageError, match="8 different questions, 0 already answered, 9 to ask"):
+            ask_many(rows, client=replaying, after=token, at_most=8)
+        ask_many(rows, client=replaying, after=token, at_most=9)
         assert sorted(asked(sandbox)) == sorted(["start", "start", *rows])
         ask_many(rows, client=again, after=again.ask("start").context_token)
         assert len(asked(sandbox)) == 10

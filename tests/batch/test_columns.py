@@ -189,6 +189,13 @@ def test_an_error_says_what_does_not_fit() -> None:
     assert "amount: Input should be a valid number" in str(caught.value)
 
 
+def test_a_long_reason_is_cut() -> None:
+    for reply in (made(amount="9" * 4000 + ".5e400"), '{"' + "k" * 9000 + '": 1}'):
+        with pytest.raises(ReplyFormatError) as caught:
+            WANTED.values(reply)
+        assert len(str(caught.value)) < 400
+
+
 def test_the_instruction_is_plain_text() -> None:
     wanted = Columns("mood: good|very bad, tags: [text], day: date?")
     assert wanted.instruction == (
@@ -204,7 +211,15 @@ def test_lists() -> None:
     wanted = Columns("tags: [a|b], sums: [number], words: [text]?")
     good = '{"tags": ["A"], "sums": ["1.2 lakh", 5], "words": ["x", 7]}'
     assert checked(good, wanted) == {"tags": ["a"], "sums": [120_000.0, 5.0], "words": ["x", "7"]}
-    for bad in ('{"tags": "a", "sums": []}', '{"tags": ["c"], "sums": []}'):
+    for bad in (
+        '{"tags": "a", "sums": []}',
+        '{"tags": ["c"], "sums": []}',
+        '{"tags": [], "sums": [NaN]}',
+        '{"tags": [], "sums": ["1e400"]}',
+        '{"tags": [], "sums": [1e400]}',
+        '{"tags": [], "sums": [null]}',
+        '{"tags": [[]], "sums": []}',
+    ):
         assert checked(bad, wanted) is UNFIT
     empty = {"tags": [], "sums": [], "words": None}
     assert checked('{"tags": [], "sums": []}', wanted) == empty
@@ -301,12 +316,22 @@ def test_a_model_of_the_user_is_used_as_it_is() -> None:
         assert checked(reply.replace(old, new), wanted) is UNFIT
 
 
+def test_a_misspelled_key_is_not_replaced_by_a_default() -> None:
+    class Order(pydantic.BaseModel):
+        total: float = pydantic.Field(0, validation_alias="sum")
+
+    wanted = Columns(Order)
+    assert checked('{"sum": "1.2 lakh"}', wanted) == {"total": 120_000.0}
+    assert checked("{}", wanted) == {"total": 0.0}
+    assert checked('{"total": 5}', wanted) is UNFIT
+
+
 def test_what_is_no_model_is_refused() -> None:
     class Empty(pydantic.BaseModel):
         pass
 
     for wrong in (Empty, 5, int, ["a"], Ticket.model_construct()):
-        with pytest.raises(UsageError, match="does not describe columns"):
+        with pytest.raises(UsageError, match="describes no columns"):
             Columns(wrong)  # type: ignore[arg-type]
 
 

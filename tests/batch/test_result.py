@@ -85,6 +85,28 @@ def test_pandas_keeps_the_index() -> None:
     assert list(own.columns) == ["text", "stars"]
 
 
+def test_levels_of_columns_are_kept() -> None:
+    columns = pd.MultiIndex.from_tuples([("a", "x"), ("b", "y")])
+    items = items_of(pd.DataFrame([[1, 2]], columns=columns))
+    result = result_of([Row(items.values[0], REPLY)], items)
+    assert list(result.columns)[:3] == [("a", "x"), ("b", "y"), ("reply", "")]
+    assert list(result["status"]) == ["not asked"]
+
+
+class Broken:
+    """Every method that shows or compares it fails."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+    __repr__ = __str__
+
+
+def test_an_item_without_a_text_has_its_type() -> None:
+    items = items_of([Broken(), Broken()])
+    assert list(result_of([Row(None), Row(None)], items).item) == ["(Broken)"] * 2
+
+
 def test_a_file_holds_the_result(tmp_path: Path) -> None:
     """Parquet of both libraries and CSV of pandas; CSV of polars has no lists."""
     items = items_of(frame(pd))
@@ -123,7 +145,7 @@ MIXED = ["a", None, float("nan"), pd.NA, pd.NaT, "", {"k": 1}, b"x", "\ud83d", 5
     ("source", "shown"),
     [
         ([1, 2], [1, 2]),
-        (MIXED, ["a", None, None, None, None, None, '{"k": 1}', "b'x'", "?", "5"]),
+        (MIXED, ["a", None, None, None, None, None, '{"k": 1}', "(bytes)", "?", "5"]),
         (["a", "\ud83d"], ["a", "?"]),
         ([{"k": 1}], ['{"k": 1}']),
     ],

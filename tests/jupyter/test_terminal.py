@@ -32,7 +32,7 @@ def test_text_is_written_as_it_arrives_and_once(terminal: Terminal, sandbox: San
 @pytest.mark.parametrize(
     ("form", "shown"),
     [
-        ("code", ["x = 1"]),
+        ("code", ["x = 1", "[%aeron code inserts it as a cell.]"]),
         ("json", ["{", '"a": 2', "}"]),
         ("table", ["| b |", "| --- |", "| 3 |"]),
     ],

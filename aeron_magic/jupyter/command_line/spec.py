@@ -232,6 +232,7 @@ _QUESTION_OPTIONS = (
         "--columns SPEC",
         "with `--each`: the columns to read from each reply, such as `mood: good|bad, n: number?`, "
         "or a pydantic model",
+        completion_source="variables",
     ),
     option(
         "--at-most NUMBER",

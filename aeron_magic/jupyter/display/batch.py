@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from aeron_magic.batch.columns import Columns
 from aeron_magic.batch.items import ITEM, NOT_ASKED, DataFrameRow, Items, Row
 from aeron_magic.batch.result import error_text
-from aeron_magic.errors import IncompleteReply
+from aeron_magic.errors import AeronError, IncompleteReply, UsageError
 from aeron_magic.jupyter.display.publish import Table
 from aeron_magic.markdown_text import escape_cell, plural
 from aeron_magic.plaintext import redact
@@ -41,7 +41,8 @@ def summary(rows: Sequence[Row], requests: int, out: str | None) -> str:
         )
     if out:
         parts.append(f"The result is in `{out}`.")
-    if failed or missing:
+    broken = [row for row in rows if row.error is not None and row.status != "unfit"]
+    if missing or not all(isinstance(row.error, UsageError) for row in broken):
         parts.append("Run the cell again to ask the missing rows.")
     if unfit:
         parts.append("An unfit reply is kept, and asked again only with -n or another question.")
@@ -114,6 +115,6 @@ def _short(value: object, secrets: Iterable[str]) -> str:
     else:
         try:
             text = format_value(value)
-        except Exception:  # noqa: BLE001 - a value of the user's that has no text
-            text = repr(value)
+        except AeronError:
+            text = f"({type(value).__name__})"
     return redact(text, secrets)[:1000]  # an item with a secret is not asked, but shown

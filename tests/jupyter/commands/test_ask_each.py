@@ -106,7 +106,7 @@ def test_unfit_replies_are_shown_first_by_cause(kernel: Kernel, sandbox: Sandbox
 def test_no_more_questions_than_allowed_are_asked(kernel: Kernel, sandbox: Sandbox) -> None:
     run = kernel.execute(ASK.replace("-o", "--at-most 2 -o"), "each-15")
     assert run.status == "error"
-    said = "".join(run.of("error")[0].content["traceback"])
+    said = " ".join("".join(run.of("error")[0].content["traceback"]).split())
     assert "3 rows, 3 different questions, 0 already answered, 3 to ask" in said
     assert asked(sandbox) == []
     assert kernel.execute(ASK.replace("-o", "--at-most 3 -o"), "each-15").status == "ok"
