@@ -27,9 +27,14 @@ from aeron_magic.markdown_text import truncate
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.rendering.differences import differences
+from aeron_magic.services.catalog import SERVICES
 from aeron_magic.services.settings import ANY_CREDENTIAL, Settings, resolve_settings
 from aeron_magic.session.connection import ConnectionManager
 from aeron_magic.session.io_loop import IOLoop
+
+SANDBOX = "sandbox"
+NAMES = (SANDBOX, *SERVICES)
+"""The values of ``--aeron``."""
 
 ID_LENGTH = 40
 """Characters of the question in the id of a test."""
@@ -60,11 +65,11 @@ class CheckSession:
 
     def _settings(self, config: pytest.Config, recorder: Recorder | None) -> Settings:
         service, answers = config.getoption("--aeron"), config.getoption("--aeron-answers")
-        if answers is not None and service != "sandbox":
+        if answers is not None and service != SANDBOX:
             raise UsageError("--aeron-answers is an option of the sandbox.", hint="--aeron sandbox")
         if recorder is not None:
             return _recorded_settings(recorder, service)
-        if service == "sandbox":
+        if service == SANDBOX:
             return self._connections.connect_sandbox(answers=answers).settings
         return resolve_settings(service)
 
@@ -92,7 +97,7 @@ def _recorded_settings(recorder: Recorder, service: str | None) -> Settings:
             f"The recording {cassette.path} does not exist or is empty.",
             hint="Record the conversation first, with `%aeron record FILE`.",
         )
-    wanted = {"sandbox": name}.get(service or name, service or name)
+    wanted = {SANDBOX: name}.get(service or name, service or name)
     return resolve_settings(
         wanted,
         client_id=ANY_CREDENTIAL,
@@ -118,6 +123,9 @@ class ChatFile(pytest.File):
         repeats = self.config.getoption("--aeron-repeat")
         if not 1 <= repeats <= 1_000:
             raise pytest.UsageError("--aeron-repeat needs a whole number from 1 to 1,000")
+        service = self.config.getoption("--aeron")
+        if service not in (None, *NAMES):
+            raise pytest.UsageError(f"--aeron must be one of {', '.join(NAMES)}")
         try:
             turns = read_chat(read_text(self.path), self.path.name)
         except UsageError as error:
@@ -173,7 +181,7 @@ class TurnItem(pytest.Item):
     def runtest(self) -> None:
         """Ask the question and judge the answer."""
         if not (self.config.getoption("--aeron") or self.config.getoption("--aeron-replay")):
-            pytest.skip("no service: add --aeron sandbox|aeronpay|chatzy or --aeron-replay FILE")
+            pytest.skip(f"no service: add --aeron {'|'.join(NAMES)} or --aeron-replay FILE")
         result = self._conversation.result(_session_of(self.config), self._index)
         if result.result == "not asked":
             pytest.skip(f"not asked: {result.reason}")

@@ -239,7 +239,7 @@ def test_values_and_functions_come_from_a_hook(run: Run, write: Write) -> None:
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (["--aeron", "other"], "invalid choice"),
+        (["--aeron", "other"], "--aeron must be one of sandbox, aeronpay, chatzy"),
         (["--aeron", "sandbox", "--aeron-repeat", "0"], "whole number"),
         (["--aeron", "sandbox", "--aeron-answers", "none.csv"], "none.csv cannot be used"),
         (["--aeron", "aeronpay", "--aeron-answers", "faq.csv"], "option of the sandbox"),
