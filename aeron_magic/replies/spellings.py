@@ -47,9 +47,9 @@ _NAMED_DATE = re.compile(
     r"(?P<day>\d{1,2})(?:st|nd|rd|th)?[ -]+(?P<month>[^\W\d]\S*?)\.?,?[ -]+(?P<year>\d{4})"
     r"|(?P<month2>[^\W\d]\S*?)\.? +(?P<day2>\d{1,2})(?:st|nd|rd|th)?,? +(?P<year2>\d{4})"
 )
-_YES = ("yes", "y", "true", "haan", "haa", "ji", "हाँ", "हां", "जी", "सही")
+_YES: tuple[str, ...] = ("yes", "y", "true", "haan", "haa", "ji", "हाँ", "हां", "जी", "सही")
 _YES += ("ji haan", "haan ji", "जी हाँ", "जी हां", "हाँ जी", "हां जी")
-_NO = ("no", "n", "false", "nahi", "nahin", "नहीं", "नही", "ना", "गलत")
+_NO: tuple[str, ...] = ("no", "n", "false", "nahi", "nahin", "नहीं", "नही", "ना", "गलत")
 _NO += ("ji nahi", "nahi ji", "जी नहीं", "नहीं जी")
 
 
