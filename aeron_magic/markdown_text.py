@@ -58,9 +58,10 @@ def markdown_table(
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def escaped_table(head: Sequence[str], rows: Iterable[Sequence[object]], width: int = 80) -> str:
+def escaped_table(head: Sequence[object], rows: Iterable[Sequence[object]], width: int = 80) -> str:
     """Return a Markdown table of untrusted values, each cut to ``width`` characters."""
-    return markdown_table(head, ([escape_cell(value, width) for value in row] for row in rows))
+    cells = ([escape_cell(value, width) for value in row] for row in (head, *rows))
+    return markdown_table(next(cells), cells)
 
 
 def escape_cell(value: object, width: int = 80) -> str:

@@ -46,6 +46,8 @@ def test_a_language_that_is_not_a_name_is_left_out() -> None:
 def test_tables() -> None:
     assert markdown_table("ab", [("1", "2")]) == "| a | b |\n| --- | --- |\n| 1 | 2 |"
     assert escaped_table(["n"], [["a|b"], [12]]) == "| n |\n| --- |\n| a\\|b |\n| 12 |"
+    # The names of a user's columns are untrusted, too, and may be numbers.
+    assert escaped_table(["a|b", 5], []) == "| a\\|b | 5 |\n| --- | --- |"
 
 
 def test_cells_are_one_short_line() -> None:

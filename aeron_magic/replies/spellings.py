@@ -47,8 +47,10 @@ _NAMED_DATE = re.compile(
     r"(?P<day>\d{1,2})(?:st|nd|rd|th)?[ -]+(?P<month>[^\W\d]\S*?)\.?,?[ -]+(?P<year>\d{4})"
     r"|(?P<month2>[^\W\d]\S*?)\.? +(?P<day2>\d{1,2})(?:st|nd|rd|th)?,? +(?P<year2>\d{4})"
 )
-_YES = ("yes", "y", "true", "haan", "haa", "ji haan", "हाँ", "हां", "जी", "जी हाँ", "जी हां", "सही")
-_NO = ("no", "n", "false", "nahi", "nahin", "ji nahi", "नहीं", "नही", "ना", "जी नहीं", "गलत")
+_YES: tuple[str, ...] = ("yes", "y", "true", "haan", "haa", "ji", "हाँ", "हां", "जी", "सही")
+_YES += ("ji haan", "haan ji", "जी हाँ", "जी हां", "हाँ जी", "हां जी")
+_NO: tuple[str, ...] = ("no", "n", "false", "nahi", "nahin", "नहीं", "नही", "ना", "गलत")
+_NO += ("ji nahi", "nahi ji", "जी नहीं", "नहीं जी")
 
 
 def _plain(text: str) -> str:
@@ -94,8 +96,10 @@ def read_date(value: Any) -> Any:
     if not isinstance(value, str) or len(value) > MAX_LENGTH:
         return value
     text = _plain(value)
-    if match := re.fullmatch(r"(\d{4})-(\d{2})-(\d{2})(?:[t ]00:00(?::00(?:\.0+)?)?)?", text):
-        return "-".join(match.groups())
+    if match := re.fullmatch(
+        r"(\d{4})([/.-])(\d{1,2})\2(\d{1,2})(?:[t ]00:00(?::00(?:\.0+)?)?)?", text
+    ):
+        return f"{match[1]}-{int(match[3]):02}-{int(match[4]):02}"
     if match := re.fullmatch(r"(\d{1,2})([/.-])(\d{1,2})\2(\d{4})", text):
         first, second = int(match[1]), int(match[3])
         if first <= 12 and second <= 12 and first != second:

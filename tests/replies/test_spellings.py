@@ -69,7 +69,7 @@ def test_whole_numbers() -> None:
 
 
 def test_yes_and_no() -> None:
-    for word in ("yes", "Yes.", "TRUE", "हाँ", "हां", "जी हाँ।", "haan", "y"):
+    for word in ("yes", "Yes.", "TRUE", "हाँ", "हां", "जी हाँ।", "हाँ जी", "haan ji", "y"):
         assert read_bool(word) is True, word
     for word in ("no", "No!", "false", "नहीं", "नही", "जी नहीं", "nahi", "n"):
         assert read_bool(word) is False, word
@@ -80,6 +80,8 @@ def test_yes_and_no() -> None:
 DATES = {
     "2026-11-21": "2026-11-21",
     "2026-11-21T00:00:00": "2026-11-21",
+    "2026/11/21": "2026-11-21",
+    "2026.1.5": "2026-01-05",
     "21/11/2026": "2026-11-21",
     "21-11-2026": "2026-11-21",
     "11/21/2026": "2026-11-21",
