@@ -17,6 +17,7 @@ from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Positi
 from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError, ValueRefused
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Message, Reply
+from aeron_magic.services.catalog import service_info
 from aeron_magic.session.connection import Connection, ConnectionManager
 from aeron_magic.session.io_loop import IOLoop, ReplyTask
 
@@ -431,7 +432,9 @@ class Session:
             else:
                 asked.turn, notes = self.registry.finish(pending, reply)
                 asked.notes += notes
-                token = reply.context_token if reply.status in UNFINISHED else None
+                token = None
+                if reply.status in UNFINISHED and service_info(reply.service).can_fetch:
+                    token = reply.context_token
                 self.unfinished = (pending, token) if token is not None else None
                 self.history_writer.save_turn(
                     pending,

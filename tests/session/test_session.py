@@ -611,6 +611,17 @@ def test_chatzy_starts_another_conversation_with_new(chat: FakeNotebook) -> None
     assert len({conversation for _, conversation in asked_of_chatzy(chat)}) == 2
 
 
+def test_chatzy_has_no_unfinished_reply_that_could_be_fetched(
+    chat: FakeNotebook, tmp_path: Path
+) -> None:
+    """It stays as it is, also in the history: ``resume`` does not report it as lost."""
+    chat.session.set_history_file(tmp_path / "history.sqlite3")
+    chat.sandbox.set_faults(say="one two three four", stall_after=150)
+    chat.run("a", interrupt=True)
+    assert chat.session.fetch_unfinished() is None
+    assert chat.session.history_writer.unfinished(chat.tree) == []
+
+
 def test_chatzy_asks_an_interrupted_question_again_with_a_note(
     chat: FakeNotebook,
 ) -> None:
