@@ -410,6 +410,18 @@ def test_what_has_failed_is_asked_by_the_next_check_and_then_all(
     assert [text for text, _ in asked(sandbox)].count("four") == 2
 
 
+def test_answers_are_kept_for_one_more_check_only(
+    client: Client, sandbox: Sandbox, write: Write, folder: Path
+) -> None:
+    """Where a turn fails each time, a change of the others would never be noticed."""
+    good, bad = write("a.chat.md", chat("good")), write("b.chat.md", chat("bad"))
+    for counted in (1, 1, 2):
+        sandbox.faults = Faults(refuse=(Refusal("create-response", 400, times=1),))
+        report = check(bad, good, client=client, concurrency=1)
+        assert list(report.result) == ["error", "passed"]
+        assert [text for text, _ in asked(sandbox)].count("good") == counted
+
+
 def test_a_question_that_was_sent_without_a_token_is_reported_and_asked_by_the_next_check(
     client: Client, sandbox: Sandbox, write: Write, folder: Path
 ) -> None:
