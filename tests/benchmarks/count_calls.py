@@ -36,7 +36,7 @@ from live_kernel import Kernel, running_kernel  # noqa: E402
 from aeron_magic.sandbox import Sandbox  # noqa: E402
 
 QUESTION_LIMITS = (32, 16)
-CLICK_LIMITS = (84, 26)
+CLICK_LIMITS = (92, 29)
 
 PROBE = """
 import os as _os, sys as _sys, threading as _threading
