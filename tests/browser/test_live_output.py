@@ -27,11 +27,11 @@ STORY = (
 
 
 def without_spaces(text: str) -> str:
-    """Text without spaces, the "waiting for …" line and vertical bars.
+    """Text without spaces, the lines about waiting and receiving, and vertical bars.
 
     The first line of a table cannot be told from text before the second has come.
     """
-    return "".join(re.sub(r"waiting for .*? …|[|]", "", text).split())
+    return "".join(re.sub(r"waiting for .*? …|receiving …|[|]", "", text).split())
 
 
 @pytest.mark.parametrize("frontend", ["lab", "notebook"])

@@ -145,7 +145,7 @@ def test_turns_of_a_sandbox_that_has_ended_can_be_read(
     panel.click("Resume (1 turn)")
     panel.turns.first.wait_for()
     assert panel.questions() == ["What is a turn?"]
-    assert "can only be read" in panel.turns.first.inner_text()
+    panel.turns.first.get_by_text("can only be read").wait_for()
     assert panel.root.get_by_role("button", name="Edit and ask as a branch").count() == 0
     assert panel.root.get_by_role("button", name="Ask again, as a branch").count() == 0
     lab.screenshot(screenshots / "panel-read-only.png")

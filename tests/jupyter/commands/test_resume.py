@@ -185,7 +185,7 @@ def test_loading_names_the_earlier_conversation_and_resume_continues_it(
     notebook.ask("first of two", "a")
     notebook.ask("second of two", "b")
     notebook.restart()
-    assert "(main, 2 turns): %aeron resume continues it." in notebook.loaded.text
+    assert "(first of two, 2 turns): %aeron resume continues it." in notebook.loaded.text
     resumed = notebook.kernel.execute("%aeron resume --check", "r")
     assert "Resumed the conversation main: 2 turns, the newest is turn 2." in resumed.text
     assert "The service has the same 3 messages." in resumed.text
