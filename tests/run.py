@@ -1,6 +1,6 @@
 """Run every check of the project on a machine that has Python 3.11 or newer and nothing else.
 
-    python3 tests/run.py                  set up what is missing, run everything: 6 to 8 minutes
+    python3 tests/run.py                  set up what is missing, run everything: about 10 minutes
     python3 tests/run.py --quick          without kernels, browsers and campaigns: a minute
     python3 tests/run.py --only mypy      one step (may be repeated)
     python3 tests/run.py --lowest         the quick tests with the oldest versions of all packages
@@ -47,7 +47,7 @@ Result = tuple[str, int, float]
 def main() -> int:
     """Set up, run the steps, print a summary; 0 if every step passed."""
     parser = argparse.ArgumentParser(
-        description="Set up what is missing and run every check: 6 to 8 minutes on two cores, "
+        description="Set up what is missing and run every check: about 10 minutes on two cores, "
         "and 2 to 5 more the first time."
     )
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Rows as tasks of a Dask cluster. There is no connection but Dask's own.
+"""Rows as tasks of a Dask cluster. The only connection is Dask's own.
 
 Rows that start at the same time are a task with a key of its own; its result is their replies. The
 client sets an event of the scheduler with this key, and the task begins by clearing it: Dask starts

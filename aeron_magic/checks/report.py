@@ -30,7 +30,7 @@ class CheckResult:
         The label of the table's row; None without a table.
     result
         ``passed``; ``changed``: only the rule ``same`` does not hold; ``failed``: another rule does
-        not hold; ``error``: there is no complete reply; ``not asked``.
+        not hold; ``error``: the reply is not complete; ``not asked``.
     reason
         Why it has not passed.
     reply

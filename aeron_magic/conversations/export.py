@@ -165,7 +165,7 @@ def _write_file(path: Path, data: bytes) -> None:
 
 
 def _mode_of_earlier_export(path: Path) -> int | None:
-    """The mode of the file that may be overwritten; None if there is no file.
+    """The mode of the file that may be overwritten; None if the file is missing.
 
     Raises
     ------

@@ -153,7 +153,7 @@ def _math_block(state: StateBlock, first: int, end: int, silent: bool) -> bool:
     closer = {"$$": "$$", "\\[": "\\]"}.get(
         opener.group(), opener.group().replace("begin", "end", 1)
     )
-    # The line before which there is no closer, from an earlier search.
+    # The line before which no closer is left, from an earlier search.
     unclosed: dict[str, int] = state.env.setdefault("unclosed_math", {})
     if first < unclosed.get(closer, 0):
         return False

@@ -54,7 +54,7 @@ def raise_if_failed(
     ``begun``: the service has accepted the question, so an error concerns the reply.
     """
     failed = event.endswith("_failed") or str(body.get("response_status")).lower() == "failed"
-    # A status alone refuses; other signs of an error do only where there is no reply.
+    # A status alone refuses; other signs of an error do only where a reply is missing.
     refused = reports_failure(body) or is_error_event(event)
     if not (refused or event or system_of(body) or body.get("response_status")):
         refused = is_error(body)

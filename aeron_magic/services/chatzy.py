@@ -321,7 +321,7 @@ class _StreamParser:
         self.rejected = False
         """Whether the stream did not open because of its temporary token."""
         self.strange: dict[str, Any] | None = None
-        """An object that is no event, if nothing else came."""
+        """An object that is not an event, if nothing else came."""
         self.began = False
         """Whether even one byte came that may belong to an event."""
         self._line = b""

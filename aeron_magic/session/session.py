@@ -393,7 +393,7 @@ class Session:
     def fetch_unfinished(self, token: str | None = None) -> PendingQuestion | None:
         """Fetch the reply of the newest question, or that with this token, if it is unfinished.
 
-        None if there is no such question: all replies of the conversation are complete.
+        None if all replies of the conversation are complete.
         """
         if self.unfinished is not None and token in (None, self.unfinished[1]):
             pending, known = self.unfinished

@@ -378,7 +378,7 @@ def bad_recording(kind: str, mode: str) -> Case:
             path = bench.folder / "itself"
         KINDS[kind](path)
         command = f"%aeron {mode} {path}"
-        outcome = bench.run(command, *QUESTIONS, "%aeron record off", "%%aeron -o r3\nThird?")
+        outcome = bench.run(command, *QUESTIONS, "%aeron record off", "%%aeron -n -o r3\nThird?")
         found = violations(outcome, questions=0, errors=("RecordingError",), bound=6.0)
         if outcome.names.get("r3", SAY) != SAY:
             found.append("the next question does not work")

@@ -88,7 +88,7 @@ def parse(question: str) -> ParsedQuestion:
 
 
 def text_of(question: str) -> str:
-    """The text that an instruction is applied to; the whole question if there is no instruction."""
+    """The text that an instruction is applied to; the whole question without an instruction."""
     return next((text for _, text in _instructions(question)), question)
 
 

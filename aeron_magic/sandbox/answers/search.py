@@ -90,7 +90,7 @@ class Index:
         return sorted(hits, key=lambda hit: -hit.score)
 
     def content_words(self, question: str) -> list[str]:
-        """The words of a question that are no stop words, each once, spelling corrected.
+        """The words of a question that are not stop words, each once, spelling corrected.
 
         Unknown words of a text longer than a question are left out instead of corrected.
         """
