@@ -1,7 +1,7 @@
 """Run every check of the project on a machine that has Python 3.11 or newer and nothing else.
 
     python3 tests/run.py                  set up what is missing, run everything: about 10 minutes
-    python3 tests/run.py --quick          without kernels, browsers and campaigns: one to two minutes
+    python3 tests/run.py --quick          without kernels, browsers, campaigns: 1 to 2 minutes
     python3 tests/run.py --only mypy      one step (may be repeated)
     python3 tests/run.py --lowest         the quick tests with the oldest versions of all packages
     python3 tests/run.py --pythons        the quick tests with each other Python that is installed
@@ -53,7 +53,7 @@ def main() -> int:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="leave out the tests that need a kernel or a browser, and short campaigns: one to two minutes",
+        help="leave out tests that need a kernel or a browser, and campaigns: 1 to 2 minutes",
     )
     parser.add_argument(
         "--only", action="append", choices=STEPS, metavar="STEP", help=f"of: {', '.join(STEPS)}"
