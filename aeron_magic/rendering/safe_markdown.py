@@ -38,7 +38,7 @@ _LINE_BEGUN = re.compile(
     re.MULTILINE,
 )
 _MATH = re.compile(
-    r"(?P<open>\$\$?|\\[(\[])(?P<tex>.*?)(?P<close>\$\$|\$|\\[)\]])(?P<after>\s*[.,;:]?)\s*",
+    r"(?P<open>\$\$?|\\[(\[])(?P<tex>.*?)(?P<close>\$\$|\$|\\[)\]])(?P<after>\s*+[.,;:]?)\s*+",
     re.DOTALL,
 )
 _TEX = re.compile(
@@ -46,7 +46,7 @@ _TEX = re.compile(
     r"|(?P<brace>(?<!\\)\{(?=:|[^{}\n=]{0,300}[A-Za-z]{2}\s*=))"
 )
 _BARE_DOLLAR = re.compile(r"(?<!\\)(?:\\\\)*\$")
-_BLOCK_BEGUN = re.compile(r"^\s*(?:[-+*>#=]|\d+[.)]\s)", re.MULTILINE)
+_BLOCK_BEGUN = re.compile(r"^[^\S\n]*+(?:[-+*>#=]|\d++[.)]\s)", re.MULTILINE)
 _OPENS, _CLOSES = re.compile(r"\$(?!\s)"), re.compile(r"(?<!\s)\$")
 _IN_ADDRESS = re.compile(r"[\s<>()\"'`\\|\[\]{}!*$^]")
 _EMPTY_BEGIN = re.compile(r"\A(?:\s|<br>)++")
@@ -117,7 +117,8 @@ def _block(group: list[Token]) -> list[_Block]:
             return [_Block(kind, _LINE_BEGUN.sub(_plain_begin, _Text(inner).write(inner[0])))]
         case "heading":
             text = " ".join(_Text(inner).write(inner[0], in_line=True).split())
-            text = re.sub(r"(?=#+\Z)", r"\\", text)
+            plain = text.rstrip("#")
+            text = plain + "\\#" * (len(text) - len(plain))
             return [_Block(kind, f"{'#' * int(first.tag[1])} {text}")]
         case "table":
             return [_Block(kind, _table(inner))]
