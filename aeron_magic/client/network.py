@@ -58,6 +58,7 @@ class _Stream:
         self._stream = stream
         self._asked = False
         """Whether a part of the present request was written."""
+        self._closed = False
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -72,7 +73,9 @@ class _Stream:
         httpcore.WriteError
             It closed it later. httpcore reads what it answered, if anything.
         """
-        now = state(self._stream.get_extra_info("socket"))
+        # httpcore closes an expired idle connection that it has just given to another request;
+        # asyncio drops what is written then.
+        now = "closed" if self._closed else state(self._stream.get_extra_info("socket"))
         if now == "closed":
             raise httpcore.WriteError if self._asked else httpcore.ConnectError
         self._asked = True
@@ -122,6 +125,7 @@ class _AsyncStream(_Stream, httpcore.AsyncNetworkStream):
             await self._stream.write(buffer[start : start + PIECE], timeout)
 
     async def aclose(self) -> None:
+        self._closed = True
         await self._stream.aclose()
 
     async def start_tls(

@@ -74,6 +74,7 @@ def test_a_flaky_service_has_the_rates_of_its_answers(
     turn = "## Question\n\n{}\n\n```expect\ncontains: right\n```\n\n"
     path = write("a.chat.md", "".join(turn.format(number) for number in range(8)))
     report = check(path, client=client, repeat=5)
+    assert set(report.result) == {"passed", "failed"}, set(report.reason)
     assert (report.result == "passed").sum() == sum(given)
     assert 0 < sum(given) < 40
     results = [
