@@ -350,7 +350,6 @@ def test_a_connection_closed_after_each_answer_is_not_used(make: Make, closed: b
             results.append(do(Send(post(server.url, user={"text": str(one)}))))
             if closed:
                 assert server.closed.acquire(timeout=10)
-        assert all(isinstance(one, Response) or one.sent for one in results)
         assert not (closed and any(isinstance(one, ConnectionLost) for one in results))
         assert set(server.creates().values()) == {1}
 
