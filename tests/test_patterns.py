@@ -115,10 +115,11 @@ def adversaries(pattern: re.Pattern[Any], length: int) -> Iterator[str]:
     made_of = characters(pattern)
     singles = [*made_of, "a", " ", "\n", "`", "~", "!"]
     pairs = ["".join(pair) for pair in itertools.permutations(made_of[:12], 2)]
+    apart = [one + end for one in made_of for end in (" ", "\n", "x\n")]
     units = list(dict.fromkeys([*singles, *pairs]))
     step = max(1, len(units) // UNITS)
     runs = sorted(made_of, key=len, reverse=True)[:1]
-    for unit in [*singles[:16], *units[::step]]:
+    for unit in [*singles[:16], *apart, *units[::step]]:
         body = (unit * (length // len(unit) + 1))[:length]
         yield body + "\0"
         for run in runs:
@@ -163,7 +164,7 @@ def test_a_pattern_takes_linear_time(pattern: re.Pattern[Any], methods: frozense
     assert superlinear(pattern, methods) == ""
 
 
-@pytest.mark.parametrize("pattern", [r"\s+$", r"(?:!+(?=\[))|x", r"~+\n"])
+@pytest.mark.parametrize("pattern", [r"\s+$", r"(?:!+(?=\[))|x", r"~+\n", r"(?m)^=(?=[=\s]*;)"])
 def test_a_pattern_of_quadratic_time_is_found(pattern: str) -> None:
     assert superlinear(re.compile(pattern, re.DOTALL), frozenset({"search"}))
 

@@ -25,7 +25,7 @@ PARTS = (
 )
 """A file comes after those that it imports."""
 
-_IMPORT = re.compile(r'^import \{[^}]*\} from "\./(?P<part>[a-z]+\.js)";\n', re.MULTILINE)
+_IMPORT = re.compile(r'^import \{[^{}]*+\} from "\./(?P<part>[a-z]+\.js)";\n', re.MULTILINE)
 _EXPORT = re.compile(r"^export (?!default)", re.MULTILINE)
 
 

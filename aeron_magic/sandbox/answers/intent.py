@@ -39,17 +39,19 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(text, re.IGNORECASE)
 
 
-_ROUTE = _pattern(r"\bpages?\b.*\bquestion\b")
+_ROUTE = _pattern(r"(?m)^(?>.*?\bpages?\b).*\bquestion\b")
 _SENTIMENT = _pattern(
     r"^(?!\W*(?:how|can|could|where|why|which)\b).*"
     r"\b(?:sentiment|classify|positive,? (?:or )?negative)\b"
 )
 _FORM = _pattern(
-    r"(?:\b(?:answer|reply|respond|return|write)\b[^.?!:;,]*?)?"
-    r"\b(?:(?:only|just|as|in|with)(?: (?:a|as|in|valid|markdown))* (?:json|table)\b|json only\b)"
-    r"(?: only\b)?"
+    r"(?:\b(?:answer|reply|respond|return|write)\b[^.?!:;,]{0,200}?)?"
+    r"\b(?:(?:only|just|as|in|with)(?: (?:a|as|in|valid|markdown)){0,5} (?:json|table)\b"
+    r"|json only\b)(?: only\b)?"
 )
-_ABOUT_PAGES = _pattern(r"\b(?:which|what|show|list)\b[\w ]*? pages?(?: are)? (?:about|on|for)\b")
+_ABOUT_PAGES = _pattern(
+    r"\b(?:which|what|show|list)\b[\w ]{0,200}? pages?(?: are)? (?:about|on|for)\b"
+)
 # "How do I get a reply as JSON?" is about JSON and does not request it.
 _QUESTION_WORD = _pattern(
     r"\W*(?:so |and |but )?"
@@ -61,8 +63,11 @@ _FOLLOW_UPS: tuple[tuple[FollowUp, re.Pattern[str]], ...] = (
     ("why", _pattern(r"\b(?:why|what for|reason|how come)\b")),
     ("more", _pattern(r"\b(?:more|else|go on|continue|further|details?|elaborate|explain)\b")),
 )
-_DATA = re.compile(r"```.*?(?:```|\Z)|^[ \t]*\|.*\|[ \t]*$", re.MULTILINE | re.DOTALL)
-_JSON_DATA = re.compile(r"^[ \t]*[\[{].*[\]}][ \t]*$", re.MULTILINE | re.DOTALL)
+_DATA = re.compile(r"```.*?(?:```|\Z)|^[ \t]*+\|[^\n]*\|[ \t]*$", re.MULTILINE | re.DOTALL)
+# From the first line that opens to the last that closes: if the first cannot be matched, none can.
+_JSON_DATA = re.compile(
+    r"\A((?:(?![ \t]*+[\[{])[^\n]*+\n)*+)([ \t]*+[\[{].*[\]}][ \t]*)$", re.MULTILINE | re.DOTALL
+)
 _QUOTED = re.compile(r"[\"“](.{3,300})[\"”]", re.DOTALL)
 
 
@@ -123,7 +128,7 @@ def _form(text: str) -> tuple[Form, str]:
 
 def _without_json(found: re.Match[str]) -> str:
     try:
-        json.loads(found[0])
+        json.loads(found[2])
     except ValueError:
         return found[0]
-    return "\n"
+    return f"{found[1]}\n"
