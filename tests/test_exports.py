@@ -78,7 +78,7 @@ def test_the_version_is_the_projects() -> None:
     """It is in the package, too, because importing the metadata takes longer than the package."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert aeron_magic.__version__ == project["version"]
-    cited = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    cited = (ROOT / ".github" / "CITATION.cff").read_text(encoding="utf-8")
     assert f"\nversion: {project['version']}\n" in cited
 
 

@@ -132,7 +132,7 @@ class DaskAsker:
                 await self._limiter.acquire()
                 if self._client.status != "running":
                     raise Unreachable(
-                        "There is no connection to the Dask scheduler.",
+                        "The connection to the Dask scheduler is lost.",
                         hint="Run the batch again with a new client.",
                     )
                 if row.token is None:

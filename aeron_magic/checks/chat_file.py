@@ -227,7 +227,7 @@ def write_chat(tree: ConversationTree, path: Path) -> int:
     Raises
     ------
     UsageError
-        There is no turn with a complete reply; the branch continues a conversation from elsewhere;
+        No turn has a complete reply; the branch continues a conversation from elsewhere;
         or as for :func:`aeron_magic.conversations.export.write`.
     """
     turns = tree.head.path() if tree.head is not None else []

@@ -23,7 +23,8 @@ def load(shell: Any) -> None:
     for question in question_marks.misread_questions(shell):
         _print(
             f"IPython has read `{question}` as a request for help, because the extension was not "
-            "loaded yet. Ask in another cell."
+            "loaded yet: it was not asked. Write the question without the question mark, or in "
+            "another cell."
         )
     question_marks.register(shell)
     shell.events.register("pre_run_cell", app.run_order.before_cell)

@@ -12,6 +12,8 @@ it and proposes ``%aeron``, which is wrong. So it gets an empty second line.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from pathlib import Path
 from tokenize import TokenInfo
 from typing import TYPE_CHECKING
 
@@ -69,10 +71,19 @@ def unregister(ip: InteractiveShell) -> None:
     transforms[:] = [one for one in transforms if getattr(one, "__name__", "") != "_with_body"]
 
 
+def _running_source(ip: InteractiveShell) -> str:
+    """The source of the running cell, or of the script, which IPython runs as one cell."""
+    script = str(ip.user_ns.get("__file__", ""))
+    if script.endswith(".ipy"):
+        with suppress(OSError, ValueError):
+            return Path(script).read_text("utf-8")
+    history: list[str] = getattr(ip.history_manager, "input_hist_raw", [])
+    return history[-1] if history else ""
+
+
 def misread_questions(ip: InteractiveShell) -> list[str]:
-    """The questions of the running cell that IPython has read as requests for help."""
-    history = getattr(ip.history_manager, "input_hist_raw", [])
-    lines = make_tokens_by_line(history[-1].splitlines(keepends=True)) if history else []
+    """The questions of the running cell or script that IPython has read as requests for help."""
+    lines = make_tokens_by_line(_running_source(ip).splitlines(keepends=True))
     return [
         line[0].line.strip()
         for line in lines

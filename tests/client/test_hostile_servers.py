@@ -351,6 +351,8 @@ def test_a_connection_closed_after_each_answer_is_not_used(make: Make, closed: b
             if closed:
                 assert server.closed.acquire(timeout=10)
         assert not (closed and any(isinstance(one, ConnectionLost) for one in results))
+        lost = [(str(n), one) for n, one in enumerate(results) if isinstance(one, ConnectionLost)]
+        assert not {n for n, one in lost if not one.sent} & set(server.creates())
         assert set(server.creates().values()) == {1}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -90,3 +91,14 @@ def test_questions_in_the_cell_that_loads_the_extension_are_explained(
     plain_shell.run_cell("%reload_ext aeron_magic", store_history=True)
     assert "request for help" not in capsys.readouterr().out
     plain_shell.run_cell("%unload_ext aeron_magic")
+
+
+def test_questions_of_a_script_that_loads_the_extension_are_explained(
+    plain_shell: InteractiveShell, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """``ipython talk.ipy`` runs the file as one cell, which is not in the history."""
+    script = tmp_path / "talk.ipy"
+    script.write_text("%load_ext aeron_magic\n%aeron ask what?\n%unload_ext aeron_magic\n")
+    plain_shell.user_ns["__file__"] = str(script)
+    plain_shell.safe_execfile_ipy(str(script))
+    assert "read `%aeron ask what?` as a request for help" in capsys.readouterr().out
