@@ -21,7 +21,12 @@ from typing import Any, NamedTuple, cast
 import httpx
 
 from aeron_magic.client.compression import Decompressor, UnknownEncoding
-from aeron_magic.client.network import AsyncBackend, PlainBackend, deadline
+from aeron_magic.client.network import (
+    AsyncBackend,
+    PlainBackend,
+    deadline,
+    keep_assigned_connections,
+)
 from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, KEEP_ALIVE, connection_policy
 from aeron_magic.errors import UsageError
 from aeron_magic.forks import restart_after_fork
@@ -226,6 +231,7 @@ def _client_options(
         made = kind(verify=policy.tls, trust_env=False, limits=limits, proxy=proxy)
         plain = kind is httpx.HTTPTransport
         made._pool._network_backend = PlainBackend() if plain else AsyncBackend()
+        keep_assigned_connections(made._pool)
         return made
 
     return {

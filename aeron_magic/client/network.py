@@ -58,7 +58,6 @@ class _Stream:
         self._stream = stream
         self._asked = False
         """Whether a part of the present request was written."""
-        self._closed = False
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -73,9 +72,7 @@ class _Stream:
         httpcore.WriteError
             It closed it later. httpcore reads what it answered, if anything.
         """
-        # httpcore closes an expired idle connection that it has just given to another request;
-        # asyncio drops what is written then.
-        now = "closed" if self._closed else state(self._stream.get_extra_info("socket"))
+        now = state(self._stream.get_extra_info("socket"))
         if now == "closed":
             raise httpcore.WriteError if self._asked else httpcore.ConnectError
         self._asked = True
@@ -125,7 +122,6 @@ class _AsyncStream(_Stream, httpcore.AsyncNetworkStream):
             await self._stream.write(buffer[start : start + PIECE], timeout)
 
     async def aclose(self) -> None:
-        self._closed = True
         await self._stream.aclose()
 
     async def start_tls(
@@ -149,3 +145,20 @@ class AsyncBackend(httpcore.AnyIOBackend):
 
     async def connect_tcp(self, *arguments: Any, **options: Any) -> httpcore.AsyncNetworkStream:
         return _AsyncStream(await super().connect_tcp(*arguments, **options))
+
+
+def keep_assigned_connections(pool: Any) -> None:
+    """Make a pool of httpcore keep the idle connections that it has given to a request.
+
+    httpcore gives an idle connection to a request, which begins a moment later. If the connection
+    expires in between, the next request closes it, and the first one would seem to be sent.
+    """
+    assign = pool._assign_requests_to_connections
+
+    def assign_and_keep() -> list[Any]:
+        given = [one.connection for one in pool._requests if one.connection is not None]
+        closing = assign()
+        pool._connections += [one for one in closing if one in given]
+        return [one for one in closing if one not in given]
+
+    pool._assign_requests_to_connections = assign_and_keep

@@ -1,28 +1,50 @@
-"""Streams of bytes to a server, below httpcore."""
+"""Connections below httpx."""
 
 from __future__ import annotations
 
 import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
 
-import httpcore
-import pytest
-from raw_server import RawServer
+from credentials import SECRET
 
-from aeron_magic.client.network import AsyncBackend
+from aeron_magic import AsyncClient, Client
+from aeron_magic.client.tls import KEEP_ALIVE
+from aeron_magic.sandbox import Sandbox
 
 
-@pytest.mark.parametrize(("begun", "error"), [(False, "ConnectError"), (True, "WriteError")])
-def test_a_connection_that_was_closed_here_is_not_written_to(begun: bool, error: str) -> None:
-    """httpcore closes an expired connection that it has just given to another request. asyncio
-    drops what is written then, so the request would seem to be sent."""
+def test_a_connection_that_expires_while_it_is_given_to_a_question_is_kept(
+    sandbox: Sandbox,
+) -> None:
+    """The loop is busy for longer than an idle connection is kept; no question is in doubt."""
+    sandbox.set_faults(say="Fine.")
 
-    async def write() -> None:
-        stream = await AsyncBackend().connect_tcp("127.0.0.1", server.port)
-        if begun:
-            await stream.write(b"POST / HTTP/1.1\r\n")
-        await stream.aclose()
-        await stream.write(b"Host: x\r\n\r\n")
+    async def keep_busy() -> None:
+        while True:
+            time.sleep(2 * KEEP_ALIVE)
+            await asyncio.sleep(0)
 
-    with RawServer(lambda *_: False) as server, pytest.raises(getattr(httpcore, error)):
-        asyncio.run(write())
-    assert server.asked == []
+    async def talk(client: AsyncClient) -> None:
+        for number in range(20):
+            await client.ask(f"Question {number}")
+
+    async def main() -> None:
+        async with AsyncClient(
+            base_url=sandbox.aeronpay_url, client_id="me", client_secret=SECRET
+        ) as client:
+            busy = asyncio.create_task(keep_busy())
+            await asyncio.gather(*(talk(client) for _ in range(5)))
+            busy.cancel()
+
+    asyncio.run(main())
+    assert len(sandbox.log.of("create-response")) == 100
+
+
+def test_threads_on_one_client_lose_no_question(sandbox: Sandbox) -> None:
+    sandbox.set_faults(say="Fine.")
+    with (
+        Client(base_url=sandbox.aeronpay_url, client_id="me", client_secret=SECRET) as client,
+        ThreadPoolExecutor(8) as pool,
+    ):
+        done = list(pool.map(client.ask, (f"Question {number}" for number in range(200))))
+    assert {reply.status for reply in done} == {"complete"}
