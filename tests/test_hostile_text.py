@@ -19,8 +19,8 @@ from aeron_magic.jupyter.panel.transcript import bundle
 from aeron_magic.markdown_text import code_span, escape_markdown
 from aeron_magic.protocol.events import Chunk, Recovering
 from aeron_magic.rendering import highlighting
-from aeron_magic.rendering.mimebundle import mimebundle, to_html, to_markdown
-from aeron_magic.rendering.safe_html import CODE_STYLE
+from aeron_magic.rendering.mimebundle import mimebundle, to_markdown
+from aeron_magic.rendering.safe_html import CODE_STYLE, to_html
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.extract import code_blocks, extract_json
 from aeron_magic.replies.reply import Reply

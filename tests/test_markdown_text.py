@@ -19,7 +19,7 @@ from aeron_magic.markdown_text import (
     plural,
     truncate,
 )
-from aeron_magic.rendering.mimebundle import to_html
+from aeron_magic.rendering.safe_html import to_html
 
 
 @given(st.text(alphabet=SPECIAL + "ab1. (){}", max_size=30))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from markupsafe import Markup
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
-from aeron_magic.rendering.mimebundle import text_html, to_html
+from aeron_magic.rendering.mimebundle import text_html
+from aeron_magic.rendering.safe_html import to_html
 
 STYLE = Markup("""
 :root { color-scheme: light dark; }

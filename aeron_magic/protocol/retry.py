@@ -109,8 +109,9 @@ def retrying(
 ) -> Flow[Response | ConnectionLost]:
     """Make the request, and repeat it while ``should_retry`` returns True and attempts are left.
 
-    ``request`` is called for each attempt: each has a new reference id. After ``patience`` seconds
-    of lost attempts the request is not repeated.
+    ``request`` is called for each attempt: each has a new reference id. ``should_retry`` is asked
+    unless the status is 2xx. After ``patience`` seconds of lost attempts the request is not
+    repeated.
     """
     attempt, lost = 1, 0.0
     while True:
@@ -118,6 +119,8 @@ def retrying(
         assert isinstance(result, Response | ConnectionLost)
         if isinstance(result, ConnectionLost):
             lost += result.elapsed
+        elif result.status // 100 == 2:
+            return result
         if lost >= patience or not should_retry(result):
             return result
         wait = backoff_delay(attempt, result, jitter())

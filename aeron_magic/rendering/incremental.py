@@ -26,8 +26,6 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aeron_magic.rendering.mimebundle import to_html
-
 if TYPE_CHECKING:
     from markdown_it.token import Token
     from markupsafe import Markup
@@ -93,11 +91,13 @@ class MarkdownBlock:
 
 
 def render_block(block: MarkdownBlock, *, highlight: bool = True, compact: bool = False) -> Markup:
-    """Return the HTML of a block; see `aeron_magic.rendering.mimebundle.to_html`.
+    """Return the HTML of a block; see `aeron_magic.rendering.safe_html.to_html`.
 
     ``compact``: without optional HTML, which every cell of a table has.
     """
     from markupsafe import Markup
+
+    from aeron_magic.rendering.safe_html import to_html
 
     html = to_html(block.markdown, streaming=block.is_open, highlight=highlight)
     if compact:  # text contains no unescaped ``>``

@@ -29,27 +29,6 @@ Bundle = TypedDict(
 """The data of one display. Its HTML is ``Markup``: made by this package, or a constant."""
 
 
-def to_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -> Markup:
-    """Return ``markdown`` as HTML made of an allow-list of elements.
-
-    CommonMark with tables and strikethrough; raw HTML is shown as text. Links lead to http, https
-    and mailto URLs only, and name their host if their text names another one; images become links
-    that name their host. Math keeps its delimiters, in an element of class ``math``; other dollars
-    and backslashes cannot be taken for math.
-
-    Parameters
-    ----------
-    streaming
-        Whether ``markdown`` is still growing: a code block that is open at its end is not
-        highlighted, which would be most of the cost of repainting it.
-    highlight
-        Whether code is coloured, with the classes of Jupyter's style sheets.
-    """
-    from aeron_magic.rendering.safe_html import safe_html
-
-    return safe_html(strip_control_sequences(markdown), streaming=streaming, highlight=highlight)
-
-
 def text_html(text: str) -> Markup:
     """Return untrusted ``text`` as HTML that shows it as it is, without control sequences."""
     from aeron_magic.rendering.tex_math import escape_math
@@ -106,6 +85,8 @@ def mimebundle(
 
 
 def _as_markdown(text: str) -> Bundle:
+    from aeron_magic.rendering.safe_html import to_html
+
     return {
         "text/html": to_html(text),
         "text/markdown": to_markdown(text),

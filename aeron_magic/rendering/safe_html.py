@@ -26,6 +26,7 @@ from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
 from aeron_magic.markdown_text import truncate
+from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.highlighting import CLASSES, highlight_code
 from aeron_magic.rendering.inline_rules import install_inline_rules
 from aeron_magic.rendering.tex_math import escape_math, install_math_rules, is_self_contained
@@ -144,11 +145,24 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-def safe_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -> Markup:
-    """Return the allowed HTML of ``markdown``; see `mimebundle.to_html`.
+def to_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -> Markup:
+    """Return ``markdown`` as HTML made of an allow-list of elements, without control sequences.
 
-    Markdown that the parser cannot handle is shown as code: it is part of a paid reply.
+    CommonMark with tables and strikethrough; raw HTML is shown as text. Links lead to http, https
+    and mailto URLs only, and name their host if their text names another one; images become links
+    that name their host. Math keeps its delimiters, in an element of class ``math``; other dollars
+    and backslashes cannot be taken for math. Markdown that the parser cannot handle is shown as
+    code: it is part of a paid reply.
+
+    Parameters
+    ----------
+    streaming
+        Whether ``markdown`` is still growing: a code block that is open at its end is not
+        highlighted, which would be most of the cost of repainting it.
+    highlight
+        Whether code is coloured, with the classes of Jupyter's style sheets.
     """
+    markdown = strip_control_sequences(markdown)
     env: dict[str, object] = {"highlight": highlight}
     if streaming:
         env["streaming"] = markdown

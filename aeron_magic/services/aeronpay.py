@@ -362,7 +362,7 @@ class _StreamParser:
         if event == "response_completed":
             completed = completed_event(body)
             self.done = True
-            if lacks_text(body) and not self._has_text:
+            if completed.text is None and not self._has_text and lacks_text(body):
                 self.missing = "its text was"
                 if self.token is None:
                     self.error = without_text(body)

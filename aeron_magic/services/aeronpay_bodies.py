@@ -24,6 +24,9 @@ MAX_DIGITS = 18
 
 ACCEPTED = ("SUCCESS", "PENDING", "PROCESSING")
 
+DOCUMENTED = ("response_initiated", "response_completed")
+"""The events of a reply that goes well, besides its chunks."""
+
 _TOKEN = re.compile(r'"context_token"\s*+:\s*+("[^"\\]++(?:\\.[^"\\]*+)*+")')
 
 
@@ -54,12 +57,16 @@ def raise_if_failed(
     ``begun``: the service has accepted the question, so an error concerns the reply.
     """
     failed = event.endswith("_failed") or str(body.get("response_status")).lower() == "failed"
+    if not failed and event in DOCUMENTED and body.get("status") in (None, *ACCEPTED):
+        return body
     # A status alone refuses; other signs of an error do only where a reply is missing.
     refused = reports_failure(body) or is_error_event(event)
     if not (refused or event or system_of(body) or body.get("response_status")):
         refused = is_error(body)
+    if not (failed or refused):
+        return body
     token = text_or_none(body.get("context_token")) or token
-    if failed or (refused and begun):
+    if failed or begun:
         raise FailedReply(
             "The service could not answer.",
             hint="Ask again, or rephrase the question.",
@@ -67,15 +74,13 @@ def raise_if_failed(
             service_message=service_words(body),
             context_token=token,
         )
-    if refused:
-        # The HTTP status may be 200: the status in the body counts.
-        unnamed = 400 if reports_failure(body) else 200
-        code = number_of(body.get("status_code")) or error_code(body) or unnamed
-        error = error_for_status(code, body, url)
-        if not isinstance(error, TokenError):
-            error.context_token = token
-        raise error
-    return body
+    # The HTTP status may be 200: the status in the body counts.
+    unnamed = 400 if reports_failure(body) else 200
+    code = number_of(body.get("status_code")) or error_code(body) or unnamed
+    error = error_for_status(code, body, url)
+    if not isinstance(error, TokenError):
+        error.context_token = token
+    raise error
 
 
 def lacks_text(body: dict[str, Any]) -> bool:

@@ -27,7 +27,7 @@ from notebook_page import NotebookPage
 from page_tasks import begin, longest_tasks
 from panel_page import PanelPage
 
-from aeron_magic.rendering.mimebundle import to_html
+from aeron_magic.rendering.safe_html import to_html
 
 TITLE = "The chat panel: one more chunk, with 0 and with 1,000 turns before it"
 

@@ -35,8 +35,8 @@ from live_kernel import Kernel, running_kernel  # noqa: E402
 
 from aeron_magic.sandbox import Sandbox  # noqa: E402
 
-QUESTION_LIMITS = (32, 16)
-CLICK_LIMITS = (92, 29)
+QUESTION_LIMITS = (30, 16)
+CLICK_LIMITS = (80, 26)
 
 PROBE = """
 import os as _os, sys as _sys, threading as _threading
@@ -78,7 +78,7 @@ _send, _sent = _panel.send, []
 def _observed(content, buffers=None):
     _send(content, buffers)
     _sent.append(content["type"])
-    if content["type"] == "about" and "end" in _sent:
+    if content["type"] == "end":
         _counter.active = False
 
 _panel.send = _observed
@@ -134,7 +134,7 @@ def count_click() -> Count:
 def _click(kernel: Kernel, comm: str, text: str) -> None:
     kernel.send_comm(comm, {"do": "ask", "id": text, "text": text})
     deadline = time.monotonic() + 20
-    while kernel.value("_sent and _sent[-1]") != "about" or not kernel.value("'end' in _sent"):
+    while kernel.value("_sent and _sent[-1]") != "end":
         assert time.monotonic() < deadline, "the question has not ended"
     time.sleep(1)  # until the transcript was updated
 

@@ -291,6 +291,7 @@ def test_conversations(lab: NotebookPage, sandbox: Sandbox) -> None:
     panel.turns.first.wait_for(state="detached")
     panel.ask("What is a turn?")
     picker = panel.root.get_by_label("Conversation", exact=True).and_(lab.page.locator("select"))
+    assert picker.locator("option").all_text_contents() == ["main (1)", "conversation-2 (1)"]
     picker.select_option("main")
     panel.wait_text("How do I record?")
     assert panel.questions() == ["How do I record?"]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aeron_magic.rendering.differences import differences
-from aeron_magic.rendering.mimebundle import to_html
+from aeron_magic.rendering.safe_html import to_html
 
 
 def test_words_are_marked() -> None:

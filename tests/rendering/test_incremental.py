@@ -17,7 +17,7 @@ from aeron_magic.rendering.incremental import (
     MarkdownStream,
     render_block,
 )
-from aeron_magic.rendering.mimebundle import to_html
+from aeron_magic.rendering.safe_html import to_html
 
 PARAGRAPH = "Words of a paragraph, *some* of them `code`, and more of them. " * 5 + "\n\n"
 CODE = "```python\n" + "value = value + 1  # more\n" * 300 + "```\n"

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from aeron_magic.rendering.mimebundle import to_html
+from aeron_magic.rendering.safe_html import to_html
 
 
 def inner(markdown: str) -> str:

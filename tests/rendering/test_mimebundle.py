@@ -20,8 +20,8 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from aeron_magic.errors import ReplyFormatError, UsageError
-from aeron_magic.rendering.mimebundle import FORMATS, mimebundle, to_html, to_markdown
-from aeron_magic.rendering.safe_html import CODE_STYLE, TEXT_STYLE
+from aeron_magic.rendering.mimebundle import FORMATS, mimebundle, to_markdown
+from aeron_magic.rendering.safe_html import CODE_STYLE, TEXT_STYLE, to_html
 
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "render"
 

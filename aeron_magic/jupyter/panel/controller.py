@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from aeron_magic.conversations.tree import ConversationTree, Turn
     from aeron_magic.jupyter.app import Resuming
     from aeron_magic.protocol.events import Introduced
+    from aeron_magic.replies.reply import Reply
     from aeron_magic.session.session import PendingQuestion, Session
 
 P = ParamSpec("P")
@@ -281,12 +282,12 @@ class PanelController:
     @property
     def _is_read_only(self) -> bool:
         """Whether the turns can only be read, because their service has ended."""
-        unreachable = self.session.registry.is_unreachable(self.tree)
-        return self._leaf is None and unreachable and self.tree.head is None
+        empty = self._leaf is None and self.tree.head is None
+        return empty and self.session.registry.is_unreachable(self.tree)
 
-    def _turn_views(self, turns: list[Turn]) -> list[TurnView]:
+    def _turn_views(self, turns: list[Turn], streamed: Reply | None = None) -> list[TurnView]:
         pending = [asked.pending.turn for asked in self._lives if asked.tree is self.tree]
-        views = turn_views(self._index, turns, self._problems, pending)
+        views = turn_views(self._index, turns, self._problems, pending, streamed)
         if self._is_read_only:
             make_read_only(views)
         return views
@@ -406,17 +407,18 @@ class PanelController:
         self.live = None
         if self._leaf is asked.pending.turn:
             self._leaf = turn if turn.tokens else turn.parent
-        view = self._turn_views([turn])[0]
+        view = self._turn_views([turn], streamed=reply)[0]
         patch = None
         if turn.reply is reply:
             patch = {"seq": live.stream.sequence, **live.stream.end(reply)}
-            view["blocks"] = []
         if asked.notes:
             view["note"] = " ".join([view["note"], *asked.notes]).strip()
-        self.broadcast({"type": "end", "turn": view, "patch": patch})
+        count = len(asked.tree.turns)
+        self.broadcast({"type": "end", "turn": view, "patch": patch, "count": count})
         if self.visible_turns[-1].number != turn.number:
             self.broadcast(self.state())  # the turns after it are stale now
-        self.broadcast({"type": "about", "about": self.overview()})
+        elif key in self._dropped:  # perhaps its conversation, too
+            self.broadcast({"type": "about", "about": self.overview()})
         self._schedule_turns_changed()
 
     def _schedule_turns_changed(self) -> None:

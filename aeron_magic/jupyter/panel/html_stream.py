@@ -17,7 +17,6 @@ from typing import Any, cast
 from markupsafe import Markup
 
 from aeron_magic.rendering.incremental import MarkdownStream, render_block
-from aeron_magic.rendering.mimebundle import to_html
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
@@ -46,6 +45,8 @@ def utf16_safe(html: Markup) -> Markup:
 @lru_cache(maxsize=64)
 def reply_html(text: str) -> Markup:
     """The HTML of a whole text; cached, since messages and the transcript all use it."""
+    from aeron_magic.rendering.safe_html import to_html
+
     return utf16_safe(to_html(text)) if text else Markup("")
 
 

@@ -171,6 +171,7 @@ def turn_views(
     turns: Sequence[Turn],
     problems: Mapping[str, Problem | None] = MappingProxyType({}),
     pending: Collection[Turn] = (),
+    streamed: Reply | None = None,
 ) -> list[TurnView]:
     """The views of some turns of a tree.
 
@@ -182,6 +183,8 @@ def turn_views(
         The problems of failed turns, by key.
     pending
         The turns whose reply is being read; each may replace a turn of the tree.
+    streamed
+        A reply that the pages have already: its view has no blocks.
     """
     index.update()
     tree, service = index.tree, service_info(index.tree.service)
@@ -201,7 +204,7 @@ def turn_views(
                 label=strip_control_sequences(turn.label),
                 question=strip_control_sequences(turn.question),
                 images=list(map(strip_control_sequences, turn.images)),
-                blocks=[reply_html(text)] if text else [],
+                blocks=[reply_html(text)] if text and reply is not streamed else [],
                 status="processing" if is_live else turn.status,
                 note=status_note(reply) if reply and reply.status == "recovered" else "",
                 problem=None if is_live else problem,

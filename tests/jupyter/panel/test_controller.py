@@ -10,11 +10,12 @@ from collections.abc import Callable
 import pytest
 from panel_harness import PanelHarness, rebuilt
 
+from aeron_magic.client.client import make_question
 from aeron_magic.jupyter.panel.controller import DELTA_INTERVAL, PAGE_SIZE
 from aeron_magic.jupyter.panel.html_stream import MAX_STEP, reply_html, utf16_safe
 from aeron_magic.jupyter.panel.transcript import bundle
 from aeron_magic.jupyter.panel.widget import ChatPanel
-from aeron_magic.rendering.mimebundle import to_html
+from aeron_magic.rendering.safe_html import to_html
 from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Refusal, Sandbox
 
@@ -52,6 +53,21 @@ def test_a_reply_is_sent_piece_by_piece(harness: PanelHarness, sandbox: Sandbox)
     assert sent.count("Paragraph 7 says") == 1
 
 
+def test_the_end_counts_the_turns(harness: PanelHarness) -> None:
+    """The whole list of conversations is sent only if one of them is gone."""
+    harness.ask("One")
+    harness.ask("Two")
+    assert [message["count"] for message in harness.messages("end")] == [1, 2]
+    assert not harness.messages("about")
+    position = harness.session.position_for(conversation="other", after="apay_" + "0" * 48)
+    asked = harness.session.ask(make_question("Refused", position.token), position)
+    assert asked.notified.wait(10)
+    state = harness.wait("state")
+    assert [one["name"] for one in state["about"]["conversations"]] == ["main", "other"]
+    about = harness.wait("about")["about"]
+    assert [one["name"] for one in about["conversations"]] == ["main"]
+
+
 def test_the_finished_reply_is_rendered_once(
     harness: PanelHarness, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -62,7 +78,7 @@ def test_the_finished_reply_is_rendered_once(
         rendered.append(markdown)
         return to_html(markdown)
 
-    monkeypatch.setattr("aeron_magic.jupyter.panel.html_stream.to_html", record)
+    monkeypatch.setattr("aeron_magic.rendering.safe_html.to_html", record)
     text = f"{TEXT}The end of {time.time()}.\n"
     sandbox.set_faults(say=text)
     harness.ask("Tell me")
@@ -289,7 +305,7 @@ def test_a_panel_that_fails_leaves_the_others_and_the_reply(
     asked = harness.ask_in_cell("Why?", "a")
     assert asked.notified.wait(5)
     assert asked.error is None
-    assert [message["type"] for message in harness.messages(panel=other)][-2:] == ["end", "about"]
+    assert [message["type"] for message in harness.messages(panel=other)][-1] == "end"
     other.close()
     assert "A panel could not be updated: OSError" in caplog.text
 

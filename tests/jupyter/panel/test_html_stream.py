@@ -10,7 +10,7 @@ from panel_harness import rebuilt
 
 from aeron_magic.jupyter.panel.html_stream import MAX_STEP, HtmlStream, splice, utf16_safe
 from aeron_magic.protocol.events import Chunk, Recovering
-from aeron_magic.rendering.mimebundle import to_html
+from aeron_magic.rendering.safe_html import to_html
 from aeron_magic.replies.accumulator import ReplyAccumulator
 
 CASES = {

@@ -180,6 +180,7 @@ export class View {
     cancelAnimationFrame(this.frame);
     this.frame = null;
     this.turns.get(turn.key)?.finish(turn, patch, live);
+    this.head.update();
     this.composer.update();
     this.announce(turn.problem?.title ?? "The reply is complete.");
     this.follow();
