@@ -165,6 +165,7 @@ class _DocumentedMagic:
 def _error_boundary(app: App) -> Iterator[None]:
     """Remember the error of a command for ``%aeron last``; the error then fails the cell.
 
+    An error that was caused by the remembered one does not replace it: it refers to it.
     An interrupt that the command does not handle becomes a short error, too.
     """
     try:
@@ -172,7 +173,8 @@ def _error_boundary(app: App) -> Iterator[None]:
     except AeronError as error:
         error.redact(app.session.secrets)
         error.__suppress_context__ = True
-        app.session.last_error = error
+        if error.__cause__ is None or error.__cause__ is not app.session.last_error:
+            app.session.last_error = error
         raise
     except KeyboardInterrupt:
         raise Interrupted("Stopped.", hint="Run the cell again to repeat it.") from None

@@ -217,6 +217,8 @@ class Session:
         self.last_error: AeronError | None = None
         self.unfinished: tuple[PendingTurn, str] | None = None
         """The newest question and the token of its reply, if that can still be fetched."""
+        self.lost: Turn | None = None
+        """The turn of the newest question, if its reply neither came nor can be fetched."""
         self.observers: list[SessionObserver] = []
         self._lock = threading.RLock()
 
@@ -394,7 +396,14 @@ class Session:
         """Fetch the reply of the newest question, or that with this token, if it is unfinished.
 
         None if all replies of the conversation are complete.
+
+        Raises
+        ------
+        UsageError
+            The newest question has no reply that could be fetched.
         """
+        if token is None and self.lost is not None and not self.token.assigned_by_user:
+            raise self._nothing_to_fetch(self.lost)
         if self.unfinished is not None and token in (None, self.unfinished[1]):
             pending, known = self.unfinished
             # The turn may be in the tree by now.
@@ -405,6 +414,21 @@ class Session:
                 if not turn.tokens and turn.reply is not None and turn.reply.context_token == token:
                     return self.fetch(tree, turn)
         return None
+
+    def _nothing_to_fetch(self, lost: Turn) -> UsageError:
+        failed = lost.reply is not None and lost.reply.status == "failed"
+        why = "failed" if failed else "ended before its token came"
+        newest = self.token.read()
+        earlier = ""
+        if newest is not None:
+            tree = self.registry.tree_of_token(newest)
+            turn = tree.by_token(newest) if tree is not None else None
+            of = f"turn {turn.label}" if turn is not None else "an earlier turn"
+            earlier = f" `%aeron fetch {newest}` shows the reply of {of}."
+        return UsageError(
+            f"Turn {lost.label}, the newest question, {why}: there is no reply to fetch.",
+            hint=f"`%aeron last` shows its error; to ask again, run its cell again.{earlier}",
+        )
 
     def _start_turn(self, position: Position, text: str, images: tuple[str, ...]) -> PendingTurn:
         with self._lock:
@@ -432,10 +456,13 @@ class Session:
             else:
                 asked.turn, notes = self.registry.finish(pending, reply)
                 asked.notes += notes
+                can_fetch = service_info(reply.service).can_fetch
                 token = None
-                if reply.status in UNFINISHED and service_info(reply.service).can_fetch:
+                if reply.status in UNFINISHED and can_fetch:
                     token = reply.context_token
                 self.unfinished = (pending, token) if token is not None else None
+                is_lost = can_fetch and not complete and token is None
+                self.lost = asked.turn if is_lost else None
                 self.history_writer.save_turn(
                     pending,
                     asked.turn,
@@ -539,6 +566,7 @@ class Session:
         self._move_token()
 
     def _switched(self, tree: ConversationTree) -> ConversationTree:
+        self.lost = None
         self._move_token()
         self._notify_change()
         return tree

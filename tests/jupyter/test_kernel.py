@@ -280,7 +280,8 @@ def test_commands_have_one_display(kernel: Kernel) -> None:
     assert SECRET not in plain("%aeron")
     assert "What is a token?" in plain("%aeron history")
     assert "The service has the same" in plain("%aeron history --remote")
-    assert plain("%aeron last") == kernel.execute("%aeron fetch").outputs[0]["data"]["text/plain"]
+    note = "\n\n[Turn 1 was complete already.]"
+    assert plain("%aeron fetch") == plain("%aeron last") + note
     assert "--no-stream" in plain("%aeron help")
 
 
@@ -325,6 +326,20 @@ def test_a_stopped_reply_with_a_token_can_be_fetched(kernel: Kernel, sandbox: Sa
     assert fetched.outputs[-1]["metadata"]["aeron_magic"]["turn"] == "1"
     assert kernel.value("context_token") == token
     assert "drip39" in kernel.execute("%aeron last").text
+
+
+def test_fetch_after_a_failed_question_says_so_and_last_keeps_the_failure(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    kernel.execute("%%aeron\nWhat is a token?")
+    sandbox.set_faults(cut_after=0, cut_times=9)
+    assert kernel.execute("%%aeron\nIs it lost?").status == "error"
+    before = kernel.execute("%aeron last").text
+    fetched = kernel.execute("%aeron fetch")
+    assert "there is no reply to fetch" in "\n".join(fetched.of("error")[0].content["traceback"])
+    assert not sandbox.log.of("fetch-response")
+    assert kernel.execute("%aeron last").text == before
+    assert "may have been accepted" in before
 
 
 def test_every_output_has_the_same_metadata(kernel: Kernel) -> None:

@@ -18,7 +18,7 @@ from aeron_magic.client.client import make_question
 from aeron_magic.errors import FailedReply, TokenError, Unreachable, UsageError, ValueRefused
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.sandbox import Sandbox
-from aeron_magic.sandbox.faults import Refusal
+from aeron_magic.sandbox.faults import Faults, Refusal
 from aeron_magic.session.session import PendingQuestion, Session
 
 
@@ -420,6 +420,38 @@ def test_after_another_question_the_newest_reply_is_fetched(notebook: FakeNotebo
     assert fetched is not None
     assert fetched.done.wait(5)
     assert notebook.tree.turns[0].reply == fetched.reply
+
+
+@pytest.mark.parametrize(
+    ("faults", "why"),
+    [
+        ({"cut_after": 0, "cut_times": 9}, "ended before its token came"),
+        ({"generation": "fails"}, "failed"),
+    ],
+)
+def test_no_reply_of_an_earlier_turn_is_fetched_for_a_question_that_failed(
+    notebook: FakeNotebook, faults: dict[str, Any], why: str
+) -> None:
+    """The error names the token that can be fetched; a token that is assigned is fetched."""
+    session = notebook.session
+    notebook.sandbox.set_faults(**faults)
+    notebook.fails("a")
+    with pytest.raises(UsageError, match=rf"^Turn 1, the newest question, {why}") as caught:
+        session.fetch_unfinished()
+    assert "%aeron fetch" not in caught.value.hint
+    notebook.sandbox.faults = Faults()
+    token = notebook.run("b").context_token
+    assert session.fetch_unfinished() is None
+    notebook.sandbox.set_faults(**faults)
+    notebook.fails("c")
+    with pytest.raises(UsageError, match=r"^Turn 3, the newest question") as caught:
+        session.fetch_unfinished()
+    assert f"`%aeron fetch {token}` shows the reply of turn 2." in caught.value.hint
+    notebook.namespace["context_token"] = "of another notebook"
+    assert session.fetch_unfinished() is None
+    notebook.namespace["context_token"] = token
+    session.use("main")
+    assert session.fetch_unfinished() is None
 
 
 # Branches and names --------------------------------------------------------------------------

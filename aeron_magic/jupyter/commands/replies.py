@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def fetch(app: App, command: Command) -> None:
     """Fetch and show a stored reply; that of a turn without a complete reply completes the turn."""
     session = app.session
-    asked = session.fetch_unfinished(command["token"])
+    try:
+        asked = session.fetch_unfinished(command["token"])
+    except UsageError as error:
+        raise error from session.last_error
     if asked is not None:
         output = output_for(app)
         interrupted = follow_to_end(asked, output, "the unfinished reply")
@@ -31,6 +34,8 @@ def fetch(app: App, command: Command) -> None:
         task, output, interrupted = show_fetched(app, token, "the stored reply")
         reply = replace(task.reply, context_token=task.reply.context_token or token)
         metadata = session.metadata_of(reply)
+        if (label := metadata["turn"]) is not None and reply.is_complete:
+            metadata["notes"] = [f"Turn {label} was complete already."]
         if reply.is_complete or reply.text:
             session.remember(reply, metadata)
         output.finish(task.accumulator, reply, metadata)
