@@ -9,19 +9,23 @@ Grammar::
     literal   "\{{"                            writes {{
 
 Nothing is called or computed, and placeholders inside a value are not replaced. Double braces
-around anything but a path are left as they are, so LaTeX, JSON and code are safe. Two cases are
-errors, because they are probably mistakes: a path with an unknown name, and a known name followed
-by a call or a computation.
+around anything but a path are left as they are, so LaTeX, JSON and code are safe. What is probably
+a mistake is an error: a path with an unknown name, a known name followed by anything else, and a
+Python expression on one line that calls something or contains a known name. A filter, as in
+``{{other | upper}}``, belongs to a template language and is no expression.
 """
 
 from __future__ import annotations
 
+import ast
 import re
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
 
 from aeron_magic.errors import ValueRefused
+from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.plaintext import spellings
 from aeron_magic.prompts.values import format_value, is_missing, prompt_cell, table_class
 
@@ -36,8 +40,14 @@ STEP = (
 _BRACES = re.compile(
     rf"(?P<literal>\\\{{\{{)"
     rf"|\{{\{{[ \t]*+(?P<path>{NAME}(?:{STEP})*)[ \t]*+(?::(?P<format>[^{{}}\n]++))?\}}\}}"
-    rf"|\{{\{{[ \t]*+(?P<begun>{NAME})[^{{}}\n]*+\}}\}}"
+    r"|\{\{[ \t]*+[fF](?P<formatted>[\"'])[^{\"'\n]*+\{[^\"'\n]*+(?P=formatted)[ \t]*+\}\}"
+    r"|\{\{(?P<other>[^{}\n]++)\}\}"
 )
+_CONVERSION = re.compile(r"(?:![rsa])?(?::[^:]*)?\Z")
+MAX_NAMED = 12
+"""Columns or keys that an error names."""
+_MAX_EXPRESSION = 1_000
+"""Characters of a text in double braces that is read as Python."""
 STEPS = re.compile(
     rf"\.[ \t]*+(?P<attribute>{NAME})|\[[ \t]*+(?:(?P<index>-?\d++)"
     r"""|(?P<quote>["'])(?P<key>(?:(?!(?P=quote))[^\n])*+)(?P=quote))[ \t]*+\]"""
@@ -109,7 +119,7 @@ def interpolate(
     forbidden = {form for secret in secrets if secret for form in _in_tables(secret)}
 
     def replaced(match: re.Match[str]) -> str:
-        if match["begun"] and match["begun"] not in namespace:
+        if match["other"] and not _is_expression(match["other"].strip(), namespace):
             return match[0]
         if match["literal"]:
             return "{{"
@@ -123,10 +133,11 @@ def interpolate(
             raise ValueRefused(message, hint=error.hint) from error
 
     def value_text(placeholder: Placeholder, match: re.Match[str]) -> str:
-        if match["begun"]:
+        if not match["path"]:
             raise ValueRefused(
                 'only a path can be inserted: a name, then .attribute, [0] or ["key"]',
-                hint=f"Put the result in a variable and name that; {_LITERAL_HINT}",
+                hint="Nothing is called or computed in the braces: put the result in a variable "
+                f"before, and name that; {_LITERAL_HINT}",
             )
         value = resolve(placeholder, namespace)
         if placeholder.name == required and is_missing(value):
@@ -147,6 +158,34 @@ def interpolate(
 def placeholders_in(text: str) -> list[Placeholder]:
     """Return the placeholders of ``text``, in order."""
     return [_placeholder(match) for match in _BRACES.finditer(text) if match["path"]]
+
+
+def _is_expression(text: str, namespace: Mapping[str, object]) -> bool:
+    """Whether ``text`` was probably meant to be computed; it is not a path."""
+    begun = re.match(NAME, text)
+    if begun and begun[0] in namespace:
+        return True
+    if len(text) > _MAX_EXPRESSION:
+        return False
+    parsed = _parsed(text) or _parsed(_CONVERSION.sub("", text))
+    while isinstance(parsed, ast.BinOp) and isinstance(parsed.op, ast.BitOr):
+        parsed = parsed.left  # what follows is a filter
+    return parsed is not None and any(
+        node.id in namespace
+        if isinstance(node, ast.Name)
+        else isinstance(node, ast.Call) and not isinstance(node.func, ast.Constant)
+        for node in ast.walk(parsed)
+    )
+
+
+def _parsed(text: str) -> ast.expr | None:
+    """``text`` as a Python expression, if it is one."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return ast.parse(text, mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return None
 
 
 def _placeholder(match: re.Match[str]) -> Placeholder:
@@ -235,7 +274,7 @@ def _step_into(value: Any, step: re.Match[str], shown: str) -> object:
             near = _near_part(value, attribute or key, bool(attribute), shown)
             raise ValueRefused(
                 f"{shown} ({type(value).__name__}) has no {step[0]}",
-                hint=_hint(near or f"Look at what `{shown}` holds. "),
+                hint=_hint(near + _names_in(value) or f"Look at what `{shown}` holds. "),
             ) from error
         raise ValueRefused(
             f"reading {step[0]} of {shown} raised {type(error).__name__}",
@@ -262,6 +301,15 @@ def keys_of(value: object) -> list[str]:
     elif table_class(value):
         keys = getattr(value, "columns", ())
     return [key for key in keys if isinstance(key, str)]
+
+
+def _names_in(value: object) -> str:
+    """The first keys of a mapping or columns of a table, for a hint."""
+    keys = keys_of(value)
+    shown = [f"`{truncate(one_line(key), 30)}`" for key in keys[:MAX_NAMED]]
+    if more := len(keys) - len(shown):
+        shown.append(f"{more} more")
+    return f"It has {', '.join(shown)}. " if shown else ""
 
 
 def _nearest(name: str, known: Sequence[str]) -> str:

@@ -45,6 +45,7 @@ VALUES: dict[str, object] = {
     "_": "newest",
     "__": "older",
     "f": len,
+    "many": {f"c{n}": n for n in range(30)},
     "df": pd.DataFrame({"col": [1, 2], "two words": ["a", "b"]}),
     "plf": pl.DataFrame({"col": [1, 2]}),
 }
@@ -93,7 +94,16 @@ UNTOUCHED = [
     "f'{name!r:>{n}}' and {{1,2},{3,4}}",
     "{% if name %}{# comment #}{% endif %}",
     "{{#each items}}{{/each}}{{> partial}}",
-    "{{other | upper}} {{ other() }}",
+    "{{other | upper}} {{ other | default('x') | join(', ') }} {{ '%s' | format(name) }}",
+    "{{ '{{' }} {{ 'text' }} {{{ 1 }}}",
+    "{{ $x := 1 }} {{- .Values.x | quote -}} {{ $t('key') }}",
+    "{{other ? name : 'x'}} {{ !other }} {{ other.length > 0 }} {{ other + 1 }}",
+    "style={{...base}} v{{1, 2}, {3, 4}}",
+    r"x^{{2n}} \mathbf{{p q}} \sum_{{i=1}}^{{-1}} f{{2(3)}} {{\frac{name}{n}}} {{name}_1}",
+    '{{"name": n}} {{"a": {"b": f(x)}}} {{}} {{"name"}}',
+    "{{the name of it (see above)}}",
+    "{{" + "(" * 2_000 + "n" + ")" * 2_000 + "}}",
+    "{{" + "-" * 900 + "}} {{" + "(" * 900 + "}}",
     "function () { return {{}}; }",
     "std::vector<int> v{{1, 2}};",
     "{{name",
@@ -122,12 +132,31 @@ REFUSED = {
     "{{d.key}}": ("d (dict) has no .key.", '`{{d["key"]}}`'),
     "{{d['kye']}}": ("d (dict) has no ['kye'].", "`key`"),
     '{{d["deep"][0]["y"]}}': ('d["deep"][0] (dict) has no ["y"].', ""),
+    "{{df.other}}": ("df (DataFrame) has no .other.", "It has `col`, `two words`."),
+    "{{d['other']}}": ("d (dict) has no ['other'].", 'It has `key`, `a.b`, `say "hi"`, `deep`.'),
+    "{{many.c100}}": ("many (dict) has no .c100.", "`c11`, 18 more."),
     "{{xs[3]}}": ("xs (list) has no [3].", ""),
     "{{xs['first']}}": ("xs (list) has no ['first'].", ""),
     "{{df['cool']}}": ("df (DataFrame) has no ['cool'].", "`col`"),
     "{{plf['cool']}}": ("plf (DataFrame) has no ['cool'].", "`col`"),
     "{{df.cool}}": ("df (DataFrame) has no .cool.", "`col`"),
     "{{df.head()}}": ("{{df.head()}} (line 1, column 1): only a path can be inserted", "variable"),
+    "{{ other() }}": ("{{other()}} (line 1, column 1): only a path", "called or computed"),
+    "{{len(name)}}": ("only a path can be inserted", "put the result in a variable before"),
+    "{{len(qqq)}}": ("only a path can be inserted", "called"),
+    "{{qqq.mean().round(2)}}": ("only a path can be inserted", "called"),
+    "{{', '.join(xs)}}": ("only a path can be inserted", "called"),
+    "{{round(n / 3):.2f}}": ("only a path can be inserted", "called"),
+    "{{len(xs)!r}}": ("only a path can be inserted", "called"),
+    "{{1 + n}}": ("only a path can be inserted", "computed"),
+    "{{(n)}}": ("only a path can be inserted", "computed"),
+    "{{ -n }}": ("only a path can be inserted", "computed"),
+    "{{not n}}": ("only a path can be inserted", "computed"),
+    "{{[i for i in xs]}}": ("only a path can be inserted", "computed"),
+    "{{'a' if n else 'b'}}": ("only a path can be inserted", "computed"),
+    '{{f"{n:.2f} EUR"}}': ("only a path can be inserted", "computed"),
+    "{{ F'about {name}' }}": ("only a path can be inserted", "computed"),
+    "{{len(xs) | upper}}": ("only a path can be inserted", "called"),
     "{{f(name)}}": ("only a path can be inserted", "variable"),
     "{{n + 1}}": ("only a path can be inserted", r"`\{{`"),
     "{{xs[0:2]}}": ("only a path can be inserted", "--raw"),
@@ -205,7 +234,14 @@ def test_text_without_placeholders_is_changed_by_the_escape_only(text: str) -> N
 
 
 def test_a_long_line_of_braces_and_names_is_read_in_linear_time() -> None:
-    for text in ("{{" * 50_000, "{{" + "a" * 100_000, "{{a" + " " * 100_000, "{{a" + ".a" * 50_000):
+    begun = ('{{f"{' * 20_000, '{{f"' + "{" * 100_000, "{{(" * 30_000, "{{" + "1:" * 50_000 + "}}")
+    for text in (
+        "{{" * 50_000,
+        "{{" + "a" * 100_000,
+        "{{a" + " " * 100_000,
+        "{{a" + ".a" * 50_000,
+        *begun,
+    ):
         assert interpolate(text, {"a": 1}) == text
 
 

@@ -41,24 +41,16 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     session.validate(Question(text))
     names = frontend.visible_names(shell)
     items = _items(shell, options.each or "", names)
-    mentions_row = any(one.name == "row" for one in placeholders_in(text))
-    if options.raw or (len(items.values) > 1 and not mentions_row):
-        why = (
-            "--raw does not replace {{row}}"
-            if options.raw
-            else "The question does not mention {{row}}"
-        )
-        raise UsageError(
-            f"{why}: the question would be the same for each item.",
-            hint="Write {{row}}, or {{row.column}}, for the item, and `\\{{` for two literal "
-            "braces.",
-        )
+    if options.raw:
+        raise _same_for_each("--raw does not replace {{row}}")
     columns = _columns(names, options.columns)
     check_names(items, columns)
     texts = [
         one.lstrip("\n") if isinstance(one, str) else one
         for one in render_prompts(items.values, text, names, session.secrets, columns)
     ]
+    if len(items.values) > 1 and not any(one.name == "row" for one in placeholders_in(text)):
+        raise _same_for_each("The question does not mention {{row}}")
     token = None
     if options.after is not None:
         position = session.position_for(after=options.after)
@@ -109,6 +101,13 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     errors = [row.error for row in rows if row.error is not None]
     if errors and not any(row.status in ("complete", "recovered") for row in rows):
         raise errors[0]
+
+
+def _same_for_each(why: str) -> UsageError:
+    return UsageError(
+        f"{why}: the question would be the same for each item.",
+        hint="Write {{row}}, or {{row.column}}, for the item, and `\\{{` for two literal braces.",
+    )
 
 
 def _columns(names: dict[str, Any], wanted: str | None) -> Columns | None:

@@ -22,8 +22,8 @@ def fetch(app: App, command: Command) -> None:
     session = app.session
     try:
         asked = session.fetch_unfinished(command["token"])
-    except UsageError as error:
-        raise error from session.last_error
+    except UsageError as lost:
+        raise lost from session.last_error
     if asked is not None:
         output = output_for(app)
         interrupted = follow_to_end(asked, output, "the unfinished reply")

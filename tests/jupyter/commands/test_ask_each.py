@@ -200,6 +200,7 @@ def test_mistakes_are_reported_before_anything_is_sent(kernel: Kernel, sandbox: 
         "%aeron ask Say {{unknown}}": "line 1, column 5",
         "%%aeron --each reviews\n{{row.txet}}.": "line 2, column 1",
         "%%aeron --each [1,2]\nThe same twice?": "does not mention {{row}}",
+        "%%aeron --each [1,2]\n{{str(row)}}": "only a path can be inserted",
         "%%aeron --each [1,2] --raw\nSay {{row}}.": "--raw does not replace {{row}}",
         "%%aeron --each 5\n{{row}}": "DataFrame, not int",
         f"%%aeron --each ['{SECRET}']\n{{{{row}}}}": "secret",
