@@ -67,7 +67,7 @@ def ask(service: str) -> dict[str, str]:
     """
     answers: dict[str, str] = {}
     hint = SERVICES[service].how_to_connect
-    for name, _, prompt, *_ in SERVICES[service].credentials:
+    for name, _, prompt, is_agent_id in SERVICES[service].credentials:
         try:
             with warnings.catch_warnings():
                 # getpass warns if it cannot hide the input, and would show it.
@@ -75,7 +75,10 @@ def ask(service: str) -> dict[str, str]:
                 answers[name] = getpass.getpass(f"{prompt}: ").strip()
         except (EOFError, NotImplementedError, getpass.GetPassWarning):
             raise CredentialsError(
-                f"The {prompt} is missing, and hidden input is not possible here.", hint=hint
+                f"The {prompt} is missing, and hidden input is not possible here.",
+                hint=hint
+                if is_agent_id
+                else f"Set {variables_of(service)} in the environment, and restart the kernel.",
             ) from None
         if not answers[name]:
             raise CredentialsError(f"The {prompt} is empty.", hint=hint)

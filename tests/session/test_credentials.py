@@ -36,6 +36,8 @@ def test_nothing_is_asked_where_what_is_typed_would_be_shown() -> None:
     output = refused("ask('aeronpay')", "id\nvisible\n")
     assert "hidden input is not possible here" in output
     assert "visible" not in output
+    assert "Set AERON_CLIENT_ID and AERON_CLIENT_SECRET in the environment" in output
+    assert "login" not in output
 
 
 def test_without_a_chatzy_agent_the_hint_tells_how_to_name_one() -> None:

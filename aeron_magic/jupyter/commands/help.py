@@ -2,15 +2,58 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+import textwrap
+from itertools import zip_longest
+from typing import TYPE_CHECKING, NamedTuple
 
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.help import help_text
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.display.publish import Verbatim, show
+from aeron_magic.jupyter.display.publish import PLAIN_WIDTH, Verbatim, show, strip_markup
+from aeron_magic.markdown_text import escape_cell
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
+
+
+MAX_OTHERS = 3
+"""Other pages that are named if the topic is not the name of a page."""
+
+
+class Block(NamedTuple):
+    """A paragraph, heading, list, table or code block of a page."""
+
+    markdown: str
+
+    @property
+    def plain(self) -> str:
+        """The block without Markdown's characters."""
+        first, *rest = self.markdown.split("\n")
+        if first.startswith("```"):
+            return textwrap.indent("\n".join(rest[:-1]), "    ")
+        if first.startswith("#"):
+            title = strip_markup(first.lstrip("# "))
+            return f"{title}\n{('=' if first[1] == ' ' else '-') * len(title)}"
+        if first.startswith("|"):
+            return _plain_table([first, *rest[1:]])
+        return strip_markup(re.sub("^- ", "* ", self.markdown, flags=re.MULTILINE))
+
+
+def _plain_table(lines: list[str]) -> str:
+    """The rows of a Markdown table in columns; long cells are wrapped."""
+    rows = [
+        [strip_markup(cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines
+    ]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    while sum(widths) + 2 * (len(widths) - 1) > PLAIN_WIDTH:
+        widths[widths.index(max(widths))] -= 1
+    rows.insert(1, ["-" * width for width in widths])
+    return "\n".join(
+        "  ".join(map(str.ljust, parts, widths)).rstrip()
+        for row in rows
+        for parts in zip_longest(*map(textwrap.wrap, row, widths), fillvalue="")
+    )
 
 
 def help(app: App, command: Command) -> None:  # noqa: A001 - a command's function has its name
@@ -22,7 +65,7 @@ def help(app: App, command: Command) -> None:  # noqa: A001 - a command's functi
     from aeron_magic.sandbox.answers.pages import handbook
     from aeron_magic.sandbox.answers.search import index
 
-    page = handbook().get(topic)
+    note, page = "", handbook().get(topic)
     if page is None:
         found = index().search(topic)
         if not found:
@@ -30,11 +73,15 @@ def help(app: App, command: Command) -> None:  # noqa: A001 - a command's functi
                 "The handbook has no page on this topic.",
                 hint=f"Its pages: {', '.join(handbook())}.",
             )
-        page = found[0].page
+        page, *others = [hit.page for hit in found[: 1 + MAX_OTHERS]]
+        note = f"There is no page “{escape_cell(topic, 60)}”; this is `{page.name}`."
+        if others:
+            note += f" Others: {', '.join(f'`{other.name}`' for other in others)}."
     sections = [
         block for title, blocks in page.sections.items() for block in (f"## {title}", *blocks)
     ]
-    show(app.shell, f"# {page.title}", page.lead, *page.blocks, *sections)
+    blocks = (f"# {page.title}", page.lead, *page.blocks, *sections)
+    show(app.shell, note, *map(Block, blocks))
 
 
 def topics() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -25,6 +26,13 @@ def test_a_topic_is_the_name_of_a_page(shell: Any, capsys: Any, name: str) -> No
     shown = capsys.readouterr().out
     assert handbook()[name].title in shown
     assert "phrasings" not in shown
+    # As plain text: no fences, headings, rules of tables or back-ticks.
+    for line in shown.splitlines():
+        assert not line.startswith(("```", "#", "|")), line
+        assert "`" not in line
+        assert len(line) <= 110
+    words = re.findall(r"\w+", "\n".join(handbook()[name].blocks).replace("```text", ""))
+    assert set(words) - {"python", "sh", "bash", "json", "toml"} <= set(re.findall(r"\w+", shown))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +47,9 @@ def test_a_topic_is_the_name_of_a_page(shell: Any, capsys: Any, name: str) -> No
 def test_another_topic_is_searched(shell: Any, capsys: Any, topic: str, page: str) -> None:
     """A command, a question, a misspelt word."""
     shell.run_line_magic("aeron", f"help {topic}")
-    assert handbook()[page].title in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert handbook()[page].title in shown
+    assert shown.startswith(f"There is no page “{topic}”; this is {page}.")
 
 
 def test_a_topic_without_a_page_is_an_error_that_names_the_pages(shell: Any) -> None:
