@@ -6,7 +6,7 @@ import argparse
 import sys
 import threading
 from collections.abc import Sequence
-from typing import get_args
+from typing import NoReturn, get_args
 
 from .faults import CutHow, Faults, Framing
 from .server import Sandbox
@@ -29,12 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options["require_credentials"] = not given.pop("no_credentials")
     try:
         faults = Faults.from_json(given)
-    except (TypeError, ValueError) as error:
+    except ValueError as error:
         parser.error(str(error))
     try:
         sandbox = Sandbox(port, faults=faults, control=True, answers=answers, **options)
     except (OSError, ValueError) as error:
-        parser.error(f"{answers}: {getattr(error, 'strerror', None) or error}")
+        sys.stderr.write(f"{answers}: {getattr(error, 'strerror', None) or error}.\n")
+        return 1
     try:
         sandbox.start()
     except OSError as error:
@@ -50,8 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """End with the error alone: the usage above it would fill the screen."""
+        self.exit(2, f"{message}. `{self.prog} --help` lists the options.\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m aeron_magic.sandbox",
         description="AeronPay and Chatzy on this machine; they answer from a handbook or a file.",
     )

@@ -7,8 +7,9 @@ process can set it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 _MAX_NUMBER = 2**31
@@ -180,13 +181,10 @@ class Faults:
 
         Raises
         ------
-        TypeError, ValueError
+        ValueError
             An unknown field, or an invalid value.
         """
-        known = [field.name for field in fields(cls)]
-        unknown = sorted(set(values) - set(known))
-        if unknown:
-            raise ValueError(f"unknown fault {unknown[0]!r}; known are: {', '.join(known)}")
+        _check_names(cls, values, "fault")
         # A place without a number of times is one more time, however many there were before.
         again = {f"{kind}_times": 1 for kind in ("cut", "stall") if f"{kind}_after" in values}
         changes: dict[str, Any] = again | {
@@ -194,13 +192,32 @@ class Faults:
             for name, value in values.items()
         }
         if isinstance(changes.get("refuse"), tuple):
+            for one in changes["refuse"]:
+                if isinstance(one, dict):
+                    _check_names(Refusal, one, "field of a refusal")
             changes["refuse"] = tuple(
                 Refusal(**one) if isinstance(one, dict) else one for one in changes["refuse"]
             )
         faults = replace(base or cls(), **changes)
-        for one in (faults, *faults.refuse):
-            _check(one)
+        _check(faults)
+        for refusal in faults.refuse:
+            _check(refusal)
         return faults
+
+
+def _check_names(cls: type[Any], given: Iterable[str], kind: str) -> None:
+    """Compare names with the fields of a dataclass.
+
+    Raises
+    ------
+    ValueError
+        One is unknown; the message lists all.
+    """
+    known = [field.name for field in fields(cls)]
+    for name in sorted(set(given) - set(known)):
+        near = get_close_matches(name, known, 1)
+        meant = f" (did you mean {near[0]}?)" if near else ""
+        raise ValueError(f"unknown {kind} {name!r}{meant}; known are: {', '.join(known)}")
 
 
 def _check(value: Any) -> None:
@@ -213,7 +230,16 @@ def _check(value: Any) -> None:
     """
     for name, hint in get_type_hints(type(value)).items():
         if not _fits(getattr(value, name), hint):
-            raise ValueError(f"{name} must be {hint}, not {getattr(value, name)!r}")
+            given = getattr(value, name)
+            raise ValueError(f"{name} must be {_words(hint)}, not {given!r}")
+
+
+def _words(hint: Any) -> str:
+    if get_origin(hint) is Literal:
+        return f"one of {', '.join(get_args(hint))}"
+    if get_origin(hint) is tuple:
+        return f"a list of {get_args(hint)[0].__name__}"
+    return str(getattr(hint, "__name__", hint))
 
 
 def _fits(value: Any, hint: Any) -> bool:

@@ -209,6 +209,12 @@ class Sandbox:
             handler.close_connection = True
             handler.answer_plainly(Answer(403, {"message": "Only for programs on this machine."}))
             return
+        if (handler.command, parts.path) == ("GET", "/"):
+            names = ("aeronpay", "chatzy", "chatzy_stream")
+            handler.answer_plainly(
+                Answer(200, {name: getattr(self, f"{name}_url") for name in names})
+            )
+            return
         request = Request(
             endpoint=endpoint,
             method=handler.command,
@@ -297,7 +303,7 @@ class Sandbox:
                 base = Faults() if request.body.pop("reset", False) else self.faults
                 try:
                     self.faults = Faults.from_json(request.body, base)
-                except (TypeError, ValueError) as error:
+                except ValueError as error:
                     return Answer(400, {"message": str(error)})
                 return Answer(200, self.faults.as_json())
         return Answer(405, {"message": "Control: GET and POST. Log: GET and DELETE."})

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import fields
 
 import pytest
 
 from aeron_magic.sandbox import Faults, Refusal
+from aeron_magic.sandbox.answers.pages import handbook
 
 
 def test_faults_survive_json():
@@ -38,8 +41,36 @@ def test_unnamed_fields_come_from_the_base():
 )
 def test_invalid_values(values):
     """The error names the field."""
-    with pytest.raises((TypeError, ValueError), match=rf"{next(iter(values))}|page"):
+    with pytest.raises(ValueError, match=rf"{next(iter(values))}|page"):
         Faults.from_json(values)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        (
+            {"cut_afer": 1},
+            "unknown fault 'cut_afer' (did you mean cut_after?); known are: latency, first_chunk,",
+        ),
+        (
+            {"refuse": [{"state": 500}]},
+            "unknown field of a refusal 'state' (did you mean status?); known are: endpoint,",
+        ),
+        ({"cut_how": "x"}, "cut_how must be one of reset, close, end, not 'x'"),
+        ({"refuse": [500]}, "refuse must be a list of Refusal, not (500,)"),
+        ({"pause": "slow"}, "pause must be float, not 'slow'"),
+        ({"cut_after": "x"}, "cut_after must be int | None, not 'x'"),
+    ],
+)
+def test_an_error_says_what_is_known(values, said):
+    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+        Faults.from_json(values)
+
+
+def test_the_handbook_names_every_fault():
+    page = "\n".join(handbook()["sandbox"].body)
+    documented = set(re.findall(r"`(\w+)`", page))
+    assert {field.name for field in fields(Faults)} <= documented
 
 
 def test_each_use_counts_down():

@@ -43,6 +43,7 @@ def paths(sandbox: Sandbox) -> list[str]:
         f"{sandbox.chatzy_url}/init_conversation?chatbot_id=1",
         f"{sandbox.chatzy_stream_url}/get-response?token=x",
         f"{sandbox.url}/elsewhere",
+        f"{sandbox.url}/",
     )
     return [address.removeprefix(sandbox.url) for address in addresses]
 

@@ -56,8 +56,11 @@ def test_a_port_in_use(sandbox, capsys):
 
 @pytest.mark.parametrize("arguments", ["--latency -1", "--framing xml", "--nonsense"])
 def test_invalid_arguments(arguments, capsys):
-    """The usage and status 2."""
+    """One line, and status 2."""
     with pytest.raises(SystemExit) as left:
         main(shlex.split(arguments))
     assert left.value.code == 2
-    assert "usage:" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert arguments.split()[0].strip("-") in error
+    assert "--help` lists the options" in error

@@ -119,6 +119,19 @@ def test_a_body_without_a_length(visitor, sandbox):
     assert "Content-Length" in answer.json()["message"]
 
 
+def test_the_root_gives_the_addresses(visitor, sandbox):
+    """And no secret one; other methods are refused, and web pages."""
+    given = visitor.http.get(f"{sandbox.url}/")
+    assert given.json() == {
+        "aeronpay": sandbox.aeronpay_url,
+        "chatzy": sandbox.chatzy_url,
+        "chatzy_stream": sandbox.chatzy_stream_url,
+    }
+    assert visitor.http.post(f"{sandbox.url}/", json={}).status_code == 404
+    page = {"Origin": "https://example.org"}
+    assert visitor.http.get(f"{sandbox.url}/", headers=page).status_code == 403
+
+
 def test_unknown_addresses_are_logged(visitor, sandbox):
     """404, and the log contains the path."""
     assert visitor.http.get(f"{sandbox.url}/elsewhere").status_code == 404

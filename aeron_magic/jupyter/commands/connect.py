@@ -60,7 +60,8 @@ def status(app: App, command: Command) -> None:
     elif recorder is not None:
         from aeron_magic.session.recordings import describe
 
-        items.append(escape_markdown(describe(recorder)))
+        line = describe(recorder)
+        items.append(escape_markdown(line[0].lower() + line[1:]))  # as the other items
     elif not command.name:
         items.append("recording: `off`")
     if (error := session.history_writer.error) is not None:

@@ -43,7 +43,8 @@ class Block(NamedTuple):
 def _plain_table(lines: list[str]) -> str:
     """The rows of a Markdown table in columns; long cells are wrapped."""
     rows = [
-        [strip_markup(cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines
+        [strip_markup(cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        for line in lines
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     while sum(widths) + 2 * (len(widths) - 1) > PLAIN_WIDTH:

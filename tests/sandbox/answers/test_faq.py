@@ -115,6 +115,10 @@ def test_a_changed_file_changes_the_answers_of_a_running_sandbox(
 def test_the_command_line_names_a_file_that_it_cannot_use(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit):
-        main(["--answers", str(tmp_path / "none.csv")])
-    assert "none.csv: No such file" in capsys.readouterr().err
+    """One line, and a status."""
+    (tmp_path / "empty.csv").write_text("question,answer\n")
+    for name, why in {"none.csv": "No such file", "empty.csv": "it has no question"}.items():
+        assert main(["--answers", str(tmp_path / name)]) == 1
+        error = capsys.readouterr().err
+        assert error.startswith(f"{tmp_path / name}: {why}")
+        assert error.count("\n") == 1
