@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.batch.columns import Columns
 from aeron_magic.batch.items import Items, Row, items_of
 from aeron_magic.batch.progress import progress_bar
 from aeron_magic.batch.result import check_names, result_of
@@ -30,6 +29,7 @@ from aeron_magic.prompts.interpolation import interpolate
 from aeron_magic.prompts.values import is_missing
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
+from aeron_magic.replies.columns import Columns
 from aeron_magic.services.settings import Settings, resolve_settings
 
 if TYPE_CHECKING:

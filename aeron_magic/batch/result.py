@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aeron_magic.batch.columns import Columns
 from aeron_magic.batch.items import ITEM, Items, Row
 from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.markdown_text import one_line
 from aeron_magic.prompts.values import format_value, is_missing
+from aeron_magic.replies.columns import Columns
 
 OUTCOME = ("reply", "status", "error", "seconds", "context_token")
 """The columns of every result."""

@@ -13,10 +13,10 @@ import polars as pl
 import pytest
 from fresh_process import printed
 
-from aeron_magic.batch.columns import Columns
 from aeron_magic.batch.items import Row, items_of
 from aeron_magic.batch.result import OUTCOME, check_names, result_of
 from aeron_magic.errors import FailedReply, ReplyFormatError, UsageError
+from aeron_magic.replies.columns import Columns
 from aeron_magic.replies.reply import Reply
 
 WANTED = Columns("mood: a|b, note: text?, sum: number?, n: int, ok: bool, day: date?, tags: [text]")

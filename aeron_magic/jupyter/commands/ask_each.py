@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.api import count_requests, render_prompts, run_batch
-from aeron_magic.batch.columns import Columns
 from aeron_magic.batch.items import Items, items_of
 from aeron_magic.batch.result import check_names, result_of
 from aeron_magic.batch.runner import BatchConfig
@@ -21,6 +20,7 @@ from aeron_magic.jupyter.display.batch import preview, summary
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.prompts.interpolation import placeholders_in
 from aeron_magic.protocol.flow import Question
+from aeron_magic.replies.columns import Columns
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from aeron_magic.batch.columns import Columns
 from aeron_magic.batch.items import ITEM, NOT_ASKED, DataFrameRow, Items, Row
 from aeron_magic.batch.result import error_text
 from aeron_magic.errors import AeronError, IncompleteReply, UsageError
@@ -12,6 +11,7 @@ from aeron_magic.jupyter.display.publish import Table
 from aeron_magic.markdown_text import escape_cell, plural
 from aeron_magic.plaintext import redact
 from aeron_magic.prompts.values import format_value, is_missing
+from aeron_magic.replies.columns import Columns
 
 MAX_SHOWN = 5
 """Rows, causes and row numbers in the output; the variable has all rows."""

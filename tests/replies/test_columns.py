@@ -13,8 +13,8 @@ import pydantic
 import pytest
 from fresh_process import modules_after, printed
 
-from aeron_magic.batch.columns import Columns
 from aeron_magic.errors import ReplyFormatError, UsageError
+from aeron_magic.replies.columns import Columns
 
 WANTED = Columns(
     "mood: positive|negative|neutral, refund: bool, amount: number?, n: int, day: date?"
