@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -109,10 +110,18 @@ def items_of(source: Any) -> Items:
             f"This {type(source).__name__} cannot be read: {error}",
             hint="Each column needs a different name.",
         ) from None
-    if isinstance(source, str | bytes | Mapping) or not isinstance(source, Iterable):
+    values = None
+    # A lazy frame of Dask can be iterated, too: over the names of its columns.
+    other = isinstance(source, str | bytes | bytearray | Mapping) or hasattr(
+        type(source), "columns"
+    )
+    if isinstance(source, Iterable) and not other:
+        with suppress(TypeError):  # such as an array without a dimension
+            values = iter(source)
+    if values is None:
         raise UsageError(
             f"Expected a list, Series or DataFrame, not {type(source).__name__}.",
             hint="For one question, give a list of one; for a dictionary, list(d.values()); for a "
-            "LazyFrame, its `.collect()`.",
+            "lazy frame, its `.collect()` or `.compute()`.",
         )
-    return Items(list(source))
+    return Items(list(values))

@@ -7,7 +7,7 @@ from typing import Any
 
 from aeron_magic.batch.items import ITEM, Items, Row
 from aeron_magic.errors import AeronError, UsageError
-from aeron_magic.markdown_text import one_line
+from aeron_magic.markdown_text import one_line, plural
 from aeron_magic.prompts.values import format_value, is_missing
 from aeron_magic.replies.columns import Columns
 
@@ -27,19 +27,22 @@ _DTYPES = {
 
 def check_names(items: Items, columns: Columns | None) -> None:
     """Raise UsageError if two columns of the result would have the same name."""
-    own = [ITEM] if items.frame is None else list(items.frame.columns)
+    own: list[Any] = [ITEM] if items.frame is None else list(items.frame.columns)
     requested = list(columns.kinds) if columns else []
     for name in requested:
         if name in OUTCOME:
             raise UsageError(
                 f"Every result has a column `{name}`.", hint="Give the requested one another name."
             )
-    for name in (*requested, *OUTCOME):
-        if name in own:
-            raise UsageError(
-                f"The items already have a column `{name}`.",
-                hint="Rename it, or drop it, in what you give to --each or ask_many.",
-            )
+    # With levels, a column of the result is ("reply", "").
+    labels = {one[0] if isinstance(one, tuple) else one for one in own}
+    if taken := [name for name in (*requested, *OUTCOME) if name in labels]:
+        names = ", ".join(f'"{name}"' for name in taken)
+        raise UsageError(
+            f"The items already have {plural(len(taken), 'column')} of the result: {names}.",
+            hint="Rename them in what you give to --each or ask_many, or leave them out: "
+            f"`.drop(columns=[{names}])` in pandas, `.drop({names})` in polars.",
+        )
 
 
 def result_of(rows: Sequence[Row], items: Items, columns: Columns | None = None) -> Any:

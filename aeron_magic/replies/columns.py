@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, ge
 
 from aeron_magic.errors import ReplyFormatError, UsageError
 from aeron_magic.markdown_text import truncate
-from aeron_magic.replies.spellings import read_bool, read_date, read_int, read_number, read_text
+from aeron_magic.replies.spellings import (
+    MAX_INT,
+    read_bool,
+    read_date,
+    read_int,
+    read_number,
+    read_text,
+)
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -37,17 +44,15 @@ WORDS = {
     "bool": "true or false",
     "date": "a date as YYYY-MM-DD",
 }
-MAX_INT = 2**63 - 1
-"""The largest whole number of a column."""
-
 MAX_REASON = 300
 """Characters of the reason why a reply does not fit; a part of it may come from the reply."""
 
+_QUOTED = re.compile(r"""(["'`]).*\1""")
 _REQUEST = "Answer with one JSON object and nothing else."
 _HINT = (
     "Write `name: type` with commas between the columns; a type is text, number, int, bool, date, "
-    "`a|b|c` (one of these) or `[text]` (a list), with ? if it may be missing. Or name a pydantic "
-    "model of the notebook."
+    "`a|b|c` (one of these, without quotes) or `[text]` (a list), with ? if it may be missing. Or "
+    "name a pydantic model of the notebook."
 )
 
 
@@ -85,7 +90,7 @@ class Columns:
 
     def __init__(self, wanted: str | type[BaseModel]) -> None:
         try:
-            from pydantic import BaseModel
+            from pydantic import BaseModel, RootModel
         except ImportError:
             raise UsageError(
                 "Requested columns need pydantic, which is not installed.",
@@ -93,7 +98,12 @@ class Columns:
             ) from None
         if isinstance(wanted, str):
             model = self._read_specification(wanted)
-        elif isinstance(wanted, type) and issubclass(wanted, BaseModel) and wanted.model_fields:
+        elif (
+            isinstance(wanted, type)
+            and issubclass(wanted, BaseModel)
+            and not issubclass(wanted, RootModel)
+            and wanted.model_fields
+        ):
             model = wanted
             try:
                 schema = json.dumps(model.model_json_schema(), ensure_ascii=False)
@@ -111,6 +121,10 @@ class Columns:
             key = field.validation_alias if isinstance(field.validation_alias, str) else name
             shown = key if isinstance(wanted, str) else name
             kind, options = _kind(field.annotation)
+            if _plain(key) in (_plain(column.key) for column in self._columns):
+                raise UsageError(
+                    f"The column {shown} is named twice; capitals do not count.", hint=_HINT
+                )
             self._columns.append(Column(shown, name, key, kind, options, field.is_required()))
         self.kinds = {column.name: column.kind for column in self._columns}
         """The kind of each column, by name."""
@@ -119,22 +133,20 @@ class Columns:
         from pydantic import Field, create_model
 
         fields: dict[str, Any] = {}
-        shapes: dict[str, str] = {}
+        lines = [f"{_REQUEST} It has these keys:"]
         for part in specification.split(","):
             name, _, kind = map(str.strip, part.partition(":"))
             if not name.isidentifier() or not kind:
                 raise UsageError(f"`{part.strip()}` is not a column.", hint=_HINT)
-            if name in shapes:
-                raise UsageError(f"The column {name} is named twice.", hint=_HINT)
-            annotation, shapes[name] = _type(kind.removesuffix("?").strip())
+            annotation, shape = _type(kind.removesuffix("?").strip())
             default: Any = ...
             if kind.endswith("?"):
                 annotation, default = annotation | None, None
-                shapes[name] += ", or null if there is none"
+                shape += ", or null if there is none"
+            lines.append(f'- "{name}": {shape}')
             # pydantic refuses some names, such as `json`, but no aliases.
             fields[f"column_{len(fields)}"] = (annotation, Field(default, alias=name))
-        lines = [f'- "{name}": {shape}' for name, shape in shapes.items()]
-        self.instruction = "\n".join([f"{_REQUEST} It has these keys:", *lines])
+        self.instruction = "\n".join(lines)
         return create_model("Columns", **fields)
 
     def values(self, text: str) -> dict[str, Any]:
@@ -158,10 +170,8 @@ class Columns:
                 found[column.key] = _read(column, found[column.key])
         try:
             model = self._model.model_validate_json(json.dumps(found), strict=True)
-            dumped = model.model_dump(mode="json")
             return {
-                column.name: _cell(column, getattr(model, column.field), dumped[column.field])
-                for column in self._columns
+                column.name: _cell(column, getattr(model, column.field)) for column in self._columns
             }
         except ValidationError as error:
             problems = [
@@ -190,7 +200,8 @@ def _type(kind: str) -> tuple[Any, str]:
         inner, shape = _type(kind[1:-1].strip())
         return list[inner], f"a list; each entry is {shape}"  # type: ignore[valid-type]
     options = [option.strip() for option in kind.split("|")]
-    if len(options) > 1 and all(options) and len({*map(str.casefold, options)}) == len(options):
+    distinct = all(options) and len({*map(_plain, options)}) == len(options)
+    if len(options) > 1 and distinct and not any(map(_QUOTED.fullmatch, options)):
         shape = " or ".join(json.dumps(one, ensure_ascii=False) for one in options)
         return Literal[tuple(options)], shape
     if kind not in WORDS:
@@ -232,9 +243,14 @@ def _object_in(text: str) -> dict[str, Any]:
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({name.strip().casefold() for name, _ in pairs}) < len(pairs):
+    if len({_plain(name) for name, _ in pairs}) < len(pairs):
         raise ValueError("a key occurs twice")
     return dict(pairs)
+
+
+def _plain(text: str) -> str:
+    """``text`` as it is compared: without white space at its ends, and in lower case."""
+    return text.strip().casefold()
 
 
 def _read(column: Column, value: Any) -> Any:
@@ -243,10 +259,11 @@ def _read(column: Column, value: Any) -> Any:
         inner = column._replace(kind=column.kind[1:-1])
         return [_read(inner, one) for one in value] if isinstance(value, list) else value
     if column.options and isinstance(value, str) and value not in column.options:
-        wanted = value.strip().casefold()
-        same = [one for one in column.options if one.strip().casefold() == wanted]
+        same = [one for one in column.options if _plain(one) == _plain(value)]
         return same[0] if len(same) == 1 else value
     read = READERS[column.kind](value) if column.kind in READERS else value
+    if column.kind == "number" and type(read) is int and read != float(str(read)):
+        raise _unfit(f"{column.key}: Input has more digits than a number keeps; use int or text")
     if (
         column.kind == "date"
         and isinstance(read, str)
@@ -257,15 +274,18 @@ def _read(column: Column, value: Any) -> Any:
     return read
 
 
-def _cell(column: Column, value: Any, dumped: Any) -> Any:
+def _cell(column: Column, value: Any) -> Any:
     """A validated value as a cell of its column."""
+    from pydantic_core import to_jsonable_python
+
     if value is None or column.kind in ("text", "bool", "date"):
         return value
     if column.kind == "json":
+        dumped = to_jsonable_python(value)
         return dumped if isinstance(dumped, str) else json.dumps(dumped, ensure_ascii=False)
     if column.kind.startswith("["):
         inner = column._replace(kind=column.kind[1:-1])
-        return [_cell(inner, *pair) for pair in zip(value, dumped, strict=True)]
+        return [_cell(inner, one) for one in value]
     if not math.isfinite(value) or (column.kind == "int" and abs(value) > MAX_INT):
         raise _unfit(f"{column.key}: the number is too large, or none")
     return float(value) if column.kind == "number" else value

@@ -14,6 +14,9 @@ from typing import Any
 MAX_LENGTH = 80
 """Characters of a text that can be a number or a date."""
 
+MAX_INT = 2**63 - 1
+"""The largest whole number of a column; those up to it are read with all their digits."""
+
 _CURRENCY = r"(?:₹|rs\.?|inr|rupees?|रुपये|रुपए|रुपया|रु\.?|\$|usd|€|eur|£|gbp)"
 _UNITS = {
     "hundred|सौ": 100,
@@ -71,14 +74,16 @@ def read_number(value: Any) -> Any:
     unit = (match["unit"] or "").strip()
     factor = next((by for names, by in _UNITS.items() if re.fullmatch(names, unit)), 1)
     number *= -factor if "-" in (match["sign"], match["inner"]) else factor
-    whole = abs(number) < 10**18 and number == number.to_integral_value()
+    digits = "e" not in match["number"] or abs(number) <= MAX_INT
+    whole = digits and number == number.to_integral_value()
     return int(number) if whole else float(number)
 
 
 def read_int(value: Any) -> Any:
-    """As :func:`read_number`; ``12.0`` is 12."""
+    """As :func:`read_number`; ``12.0`` is 12, unless a float does not have all its digits."""
     number = read_number(value)
-    return int(number) if isinstance(number, float) and number.is_integer() else number
+    exact = isinstance(number, float) and abs(number) < 2**53 and number.is_integer()
+    return int(number) if exact else number
 
 
 def read_bool(value: Any) -> Any:

@@ -49,6 +49,8 @@ def test_rows_of_a_frame_have_columns(library: Any) -> None:
         ("one text", "DataFrame, not str"),
         ({"a": 1}, "DataFrame, not dict"),
         (5, "DataFrame, not int"),
+        (bytearray(b"x"), "DataFrame, not bytearray"),
+        (np.array("x"), "DataFrame, not ndarray"),
         (pl.LazyFrame({"a": [1]}), "DataFrame, not LazyFrame"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "cannot be read"),
     ],
@@ -58,6 +60,14 @@ def test_other_types_are_rejected(source: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         items_of(source)
     assert caught.value.hint
+
+
+def test_a_lazy_frame_that_can_be_iterated_is_rejected() -> None:
+    """That of Dask gives the names of its columns: no question is asked of them."""
+    dask_frames = pytest.importorskip("dask.dataframe")
+    with pytest.raises(UsageError) as caught:
+        items_of(dask_frames.from_pandas(pd.DataFrame({"a": ["x"]}), npartitions=1))
+    assert ".compute()" in caught.value.hint
 
 
 def test_rows_of_a_frame_are_compared_by_value() -> None:

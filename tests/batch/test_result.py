@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
@@ -172,14 +173,27 @@ def test_a_series_gives_a_frame_with_its_name(library: Any) -> None:
 
 def test_columns_of_the_same_name_are_refused() -> None:
     """Before anything is sent; a result can be the next input once its columns are renamed."""
+    levels = pd.MultiIndex.from_tuples([("status", "")])
     for source, wanted, said in (
-        (pd.DataFrame({"reply": ["x"]}), None, "already have a column `reply`"),
-        (pd.DataFrame({"mood": ["x"]}), "mood: a|b", "already have a column `mood`"),
-        (["x"], "item: text", "already have a column `item`"),
+        (pd.DataFrame({"reply": ["x"]}), None, 'already have 1 column of the result: "reply"'),
+        (pl.DataFrame({"mood": ["x"], "error": [""]}), "mood: a|b", '2 columns .* "mood", "error"'),
+        (pd.DataFrame([["x"]], columns=levels), None, '1 column .* "status"'),
+        (["x"], "item: text", '1 column .* "item"'),
         (["x"], "status: a|b", "has a column `status`"),
     ):
         with pytest.raises(UsageError, match=said):
             check_names(items_of(source), Columns(wanted) if wanted else None)
+
+
+@pytest.mark.parametrize("library", [pd, pl])
+def test_a_result_is_the_next_input_without_its_columns(library: Any) -> None:
+    """As the hint says."""
+    items = items_of(frame(library))
+    result = result_of(rows_of(items, bad=True), items)
+    with pytest.raises(UsageError) as caught:
+        check_names(items_of(result), None)
+    drop = re.findall("`(.drop.*?)`", caught.value.hint)[library is pl]
+    check_names(items_of(eval(f"result{drop}")), None)
 
 
 def test_without_pandas_the_result_of_a_list_is_its_rows() -> None:

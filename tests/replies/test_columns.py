@@ -68,6 +68,10 @@ VALUES: dict[str, list[tuple[str, Any]]] = {
         ("true", UNFIT),
         ("NaN", UNFIT),
         ("1e400", UNFIT),
+        ("9007199254740992", 2.0**53),
+        ("9007199254740993", UNFIT),
+        ('"9007199254740993"', UNFIT),
+        ('"12345678901234567891"', UNFIT),
         ("-Infinity", UNFIT),
         ("[500]", UNFIT),
         ("1_000", UNFIT),
@@ -80,7 +84,11 @@ VALUES: dict[str, list[tuple[str, Any]]] = {
         ('"७"', 7),
         ('"1.2 lakh"', 120_000),
         ("-9223372036854775807", -(2**63) + 1),
+        ('"1234567890123456789"', 1_234_567_890_123_456_789),
+        ('"9223372036854775807"', 2**63 - 1),
         ("9223372036854775808", UNFIT),
+        ('"9223372036854775808"', UNFIT),
+        ("1234567890123456789.0", UNFIT),
         ("1e30", UNFIT),
         ("9" * 5000, UNFIT),
         ("7.5", UNFIT),
@@ -242,6 +250,9 @@ def test_a_column_may_have_any_name() -> None:
         ("mood: a|", "`a|` is not a type"),
         ("mood: a|A", "is not a type"),
         ("mood: text, mood: int", "named twice"),
+        ("mood: text, Mood: int", "named twice"),
+        ("mood: 'a'|'b'", "is not a type"),
+        ('mood: ["a"|"b"]', "is not a type"),
         ("a b: text", "is not a column"),
         ("x: text,", "`` is not a column"),
         ("x: [a", "is not a type"),
@@ -316,6 +327,21 @@ def test_a_model_of_the_user_is_used_as_it_is() -> None:
         assert checked(reply.replace(old, new), wanted) is UNFIT
 
 
+def test_how_a_model_is_written_does_not_change_its_values() -> None:
+    """Also fields that it leaves out of its own JSON."""
+
+    class Note(pydantic.BaseModel):
+        note: str = pydantic.Field(exclude=True)
+        part: Part
+
+        @pydantic.model_serializer
+        def _other(self) -> dict[str, int]:
+            return {"other": 1}
+
+    found = checked('{"note": "x", "part": {"name": "y"}}', Columns(Note))
+    assert found == {"note": "x", "part": '{"name": "y"}'}
+
+
 def test_a_misspelled_key_is_not_replaced_by_a_default() -> None:
     class Order(pydantic.BaseModel):
         total: float = pydantic.Field(0, validation_alias="sum")
@@ -330,7 +356,10 @@ def test_what_is_no_model_is_refused() -> None:
     class Empty(pydantic.BaseModel):
         pass
 
-    for wrong in (Empty, 5, int, ["a"], Ticket.model_construct()):
+    class Several(pydantic.RootModel[list[int]]):
+        """Not an object."""
+
+    for wrong in (Empty, Several, 5, int, ["a"], Ticket.model_construct()):
         with pytest.raises(UsageError, match="describes no columns"):
             Columns(wrong)  # type: ignore[arg-type]
 

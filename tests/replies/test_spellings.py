@@ -38,6 +38,9 @@ NUMBERS = {
     "0.1": 0.1,
     "1.10": 1.1,
     "12345678901234567": 12_345_678_901_234_567,
+    "1234567890123456789": 1_234_567_890_123_456_789,
+    "-1e18": -(10**18),
+    "1e300": 1e300,
 }
 UNREADABLE = """
 about 500|500-600|500 or 600|5 kg|12%|five hundred|1.234,56|1,5|12,34|1,2,3|1,23,45|1 20 000|--5
@@ -66,6 +69,8 @@ def test_whole_numbers() -> None:
     assert [read_int(one) for one in (12.0, "12.0", "1.2 lakh", 1e3)] == [12, 12, 120_000, 1000]
     assert [read_int(one) for one in (12.5, True, "x")] == [12.5, True, "x"]
     assert read_int("12.5") == 12.5
+    assert read_int(1234567890123456789.0) == 1234567890123456789.0  # digits are lost
+    assert type(read_int(1234567890123456789.0)) is float
 
 
 def test_yes_and_no() -> None:
