@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from aeron_magic.batch.items import items_of
 from aeron_magic.checks.chat_file import SUFFIX, CheckedTurn, read_chat
+from aeron_magic.checks.regex_process import RegexProcess
 from aeron_magic.checks.rules import Judge, Rule, judge_for
 from aeron_magic.client.client import make_question
 from aeron_magic.errors import UsageError, ValueRefused
@@ -212,6 +213,7 @@ class Planner:
         self._values = dict(values)
         self._references = references
         self._judges: dict[Rule, Judge] = {}
+        self._regexes = RegexProcess()
 
     def runs(
         self, sources: Sequence[Source], repeat: int = 1, table: Any = None
@@ -306,7 +308,7 @@ class Planner:
             rule = rule._replace(argument=filled(rule.argument, rule.line))
             if rule not in self._judges:
                 try:
-                    self._judges[rule] = judge_for(rule, self._values)
+                    self._judges[rule] = judge_for(rule, self._values, self._regexes)
                 except UsageError as error:
                     where = f"{source.name}, line {rule.line}"
                     raise UsageError(f"{where}: {error.message}", hint=error.hint) from None

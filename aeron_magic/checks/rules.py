@@ -6,7 +6,7 @@ line                        holds if
 ``contains: TEXT``          the reply contains the text
 ``not contains: TEXT``      it does not
 ``matches: REGEX``          the regular expression (Python's ``re``, ``^`` and ``$`` at each line)
-                            is found in the reply
+                            is found in the reply, within a few seconds
 ``json: PATH == VALUE``     the reply's JSON has this value at the path, such as ``items[0].price``
 ``same``                    the reply is the reference
 ``python: NAME``            the function returns a true value for the :class:`~aeron_magic.Reply`
@@ -24,6 +24,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from aeron_magic.checks.regex_process import RegexProcess
 from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.plaintext import strip_control_sequences
@@ -37,7 +38,7 @@ Judge = Callable[[Reply, str | None], str]
 SHOWN = 200
 """Characters of a text in a reason."""
 
-WORDS = "contains, not contains, matches, json, same, python"
+WORDS = ("contains", "not contains", "matches", "json", "same", "python")
 
 _LINE = re.compile(r"(?P<word>[a-z]+(?: [a-z]+)?)[ \t]*+(?::(?P<argument>.*))?", re.DOTALL)
 _EQUATION = re.compile(rf"(?P<path>(?:{NAME})?+(?:{STEP})*+)[ \t]*+==(?P<value>.*)", re.DOTALL)
@@ -65,10 +66,11 @@ def parse_rule(text: str, line: int) -> Rule:
     """
     match = _LINE.fullmatch(text.strip())
     word = match["word"] if match else ""
-    if match is None or word not in _JUDGES:
+    if match is None or word not in WORDS:
         raise UsageError(
             f"an expect block cannot say {truncate(one_line(text), 60)!r}.",
-            hint=f"Each line begins with one of: {WORDS}; all but `same` are followed by a colon.",
+            hint=f"Each line begins with one of: {', '.join(WORDS)}; all but `same` are followed "
+            "by a colon.",
         )
     argument = (match["argument"] or "").strip()
     if (word == "same") != (match["argument"] is None) or (word != "same" and not argument):
@@ -77,14 +79,25 @@ def parse_rule(text: str, line: int) -> Rule:
     return Rule(word, argument, line)
 
 
-def judge_for(rule: Rule, values: Mapping[str, Any]) -> Judge:
-    """The function that judges replies by ``rule``; ``values`` has the functions by name.
+def judge_for(rule: Rule, values: Mapping[str, Any], regexes: RegexProcess) -> Judge:
+    """The function that judges replies by ``rule``.
+
+    Parameters
+    ----------
+    rule
+        A rule of a file.
+    values
+        The functions of ``python:``, by name.
+    regexes
+        What searches for regular expressions.
 
     Raises
     ------
     UsageError
         The regular expression, the path, the value or the function's name is invalid.
     """
+    if rule.word == "matches":
+        return _matches(rule.argument, regexes)
     return _JUDGES[rule.word](rule.argument, values)
 
 
@@ -107,16 +120,23 @@ def _not_contains(argument: str, values: Mapping[str, Any]) -> Judge:
     return lambda reply, reference: reason if unwanted in _words(reply.text) else ""
 
 
-def _matches(argument: str, values: Mapping[str, Any]) -> Judge:
+def _matches(argument: str, regexes: RegexProcess) -> Judge:
     try:
-        pattern = re.compile(argument, re.MULTILINE)
-    except (re.error, OverflowError, RecursionError) as error:
+        regexes.found(argument, "")
+    except ValueError as error:
         raise UsageError(
-            f"{quoted(argument)} is not a regular expression: {error}.",
+            f"{quoted(argument)} cannot be used as a regular expression: {error}.",
             hint="A sign with a special meaning needs a backslash before it, as in `\\?`.",
         ) from None
-    reason = f"does not match {quoted(argument)}"
-    return lambda reply, reference: "" if pattern.search(reply.text) else reason
+
+    def judge(reply: Reply, reference: str | None) -> str:
+        try:
+            found = regexes.found(argument, reply.text)
+        except ValueError as error:
+            return f"cannot be searched for {quoted(argument)}: {error}"
+        return "" if found else f"does not match {quoted(argument)}"
+
+    return judge
 
 
 def _json(argument: str, values: Mapping[str, Any]) -> Judge:
@@ -189,14 +209,14 @@ def _python(argument: str, values: Mapping[str, Any]) -> Judge:
     def judge(reply: Reply, reference: str | None) -> str:
         try:
             value = function(reply)
-            holds = bool(value)
-        except Exception as error:  # noqa: BLE001 - the user's function can raise anything
+            shown = "" if value else truncate(one_line(repr(value)), SHOWN)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - it can raise anything
             said = truncate(one_line(str(error)), SHOWN)
             return f"{argument} raised {type(error).__name__}: {said}".rstrip(": ")
         if inspect.iscoroutine(value):
             value.close()
             return f"{argument} is an async function, which a check cannot call"
-        return "" if holds else f"{argument} returned {truncate(one_line(repr(value)), SHOWN)}"
+        return f"{argument} returned {shown}" if shown else ""
 
     return judge
 
@@ -204,7 +224,6 @@ def _python(argument: str, values: Mapping[str, Any]) -> Judge:
 _JUDGES: dict[str, Callable[[str, Mapping[str, Any]], Judge]] = {
     "contains": _contains,
     "not contains": _not_contains,
-    "matches": _matches,
     "json": _json,
     "same": _same,
     "python": _python,

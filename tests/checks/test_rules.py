@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import gc
+import os
+import signal
+import sys
 from typing import Any
 
 import pytest
 
+from aeron_magic.checks import regex_process
+from aeron_magic.checks.regex_process import RegexProcess
 from aeron_magic.checks.rules import Rule, judge_for, parse_rule
 from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply
@@ -13,7 +19,7 @@ from aeron_magic.replies.reply import Reply
 
 def verdict(line: str, text: str, reference: str | None = None, **values: Any) -> str:
     """Why the rule does not hold for a reply; empty if it does."""
-    return judge_for(parse_rule(line, 1), values)(Reply(text), reference)
+    return judge_for(parse_rule(line, 1), values, RegexProcess())(Reply(text), reference)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +143,7 @@ def test_json_of_a_list_and_of_prose() -> None:
 )
 def test_what_cannot_be_judged_is_an_error_before_anything_is_sent(line: str, part: str) -> None:
     with pytest.raises(UsageError, match=part) as caught:
-        judge_for(parse_rule(line, 1), {"number": 3})
+        judge_for(parse_rule(line, 1), {"number": 3}, RegexProcess())
     assert caught.value.hint
 
 
@@ -162,3 +168,64 @@ def test_functions_of_the_notebook_cannot_break_a_check() -> None:
     assert "raised ValueError: ambiguous" in verdict("python: odd", "x", **functions)
     assert "raised KeyError" in verdict("python: broken", "x", **functions)
     assert "returned None" in verdict("python: forgot", "x", **functions)
+
+
+@pytest.mark.parametrize("error", [SystemExit("bye"), RecursionError()])
+def test_a_function_that_ends_the_process_or_has_no_repr_fails_its_rule(
+    error: BaseException,
+) -> None:
+    class Unshown:
+        def __bool__(self) -> bool:
+            return False
+
+        def __repr__(self) -> str:
+            raise error
+
+    def leave(reply: Reply) -> bool:
+        raise error
+
+    expected = f"raised {type(error).__name__}"
+    assert expected in verdict("python: leave", "x", leave=leave)
+    assert expected in verdict("python: unshown", "x", unshown=lambda reply: Unshown())
+
+
+def test_a_regular_expression_of_a_foreign_file_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = judge_for(parse_rule("matches: (a+)+$", 1), {}, regexes := RegexProcess())
+    monkeypatch.setattr(regexes, "_limit", 0.5)
+    text = "a" * 50 + "b"
+    assert "more than 0.5 seconds" in slow(Reply(text), None)
+    assert "more than 0.25 seconds" in slow(Reply(text), None)
+    monkeypatch.setattr(regexes, "_limit", 60)
+    assert regexes.found("b", text)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_a_regular_expression_cannot_take_all_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(regex_process, "SECONDS", 60)
+    judge = judge_for(parse_rule("matches: ^(?:(a)|(b)|c)*$", 1), {}, RegexProcess())
+    assert "MemoryError" in judge(Reply("abc" * 10_000_000), None)
+
+
+def test_an_interrupt_and_the_end_of_the_process_do_not_judge_an_answer() -> None:
+    regexes = RegexProcess()
+    assert regexes.found("a", "a")
+    process = regexes._process
+    assert process is not None
+    process.send_signal(signal.SIGINT)
+    assert regexes.found("^b$", "a\nb\n")
+    assert regexes._process is process
+    del regexes
+    gc.collect()
+    assert process.returncode is not None
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="not on Windows")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_searches_in_a_process_of_its_own() -> None:
+    regexes = RegexProcess()
+    assert regexes.found("a", "a")
+    child = os.fork()
+    if not child:
+        os._exit(not regexes.found("a", "a") or regexes.found("a", "b"))
+    assert os.waitpid(child, 0)[1] == 0
+    assert regexes.found("a", "a")

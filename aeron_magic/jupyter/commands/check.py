@@ -54,7 +54,7 @@ def check(app: App, command: Command) -> None:
     settings, recorder = app.batch_target()[:2]
     table = None if command["each"] is None else _table(app.shell, command["each"])
     request = CheckRequest(command["files"], command["repeat"] or 1, table, command["against"])
-    plan = plan_check(request, settings, app.shell.user_ns)
+    plan = plan_check(request, settings, _names(app.shell))
     interrupted: Interrupted | None = None
     with open_journal(settings, recorder, plan.files) as journal:
         to_ask, kept = missing(plan.runs, journal)
@@ -83,6 +83,16 @@ def check(app: App, command: Command) -> None:
             hint="The table above shows why. If the new answers are right, export the conversation "
             "again, or change what the file expects.",
         )
+
+
+def _names(shell: Any) -> dict[str, Any]:
+    """The names of the notebook, without functions of IPython: ``quit`` would end the kernel."""
+    hidden: dict[str, Any] = getattr(shell, "user_ns_hidden", {})
+    return {
+        name: value
+        for name, value in shell.user_ns.items()
+        if not (callable(value) and hidden.get(name) is value)
+    }
 
 
 def _table(shell: Any, expression: str) -> Any:

@@ -155,6 +155,17 @@ def test_a_check_for_each_row_takes_values_of_the_notebook(notebook: Notebook) -
     assert "unknown variable row" in str(error)
 
 
+@pytest.mark.parametrize("name", ["exit", "quit", "open", "get_ipython", "__import__", "x.f"])
+def test_a_file_cannot_call_functions_that_the_notebook_did_not_define(
+    notebook: Notebook, name: str
+) -> None:
+    text = f"## Question\n\nWhich fee is due?\n\n```expect\npython: {name}\n```\n"
+    Path("foreign.chat.md").write_text(text, encoding="utf-8")
+    notebook.shell.run_cell("class x: f = staticmethod(lambda reply: True)")
+    error, _ = notebook.fails("check foreign.chat.md", AeronError)
+    assert "there is no function" in str(error)
+
+
 def test_an_interrupt_keeps_and_binds_what_is_done(
     notebook: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
