@@ -1,4 +1,4 @@
-"""Keep secrets out of the log records of the HTTP library, which quote what a server sent."""
+"""Keep secrets out of the log records of the HTTP libraries, which quote what a server sent."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from urllib.request import getproxies
 
 from aeron_magic.plaintext import MIN_LENGTH, SECRET, redact
 
-LOGGERS = ("httpx", *(f"httpcore.{part}" for part in ("connection", "http11", "proxy", "socks")))
+LOGGERS = (
+    "httpx",
+    *(f"httpcore.{part}" for part in ("connection", "http11", "proxy", "socks")),
+    *(f"aiohttp.{part}" for part in ("client", "internal")),
+)
 """A filter of a logger does not apply to the loggers below it, so each is named."""
 
 TOKEN = re.compile(r"(?<=[?&]token=)[^&\s\"']+")

@@ -227,7 +227,9 @@ RESPONSES: dict[str, Reply] = {
     "redirect": lambda s: _answer("302 Found", b"", f"Location: http://127.0.0.1:9/?q={s}"),
     "reason phrase": lambda s: _json(f"500 {s}", {}),
     "no HTTP": lambda s: f"{s}\r\n\r\n".encode(),
-    "header": lambda s: _json("500 Bad", _said("x"), f"X-Echo: {s}", f"Set-Cookie: a={s}"),
+    "header": lambda s: _json(
+        "500 Bad", _said("x"), f"X-Echo: {s}", f"Set-Cookie: a={s}", f"Set-Cookie: @{s}=b"
+    ),
     "header name": lambda s: _json("500 Bad", _said("x"), f"{s}: x"),
     "header line": lambda s: _json("500 Bad", _said("x"), s),
     "content type": lambda s: _answer("200 OK", b"{}", f"Content-Type: {s}"),
