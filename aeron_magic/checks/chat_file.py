@@ -2,7 +2,8 @@
 
 The file is Markdown. A heading ``## Question`` begins a turn, and ``## Reply`` its reference
 reply; what is before the first question is a description. A text is the Markdown below its
-heading, or the content of a single block ``verbatim``, which keeps every sign. Below a question a
+heading, or the content of a single block ``verbatim``, which keeps every sign; an HTML comment
+that begins a line is left out, also one around whole turns. Below a question a
 line ``Image: <https://…>`` adds an image. A fenced block ``expect`` in a turn holds its rules, see
 :mod:`aeron_magic.checks.rules`; without one the answer must be the same as the reference.
 
@@ -12,14 +13,14 @@ line ``Image: <https://…>`` adds an image. A fenced block ``expect`` in a turn
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from aeron_magic.checks.rules import SAME, Rule, parse_rule
 from aeron_magic.conversations.export import SEAL, save, sealed_markdown
 from aeron_magic.errors import AeronError, UsageError
-from aeron_magic.markdown_text import escape_cell, fenced
+from aeron_magic.markdown_text import escape_cell, fenced, one_line
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.replies.extract import block_tokens, lines_of
 
@@ -37,6 +38,13 @@ EXPECT, VERBATIM = "expect", "verbatim"
 MAX_TURNS = 10_000
 
 _IMAGE = re.compile(r"Image: <(\S+)>")
+_COMMENTS = re.compile(r"(?:\s*+<!--(?:(?!-->).)*+-->)*+", re.DOTALL)
+_NEARLY = re.compile(
+    r" {0,3}#{1,6}[ \t]*+[*_]*+(?:questions?|repl(?:y|ies)|(?P<other>answers?|responses?))"
+    r"[ \t]*+\d*+[*_:.#\s]*+",
+    re.IGNORECASE,
+)
+"""A line that was perhaps meant to begin a turn or a reply; ``other``: below a question only."""
 _SEAL_LINE = re.compile(rf"^\[//\]: # \({SEAL}[0-9a-f]{{64}}\)$", re.MULTILINE)
 
 
@@ -140,6 +148,7 @@ def _sections(text: str, name: str) -> list[_Section]:
     """The sections of a file, in order."""
     if seals := list(_SEAL_LINE.finditer(text)):
         text = text[: seals[-1].start()] + text[seals[-1].end() :]
+    text = _without_comments(text, name)
     lines, tokens = lines_of(text), block_tokens(text)
     begins = [
         (index, token.map, tokens[index + 1].content.strip().lower())
@@ -150,6 +159,7 @@ def _sections(text: str, name: str) -> list[_Section]:
         and token.map
         and tokens[index + 1].content.strip().lower() in HEADINGS
     ]
+    _refuse_near_headings(lines, tokens, {span[0]: kind for _, span, kind in begins}, name)
     ends = [*((index, span[0]) for index, span, _ in begins[1:]), (len(tokens), len(lines))]
     sections = []
     for (index, span, kind), (next_index, end) in zip(begins, ends if begins else (), strict=True):
@@ -159,13 +169,52 @@ def _sections(text: str, name: str) -> list[_Section]:
     return sections
 
 
+def _without_comments(text: str, name: str) -> str:
+    """``text`` without HTML comments that begin a line; the lines keep their numbers."""
+    if "<!--" not in text:
+        return text
+    lines = lines_of(text)
+    for token in block_tokens(text, html=True):
+        if token.type == "html_block" and token.map and not token.level:
+            first, end = token.map
+            comments = _COMMENTS.match(token.content)
+            rest = token.content[comments.end() :] if comments else ""
+            if rest.lstrip().startswith("<!--"):
+                raise _error(name, first + 1, "this comment is not closed", "End it with `-->`.")
+            if rest != token.content:
+                after = rest.removesuffix("\n").split("\n")
+                lines[first:end] = [""] * (end - first - len(after)) + after
+    return "\n".join(lines)
+
+
+def _refuse_near_headings(
+    lines: Sequence[str], tokens: Sequence[Token], kinds: Mapping[int, str], name: str
+) -> None:
+    """Raise for a line such as ``### Reply``: the reply would be a part of the question."""
+    fences = [token.map for token in tokens if token.type == "fence" and token.map]
+    code = {number for span in fences for number in range(*span)}
+    kind = ""
+    for number, line in enumerate(lines):
+        kind = kinds.get(number, kind)
+        if number in kinds or number in code or not (match := _NEARLY.fullmatch(line)):
+            continue
+        if kind == "question" or not match["other"]:
+            raise _error(
+                name,
+                number + 1,
+                f"`{one_line(line)}` begins neither a question nor a reply",
+                "Write `## Question` or `## Reply`; a text that contains such a line belongs in a "
+                "block `verbatim`.",
+            )
+
+
 def _fill(
     section: _Section, tokens: Sequence[Token], lines: list[str], start: int, name: str
 ) -> None:
     """Read the text, the rules and the images of a section: ``lines`` from ``start`` on."""
     kept = dict(enumerate(lines[start:], start))
     verbatim: list[Token] = []
-    for index, token in enumerate(tokens):
+    for token in tokens:
         if not token.map:
             continue
         first, end = token.map
@@ -175,6 +224,9 @@ def _fill(
                 raise _error(
                     name, first + 1, "this block is not closed", f"End it with {token.markup}"
                 )
+            if info != EXPECT and re.match(r"[{.]*expect(?:ed|s)?\b", info):
+                hint = "Begin the block with ```expect alone."
+                raise _error(name, first + 1, f"`{info}` is no expect block", hint)
             if info == EXPECT:
                 if token.level:
                     hint = "Write it without indentation and quotation marks."
@@ -184,15 +236,11 @@ def _fill(
                     del kept[line]
             elif info == VERBATIM and token.level == 0:
                 verbatim.append(token)
-        elif (
-            section.kind == "question"
-            and token.type == "paragraph_open"
-            and not token.level
-            and (image := _IMAGE.fullmatch(tokens[index + 1].content))
-        ):
-            section.images.append(image[1])
+        elif section.kind == "question" and token.type == "paragraph_open" and not token.level:
             for line in range(first, end):
-                del kept[line]
+                if image := _IMAGE.fullmatch(lines[line].strip()):
+                    section.images.append(image[1])
+                    del kept[line]
     whole = {number for number, line in kept.items() if line.strip()}
     if len(verbatim) == 1 and verbatim[0].map and whole <= set(range(*verbatim[0].map)):
         section.text, section.verbatim = verbatim[0].content.removesuffix("\n"), True

@@ -27,17 +27,17 @@ ALIASES |= {"ts": "typescript", "sh": "bash", "shell": "bash", "yml": "yaml"}
 
 
 @cache
-def _parser() -> MarkdownIt:
+def _parser(*, html: bool) -> MarkdownIt:
     from markdown_it import MarkdownIt
 
-    parser = MarkdownIt("commonmark", {"html": False}).enable("table")
+    parser = MarkdownIt("commonmark", {"html": html}).enable("table")
     parser.core.ruler.enableOnly(["normalize", "block"])
     return parser
 
 
-def block_tokens(text: str) -> list[Token]:
-    """The block tokens of the Markdown ``text``: CommonMark with tables, without raw HTML."""
-    return _parser().parse(text)
+def block_tokens(text: str, *, html: bool = False) -> list[Token]:
+    """The block tokens of the Markdown ``text``: CommonMark with tables; raw HTML with ``html``."""
+    return _parser(html=html).parse(text)
 
 
 def lines_of(text: str) -> list[str]:

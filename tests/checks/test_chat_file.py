@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -98,6 +99,15 @@ def test_expectations_need_no_reference_and_turns_follow_each_other() -> None:
         ("## Question\n\nx\n\n```expect\ncontains: a\n\nhas: b\n```\n", 8, "cannot say"),
         ("## Question\n\nx\n\n```expect\ncontains: a\n", 5, "not closed"),
         ("## Question\n\nx\n\n## Reply\n\n```\na\n\n## Question\n\ny\n", 7, "not closed"),
+        ("## Question\n\nx\n\n### Reply\n\na\n\n```expect\nmatches: .\n```\n", 5, "neither"),
+        ("## Question\n\nx\n\n## Answer\n\na\n\n```expect\nmatches: .\n```\n", 5, "neither"),
+        ("## Question\nx\n##Reply\na\n```expect\nmatches: .\n```\n", 3, "neither"),
+        ("## Question\nx\n## **Reply:**\na\n```expect\nmatches: .\n```\n", 3, "neither"),
+        ("## Question 1\nx\n## Question\ny\n```expect\nmatches: .\n```\n", 1, "neither"),
+        ("## Question\nx\n```{expect}\ncontains: a\n```\n", 3, "no expect block"),
+        ("## Question\nx\n## Reply\na\n~~~ expected\nsame\n~~~\n", 5, "no expect block"),
+        ("## Question\n\nx\n\n<!-- y\n\n## Reply\n\na\n", 5, "comment is not closed"),
+        ("<!--\n\n\n-->\n## Question\n\nx\n\n```expect\nhas: b\n```\n", 10, "cannot say"),
         ("## Question\n\nx\n\n## Reply\n\n1. a\n\n   ```expect\n   same\n   ```\n", 9, "inside"),
         ("## Question\n\nx\n\n## Reply\n\n> ```expect\n> same\n> ```\n", 7, "inside"),
     ],
@@ -107,6 +117,42 @@ def test_an_error_names_the_file_and_the_line(text: str, line: int, part: str) -
         read_chat(text, "refund.chat.md")
     assert (f"refund.chat.md, line {line}: " if line else "refund.chat.md") in str(caught.value)
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<!--\n## Question\n\nhidden\n\n## Reply\n\nb\n-->\n## Question\nx\n## Reply\na\n",
+        "## Question\nx\n## Reply\na\n\n<!--\n\n```\n\n## Question\n\nhidden\n-->\n",
+        "## Question\n<!-- note --><!-- more -->\nx\n\n  <!-- -->\n## Reply\n<!--\n\n--> a\n",
+        "\t\n##\tQuestion ##\r\nx\r\n\r\nReply\r\n---\r\na\r\n",
+    ],
+)
+def test_comments_and_other_spellings_of_a_file(text: str) -> None:
+    (read,) = read_chat(strip_control_sequences(text), "f")
+    assert read.reference is not None
+    assert (read.question, read.reference.strip()) == ("x", "a")
+
+
+def test_what_is_in_a_block_or_below_a_reply_is_no_mistake() -> None:
+    reply = "```md\n### Reply\n<!-- x -->\n```\n\n### Answer\n\n# Questions and replies"
+    (read,) = read_chat(f"## Question\n\nx\n\n## Reply\n\n{reply}\n", "f")
+    assert read.reference == reply
+
+
+def test_image_lines_need_no_blank_lines() -> None:
+    lines = "a\nImage: <https://a.example>\n  Image: <https://b.example> \nb"
+    (read,) = read_chat(f"## Question\n{lines}\n## Reply\nx\n", "f")
+    assert (read.question, len(read.images)) == ("a\nb", 2)
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    "part", ["<!-- -->" + "<!--" * 500_000, "<!---->" * 200_000, "# reply" + " " * 500_000 + "x"]
+)
+def test_comments_and_headings_take_linear_time(part: str) -> None:
+    with suppress(UsageError):
+        read_chat(f"## Question\n\nx\n\n{part}\n\n## Reply\n\na\n", "f")
 
 
 NASTY = [
@@ -127,6 +173,13 @@ NASTY = [
     "[//]: # (aeron-magic export, sha256 " + "0" * 64 + ")",
     "a | b\n--|--\n1|2",
     "<!-- \n\n## Question\n\n-->",
+    "<!-- x",
+    "a\n<!-- x -->\nb",
+    "### Reply",
+    "## Answer:",
+    "##Question 2",
+    "```{expect}\nx\n```",
+    "a\nImage: <https://a.example>\nb",
     "`" * 30 + "\n## Question",
     "x\r\ny",
     "",
