@@ -35,8 +35,7 @@ if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
 
 MAX_REPEATS = 1_000
-CLOSING = 5.0
-"""Seconds that an interrupted check is given to close its connections."""
+MAX_CONCURRENCY = 10_000
 
 
 def check(
@@ -94,6 +93,11 @@ def check(
     Interrupted
         The user stopped it; its ``result`` is what would have been returned.
     """
+    if type(concurrency) is not int or not 1 <= concurrency <= MAX_CONCURRENCY:
+        raise UsageError(
+            f"Invalid concurrency: {concurrency!r}.",
+            hint=f"Give a whole number from 1 to {MAX_CONCURRENCY:,}.",
+        )
     if client is not None:
         settings, recorder = client.settings, client.recorder
     elif defaults.connection is not None:
@@ -108,11 +112,13 @@ def check(
     with open_journal(settings, recorder, plan.files) as journal:
         refuse_above(at_most, missing(plan.runs, journal)[0])
         try:
-            run_check(plan.runs, settings, recorder, journal, concurrency, show_progress=shown)
+            results = run_check(
+                plan.runs, settings, recorder, journal, concurrency, show_progress=shown
+            )
         except Interrupted as interrupted:
             interrupted.result = frame_of(results_of(plan.runs), with_row=each is not None)
             raise
-    return frame_of(results_of(plan.runs), with_row=each is not None)
+    return frame_of(results, with_row=each is not None)
 
 
 class CheckRequest(NamedTuple):
@@ -154,6 +160,8 @@ def plan_check(request: CheckRequest, settings: Settings, values: Mapping[str, A
 
 def refuse_above(at_most: int | None, count: int) -> None:
     """Raise a UsageError if more questions than ``at_most`` would be asked."""
+    if at_most is not None and (type(at_most) is not int or at_most < 0):
+        raise UsageError(f"Invalid at_most: {at_most!r}.", hint="Give a whole number of questions.")
     if at_most is not None and count > at_most:
         raise UsageError(
             f"This check would ask {count:,} questions; the limit is {at_most:,}.",
@@ -190,8 +198,11 @@ def run_check(
     concurrency: int = CONCURRENCY,
     *,
     show_progress: bool = False,
-) -> None:
-    """Ask the questions of ``runs``, and put the answers into them.
+) -> list[CheckResult]:
+    """Ask the questions of ``runs``, put the answers into them, and judge these.
+
+    The journal keeps the answers until they are judged, since a function of the user's can be
+    interrupted.
 
     Raises
     ------
@@ -229,12 +240,14 @@ def run_check(
         ) from None
     finally:
         loop.stop()
+    results = results_of(runs)
     if journal is not None and not asker.stopped:
         answers = [answer for run in runs for answer in run.answers.values()]
         lost = any(answer.reason == LOST for answer in answers)
         # Else the next check asks what has failed, once, and what is behind a lost reply.
         if all(answer.reply is not None for answer in answers) or (journal.resumed and not lost):
             journal.discard()
+    return results
 
 
 __all__ = ["CheckRequest", "CheckResult", "check"]

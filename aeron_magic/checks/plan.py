@@ -93,7 +93,7 @@ def find_files(names: Iterable[str]) -> list[Path]:
     UsageError
         A name or a pattern has no file.
     """
-    found: dict[Path, None] = {}
+    found: dict[Path, Path] = {}
     for name in names:
         try:
             path = Path(name).expanduser()
@@ -102,6 +102,8 @@ def find_files(names: Iterable[str]) -> list[Path]:
                 pattern = str(path)  # it may be absolute, which Path.glob refuses
                 files = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207
             files = [file for file in files if file.is_file()]
+            for file in files:
+                found.setdefault(file.resolve(), file)
         except (OSError, RuntimeError, ValueError):  # such as no home, or a NUL
             files = []
         if not files:
@@ -109,8 +111,7 @@ def find_files(names: Iterable[str]) -> list[Path]:
                 f"There is no file {name[:200]}.",
                 hint="Name recordings, or .chat.md files: `%aeron export NAME.chat.md` writes one.",
             )
-        found.update(dict.fromkeys(files))
-    return list(found)
+    return list(found.values())
 
 
 def read_file(path: Path) -> list[Source]:
@@ -251,8 +252,12 @@ class Planner:
                     hint="Write {{row.column}} for a value of the table.",
                 )
         items = items_of(table)
+        if not items.values:
+            raise UsageError("The table has no row.", hint="A check needs at least one question.")
+        labels: Sequence[Any] = range(len(items.values))
         index = None if items.frame is None else getattr(table, "index", None)  # of pandas
-        labels = range(len(items.values)) if index is None else index
+        if index is not None and len(set(map(repr, index))) == len(index):
+            labels = index
         return [({"row": item}, label) for item, label in zip(items.values, labels, strict=True)]
 
     def run(
@@ -289,7 +294,7 @@ class Planner:
             if source.recorded or "{{" not in text:
                 return text
             try:
-                return interpolate(text, names, secrets=self._settings.secrets)
+                return interpolate(text, names, secrets=self._settings.secrets, required="row")
             except ValueRefused as error:
                 error.message = f"{source.name}, turn at line {line}: {error.message}"
                 raise

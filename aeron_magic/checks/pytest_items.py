@@ -24,6 +24,7 @@ from aeron_magic.checks.running import Asker
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.errors import AeronError, RecordingError, UsageError
 from aeron_magic.markdown_text import truncate
+from aeron_magic.prompts.interpolation import MARKS
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.rendering.differences import differences
@@ -127,10 +128,10 @@ class ChatFile(pytest.File):
         if service not in (None, *NAMES):
             raise pytest.UsageError(f"--aeron must be one of {', '.join(NAMES)}")
         try:
-            turns = read_chat(read_text(self.path), self.path.name)
+            turns = read_chat(read_text(self.path), self.nodeid)
         except UsageError as error:
             raise self.CollectError("\n".join(error.lines())) from None
-        source = Source(self.path.name, turns)
+        source = Source(self.nodeid, turns)
         for repeat in range(1, repeats + 1):
             conversation = Conversation(source, repeat)
             for index, turn in enumerate(turns):
@@ -141,7 +142,7 @@ class ChatFile(pytest.File):
 
 
 def _slug(question: str) -> str:
-    words = "-".join(re.findall(r"\w+", question.lower()))
+    words = "-".join(re.findall(rf"[\w{MARKS}]+", question.lower()))
     return truncate(words, ID_LENGTH).rstrip("-…")
 
 

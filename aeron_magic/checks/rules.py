@@ -21,6 +21,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -96,6 +97,11 @@ def judge_for(rule: Rule, values: Mapping[str, Any], regexes: RegexProcess) -> J
     UsageError
         The regular expression, the path, the value or the function's name is invalid.
     """
+    if rule.word != "same" and not rule.argument.strip():
+        raise UsageError(
+            f"nothing follows `{rule.word}:` with these values.",
+            hint="An empty text is in each reply; give the placeholder a value.",
+        )
     if rule.word == "matches":
         return _matches(rule.argument, regexes)
     return _JUDGES[rule.word](rule.argument, values)
@@ -144,7 +150,7 @@ def _json(argument: str, values: Mapping[str, Any]) -> Judge:
     if match is None or not match["path"]:
         raise UsageError(
             f"{quoted(argument)} is not a path and a value.",
-            hint='Write `json: PATH == VALUE`, such as `json: items[0].state == "paid"`.',
+            hint='Write `json: PATH == VALUE`, such as `json: items[0]["unit-price"] == 5`.',
         )
     path, text = match["path"], match["value"].strip()
     try:
@@ -160,13 +166,14 @@ def _json(argument: str, values: Mapping[str, Any]) -> Judge:
             value = _at(reply.json(), path)
             if _equal(value, wanted):
                 return ""
+            found = strip_control_sequences(json.dumps(value, ensure_ascii=False))
+            return f"{path} is {truncate(found, SHOWN)}, not {truncate(text, SHOWN)}"
         except AeronError as error:
             return one_line(error.message).rstrip(".")
-        except LookupError:
-            return f"its JSON has no {path}"
+        except (LookupError, ValueError):  # ValueError: an index of thousands of digits
+            return f"its JSON has no {truncate(path, SHOWN)}"
         except RecursionError:
             return "its JSON is nested too deeply"
-        return f"{path} is {truncate(json.dumps(value, ensure_ascii=False), SHOWN)}, not {text}"
 
     return judge
 
@@ -209,14 +216,16 @@ def _python(argument: str, values: Mapping[str, Any]) -> Judge:
     def judge(reply: Reply, reference: str | None) -> str:
         try:
             value = function(reply)
-            shown = "" if value else truncate(one_line(repr(value)), SHOWN)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - it can raise anything
-            said = truncate(one_line(str(error)), SHOWN)
-            return f"{argument} raised {type(error).__name__}: {said}".rstrip(": ")
-        if inspect.iscoroutine(value):
-            value.close()
-            return f"{argument} is an async function, which a check cannot call"
-        return f"{argument} returned {shown}" if shown else ""
+            if inspect.iscoroutine(value):
+                value.close()
+            if inspect.isawaitable(value) or inspect.isasyncgen(value):
+                return f"{argument} is an async function, which a check cannot call"
+            if value and not inspect.isgenerator(value):
+                return ""
+            return f"{argument} returned {truncate(one_line(repr(value)), SHOWN)}"
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - of the user's function
+            said = one_line("".join(traceback.format_exception_only(error)))
+            return f"{argument} raised {truncate(said, SHOWN)}"
 
     return judge
 

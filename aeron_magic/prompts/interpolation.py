@@ -29,8 +29,10 @@ from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.plaintext import spellings
 from aeron_magic.prompts.values import format_value, is_missing, prompt_cell, table_class
 
-NAME = r"[^\W\d][\w\u0300-\u036f\u0900-\u0963\u0966-\u0dff]*+"
-"""The regular expression of a name; the ranges are vowel signs, such as those of Hindi."""
+MARKS = r"\u0300-\u036f\u0900-\u0963\u0966-\u0dff"
+"""Vowel signs, such as those of Hindi, which are not in ``\\w``."""
+NAME = rf"[^\W\d][\w{MARKS}]*+"
+"""The regular expression of a name."""
 STEP = (
     rf"[ \t]*+(?:\.[ \t]*+{NAME}"
     r"""|\[[ \t]*+(?:-?\d++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\])"""

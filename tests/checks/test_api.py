@@ -127,7 +127,8 @@ def test_the_report(client: Client, sandbox: Sandbox, write: Write) -> None:
     write("a.chat.md", "## Question\n\na\n\n## Reply\n\nFive\ndays.\n")
     write("b.chat.md", "## Question\n\nb\n\n## Reply\n\nSix days.\n")
     write("c.chat.md", chat("c", rule="contains: Six\nnot contains: Five"))
-    report = check("?.chat.md", "a.chat.md", client=client)
+    again = (Path("a.chat.md").resolve(), "./a.chat.md", f"../{Path.cwd().name}/a.chat.md")
+    report = check("?.chat.md", *again, client=client)
     assert list(report.columns) == ["conversation", "turn", "repeat", "result", "reason", "reply"]
     assert list(report.conversation) == ["a.chat.md", "b.chat.md", "c.chat.md"]
     assert list(report.result) == ["passed", "changed", "failed"]
@@ -201,6 +202,11 @@ def test_values_and_functions(client: Client, sandbox: Sandbox, write: Write) ->
         (chat("a{{row}}"), {"each": 5}, UsageError, "Expected a list"),
         (chat("a"), {"repeat": 0}, UsageError, "repeat"),
         (chat("a"), {"repeat": True}, UsageError, "repeat"),
+        (chat("a{{row}}"), {"each": []}, UsageError, "no row"),
+        (chat("a", rule="contains: {{x}}"), {"values": {"x": " "}}, UsageError, "line 6: nothing"),
+        (chat("a"), {"at_most": "1"}, UsageError, "Invalid at_most"),
+        (chat("a"), {"concurrency": 0}, UsageError, "Invalid concurrency"),
+        (chat("a"), {"concurrency": "4"}, UsageError, "Invalid concurrency"),
         (chat("a"), {"at_most": 0}, UsageError, "1 question.* the limit is 0"),
         (chat("a"), {"against": "none.jsonl"}, UsageError, "no file"),
         (chat("a\n\nImage: <ftp://x.y>"), {}, UsageError, "image"),
@@ -244,6 +250,45 @@ def test_a_row_without_a_value_is_not_asked(client: Client, sandbox: Sandbox, wr
     report = check(path, client=client, each=[{"a": "x"}, {"b": "y"}])
     assert list(report.result) == ["passed", "passed", "not asked", "not asked"]
     assert 'no ["a"]' in report.reason[2]
+
+
+@pytest.mark.parametrize("missing", [None, float("nan"), "", " "])
+@pytest.mark.parametrize("rule", ["matches: .", "matches: .|{{row.b}}"])
+def test_a_row_with_a_missing_value_is_not_asked(
+    missing: Any, rule: str, client: Client, sandbox: Sandbox, write: Write
+) -> None:
+    column = "b" if "row" in rule else "a"
+    rows = pd.DataFrame({"a": ["x", "y"], "b": ["u", "v"]}).astype(object)
+    rows.loc[1, column] = missing
+    report = check(write("a.chat.md", chat("{{row.a}}", rule=rule)), client=client, each=rows)
+    assert list(report.result) == ["passed", "not asked"]
+    assert "the value is missing" in report.reason[1]
+    assert [text for text, _ in asked(sandbox)] == ["x"]
+
+
+def test_rows_of_an_ambiguous_index_are_numbered(
+    client: Client, sandbox: Sandbox, write: Write
+) -> None:
+    rows = pd.DataFrame({"a": ["x", "x", "y"]}, index=[7, 7, 8])
+    report = check(write("a.chat.md", chat("{{row.a}}")), client=client, each=rows)
+    assert list(report.row) == [0, 1, 2]
+    assert len(asked(sandbox)) == 3
+
+
+def test_answers_are_kept_until_they_are_judged(
+    client: Client, sandbox: Sandbox, write: Write, folder: Path
+) -> None:
+    path = write("a.chat.md", chat("one", "two", rule="python: slow"))
+
+    def slow(reply: Any) -> bool:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        check(path, client=client, values={"slow": slow})
+    report = check(path, client=client, values={"slow": bool})
+    assert list(report.result) == ["passed"] * 2
+    assert len(asked(sandbox)) == 2
+    assert journals(folder) == []
 
 
 def record(client: Client, file: Path, *questions: str) -> None:

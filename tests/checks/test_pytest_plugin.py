@@ -166,12 +166,19 @@ def test_a_selected_turn_asks_those_before_it_once(
     assert service.asked[3].json["context_token"] == "t+q0+q1+q2"
 
 
+def test_the_name_of_a_question_in_hindi_has_its_vowels(run: Run, write: Write) -> None:
+    write("a.chat.md", CHAT.replace("Which fee", "नमस्ते दुनिया"))
+    assert "a.chat.md::2-नमस्ते-दुनिया-is-due" in run("--collect-only", "-q")[1]
+
+
 @pytest.mark.campaign
 def test_processes_of_xdist_ask_each_turn_once(
     folder: Path, write: Write, service: RawServer
 ) -> None:
-    write("chain.chat.md", CHAIN)
-    options = ("-p", "xdist", "-n3", "--aeron=aeronpay", "--aeron-repeat=4")
+    for name in ("a", "b"):  # the same file twice: two conversations
+        (folder / name).mkdir()
+        write(f"{name}/chain.chat.md", CHAIN)
+    options = ("-p", "xdist", "-n3", "--aeron=aeronpay", "--aeron-repeat=2")
     env = {**os.environ, **environment(service), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *PLUGIN, *options],

@@ -124,6 +124,10 @@ def test_json_of_a_list_and_of_prose() -> None:
     assert verdict("json: [1].a == 2", 'It is [{"a": 1}, {"a": 2}].') == ""
     assert "no JSON" in verdict("json: a == 1", "It is fine.")
     assert verdict("json: a == 1", '{"a": ' + "[" * 5000) != ""
+    assert "has no a[9" in verdict(f"json: a[{'9' * 5000}] == 1", '{"a": [1]}')
+    reason = verdict('json: a == "' + "y" * 1000 + '"', '{"a": "\\ud800\\u202ex"}')
+    assert reason.startswith('a is "\ufffdx", not "yyy')
+    assert len(reason.encode()) < 300
 
 
 @pytest.mark.parametrize(
@@ -155,6 +159,26 @@ def test_functions_of_the_notebook_cannot_break_a_check() -> None:
         def __bool__(self) -> bool:
             raise ValueError("ambiguous")
 
+    class Unshown:
+        def __bool__(self) -> bool:
+            return False
+
+        def __repr__(self) -> str:
+            raise ValueError("shown")
+
+    class Later:
+        def __await__(self) -> Any:
+            yield
+
+    def unsaid(reply: Reply) -> bool:
+        class Unsaid(ValueError):
+            def __str__(self) -> str:
+                raise TypeError
+
+        Unsaid.__name__ = Unsaid.__qualname__ = "ValueError"
+        Unsaid.__module__ = "builtins"
+        raise Unsaid
+
     def broken(reply: Reply) -> bool:
         raise KeyError("state")
 
@@ -163,7 +187,19 @@ def test_functions_of_the_notebook_cannot_break_a_check() -> None:
         "odd": lambda reply: Odd(),
         "broken": broken,
         "forgot": lambda reply: None,
+        "unshown": lambda reply: Unshown(),
+        "unsaid": unsaid,
+        "leave": lambda reply: sys.exit(3),
+        "pieces": lambda reply: (piece for piece in ""),
+        "future": lambda reply: Later(),
     }
+    assert "raised ValueError: shown" in verdict("python: unshown", "x", **functions)
+    assert "raised ValueError: <exception str() failed>" in verdict(
+        "python: unsaid", "x", **functions
+    )
+    assert "raised SystemExit: 3" in verdict("python: leave", "x", **functions)
+    assert "returned <generator" in verdict("python: pieces", "x", **functions)
+    assert "async" in verdict("python: future", "x", **functions)
     assert "async" in verdict("python: later", "x", **functions)
     assert "raised ValueError: ambiguous" in verdict("python: odd", "x", **functions)
     assert "raised KeyError" in verdict("python: broken", "x", **functions)

@@ -63,10 +63,11 @@ def check(app: App, command: Command) -> None:
             return
         refuse_above(command["at_most"], to_ask)
         try:
-            run_check(plan.runs, settings, recorder, journal, show_progress=app.show_progress())
+            results = run_check(
+                plan.runs, settings, recorder, journal, show_progress=app.show_progress()
+            )
         except Interrupted as stopped:
-            interrupted = stopped
-    results = results_of(plan.runs)
+            interrupted, results = stopped, results_of(plan.runs)
     report = frame_of(results, with_row=table is not None)
     if command["out"]:
         app.shell.user_ns[command["out"]] = report
