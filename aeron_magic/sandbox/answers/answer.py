@@ -1,8 +1,8 @@
 """The sandbox's answers: a question and the turns before it become Markdown.
 
 The answer is the handbook page that matches best. A follow-up without a topic ("show an example",
-"and in Python?", "why?", "tell me more") is about the topic of the turns before it. The same
-question after the same turns gets the same answer.
+"and in Python?", "why?", "in one sentence", "tell me more") is about the topic of the turns before
+it. The same question after the same turns gets the same answer.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ def answer(question: str, turns: Turns = ()) -> str:
             f"It can answer questions on these topics:\n\n{_topics()}\n"
         )
     page = hits[0].page
+    if parsed.follow_up == "short":
+        return _first_sentence(page) + "\n"
     if topic:
         parts = _follow_up(page, parsed.follow_up, "\n".join(text for _, text in turns))
     else:
@@ -124,6 +126,10 @@ def _article(page: Page, follow_up: FollowUp) -> list[str]:
     if follow_up == "why":
         parts += page.sections["Why"]
     return [*parts, *page.blocks]
+
+
+def _first_sentence(page: Page) -> str:
+    return re.split(r"(?<=[.!?]) ", " ".join(page.lead.split()), maxsplit=1)[0]
 
 
 def _follow_up(page: Page, follow_up: FollowUp, shown: str) -> list[str]:

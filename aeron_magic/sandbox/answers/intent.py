@@ -9,7 +9,7 @@ from typing import Literal
 
 Task = Literal["explain", "route", "sentiment"]
 Form = Literal["prose", "json", "bare-json", "table"]
-FollowUp = Literal["", "example", "python", "why", "more"]
+FollowUp = Literal["", "example", "python", "why", "short", "more"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,20 @@ _QUESTION_WORD = _pattern(
     r"\W*(?:so |and |but )?"
     r"(?:how|can|could|may|does|do|is|are|why|when|where|which|will|what (?:does|if))\b"
 )
+_SHORT = _pattern(
+    r"\b(?:(?:in|with|as|to)(?: (?:just|only|about|at most))? )?"
+    r"(?:one|1|a single|two|2|three|3|a few)[ -](?:short |simple )?sentences?\b"
+    r"|\bin a (?:short |single )?sentence\b"
+    r"|\b(?:say|make|put|write|keep|cut) (?:it|this|that)(?: much| a bit| even)? "
+    r"(?:short(?:er)?|brief(?:er)?)\b"
+    r"|\b(?:summari[sz]e|shorten) (?:it|this|that|(?:the|your) (?:answer|reply))\b"
+    r"|(?:^|[.?!;,]) ?(?:much )?shorter\b|\b(?:in short|in brief|(?:more )?briefly|tl;?dr)\b"
+)
 _FOLLOW_UPS: tuple[tuple[FollowUp, re.Pattern[str]], ...] = (
     ("python", _pattern(r"\b(?:in|from|with|using) (?:plain )?python\b|^\W*(?:and )?python\W*$")),
     ("example", _pattern(r"\b(?:examples?|sample|snippet|demonstrate|code|show (?:me|it|one))\b")),
     ("why", _pattern(r"\b(?:why|what for|reason|how come)\b")),
+    ("short", _SHORT),
     ("more", _pattern(r"\b(?:more|else|go on|continue|further|details?|elaborate|explain)\b")),
 )
 _DATA = re.compile(r"```.*?(?:```|\Z)|^[ \t]*+\|[^\n]*\|[ \t]*$", re.MULTILINE | re.DOTALL)
@@ -89,6 +99,7 @@ def parse(question: str) -> ParsedQuestion:
     words = _ABOUT_PAGES.sub("", words)
     follow_ups: list[FollowUp] = [kind for kind, pattern in _FOLLOW_UPS if pattern.search(words)]
     follow_up = follow_ups[0] if follow_ups else ""
+    words = _SHORT.sub("", words)
     return ParsedQuestion(" ".join(words.split()), "explain", form, follow_up)
 
 

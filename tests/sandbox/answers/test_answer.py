@@ -70,6 +70,40 @@ def test_why(follow_up):
     assert handbook()["cut-streams"].sections["Why"][0] in second
 
 
+@pytest.mark.parametrize(
+    "follow_up",
+    [
+        "Say it in one sentence.",
+        "Give me the one-sentence version.",
+        "Explain it in a single sentence, please.",
+        "In two short sentences?",
+        "Shorter, please.",
+        "Can you make it shorter?",
+        "Summarise that.",
+        "Please summarize the answer briefly.",
+        "tl;dr",
+    ],
+)
+def test_a_short_answer_is_the_first_sentence_of_the_page(follow_up):
+    """Of the conversation's, or of the one that the question asks for."""
+    first, short, after = chat("How do I branch a conversation?", follow_up, "show an example")
+    assert (
+        short == "`--after` continues from any earlier turn, and `--as` gives a turn a name to "
+        "return to.\n"
+    )
+    assert first.split("\n\n")[1].replace("\n", " ").startswith(short.strip())
+    assert "branches and names" in after
+    (other,) = chat(f"How do I export a conversation? {follow_up}")
+    assert other == "`%aeron export FILE` writes the conversation to a file.\n"
+
+
+@pytest.mark.parametrize(
+    "question", ["How do I get a shorter context?", "summarise the text in my variable"]
+)
+def test_a_question_that_names_something_short_is_answered_in_full(question):
+    assert answer(question).startswith("### ")
+
+
 def test_tell_me_more_until_nothing_is_left():
     """Nothing is repeated; in the end a related page is named."""
     first, more, end = chat("What is %aeron fetch?", *["tell me more"] * 2)
