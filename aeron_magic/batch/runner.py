@@ -90,7 +90,8 @@ class Counts(NamedTuple):
 
     ``kept`` are answered already, ``to_fetch`` have a token by which the reply is fetched, and
     ``in_doubt`` may have been charged and are not asked. Each of ``to_ask`` is one paid request;
-    earlier questions that are sent again before are counted, too.
+    earlier questions that are sent again before are counted, too. ``refused`` are the rows that
+    give no question, such as those with a missing value.
     """
 
     rows: int
@@ -99,9 +100,14 @@ class Counts(NamedTuple):
     to_fetch: int
     in_doubt: int
     to_ask: int
+    refused: int = 0
 
     def __str__(self) -> str:
-        counts = [plural(self.rows, "row"), plural(self.questions, "different question")]
+        refused = f" ({self.refused:,} cannot be sent)" if self.refused else ""
+        counts = [
+            plural(self.rows, "row") + refused,
+            plural(self.questions, "different question"),
+        ]
         counts.append(f"{self.kept:,} already answered")
         counts += [f"{self.to_fetch:,} to fetch"] if self.to_fetch else []
         counts += [f"{self.in_doubt:,} in doubt"] if self.in_doubt else []
@@ -138,6 +144,7 @@ class BatchRun:
             len(self._tokens),
             sum(isinstance(known.error, IncompleteReply) for known in self._results.values()),
             len(self._to_ask) - len(self._tokens) + self._to_resend(),
+            sum(isinstance(text, AeronError) for text in texts),
         )
         self._finished = len(texts) - sum(self._rows[text] for text in self._to_ask)
         self._sent: set[str | AeronError] = set()
@@ -270,8 +277,8 @@ class BatchRun:
             ended.wait(CLOSE_TIMEOUT)
             complete = sum(one is not None and one.is_complete for one in self.results)
             raise Interrupted(
-                f"The batch was interrupted; {complete:,} of {len(self._texts):,} rows have "
-                "their answer.",
+                f"The batch was interrupted with {complete:,} of "
+                f"{plural(len(self._texts), 'row')} answered.",
                 hint="The finished rows are kept; run it again to ask the others.",
             ) from None
         watch(self._finished)

@@ -27,6 +27,7 @@ from aeron_magic.checks.running import CONCURRENCY, LOST, Asker, missing
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import Interrupted, UsageError
+from aeron_magic.markdown_text import plural
 from aeron_magic.services.settings import Settings, resolve_settings
 from aeron_magic.session.io_loop import IOLoop
 
@@ -164,7 +165,7 @@ def refuse_above(at_most: int | None, count: int) -> None:
         raise UsageError(f"Invalid at_most: {at_most!r}.", hint="Give a whole number of questions.")
     if at_most is not None and count > at_most:
         raise UsageError(
-            f"This check would ask {count:,} questions; the limit is {at_most:,}.",
+            f"This check would ask {plural(count, 'question')}; the limit is {at_most:,}.",
             hint="Raise the limit, or check fewer files, rows or repeats.",
         )
 

@@ -8,6 +8,7 @@ from math import sqrt
 from typing import Any, Literal, NamedTuple
 
 from aeron_magic.checks.plan import Answer, PlannedRun, PlannedTurn
+from aeron_magic.markdown_text import plural
 
 Result = Literal["passed", "changed", "failed", "error", "not asked"]
 
@@ -169,5 +170,5 @@ def is_answered(result: CheckResult) -> bool:
 def summary(results: Sequence[CheckResult]) -> str:
     """The counts of all results in one line."""
     counts = {name: sum(one.result == name for one in results) for name in reversed(ORDER)}
-    total = f"{counts.pop('passed'):,} of {len(results):,} answers passed"
+    total = f"{counts.pop('passed'):,} of {plural(len(results), 'answer')} passed"
     return ", ".join([total, *(f"{count:,} {name}" for name, count in counts.items() if count)])

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aeron_magic.errors import AeronError, RateLimited
+from aeron_magic.markdown_text import plural
 from aeron_magic.protocol.flow import (
     Close,
     ConnectionLost,
@@ -133,8 +134,9 @@ class Watch:
             return
         kind = type(error).__name__ if error is not None else ""
         LOGGER.info(
-            "%s: %s after %d requests%s",
-            *(self._name, status, self._requests, f" ({kind})" if kind else ""),
+            "%s: %s after %s%s",
+            *(self._name, status, plural(self._requests, "request")),
+            f" ({kind})" if kind else "",
         )
         span, self._span = self._span, None
         if span is None:

@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from aeron_magic.errors import ValueRefused
-from aeron_magic.markdown_text import markdown_table
+from aeron_magic.markdown_text import markdown_table, plural
 
 _ONE_LINE = 80
 """Characters of JSON up to which it is not indented."""
@@ -156,7 +156,7 @@ def _table(value: Any, frame: str, rows: int) -> str:
     total = len(value)
     head, body = (_of_pandas if library == "pandas" else _of_polars)(value.head(rows))
     if not head:
-        return f"(a table of {total:,} rows and no columns)"
+        return f"(a table of {plural(total, 'row')} and no columns)"
     table = markdown_table(head, ([_cell(cell, rows) for cell in row] for row in body))
     if total > rows:
         return f"{table}\n\n(first {rows:,} of {total:,} rows)"

@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, Protocol, get_args
 
 from aeron_magic.errors import RecordingError, UsageError
+from aeron_magic.markdown_text import plural
 from aeron_magic.protocol.events import Completed, Recovering, Started
 from aeron_magic.protocol.flow import Flow, Question
 from aeron_magic.recording.flows import record_flow, replay_flow
@@ -258,10 +259,11 @@ class Recorder:
             if len(records) > MAX_PATH:
                 break
         if len(records) > self.max_resent:
-            count = f"{len(records):,}" if len(records) <= MAX_PATH else f"more than {MAX_PATH:,}"
+            more = "more than " * (len(records) > MAX_PATH)
+            count = plural(min(len(records), MAX_PATH), "earlier question")
             raise RecordingError(
-                f"{count} earlier questions of this conversation were replayed, and would be sent, "
-                f"and charged, again before this one; the limit is {self.max_resent}.",
+                f"{more}{count} of this conversation, replayed so far, would be sent, and charged, "
+                f"again before this one; the limit is {self.max_resent}.",
                 hint="Start a new conversation with -n, or allow it: `%config "
                 f"AeronMagics.max_resent = {len(records)}`.",
             )

@@ -118,8 +118,14 @@ def resolve_settings(
     validate_timeout("fetch_timeout", fetch_timeout)
     info = SERVICES.get(service)
     if info is None:
+        from difflib import get_close_matches
+
+        known = [*SERVICES, "sandbox"]
+        near = get_close_matches(str(service), known, 1)
         raise UsageError(
-            f"Unknown service {service!r}.", hint=f"The services are {' and '.join(SERVICES)}."
+            f"Unknown service {service!r}.",
+            hint=(f"Did you mean {near[0]!r}? " if near else "")
+            + f"The services are {', '.join(SERVICES)} and sandbox, which needs no account.",
         )
     values: dict[str, str] = {}
     for credential in info.credentials:

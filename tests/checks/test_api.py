@@ -207,7 +207,7 @@ def test_values_and_functions(client: Client, sandbox: Sandbox, write: Write) ->
         (chat("a"), {"at_most": "1"}, UsageError, "Invalid at_most"),
         (chat("a"), {"concurrency": 0}, UsageError, "Invalid concurrency"),
         (chat("a"), {"concurrency": "4"}, UsageError, "Invalid concurrency"),
-        (chat("a"), {"at_most": 0}, UsageError, "1 question.* the limit is 0"),
+        (chat("a"), {"at_most": 0}, UsageError, "1 question; the limit is 0"),
         (chat("a"), {"against": "none.jsonl"}, UsageError, "no file"),
         (chat("a\n\nImage: <ftp://x.y>"), {}, UsageError, "image"),
         ("x", {}, UsageError, "no question"),

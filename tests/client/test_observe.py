@@ -18,7 +18,7 @@ from aeron_magic import AeronError, AsyncClient, Client, ask_many
 from aeron_magic.client import observe
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
-from aeron_magic.sandbox import Refusal, Sandbox
+from aeron_magic.sandbox import Faults, Refusal, Sandbox
 from aeron_magic.services.settings import Settings, resolve_settings
 
 SECRET = "hush-4f1c-hush"
@@ -203,8 +203,15 @@ def test_the_log_names_requests_waits_and_recoveries(
     text = "\n".join(one.getMessage() for one in records)
     for part in ("request 1, POST create-response at 127.0.0.1: HTTP 429", "waits 0.00 s"):
         assert part in text
-    for part in ("recovers the reply", "request 3, POST fetch-response", "recovered after 3"):
+    for part in (
+        "recovers the reply",
+        "request 3, POST fetch-response",
+        "recovered after 3 requests",
+    ):
         assert part in text
+    sandbox.faults = Faults(say=ANSWER)
+    ask(settings)
+    assert any(one.endswith("complete after 1 request") for one in caplog.messages)
     assert all(one.levelno <= logging.INFO for one in records)
     assert not [one for one in (SECRET, "4711", "0815") if one in text]
 

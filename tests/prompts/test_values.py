@@ -188,6 +188,8 @@ def test_an_empty_table_is_marked() -> None:
     assert format_value(pd.DataFrame({"n": []})) == "| n |\n| --- |\n\n(no rows)"
     assert format_value(pd.DataFrame(index=[1, 2])).endswith("| 2 |")
     assert format_value(pd.DataFrame()) == "(a table of 0 rows and no columns)"
+    one = pd.DataFrame(index=pd.RangeIndex(1))
+    assert format_value(one) == "(a table of 1 row and no columns)"
 
 
 def test_missing_cells_and_columns_of_equal_name_are_kept() -> None:

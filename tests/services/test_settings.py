@@ -135,12 +135,22 @@ def test_a_valid_timeout_is_returned() -> None:
     assert validate_timeout("timeout", 0.5) == 0.5
 
 
-@pytest.mark.parametrize("name", ["", "AeronPay", "../client", "openai"])
-def test_an_unknown_service_is_rejected(name: str) -> None:
-    """The hint names the services."""
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("", ""),
+        ("AeronPay", "'aeronpay'"),
+        ("sandbx", "'sandbox'"),
+        ("../client", ""),
+        ("openai", ""),
+    ],
+)
+def test_an_unknown_service_is_rejected(name: str, near: str) -> None:
+    """The hint names the services and the nearest; in Python the sandbox is one of them."""
     with pytest.raises(UsageError) as caught:
         resolve_settings(name, environ=KEYS)
-    assert "aeronpay and chatzy" in caught.value.hint
+    assert "aeronpay, chatzy and sandbox" in caught.value.hint
+    assert (f"Did you mean {near}?" in caught.value.hint) == bool(near)
 
 
 def test_an_agents_id_that_is_not_a_uuid_is_rejected() -> None:

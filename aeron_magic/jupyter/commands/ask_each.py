@@ -13,11 +13,12 @@ from aeron_magic.batch.api import count_requests, render_prompts, run_batch
 from aeron_magic.batch.items import Items, items_of
 from aeron_magic.batch.result import check_names, result_of
 from aeron_magic.batch.runner import BatchConfig
-from aeron_magic.errors import Interrupted, UsageError
+from aeron_magic.errors import AeronError, Interrupted, UsageError
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.display.batch import preview, summary
 from aeron_magic.jupyter.display.publish import show
+from aeron_magic.markdown_text import escape_markdown
 from aeron_magic.prompts.interpolation import placeholders_in
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.columns import Columns
@@ -70,9 +71,11 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     if options.dry_run:
         from aeron_magic.jupyter.commands.dry_run import show_dry_run
 
-        first = next((one for one in texts if isinstance(one, str)), text)
-        counts = count_requests(config, texts)
-        show_dry_run(session, question._replace(text=first), shell, f"{counts}. ")
+        first = next((one for one in texts if isinstance(one, str)), text.lstrip("\n"))
+        notes = [f"{count_requests(config, texts)}."]
+        refused = [one for one in texts if isinstance(one, AeronError)]
+        notes += [f"Not sent: {escape_markdown(str(one))}" for one in refused[:1]]
+        show_dry_run(session, question._replace(text=first), shell, f"{' '.join(notes)} ")
         return
     show_progress = not options.quiet and app.show_progress()
     interrupted: Interrupted | None = None

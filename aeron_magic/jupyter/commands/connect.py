@@ -54,7 +54,11 @@ def status(app: App, command: Command) -> None:
         f"context_token: {code_span(f'{session.token.read()}{assigned}')}",
     ]
     if stale:
-        items.append(escape_markdown(f"{stale_text(stale)}; run their cells again"))
+        items.append(
+            escape_markdown(
+                f"{stale_text(stale)}; run {'their cells' if stale[1:] else 'its cell'} again"
+            )
+        )
     if (problem := session.connections.recording_error) is not None:
         items.append(escape_markdown(one_line(f"recording: {problem} {problem.hint}")))
     elif recorder is not None:

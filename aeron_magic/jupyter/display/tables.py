@@ -80,7 +80,10 @@ def tree_text(tree: ConversationTree) -> str:
         waiting += _branches(children.get(turn, []), below)
     if len(lines) > MAX_LINES:
         left = len(lines) - MAX_LINES
-        lines = [f"… {left} earlier lines; `%aeron export` writes all turns", *lines[-MAX_LINES:]]
+        lines = [
+            f"… {plural(left, 'earlier line')}; `%aeron export` writes all turns",
+            *lines[-MAX_LINES:],
+        ]
     return "\n".join(lines)
 
 

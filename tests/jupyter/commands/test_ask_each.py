@@ -243,6 +243,11 @@ def test_a_dry_run_sends_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
     assert "3 rows, 3 different questions, 0 already answered, 3 to ask" in run.text
     plain = run.outputs[0]["data"]["text/plain"]
     assert plain.index("A joy.\n") < plain.index("POST ")
+    cell = "%%aeron --dry-run --each ['Good.',None,'Late.','Late.','']\nClassify: {{row}}"
+    run = kernel.execute(cell, None)
+    assert "5 rows (2 cannot be sent), 2 different questions, 0 already" in run.text
+    assert "the value is missing" in run.text
+    assert "context_token" not in run.text
     assert "0 rows" in kernel.execute("%%aeron --dry-run --each []\n{{row}}", None).text
     assert asked(sandbox) == []
 

@@ -196,12 +196,12 @@ def test_a_recording_with_a_damaged_line_fails(notebook: Notebook) -> None:
     notebook.run("record answers.jsonl")
     notebook.shell.run_cell_magic("aeron", "", "Which fee is due?")
     notebook.run("record off")
-    assert "1 of 1 answers passed" in notebook.run("check answers.jsonl")
+    assert "1 of 1 answer passed" in notebook.run("check answers.jsonl")
     with Path("answers.jsonl").open("a", encoding="utf-8") as file:
         file.write("not a turn\n")
     error, shown = notebook.fails("check answers.jsonl", CheckFailed)
     assert "damaged" in str(error)
-    assert "1 of 1 answers passed" in shown
+    assert "1 of 1 answer passed" in shown
 
 
 def test_a_file_of_answers_that_cannot_be_used(notebook: Notebook) -> None:
