@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +16,15 @@ from aeron_magic.sandbox import Sandbox
 Executed = Callable[..., NotebookNode]
 
 README = Path(__file__).parents[2] / "README.md"
-SHELL_COMMANDS = ("python3 notebooks/", "python3 tests/run.py", "pip install", "pytest ", "voila ")
+SHELL_COMMANDS = (
+    "python3 notebooks/",
+    "python3 tests/run.py",
+    "python -m aeron_magic.sandbox --port 8765",
+    "curl ",
+    "pip install",
+    "pytest ",
+    "voila ",
+)
 """What ``sh`` blocks consist of; the whole suite and other tests run these."""
 
 
@@ -27,10 +36,18 @@ def blocks() -> list[tuple[str, str]]:
 
 def test_every_block_has_a_known_language() -> None:
     """A block without a language, or in Python, is a cell."""
-    assert {language for language, _ in blocks()} <= {"", "python", "sh", "markdown"}
+    assert {language for language, _ in blocks()} <= {"", "python", "sh", "yaml", "markdown"}
     for language, text in blocks():
-        for line in text.splitlines() if language == "sh" else ():
+        for line in text.replace("\\\n", "").splitlines() if language == "sh" else ():
             assert not line or line.startswith(SHELL_COMMANDS), line
+
+
+def test_the_curl_command_gets_a_reply(sandbox: Sandbox) -> None:
+    command = next(text for _, text in blocks() if "\ncurl " in text).partition("\n")[2]
+    assert "http://127.0.0.1:8765/" in command
+    command = command.replace("http://127.0.0.1:8765", sandbox.url)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert "context_token" in done.stdout
 
 
 @pytest.mark.jupyter

@@ -108,6 +108,7 @@ def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Ke
 def test_record_off_switches_recording_off(connected: Kernel, tmp_path: Path) -> None:
     """It is not a file name."""
     connected.execute(f"%aeron record {tmp_path / 'talk.jsonl'}", "c0")
+    assert "recording: talk.jsonl, 0 turns" in connected.execute("%aeron", "c1").text
     assert connected.execute("%aeron record off", "c1").text.strip() == "Recording is off."
     connected.execute("%%aeron\nHow do I ask?", "c2")
     assert [file.name for file in tmp_path.glob("*.jsonl")] == []
