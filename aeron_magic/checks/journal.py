@@ -13,6 +13,7 @@ import json
 import os
 import stat
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Self
 
@@ -23,6 +24,9 @@ from aeron_magic.replies.reply import Reply
 
 MAX_SIZE = 1 << 30
 """Bytes of a file that is read."""
+
+MAX_AGE = 90 * 86_400
+"""Seconds after which the file of a check that was not run again is deleted."""
 
 
 class Journal:
@@ -61,6 +65,10 @@ class Journal:
         self.failures: dict[str, str] = {}
         self.open: dict[str, str] = {}
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for old in path.parent.glob("*.jsonl"):
+            with suppress(OSError):
+                if old.stat().st_mtime < time.time() - MAX_AGE:
+                    old.unlink()
         self._file = self._locked(time.monotonic() + wait)
         try:
             self._read()

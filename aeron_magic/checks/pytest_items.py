@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import ChainMap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -49,20 +49,27 @@ class CheckSession:
 
     def __init__(self, config: pytest.Config) -> None:
         self.loop = IOLoop()
+        config.add_cleanup(self.loop.stop)
         self._connections = ConnectionManager(self.loop)
+        config.add_cleanup(self._connections.close)
         recorder = None
         if file := config.getoption("--aeron-replay"):
             recorder = Recorder(Cassette(file), "replay", speed=0)
         settings = self._settings(config, recorder)
         values: dict[str, Any] = {}
         for found in config.hook.pytest_aeron_values():
+            if not isinstance(found, Mapping):
+                raise UsageError(
+                    f"pytest_aeron_values in conftest.py returned {type(found).__name__}.",
+                    hint="Return a dictionary of values and functions by name.",
+                )
             values.update(found)
         self.planner = Planner(settings, values)
         self.values = values
         self.client = AsyncClient(settings=settings, recorder=recorder)
+        config.add_cleanup(lambda: self.loop.run(self.client.close()))
         folder = getattr(config, "workerinput", {}).get("aeron_answers")
         self._folder = None if folder is None or recorder is not None else Path(folder)
-        config.add_cleanup(self._close)
 
     def _settings(self, config: pytest.Config, recorder: Recorder | None) -> Settings:
         service, answers = config.getoption("--aeron"), config.getoption("--aeron-answers")
@@ -80,11 +87,6 @@ class CheckSession:
             return nullcontext()
         path = self._folder / f"{run.turns[0].key}.jsonl"
         return Journal(path, wait=WAIT, keep_failures=True)
-
-    def _close(self) -> None:
-        self.loop.run(self.client.close())
-        self._connections.close()
-        self.loop.stop()
 
 
 def _recorded_settings(recorder: Recorder, service: str | None) -> Settings:
@@ -123,13 +125,15 @@ class ChatFile(pytest.File):
         """Yield a test for each turn, for each repeat."""
         repeats = self.config.getoption("--aeron-repeat")
         if not 1 <= repeats <= 1_000:
-            raise pytest.UsageError("--aeron-repeat needs a whole number from 1 to 1,000")
+            raise self.CollectError("--aeron-repeat needs a whole number from 1 to 1,000")
         service = self.config.getoption("--aeron")
         if service not in (None, *NAMES):
-            raise pytest.UsageError(f"--aeron must be one of {', '.join(NAMES)}")
+            raise self.CollectError(f"--aeron must be one of {', '.join(NAMES)}")
         try:
             turns = read_chat(read_text(self.path), self.nodeid)
         except UsageError as error:
+            if not _has_service(self.config):  # the file may have nothing to do with checks
+                pytest.skip(f"no check: {error.message}", allow_module_level=True)
             raise self.CollectError("\n".join(error.lines())) from None
         source = Source(self.nodeid, turns)
         for repeat in range(1, repeats + 1):
@@ -139,6 +143,10 @@ class ChatFile(pytest.File):
                 if repeats > 1:
                     name += f"[{repeat}]"
                 yield TurnItem.from_parent(self, name=name, conversation=conversation, index=index)
+
+
+def _has_service(config: pytest.Config) -> bool:
+    return bool(config.getoption("--aeron") or config.getoption("--aeron-replay"))
 
 
 def _slug(question: str) -> str:
@@ -181,7 +189,7 @@ class TurnItem(pytest.Item):
 
     def runtest(self) -> None:
         """Ask the question and judge the answer."""
-        if not (self.config.getoption("--aeron") or self.config.getoption("--aeron-replay")):
+        if not _has_service(self.config):
             pytest.skip(f"no service: add --aeron {'|'.join(NAMES)} or --aeron-replay FILE")
         result = self._conversation.result(_session_of(self.config), self._index)
         if result.result == "not asked":
@@ -189,13 +197,13 @@ class TurnItem(pytest.Item):
         if result.result != "passed":
             raise CheckNotPassed(_explained(result))
 
-    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> str:
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """What the answer lacks, without a traceback."""
         if isinstance(excinfo.value, CheckNotPassed):
             return str(excinfo.value)
         if isinstance(excinfo.value, AeronError):
             return "\n".join(excinfo.value.lines())
-        return str(super().repr_failure(excinfo, style))
+        return super().repr_failure(excinfo, style)
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
         """The file, and the heading in a report."""

@@ -56,7 +56,8 @@ STEPS = re.compile(
 )
 """Finds the steps of a path."""
 
-_LITERAL_HINT = r"write `\{{` for two literal braces, or use --raw to leave all of them alone."
+RAW_HINT = ", or use --raw to leave all of them alone"
+_LITERAL_HINT = rf"write `\{{{{` for two literal braces{RAW_HINT}."
 _PRIVATE = "Put it in a variable with another name, and name that."
 
 

@@ -194,6 +194,7 @@ def test_values_and_functions(client: Client, sandbox: Sandbox, write: Write) ->
     ("text", "arguments", "error", "part"),
     [
         (chat("{{nme}}"), {}, ValueRefused, "a.chat.md, turn at line 1: .*unknown variable nme"),
+        (chat("{{row.a}}"), {}, ValueRefused, "add `--each TABLE`"),
         (chat("a", rule="contains: {{x}}"), {}, ValueRefused, "line 6: .*unknown variable x"),
         (chat("a", rule="python: f"), {}, UsageError, "a.chat.md, line 6: there is no function"),
         (chat("a", rule="matches: ("), {}, UsageError, "line 6: .*regular expression"),
@@ -533,6 +534,17 @@ def test_a_damaged_journal_is_no_obstacle(
     journal.write_bytes(texts[damage])
     assert list(check(path, client=client).result) == ["passed"]
     assert len(asked(sandbox)) == 1
+
+
+def test_a_journal_is_deleted_after_some_time(client: Client, write: Write, folder: Path) -> None:
+    path, other = write("a.chat.md", chat("one")), write("b.chat.md", chat("two"))
+    for file in (path, other):
+        with api.open_journal(client.settings, None, [file]):
+            pass
+    old, new = journals(folder)
+    os.utime(old, (0, 0))
+    check(write("c.chat.md", chat("three")), client=client)
+    assert journals(folder) == [new]
 
 
 def test_without_a_place_or_with_the_history_off_a_check_works(

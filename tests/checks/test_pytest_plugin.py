@@ -260,6 +260,30 @@ def test_a_wrong_option_says_so(arguments: list[str], part: str, run: Run, write
     assert part in output
 
 
+@pytest.mark.parametrize(
+    ("body", "part"),
+    [
+        ("return ['x']", "UsageError: pytest_aeron_values in conftest.py returned list"),
+        ("raise ValueError('boom')", "1-how-long-does-a-refund-take - ValueError: boom"),
+    ],
+)
+def test_a_hook_that_is_wrong_is_named(body: str, part: str, run: Run, write: Write) -> None:
+    write("refund.chat.md", CHAT)
+    write("conftest.py", f"def pytest_aeron_values():\n    {body}\n")
+    code, output = run("--aeron=sandbox")
+    assert code == 1
+    assert part in output
+
+
+def test_without_a_service_a_file_of_another_kind_is_no_error(run: Run, write: Write) -> None:
+    """The plug-in is active wherever the package is installed."""
+    write("notes.chat.md", "# Notes of a chat\n")
+    write("test_a.py", "def test(): pass\n")
+    code, output = run("-rs")
+    assert code == 0, output
+    assert "no check: notes.chat.md has no question" in output
+
+
 def test_a_damaged_file_is_an_error_with_its_line(run: Run, write: Write) -> None:
     write("a.chat.md", CHAT.replace("contains: 2", "has: 2"))
     code, output = run("--aeron=sandbox")
