@@ -164,7 +164,7 @@ def _sections(text: str, name: str) -> list[_Section]:
     sections = []
     for (index, span, kind), (next_index, end) in zip(begins, ends if begins else (), strict=True):
         section = _Section(kind, span[0] + 1)
-        _fill(section, tokens[index + 3 : next_index], lines[:end], span[1], name)
+        _fill(section, tokens[index + 3 : next_index], lines, range(span[1], end), name)
         sections.append(section)
     return sections
 
@@ -209,10 +209,10 @@ def _refuse_near_headings(
 
 
 def _fill(
-    section: _Section, tokens: Sequence[Token], lines: list[str], start: int, name: str
+    section: _Section, tokens: Sequence[Token], lines: Sequence[str], own: range, name: str
 ) -> None:
-    """Read the text, the rules and the images of a section: ``lines`` from ``start`` on."""
-    kept = dict(enumerate(lines[start:], start))
+    """Read the text, the rules and the images of a section, whose lines are ``own``."""
+    kept = {number: lines[number] for number in own}
     verbatim: list[Token] = []
     for token in tokens:
         if not token.map:

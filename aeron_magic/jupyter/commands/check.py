@@ -20,6 +20,7 @@ from aeron_magic.checks.report import (
     PassRate,
     flickers,
     frame_of,
+    is_answered,
     pass_rates,
     results_of,
     summary,
@@ -76,13 +77,16 @@ def check(app: App, command: Command) -> None:
         interrupted.result = report
         raise interrupted
     failed = sum(one.result != "passed" for one in results)
-    if failed or plan.damage:
+    if failed:
         raise CheckFailed(
-            f"{failed:,} of {plural(len(results), 'answer')} did not pass."
-            if failed
-            else f"The recording is damaged: {plan.damage}.",
+            f"{failed:,} of {plural(len(results), 'answer')} did not pass.",
             hint="The table above shows why. If the new answers are right, export the conversation "
             "again, or change what the file expects.",
+        )
+    if plan.damage:
+        raise CheckFailed(
+            f"The recording is damaged: {plan.damage}.",
+            hint="All other turns have passed. Delete the damaged lines, or record again.",
         )
 
 
@@ -126,9 +130,9 @@ class _Changes(NamedTuple):
     def markdown(self) -> str:
         rows = []
         for one, repeats in self.results:
-            marked = differences(one.reference or "", one.reply)
-            before = marked.before if one.reference is not None else ""
-            after = marked.after if one.reference is not None else escape_cell(one.reply, 400)
+            before, after = "", escape_cell(one.reply, 400)
+            if one.reference is not None and is_answered(one):
+                before, after = differences(one.reference, one.reply)[:2]
             why = f"**{one.result}**: {escape_cell(one.reason, 300)}"
             rows.append([escape_cell(self._where(one, repeats), 200), why, before, after])
         return markdown_table(["turn", "result", "reference", "answer"], rows)
@@ -138,8 +142,8 @@ class _Changes(NamedTuple):
         blocks = []
         for one, repeats in self.results:
             lines = [f"{one.result}: {self._where(one, repeats)}", f"  {one_line(one.reason)}"]
-            marked = differences(one.reference or "", one.reply)
-            if one.reference is not None:
+            if one.reference is not None and is_answered(one):
+                marked = differences(one.reference, one.reply)
                 lines.append(f"  reference: {marked.plain_before}")
                 lines.append(f"  answer:    {marked.plain_after}")
             elif one.reply:

@@ -129,6 +129,19 @@ def test_failures_come_first_and_flicker_is_named(notebook: Notebook) -> None:
     assert shown.index("Turns that flicker") < shown.index("2 of 3 (67%)")
 
 
+def test_a_turn_without_an_answer_is_not_compared(notebook: Notebook) -> None:
+    """Its reference would be marked as deleted."""
+    notebook.run("record answers.jsonl")
+    notebook.shell.run_cell_magic("aeron", "", "Which fee is due?")
+    notebook.run("replay answers.jsonl")
+    _, shown = notebook.fails("check refund.chat.md", CheckFailed)
+    assert "error: refund.chat.md, turn 1" in shown
+    assert "not asked: refund.chat.md, turn 2" in shown
+    assert "[-" not in shown
+    assert "reference:" not in shown
+    notebook.run("record off")
+
+
 def test_a_dry_run_counts_and_sends_nothing(notebook: Notebook) -> None:
     shown = notebook.run("check refund.chat.md --repeat 3 --dry-run")
     assert "3 conversations" in shown
@@ -201,6 +214,7 @@ def test_a_recording_with_a_damaged_line_fails(notebook: Notebook) -> None:
         file.write("not a turn\n")
     error, shown = notebook.fails("check answers.jsonl", CheckFailed)
     assert "damaged" in str(error)
+    assert "Delete the damaged lines" in error.hint
     assert "1 of 1 answer passed" in shown
 
 
