@@ -45,6 +45,10 @@ _LINE = re.compile(r"(?P<word>[a-z]+(?: [a-z]+)?)[ \t]*+(?::(?P<argument>.*))?",
 _EQUATION = re.compile(rf"(?P<path>(?:{NAME})?+(?:{STEP})*+)[ \t]*+==(?P<value>.*)", re.DOTALL)
 
 
+_PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
+"""How a value of the notebook is inserted, and what it is in JSON."""
+
+
 class Rule(NamedTuple):
     """One line of an ``expect`` block: its word, what follows it, and its number in the file."""
 
@@ -154,7 +158,7 @@ def _json(argument: str, values: Mapping[str, Any]) -> Judge:
         )
     path, text = match["path"], match["value"].strip()
     try:
-        wanted = decode_json(text)
+        wanted = decode_json(_PYTHON_WORDS.get(text, text))
     except ValueError:
         raise UsageError(
             f"{quoted(text)} is not a JSON value.",
