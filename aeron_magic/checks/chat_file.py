@@ -40,7 +40,7 @@ MAX_TURNS = 10_000
 _IMAGE = re.compile(r"Image: <(\S+)>")
 _COMMENTS = re.compile(r"(?:\s*+<!--(?:(?!-->).)*+-->)*+", re.DOTALL)
 _NEARLY = re.compile(
-    r" {0,3}#{1,6}[ \t]*+[*_]*+(?:questions?|repl(?:y|ies)|(?P<other>answers?|responses?))"
+    r" {0,3}(?P<level>#{1,6})[ \t]*+[*_]*+(?:question|reply|(?P<other>answer|response))"
     r"[ \t]*+\d*+[*_:.#\s]*+",
     re.IGNORECASE,
 )
@@ -198,6 +198,8 @@ def _refuse_near_headings(
         kind = kinds.get(number, kind)
         if number in kinds or number in code or not (match := _NEARLY.fullmatch(line)):
             continue
+        if not kind and match["level"] == "#":
+            continue  # the title of the file
         if kind == "question" or not match["other"]:
             raise _error(
                 name,

@@ -134,6 +134,12 @@ def test_comments_and_other_spellings_of_a_file(text: str) -> None:
     assert (read.question, read.reference.strip()) == ("x", "a")
 
 
+@pytest.mark.parametrize("title", ["question", "Reply 2", "Questions", "<!-- x", "Answer"])
+def test_a_conversation_can_have_any_name(title: str) -> None:
+    (read,) = read_chat(chat_text(title, [turn("q", "r")]), "f")
+    assert (read.question, read.reference) == ("q", "r")
+
+
 def test_what_is_in_a_block_or_below_a_reply_is_no_mistake() -> None:
     reply = "```md\n### Reply\n<!-- x -->\n```\n\n### Answer\n\n# Questions and replies"
     (read,) = read_chat(f"## Question\n\nx\n\n## Reply\n\n{reply}\n", "f")
