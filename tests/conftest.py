@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import gc
 import signal
+import sys
 from collections.abc import Iterator
 
 import hypothesis
 import pytest
 
 from aeron_magic.sandbox import Sandbox
+
+# With this package jsonschema checks IRIs, which no notebook here has; it takes 1.2 s to import.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 
 def pytest_configure() -> None:

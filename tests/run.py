@@ -105,6 +105,8 @@ def main() -> int:
     )
 
     os.environ["AERON_HISTORY"] = "off"  # the notebooks that run here are not the user's history
+    # Containers set this; each process would compile all tests again, which takes 6 s.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     results: list[Result] = []
     with ThreadPoolExecutor() as beside:
         for name, command in steps.items():

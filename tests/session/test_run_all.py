@@ -16,7 +16,7 @@ from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import Turn
 from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Sandbox
-from aeron_magic.sandbox.faults import Refusal
+from aeron_magic.sandbox.faults import Faults, Refusal
 
 Cells = Sequence[Cell | str]
 Paths = dict[str, tuple[str, list[str]]]
@@ -24,7 +24,7 @@ Paths = dict[str, tuple[str, list[str]]]
 
 @pytest.fixture(params=["new", "same"])
 def notebook(request: pytest.FixtureRequest) -> Iterator[FakeNotebook]:
-    with Sandbox(token_rule=request.param) as sandbox:
+    with Sandbox(token_rule=request.param, faults=Faults(say="So it is.")) as sandbox:
         notebook = FakeNotebook(sandbox)
         yield notebook
         notebook.close()

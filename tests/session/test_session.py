@@ -32,7 +32,8 @@ def rule(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def notebook(rule: str) -> Iterator[FakeNotebook]:
     """A notebook on a service with that rule."""
-    with Sandbox(token_rule=rule) as sandbox:  # type: ignore[arg-type]
+    faults = Faults(say="So it is.")
+    with Sandbox(token_rule=rule, faults=faults) as sandbox:  # type: ignore[arg-type]
         notebook = FakeNotebook(sandbox)
         yield notebook
         notebook.close()

@@ -63,13 +63,19 @@ class PanelHarness:
         ]
         return [message for message in found if not types or message["type"] in types]
 
-    def wait(self, *types: str, count: int = 1, timeout: float = 10) -> Message:
-        """Wait until ``count`` messages of these types were sent; return the last of them."""
+    def wait(
+        self, *types: str, count: int = 1, timeout: float = 10, panel: ChatPanel | None = None
+    ) -> Message:
+        """Wait until a panel has sent ``count`` messages of these types; return the last of them."""
+
+        def enough() -> bool:
+            return len(self.messages(*types, panel=panel)) >= count
+
         with self._changed:
-            found = self._changed.wait_for(lambda: len(self.messages(*types)) >= count, timeout)
-        so_far = [message["type"] for message in self.messages()]
+            found = self._changed.wait_for(enough, timeout)
+        so_far = [message["type"] for message in self.messages(panel=panel)]
         assert found, f"no {types} ({count}); so far: {so_far}"
-        return self.messages(*types)[count - 1]
+        return self.messages(*types, panel=panel)[count - 1]
 
     def send(self, do: str, **fields: Any) -> str:
         """Send an action as a page does; return its id."""

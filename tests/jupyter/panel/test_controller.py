@@ -211,6 +211,7 @@ def test_two_panels_get_the_same_messages(harness: PanelHarness) -> None:
     """Until one of them is closed."""
     other = ChatPanel(app=harness.app)
     harness.ask("Hello")
+    harness.wait("end", panel=other)
     ours, theirs = harness.messages("begin", "end"), harness.messages("begin", "end", panel=other)
     assert ours == theirs
     harness.clear()

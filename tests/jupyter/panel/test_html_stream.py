@@ -38,7 +38,7 @@ def messages_of(text: str, size: int, step: int) -> tuple[list[dict[str, object]
 
 
 @pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize(("size", "step"), [(7, 3), (1, 50), (5_000, 1)])
+@pytest.mark.parametrize(("size", "step"), [(7, 9), (1, 50), (5_000, 1)])
 def test_the_end_is_the_whole(name: str, size: int, step: int) -> None:
     """However it came, what stands there in the end is the HTML of the whole text."""
     messages, _ = messages_of(CASES[name], size, step)
@@ -109,4 +109,4 @@ def test_a_tail_that_never_closes_stays_short() -> None:
         accumulator.add([Chunk("more", 2, "m")])
         html_stream.step(accumulator)
 
-    assert least_cpu(step) < 0.05
+    assert least_cpu(step, 0.05) < 0.05
