@@ -65,7 +65,6 @@ from aeron_magic.replies.reply import Message
 from aeron_magic.services.aeronpay_bodies import (
     ACCEPTED,
     completed_event,
-    lacks_text,
     messages_of,
     number_of,
     raise_if_failed,
@@ -276,7 +275,7 @@ class Service:
             status = str(body.get("response_status") or "unfinished").lower()
             completed = completed_event(body, recovered=recovered)
             if status == "completed" or (status == "unfinished" and completed.text is not None):
-                if completed.text is None and (recovered or lacks_text(body)):
+                if completed.text is None:
                     raise without_text(body, token)
                 yield [completed]
                 return
@@ -339,8 +338,8 @@ class _StreamParser:
                 if number is not None:
                     self._numbers.add(number)
                 text, msg_id = system.get("text_chunk"), system.get("msg_id")
-                if text:
-                    self._has_text = True
+                if text and not self._has_text:
+                    self._has_text = not str(text).isspace()
                 events.append(Chunk(str(text or ""), number, str(msg_id or "")))
             else:
                 self._handle_event(str(event or ""), body, events)
@@ -362,7 +361,7 @@ class _StreamParser:
         if event == "response_completed":
             completed = completed_event(body)
             self.done = True
-            if completed.text is None and not self._has_text and lacks_text(body):
+            if completed.text is None and not self._has_text:
                 self.missing = "its text was"
                 if self.token is None:
                     self.error = without_text(body)

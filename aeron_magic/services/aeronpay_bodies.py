@@ -83,19 +83,15 @@ def raise_if_failed(
     raise error
 
 
-def lacks_text(body: dict[str, Any]) -> bool:
-    """Whether a completed reply has no text; an empty one is a text, too."""
-    return not isinstance(system_of(body).get("text"), str)
-
-
 def without_text(body: dict[str, Any], token: str | None = None) -> IncompleteReply:
     """The exception for a completed reply in which no text is found."""
     system = system_of(body)
     where = f"`system` holds {shape_of(system)}" if system else f"it holds {shape_of(body)}"
+    is_blank = isinstance(system.get("text"), str)
+    cause = "" if is_blank else "The service may have changed its format. "
     return IncompleteReply(
-        f"The reply is completed, but its text is missing: {where}.",
-        hint="The service may have changed its format. Ask again if you want to; that may be "
-        "charged a second time.",
+        f"The reply is completed, but its text is {'empty' if is_blank else 'missing'}: {where}.",
+        hint=f"{cause}Ask again if you want to; that may be charged a second time.",
         service_message=service_words(body),
         context_token=text_or_none(body.get("context_token")) or token,
     )
@@ -104,12 +100,18 @@ def without_text(body: dict[str, Any], token: str | None = None) -> IncompleteRe
 def completed_event(body: dict[str, Any], *, recovered: bool = False) -> Completed:
     system = system_of(body)
     return Completed(
-        text=text_or_none(system.get("text")),
+        text=_text_of(body),
         context_token=text_or_none(body.get("context_token")),
         parent_context_token=text_or_none(body.get("parent_context_token")),
         msg_id=str(system.get("msg_id") or ""),
         recovered=recovered,
     )
+
+
+def _text_of(body: dict[str, Any]) -> str | None:
+    """The text of a reply; None if it is missing or blank."""
+    text = text_or_none(system_of(body).get("text"))
+    return text if text and not text.isspace() else None
 
 
 def messages_of(row: Any) -> list[Message]:

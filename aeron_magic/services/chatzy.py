@@ -326,6 +326,7 @@ class _StreamParser:
         """Whether even one byte came that may belong to an event."""
         self._line = b""
         self._useful = False
+        self._has_text = False
 
     def feed(self, chunk: bytes, frames: list[Frame]) -> list[Event]:
         """The events of ``frames``, which ``chunk`` completed; none after the end."""
@@ -349,6 +350,7 @@ class _StreamParser:
             content, signal = data.get("content"), data.get("signal")
             if isinstance(content, str) and content:
                 events.append(Chunk(content, msg_id=frame.id))
+                self._has_text = self._has_text or not content.isspace()
             if content or signal:
                 self._useful, self.strange = True, None
             if isinstance(signal, str):
@@ -364,8 +366,13 @@ class _StreamParser:
         if signal == "call_again":
             events.append(ToolCalled())
         elif signal in ENDS:
-            events.append(Completed(recovered=self.reopened))
             self.done = True
+            if self._has_text:
+                events.append(Completed(recovered=self.reopened))
+            else:
+                self.error = IncompleteReply(
+                    "The agent ended its reply without any text.", hint=REPEAT
+                )
         elif (error := self._error_for(signal, data)) is not None:
             self.error, self.done = error, True
         else:

@@ -86,7 +86,9 @@ class Server(FlowServer):
     inferences: list[Given] = field(default_factory=lambda: [ok(msg="taken", temp_token="t-1")])
     secrets: list[Given] = field(default_factory=lambda: [ok(temp_token="t-new")])
     statuses: list[Given | tuple[str | None, str | None]] = field(default_factory=lambda: [DONE])
-    streams: list[Given | list[bytes | ConnectionLost]] = field(default_factory=lambda: [[END]])
+    streams: list[Given | list[bytes | ConnectionLost]] = field(
+        default_factory=lambda: [[content("Fine."), END]]
+    )
     alternates: bool = False
     seen: list[str] = field(default_factory=list)
     requests: list[Any] = field(default_factory=list)
@@ -435,10 +437,15 @@ def test_an_empty_chunk_is_ignored(empty: dict[str, Any]) -> None:
     assert (accumulator.text, accumulator.unknown) == ("a", {})
 
 
-@pytest.mark.parametrize("end", ["close_connection", "[DONE]"])
-def test_an_empty_reply_is_complete(end: str) -> None:
-    accumulator = stream(event(end)).ask()
-    assert (accumulator.text, accumulator.status) == ("", "complete")
+@pytest.mark.parametrize("end", ["close_connection", "[DONE]", {"signal": "close_connection"}])
+@pytest.mark.parametrize("before", [b"", content(""), content(" \n"), event("call_again")])
+def test_an_end_without_any_text_is_an_error(before: bytes, end: Any) -> None:
+    """Not an empty reply."""
+    server = stream(before + event(end))
+    with pytest.raises(IncompleteReply, match="without any text"):
+        server.ask()
+    assert server.accumulator.context_token == CONVERSATION
+    assert server.closed == [False]
 
 
 @pytest.mark.parametrize(

@@ -219,28 +219,43 @@ def caught_any(call: Any) -> AeronError:
 
 
 @pytest.mark.parametrize(
-    "system", [[], {}, None, {"msg_id": "m"}, {"text": None}, {"html": "<p>x"}, "x", [{"a": 1}]]
+    "system",
+    [
+        *([], {}, None, {"msg_id": "m"}, {"text": None}, {"html": "<p>x"}, "x", [{"a": 1}]),
+        *({"text": ""}, {"text": " \n"}, [{"text": ""}]),
+    ],
 )
-@pytest.mark.parametrize("way", ["streamed", "plain", "fetched"])
+@pytest.mark.parametrize("way", ["streamed", "blank chunks", "plain", "fetched"])
 def test_completed_without_any_text_is_an_error(system: Any, way: str) -> None:
     """It is fetched first, which costs nothing; the error shows the shape that came."""
     fields = {"status": "SUCCESS", "response_status": "completed", "context_token": TOKEN}
     answer = Response(200, {}, body({**fields, "system": system}))
     server = AeronPay(create=answer, fetch=answer)
-    if way == "streamed":
+    if way in ("streamed", "blank chunks"):
         event = sse("response_completed", **fields, system=system)
-        server = streaming(BEGIN, event, fetch=answer)
+        blank = [sse("response_output", sequence_no=2, system={"text_chunk": " \n"})]
+        server = streaming(BEGIN, *(blank if way != "streamed" else []), event, fetch=answer)
     error = caught_any(
         server.fetch if way == "fetched" else lambda: server.ask(stream=way != "plain")
     )
     assert isinstance(error, IncompleteReply)
-    assert "text is missing" in str(error)
+    assert "text is missing" in str(error) or "text is empty" in str(error)
     assert error.context_token == TOKEN
     assert "{" in str(error)
 
 
-def test_a_text_that_only_the_stored_reply_has_is_fetched() -> None:
-    server = streaming(BEGIN, completed(None))
+@pytest.mark.parametrize("missing", [None, "", "\n"])
+def test_chunks_are_the_text_of_a_completed_reply_that_does_not_repeat_it(
+    missing: str | None,
+) -> None:
+    server = streaming(BEGIN, *CHUNKS, completed(missing))
+    assert server.ask().text == WHOLE
+    assert server.seen == ["create-response"]
+
+
+@pytest.mark.parametrize("missing", [None, "", "\n"])
+def test_a_text_that_only_the_stored_reply_has_is_fetched(missing: str | None) -> None:
+    server = streaming(BEGIN, completed(missing))
     assert server.ask().text == WHOLE
     assert server.seen == ["create-response", "fetch-response"]
 
