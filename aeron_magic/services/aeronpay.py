@@ -59,6 +59,7 @@ from aeron_magic.protocol.retry import (
 from aeron_magic.protocol.service_words import (
     is_error_event,
     service_words,
+    shape_of,
     words_of_text,
 )
 from aeron_magic.replies.reply import Message
@@ -181,6 +182,8 @@ class Service:
             whole = not isinstance(data, ConnectionLost) and not decoder.unparsed
             if whole and parser.strange is not None and not parser.accepted:
                 raise no_reply(response.status, parser.strange, parser.url)
+            if whole and decoder.kind == "json" and parser.token is None:
+                return f"the answer is JSON that is not a reply: {shape_of(parser.strange or {})}"
         return ended
 
     def fetch(self, token: str, *, wait: bool = True) -> Flow[None]:
@@ -272,7 +275,7 @@ class Service:
                 yield from deadline.sleep(result)
                 continue
             failures = 0
-            status = str(body.get("response_status") or "unfinished").lower()
+            status = _response_status(body) or "unfinished"
             completed = completed_event(body, recovered=recovered)
             if status == "completed" or (status == "unfinished" and completed.text is not None):
                 if completed.text is None:
@@ -371,7 +374,7 @@ class _StreamParser:
                 events.append(completed)
         elif event == "response_initiated":
             events.append(Started(self.token, text_or_none(body.get("parent_context_token"))))
-            self.processing = body.get("response_status") == "processing"
+            self.processing = _response_status(body) == "processing"
         else:
             self.message, self.strange = service_words(body), body
             events.append(Unknown(event or "no event"))
@@ -382,10 +385,14 @@ class _StreamParser:
         return bool(numbers) and max(numbers) - min(numbers) >= len(numbers)
 
 
+def _response_status(body: dict[str, Any]) -> str:
+    return str(body.get("response_status") or "").lower()
+
+
 def _infer_event(body: dict[str, Any]) -> str:
     """The event of an object that does not name one, as in a response that is not streamed."""
-    status = body.get("response_status")
-    if status == "completed" or (status is None and system_of(body).get("text")):
+    status = _response_status(body)
+    if status == "completed" or (not status and system_of(body).get("text")):
         return "response_completed"
     return "response_initiated" if body.get("context_token") else ""
 

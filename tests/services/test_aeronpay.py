@@ -251,6 +251,14 @@ def test_a_status_code_is_a_string_or_a_number(code: Any) -> None:
     assert caught.value.status_code == 400
 
 
+def test_a_status_may_have_capital_letters() -> None:
+    """The reply is not fetched again."""
+    reply = {"context_token": TOKEN, "system": {"text": WHOLE}}
+    server = Server(creates=[respond(status="SUCCESS", response_status="COMPLETED", **reply)])
+    assert server.ask(stream=False).text == WHOLE
+    assert server.count("fetch-response") == 0
+
+
 def test_numbers_may_come_as_strings() -> None:
     accumulator = streaming(BEGIN, chunk("3", "b"), chunk("2", "a"), completed(None)).ask()
     assert accumulator.text == "ab"

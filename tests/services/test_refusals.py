@@ -244,6 +244,27 @@ def test_completed_without_any_text_is_an_error(system: Any, way: str) -> None:
     assert "{" in str(error)
 
 
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        {"status": "SUCCESS", "data": {"context_token": TOKEN, "system": {"text": WHOLE}}},
+        {"status": "SUCCESS", "message": "ok"},
+        [],
+        [{"status": "PENDING"}],
+    ],
+    ids=json.dumps,
+)
+def test_a_whole_answer_without_a_reply_did_not_end_early(shape: Any, stream: bool) -> None:
+    """The service accepted the question: it may be charged."""
+    parts = [body(shape)] if stream else []
+    create = STREAM if stream else Response(200, {}, body(shape))
+    error = caught_any(lambda: AeronPay(parts, create=create).ask(stream=stream))
+    assert isinstance(error, IncompleteReply)
+    assert "JSON that is not a reply" in str(error)
+    assert "ended early" not in str(error)
+
+
 @pytest.mark.parametrize("missing", [None, "", "\n"])
 def test_chunks_are_the_text_of_a_completed_reply_that_does_not_repeat_it(
     missing: str | None,
