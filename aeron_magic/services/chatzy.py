@@ -21,7 +21,7 @@ and nothing was missed: another token is requested at once.
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from aeron_magic.errors import (
     AccessRestricted,
@@ -65,6 +65,7 @@ from aeron_magic.protocol.json_values import decode_json, decode_json_object, te
 from aeron_magic.protocol.limits import limit_error
 from aeron_magic.protocol.retry import PollDeadline, is_safe_to_resend, is_transient, retrying
 from aeron_magic.protocol.service_words import (
+    error_code,
     is_error,
     is_error_event,
     service_words,
@@ -72,6 +73,8 @@ from aeron_magic.protocol.service_words import (
 )
 from aeron_magic.replies.reply import Message
 from aeron_magic.services.settings import Settings
+
+T = TypeVar("T")
 
 MAX_REOPENS = 5
 """Times that a stream without any event is opened again."""
@@ -89,6 +92,7 @@ OVERFLOWS = {
     "close_connection_incomplete_request": "while it answered",
 }
 RESTRICTIONS = {"[FROZEN]": "frozen", "[BLACKLISTED]": "blacklisted"}
+_RESTRICTED = re.compile("|".join(map(re.escape, RESTRICTIONS)))
 ERROR = "__ERROR__"
 
 # States of get_stream_status: stream_status, response_processing_status. The last of each group is
@@ -125,7 +129,7 @@ class Service:
 
     def introduction(self) -> Flow[None]:
         """init_conversation: the agent's introductory message, and the conversation's token."""
-        conversation = yield from self._init_conversation()
+        conversation = yield from _restrictions(self._init_conversation())
         yield [Started(conversation)]
 
     def ask(self, question: Question) -> Flow[None]:
@@ -138,6 +142,9 @@ class Service:
         UsageError
             The question has images; nothing was sent.
         """
+        yield from _restrictions(self._ask(question))
+
+    def _ask(self, question: Question) -> Flow[None]:
         if question.images:
             raise UsageError(
                 "Chatzy does not accept images.", hint="Leave them out, or ask AeronPay."
@@ -199,7 +206,11 @@ class Service:
         data = yield from self._call("init_conversation", chatbot_id=agent)
         conversation = text_or_none(data.get("conversation_id"))
         if conversation is None or data.get("valid") is False:
-            raise AuthenticationError(f"Chatzy has no usable agent {agent}.", hint=WHICH_AGENT)
+            raise AuthenticationError(
+                f"Chatzy has no usable agent {agent}.",
+                hint=WHICH_AGENT,
+                service_message=service_words(data),
+            )
         if introduced := _introduction(data.get("introductory_message")):
             yield [introduced]
         return conversation
@@ -232,6 +243,8 @@ class Service:
             except IncompleteReply:
                 raise
             except AeronError as error:
+                if _RESTRICTED.search(error.service_message or ""):
+                    raise
                 raise _incomplete(ended, f"its state is unknown: {error}", error) from None
 
     def _read(self, secret: str, parser: _StreamParser, deadline: PollDeadline) -> Flow[str]:
@@ -406,6 +419,17 @@ class _StreamParser:
         )
 
 
+def _restrictions(flow: Flow[T]) -> Flow[T]:
+    """``flow``; an error in which the service names a restriction is `AccessRestricted`."""
+    try:
+        return (yield from flow)
+    except AeronError as error:
+        found = _RESTRICTED.search(error.service_message or "")
+        if found is None or isinstance(error, AccessRestricted):
+            raise
+        raise _restricted(found[0]) from None
+
+
 def _restricted(signal: str) -> AccessRestricted:
     return AccessRestricted(
         f"The agent's owner has restricted your access: it is {RESTRICTIONS[signal]}.",
@@ -428,12 +452,13 @@ def _data(result: Response | ConnectionLost, url: str) -> dict[str, Any]:
     try:
         body = decode_response(result, url)
         data = body.get("data")
-        if not isinstance(data, dict):
+        refused = is_error(body) and not (isinstance(data, dict) and data.get("temp_token"))
+        if refused or not isinstance(data, dict):
             assert isinstance(result, Response)
-            raise error_for_status(result.status, body, url, result)
+            words = {"message": data} if isinstance(data, str) else body
+            status = error_code(body) or result.status
+            raise error_for_status(status, words, url, result)
     except ServiceError as error:
-        if error.service_message in RESTRICTIONS:
-            raise _restricted(error.service_message) from None
         if isinstance(error, AuthenticationError):
             error.hint = WHICH_AGENT
         raise

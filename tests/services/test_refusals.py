@@ -195,10 +195,40 @@ def test_chatzy_streams_it(shape: Any, frame: str, before: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize("signal", ["[FROZEN]", "[BLACKLISTED]"])
-def test_chatzy_restricts_access_in_any_call(signal: str) -> None:
-    answer = Response(403, {}, body({"message": signal}))
-    for place in ("init_conversation", "get_inference"):
-        assert type(caught(Chatzy(**{place: answer}).ask)) is AccessRestricted
+@pytest.mark.parametrize(
+    ("status", "shape"),
+    [
+        (403, {"message": "{}"}),
+        (403, {"error": {"message": "Access denied: {}"}}),
+        (200, {"message": "{}"}),
+        (200, {"data": "{}"}),
+        (200, "{}"),
+        (200, {"status": "FAILED", "message": "{}", "data": {}}),
+    ],
+)
+def test_chatzy_restricts_access_in_any_call(status: int, shape: Any, signal: str) -> None:
+    raw = body(shape).replace(b"{}", signal.encode(), 1)
+    answer = Response(status, {}, raw)
+    places = ["init_conversation", "get_inference", "generate_secret"]
+    for place in places if isinstance(shape, dict) else [*places, "get-response"]:
+        without_token = Response(200, {}, body({"data": {"conversation_id": "c"}}))
+        given = {"get_inference": without_token} if place == "generate_secret" else {}
+        error = caught(Chatzy([raw], **{**given, place: answer}).ask)
+        assert (type(error), error.service_message) == (AccessRestricted, signal)
+
+
+def test_chatzy_may_refuse_beside_empty_data() -> None:
+    """The reply is not looked for."""
+    refusal = {"status": "FAILED", "status_code": 402, "message": WORDS, "data": {}}
+    server = Chatzy(get_inference=Response(200, {}, body(refusal)))
+    error = caught(server.ask)
+    assert (error.service_message, error.status_code) == (WORDS, 402)
+    assert server.seen[-1] == "get_inference"
+
+
+def test_chatzys_words_about_an_agent_are_shown() -> None:
+    answer = Response(200, {}, body({"data": {"valid": False, "message": WORDS}}))
+    assert caught(Chatzy(init_conversation=answer).ask).service_message == WORDS
 
 
 @pytest.mark.parametrize("stream", [True, False])
