@@ -429,10 +429,21 @@ class HistoryStore:
 
     def forget(self, history_id: int) -> None:
         """Delete a conversation, from the file and from its log."""
+        self._delete("DELETE FROM conversation WHERE id = ?", history_id)
+
+    def forget_rows(self) -> int:
+        """Delete the answered rows of all batches, and return their number.
+
+        Rows without a reply are left: they may have been charged, or are under way.
+        """
+        return self._delete("DELETE FROM batch_row WHERE reply IS NOT NULL")
+
+    def _delete(self, sql: str, *values: object) -> int:
         with self._writing() as connection:
-            connection.execute("DELETE FROM conversation WHERE id = ?", (history_id,))
+            count = connection.execute(sql, values).rowcount
         with self.opened() as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        return count
 
     def mark_dirty(self, pending: PendingTurn, *, ended: bool) -> None:
         """Write all turns of the conversation next time, because a write of it has failed.

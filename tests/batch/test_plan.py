@@ -137,7 +137,7 @@ def test_items_with_a_column_of_the_result_are_refused(
 ) -> None:
     """Before anything is sent; rows as objects have no columns."""
     frame = pd.DataFrame({"status": ["x"]})
-    with pytest.raises(UsageError, match="`status`"):
+    with pytest.raises(UsageError, match='"status"'):
         ask_many(frame, "{{row.status}}", settings=settings)
     assert asked(sandbox) == []
     (row,) = ask_many(frame, "{{row.status}}", settings=settings, frame=False)

@@ -23,6 +23,7 @@ from aeron_magic.conversations.history import (
     StoredConversation,
 )
 from aeron_magic.conversations.history_db import open_file, resume_hint
+from aeron_magic.conversations.kept_rows import KeptRows, RowState
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Turn
 from aeron_magic.errors import HistoryError
@@ -312,6 +313,21 @@ def test_forgetting_deletes_the_texts_from_file_and_log(history: HistoryStore, p
     assert any(b"very secret" in file.read_bytes() for file in path.parent.iterdir())
     history.forget(only(history).id)
     assert history.conversations() == []
+    assert not any(b"very secret" in file.read_bytes() for file in path.parent.iterdir())
+
+
+def test_forgetting_rows_leaves_those_that_may_have_been_charged(
+    history: HistoryStore, path: Path
+) -> None:
+    rows = KeptRows(path)
+    for key in ("done", "begun", "sent"):
+        rows.mark_sent(key, "http://here")
+    rows.keep("done", Reply("a very secret reply", "complete", "t-1"))
+    rows.mark_token("begun", "t-2")
+    assert history.forget_rows() == 1
+    assert rows.get("done", "http://here") is None
+    assert rows.get("begun", "http://here") == RowState(None, "t-2")
+    assert rows.get("sent", "http://here") == RowState()
     assert not any(b"very secret" in file.read_bytes() for file in path.parent.iterdir())
 
 

@@ -359,6 +359,7 @@ _COMMANDS = (
         "forget",
         "delete this conversation, or the conversation NAME, from the local history",
         (_STORED_NAME,),
+        (option("--rows", "the answered rows of `--each` instead, of all notebooks"),),
     ),
     CommandSpec("last", "show the newest reply again, or the newest error in full"),
     CommandSpec(

@@ -204,8 +204,20 @@ def export(app: App, command: Command) -> None:
 
 
 def forget(app: App, command: Command) -> None:
-    """Delete a conversation from the local history and from this kernel."""
+    """Delete a conversation, or kept rows, from the local history and from this kernel."""
     session, name = app.session, command["name"]
+    if command["rows"]:
+        if name:
+            raise UsageError(
+                "Rows belong to no conversation.", hint="`%aeron forget --rows` deletes them all."
+            )
+        count = history_of(session).forget_rows()
+        show(
+            app.shell,
+            f"Deleted {plural(count, 'answered row')} of `--each` here; a cell that is run again "
+            "asks them again. The outputs of the notebook are unchanged.",
+        )
+        return
     tree = _local_tree(session, name)
     if tree is not None:
         stored, label = tree.history_id, tree.name

@@ -121,6 +121,19 @@ def test_running_again_asks_nothing_and_new_asks_all(kernel: Kernel, sandbox: Sa
     assert len(asked(sandbox)) == 6
 
 
+def test_kept_rows_can_be_deleted(kernel: Kernel, sandbox: Sandbox) -> None:
+    """Rows of all cells, but no conversation."""
+    kernel.execute("%%aeron\nHello?", "before")
+    kernel.execute(ASK, "each-3")
+    run = kernel.execute("%aeron forget main --rows", "f")
+    assert "belong to no conversation" in str(run.of("error"))
+    assert "Deleted 3 answered rows" in kernel.execute("%aeron forget --rows", "f").text
+    assert "Deleted 0 answered rows" in kernel.execute("%aeron forget --rows", "f").text
+    kernel.execute(ASK, "each-3")
+    assert len(asked(sandbox)) == 1 + 3 + 3
+    assert "Hello?" in kernel.execute("%aeron history", "h").text
+
+
 def test_a_failed_row_fails_alone_and_is_asked_again(kernel: Kernel, sandbox: Sandbox) -> None:
     """The cell says which row failed and why; run again, it asks for that row only."""
     sandbox.faults = Faults(refuse=(Refusal("create-response", 400, message="too rude"),))
