@@ -26,7 +26,10 @@ _DTYPES = {
 
 
 def check_names(items: Items, columns: Columns | None) -> None:
-    """Raise UsageError if two columns of the result would have the same name."""
+    """Raise UsageError if two columns of the result would have the same name.
+
+    Another error of the items' library is raised now, and not after the rows are paid for.
+    """
     own: list[Any] = [ITEM] if items.frame is None else list(items.frame.columns)
     requested = list(columns.kinds) if columns else []
     for name in requested:
@@ -43,6 +46,7 @@ def check_names(items: Items, columns: Columns | None) -> None:
             hint="Rename them in what you give to --each or ask_many, or leave them out: "
             f"`.drop(columns=[{names}])` in pandas, `.drop({names})` in polars.",
         )
+    result_of([Row(one) for one in items.values], items, columns)
 
 
 def result_of(rows: Sequence[Row], items: Items, columns: Columns | None = None) -> Any:

@@ -105,7 +105,10 @@ def _is_array(value: object) -> bool:
 def _json(value: object, rows: int) -> str:
     def plain(part: object) -> object:
         if isinstance(part, Mapping):
-            return {key: plain(part[key]) for key in part}
+            named = {_key(key): plain(part[key]) for key in part}
+            if len(named) < len(part):
+                raise ValueRefused("keys of it have the same text", hint="Name a part of it.")
+            return named
         if isinstance(part, set | frozenset):
             part = sorted(part, key=repr)  # the order of a set differs between runs
         if isinstance(part, list | tuple | Set):
@@ -121,18 +124,15 @@ def _json(value: object, rows: int) -> str:
         return _text(part, rows)
 
     value = plain(value)
-    try:
-        text = json.dumps(value, ensure_ascii=False)
-        if len(text) > _ONE_LINE:
-            text = json.dumps(value, ensure_ascii=False, indent=2)
-    except TypeError:
-        # Keys that JSON does not have, such as tuples or dates.
-        text = repr(value)
-        if _ADDRESS.search(text):
-            raise ValueRefused(
-                "it contains objects that have no text representation", hint="Name a part of it."
-            ) from None
-    return text
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _ONE_LINE else json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def _key(key: Any) -> Any:
+    """A key, or a column's name, as JSON has it; the levels of a tuple are joined."""
+    if isinstance(key, tuple):
+        return " / ".join(map(str, map(_key, key)))
+    return key if isinstance(key, str | int | float) or key is None else _text(key, 0)
 
 
 def table_class(value: object) -> str:

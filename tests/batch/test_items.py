@@ -43,6 +43,12 @@ def test_rows_of_a_frame_have_columns(library: Any) -> None:
     assert question == 'x 1 3 {"text": "x", "items": 1, "two words": 3}'
 
 
+def test_a_row_is_json_whatever_its_columns_are_called() -> None:
+    levels = pd.MultiIndex.from_tuples([("v", "min"), ("v", pd.Timestamp("2026-01-01"))])
+    (row,) = items_of(pd.DataFrame([[1, None]], columns=levels)).values
+    assert interpolate("{{row}}", {"row": row}) == '{"v / min": 1, "v / 2026-01-01": null}'
+
+
 @pytest.mark.parametrize(
     ("source", "message"),
     [
