@@ -12,9 +12,16 @@ from typing import Any, TypeVar
 
 import orjson
 
+from aeron_magic.plaintext import well_formed
+
 T = TypeVar("T")
 
 _fast = orjson.loads
+_TOO_DEEP = "nested too deeply"
+
+
+MAX_DEPTH = 200
+"""Levels of a JSON value. Python's own functions, such as ``str``, fail at some hundred more."""
 
 
 def decode_json(data: str | bytes) -> Any:
@@ -23,15 +30,36 @@ def decode_json(data: str | bytes) -> Any:
     Raises
     ------
     ValueError
-        ``data`` is not JSON, or is nested thousands of levels deep.
+        ``data`` is not JSON, or is nested more than `MAX_DEPTH` levels deep.
     """
     try:
-        return _fast(data)
+        value = _fast(data)
     except ValueError:
         try:
-            return json.loads(data, strict=False)
+            value = json.loads(data, strict=False)
         except RecursionError:
-            raise ValueError("nested too deeply") from None
+            raise ValueError(_TOO_DEEP) from None
+    if _brackets(data) > MAX_DEPTH and _is_too_deep(value):
+        raise ValueError(_TOO_DEEP)
+    return value
+
+
+def _brackets(data: str | bytes) -> int:
+    if isinstance(data, str):
+        return data.count("[") + data.count("{")
+    return data.count(b"[") + data.count(b"{")
+
+
+def _is_too_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [
+            part
+            for one in level
+            if isinstance(one, dict | list)
+            for part in (one.values() if isinstance(one, dict) else one)
+        ]
+    return bool(level)
 
 
 def decode_json_object(data: str | bytes) -> dict[str, Any] | None:
@@ -44,8 +72,8 @@ def decode_json_object(data: str | bytes) -> dict[str, Any] | None:
 
 
 def text_or_none(value: Any) -> str | None:
-    """``value`` if it is a string that is not empty, else None."""
-    return value if isinstance(value, str) and value else None
+    """``value``, well-formed, if it is a string that is not empty, else None."""
+    return well_formed(value) if isinstance(value, str) and value else None
 
 
 def decode_as(data: str | bytes, kind: type[T]) -> T:

@@ -351,7 +351,7 @@ class _StreamParser:
     def _handle_event(self, event: str, body: dict[str, Any], events: list[Event]) -> None:
         begun = self.token is not None
         if token := body.get("context_token"):
-            self.token = str(token)
+            self.token = text_or_none(str(token))
         try:
             raise_if_failed(body, self.url, self.token, event=event, begun=begun)
         except AeronError as error:
@@ -401,7 +401,7 @@ def _named_token(result: Response | ConnectionLost) -> str | None:
     """The token that the answer to a question names; the question was then accepted."""
     body = result.received if isinstance(result, ConnectionLost) else result.body
     token = (decode_json_object(body) or {}).get("context_token")
-    return str(token) if token else token_in(body.decode("utf-8", "replace"))
+    return text_or_none(str(token)) if token else token_in(body.decode("utf-8", "replace"))
 
 
 def _error_for(response: Response, url: str, token: str | None) -> ServiceError:

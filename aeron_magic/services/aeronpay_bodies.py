@@ -34,7 +34,7 @@ def token_in(text: str) -> str | None:
     """The token that ``text``, JSON in any framing, names, even if its end is missing."""
     found = _TOKEN.search(text)
     try:
-        return str(decode_json(found[1])) if found else None
+        return text_or_none(decode_json(found[1])) if found else None
     except ValueError:  # a damaged string
         return None
 

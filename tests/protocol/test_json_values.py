@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, Literal
 
 import msgspec
@@ -12,7 +13,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeron_magic.protocol.json_values import checked, decode_as, decode_json, decode_json_object
+from aeron_magic.protocol.json_values import (
+    MAX_DEPTH,
+    checked,
+    decode_as,
+    decode_json,
+    decode_json_object,
+)
 
 VALUES = st.recursive(
     st.none()
@@ -61,6 +68,21 @@ def test_what_only_one_of_the_decoders_accepts_is_decoded(data: str | bytes, val
 def test_invalid_json_is_a_value_error(data: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 -- the message is the decoder's
         decode_json(data)
+
+
+@pytest.mark.parametrize("kind", [str, str.encode])
+@pytest.mark.parametrize("unit", [("[", "]"), ('{"a":', "}")])
+def test_json_that_is_too_deep_for_python_is_a_value_error(
+    unit: tuple[str, str], kind: Callable[[str], str | bytes]
+) -> None:
+    """orjson decodes some levels more than ``str`` can show."""
+    begin, end = unit
+    assert str(decode_json(kind(begin * MAX_DEPTH + "1" + end * MAX_DEPTH)))
+    for depth in (MAX_DEPTH + 1, 450, 1_000, 100_000):
+        with pytest.raises(ValueError, match="deep"):
+            decode_json(kind(begin * depth + "1" + end * depth))
+    brackets = json.dumps(["[{" * MAX_DEPTH, [[]] * MAX_DEPTH])
+    assert decode_json(kind(brackets)) == json.loads(brackets)
 
 
 @given(VALUES)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -421,6 +422,42 @@ def test_a_damaged_token_is_none(token: str) -> None:
     server = streaming(f'data: {{"context_token": "{token}"'.encode(), LOST)
     with pytest.raises(IncompleteReply, match="may have been accepted"):
         server.ask()
+
+
+@pytest.mark.parametrize(
+    "begin",
+    [
+        r'{"event": "response_initiated", "context_token": "\ud800x"}' + "\n\n",
+        r'{"event": "response_initiated", "context_token": "\ud800x"',
+    ],
+    ids=["whole", "cut"],
+)
+def test_a_token_with_half_a_surrogate_pair_is_in_doubt_and_no_error_of_the_question(
+    begin: str,
+) -> None:
+    unknown = respond(400, status="FAILED", message="Invalid context token.")
+    server = streaming(f"data: {begin}".encode(), LOST, fetches=[unknown])
+    with pytest.raises(IncompleteReply):
+        server.ask()
+    assert {body["context_token"] for name, body in server.requests[1:]} == {"\ufffdx"}
+    assert server.count("create-response") == 1
+
+
+@pytest.mark.parametrize(
+    "field", ["event", "status", "status_code", "response_status", "context_token", "system"]
+)
+@pytest.mark.parametrize("stream", [True, False])
+def test_a_value_that_python_cannot_show_is_no_internal_error(field: str, stream: bool) -> None:
+    """Nested lists that orjson decodes, and whose ``str`` is too deep."""
+    deep = "[" * 1_000 + "]" * 1_000
+    body = f'{{"context_token": "t", "{field}": {deep}}}'
+    if stream:
+        server = streaming(f"data: {body}\n\n".encode(), b"")
+    else:
+        server = Server(creates=[Response(200, {}, body.encode())])
+    with suppress(AeronError):
+        server.ask(stream=stream)
+    assert server.count("create-response") == 1
 
 
 @pytest.mark.parametrize("cut", [10_000, -3])
