@@ -4,7 +4,9 @@
 At least 450 texts, each on 9 surfaces: cell outputs, live outputs, notices and names, errors, the
 panel, transcripts, tables of the history, exports in seven Markdown renderers, and recordings. The
 HTML is parsed as a browser does, and may contain only what the package itself makes. ``--browser``
-also loads it into Chromium, one page for each surface, and counts scripts, requests and overlays.
+also loads it into Chromium, one page for each surface, and counts scripts, requests and overlays;
+then JupyterLab opens notebooks with these outputs, not trusted and trusted, with its table of
+contents.
 
     python tests/campaigns/hostile_text.py [--quick] [--browser] [--seed N]
 """
@@ -16,6 +18,7 @@ import json
 import random
 import re
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -469,10 +472,142 @@ def browse(outcome: Outcome) -> tuple[int, int, int]:
     return hits, len(requests), overlays
 
 
+# JupyterLab ----------------------------------------------------------------------------------------
+
+OUTPUTS = 40
+"""Outputs of a cell: JupyterLab shows at most 50."""
+
+TEXTS_OF_A_NOTEBOOK = 50
+
+
+def saved_notebook(texts: list[str]) -> Any:
+    """A notebook with these texts in saved outputs of each kind, and in exported Markdown cells."""
+    from nbformat import v4
+
+    bundles: list[dict[str, str]] = []
+    cells: list[Any] = []
+
+    def take(*, data: Any, **_: Any) -> None:
+        bundles.append({kind: str(text) for kind, text in data.items()})
+
+    outputs = []
+    for text in texts:
+        take(data=mimebundle(text, note=text))
+        take(data={"text/markdown": mimebundle(text)["text/markdown"]})
+        take(data=mimebundle(f"~~~~~{text[:9]}\n{text}\n~~~~~", format="code"))
+        tree = _tree(text)
+        take(data=bundle(tree, tree.turns))
+        with (
+            mock.patch.object(displays, "publish", take),
+            mock.patch.object(displays, "has_kernel", return_value=True),
+        ):
+            displays.show(None, turns_table(tree.turns, set()), displays.Verbatim(tree_text(tree)))
+        error = ServiceError(text, hint=text, service_message=text, partial=text)
+        outputs.append(
+            v4.new_output(
+                "error",
+                ename=type(error).__name__,
+                evalue=str(error),
+                traceback=error._render_traceback_(),
+            )
+        )
+        exported = as_notebook(tree)["cells"]
+        cells += [v4.new_markdown_cell("".join(one["source"])) for one in exported[:1]]
+        cells.append(v4.new_markdown_cell(as_markdown(tree)))
+    outputs += [v4.new_output("display_data", data) for data in bundles]
+    for start in range(0, len(outputs), OUTPUTS):
+        cells.append(v4.new_code_cell("", outputs=outputs[start : start + OUTPUTS]))
+    made = v4.new_notebook(cells=cells)
+    made.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3 (ipykernel)"}
+    return made
+
+
+PREPARE = """() => {
+    window.hits = 0;
+    for (const name of ["alert", "prompt", "confirm"]) window[name] = () => { window.hits += 1; };
+}"""
+TRUST = """() => {
+    for (const cell of jupyterapp.shell.currentWidget.content.model.cells) cell.trusted = true;
+}"""
+LOOK = """async () => {
+    const content = jupyterapp.shell.currentWidget.content;
+    const tags = `script iframe object embed link style form input video audio base meta
+        template`.split(/\\s+/);
+    let overlays = 0, active = 0, rendered = 0;
+    for (const [index, cell] of content.widgets.entries()) {
+        await content.scrollToItem(index, "start");
+        await cell.ready;
+        await new Promise(done => setTimeout(done, 60));
+        for (const area of cell.node.querySelectorAll(".jp-RenderedHTMLCommon, .jp-RenderedText")) {
+            rendered += 1;
+            for (const one of area.querySelectorAll("*")) {
+                if (one.closest("mjx-container")) continue;
+                overlays += ["fixed", "sticky"].includes(getComputedStyle(one).position);
+                active += tags.includes(one.localName)
+                    || (one.localName === "img" && !one.src.startsWith(location.origin))
+                    || (one.localName === "a" && !/^(https?:|mailto:)/i.test(one.href || "https:"))
+                    || one.getAttributeNames().some(name => /^on|^srcdoc|^data-command/.test(name));
+            }
+        }
+    }
+    const entries = document.querySelectorAll(".jp-tocItem-content").length;
+    return [window.hits, overlays, active, rendered, entries];
+}"""
+
+
+class Opened(NamedTuple):
+    """What JupyterLab did with a notebook; all but the last two must be 0."""
+
+    scripts: int
+    requests: int
+    overlays: int
+    active: int
+    rendered: int
+    headings: int
+
+
+def open_in_lab(lab: Any, notebook: Any) -> Iterator[Opened]:
+    """What JupyterLab does with a notebook when it is opened, and when it is trusted.
+
+    ``lab`` is a :class:`notebook_page.NotebookPage`.
+    """
+    from notebook_page import notebook_of
+
+    lab.open(notebook_of())
+    lab.page.evaluate(PREPARE)
+    lab.command("toc:show-panel")
+    lab.forget()
+    lab.open(notebook)
+    for step in ("() => null", TRUST):
+        lab.page.evaluate(step)
+        scripts, overlays, active, rendered, headings = lab.page.evaluate(LOOK)
+        own = (lab.site.url, "data:", "blob:")
+        foreign = [one for one in lab.requests if not one.startswith(own)]
+        yield Opened(scripts, len(foreign), overlays, active, rendered, headings)
+
+
 def run_campaign(*, quick: bool = False, seed: int = 1) -> Iterator[Outcome]:
     """The outcome of each surface."""
     texts = payloads(len(VECTORS) if quick else 500, seed)
     yield from (run_surface(name, texts) for name in SURFACES)
+
+
+def run_lab(texts: list[str]) -> Iterator[Opened]:
+    """Open notebooks with these texts in JupyterLab."""
+    from find_browser import FLAGS, find_browser
+    from jupyter_site import running_site
+    from notebook_page import NotebookPage
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as home:
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=list(FLAGS))
+        with running_site(Path(home)) as site:
+            lab = NotebookPage(browser.new_page(), site)
+            for start in range(0, len(texts), TEXTS_OF_A_NOTEBOOK):
+                part = texts[start : start + TEXTS_OF_A_NOTEBOOK]
+                yield from open_in_lab(lab, saved_notebook(part))
+                site.close_sessions()
+        browser.close()
 
 
 def main() -> int:
@@ -492,6 +627,12 @@ def main() -> int:
         print(*outcome[:4], *counts, sep="\t", flush=True)
         print(*outcome.examples, sep="\n", end="\n" * bool(outcome.examples))
         bad = bad or outcome.violations > 0 or any(counts)
+    if options.browser:
+        texts = payloads(len(VECTORS) if options.quick else 500, options.seed)
+        print("JupyterLab", *Opened._fields, sep="\t")
+        for opened in run_lab(texts):
+            print("", *opened, sep="\t", flush=True)
+            bad = bad or any(opened[:4])
     return int(bad)
 
 
