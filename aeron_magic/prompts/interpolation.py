@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -168,7 +167,7 @@ def _is_expression(text: str, namespace: Mapping[str, object]) -> bool:
     begun = re.match(NAME, text)
     if begun and begun[0] in namespace:
         return True
-    if len(text) > _MAX_EXPRESSION:
+    if len(text) > _MAX_EXPRESSION or "\\" in text:  # a backslash: LaTeX
         return False
     parsed = _parsed(text) or _parsed(_CONVERSION.sub("", text))
     while isinstance(parsed, ast.BinOp) and isinstance(parsed.op, ast.BitOr):
@@ -184,9 +183,7 @@ def _is_expression(text: str, namespace: Mapping[str, object]) -> bool:
 def _parsed(text: str) -> ast.expr | None:
     """``text`` as a Python expression, if it is one."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text, mode="eval").body
+        return ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return None
 

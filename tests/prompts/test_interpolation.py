@@ -100,6 +100,7 @@ UNTOUCHED = [
     "{{other ? name : 'x'}} {{ !other }} {{ other.length > 0 }} {{ other + 1 }}",
     "style={{...base}} v{{1, 2}, {3, 4}}",
     r"x^{{2n}} \mathbf{{p q}} \sum_{{i=1}}^{{-1}} f{{2(3)}} {{\frac{name}{n}}} {{name}_1}",
+    r"{{'\d' + name}} \frac{{2\cdot f(x)}}{2}",
     '{{"name": n}} {{"a": {"b": f(x)}}} {{}} {{"name"}}',
     "{{the name of it (see above)}}",
     "{{" + "(" * 2_000 + "n" + ")" * 2_000 + "}}",
