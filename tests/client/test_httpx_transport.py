@@ -13,6 +13,7 @@ from email.utils import parsedate_to_datetime
 
 import pytest
 
+from aeron_magic.client import aiohttp_transport, httpx_transport
 from aeron_magic.client.aiohttp_transport import AiohttpTransport
 from aeron_magic.client.httpx_transport import AsyncHttpxTransport, HttpxTransport
 from aeron_magic.errors import UsageError
@@ -276,6 +277,14 @@ def test_a_response_without_a_date_gets_one(make: Callable[..., Perform]) -> Non
     assert second.headers["date"] == "Sun, 22 Nov 2026 10:00:00 GMT"
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections stay open for longer than a busy machine may need until the next request."""
+    for module in (aiohttp_transport, httpx_transport):
+        monkeypatch.setattr(module, "KEEP_ALIVE", 60.0)
+
+
+@pytest.mark.usefixtures("patient")
 def test_the_connection_is_reused(make: Callable[..., Perform]) -> None:
     scripts = [head("200 OK", "Content-Length: 2") + b"{}"] * 3
     with Scripted(*scripts, keep=True) as server:
@@ -285,6 +294,7 @@ def test_the_connection_is_reused(make: Callable[..., Perform]) -> None:
         assert server.connections == 1
 
 
+@pytest.mark.usefixtures("patient")
 def test_the_connection_of_a_finished_stream_is_reused() -> None:
     """If the end of its body has arrived."""
 

@@ -66,7 +66,7 @@ class PanelHarness:
     def wait(
         self, *types: str, count: int = 1, timeout: float = 10, panel: ChatPanel | None = None
     ) -> Message:
-        """Wait until a panel has sent ``count`` messages of these types; return the last of them."""
+        """Wait until a panel has sent ``count`` messages of these types; return the last."""
 
         def enough() -> bool:
             return len(self.messages(*types, panel=panel)) >= count
