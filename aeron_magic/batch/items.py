@@ -112,9 +112,8 @@ def items_of(source: Any) -> Items:
         ) from None
     values = None
     # A lazy frame of Dask can be iterated, too: over the names of its columns.
-    other = isinstance(source, str | bytes | bytearray | Mapping) or hasattr(
-        type(source), "columns"
-    )
+    frame = isinstance(getattr(type(source), "columns", None), property)
+    other = isinstance(source, str | bytes | bytearray | Mapping) or frame
     if isinstance(source, Iterable) and not other:
         with suppress(TypeError):  # such as an array without a dimension
             values = iter(source)

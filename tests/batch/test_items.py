@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -14,9 +14,20 @@ from aeron_magic.batch.items import DataFrameRow, items_of
 from aeron_magic.errors import UsageError
 from aeron_magic.prompts.interpolation import interpolate
 
+
+class DatabaseRows:
+    """As those of SQLAlchemy, whose ``columns`` is a method."""
+
+    def columns(self) -> None: ...
+
+    def __iter__(self) -> Iterator[str]:
+        return iter("ab")
+
+
 LISTS: dict[str, Callable[[], Any]] = {
     "list": lambda: ["a", "b"],
     "tuple": lambda: ("a", "b"),
+    "rows of a database": DatabaseRows,
     "generator": lambda: (letter for letter in "ab"),
     "dictionary's values": lambda: {1: "a", 2: "b"}.values(),
     "numpy array": lambda: np.array(["a", "b"]),
