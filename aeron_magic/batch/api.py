@@ -13,7 +13,7 @@ from aeron_magic.batch.items import Items, Row, items_of
 from aeron_magic.batch.progress import progress_bar
 from aeron_magic.batch.result import check_names, result_of
 from aeron_magic.batch.runner import BatchConfig, BatchRun, Counts
-from aeron_magic.batch.worker import RowResult
+from aeron_magic.batch.worker import RowResult, without_frames
 from aeron_magic.client.client import make_question
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.defaults import defaults
@@ -222,8 +222,7 @@ def render_prompts(
             text = make_question(_text(item, template, namespace, secrets)).text
             texts.append(f"{text}\n\n{columns.instruction}" if columns else text)
         except AeronError as error:
-            error.__traceback__ = error.__cause__ = error.__context__ = None
-            texts.append(error)
+            texts.append(without_frames(error))
     errors = [text for text in texts if isinstance(text, AeronError)]
     if errors and len(errors) == len(texts):
         raise errors[0]
@@ -316,6 +315,5 @@ def _row(item: Any, result: RowResult | None, columns: Columns | None, asked: bo
         try:
             values = columns.values(reply.text)
         except ReplyFormatError as unfit:
-            status, error = "unfit", unfit
-            error.__traceback__ = error.__cause__ = error.__context__ = None
+            status, error = "unfit", without_frames(unfit)
     return Row(item, reply, status, error, reply.seconds, values, asked)

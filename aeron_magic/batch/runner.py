@@ -219,15 +219,14 @@ class BatchRun:
         settings = self._config.settings
         watch = Watch(settings, question=begun is None)
         run = FlowRun(self._flow(question, begun), settings, question.context_token, watch)
-        error: AeronError | None = None
         try:
             while (step := run.send(None)) is not None:
                 if isinstance(step, list):
                     run.apply(step)
-        except AeronError as failure:
-            run.fail(failure)
-            error = failure
-        return RowResult(run.reply(), without_frames(error))
+        except AeronError as error:
+            run.fail(error)
+            return RowResult(run.reply(), without_frames(error))
+        return RowResult(run.reply())
 
     def _flow(self, question: Question, begun: Flow[None] | None) -> Flow[None]:
         settings, recorder = self._config.settings, self._config.recorder

@@ -52,12 +52,8 @@ class Marks(NamedTuple):
     """When no request of the row runs any more; at the latest, when the result is known."""
 
 
-class Asker(Protocol):
-    """Asks a question, or fetches its reply if it has a token; never raises an error."""
-
-    def __call__(
-        self, question: Question, token: str | None, marks: Marks
-    ) -> Awaitable[RowResult]: ...
+Asker = Callable[[Question, str | None, Marks], Awaitable[RowResult]]
+"""Asks a question, or fetches its reply if it has a token; never raises an error."""
 
 
 class Limiter(Protocol):
@@ -120,13 +116,12 @@ async def ask_row(
         error = AeronError(
             f"Internal error: {type(failure).__name__}: {failure}", hint="Please report it."
         )
-    return RowResult(stream.reply, without_frames(error))
+    return RowResult(stream.reply, error and without_frames(error))
 
 
-def without_frames(error: AeronError | None) -> AeronError | None:
+def without_frames(error: AeronError) -> AeronError:
     """``error`` without the frames of its traceback, which keep all received data alive."""
-    if error is not None:
-        error.__traceback__ = error.__context__ = error.__cause__ = None
+    error.__traceback__ = error.__context__ = error.__cause__ = None
     return error
 
 
