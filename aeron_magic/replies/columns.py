@@ -12,6 +12,7 @@ import math
 import re
 from datetime import date
 from decimal import Decimal
+from enum import Enum
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -226,6 +227,8 @@ def _kind(annotation: Any) -> tuple[str, tuple[str, ...]]:
         return (f"[{kind}]", options) if kind in WORDS else ("json", ())
     if origin is Literal and all(isinstance(one, str) for one in get_args(annotation)):
         return "text", get_args(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return "json", tuple(one.value for one in annotation if isinstance(one.value, str))
     return KINDS.get(annotation, "json"), ()
 
 

@@ -300,7 +300,7 @@ def test_a_model_of_the_user_is_used_as_it_is() -> None:
     wanted = Columns(Ticket)
     assert json.dumps(Ticket.model_json_schema()) in wanted.instruction
     reply = (
-        '{"mood": "good", "amount": "₹500", "count": "३", "level": "high", "price": "1.10",'
+        '{"mood": "good", "amount": "₹500", "count": "३", "level": "High", "price": "1.10",'
         ' "parts": [{"name": "x"}], "day": "21 Nov 2026", "at": "2026-11-21T10:00:00"}'
     )
     assert checked(reply, wanted) == {
@@ -323,7 +323,7 @@ def test_a_model_of_the_user_is_used_as_it_is() -> None:
         "day": "date",
         "at": "json",
     }
-    for old, new in (('"३"', "-1"), ("high", "medium"), ("good", "bad"), ('"३"', "9" * 30)):
+    for old, new in (('"३"', "-1"), ("High", "medium"), ("good", "bad"), ('"३"', "9" * 30)):
         assert checked(reply.replace(old, new), wanted) is UNFIT
 
 
