@@ -144,6 +144,8 @@ def kills(rounds: int, seed: int, folder: Path) -> Tally:
             time.sleep(0.1)
             asked: dict[str, list[bool]] = {}
             for seen in sandbox.log.of("create-response"):
+                if seen.body is None:
+                    continue  # killed before the request was complete
                 whole = seen.done and not seen.closed_by_client
                 asked.setdefault(seen.body["user"]["text"], []).append(whole)
         again += sum(len(one) - 1 for one in asked.values())
