@@ -37,6 +37,9 @@ EXPECT, VERBATIM = "expect", "verbatim"
 
 MAX_TURNS = 10_000
 
+MAX_LINES = 100_000
+"""Lines of a file: the parser needs up to a kilobyte for each."""
+
 _IMAGE = re.compile(r"Image: <(\S+)>")
 _COMMENTS = re.compile(r"(?:\s*+<!--(?:(?!-->).)*+-->)*+", re.DOTALL)
 _NEARLY = re.compile(
@@ -146,6 +149,8 @@ def _error(name: str, line: int, problem: str, hint: str) -> UsageError:
 
 def _sections(text: str, name: str) -> list[_Section]:
     """The sections of a file, in order."""
+    if text.count("\n") > MAX_LINES:
+        raise _error(name, MAX_LINES, f"more than {MAX_LINES:,} lines", "Divide it.")
     if seals := list(_SEAL_LINE.finditer(text)):
         text = text[: seals[-1].start()] + text[seals[-1].end() :]
     text = _without_comments(text, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -240,3 +241,19 @@ def test_a_conversation_from_elsewhere_cannot_be_exported(tmp_path: Path) -> Non
     tree.complete(tree.start(tree.at_token("t" * 30), "a"), Reply("b", context_token="u"))
     with pytest.raises(UsageError, match="from elsewhere"):
         write_chat(tree, tmp_path / "a.chat.md")
+
+
+@pytest.mark.parametrize("unit", ["#\n", "## Question\n", "## Question\nq\n## Reply\na\n"])
+def test_a_file_with_many_lines_is_refused_before_it_is_parsed(unit: str) -> None:
+    with pytest.raises(UsageError, match="more than"):
+        read_chat(unit * 200_000, "a.chat.md")
+
+
+def test_many_questions_take_linear_time() -> None:
+    def seconds(count: int) -> float:
+        text = "## Question\n\nq\n\n## Reply\n\na\n\n" * count
+        began = time.process_time()
+        assert len(read_chat(text, "a.chat.md")) == count
+        return time.process_time() - began
+
+    assert seconds(8_000) < 8 * min(seconds(2_000) for _ in range(2))
