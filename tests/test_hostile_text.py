@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hostile_text import SURFACES, VECTORS, run_surface
@@ -108,6 +109,20 @@ def test_a_reply_that_the_parser_cannot_read_is_shown_as_code(
 
     monkeypatch.setattr("aeron_magic.rendering.safe_html._PARSER.render", fail)
     assert "># a &lt;b&gt;</code>" in to_html("# a <b>")
+
+
+@pytest.mark.parametrize("text", ["#\n" * 60_000, "*a* " * 200_000], ids=["lines", "characters"])
+def test_a_text_that_would_fill_the_memory_is_shown_as_it_is(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A megabyte of the shortest headings takes a gigabyte and half a minute."""
+    parser = Mock()
+    monkeypatch.setattr("aeron_magic.rendering.safe_html._PARSER", parser)
+    shown = mimebundle(text)
+    assert not parser.mock_calls
+    assert shown["text/html"].startswith('<figure class="highlight"><pre')
+    assert shown["text/markdown"].startswith("```\n")
+    assert shown["text/plain"] == text
 
 
 # Time ---------------------------------------------------------------------------------------------

@@ -53,6 +53,8 @@ _RIGHT_TO_LEFT = re.compile(
 _BLANK_LINE = re.compile(r"\n(?=[ \t]*\n)")
 PARAGRAPH_LIMIT = 10_000
 """Characters of a paragraph beyond which it is shown as plain text."""
+MAX_CHARACTERS, MAX_LINES = 500_000, 50_000
+"""Of a text; a longer one is shown as it is: the parser needs up to two kilobytes for a line."""
 _HOST = re.compile(r"[^\W_](?:[\w-]{0,62}+\.){1,8}[^\W\d_]{2,63}+")
 URL_SHOWN = 80
 """Characters shown of a URL that stands for a missing text."""
@@ -167,9 +169,15 @@ def to_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -
     if streaming:
         env["streaming"] = markdown
     with suppress(Exception):
+        _refuse_long(markdown)
         html = _CLEANER.clean(_PARSER.render(markdown, env))
         return _without_blank_lines(html)
     return code_html(markdown, style=TEXT_STYLE)
+
+
+def _refuse_long(text: str) -> None:
+    if len(text) > MAX_CHARACTERS or text.count("\n") > MAX_LINES:
+        raise ValueError("it is too long for the parser")
 
 
 def _without_blank_lines(html: str) -> Markup:
@@ -217,6 +225,7 @@ def _last_line(markdown: str) -> tuple[int, str]:
 
 def parse(markdown: str) -> list[Token]:
     """Return the tokens of ``markdown``, with harmless links and without images."""
+    _refuse_long(markdown)
     return _PARSER.parse(markdown)
 
 
