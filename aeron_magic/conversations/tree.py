@@ -23,7 +23,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -403,11 +403,15 @@ class ConversationTree:
         """Add the reply of ``pending`` to the tree; the turn as it now is.
 
         A complete reply replaces the one before, and the head moves to its turn. An incomplete
-        reply does not move the head, and is kept only if the turn has no complete one.
+        reply does not move the head, and is kept only if the turn has no complete one. The text of
+        an interrupted reply is kept until it is fetched.
         """
         asked = pending.turn
         known = self.by_number(asked.number)
         turn = known or asked
+        before = turn.reply
+        if before is not None and reply.context_token == before.context_token is not None:
+            reply = reply if reply.text else replace(reply, text=before.text)  # not fetched
         if reply.is_complete or not turn.revision:
             turn.question, turn.images, turn.asked_at = asked.question, asked.images, asked.asked_at
             self._move(turn, asked.parent)

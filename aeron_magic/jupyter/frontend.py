@@ -81,12 +81,25 @@ def is_live(shell: Any, configured: bool | None) -> bool:
 
 
 def visible_names(shell: Any) -> dict[str, Any]:
-    """The variables where the magic is run: those of a function hide those of the notebook."""
+    """The variables where the magic is run: those of a function hide those of the notebook.
+
+    Also those of the functions around it, as far as they are running: Python gives an inner
+    function or comprehension only the names that its own code mentions.
+    """
     frame: FrameType | None = sys._getframe()
     while frame is not None and _package(frame) in ("aeron_magic", "IPython"):
         frame = frame.f_back
     names: dict[str, Any] = shell.user_ns
-    return names if frame is None or frame.f_locals is names else {**names, **frame.f_locals}
+    if frame is None or frame.f_locals is names:
+        return names
+    found = dict(frame.f_locals)
+    code, outer = frame.f_code, frame.f_back
+    while outer is not None and outer.f_locals is not names:
+        if code in outer.f_code.co_consts:
+            code = outer.f_code
+            found = {**outer.f_locals, **found}
+        outer = outer.f_back
+    return {**names, **found}
 
 
 def _package(frame: FrameType) -> str:

@@ -85,6 +85,19 @@ def test_all_turns_after_one_that_is_asked_again_are_stale(
 
 
 @pytest.mark.parametrize("status", ["failed", "interrupted", "incomplete"])
+def test_a_reply_that_could_not_be_fetched_keeps_its_text(
+    tree: ConversationTree, status: Status
+) -> None:
+    """Of another reply it is not kept."""
+    turn = ask(tree, tree.at_head(), status="interrupted", token="t")
+    before = turn.reply
+    assert before is not None
+    again = tree.start(tree.rerun(turn), turn.question, now=9.0)
+    assert tree.complete(again, Reply("", status, "t")).reply == Reply(before.text, status, "t")
+    assert tree.complete(again, Reply("", status, "u")).reply == Reply("", status, "u")
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted", "incomplete"])
 def test_a_turn_that_fails_when_asked_again_keeps_its_reply(
     tree: ConversationTree, line: list[Turn], status: Status
 ) -> None:

@@ -355,12 +355,11 @@ def test_every_output_has_the_same_metadata(kernel: Kernel) -> None:
         assert about["aeron_magic"]["turn"] == "1"
 
 
-def test_an_empty_reply_is_reported_as_empty(kernel: Kernel, sandbox: Sandbox) -> None:
-    """A blank output would look like an error."""
+def test_an_empty_reply_is_an_error(kernel: Kernel, sandbox: Sandbox) -> None:
     sandbox.set_faults(say="")
-    (output,) = kernel.execute("%%aeron\nSay nothing").outputs
-    assert "The reply is empty." in output["data"]["text/plain"]
-    assert "The reply is empty." in output["data"]["text/html"]
+    run = kernel.execute("%%aeron\nSay nothing")
+    assert run.status == "error"
+    assert "its text is empty" in str(run.of("error"))
 
 
 def test_a_question_in_the_wrong_place_is_not_asked_and_the_error_names_the_right_one(
@@ -388,14 +387,22 @@ def test_lines_for_publishing_tools_are_not_part_of_the_question(
 def test_variables_of_a_function_hide_those_of_the_notebook(
     kernel: Kernel, sandbox: Sandbox
 ) -> None:
-    """On a line, in a cell magic that the function runs, and in --each."""
+    """On a line, in a cell magic that the function runs, and in --each; also one inside another."""
     kernel.execute(
         "topic, rows = 'GLOBAL', ['GLOBAL']\n"
         "def line(topic):\n    %aeron ask About {{topic}}\n"
         "def cell(topic):\n    get_ipython().run_cell_magic('aeron', '', 'About {{topic}}')\n"
         "def each(rows):\n    %aeron ask -q --each rows About {{row}}\n"
-        "line('cats'); cell('dogs'); each(['cows'])\n"
+        "def inner(topic):\n    def ask():\n        %aeron ask About {{topic}}\n    ask()\n"
+        "def loop(topic):\n"
+        "    [get_ipython().run_line_magic('aeron', 'ask {{n}} {{topic}}') for n in [1]]\n"
+        "def caller(topic):\n    plain()\n"
+        "def plain():\n    %aeron ask About {{topic}}\n"
+        "line('cats'); cell('dogs'); each(['cows']); inner('hens'); loop('owls'); caller('no')\n"
         "%aeron ask About {{topic}}"
     )
     asked = [seen.body["user"]["text"] for seen in sandbox.log.of("create-response")]
-    assert asked == ["About cats", "About dogs", "About cows", "About GLOBAL"]
+    assert asked == [
+        *("About cats", "About dogs", "About cows", "About hens", "1 owls"),
+        *("About GLOBAL", "About GLOBAL"),
+    ]

@@ -19,6 +19,7 @@ from aeron_magic.jupyter.display.tables import (
     comparison,
     conversations_table,
     found_table,
+    resume_names,
     tree_text,
     turns_table,
 )
@@ -54,8 +55,11 @@ def use(app: App, command: Command) -> None:
     tree = session.new(name)
     stored, _ = _earlier(session)
     note = ""
-    if any(one.name == name for one in stored):
-        note = f"An earlier one has that name: {code_span(f'%aeron resume {name}')} continues it."
+    names = resume_names(stored, (), session.notebook)
+    same = next((full for full, one in zip(names, stored, strict=True) if one.name == name), None)
+    if same is not None:
+        line = code_span(f"%aeron resume {same}")
+        note = f"A stored conversation has that name: {line} loads and continues it."
     elif similar := get_close_matches(name, [*others, *(one.name for one in stored)]):
         note = f"Similar names: {', '.join(map(code_span, dict.fromkeys(similar)))}."
     show(app.shell, f"The next question starts the conversation {code_span(tree.name)}.", note)

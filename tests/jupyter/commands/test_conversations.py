@@ -335,6 +335,20 @@ def test_an_earlier_conversation_is_listed_with_its_question(lab: Kernel) -> Non
     assert re.search(r"plots +1 +What is a branch\? +\d{4}-\d\d-\d\d", listed)
 
 
+def test_use_names_the_line_that_loads_a_stored_conversation(lab: Kernel) -> None:
+    """Of another notebook with its number."""
+    lab.execute("%%aeron -c plots\nWhat is a branch?", "one")
+    lab.execute("import os; name = os.environ.get('JPY_SESSION_NAME')", "x")
+    for notebook in ("", "os.environ['JPY_SESSION_NAME'] = '/elsewhere/other.ipynb'\n"):
+        lab.execute(f"{notebook}%reload_ext aeron_magic", "again")
+        used = lab.execute("%aeron use plots", "x").text
+        line = re.search(r"%aeron resume plots(#\d+)? loads and continues it", used)
+        assert line is not None
+        assert (line[1] is None) == (not notebook)
+    lab.execute("os.environ.pop('JPY_SESSION_NAME')", "x")
+    lab.execute("if name: os.environ['JPY_SESSION_NAME'] = name", "x")
+
+
 def test_the_status_names_stale_turns_and_where_the_next_question_continues(lab: Kernel) -> None:
     """Both; nothing after a run from top to bottom."""
     cells = {name: f"%%aeron\nThanks {name}" for name in ("one", "two", "three", "four")}
@@ -346,6 +360,8 @@ def test_the_status_names_stale_turns_and_where_the_next_question_continues(lab:
     assert "Turns 3 and 4 are stale; run their cells again" in status
     assert "the next question continues after turn 2" in status
     assert "Continues after turn 2." in lab.execute("%%aeron\nThanks five", "five").text
+    lab.execute(cells["three"], "three")
+    assert "Turn 4 is stale; run its cell again" in lab.execute("%aeron", "s").text
 
 
 def test_run_all_is_seen_by_the_cell_that_loaded_the_extension(lab: Kernel) -> None:
