@@ -19,6 +19,7 @@ from markdown_it import MarkdownIt
 from markdown_it.common.utils import escapeHtml
 from markdown_it.ruler import RuleOptionsType
 from markdown_it.rules_block import StateBlock
+from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markupsafe import Markup
 
@@ -50,6 +51,13 @@ _ENVIRONMENT = (
     r"|[dr]?cases|[bBpvV]?(?:small)?matrix|subarray|array|math|displaymath|CD)"
 )
 _BLOCK = re.compile(rf"\$\$|\\\[|\\begin\{{{_ENVIRONMENT}\*?\}}")
+_BAR = re.compile(r"(?<!\\)\|")
+_HIDDEN = "\ue0ff"
+"""Stands for a bar that does not end a cell."""
+_CONTAINERS = re.compile(r"(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*+")
+_DELIMITERS = re.compile(r"[ \t>]*+[-:|][-:| \t]*+")
+_FORMULA_BEGUN = re.compile(r"\$|\\\(")
+_BRACKETS = re.compile(r"\\\([^`\n]{1,1000}?\\\)")
 _AFTER_BLOCK = re.compile(r"\s*+[.,;:]?+\s*+")
 
 # What has effects outside its formula: links, styles, classes, ids; definitions, which would change
@@ -72,6 +80,8 @@ def install_math_rules(parser: MarkdownIt) -> None:
     parser.inline.ruler.before("escape", "math_inline", _math_inline)
     followers: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     parser.block.ruler.before("fence", "math_block", _math_block, followers)
+    parser.core.ruler.before("block", "hide_bars", _hide_bars)
+    parser.core.ruler.after("block", "show_bars", _show_bars)
 
 
 def is_self_contained(tex: str) -> bool:
@@ -130,6 +140,54 @@ def _is_math(match: re.Match[str], before: str, after: str) -> bool:
         if depth < 0:
             return False
     return not depth and not _PROSE.match(tex)
+
+
+def _hide_bars(state: StateCore) -> None:
+    """Hide each ``|`` in a formula of a table's row that would have too many cells with it.
+
+    GitHub's tables know no math, but replies contain ``| $|x|$ | a |``, and the cells beyond the
+    last column would be lost.
+    """
+    if _HIDDEN in state.src or not _FORMULA_BEGUN.search(state.src):
+        return
+    lines = state.src.split("\n")
+    columns = 0
+    for place, line in enumerate(lines):
+        if place and _DELIMITERS.fullmatch(line):
+            columns = len(re.findall("-+", line))
+            lines[place - 1] = _with_cells(lines[place - 1], columns)
+        elif not line.strip(" \t>"):
+            columns = 0
+        elif columns:
+            lines[place] = _with_cells(line, columns)
+    state.src = "\n".join(lines)
+
+
+def _show_bars(state: StateCore) -> None:
+    if _HIDDEN in state.src:
+        for token in state.tokens:
+            token.content = token.content.replace(_HIDDEN, "|")
+            token.info = token.info.replace(_HIDDEN, "|")
+
+
+def _with_cells(row: str, columns: int) -> str:
+    """``row`` with the bars in its formulas hidden if it has that many cells only then."""
+    if _cells(row) <= columns or not _FORMULA_BEGUN.search(row):
+        return row
+    hidden = _BRACKETS.sub(lambda match: _BAR.sub(_HIDDEN, match[0]), row)
+    hidden = _DOLLARS.sub(_without_bars, hidden)
+    return hidden if _cells(hidden) == columns else row
+
+
+def _without_bars(match: re.Match[str]) -> str:
+    text, end = match.string, match.end()
+    before = text[max(0, match.start() - 1) : match.start()]
+    is_math = _is_math(match, before, text[end : end + 1])
+    return _BAR.sub(_HIDDEN, match[0]) if is_math else match[0]
+
+
+def _cells(row: str) -> int:
+    return len(_BAR.findall(_CONTAINERS.sub("", row).strip().strip("|"))) + 1
 
 
 def _end_of_brackets(state: StateInline) -> int | None:

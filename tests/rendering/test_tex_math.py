@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from aeron_magic.rendering.mimebundle import to_markdown
+from aeron_magic.rendering.safe_html import to_html
 from aeron_magic.rendering.tex_math import escape_math, install_math_rules, is_self_contained
 
 PARSER = MarkdownIt("commonmark")
@@ -141,3 +143,24 @@ def test_unclosed_openers_take_linear_time(piece: str) -> None:
 
     limit = 0.2 + 30 * seconds(1_000)
     assert seconds(10_000, limit) < limit
+
+
+@pytest.mark.parametrize(
+    ("markdown", "cells"),
+    [
+        ("| $|x|$ | b |\n|---|---|\n| $|y|$ | $P(A|B)$ |", ["$|x|$", "b", "$|y|$", "$P(A|B)$"]),
+        ("| a | b |\n|---|---|\n| \\(|x|\\) | $a|b$, $c|d$ |", ["\\(|x|\\)", "$a|b$", "$c|d$"]),
+        ("> | a | b |\n> |---|---|\n> | $|x|$ | y |", ["$|x|$"]),
+        ("- | $|x|$ | b |\n  |---|---|\n  | $|y|$ | y |", ["$|x|$", "$|y|$"]),
+        ("|$x|$y|\n|--|--|\n|$5|$6|", ["<span>$</span>x", "<span>$</span>y"]),
+        ("| $5 | $6 |\n|--|--|\n| a | b | $c|d$ |", ["<span>$</span>5", ">a</td>", ">b</td>"]),
+        ("```\n| a | b |\n|---|---|\n| $|x|$ | y |\n```", ["| $|x|$ | y |"]),
+    ],
+)
+def test_a_bar_in_a_formula_does_not_end_a_cell_if_the_row_has_too_many(
+    markdown: str, cells: list[str]
+) -> None:
+    """Cells beyond the last column are dropped; the copy in Markdown has no such bar."""
+    html = to_html(markdown, highlight=False)
+    assert [cell for cell in cells if cell not in html] == []
+    assert to_html(to_markdown(markdown)).count("<td") == html.count("<td")
