@@ -239,7 +239,8 @@ def _finish_pending(app: App, pending: PendingTurn, token: str | None) -> str:
     task, output, interrupted = show_fetched(app, token, "the unfinished reply")
     reply, error = task.reply, task.error
     if interrupted or not (error is None or isinstance(error, FailedReply | TokenError)):
-        cause = error or "stopped"
+        output.finish(task.accumulator, task.reply, session.metadata_of(task.reply))
+        cause = str(error or "stopped").rstrip(".")
         return f"{label} is still unfinished ({cause}); run `%aeron resume` again to fetch it."
     reply = replace(reply, context_token=reply.context_token or token)
     reply = replace(reply, status="recovered") if reply.is_complete else reply
