@@ -76,6 +76,11 @@ from aeron_magic.services.aeronpay_bodies import (
 )
 from aeron_magic.services.settings import Settings
 
+STREAM = (
+    "In a stream (without --no-stream) the token comes first, and a reply that takes longer than "
+    "`timeout` is fetched."
+)
+
 
 def reference_id() -> str:
     """A new ``client_referenceId``: 30 characters, the vendor's maximum."""
@@ -115,7 +120,10 @@ class Service:
         if isinstance(response, ConnectionLost):
             ended, parser.token = response.reason, _named_token(response)
             if parser.token is None:
-                raise question_lost(response, url)
+                error = question_lost(response, url)
+                if response.sent and not question.stream:
+                    error.hint = f"{error.hint} {STREAM}"
+                raise error
         else:
             ended = yield from self._read_reply(question, response, parser)
         if parser.error is not None:

@@ -275,6 +275,15 @@ def test_completed_without_any_text_is_an_error(system: Any, way: str) -> None:
 
 
 @pytest.mark.parametrize("stream", [True, False])
+def test_a_lost_question_that_was_not_streamed_names_the_remedy(stream: bool) -> None:
+    """A long reply in one piece is silent for longer than ``timeout``."""
+    lost = ConnectionLost("the service was silent for 30 s", elapsed=30.0)
+    server = AeronPay(create=lost)  # type: ignore[arg-type]
+    error = caught_any(lambda: server.ask(stream=stream))
+    assert ("without --no-stream" in error.hint) is not stream
+
+
+@pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     "shape",
     [
