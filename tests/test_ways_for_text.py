@@ -25,7 +25,7 @@ UNESCAPED = {
     "rendering/highlighting.py": 2,
     "rendering/incremental.py": 1,
     "rendering/safe_html.py": 1,
-    "rendering/tex_math.py": 1,
+    "replies/tex_math.py": 1,
 }
 """The numbers of strings that become ``Markup`` as they are, each with its reason beside it."""
 

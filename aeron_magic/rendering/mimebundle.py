@@ -31,7 +31,7 @@ Bundle = TypedDict(
 
 def text_html(text: str) -> Markup:
     """Return untrusted ``text`` as HTML that shows it as it is, without control sequences."""
-    from aeron_magic.rendering.tex_math import escape_math
+    from aeron_magic.replies.tex_math import escape_math
 
     return escape_math(strip_control_sequences(text))
 
@@ -153,7 +153,7 @@ FORMATS: dict[str, Callable[[str], Bundle]] = {
 def _with_note(bundle: Bundle, note: str) -> Bundle:
     from markupsafe import Markup
 
-    from aeron_magic.rendering.tex_math import escape_math
+    from aeron_magic.replies.tex_math import escape_math
 
     html = Markup("<p><small><em>{}</em></small></p>\n").format(escape_math(note))
     return {

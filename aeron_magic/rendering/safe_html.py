@@ -29,7 +29,7 @@ from aeron_magic.markdown_text import truncate
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.highlighting import CLASSES, highlight_code
 from aeron_magic.rendering.inline_rules import install_inline_rules
-from aeron_magic.rendering.tex_math import escape_math, install_math_rules, is_self_contained
+from aeron_magic.replies.tex_math import escape_math, install_math_rules, is_self_contained
 
 Tokens = Sequence[Token]
 

@@ -367,7 +367,7 @@ def _can_shift(tokens: list[Token], name: str) -> bool:
 
 def _math(source: str, *, is_block: bool = False, in_cell: bool = False) -> str:
     """A formula in dollars, which all programs know; empty if it must not or cannot be one."""
-    from aeron_magic.rendering.tex_math import is_self_contained
+    from aeron_magic.replies.tex_math import is_self_contained
 
     if "`" in source or not is_self_contained(source):
         return ""

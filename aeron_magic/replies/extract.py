@@ -30,8 +30,11 @@ ALIASES |= {"ts": "typescript", "sh": "bash", "shell": "bash", "yml": "yaml"}
 def _parser(*, html: bool) -> MarkdownIt:
     from markdown_it import MarkdownIt
 
+    from aeron_magic.replies.tex_math import install_table_rules
+
     parser = MarkdownIt("commonmark", {"html": html}).enable("table")
     parser.core.ruler.enableOnly(["normalize", "block"])
+    install_table_rules(parser)
     return parser
 
 

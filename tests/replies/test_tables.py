@@ -48,6 +48,12 @@ def test_markdown_around_a_cell_is_removed() -> None:
     assert table.rows == (("x | y", "z"), ("a * b", "*c*"))
 
 
+def test_a_bar_in_a_formula_ends_no_cell() -> None:
+    found = table_to_dataframe("| f | name |\n|---|---|\n| $|x|$ | abs |\n| \\(a|b\\) | given |\n")
+    assert found.f.tolist() == ["$|x|$", "(a|b)"]
+    assert found.name.tolist() == ["abs", "given"]
+
+
 def test_duplicate_column_names_are_numbered() -> None:
     """Columns with the same name are all kept."""
     assert list(table_to_dataframe("|a|a|a_2|\n|-|-|-|\n|1|2|3|").columns) == ["a", "a_2", "a_2_2"]

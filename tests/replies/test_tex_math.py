@@ -13,7 +13,7 @@ from markdown_it import MarkdownIt
 
 from aeron_magic.rendering.mimebundle import to_markdown
 from aeron_magic.rendering.safe_html import to_html
-from aeron_magic.rendering.tex_math import escape_math, install_math_rules, is_self_contained
+from aeron_magic.replies.tex_math import escape_math, install_math_rules, is_self_contained
 
 PARSER = MarkdownIt("commonmark")
 install_math_rules(PARSER)

@@ -80,6 +80,11 @@ def install_math_rules(parser: MarkdownIt) -> None:
     parser.inline.ruler.before("escape", "math_inline", _math_inline)
     followers: RuleOptionsType = {"alt": ["paragraph", "reference", "blockquote", "list"]}
     parser.block.ruler.before("fence", "math_block", _math_block, followers)
+    install_table_rules(parser)
+
+
+def install_table_rules(parser: MarkdownIt) -> None:
+    """Let the tables of ``parser`` have formulas with ``|`` in their cells."""
     parser.core.ruler.before("block", "hide_bars", _hide_bars)
     parser.core.ruler.after("block", "show_bars", _show_bars)
 
