@@ -133,11 +133,12 @@ class Watch:
         if refused or not self._is_question:
             return
         kind = type(error).__name__ if error is not None else ""
-        LOGGER.info(
-            "%s: %s after %s%s",
-            *(self._name, status, plural(self._requests, "request")),
-            f" ({kind})" if kind else "",
-        )
+        if LOGGER.isEnabledFor(logging.INFO):
+            LOGGER.info(
+                "%s: %s after %s%s",
+                *(self._name, status, plural(self._requests, "request")),
+                f" ({kind})" if kind else "",
+            )
         span, self._span = self._span, None
         if span is None:
             return

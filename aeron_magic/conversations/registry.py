@@ -269,21 +269,23 @@ class ConversationRegistry:
         return pending
 
     def complete(self, pending: PendingTurn, reply: Reply) -> Turn:
-        """See ``ConversationTree.complete``; a complete reply makes its conversation current."""
-        tree = pending.position.tree
-        turn = tree.complete(pending, reply)
-        if reply.is_complete and self.conversations.get(tree.name) is tree:  # not deleted meanwhile
-            self.current = tree
-        return turn
+        """As :meth:`finish`, without the notes."""
+        return self.finish(pending, reply)[0]
 
     def finish(self, pending: PendingTurn, reply: Reply) -> tuple[Turn, list[str]]:
-        """As :meth:`complete`, with notes for the user on the turn's position."""
+        """See ``ConversationTree.complete``; a complete reply makes its conversation current.
+
+        The notes are for the user, on the turn's position.
+        """
         tree, replaced = pending.position.tree, pending.position.replaces
         notes = divergence_notes(pending, reply)
         stale = tree.stale() if replaced is not None and replaced.revision else None
-        turn = self.complete(pending, reply)
-        if reply.is_complete and not self.is_rebuilding:
-            notes += place_notes(tree, turn, stale)
+        turn = tree.complete(pending, reply)
+        if reply.is_complete:
+            if self.conversations.get(tree.name) is tree:  # not deleted meanwhile
+                self.current = tree
+            if not self.is_rebuilding:
+                notes += place_notes(tree, turn, stale)
         return turn, notes
 
     def cancel(self, pending: PendingTurn) -> None:
@@ -333,7 +335,7 @@ def stale_text(turns: Iterable[Turn]) -> str:
 def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:
     """Notes for the user if the service may not have answered at the position that was asked.
 
-    Call it before :meth:`ConversationRegistry.complete`.
+    Call it before :meth:`ConversationTree.complete`.
     """
     position, newest, notes = pending.position, pending.diverges_from, []
     actual = reply.parent_context_token

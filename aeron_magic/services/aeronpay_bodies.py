@@ -98,20 +98,16 @@ def without_text(body: dict[str, Any], token: str | None = None) -> IncompleteRe
 
 
 def completed_event(body: dict[str, Any], *, recovered: bool = False) -> Completed:
+    """The end of a reply; its text is None if it is missing or blank."""
     system = system_of(body)
+    text = text_or_none(system.get("text"))
     return Completed(
-        text=_text_of(body),
+        text=text if text and not text.isspace() else None,
         context_token=text_or_none(body.get("context_token")),
         parent_context_token=text_or_none(body.get("parent_context_token")),
         msg_id=str(system.get("msg_id") or ""),
         recovered=recovered,
     )
-
-
-def _text_of(body: dict[str, Any]) -> str | None:
-    """The text of a reply; None if it is missing or blank."""
-    text = text_or_none(system_of(body).get("text"))
-    return text if text and not text.isspace() else None
 
 
 def messages_of(row: Any) -> list[Message]:
