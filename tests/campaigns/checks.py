@@ -109,8 +109,11 @@ def regressions(runs: int, seed: int, folder: Path) -> list[Tally]:
     ]
 
 
-def kills(rounds: int, seed: int, folder: Path) -> Tally:
-    """Kill a check of 200 turns at random moments, and run it again until it ends."""
+def kills(rounds: int, seed: int, folder: Path, apart: tuple[int, int] = (5, 60)) -> Tally:
+    """Kill a check of 200 turns at random moments, and run it again until it ends.
+
+    ``apart`` is the least and the greatest number of requests between two kills.
+    """
     rng = random.Random(seed)
     files = []
     for number in range(TURNS // LENGTH):
@@ -126,7 +129,7 @@ def kills(rounds: int, seed: int, folder: Path) -> Tally:
         with Sandbox(faults=Faults(pause=0.004)) as sandbox:
             command = [sys.executable, "-c", CHILD, sandbox.aeronpay_url, *files]
             while True:
-                more = len(sandbox.log) + rng.randint(5, 60)
+                more = len(sandbox.log) + rng.randint(*apart)
                 with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
                     while child.poll() is None and len(sandbox.log) < more:
                         time.sleep(rng.uniform(0.001, 0.02))
