@@ -279,6 +279,7 @@ class ConversationRegistry:
         """
         tree, replaced = pending.position.tree, pending.position.replaces
         notes = divergence_notes(pending, reply)
+        named = tree.by_name(pending.turn.name)
         stale = tree.stale() if replaced is not None and replaced.revision else None
         turn = tree.complete(pending, reply)
         if reply.is_complete:
@@ -286,6 +287,13 @@ class ConversationRegistry:
                 self.current = tree
             if not self.is_rebuilding:
                 notes += place_notes(tree, turn, stale)
+            # In a run from the beginning, only if that turn was asked in it, too.
+            is_seen = not self.is_rebuilding or named in turn.path()
+            if named is not None and named.name is None and is_seen:
+                notes.append(
+                    f"The name {turn.name} was that of turn {named.number}; it is now that of "
+                    f"turn {turn.number}."
+                )
         return turn, notes
 
     def cancel(self, pending: PendingTurn) -> None:

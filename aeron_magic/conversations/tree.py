@@ -236,9 +236,12 @@ class ConversationTree:
     def turn_for(self, cell: str | None, name: str | None = None) -> Turn | None:
         """The turn that a question of this cell replaces: the cell's own, else the one named so.
 
-        With names, a notebook can be run again in front ends that send no cell ids.
+        With names, a notebook can be run again in front ends that send no cell ids. A named turn
+        that another cell asked, which is still there, is not replaced.
         """
-        return self.by_cell(cell) or self.by_name(name)
+        own, named = self.by_cell(cell), self.by_name(name)
+        others = named is not None and cell and named.cell and not named.deleted
+        return own or (None if others else named)
 
     @property
     def newest(self) -> Turn | None:
@@ -417,11 +420,11 @@ class ConversationTree:
             self._move(turn, asked.parent)
             turn.parent_revision, turn.parent_token = asked.parent_revision, asked.parent_token
             turn.reply, turn.placed, turn.deleted = reply, asked.placed, False
-        self._assign_cell_and_name(turn, asked.cell, asked.name)
         if reply.is_complete:
             turn.tokens.append(reply.context_token)
             if known is not None:
                 self._tokens.setdefault(reply.context_token, []).append(turn)
+        self._assign_cell_and_name(turn, asked.cell, asked.name)
         if known is None:  # at last: others may look at it from now on
             self.add(turn)
         else:
@@ -446,13 +449,20 @@ class ConversationTree:
         return turn
 
     def _assign_cell_and_name(self, turn: Turn, cell: str | None, name: str | None) -> None:
-        """Give ``turn`` the cell and the name, and take them from other turns."""
+        """Give ``turn`` the cell and the name, and take them from other turns.
+
+        A turn without a complete reply takes no name from one that has a complete reply.
+        """
         before = self.by_cell(cell)
         if before is not None and before is not turn:
             before.cell = None
         before = self.by_name(name)
         if before is not None and before is not turn:
-            before.name = None
+            if before.revision and not turn.revision:
+                name = None
+                turn.name = None if turn.name == before.name else turn.name
+            else:
+                before.name = None
         if cell:
             turn.cell, self._cells[cell] = cell, turn
         if name:

@@ -203,11 +203,26 @@ def test_a_name_belongs_to_one_turn(tree: ConversationTree, line: list[Turn]) ->
 def test_a_question_replaces_the_turn_that_has_its_name(
     tree: ConversationTree, line: list[Turn]
 ) -> None:
-    """With or without cell ids; but a cell that has a turn replaces that one."""
+    """But a cell replaces its own turn, and not that of another cell that is still there."""
     ask(tree, tree.rerun(line[0]), cell="a", name="plan")
     assert tree.turn_for(None, "plan") is line[0]
-    assert tree.turn_for("d", "plan") is line[0]
+    assert tree.turn_for("d", "plan") is None
     assert tree.turn_for("b", "plan") is line[1]
+    line[0].deleted = True
+    assert tree.turn_for("d", "plan") is line[0]
+    line[0].deleted, line[0].cell = False, None
+    assert tree.turn_for("d", "plan") is line[0]
+
+
+@pytest.mark.parametrize("status", ["failed", "interrupted"])
+def test_a_question_without_a_complete_reply_takes_no_name(
+    tree: ConversationTree, line: list[Turn], status: str
+) -> None:
+    ask(tree, tree.rerun(line[0]), cell="a", name="plan")
+    other = ask(tree, tree.at_head(), cell="d", name="plan", status=status)
+    assert (tree.by_name("plan"), other.name) == (line[0], None)
+    ask(tree, tree.rerun(other), cell="d", name="plan")
+    assert (tree.by_name("plan"), other.name, line[0].name) == (other, "plan", None)
 
 
 def test_a_turn_cannot_follow_itself(tree: ConversationTree, line: list[Turn]) -> None:

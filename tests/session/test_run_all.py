@@ -248,6 +248,44 @@ def test_all_questions_of_a_deleted_cell_are_deleted(notebook: FakeNotebook) -> 
     assert shape(notebook.tree)[-1] == "5<1*"
 
 
+# Names ---------------------------------------------------------------------------------------
+
+WHY = Cell("b", "question of b", {"name": "why"})
+COPY = Cell("d", "question of d", {"name": "why"})
+FROM_WHY = Cell("e", "question of e", {"after": "why"})
+
+
+def test_a_name_that_another_cell_gives_moves_to_its_turn(notebook: FakeNotebook) -> None:
+    """No turn is lost, and one line says so; that is so in a new kernel, too."""
+    notebook.run_all("a", WHY, COPY)
+    assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
+    assert [turn.name for turn in notebook.tree] == [None, None, "why"]
+    moved = ["The name why was that of turn 2; it is now that of turn 3."]
+    assert notebook.notes[-1:] == moved
+    notebook.run(COPY)
+    assert not any("name" in note for note in notebook.notes)
+    notebook.session.rebuild()
+    notebook.run_all("a", WHY)
+    assert not any("name" in note for note in notebook.notes)
+    notebook.run(COPY)
+    assert notebook.notes[-1:] == moved
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [("a", WHY, COPY), ("a", COPY), (COPY, "a", "c"), ("a", COPY, WHY, "c"), ("a", COPY, FROM_WHY)],
+)
+@pytest.mark.parametrize("deleted", [[], ["b"]])
+def test_named_cells_that_were_copied_moved_or_made_again(
+    notebook: FakeNotebook, cells: Cells, deleted: list[str]
+) -> None:
+    """A front end may name the cells that were deleted, or not."""
+    notebook.run_all("a", WHY, "c")
+    notebook.session.registry.mark_deleted(deleted)
+    run_from_the_start(notebook, cells)
+    assert paths(notebook.session.registry, cells) == in_a_new_kernel(notebook, cells)
+
+
 # Notes ---------------------------------------------------------------------------------------
 
 
