@@ -168,6 +168,12 @@ class ConnectionManager:
         self.connection = Connection(settings, client, settings.conversation_scope, sandbox)
         return self.connection
 
+    def drop(self) -> None:
+        """End the use of the connection; a reply that is being read still ends."""
+        if self.connection is not None:
+            self._loop.submit(self.connection.client.close_when_idle())
+            self.connection = None
+
     def close(self) -> None:
         """Close the connection."""
         if self.connection is not None:

@@ -22,14 +22,19 @@ _kept: dict[str, dict[str, str]] = {}
 
 def find(service: str) -> dict[str, str] | None:
     """The credentials for ``service``: from the environment, of this kernel, from the keyring."""
-    from_environment = {
+    from_environment = of_environment(service)
+    if len(from_environment) == len(SERVICES[service].credentials):
+        return from_environment
+    return _kept.get(service) or _stored(service)
+
+
+def of_environment(service: str) -> dict[str, str]:
+    """The credentials for ``service`` that are set in the environment."""
+    return {
         credential.field: os.environ[credential.variable]
         for credential in SERVICES[service].credentials
         if credential.variable in os.environ
     }
-    if len(from_environment) == len(SERVICES[service].credentials):
-        return from_environment
-    return _kept.get(service) or _stored(service)
 
 
 def _stored(service: str) -> dict[str, str] | None:
@@ -81,7 +86,10 @@ def ask(service: str) -> dict[str, str]:
                 else f"Set {variables_of(service)} in the environment, and restart the kernel.",
             ) from None
         if not answers[name]:
-            raise CredentialsError(f"The {prompt} is empty.", hint=hint)
+            raise CredentialsError(
+                f"The {prompt} is empty.",
+                hint="Nothing was stored. Run the line again to enter it.",
+            )
     return answers
 
 
@@ -176,6 +184,12 @@ def forget(service: str) -> bool:
 def variables_of(service: str) -> str:
     """The names of the variables that hold the credentials."""
     return " and ".join(credential.variable for credential in SERVICES[service].credentials)
+
+
+def variables_set(service: str) -> str:
+    """The names of those of them that are set."""
+    known = SERVICES[service].credentials
+    return " and ".join(one.variable for one in known if one.variable in os.environ)
 
 
 def _no_keyring(service: str, reason: str) -> CredentialsError:

@@ -17,7 +17,8 @@ from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Positi
 from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError, ValueRefused
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Message, Reply
-from aeron_magic.services.catalog import service_info
+from aeron_magic.services.catalog import SERVICES, service_info
+from aeron_magic.session import credentials
 from aeron_magic.session.connection import Connection, ConnectionManager
 from aeron_magic.session.io_loop import IOLoop, ReplyTask
 
@@ -270,6 +271,25 @@ class Session:
         """Connect with the settings and the recorder of a client."""
         self.connections.set_recorder(recorder)
         return self._activate(self.connections.use(settings))
+
+    def disconnect(self, service: str) -> bool:
+        """End the use of credentials that only the connection still has; whether it was ended.
+
+        It stays if it is to another service or the sandbox, or if the environment has the same
+        credentials: the next connection would use them again, but not its address.
+        """
+        connection = self.connection
+        if connection is None or connection.sandbox or connection.settings.service != service:
+            return False
+        used = {
+            one.field: getattr(connection.settings, one.field)
+            for one in SERVICES[service].credentials
+        }
+        if used == credentials.of_environment(service):
+            return False
+        self.connections.drop()
+        self._notify_change()
+        return True
 
     def _activate(self, connection: Connection) -> Connection:
         """Use the conversations that belong to the connection."""

@@ -313,7 +313,7 @@ _COMMANDS = (
         "ask for credentials with hidden input, and store them in the system keyring",
         (_SERVICE,),
     ),
-    CommandSpec("logout", "delete the stored credentials", (_SERVICE,)),
+    CommandSpec("logout", "delete the stored credentials, and end their connection", (_SERVICE,)),
     CommandSpec(
         "ask",
         "ask on one line; the options of `%%aeron` come before the text",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aeron_magic.conversations.registry import is_shown, stale_text
-from aeron_magic.errors import ServiceError
+from aeron_magic.errors import AeronError, ServiceError
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.frontend import cell_id
@@ -140,6 +140,20 @@ def login(app: App, command: Command) -> None:
 
 
 def logout(app: App, command: Command) -> None:
-    """Delete the credentials of this kernel and from the system keyring."""
-    found = credentials.forget(command["service"] or DEFAULT_SERVICE)
-    show(app.shell, "Deleted." if found else "Nothing was stored.")
+    """Delete the credentials of this kernel and from the system keyring, and stop their use."""
+    service = command["service"] or DEFAULT_SERVICE
+    notes = []
+    if app.session.disconnect(service):
+        notes.append(
+            f"The connection to {SERVICES[service].title} has ended; "
+            f"`%aeron connect {service}` makes a new one."
+        )
+    if variables := credentials.variables_set(service):
+        notes.append(f"Still set in the environment: {variables}.")
+    try:
+        found = credentials.forget(service)
+    except AeronError:
+        if notes:
+            show(app.shell, *notes)
+        raise
+    show(app.shell, "Deleted." if found else "Nothing was stored.", *notes)

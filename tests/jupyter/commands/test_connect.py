@@ -11,7 +11,7 @@ from panel_harness import PanelHarness
 
 from aeron_magic.errors import CredentialsError
 from aeron_magic.jupyter.command_line.parser import parse_command
-from aeron_magic.jupyter.commands.connect import login, logout
+from aeron_magic.jupyter.commands.connect import connect, login, logout
 from aeron_magic.session import credentials
 
 
@@ -86,6 +86,57 @@ def test_nothing_typed_ends_the_login(
 ) -> None:
     keyring.set_keyring(fail.Keyring())
     monkeypatch.setattr("getpass.getpass", lambda _: "")
-    with pytest.raises(CredentialsError, match="is empty"):
+    with pytest.raises(CredentialsError, match="is empty") as caught:
         login(harness.app, parse_command("login"))
+    assert "Run the line again" in caught.value.hint
     assert credentials.find("aeronpay") is None
+
+
+NAMES = ("AERON_CLIENT_ID", "AERON_CLIENT_SECRET")
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_after_logout_nothing_is_sent_with_the_credentials(
+    harness: PanelHarness, typed: list[str], stored: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether they came from the keyring or from the prompt of ``connect``."""
+    keyring.set_keyring(Memory())
+    harness.session.connections.close()
+    if stored:
+        login(harness.app, parse_command("login"))
+    connect(harness.app, parse_command("connect aeronpay --base-url http://127.0.0.1:9"))
+    logout(harness.app, parse_command("logout chatzy"))
+    assert harness.session.connection is not None
+    capsys.readouterr()
+    logout(harness.app, parse_command("logout"))
+    said = capsys.readouterr().out
+    assert ("Deleted." if stored else "Nothing was stored.") in said
+    assert "The connection to AeronPay has ended" in said
+    assert "environment" not in said
+    with pytest.raises(CredentialsError, match="Not connected"):
+        harness.session.ensure_connected()
+
+
+def test_logout_names_credentials_that_are_still_set(
+    harness: PanelHarness, typed: list[str], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """A connection made with them stays, with its address; the sandbox's stays in any case."""
+    keyring.set_keyring(Memory())
+    login(harness.app, parse_command("login"))
+    for name in NAMES:
+        monkeypatch.setenv(name, "of-the-environment")
+    connect(harness.app, parse_command("connect aeronpay --base-url http://127.0.0.1:9"))
+    before = harness.session.connection
+    capsys.readouterr()
+    logout(harness.app, parse_command("logout"))
+    said = capsys.readouterr().out
+    assert "Deleted." in said
+    assert "Still set in the environment: AERON_CLIENT_ID and AERON_CLIENT_SECRET." in said
+    assert "has ended" not in said
+    assert harness.session.connection is before
+    for name in NAMES:
+        monkeypatch.delenv(name)
+    connect(harness.app, parse_command("connect sandbox"))
+    logout(harness.app, parse_command("logout"))
+    assert harness.session.connection is not None
