@@ -27,6 +27,7 @@ from aeron_magic import (
     ValueRefused,
     ask_many,
 )
+from aeron_magic.batch import runner
 from aeron_magic.batch.runner import BatchConfig, BatchRun, Counts
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.recording.cassette import Cassette
@@ -483,6 +484,21 @@ def test_a_row_that_an_interrupted_run_has_sent_is_not_asked_again(
         "complete",
     ]
     assert asked(sandbox) == ["a", "b"]
+
+
+def test_an_interrupt_waits_for_the_token_of_a_row_that_was_sent(
+    sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next run fetches its reply."""
+    monkeypatch.setattr(runner, "GRACE", 20.0)
+    sandbox.faults = Faults(latency=0.5, stall_after=300, stall_times=1)
+    config = BatchConfig(settings, concurrency=1, kept=KeptRows(None))
+    pressing = interrupt_when(lambda: sandbox.log.wait(lambda seen: len(seen) == 1))
+    with pytest.raises(Interrupted):
+        BatchRun(config, ["a", "b"]).run()
+    pressing.join()
+    again = BatchRun(config, ["a", "b"])
+    assert (again.counts.to_fetch, again.counts.to_ask) == (1, 1)
 
 
 def test_no_items_give_no_rows(settings: Settings) -> None:

@@ -8,6 +8,7 @@ import gzip
 import random
 import socket
 import ssl
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -406,21 +407,25 @@ def test_a_client_takes_limits() -> None:
             Client(**options, limits=wrong)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("reads", [True, False])
 @pytest.mark.parametrize("size", [10, 300_000, 8_000_000])
-def test_a_refusal_before_the_body_is_read_is_shown(make: Make, size: int) -> None:
+def test_a_refusal_before_the_body_is_read_is_shown(make: Make, size: int, reads: bool) -> None:
     """The server lingers before it closes, as servers do: a reset could overtake the answer."""
+    shown = threading.Event()
 
     def answer(connection: socket.socket, _: Asked) -> bool:
         connection.sendall(head("413 Content Too Large", "Content-Length: 2") + b"{}")
         connection.shutdown(socket.SHUT_WR)
         connection.settimeout(2)
         with contextlib.suppress(OSError):
-            while connection.recv(65_536):
+            while reads and connection.recv(65_536):
                 pass
+        shown.wait(2)
         return False
 
     with RawServer(answer, before_body=True) as server:
         result = make(server.url)(OpenStream(post(server.url, text="x" * size)))
+        shown.set()
     assert isinstance(result, Response)
     assert result.status == 413
 

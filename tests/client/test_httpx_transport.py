@@ -249,6 +249,31 @@ def test_a_cut_stream_gives_its_bytes_and_then_the_loss(make: Callable[..., Perf
     assert isinstance(end, ConnectionLost)
 
 
+PEER = b"<img src=x onerror=alert(1)>"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        PEER + b"\r\n\r\n",
+        head(f"200 OK\r\n{PEER.decode()}", "Content-Length: 9"),
+        head("200 OK", "Content-Length: " + PEER.decode()),
+        head("200 OK", "Transfer-Encoding: chunked") + b"2\r\n{}\r\n" + PEER + b"\r\n",
+    ],
+    ids=["status", "header", "length", "chunk"],
+)
+def test_a_reason_does_not_quote_the_peer(make: Callable[..., Perform], answer: bytes) -> None:
+    """It is shown, and recorded."""
+    with Scripted(answer) as server:
+        do = make()
+        result = do(OpenStream(get(server.url)))
+        if isinstance(result, Response):
+            result = read_all(do)[1]
+    assert isinstance(result, ConnectionLost)
+    assert result.sent
+    assert "img" not in result.reason
+
+
 def test_a_compressed_body_is_decompressed(make: Callable[..., Perform]) -> None:
     compressed = gzip.compress(b'{"a": 1}')
     lines = ("Content-Encoding: gzip", f"Content-Length: {len(compressed)}")

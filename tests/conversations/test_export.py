@@ -200,6 +200,17 @@ def test_only_an_unchanged_export_is_overwritten(
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners of files")
+def test_an_export_of_another_user_is_not_overwritten(
+    tree: ConversationTree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tree, tmp_path / "talk.md")
+    owner = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: owner + 1)
+    with pytest.raises(UsageError, match="not overwritten"):
+        write(tree, tmp_path / "talk.md")
+
+
 def test_an_export_that_quotes_an_export_is_recognised(tmp_path: Path) -> None:
     """The digest is behind the last seal, and that is the export's own."""
     tree = ConversationTree("x", "aeronpay")
@@ -298,6 +309,13 @@ def test_the_notebook_contains_no_code_from_data(name: str) -> None:
 def test_a_notebook_of_an_unknown_service_is_refused() -> None:
     with pytest.raises(UsageError, match="unknown service"):
         as_notebook(ConversationTree("x", "aeronpay\nimport os"))
+
+
+def test_a_notebook_with_another_address_of_an_image_is_refused() -> None:
+    tree = ConversationTree("main", "aeronpay")
+    ask(tree, tree.at_head(), "What is this?", images=("file:///etc/passwd",))
+    with pytest.raises(UsageError, match=r"no http\(s\) address"):
+        as_notebook(tree)
 
 
 def test_an_unknown_extension_is_an_error(tree: ConversationTree, tmp_path: Path) -> None:

@@ -119,8 +119,14 @@ def test_a_damaged_conversation_is_named_and_left_out(
     execute(path, f"UPDATE conversation SET {column} = ? WHERE id = 1", (value,))
     assert [stored.id for stored in history.conversations()] == [2]
     assert f"conversation 1 ({reason}" in history.damage_note()
-    hint = resume_hint(path, SCOPE.notebook)
-    assert hint.isprintable()
+
+
+def test_the_hint_at_loading_has_no_control_sequences(path: Path) -> None:
+    """Neither from the question nor from the name."""
+    change(path, 1, question="why \x1b]0;evil\x07\u202e0?")
+    assert "(why 0?, " in resume_hint(path, SCOPE.notebook)
+    execute(path, "UPDATE conversation SET name = ?", ("a\x1b]0;evil\x07\nb",))
+    assert "(a b, " in resume_hint(path, SCOPE.notebook)
 
 
 @pytest.mark.parametrize("parents", [{1: 1}, {1: 3}, {1: 2, 2: 1}, {2: 3, 3: 2}])

@@ -123,7 +123,9 @@ def test_a_value_of_another_type_is_an_error_that_does_not_repeat_it(
     assert "2J" not in caught.value.message
 
 
-@pytest.mark.parametrize("data", [b'{"key":' * 100_000, b"[" * 100_000, b"\xff", b"\x00"])
+@pytest.mark.parametrize(
+    "data", [b'{"key":' * 100_000, b'{"other":' * 100_000, b"[" * 100_000, b"\xff", b"\x00"]
+)
 def test_a_line_that_is_not_json_is_an_error(data: bytes) -> None:
     with pytest.raises(RecordingError):
         Record.from_line(data)

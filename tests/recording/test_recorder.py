@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from aeron_magic.errors import AeronError, FailedReply, RecordingError, UsageError
-from aeron_magic.protocol.events import Chunk, Completed, Started
+from aeron_magic.protocol.events import Chunk, Completed, Recovering, Started
 from aeron_magic.protocol.flow import Flow, Question, Sleep
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.flows import MAX_PAUSE, MAX_PAUSES
@@ -277,6 +277,18 @@ def test_only_a_few_questions_are_sent_again(service: Service, path: Path, lengt
     if length == 6:
         asker(service, path, max_resent=6)("new", token)
         assert len(service.asked) == 7
+
+
+@pytest.mark.parametrize(("length", "said"), [(1, "1 earlier question was"), (2, "2 earlier")])
+def test_the_number_of_questions_is_said_before_they_are_sent_again(
+    service: Service, path: Path, length: int, said: str
+) -> None:
+    token = chain(path, service, length)
+    recorder = Recorder(Cassette(path))
+    (event,) = next(recorder.ask(Question("new", (), token), "aeronpay", service.ask))
+    assert isinstance(event, Recovering)
+    assert event.reason.startswith(said)
+    assert service.asked == []
 
 
 def test_foreign_questions_are_not_sent_before_a_new_one(service: Service, path: Path) -> None:

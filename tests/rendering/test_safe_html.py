@@ -1,10 +1,10 @@
-"""Links whose text names another host."""
+"""Links whose text names another host, and very long paragraphs."""
 
 from __future__ import annotations
 
 import pytest
 
-from aeron_magic.rendering.safe_html import foreign_host
+from aeron_magic.rendering.safe_html import foreign_host, to_html
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,9 @@ from aeron_magic.rendering.safe_html import foreign_host
 )
 def test_a_link_names_its_host_if_its_text_names_another(shown: str, url: str, host: str) -> None:
     assert foreign_host(shown, url) == host
+
+
+@pytest.mark.parametrize(("length", "shown"), [(9_000, "<em>b</em>"), (10_001, "*b*")])
+def test_a_very_long_paragraph_is_plain_text(length: int, shown: str) -> None:
+    """Some of its text would take quadratic time, such as many ``<sub>`` without an end."""
+    assert f" {shown}</p>" in to_html(f"{'a ' * (length // 2)}*b*")
