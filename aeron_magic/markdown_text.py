@@ -28,6 +28,15 @@ CJK = (
 """Chinese, Japanese and Korean characters and punctuation, for a class of a regular expression."""
 
 
+MAX_CHARACTERS, MAX_LINES = 500_000, 50_000
+"""Of a text that is parsed as Markdown; a cell of a table counts as a line."""
+
+
+def is_long(text: str) -> bool:
+    """Whether the parser would need too much: up to two kilobytes for each line and cell."""
+    return len(text) > MAX_CHARACTERS or text.count("\n") + text.count("|") > MAX_LINES
+
+
 def escape_markdown(text: str) -> str:
     """Return untrusted ``text`` as Markdown that shows it as it is, without control sequences."""
     from aeron_magic.plaintext import strip_control_sequences  # 4 ms

@@ -17,7 +17,7 @@ further output doubles the total.
 
 The open text is parsed once a repaint, and only from the limit on. Blocks only have to look nearly
 like the whole, which is rendered at the end: a link that is defined in another block, for example,
-is not resolved before that.
+is not resolved before that. What follows `MAX_CHARACTERS` is plain text.
 """
 
 from __future__ import annotations
@@ -38,6 +38,9 @@ FIXED_LIMIT_UP_TO = 8_000
 
 MAX_OUTPUTS = 40
 """Outputs after which the limit grows faster."""
+
+MAX_CHARACTERS, MAX_LINES = 200_000, 10_000
+"""Of the text that is formatted; a cell of a table counts as a line. The rest is plain text."""
 
 CONTEXT_LIMIT = 500
 """Characters of context that are repeated; a longer table head is not."""
@@ -68,12 +71,15 @@ class MarkdownBlock:
         every item may be ``1.``.
     is_open
         Whether its last line can still grow.
+    is_plain
+        Whether it is shown as it is.
     """
 
     source: str
     context: str = ""
     number: int | None = None
     is_open: bool = False
+    is_plain: bool = False
 
     @property
     def markdown(self) -> str:
@@ -97,8 +103,10 @@ def render_block(block: MarkdownBlock, *, highlight: bool = True, compact: bool 
     """
     from markupsafe import Markup
 
-    from aeron_magic.rendering.safe_html import to_html
+    from aeron_magic.rendering.safe_html import to_html, to_plain_html
 
+    if block.is_plain:
+        return to_plain_html(block.source)
     html = to_html(block.markdown, streaming=block.is_open, highlight=highlight)
     if compact:  # text contains no unescaped ``>``
         shorter = _QUOTED.sub(r"=\1>", _END_TAG.sub("", html))
@@ -117,6 +125,14 @@ class _SplitPoint:
     rank: int = BETWEEN_BLOCKS
     context: str = ""
     number: int | None = None
+    is_plain: bool = False
+
+    def block(self, source: str, *, is_open: bool = False) -> MarkdownBlock:
+        """The block that begins here."""
+        return MarkdownBlock(source, self.context, self.number, is_open, self.is_plain)
+
+
+_PLAIN = _SplitPoint(IN_BLOCK, is_plain=True)
 
 
 class MarkdownStream:
@@ -135,6 +151,7 @@ class MarkdownStream:
         self._limit_blocks = limit_blocks
         self._finished: list[MarkdownBlock] = []
         self._finished_chars = 0
+        self._chars = self._lines = 0
         self._pops = 0
         self._start = _SplitPoint()
         self._open: list[str] = []
@@ -147,6 +164,12 @@ class MarkdownStream:
             part = text[begin : begin + self._least]
             self._open.append(part)
             self._open_chars += len(part)
+            self._chars += len(part)
+            self._lines += max(part.count("\n"), part.count("\r")) + part.count("|")
+            if not self._start.is_plain and (
+                self._lines > MAX_LINES or self._chars > MAX_CHARACTERS
+            ):
+                self._begin_plain()
             if self._open_chars >= 2 * self._limit:
                 self._split()
 
@@ -161,14 +184,19 @@ class MarkdownStream:
     @property
     def tail(self) -> MarkdownBlock:
         """The text after the last finished block."""
-        source = "".join(self._open)
-        return MarkdownBlock(source, self._start.context, self._start.number, is_open=True)
+        return self._start.block("".join(self._open), is_open=True)
 
     def _is_due(self) -> bool:
         """Whether a block may have ended since the open text was parsed last."""
         if self._start.rank:
             return self.tail.source.find("\n", max(self._parsed, self._limit - 1)) >= 0
         return _MAY_END_BLOCK.search(self.tail.source, self._parsed) is not None
+
+    def _begin_plain(self) -> None:
+        text = "".join(self._open)
+        end = text.rfind("\n") + 1 or len(text)
+        self._finish_block(text[:end], _PLAIN)
+        self._open, self._open_chars, self._parsed = [text[end:]], len(text) - end, 0
 
     def _split(self) -> None:
         text = "".join(self._open)
@@ -183,7 +211,9 @@ class MarkdownStream:
         """Return where the first block of ``text`` ends, and how the next one begins."""
         window = text[: 2 * self._limit]
         source = window[: window.rfind("\n") + 1]
-        block = MarkdownBlock(source, self._start.context, self._start.number)
+        if self._start.is_plain:
+            return len(source) or _end_within_line(window), _PLAIN
+        block = self._start.block(source)
         points, context = _split_points(block.markdown)
         ends = enumerate(re.finditer("\n", source), block.context.count("\n") + 1)
         # The end is negative, so that the smallest is the best: of one rank, the last.
@@ -200,7 +230,7 @@ class MarkdownStream:
         return -end, point
 
     def _finish_block(self, source: str, next_start: _SplitPoint) -> None:
-        self._finished.append(MarkdownBlock(source, self._start.context, self._start.number))
+        self._finished.append(self._start.block(source))
         self._start = next_start
         self._finished_chars += len(source)
         if self._limit_blocks and self._pops < MAX_OUTPUTS:

@@ -95,11 +95,11 @@ def _as_markdown(text: str) -> Bundle:
 
 
 def _as_text(text: str) -> Bundle:
-    from aeron_magic.rendering.safe_html import TEXT_STYLE, code_html
+    from aeron_magic.rendering.safe_html import to_plain_html
 
     plain = strip_control_sequences(text)
     return {
-        "text/html": code_html(plain, style=TEXT_STYLE),
+        "text/html": to_plain_html(plain),
         "text/markdown": fenced(plain, "text"),
         "text/plain": plain,
     }
@@ -116,15 +116,17 @@ def _as_json(text: str) -> Bundle:
 def _as_table(text: str) -> Bundle:
     from aeron_magic.replies.tables import extract_table, tables
 
-    extract_table(text)  # raises if there is none
-    return _as_markdown("\n\n".join(table.source for table in tables(text)))
+    found = tables(text) or [extract_table(text)]  # raises if there is none
+    return _as_markdown("\n\n".join(table.source for table in found))
 
 
 def _as_blocks(text: str) -> Bundle:
     from aeron_magic.replies.extract import code_blocks, extract_code
 
-    extract_code(text)  # raises if there is none
-    return _as_code([(block.code, block.language) for block in code_blocks(text)])
+    blocks = code_blocks(text)
+    if not blocks:
+        extract_code(text)  # raises
+    return _as_code([(block.code, block.language) for block in blocks])
 
 
 def _as_code(blocks: list[tuple[str, str]]) -> Bundle:

@@ -25,7 +25,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
-from aeron_magic.markdown_text import truncate
+from aeron_magic.markdown_text import is_long, truncate
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.highlighting import CLASSES, highlight_code
 from aeron_magic.rendering.inline_rules import install_inline_rules
@@ -53,8 +53,6 @@ _RIGHT_TO_LEFT = re.compile(
 _BLANK_LINE = re.compile(r"\n(?=[ \t]*\n)")
 PARAGRAPH_LIMIT = 10_000
 """Characters of a paragraph beyond which it is shown as plain text."""
-MAX_CHARACTERS, MAX_LINES = 500_000, 50_000
-"""Of a text; a longer one is shown as it is: the parser needs up to two kilobytes for a line."""
 _HOST = re.compile(r"[^\W_](?:[\w-]{0,62}+\.){1,8}[^\W\d_]{2,63}+")
 URL_SHOWN = 80
 """Characters shown of a URL that stands for a missing text."""
@@ -172,11 +170,16 @@ def to_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -
         _refuse_long(markdown)
         html = _CLEANER.clean(_PARSER.render(markdown, env))
         return _without_blank_lines(html)
-    return code_html(markdown, style=TEXT_STYLE)
+    return to_plain_html(markdown)
+
+
+def to_plain_html(text: str) -> Markup:
+    """Return untrusted ``text`` as HTML that shows it as it is, in lines that wrap."""
+    return code_html(strip_control_sequences(text), style=TEXT_STYLE)
 
 
 def _refuse_long(text: str) -> None:
-    if len(text) > MAX_CHARACTERS or text.count("\n") > MAX_LINES:
+    if is_long(text):
         raise ValueError("it is too long for the parser")
 
 

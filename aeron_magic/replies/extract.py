@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.errors import ReplyFormatError
-from aeron_magic.markdown_text import truncate
+from aeron_magic.markdown_text import MAX_CHARACTERS, MAX_LINES, is_long, truncate
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -43,6 +43,18 @@ def block_tokens(text: str, *, html: bool = False) -> list[Token]:
     return _parser(html=html).parse(text)
 
 
+def reply_tokens(text: str) -> list[Token]:
+    """The block tokens of a reply; raises ReplyFormatError if it is too long for the parser."""
+    text = re.sub("\r\n?", "\n", text)
+    if is_long(text):
+        raise ReplyFormatError(
+            f"The reply is too long to look for tables and code blocks: {len(text):,} characters.",
+            hint=f"At most {MAX_CHARACTERS:,} characters, and {MAX_LINES:,} lines and cells of "
+            "tables, are read. Read the text of the reply with your own code.",
+        )
+    return block_tokens(text)
+
+
 def lines_of(text: str) -> list[str]:
     """The lines that the ``map`` of a block token counts."""
     return re.split("\r\n?|\n", text)
@@ -68,12 +80,15 @@ class CodeBlock:
 
 
 def code_blocks(text: str) -> list[CodeBlock]:
-    """The fenced code blocks of ``text`` in order; an unclosed one goes to the end."""
+    """The fenced code blocks of ``text`` in order; an unclosed one goes to the end.
+
+    Raises ReplyFormatError if the text is too long for the parser.
+    """
     if "```" not in text and "~~~" not in text:
         return []  # without importing the parser
     return [
         CodeBlock(_language(token), token.content.removesuffix("\n"), token.map[0] + 2)
-        for token in block_tokens(text)
+        for token in reply_tokens(text)
         if token.type == "fence" and token.map
     ]
 
@@ -118,7 +133,7 @@ def extract_json(text: str) -> Any:
     object or list in the prose. Raises ReplyFormatError if there is none; for a broken JSON block
     with the line and column in the reply.
     """
-    blocks = code_blocks(text)
+    blocks = [] if is_long(text) else code_blocks(text)
     marked = [one for one in blocks if one.language.startswith("json")]
     problem: ReplyFormatError | None = None
     for block in (*marked, CodeBlock("", text, 1), *(one for one in blocks if one not in marked)):

@@ -9,7 +9,7 @@ from datetime import date
 from typing import Any
 
 from aeron_magic.errors import ReplyFormatError
-from aeron_magic.replies.extract import block_tokens, code_blocks, lines_of, preview
+from aeron_magic.replies.extract import code_blocks, lines_of, preview, reply_tokens
 
 PROSE = ("", "markdown", "md", "text")
 """Languages of code blocks that may hold a table."""
@@ -47,7 +47,7 @@ def _tables(text: str) -> list[Table]:
     lines = lines_of(text)
     found: list[Table] = []
     rows: list[list[str]] = []
-    for token in block_tokens(text):
+    for token in reply_tokens(text):
         if token.type == "table_open" and token.map:
             begin, end = token.map
             rows = []

@@ -236,3 +236,27 @@ def steps(text: str, size: int) -> int:
 def test_the_work_is_linear_in_the_text(text: str) -> None:
     once, fourfold = steps(text, 7), steps(text * 4, 7)
     assert fourfold <= 4.4 * once
+
+
+LONG = {
+    "headings": "#\n" * 20_000,
+    "carriage returns": "a\r" * 20_000,
+    "cells": "|a|b|\n|-|-|\n" * 5_000,
+    "one line": "*a* " * 75_000,
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+def test_what_follows_a_very_long_beginning_is_plain_text(text: str) -> None:
+    """A megabyte of two-character lines took half a minute."""
+    stream, blocks = MarkdownStream(), []
+    for begin in range(0, len(text), 1_000):
+        stream.add(text[begin : begin + 1_000])
+        blocks += stream.pop_finished()
+    blocks.append(stream.tail)
+    assert "".join(block.source for block in blocks) == text
+    begin = next(number for number, block in enumerate(blocks) if block.is_plain)
+    assert all(block.is_plain for block in blocks[begin:])
+    formatted = "".join(block.source for block in blocks[:begin])
+    assert len(text) / 4 < len(formatted) < len(text) * 0.9
+    assert "<figure" in render_block(MarkdownBlock("# a", is_plain=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aeron_magic.errors import ReplyFormatError
+from aeron_magic.rendering.mimebundle import mimebundle
 from aeron_magic.replies.extract import code_blocks, extract_code, extract_json
 from aeron_magic.replies.reply import Reply
 
@@ -104,3 +106,30 @@ def test_errors_of_an_incomplete_reply_name_its_status() -> None:
             read()
         assert caught.value.context_token == "t-1"
         assert "interrupted" in caught.value.hint
+
+
+LONG = {
+    "lines": "```\n#\n```\n" * 20_000,
+    "cells": f"```\n```\n|{'a|' * 100}\n|{'-|' * 100}\n" + f"|{'1|' * 100}\n" * 600,
+    "characters": "```\n|" + "a" * 500_000,
+    "carriage returns": "```\ra|\r" * 20_000,
+}
+
+
+@pytest.mark.parametrize("text", LONG.values(), ids=LONG)
+@pytest.mark.parametrize("method", ["table", "code"])
+def test_a_reply_that_would_fill_the_memory_is_not_parsed(
+    method: str, text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A megabyte of table cells takes half a gigabyte and seven seconds."""
+    monkeypatch.setattr("aeron_magic.replies.extract._parser", lambda **_: pytest.fail("parsed"))
+    with pytest.raises(ReplyFormatError, match="too long to look for tables and code blocks"):
+        getattr(Reply(text), method)()
+    with pytest.raises(ReplyFormatError, match="too long"):
+        mimebundle(text, format=method)
+
+
+def test_long_json_is_found() -> None:
+    value = ["`" * 100] * 10_000
+    assert Reply(json.dumps(value)).json() == value
+    assert Reply(f"Here:\n```json\n{json.dumps(value)}\n```").json() == value

@@ -92,9 +92,10 @@ def missing_format_error(reply: Reply, form: str) -> ReplyFormatError | None:
 
 def code_note(text: str) -> str:
     """How to insert the code blocks of a reply as cells."""
-    if len(code_blocks(text)) == 1:
+    count = len(code_blocks(text))
+    if count == 1:
         return "%aeron code inserts it as a cell."
-    return f"%aeron code NUMBER inserts one of the {len(code_blocks(text))} blocks as a cell."
+    return f"%aeron code NUMBER inserts one of the {count} blocks as a cell."
 
 
 class Output(Protocol):
@@ -157,9 +158,8 @@ class CellOutput:
     def _bundle(self, reply: Reply, metadata: dict[str, Any]) -> Bundle:
         """The reply in its format; as Markdown if it has no data of that format."""
         remark = status_note(reply, metadata)
-        if self._form == "code" and code_blocks(reply.text):
-            remark = f"{remark} {code_note(reply.text)}".strip()
         try:
-            return mimebundle(self._greeting + reply.text, format=self._form, note=remark)
+            noted = f"{remark} {code_note(reply.text)}".strip() if self._form == "code" else remark
+            return mimebundle(self._greeting + reply.text, format=self._form, note=noted)
         except ReplyFormatError:
             return mimebundle(reply.text, note=remark)
