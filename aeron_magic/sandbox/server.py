@@ -23,7 +23,7 @@ from dataclasses import replace
 from http.client import responses
 from http.server import BaseHTTPRequestHandler
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from .aeronpay import AeronPay, TokenRule
 from .answers.answer import Turns, answer
@@ -38,6 +38,13 @@ Answers = str | os.PathLike[str] | Mapping[str, str]
 
 EMBEDDED_PAUSE = 0.012
 """Seconds between the chunks of `embedded_sandbox`: slow enough to see the streaming."""
+
+_IDLE = 30.0
+"""Seconds of silence after which a connection is closed; clients close theirs earlier."""
+
+_MAX_CONNECTIONS = 1_000
+"""At the same time, unless half of the files that the process may open are fewer: the embedded
+sandbox runs in a kernel, which needs the others. More connections wait."""
 
 _MAX_BODY = 20_000_000
 _SECRET_HEADERS = {"client-secret", "authorization", "cookie"}
@@ -201,15 +208,21 @@ class Sandbox:
 
     def serve(self, handler: _Handler) -> None:
         """Answer one request whose headers have been read."""
-        parts = urlsplit(handler.path)
-        first, _, endpoint = parts.path.lstrip("/").partition("/")
+        path, _, query = handler.path.partition("?")
+        first, _, endpoint = path.lstrip("/").partition("/")
         headers = {name.lower(): value for name, value in handler.headers.items()}
-        body, problem = _read_body(handler, headers)
+        raw, problem = _read_body(handler, headers)
         if _is_foreign(handler):
             handler.close_connection = True
             handler.answer_plainly(Answer(403, {"message": "Only for programs on this machine."}))
             return
-        if (handler.command, parts.path) == ("GET", "/"):
+        body = None
+        if raw:
+            try:
+                body = json.loads(raw)
+            except (ValueError, RecursionError):
+                problem = "The body is not JSON."
+        if (handler.command, path) == ("GET", "/"):
             names = ("aeronpay", "chatzy", "chatzy_stream")
             handler.answer_plainly(
                 Answer(200, {name: getattr(self, f"{name}_url") for name in names})
@@ -218,7 +231,7 @@ class Sandbox:
         request = Request(
             endpoint=endpoint,
             method=handler.command,
-            query=dict(parse_qsl(parts.query, keep_blank_values=True)),
+            query=dict(parse_qsl(query, keep_blank_values=True)),
             headers=headers,
             body=body,
         )
@@ -229,7 +242,7 @@ class Sandbox:
         number = self.log.add(
             LoggedRequest(
                 service=service.name if service else "",
-                endpoint=endpoint if service else parts.path,
+                endpoint=endpoint if service else path,
                 method=request.method,
                 body=body,
                 query=request.query,
@@ -338,17 +351,32 @@ class _Server(socketserver.ThreadingTCPServer):
         self.sandbox = sandbox
         self.stopping = threading.Event()
         self._open: set[socket.socket] = set()
-        self._open_lock = threading.Lock()
+        self._open_lock = threading.Condition()
+        self._most = _most_connections()
         super().__init__(("127.0.0.1", port), _Handler)
         self._thread = threading.Thread(target=self._accept, name="aeron-sandbox", daemon=True)
         self._thread.start()
 
     def _accept(self) -> None:
         while not self.stopping.is_set():
+            with self._open_lock:
+                self._open_lock.wait_for(self._can_accept)
             self.handle_request()
+
+    def _can_accept(self) -> bool:
+        return self.stopping.is_set() or len(self._open) < self._most
+
+    def get_request(self) -> Any:
+        try:
+            return super().get_request()
+        except OSError:
+            self.stopping.wait(0.1)  # no file can be opened: the next attempt would fail at once
+            raise
 
     def stop(self) -> None:
         self.stopping.set()
+        with self._open_lock:
+            self._open_lock.notify_all()
         with socket.create_connection(("127.0.0.1", self.server_address[1])):
             self._thread.join()  # this connection ended its wait
         self.server_close()
@@ -366,8 +394,19 @@ class _Server(socketserver.ThreadingTCPServer):
     def shutdown_request(self, request: Any) -> None:
         with self._open_lock:
             self._open.discard(request)
+            self._open_lock.notify_all()
         # Without shutdown(), which would turn a reset into an ordinary end.
         request.close()
+
+
+def _most_connections() -> int:
+    try:
+        import resource
+    except ImportError:  # Windows
+        return _MAX_CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = files == resource.RLIM_INFINITY
+    return _MAX_CONNECTIONS if unlimited else min(_MAX_CONNECTIONS, files // 2)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -382,6 +421,10 @@ class _Handler(BaseHTTPRequestHandler):
             super().handle()
         except (ConnectionDropped, ConnectionError):
             self.close_connection = True
+
+    def handle_one_request(self) -> None:
+        self.connection.settimeout(_IDLE)  # until the request has been read
+        super().handle_one_request()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Refuse what is not HTTP, or an unknown method; the base class would send a page."""
@@ -418,19 +461,13 @@ def _is_foreign(handler: _Handler) -> bool:
     )
 
 
-def _read_body(handler: _Handler, headers: dict[str, str]) -> tuple[Any, str | None]:
-    """The request's JSON body (None without one) and an error message or None."""
+def _read_body(handler: _Handler, headers: dict[str, str]) -> tuple[bytes, str | None]:
+    """The request's body and an error message or None."""
     lengths = handler.headers.get_all("Content-Length", ["0"])
     length = lengths[0]
     digits = length.isascii() and length.isdecimal() and len(length) <= len(str(_MAX_BODY))
     unclear = len(lengths) > 1 or "transfer-encoding" in headers
     if not digits or int(length) > _MAX_BODY or unclear:
         handler.close_connection = True  # its end is unknown
-        return None, "The body needs a Content-Length of at most 20,000,000."
-    raw = handler.rfile.read(int(length))
-    if not raw:
-        return None, None
-    try:
-        return json.loads(raw), None
-    except (ValueError, RecursionError):
-        return None, "The body is not JSON."
+        return b"", "The body needs a Content-Length of at most 20,000,000."
+    return handler.rfile.read(int(length)), None

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
 import sys
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
@@ -166,6 +168,8 @@ def test_no_value_makes_a_service_fail(target: Sandbox, monkeypatch: pytest.Monk
     """Its thread would print a traceback into the notebook."""
     failed: list[object] = []
     monkeypatch.setattr(_Server, "handle_error", lambda *_: failed.append(sys.exc_info()[1]))
+    for path in ("//[/", "//[::1", "/\xe9", "/%00", "/#[", "//@:x/", "http://[/"):
+        assert talk(target, f"GET {path} HTTP/1.1\r\n{OWN}\r\n").startswith(b"HTTP/1.1 40"), path
     addresses = [f"/{first}/{endpoint}" for first, endpoint in target._routes]
     whole = {
         "client_referenceId": "r",
@@ -193,3 +197,33 @@ def test_no_value_makes_a_service_fail(target: Sandbox, monkeypatch: pytest.Monk
             connection.getresponse().read()
     connection.close()
     assert not failed
+
+
+def test_a_flood_of_connections_leaves_files_to_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The kernel could open none any more. The others wait, and silent ones are closed."""
+    monkeypatch.setattr("aeron_magic.sandbox.server._MAX_CONNECTIONS", 3)
+    monkeypatch.setattr("aeron_magic.sandbox.server._IDLE", 0.5)
+    with Sandbox() as sandbox, contextlib.ExitStack() as flood:
+        port = int(sandbox.url.rpartition(":")[2])
+        for _ in range(10):
+            one = flood.enter_context(socket.create_connection(("127.0.0.1", port)))
+            one.sendall(b"GET / HT")
+        with urllib.request.urlopen(sandbox.url, timeout=60) as answer:
+            assert answer.status == 200
+        assert sandbox._server is not None
+        assert len(sandbox._server._open) <= 3
+
+
+def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also after a request; but not while an answer takes its time."""
+    monkeypatch.setattr("aeron_magic.sandbox.server._IDLE", 0.2)
+    with Sandbox(faults=Faults(latency=0.5)) as sandbox:
+        port = int(sandbox.url.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=60) as one:
+            one.sendall(f"GET /nowhere HTTP/1.1\r\n{OWN}\r\n".replace("PORT", str(port)).encode())
+            received = b""
+            while data := one.recv(1_000):
+                received += data
+    assert received.startswith(b"HTTP/1.1 404 ")
