@@ -162,7 +162,8 @@ class AeronError(Exception):
 def is_safe_to_ask_again(error: AeronError) -> bool:
     """Whether asking again cannot be charged twice: nothing was accepted, or it surely failed."""
     if isinstance(error, ServiceError):
-        refused = error.status_code is None or 400 <= error.status_code < 500
+        status = error.status_code  # 408: a gateway may have waited for the service
+        refused = status is None or (400 <= status < 500 and status != 408)
         return refused and not isinstance(error, UnexpectedAnswer)
     return isinstance(error, UsageError | RecordingError | Unreachable | FailedReply)
 

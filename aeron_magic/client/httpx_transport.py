@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import ssl
+import sys
 import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
@@ -309,8 +310,9 @@ class HttpxTransport:
         """Begin again in a forked process: the connections are those of the other one."""
         self._left, self.http = self.http, httpx.Client(**_client_options(*self._options))
 
-    def __del__(self) -> None:
-        if hasattr(self, "http"):
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the end of the interpreter, modules that closing needs are gone; so are the sockets.
+        if hasattr(self, "http") and not is_finalizing():
             self.http.close()  # of a client that was not closed
 
     def flow_io(self, timeout: float | None = None) -> FlowIO:

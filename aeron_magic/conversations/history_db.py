@@ -260,9 +260,9 @@ def resume_hint(path: Path, notebook: str) -> str:
     HistoryError
         The file cannot be read.
     """
-    if not path.exists():
-        return ""
     with translating_errors(path):
+        if not path.exists():
+            return ""
         if not path.is_file():
             raise OSError(f"{path} is not a file")
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=0.2, uri=True)

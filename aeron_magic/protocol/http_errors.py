@@ -17,6 +17,7 @@ from aeron_magic.errors import (
 )
 from aeron_magic.protocol.flow import ConnectionLost, Response
 from aeron_magic.protocol.json_values import decode_json, decode_json_object
+from aeron_magic.protocol.retry import is_safe_to_resend
 from aeron_magic.protocol.service_words import service_words, shape_of, words_of_text
 
 _ADDRESS = re.compile(r"\bips?\b|\bip[ -]?address|(?:allow|white|safe)[ -_]?list", re.IGNORECASE)
@@ -99,7 +100,7 @@ def error_for_status(
             hint="Start a new conversation with -n, or continue from another turn with --after.",
             **facts,
         )
-    if status >= 500:
+    if status >= 500 or status == 408:
         return ServiceError(
             "The service failed.",
             hint="The question is not the cause: ask again in a moment.",
@@ -169,6 +170,16 @@ def _unreachable(lost: ConnectionLost, url: str) -> Unreachable:
 def question_lost(lost: ConnectionLost, url: str) -> AeronError:
     """The exception for a paid question whose connection was lost before any response."""
     return maybe_accepted(lost.reason) if lost.sent else _unreachable(lost, url)
+
+
+def say_if_in_doubt(error: ServiceError, response: Response) -> ServiceError:
+    """``error`` of a paid question, with the hint that the service may have accepted it."""
+    if (response.status >= 500 or response.status == 408) and not is_safe_to_resend(response):
+        error.hint = (
+            "Ask again in a moment. If the question was accepted all the same, that may be "
+            "charged a second time."
+        )
+    return error
 
 
 def maybe_accepted(reason: str, service_message: str | None = None) -> IncompleteReply:

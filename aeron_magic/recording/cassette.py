@@ -17,6 +17,7 @@ import stat
 import tempfile
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
@@ -152,9 +153,11 @@ class Cassette:
                     hint="Check the path, its permissions and the space on the disk.",
                 ) from None
 
-    def _open(self) -> IO[bytes]:
+    @contextmanager
+    def _open(self) -> Iterator[IO[bytes]]:
         try:
-            return self.path.open("rb")
+            with self.path.open("rb") as file:
+                yield file
         except OSError as error:
             raise self._unreadable(error) from None
 
@@ -180,7 +183,7 @@ class Cassette:
         begin, _ = self._positions[record.key]
         path = self.path.resolve()  # keep a symbolic link
         with (
-            self._open() as old,
+            self.path.open("rb") as old,
             tempfile.NamedTemporaryFile(
                 "wb", dir=path.parent, prefix=f".{path.name}.", delete=False
             ) as new,

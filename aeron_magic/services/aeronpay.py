@@ -45,6 +45,7 @@ from aeron_magic.protocol.http_errors import (
     maybe_accepted,
     no_reply,
     question_lost,
+    say_if_in_doubt,
     unexpected_body,
 )
 from aeron_magic.protocol.json_values import decode_json_object, text_or_none
@@ -417,9 +418,4 @@ def _error_for(response: Response, url: str, token: str | None) -> ServiceError:
     error = error_for_response(response, url)
     if not isinstance(error, TokenError):
         error.context_token = token
-    if response.status >= 500 and not is_safe_to_resend(response):
-        error.hint = (
-            "Ask again in a moment. If the question was accepted all the same, that may be "
-            "charged a second time."
-        )
-    return error
+    return say_if_in_doubt(error, response)

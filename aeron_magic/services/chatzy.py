@@ -59,6 +59,7 @@ from aeron_magic.protocol.http_errors import (
     error_for_status,
     no_reply,
     question_lost,
+    say_if_in_doubt,
     unexpected_body,
 )
 from aeron_magic.protocol.json_values import decode_json, decode_json_object, text_or_none
@@ -160,7 +161,10 @@ class Service:
         )
         if isinstance(response, ConnectionLost):
             raise question_lost(response, request.url)
-        data = _accepted(response) or _data(response, request.url)
+        try:
+            data = _accepted(response) or _data(response, request.url)
+        except ServiceError as error:
+            raise say_if_in_doubt(error, response) from None
         yield [Started(conversation)]
         yield from self._read_reply(conversation, text_or_none(data.get("temp_token")))
 

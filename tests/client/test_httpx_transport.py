@@ -7,6 +7,8 @@ import gzip
 import re
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
@@ -424,3 +426,13 @@ def test_on_sent_is_called_when_a_request_was_sent() -> None:
 
 def test_a_sleep_has_no_result(make: Callable[..., Perform]) -> None:
     assert make()(Sleep(0.0)) is None
+
+
+def test_a_client_that_outlives_the_modules_ends_without_a_traceback() -> None:
+    """Kept by another module, as in a notebook; what closing needs is gone by then."""
+    code = (
+        "import builtins, threading; from aeron_magic import Client\n"
+        "client = Client('sandbox'); client.ask('x'); builtins.keep = threading.keep = client"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert ended.stderr == b""

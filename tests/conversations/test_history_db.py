@@ -113,7 +113,7 @@ def test_without_a_home_the_error_names_the_variable(monkeypatch: pytest.MonkeyP
     assert "AERON_HISTORY" in caught.value.hint
 
 
-@pytest.mark.parametrize("kind", ["fifo", "zero", "folder", "circle"])
+@pytest.mark.parametrize("kind", ["fifo", "zero", "folder", "circle", "name"])
 def test_the_hint_at_loading_never_waits(tmp_path: Path, kind: str) -> None:
     """Whatever stands at the path."""
     path = tmp_path / "history"
@@ -126,5 +126,7 @@ def test_the_hint_at_loading_never_waits(tmp_path: Path, kind: str) -> None:
             path.mkdir()
         case "circle":
             path.symlink_to("history")
+        case "name":
+            path = tmp_path / ("x" * 300)
     with suppress(HistoryError):
         assert resume_hint(path, "n.ipynb") == ""

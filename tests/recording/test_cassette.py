@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import multiprocessing
 import os
 import threading
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -264,3 +266,24 @@ def test_a_circle_of_links_and_a_missing_home_are_errors(
         assert caught.value.hint
     with pytest.raises(RecordingError, match="home"):
         Cassette("~no-such-user-here/made.jsonl")
+
+
+def test_a_disk_that_fails_is_an_error(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It opens the file, and cannot read it."""
+    cassette = Cassette(path)
+    cassette.save(turn("a"))
+    key = turn("a").key
+
+    class Failing(io.BytesIO):
+        def readline(self, _: int | None = -1, /) -> bytes:
+            raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "open", lambda *_: Failing())
+    uses: list[Callable[[Cassette], object]] = [
+        lambda _: len(Cassette(path)),
+        lambda known: known.find(key),
+        lambda known: list(known.questions()),
+    ]
+    for use in uses:
+        with pytest.raises(RecordingError, match="Input/output error"):
+            use(cassette)

@@ -23,6 +23,7 @@ from aeron_magic.errors import (
     UnexpectedAnswer,
     Unreachable,
     UsageError,
+    is_safe_to_ask_again,
 )
 from aeron_magic.protocol.events import Introduced, Recovering, Started, ToolCalled
 from aeron_magic.protocol.flow import (
@@ -279,15 +280,15 @@ def test_a_question_that_was_certainly_not_accepted_is_repeated(first: Given) ->
     assert server.seen == ["get_inference", "get_inference", "get-response"]
 
 
-@pytest.mark.parametrize(
-    "first", [error_response(500), error_response(502), error_response(503), error_response(504)]
-)
+@pytest.mark.parametrize("first", [error_response(status) for status in (408, 500, 502, 503, 504)])
 def test_a_question_that_may_have_been_accepted_is_not_repeated(first: Given) -> None:
     """It may be answered, and charged, twice."""
     server = Server(inferences=[first])
-    with pytest.raises(ServiceError):
+    with pytest.raises(ServiceError) as caught:
         server.ask()
     assert server.seen == ["get_inference"]
+    assert "charged a second time" in caught.value.hint
+    assert not is_safe_to_ask_again(caught.value)
 
 
 def test_a_lost_question_may_have_been_accepted() -> None:
