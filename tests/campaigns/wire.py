@@ -21,8 +21,10 @@ import random
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -44,6 +46,8 @@ LONGEST = 8.0
 """Seconds that a question may take at most."""
 
 DRIVERS = ("plain", "async", "batch")
+AT_ONCE = 6
+"""Questions at the same time, each with a driver of its own: most of the time they wait."""
 
 
 def events(token: str, text: str = TEXT) -> list[dict[str, Any]]:
@@ -239,19 +243,29 @@ def run(
     ``any_text``: the damage may be in the text itself.
     """
     service = Service({question: plan for question, (plan, _) in cases.items()})
-    right = errors = most = 0
-    violations = []
-    with service.server, driver(kind, service.server.url) as ask:
-        for question, (plan, stream) in cases.items():
-            result = ask(question, stream)
-            if any_text and result.text is not None:
-                result = result._replace(text=TEXT)
-            times = service.accepted(question)
-            most = max(most, times)
-            right += result.error is None
-            errors += result.error is not None
-            if wrong := judge(result, times):
-                violations.append(f"{kind} {plan[:3]} stream={stream}: {wrong}")
+
+    def ask_some(some: Iterable[str]) -> list[tuple[bool, int, str]]:
+        found = []
+        with driver(kind, service.server.url) as ask:
+            for question in some:
+                plan, stream = cases[question]
+                result = ask(question, stream)
+                if any_text and result.text is not None:
+                    result = result._replace(text=TEXT)
+                times = service.accepted(question)
+                wrong = judge(result, times)
+                place = f"{kind} {plan[:3]} stream={stream}: {wrong}" if wrong else ""
+                found.append((result.error is None, times, place))
+        return found
+
+    questions = list(cases)
+    with service.server, ThreadPoolExecutor(AT_ONCE) as pool:
+        parts = pool.map(ask_some, (questions[n::AT_ONCE] for n in range(min(AT_ONCE, len(cases)))))
+        results = list(chain.from_iterable(parts))
+    right = sum(is_right for is_right, _, _ in results)
+    most = max((times for _, times, _ in results), default=0)
+    violations = [wrong for _, _, wrong in results if wrong]
+    errors = len(results) - right
     return Tally(f"{name}, {kind}", len(cases), right, errors, most, violations)
 
 
