@@ -221,7 +221,11 @@ class Service:
             patience=self.settings.timeout,
             jitter=self._jitter,
         )
-        body = raise_if_failed(decode_response(result, url), url)
+        try:
+            body = raise_if_failed(decode_response(result, url), url)
+        except TokenError as error:
+            _explain_token(error)
+            raise
         rows = body.get("data")
         if "data" not in body and refuses(body):
             raise no_reply(200, body, url)
@@ -275,6 +279,7 @@ class Service:
             try:
                 body = raise_if_failed(decode_response(result, request.url), request.url, token)
             except AeronError as error:
+                _explain_token(error)
                 failures += 1
                 transient = is_transient(result)
                 again = transient or (after_question and isinstance(error, TokenError))
@@ -411,6 +416,15 @@ def _named_token(result: Response | ConnectionLost) -> str | None:
     body = result.received if isinstance(result, ConnectionLost) else result.body
     token = (decode_json_object(body) or {}).get("context_token")
     return text_or_none(str(token)) if token else token_in(body.decode("utf-8", "replace"))
+
+
+def _explain_token(error: AeronError) -> None:
+    """Give the remedy for a token by which something stored was requested."""
+    if isinstance(error, TokenError):
+        error.hint = (
+            "Check it: it must be the context_token of a reply of this service. If it has expired, "
+            "ask the question again."
+        )
 
 
 def _error_for(response: Response, url: str, token: str | None) -> ServiceError:

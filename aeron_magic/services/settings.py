@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -132,10 +133,12 @@ def resolve_settings(
         value = given.get(credential.field) or env.get(credential.variable)
         if not value:
             raise CredentialsError(f"No credentials for {info.title}.", hint=info.how_to_connect)
-        values[credential.field] = _normalize_credential(credential, value)
+        with _naming(credential.variable if value == env.get(credential.variable) else ""):
+            values[credential.field] = _normalize_credential(credential, value)
     for address in info.addresses:
         value = given.get(address.field) or env.get(address.variable) or address.default
-        values[address.field] = _normalize_url(value)
+        with _naming(address.variable if value == env.get(address.variable) else ""):
+            values[address.field] = _normalize_url(value)
     return Settings(
         service,
         timeout=timeout,
@@ -144,6 +147,17 @@ def resolve_settings(
         insecure=bool(insecure),
         **values,
     )
+
+
+@contextmanager
+def _naming(variable: str) -> Iterator[None]:
+    """Name the variable of the environment that an invalid value comes from."""
+    try:
+        yield
+    except (UsageError, CredentialsError) as error:
+        if variable:
+            error.hint = f"The value comes from {variable} in the environment. {error.hint}"
+        raise
 
 
 def validate_limits(limits: Limits | Mapping[str, float]) -> Limits:

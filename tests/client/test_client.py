@@ -434,12 +434,17 @@ def test_a_long_retry_after_is_reported_and_not_waited_for(
 
 
 def test_an_unknown_token_is_reported(caller: Caller, sandbox: Sandbox) -> None:
-    """By every call that has one."""
-    for call in (caller.fetch, caller.history, lambda token: caller.ask("Well?", token)):
+    """By every call that has one, with a remedy for that call."""
+    remedies = {
+        caller.fetch: "Check it",
+        caller.history: "Check it",
+        lambda token: caller.ask("Well?", token): "Start a new conversation with -n",
+    }
+    for call, remedy in remedies.items():
         with pytest.raises(TokenError) as caught:
             call("apay_unknown")
         assert caught.value.service_message == "Invalid context token."
-        assert "-n" in caught.value.hint
+        assert remedy in caught.value.hint
     assert len(sandbox.log) == 3
 
 

@@ -202,3 +202,32 @@ def test_what_is_given_as_an_agents_id_is_not_shown() -> None:
     with pytest.raises(UsageError) as caught:
         resolve_settings("chatzy", chatbot_id="hush-4f1c-hush", environ={})
     assert "hush" not in "".join(caught.value.lines())
+
+
+@pytest.mark.parametrize(
+    ("service", "variable", "value"),
+    [
+        ("aeronpay", "AERON_BASE_URL", "127.0.0.1:18872/aeronpay"),
+        ("aeronpay", "AERON_BASE_URL", "https://me:hush@host"),
+        ("aeronpay", "AERON_CLIENT_SECRET", "two\nlines"),
+        ("chatzy", "CHATZY_STREAM_URL", "ftp://host"),
+        ("chatzy", "CHATZY_CHATBOT_ID", "mybot"),
+    ],
+)
+def test_an_invalid_value_of_the_environment_is_named_by_its_variable(
+    service: str, variable: str, value: str
+) -> None:
+    """Also of credentials that were read from it before; but not for a value of an option."""
+    env = {**KEYS, "CHATZY_CHATBOT_ID": AGENT, variable: value}
+    (field,) = [
+        one.field
+        for one in (*SERVICES[service].addresses, *SERVICES[service].credentials)
+        if one.variable == variable
+    ]
+    for given in ({}, {field: value}):
+        with pytest.raises((UsageError, CredentialsError)) as caught:
+            resolve_settings(service, environ=env, **given)
+        assert f"comes from {variable} in the environment" in caught.value.hint
+    with pytest.raises((UsageError, CredentialsError)) as caught:
+        resolve_settings(service, environ=env, **{field: value + "?"})
+    assert variable not in caught.value.hint
