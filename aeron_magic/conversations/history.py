@@ -63,6 +63,7 @@ class StoredConversation(NamedTuple):
     turns: int
     notebook: str
     question: str = ""  # the first 200 characters of the first one
+    answered: bool = True  # whether a question was answered, or its reply may be fetched
 
 
 class HistoryScope(NamedTuple):
@@ -308,7 +309,11 @@ class HistoryStore:
             else:
                 stored = StoredConversation._make(row)
                 found.append(
-                    stored._replace(sandbox=bool(stored.sandbox), question=stored.question or "")
+                    stored._replace(
+                        sandbox=bool(stored.sandbox),
+                        question=stored.question or "",
+                        answered=bool(stored.answered),
+                    )
                 )
         return found
 

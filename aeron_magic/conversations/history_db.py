@@ -85,6 +85,9 @@ MAX_LOG = 2 << 20
 MAX_VALUE = 32 << 20
 """Bytes of one value or row."""
 
+MAX_HINTED = 4
+"""Conversations that the hint at loading names."""
+
 MAX_SECONDS = 10.0
 """Seconds of one operation on the file; the hint at loading gets a twentieth of it."""
 
@@ -253,7 +256,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def resume_hint(path: Path, notebook: str) -> str:
-    """One line about the newest conversation of ``notebook``; empty if there is none.
+    """One line about the conversations of ``notebook`` with an answer; empty if there are none.
 
     Raises
     ------
@@ -271,22 +274,42 @@ def resume_hint(path: Path, notebook: str) -> str:
             if _version(connection) != SCHEMA_VERSION:
                 return ""  # the first question warns
             _check_schema(connection, path)
-            row = connection.execute(
-                SUMMARY.format("name, used, turns, question") + " LIMIT 1", {"notebook": notebook}
-            ).fetchone()
+            rows = connection.execute(
+                SUMMARY.format("name, used, turns, question, id, answered")
+                + f" LIMIT {MAX_HINTED + 1}",
+                {"notebook": notebook},
+            ).fetchall()
         finally:
             connection.close()
-    if row is None:
+    answered = [row[:5] for row in rows if row[5]]
+    valid = all(map(_is_summary, answered))
+    if not answered or not valid:
         return ""
     from aeron_magic.conversations.tree import title_of
 
-    name, used, turns, question = row
-    if not (isinstance(name, str) and isinstance(used, float) and isinstance(turns, int)):
-        return ""
+    name, used, turns, question, _ = answered[0]
     title = truncate(one_line(title_of(name, question if isinstance(question, str) else "")), 60)
+    facts = f"{format_time(used)} ({title}, {plural(turns, 'turn')})"
+    if not answered[1:]:
+        return f"This notebook has a conversation of {facts}: %aeron resume continues it."
+    seen, others = {name}, []
+    for other, _, _, _, number in answered[1:MAX_HINTED]:
+        others.append(truncate(f"{other}#{number}" if other in seen else other, 60))
+        seen.add(other)
+    more = ", …" if answered[MAX_HINTED:] else ""
     return (
-        f"This notebook has a conversation of {format_time(used)} ({title}, "
-        f"{plural(turns, 'turn')}): %aeron resume continues it."
+        f"This notebook has several conversations. The newest is of {facts}: %aeron resume "
+        f"continues it. %aeron resume NAME continues another: {one_line(', '.join(others))}{more}."
+    )
+
+
+def _is_summary(row: tuple[object, ...]) -> bool:
+    name, used, turns, _, number = row
+    return (
+        isinstance(name, str)
+        and isinstance(used, float)
+        and isinstance(turns, int)
+        and isinstance(number, int)
     )
 
 

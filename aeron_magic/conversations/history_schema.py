@@ -67,6 +67,7 @@ class _Conversation(Struct, array_like=True):
     turns: Annotated[int, Meta(ge=0)]
     notebook: Word
     question: str | None
+    answered: int | None
 
 
 def check_conversation(row: tuple[Any, ...]) -> None:

@@ -12,7 +12,8 @@ AROUND = 60
 
 TURNS = """
 SELECT conversation, number, json_extract(document, '$.question'),
-    json_extract(document, '$.reply.text'), json_extract(document, '$.asked_at')
+    json_extract(document, '$.reply.text'), json_extract(document, '$.name'),
+    json_extract(document, '$.asked_at')
 FROM (SELECT conversation, number, coalesce(content, pending) AS document FROM turn)
 WHERE json_valid(document)
 """
@@ -22,7 +23,7 @@ class FoundTurn(NamedTuple):
     """A turn that contains all words, and a part of it around the first one."""
 
     conversation: StoredConversation
-    number: int
+    label: str
     asked_at: float
     excerpt: str
 
@@ -39,7 +40,7 @@ def find_turns(history: HistoryStore, words: str) -> list[FoundTurn]:
     conversations = {one.id: one for one in history.conversations()}
     found = []
     with history.opened() as connection:
-        for conversation, number, *texts, asked_at in connection.execute(TURNS):
+        for conversation, number, *texts, name, asked_at in connection.execute(TURNS):
             text = one_line("  ".join(part for part in texts if isinstance(part, str)))
             folded = text.casefold()
             known = conversations.get(conversation)
@@ -50,5 +51,6 @@ def find_turns(history: HistoryStore, words: str) -> list[FoundTurn]:
                 begin = max(0, folded.index(wanted[0]) - AROUND)
                 end = begin + 2 * AROUND
                 excerpt = "…" * (begin > 0) + text[begin:end] + "…" * (end < len(text))
-                found.append(FoundTurn(known, number, asked_at, excerpt))
+                label = one_line(name)[:60] if name and isinstance(name, str) else str(number)
+                found.append(FoundTurn(known, label, asked_at, excerpt))
     return sorted(found, key=lambda turn: turn.asked_at, reverse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -81,18 +82,36 @@ def test_a_new_notebook_gives_no_hint(tmp_path: Path) -> None:
     assert resume_hint(tmp_path / "some", "/a.ipynb") == ""
 
 
-def test_the_hint_names_the_newest_conversation_and_the_command(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("names", "hint"),
+    [
+        ("plots", "a conversation of TIME (plots, 1 turn): %aeron resume continues it."),
+        (
+            "plots side plots main old",
+            "several conversations. The newest is of TIME (plots, 1 turn): %aeron resume continues "
+            "it. %aeron resume NAME continues another: side, plots#3, main, ….",
+        ),
+    ],
+)
+def test_the_hint_names_the_conversations_and_the_command(
+    tmp_path: Path, names: str, hint: str
+) -> None:
+    """The newest first; those without an answer are left out."""
     connection = open_file(tmp_path / "some")
-    for name, used in (("newer", 86_400.0 * 365), ("older", 1.0)):
+    for number, name in enumerate([*names.split(), "refused"], 1):
         connection.execute(
             "INSERT INTO conversation (notebook, name, service, address, sandbox, kernel, used)"
             " VALUES ('/a.ipynb', ?, '', '', 0, '', ?)",
-            (name, used),
+            (name, 86_400.0 * (365 - number)),
+        )
+        tokens = "[]" if name == "refused" else '["t"]'
+        connection.execute(
+            "INSERT INTO turn (conversation, number, content) VALUES (?, 1, ?)",
+            (number, f'{{"question": "why?", "tokens": {tokens}}}'),
         )
     connection.close()
-    hint = resume_hint(tmp_path / "some", "/a.ipynb")
-    assert "(newer, 0 turns): %aeron resume continues it." in hint
-    assert "\n" not in hint
+    found = resume_hint(tmp_path / "some", "/a.ipynb")
+    assert re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "TIME", found) == f"This notebook has {hint}"
 
 
 def test_a_hint_from_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:

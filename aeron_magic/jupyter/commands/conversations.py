@@ -68,7 +68,8 @@ def use(app: App, command: Command) -> None:
 def _list(app: App) -> None:
     """List the conversations of this kernel, and the stored ones."""
     session = app.session
-    stored, note = _earlier(session)
+    found, note = _earlier(session)
+    stored = [one for one in found if one.answered]
     damaged = ""
     if (history := session.history_writer.history) is not None:
         damaged = history.damage_note()
@@ -76,8 +77,13 @@ def _list(app: App) -> None:
     if stored and not note:
         more = f" {left:,} older ones are not shown." if left > 0 else ""
         note = f"`%aeron resume NAME` continues a stored one.{more}"
+    if hidden := len(found) - len(stored):
+        note += (
+            f" {plural(hidden, 'stored conversation')} without an answer not shown: "
+            "`%aeron history --find WORDS` finds their questions."
+        )
     table = conversations_table(session.registry, stored[:MAX_EARLIER], session.notebook)
-    show(app.shell, table, note, damaged)
+    show(app.shell, table, note.strip(), damaged)
 
 
 def _earlier(session: Session) -> tuple[list[StoredConversation], str]:

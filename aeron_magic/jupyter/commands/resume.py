@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.conversations.history import HistoryStore, StoredConversation
-from aeron_magic.conversations.tree import ConversationTree, PendingTurn
+from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Turn
 from aeron_magic.errors import AeronError, FailedReply, HistoryError, TokenError, UsageError
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.follow import show_fetched
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
 
 SANDBOX_GONE = (
     "This conversation used the sandbox of another kernel, which has ended. Its turns can be read "
-    "and exported; the next question starts it again."
+    "and exported. The next question starts a new conversation at the service: it does not know "
+    "the turns above."
 )
 
 
@@ -102,6 +104,9 @@ def resume(app: App, command: Command) -> None:
     """Load a conversation, fetch its unfinished replies, and continue from its newest reply."""
     session, name = app.session, command["name"]
     app.run_order.follow(app.shell, session)
+    if name is None and not session.registry.is_rebuilding and _is_in_use(session):
+        _stay(app, check_it=command["check"])
+        return
     reachable = True
     if before := session.registry.resumed(name):
         tree, reachable = before
@@ -118,26 +123,75 @@ def resume(app: App, command: Command) -> None:
         session.use(tree.name)
     session.registry.remember_resumed(name, tree, reachable)
     notes = [] if reachable else [SANDBOX_GONE]
-    for pending, token in session.history_writer.unfinished(tree):
-        notes.append(_finish_pending(app, pending, token if reachable else None))
+    notes += _finish_all(app, tree, reachable=reachable)
     if reachable:
         tree.head = tree.newest  # a fetched reply may be to an earlier question
         session.use(tree.name)
     else:
         session.new(tree.name)
-    newest = tree.newest
-    state = (
-        f"the newest is turn {escape_cell(newest.label)}" if newest else "none has a complete reply"
-    )
-    count = plural(len(tree.turns), "turn")
-    summary = f"Resumed the conversation {code_span(tree.name)}: {count}, {state}."
-    if reachable and newest is not None:
+    if reachable and tree.newest is not None:
         notes.append("`context_token` is set.")
     if session.history_writer.history is not None:
         notes.append(session.history_writer.history.damage_note())
     if command["check"]:
         notes.append(check(session, tree))
+    summary = f"Resumed the conversation {code_span(tree.name)}: {_state(tree)}."
     show(app.shell, summary, *filter(None, notes))
+
+
+def _is_in_use(session: Session) -> bool:
+    """Whether this kernel has a conversation that was asked in or resumed."""
+    unfinished = session.history_writer.unfinished(session.tree)
+    return bool(unfinished) or any(tree.newest is not None for tree in session.registry)
+
+
+def _stay(app: App, *, check_it: bool) -> None:
+    """Fetch unfinished replies of the current conversation, and name the others."""
+    session, tree = app.session, app.session.tree
+    stored = [one for one in stored_conversations(session, session.notebook) if one.answered]
+    before = _head(tree)
+    notes = _finish_all(app, tree, reachable=not session.registry.is_unreachable(tree))
+    if _head(tree) != before and tree.newest is not None:
+        session.select_branch(tree, tree.newest)
+    others = [one.name for one in session.registry if one is not tree and one.turns]
+    if others:
+        notes.append(f"Also in this kernel: {_listed(others)}; `%aeron use NAME` switches.")
+    if stored and session.notebook:
+        names = resume_names(stored, session.registry.conversations, session.notebook)
+        notes.append(f"Stored: {_listed(names)}; `%aeron resume NAME` loads one.")
+    if check_it:
+        notes.append(check(session, tree))
+    show(
+        app.shell,
+        f"Nothing to load: the conversation {code_span(tree.name)} is in use in this kernel "
+        f"({_state(tree)}).",
+        *notes,
+    )
+
+
+def _head(tree: ConversationTree) -> tuple[Turn, int] | None:
+    return (tree.head, tree.head.revision) if tree.head is not None else None
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMED:,} more" if names[MAX_NAMED:] else ""
+    return ", ".join(map(code_span, names[:MAX_NAMED])) + more
+
+
+def _state(tree: ConversationTree) -> str:
+    newest = tree.newest
+    state = (
+        f"the newest is turn {escape_cell(newest.label)}" if newest else "none has a complete reply"
+    )
+    return f"{plural(len(tree.turns), 'turn')}, {state}"
+
+
+def _finish_all(app: App, tree: ConversationTree, *, reachable: bool) -> list[str]:
+    """Fetch the replies of all unfinished questions; the results as texts."""
+    return [
+        _finish_pending(app, pending, token if reachable else None)
+        for pending, token in app.session.history_writer.unfinished(tree)
+    ]
 
 
 def _find_live(session: Session, name: str | None) -> ConversationTree:
@@ -253,8 +307,11 @@ def _finish_pending(app: App, pending: PendingTurn, token: str | None) -> str:
 
 def check(session: Session, tree: ConversationTree) -> str:
     """The differences between the conversation and the service's messages, as Markdown."""
-    head = tree.head
+    ended = session.registry.is_unreachable(tree)
+    head = tree.head or (None if ended else tree.newest)
     if head is None or head.token is None:
+        if ended:
+            return "The conversations cannot be compared: the sandbox that has this one has ended."
         return "There is nothing to compare: no turn has a complete reply."
     try:
         messages = session.remote_history(head.token)

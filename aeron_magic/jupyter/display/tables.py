@@ -53,7 +53,10 @@ def comparison(path: Sequence[Turn], messages: Sequence[Message]) -> str:
     """The differences between our turns and the service's messages, as Markdown."""
     different = differences(path, messages)
     if not different:
-        return f"The service has the same {plural(len(messages), 'message')}."
+        questions = sum(message.role == "user" for message in messages)
+        replies = len(messages) - questions
+        omitted = "" if replies >= questions else "; it does not list the newest reply"
+        return f"The service has the same {plural(questions, 'turn')}{omitted}."
     return "The service's messages differ:\n\n" + "\n".join(
         f"- message {number}: here {escape_cell(repr(here), 60)}, "
         f"at the service {escape_cell(repr(there), 60)}"
@@ -128,7 +131,7 @@ def found_table(found: Sequence[FoundTurn], notebook: str) -> Table:
             names[one.conversation.id],
             _file_name(one.conversation.notebook),
             format_time(one.asked_at),
-            str(one.number),
+            one.label,
             one.excerpt,
         )
         for one in found

@@ -325,7 +325,7 @@ def test_another_conversation_is_asked_from_the_service(lab: Kernel) -> None:
     lab.execute("%aeron use main", "use")
     shown = lab.execute("%aeron history plots --remote", "x").text
     assert "What is a branch?" in shown
-    assert "The service has the same 1 message." in shown
+    assert "The service has the same 1 turn; it does not list the newest reply." in shown
 
 
 def test_an_earlier_conversation_is_listed_with_its_question(lab: Kernel) -> None:

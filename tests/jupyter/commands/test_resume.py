@@ -23,6 +23,7 @@ from credentials import credentials
 from live_kernel import Kernel, Run, start_kernel
 
 from aeron_magic.sandbox import Sandbox
+from aeron_magic.sandbox.faults import Refusal
 
 pytestmark = pytest.mark.jupyter
 
@@ -189,7 +190,7 @@ def test_loading_names_the_earlier_conversation_and_resume_continues_it(
     assert "(first of two, 2 turns): %aeron resume continues it." in notebook.loaded.text
     resumed = notebook.kernel.execute("%aeron resume --check", "r")
     assert "Resumed the conversation main: 2 turns, the newest is turn 2." in resumed.text
-    assert "The service has the same 3 messages." in resumed.text
+    assert "The service has the same 2 turns; it does not list the newest reply." in resumed.text
     notebook.ask("third of three", "c")
     notebook.ask("second, again", "b")
     assert [(turn["number"], turn["parent"], turn["stale"]) for turn in notebook.turns] == [
@@ -224,14 +225,61 @@ def test_a_reply_that_is_not_ready_is_fetched_later(
 def test_a_cell_that_resumes_chooses_the_same_conversation_when_run_again(
     notebook: Notebook,
 ) -> None:
-    """Also with a name and a number."""
+    """Also with a name and a number; and without a name, if all cells are run."""
     notebook.ask("older", "a")
     notebook.kernel.execute("%aeron use plots", "n")
     notebook.ask("newer", "b")
     notebook.restart()
-    for wanted, name in (("", "plots"), ("main#1", "main"), ("", "plots"), ("main#1", "main")):
+    for wanted, name in (("", "plots"), ("main#1", "main"), ("plots", "plots"), ("main#1", "main")):
         run = notebook.kernel.execute(f"%aeron resume {wanted}", "r")
         assert f"Resumed the conversation {name}:" in run.text
+    notebook.kernel.execute("%reload_ext aeron_magic", "first")
+    for _ in range(2):
+        notebook.kernel.execute("pass", "first")
+        resumed = notebook.kernel.execute("%aeron resume", "r").text
+        assert "Resumed the conversation plots:" in resumed
+        notebook.ask("newer", "b")
+        notebook.ask("older", "a")
+        assert len(notebook.turns) == 2
+        notebook.kernel.execute("%aeron use side", "s")
+        notebook.ask("aside", "d")
+
+
+def test_resume_does_not_leave_a_conversation_in_use(notebook: Notebook) -> None:
+    """It names the others, of this kernel and stored."""
+    notebook.ask("of main", "a")
+    notebook.kernel.execute("%%aeron -c plots\nof plots", "b")
+    notebook.restart()
+    notebook.kernel.execute("%aeron resume", "r")
+    notebook.kernel.execute("%%aeron -c side\naside", "c")
+    token = notebook.kernel.value("context_token")
+    said = notebook.kernel.execute("%aeron resume --check", "r").text
+    assert "the conversation side is in use in this kernel (1 turn, the newest is turn 1)" in said
+    assert "Also in this kernel: plots; %aeron use NAME switches." in said
+    assert "Stored: main#1; %aeron resume NAME loads one." in said
+    assert "The service has the same 1 turn" in said
+    assert notebook.kernel.value("context_token") == token
+    assert "Resumed the conversation main" in notebook.kernel.execute(
+        "%aeron resume main#1", "r"
+    ).text  # fmt: skip
+    notebook.kernel.execute("%aeron use new", "n")
+    assert "new is in use" in notebook.kernel.execute("%aeron resume", "r").text
+
+
+def test_a_failed_question_is_no_conversation_in_use(notebook: Notebook, sandbox: Sandbox) -> None:
+    """The stored conversation is resumed; the failed one is not listed as stored later."""
+    notebook.ask("older", "a")
+    for _ in range(2):
+        notebook.restart()
+        sandbox.set_faults(refuse=(Refusal(status=400),))
+        assert notebook.ask("Hello", "b").status == "error"
+        sandbox.set_faults(refuse=())
+    resumed = notebook.kernel.execute("%aeron resume", "r").text
+    assert "Resumed the conversation main" in resumed
+    listed = notebook.kernel.execute("%aeron use", "u").text
+    assert listed.count("Hello") == 1, "that of this kernel"
+    assert "1 stored conversation without an answer not shown" in listed
+    assert "Hello" in notebook.kernel.execute("%aeron history --find hello", "h").text
 
 
 def test_a_renamed_notebook_shows_the_conversations_that_can_be_resumed(
@@ -301,8 +349,9 @@ def test_resume_reports_that_the_sandbox_of_another_kernel_has_ended(
         else:
             notebook.kernel.execute("%aeron connect sandbox", "c")
         if start:
-            resumed = notebook.kernel.execute("%aeron resume", "r")
+            resumed = notebook.kernel.execute("%aeron resume --check", "r")
             assert "sandbox of another kernel" in resumed.text
+            assert "cannot be compared: the sandbox that has this one has ended" in resumed.text
             assert len(notebook.turns) == 2
             assert notebook.kernel.value("context_token is None")
         assert notebook.ask("What is a branch?", "a").status == "ok"
@@ -428,5 +477,7 @@ def test_the_history_of_all_notebooks_is_searched(notebook: Notebook, tmp_path: 
     assert [row.split()[0] for row in rows[2:4]] == ["main", "main#1"]
     rows = notebook.kernel.execute(f"{find} GRÖSSE fee", "h").text.splitlines()
     assert "REFUND" in rows[2]
+    notebook.kernel.execute("%%aeron --as titled\nfind this by its name", "c")
+    assert " titled " in notebook.kernel.execute(f"{find} find this by its name", "h").text
     assert "No stored turn" in notebook.kernel.execute(f"{find} refund nowhere", "h").text
     assert notebook.kernel.execute("%aeron history main --find refund", "h").status == "error"
