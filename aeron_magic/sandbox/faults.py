@@ -15,6 +15,17 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 _MAX_NUMBER = 2**31
 _CUTTABLE = ("create-response", "get-response")
 
+Endpoint = Literal[
+    "*",
+    "create-response",
+    "fetch-response",
+    "list-input",
+    "init_conversation",
+    "get_inference",
+    "generate_secret",
+    "get_stream_status",
+    "get-response",
+]
 Framing = Literal["sse", "sse-event", "sse-multiline", "ndjson", "json", "pretty", "object"]
 LineEnd = Literal["lf", "crlf", "cr"]
 CutHow = Literal["reset", "close", "end"]
@@ -55,7 +66,7 @@ class Refusal:
         The message in the error object.
     """
 
-    endpoint: str = "*"
+    endpoint: Endpoint = "*"
     status: int = 500
     times: int = 1
     retry_after: str | None = None
@@ -170,6 +181,10 @@ class Faults:
         )
         later = replace(self, cut_times=self.cut_times - cut, stall_times=self.stall_times - stall)
         return now, later, None
+
+    def checked(self) -> Faults:
+        """These faults, or a ValueError that says which value is wrong."""
+        return Faults.from_json({one.name: getattr(self, one.name) for one in fields(self)})
 
     def as_json(self) -> dict[str, Any]:
         """The faults as plain values for JSON."""

@@ -97,7 +97,7 @@ class Sandbox:
         self._wanted_port = port
         self._with_control = control
         self._key = ""
-        self._faults = faults or Faults()
+        self._faults = (faults or Faults()).checked()
         self._lock = threading.Lock()
         self._server: _Server | None = None
         self.answer_from(answers)
@@ -192,14 +192,15 @@ class Sandbox:
 
     @property
     def faults(self) -> Faults:
-        """The current behaviour; can be assigned at any time."""
+        """The current behaviour; can be assigned at any time. A wrong value is a ValueError."""
         with self._lock:
             return self._faults
 
     @faults.setter
     def faults(self, faults: Faults) -> None:
+        checked = faults.checked()
         with self._lock:
-            self._faults = faults
+            self._faults = checked
 
     def set_faults(self, **changes: Any) -> None:
         """Change some fields of `faults`."""

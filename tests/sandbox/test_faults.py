@@ -3,11 +3,13 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import fields
+from typing import get_args
 
 import pytest
 
-from aeron_magic.sandbox import Faults, Refusal
+from aeron_magic.sandbox import Faults, Refusal, Sandbox
 from aeron_magic.sandbox.answers.pages import handbook
+from aeron_magic.sandbox.faults import Endpoint
 
 
 def test_faults_survive_json():
@@ -57,6 +59,7 @@ def test_invalid_values(values):
             "unknown field of a refusal 'state' (did you mean status?); known are: endpoint,",
         ),
         ({"cut_how": "x"}, "cut_how must be one of reset, close, end, not 'x'"),
+        ({"refuse": [{"endpoint": "create"}]}, "endpoint must be one of *, create-response, "),
         ({"refuse": [500]}, "refuse must be a list of Refusal, not (500,)"),
         ({"pause": "slow"}, "pause must be float, not 'slow'"),
         ({"cut_after": "x"}, "cut_after must be int | None, not 'x'"),
@@ -86,3 +89,20 @@ def test_each_use_counts_down():
     _, later, refusal = faults.for_request("list-input")
     assert refusal == faults.refuse[0]
     assert later.for_request("list-input")[2] is None
+
+
+def test_faults_that_are_assigned_are_checked(sandbox):
+    """As those of ``set_faults``; a list is taken, too."""
+    for wrong in ([Refusal("create", 401)], (Refusal(status="401"),)):
+        with pytest.raises(ValueError, match="must be"):
+            sandbox.faults = Faults(refuse=wrong)
+        with pytest.raises(ValueError, match="must be"):
+            Sandbox(faults=Faults(refuse=wrong))
+    sandbox.faults = Faults(cut_after=5, cut_times=3, refuse=[Refusal("create-response", 401)])
+    assert sandbox.faults.cut_times == 3
+    assert sandbox.faults.refuse == (Refusal("create-response", 401),)
+
+
+def test_a_refusal_can_name_every_endpoint(sandbox):
+    routes = {endpoint for _, endpoint in sandbox._routes}
+    assert {*get_args(Endpoint)} - {"*"} == routes
