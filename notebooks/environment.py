@@ -18,6 +18,8 @@ __all__ = ["ROOT", "apt_install", "prepare", "run", "say"]
 
 ROOT = Path(__file__).resolve().parent.parent
 _OLDEST = (3, 11)
+_EVERY = 25
+"""After so many fetched packages, a line says that it goes on."""
 
 
 def say(text: str = "") -> None:
@@ -133,14 +135,17 @@ def prepare(folder: Path, groups: Sequence[str] = (), constraints: Sequence[str]
 
 
 def _pip_install(python: Path, *what: str) -> int:
-    """Run ``pip install`` and print a line for each package that it fetches; its exit code."""
+    """Run ``pip install`` and print how many packages it has fetched; its exit code."""
     options = ("--disable-pip-version-check", "--no-input", "install", "--progress-bar=off")
     command = [str(python), "-m", "pip", *options, "--root-user-action=ignore", *what]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as pip:  # noqa: S603
+        fetched = 0
         for line in pip.stdout or ():
             begin, _, rest = line.strip().partition(" ")
             if begin in ("Downloading", "Using") and ".metadata" not in rest:
-                say(f"  {rest.removeprefix('cached ')}")
+                fetched += 1
+                if not fetched % _EVERY:
+                    say(f"  {fetched} packages fetched …")
             elif line.startswith("Installing collected packages"):
                 say(f"  unpacking {rest.count(',') + 1} packages …")
     return pip.returncode
