@@ -54,7 +54,7 @@ def check(
 
     The turns of a file are asked in order, in a conversation of their own; a turn whose predecessor
     was not answered is not asked. After an interrupt or a crash, the next check of the same files
-    asks only what is missing.
+    asks only what is missing; a check that has ended asks everything again.
 
     Parameters
     ----------

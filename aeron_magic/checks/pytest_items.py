@@ -212,8 +212,9 @@ class TurnItem(pytest.Item):
 
 def _explained(result: CheckResult) -> str:
     lines = [f"{result.result}: {result.reason}", "", f"question:  {result.question}"]
-    if result.reference is not None and result.result != "error":
-        marked = differences(result.reference, result.reply)
+    compared = result.reference is not None and result.result != "error"
+    marked = differences(result.reference or "", result.reply) if compared else None
+    if marked is not None and not marked.equal:
         lines += [f"reference: {marked.plain_before}", f"answer:    {marked.plain_after}"]
     elif result.reply:
         lines.append(f"answer:    {result.reply}")

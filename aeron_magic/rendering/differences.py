@@ -28,6 +28,11 @@ class Differences(NamedTuple):
     plain_before: str
     plain_after: str
 
+    @property
+    def equal(self) -> bool:
+        """Whether the texts have the same words."""
+        return self.before == self.after
+
 
 def differences(before: str, after: str) -> Differences:
     """Return two untrusted texts with what differs marked; white space is not compared."""

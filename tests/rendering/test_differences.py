@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.differences import differences
 from aeron_magic.rendering.safe_html import to_html
 
@@ -23,6 +24,7 @@ def test_words_are_marked() -> None:
 def test_white_space_is_no_difference() -> None:
     marked = differences("a\n\nb", " a b ")
     assert marked == ("a b", "a b", "a b", "a b")
+    assert marked.equal
 
 
 def test_a_difference_late_in_a_long_text_is_shown() -> None:
@@ -58,6 +60,8 @@ def test_it_is_not_active(text: str) -> None:
 @given(st.text(), st.text())
 def test_any_two_texts(before: str, after: str) -> None:
     marked = differences(before, after)
+    words = [strip_control_sequences(text).split() for text in (before, after)]
+    assert marked.equal == (words[0] == words[1])
     assert not any("\n" in text for text in marked)
 
 

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 MAX_SHOWN = 20
 """Answers that are shown; the variable of ``-o`` has all."""
 
+SAME = "the same as the answer"
+"""A reference that does not differ: a rule does not hold for it, either."""
+
 MAX_RATES = 30
 """Conversations and turns in the tables of rates."""
 
@@ -112,10 +115,11 @@ def _table(shell: Any, expression: str) -> Any:
 
 def _show_plan(app: App, plan: CheckPlan, to_ask: int, kept: int) -> None:
     first = next((turn.question for run in plan.runs for turn in run.turns), "")
+    known = f"; {kept:,} are kept from the last check, which did not end" if kept else ""
     show(
         app.shell,
-        f"Nothing was sent. {plural(len(plan.runs), 'conversation')}, {kept:,} of their answers "
-        f"kept from the last check: {plural(to_ask, 'question')} to ask. The first is:",
+        f"Nothing was sent. {plural(len(plan.runs), 'conversation')}: "
+        f"{plural(to_ask, 'question')} to ask{known}. The first is:",
         Verbatim(first),
     )
 
@@ -132,7 +136,11 @@ class _Changes(NamedTuple):
         for one, repeats in self.results:
             before, after = "", escape_cell(one.reply, 400)
             if one.reference is not None and is_answered(one):
-                before, after = differences(one.reference, one.reply)[:2]
+                marked = differences(one.reference, one.reply)
+                if marked.equal:
+                    before = SAME
+                else:
+                    before, after = marked.before, marked.after
             why = f"**{one.result}**: {escape_cell(one.reason, 300)}"
             rows.append([escape_cell(self._where(one, repeats), 200), why, before, after])
         return markdown_table(["turn", "result", "reference", "answer"], rows)
@@ -142,11 +150,13 @@ class _Changes(NamedTuple):
         blocks = []
         for one, repeats in self.results:
             lines = [f"{one.result}: {self._where(one, repeats)}", f"  {one_line(one.reason)}"]
-            if one.reference is not None and is_answered(one):
-                marked = differences(one.reference, one.reply)
+            compared = one.reference is not None and is_answered(one)
+            marked = differences(one.reference or "", one.reply) if compared else None
+            if marked is not None and not marked.equal:
                 lines.append(f"  reference: {marked.plain_before}")
                 lines.append(f"  answer:    {marked.plain_after}")
             elif one.reply:
+                lines += [f"  reference: {SAME}"] if compared else []
                 lines.append(f"  answer:    {truncate(one_line(one.reply), 400)}")
             blocks.append("\n".join(lines))
         return "\n\n".join(blocks)

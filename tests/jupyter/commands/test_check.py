@@ -145,10 +145,32 @@ def test_a_turn_without_an_answer_is_not_compared(notebook: Notebook) -> None:
 def test_a_dry_run_counts_and_sends_nothing(notebook: Notebook) -> None:
     shown = notebook.run("check refund.chat.md --repeat 3 --dry-run")
     assert "3 conversations" in shown
-    assert "6 questions to ask" in shown
+    assert "6 questions to ask. The first is" in shown
     assert "How long does a refund take?" in shown
     error, _ = notebook.fails("check refund.chat.md --repeat 3 --at-most 5", UsageError)
     assert "would ask 6 questions; the limit is 5" in str(error)
+
+
+def test_a_check_that_has_ended_asks_again(notebook: Notebook) -> None:
+    notebook.run("check refund.chat.md")
+    shown = notebook.run("check refund.chat.md --dry-run")
+    assert "1 conversation: 2 questions to ask. The first is" in shown
+    assert "kept" not in shown
+
+
+def test_an_answer_that_equals_its_reference_is_shown_from_its_beginning(
+    notebook: Notebook,
+) -> None:
+    """A rule does not hold for either: two equal ends would not say which."""
+    words = " ".join(f"word{number}" for number in range(60))
+    Path("faq.csv").write_text(f"question,answer\nWhy so?,{words}\n", encoding="utf-8")
+    notebook.run("connect sandbox --answers faq.csv")
+    text = f"## Question\n\nWhy so?\n\n## Reply\n\n{words}\n\n```expect\ncontains: nope\n```\n"
+    Path("rule.chat.md").write_text(text, encoding="utf-8")
+    _, shown = notebook.fails("check rule.chat.md", CheckFailed)
+    assert "reference: the same as the answer" in shown
+    assert "answer:    word0 word1" in shown
+    assert shown.count("word59") <= 1
 
 
 def test_a_check_for_each_row_takes_values_of_the_notebook(notebook: Notebook) -> None:
