@@ -115,7 +115,7 @@ def export_text(tree: ConversationTree, extension: str, *, sandbox: bool = False
         case _:
             raise UsageError(
                 f"Unknown file extension {extension[:60]!r}.",
-                hint="The extension chooses the format: .md, .html, .json or .ipynb.",
+                hint="The extension chooses the format: .md, .html, .json, .ipynb or .chat.md.",
             )
     return _sealed(json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 

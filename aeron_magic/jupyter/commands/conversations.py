@@ -76,7 +76,9 @@ def _list(app: App) -> None:
     left = len(stored) - MAX_EARLIER
     if stored and not note:
         more = f" {left:,} older ones are not shown." if left > 0 else ""
-        note = f"`%aeron resume NAME` continues a stored one.{more}"
+        note = (
+            f"`%aeron resume NAME` continues a stored one; those of this notebook come first.{more}"
+        )
     if hidden := len(found) - len(stored):
         note += (
             f" {plural(hidden, 'stored conversation')} without an answer not shown: "
