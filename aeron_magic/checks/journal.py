@@ -19,7 +19,7 @@ from typing import IO, Self
 
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.json_values import decode_as
-from aeron_magic.recording.private_lock import POLL_INTERVAL, lock_file
+from aeron_magic.recording.private_lock import POLL_INTERVAL, lock_file, make_private_folder
 from aeron_magic.replies.reply import Reply
 
 MAX_SIZE = 1 << 30
@@ -64,7 +64,7 @@ class Journal:
         self.answers: dict[str, Reply] = {}
         self.failures: dict[str, str] = {}
         self.open: dict[str, str] = {}
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         for old in path.parent.glob("*.jsonl"):
             with suppress(OSError):
                 if old.stat().st_mtime < time.time() - MAX_AGE:

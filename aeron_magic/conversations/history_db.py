@@ -17,6 +17,7 @@ from pathlib import Path
 
 from aeron_magic.errors import HistoryError
 from aeron_magic.markdown_text import one_line, plural, truncate
+from aeron_magic.recording.private_lock import make_private_folder
 
 VARIABLE = "AERON_HISTORY"
 
@@ -170,7 +171,7 @@ def open_file(path: Path, busy_timeout: float = BUSY_TIMEOUT) -> sqlite3.Connect
         The file cannot be read or written, is damaged, or has another schema version.
     """
     with translating_errors(path):
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         # SQLite gives its log the mode of the file, so create the file first.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         if not path.is_file():

@@ -12,6 +12,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 try:
     import fcntl
@@ -63,13 +64,24 @@ def lock_file(handle: int) -> bool:
     return True
 
 
+def make_private_folder(path: Path) -> None:
+    """Create a folder and its missing parents with mode 0700, as the XDG specification requires.
+
+    ``mkdir`` gives the parents the mode of the umask: under umask 000, another user could then put
+    an own folder in place of this one.
+    """
+    if not path.is_dir():
+        make_private_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
 def _private_folder() -> int | None:
     """The user's data folder, opened, with mode 0700; None if there is none."""
     from platformdirs import user_data_path
 
     try:
         path = user_data_path("aeron-magic", appauthor=False)
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path)
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except (OSError, RuntimeError):  # RuntimeError: the user has no home
         return None

@@ -6,10 +6,13 @@ import os
 import stat
 import tempfile
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from aeron_magic.checks.journal import Journal
+from aeron_magic.conversations.history_db import open_file
 from aeron_magic.recording.private_lock import private_lock
 
 
@@ -49,6 +52,40 @@ def test_it_leaves_no_file_behind(data: Path) -> None:
         path for path in set(Path(tempfile.gettempdir()).iterdir()) - before
         if "aeron" in path.name
     ]  # fmt: skip
+
+
+def _lock(data: Path) -> None:
+    with private_lock(1):
+        assert data.is_dir()
+
+
+def _check(data: Path) -> None:
+    with Journal(data / "checks" / "a.jsonl"):
+        pass
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        _lock,
+        lambda data: open_file(data / "history.sqlite3").close(),
+        _check,
+    ],
+    ids=["lock", "history", "journal"],
+)
+def test_new_folders_of_the_user_are_private_under_any_umask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, write: Callable[[Path], None]
+) -> None:
+    """Also those above ours: another user could replace a folder in them."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "local" / "share"))
+    before = os.umask(0)
+    try:
+        write(tmp_path / "local" / "share" / "aeron-magic")
+    finally:
+        os.umask(before)
+    made = [path for path in tmp_path.rglob("*") if path.is_dir()]
+    assert len(made) >= 3
+    assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {0o700}
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o777])
