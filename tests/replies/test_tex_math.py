@@ -100,6 +100,12 @@ US Dollar ($), Canadian Dollar (C$). Cost per hour ($/h), per day ($/day).
 A "$"-prefixed name, not a "$".
 83 ₹/$, 0.92 €/$.
 dollars ($) only in the US ($)
+in $, not in C$
+In $; in C$
+In $! Or C$
+In $. Or C$
+a $/h or C$
+the '$' and the '$' sign
 [US$] or [C$]
 A plan is $5 and the other 7$ a month
 $5 (or 7$)

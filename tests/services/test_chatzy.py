@@ -37,7 +37,7 @@ from aeron_magic.protocol.flow import (
 )
 from aeron_magic.protocol.limits import Limits
 from aeron_magic.replies.accumulator import ReplyAccumulator
-from aeron_magic.services.chatzy import MAX_RENEWALS, MAX_REOPENS, Service
+from aeron_magic.services.chatzy import MAX_REOPENS, Service
 from aeron_magic.services.settings import Settings
 
 WIRE = Path(__file__).parents[1] / "fixtures" / "wire" / "chatzy"
@@ -332,12 +332,12 @@ def test_a_missing_temporary_token_is_generated() -> None:
 def test_a_rejected_temporary_token_is_generated_at_once_twice_at_most(refused: int) -> None:
     rejected = error_response(401, message="Invalid token")
     server = Server(streams=[*[rejected] * refused, [content("Fine."), END]])
-    if refused <= MAX_RENEWALS:
+    if refused <= 2:
         assert server.ask().text == "Fine."
     else:
         with pytest.raises(IncompleteReply, match="rejected"):
             server.ask()
-    assert server.seen.count("generate_secret") == min(refused, MAX_RENEWALS)
+    assert server.seen.count("generate_secret") == min(refused, 2)
     assert "get_stream_status" not in server.seen
     assert server.pauses == []
 

@@ -6,6 +6,7 @@ Each under both readings of the vendor's page: a token for each reply, or one fo
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 
 import pytest
 from fake_notebook import Cell, FakeNotebook, shape
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import Turn
+from aeron_magic.jupyter.frontend import RunOrder
 from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.sandbox.faults import Faults, Refusal
@@ -228,6 +230,27 @@ def test_nothing_continues_from_a_deleted_cell(notebook: FakeNotebook) -> None:
     notebook.run("b")
     assert shape(notebook.tree) == ["1", "2*", "3<2 stale", "4<2 stale"]
     assert not any("3" in note for note in notebook.notes), "it cannot be run again"
+
+
+def test_requests_that_are_sent_at_once_name_a_deleted_cell_once(notebook: FakeNotebook) -> None:
+    """JupyterLab names it in each of them; the cell may have been run again by then."""
+    notebook.run_all(*"abc")
+    metadata: dict[str, object] = {"deletedCells": ["b", 7]}
+    shell = SimpleNamespace(kernel=True, get_parent=lambda: {"metadata": metadata})
+    order = RunOrder(None)
+
+    def is_deleted() -> bool:
+        order.follow(shell, notebook.session)
+        turn = notebook.tree.by_cell("b")
+        return turn is not None and turn.deleted
+
+    assert is_deleted()
+    notebook.run("b")
+    assert not is_deleted()
+    metadata["deletedCells"] = None
+    assert not is_deleted()
+    metadata["deletedCells"] = ["b"]
+    assert is_deleted()
 
 
 def test_a_cell_that_is_pasted_again_is_there_again(notebook: FakeNotebook) -> None:

@@ -115,10 +115,18 @@ def test_no_more_questions_than_allowed_are_asked(kernel: Kernel, sandbox: Sandb
 def test_running_again_asks_nothing_and_new_asks_all(kernel: Kernel, sandbox: Sandbox) -> None:
     """The rows of a cell are kept; ``-n`` drops them."""
     kernel.execute(ASK, "each-3")
-    kernel.execute(ASK, "each-3")
+    assert "3 rows: 3 kept, 0 asked now." in kernel.execute(ASK, "each-3").text
     assert len(asked(sandbox)) == 3
+    assert sandbox.log.of("fetch-response") == []
     kernel.execute(ASK.replace("-o", "-n -o"), "each-3")
     assert len(asked(sandbox)) == 6
+
+
+def test_rows_with_the_same_question_are_asked_once(kernel: Kernel, sandbox: Sandbox) -> None:
+    items = '"[*reviews.text, reviews.text.iloc[0]]"'
+    run = kernel.execute(ASK.replace("reviews", items).replace(".text}", "}"), "each-16")
+    assert "4 rows: 0 kept, 4 asked now. 3 questions asked: rows with the same" in run.text
+    assert len(asked(sandbox)) == 3
 
 
 def test_kept_rows_can_be_deleted(kernel: Kernel, sandbox: Sandbox) -> None:
