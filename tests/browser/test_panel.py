@@ -225,18 +225,14 @@ def test_asking_again_during_a_reply_is_refused(lab: NotebookPage, sandbox: Sand
 
 
 def test_code_can_be_read_in_a_narrow_panel(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """The buttons of a code block do not cover its first line."""
+    """The buttons of a code block cover no line, wherever it is scrolled to."""
     sandbox.set_faults(say=f"```python\n{'x' * 200}\n```\n")
     panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("Show code")
     end = """root => {
-        const pre = root.querySelector('pre');
-        pre.scrollLeft = pre.scrollWidth;
-        const text = document.createRange();
-        text.selectNodeContents(pre);
-        const [words, head] = [text, root.querySelector('.ap-code-head')]
+        const [code, head] = [root.querySelector('pre'), root.querySelector('.ap-code-head')]
             .map(one => one.getBoundingClientRect());
-        return words.right <= head.left || head.bottom <= words.top;
+        return code.right <= head.left || head.bottom <= code.top;
     }"""
     assert panel.evaluate(end)
     panel.evaluate("root => { root.style.width = '360px'; }")
@@ -298,21 +294,55 @@ def test_conversations(lab: NotebookPage, sandbox: Sandbox) -> None:
 
 
 def test_a_question_typed_during_a_reply_is_sent_after_it(
-    lab: NotebookPage, sandbox: Sandbox
+    lab: NotebookPage, sandbox: Sandbox, screenshots: Path
 ) -> None:
-    """The input stays usable while a reply streams."""
+    """The input stays usable while a reply streams: what is typed next is another draft."""
     sandbox.set_faults(say=LONG[:2_500], pause=0.01)
     panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("First", wait=False)
     panel.wait_text("Sentence number 2")
     panel.input.fill("Second")
     panel.input.press("Enter")
-    panel.root.get_by_text("Will be sent when this reply has ended.").wait_for()
+    queued = panel.root.get_by_role("group", name="Queued question")
+    queued.get_by_text("Second", exact=True).wait_for()
+    assert panel.input.input_value() == ""
+    panel.input.press_sequentially("draft")
+    panel.input.press("Enter")
+    assert queued.locator(".ap-bubble").text_content() == "Second"
+    lab.screenshot(screenshots / "panel-queued.png", 1)
     sandbox.set_faults(say="Short.", pause=0)
     panel.turns.nth(1).wait_for()
-    assert panel.input.input_value() == ""
     panel.wait_ready()
     assert panel.questions() == ["First", "Second"]
+    assert panel.input.input_value() == "draft"
+    assert not queued.is_visible()
+
+
+@pytest.mark.parametrize("how", ["Take back", "Stop", "restart"])
+def test_a_queued_question_that_is_not_sent_is_in_the_input(
+    lab: NotebookPage, sandbox: Sandbox, how: str
+) -> None:
+    """Before what was typed after it; also if the kernel ends."""
+    sandbox.set_faults(say=LONG, pause=0.05)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    panel.ask("First", wait=False)
+    panel.wait_text("Sentence number 2")
+    panel.input.fill("Second")
+    panel.input.press("Enter")
+    panel.input.press_sequentially("draft")
+    if how == "restart":
+        lab.page.evaluate(
+            "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
+        panel.wait_state("silent")
+    else:
+        panel.click(how)
+    panel.root.get_by_role("group", name="Queued question").wait_for(state="hidden")
+    assert panel.input.input_value() == "Second\n\ndraft"
+    if how == "Take back":
+        panel.stop()
+        panel.wait_ready()
+    assert panel.questions() == ["First"]
 
 
 def test_chatzy_introduces_itself(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:

@@ -68,16 +68,38 @@ def test_the_panel_is_docked_at_full_height_and_survives_a_reload(
     lab.wait_shown(1, "Transcript: ")
 
 
-def test_the_cell_run_again_replaces_the_docked_panel(lab: NotebookPage, sandbox: Sandbox) -> None:
-    lab.open(connecting(sandbox), "%aeron panel --side")
-    lab.run_all()
-    PanelPage.in_notebook(lab).ask("One")
-    lab.page.evaluate(BACK)
+@pytest.mark.parametrize("after", ["", "reload", "restart"])
+def test_the_next_docked_panel_replaces_the_docked_panel(
+    lab: NotebookPage, sandbox: Sandbox, after: str
+) -> None:
+    """Also one of a kernel that has ended, which only the page can close."""
+    lab.open(connecting(sandbox), "%aeron panel --side", "%aeron panel --side")
+    lab.run(0)
     lab.run(1)
+    panel = PanelPage.in_notebook(lab)
+    panel.ask("One")
+    width = panel.evaluate("root => root.getBoundingClientRect().width")
+    lab.page.evaluate(BACK)
+    if after == "reload":
+        lab.save()
+        lab.visit()
+        PanelPage.in_notebook(lab)
+        lab.page.evaluate(BACK)
+    elif after == "restart":
+        lab.page.evaluate(
+            "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
+        panel.wait_state("silent")
+        lab.run(0)
+    lab.run(2)
+    lab.page.wait_for_function(
+        "() => document.querySelectorAll('.aeron-panel[data-state=ready]').length === 1"
+    )
     lab.page.wait_for_function("() => document.querySelectorAll('.aeron-panel').length === 1")
     panel = PanelPage.in_notebook(lab)
     filled(panel)
-    assert panel.questions() == ["One"]
+    assert abs(panel.evaluate("root => root.getBoundingClientRect().width") - width) < 20
+    assert panel.questions() == ([] if after == "restart" else ["One"])
     panel.input.press("Control+s")
     panel.input.press("Escape")
     assert "jp-Notebook" in str(lab.page.evaluate("() => document.activeElement.className"))

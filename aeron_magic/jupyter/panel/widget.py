@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Literal
 
 from anywidget import AnyWidget
 from IPython import get_ipython
+from traitlets import Unicode
 
 from aeron_magic.client.client import Client
 from aeron_magic.errors import UsageError
@@ -58,6 +59,9 @@ class ChatPanel(AnyWidget):
 
     _esm: ClassVar[str] = script()
     _css: ClassVar[str] = style()
+
+    sidecar = Unicode().tag(sync=True)
+    """The model id of the sidecar that shows the panel."""
 
     _controller: PanelController | None = None
     _own_app: App | None = None
@@ -123,7 +127,8 @@ class ChatPanel(AnyWidget):
             before.close()
         view, metadata = self._repr_mimebundle_()
         output = {"output_type": "display_data", "data": view, "metadata": metadata}
-        self._controller.docked = place(title="Chat", anchor="split-right", outputs=(output,))
+        docked = place(title="Chat", anchor="split-right", outputs=(output,))
+        self._controller.docked, self.sidecar = docked, docked.model_id
         self._show_transcript()
 
     def _ipython_display_(self) -> None:

@@ -42,6 +42,7 @@ def test_an_earlier_docked_panel_is_closed(
         def __init__(self, **options: Any) -> None:
             self.options, self.closed = options, False
             made.append(self)
+            self.model_id = f"sidecar-{len(made)}"
 
         def close(self) -> None:
             self.closed = True

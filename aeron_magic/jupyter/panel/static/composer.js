@@ -33,7 +33,14 @@ export class Composer {
       },
       element("span", { class: "ap-square", "aria-hidden": "true" }),
     );
-    this.note = element("div", { class: "ap-queued", hidden: true });
+    this.waiting = element("div", { class: "ap-bubble", dir: "auto" });
+    this.note = element(
+      "div",
+      { class: "ap-queued", role: "group", "aria-label": "Queued question", hidden: true },
+      element("span", {}, "Will be sent when this reply has ended:"),
+      button("Take back", () => this.takeBack(), "ap-small"),
+      this.waiting,
+    );
     this.hint = element("div", { class: "ap-keys" });
     this.element = element(
       "form",
@@ -80,7 +87,12 @@ export class Composer {
   }
 
   submit() {
-    this.view.store.ask(this.area.value);
+    this.view.store.submit();
+    this.focus();
+  }
+
+  takeBack() {
+    this.view.store.release(false);
     this.focus();
   }
 
@@ -115,21 +127,10 @@ export class Composer {
     this.send.disabled = !this.area.value.trim();
     if (focused) this.focus();
     this.area.placeholder = state ? `Ask ${state.speaker} …` : "Connecting to the kernel …";
-    const keys = busy
-      ? "Esc stops · Enter sends when this reply has ended"
-      : "Enter sends · Shift+Enter breaks the line";
+    const wait = store.queued ? "one question waits" : "Enter sends when this reply has ended";
+    const keys = busy ? `Esc stops · ${wait}` : "Enter sends · Shift+Enter breaks the line";
     this.hint.textContent = store.lost ? "The kernel has ended: run the panel's cell again." : keys;
     this.note.hidden = !store.queued;
-    if (store.queued && !this.note.firstChild) {
-      const cancel = () => {
-        store.queued = false;
-        store.notify("input");
-        this.focus();
-      };
-      this.note.append(
-        "Will be sent when this reply has ended.",
-        button("Cancel", cancel, "ap-small"),
-      );
-    }
+    this.waiting.textContent = store.queued;
   }
 }

@@ -73,6 +73,31 @@ export function watchKernel(model, act) {
   };
 }
 
+const DOCKED = "aeron-panel-docked";
+
+/** Let a docked panel replace another one of the notebook, such as that of a kernel that has ended,
+ *  which cannot close it; return a function that stops that. */
+export function watchDock(model) {
+  const onDocked = ({ detail }) => {
+    if (detail.model === model || detail.path !== notebookPath(model)) return;
+    // Only on this page: another view of a living panel stays.
+    model.widget_manager.get_model(model.get("sidecar"))?.then((sidecar) => sidecar.close(true), () => {});
+  };
+  const onChange = () => {
+    if (!model.get("sidecar")) return;
+    document.dispatchEvent(
+      new CustomEvent(DOCKED, { detail: { model, path: notebookPath(model) } }),
+    );
+    document.addEventListener(DOCKED, onDocked);
+  };
+  model.on("change:sidecar", onChange);
+  onChange();
+  return () => {
+    model.off("change:sidecar", onChange);
+    document.removeEventListener(DOCKED, onDocked);
+  };
+}
+
 function shows(cell, id) {
   const outputs = cell.outputs;
   if (!outputs) return false;

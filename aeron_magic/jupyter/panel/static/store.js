@@ -4,7 +4,7 @@
 // store sends `sync` and receives a snapshot. A snapshot goes to every page, so a store must accept
 // one at any time.
 
-import { notebookPath, watchKernel } from "./notebook.js";
+import { notebookPath, watchDock, watchKernel } from "./notebook.js";
 
 const RESPONSE_TIMEOUT = 1500; // milliseconds
 const BUSY = {
@@ -28,7 +28,7 @@ export class Store {
     this.lost = false;
     this.place = `aeron-draft:${notebookPath(model)}`;
     this.draft = stored(this.place);
-    this.queued = false;
+    this.queued = ""; // the question that is sent when the reply has ended
     this.silent = false;
     this.error = null;
     this.waiting = new Map();
@@ -37,12 +37,14 @@ export class Store {
     this.receive = this.receive.bind(this);
     model.on("msg:custom", this.receive);
     this.unwatch = watchKernel(model, () => this.lose());
+    this.undock = watchDock(model);
     this.send({ do: "sync" });
   }
 
   close() {
     this.model.off("msg:custom", this.receive);
     this.unwatch();
+    this.undock();
     clearTimeout(this.timer);
     clearTimeout(this.saving);
   }
@@ -76,6 +78,7 @@ export class Store {
   /** The kernel of this panel has ended: only running the cell again makes another panel. */
   lose() {
     this.lost = true;
+    this.release(false);
     this.silent = false;
     this.setUnresponsive(true);
   }
@@ -91,7 +94,7 @@ export class Store {
   }
 
   get busy() {
-    return Boolean(this.live || this.asked);
+    return Boolean(this.live || this.asked) && !this.lost;
   }
 
   find(key) {
@@ -112,6 +115,7 @@ export class Store {
   on_ack() {}
 
   on_state(message) {
+    const moved = this.state && this.state.conversation !== message.about.conversation;
     this.state = message.about;
     this.turns = message.turns;
     this.first = message.first;
@@ -119,6 +123,8 @@ export class Store {
     if (this.live) this.asked = null;
     if (!this.typed && message.draft) this.draft = message.draft;
     this.notify("all");
+    // The end of the reply was missed, or the question was for another conversation.
+    if (moved || !this.busy) this.release(!moved && this.turns.at(-1)?.status === "complete");
   }
 
   on_about(message) {
@@ -192,9 +198,7 @@ export class Store {
       this.error = null;
       this.notify("error");
     }
-    if (this.queued && message.turn.status === "complete") this.ask(this.draft);
-    this.queued = false;
-    this.notify("input");
+    this.release(message.turn.status === "complete");
   }
 
   on_source(message) {
@@ -208,11 +212,11 @@ export class Store {
 
   on_error(message) {
     if (this.asked && this.asked.id === message.request) {
-      if (this.asked.do === "ask" && !this.draft) this.draft = this.asked.text;
+      if (this.asked.do === "ask") this.type(joined(this.asked.text, this.draft));
       this.asked = null;
     }
     this.error = message;
-    this.queued = false;
+    this.release(false);
     this.notify("error");
     this.notify("input");
   }
@@ -222,21 +226,38 @@ export class Store {
   type(text) {
     this.draft = text;
     this.typed = true;
-    keep(this.place, text);
+    // The queue is only on this page: a page that is loaded later has the question as a draft.
+    const unsent = joined(this.queued, text);
+    keep(this.place, unsent);
     clearTimeout(this.saving);
-    this.saving = setTimeout(() => this.post({ do: "draft", text }), 300);
+    this.saving = setTimeout(() => this.post({ do: "draft", text: unsent }), 300);
+  }
+
+  /** Ask what is in the input box; during a reply, queue it. */
+  submit() {
+    const { draft } = this;
+    if (!draft.trim()) return;
+    if (this.busy) {
+      if (this.queued) return; // the input box says that one question waits
+      this.queued = draft;
+    } else if (!this.ask(draft)) {
+      return;
+    }
+    this.type("");
+    this.notify("input");
+  }
+
+  /** Send the queued question, or put it back into the input box, before what is typed there. */
+  release(send) {
+    const { queued } = this;
+    if (!queued) return;
+    this.queued = "";
+    this.type(send && this.ask(queued) ? this.draft : joined(queued, this.draft));
+    this.notify("input");
   }
 
   ask(text) {
-    if (!text.trim()) return;
-    if (this.busy) {
-      this.queued = Boolean(this.draft.trim()); // a suggestion that was clicked twice is not a draft
-      this.notify("input");
-      return;
-    }
-    if (!this.start({ do: "ask", text })) return;
-    this.type("");
-    this.notify("input");
+    return this.start({ do: "ask", text });
   }
 
   /** Send an action that asks a question, and show it at once; return whether that was possible. */
@@ -256,7 +277,7 @@ export class Store {
 
   stop() {
     this.send({ do: "stop", request: this.asked?.id ?? "" });
-    this.queued = false;
+    this.release(false);
     this.notify("stopping");
   }
 
@@ -266,6 +287,10 @@ export class Store {
       this.send({ do: "source", key });
     });
   }
+}
+
+function joined(...texts) {
+  return texts.filter((text) => text.trim()).join("\n\n");
 }
 
 // The draft of a notebook's panel survives the kernel and the panel. Storage may be forbidden.

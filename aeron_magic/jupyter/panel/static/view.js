@@ -265,7 +265,7 @@ export class View {
           { class: "ap-reply" },
           element("div", { class: "ap-who" }, state.speaker),
           body,
-          turns.length ? null : this.chips(introduction.buttons),
+          turns.length || asked ? null : this.chips(introduction.buttons),
         ),
       );
       return;
