@@ -28,6 +28,7 @@ from aeron_magic.recording.record import Record
 BEGINNING = b'{"key":"'
 KEY_LENGTH = 24
 BOM = b"\xef\xbb\xbf"
+SERVICE = b',"service":"'
 QUESTION = b',"question":"'
 LOCK_TIMEOUT = 20.0
 MAX_FILE_SIZE = 1 << 30
@@ -117,6 +118,20 @@ class Cassette:
 
     def questions(self) -> Iterator[tuple[str, str]]:
         """The key and the start of the question of each record, without parsing the replies."""
+        for key, rest in self._after(QUESTION):
+            try:
+                text = _DECODER.raw_decode('"' + rest.decode(errors="replace"))[0]
+            except ValueError:
+                continue  # an invalid line; `find` reports it
+            yield key, text[:MAX_QUESTION]
+
+    def services(self) -> set[str]:
+        """The services that the questions were sent to, without parsing the replies."""
+        found = {rest.partition(b'"')[0] for _, rest in self._after(SERVICE)}
+        return {service.decode(errors="replace") for service in found}
+
+    def _after(self, beginning: bytes) -> Iterator[tuple[str, bytes]]:
+        """The key of each record, and its line after ``beginning``."""
         with self._thread:
             self._refresh()
             places = list(self._positions.items())
@@ -125,12 +140,9 @@ class Cassette:
         with self._open() as file:
             for key, (begin, _) in places:
                 file.seek(begin)
-                _, _, rest = file.readline(MAX_LINE_LENGTH).partition(QUESTION)
-                try:
-                    text = _DECODER.raw_decode('"' + rest.decode(errors="replace"))[0]
-                except ValueError:
-                    continue  # an invalid line; `find` reports it
-                yield key, text[:MAX_QUESTION]
+                _, found, rest = file.readline(MAX_LINE_LENGTH).partition(beginning)
+                if found:
+                    yield key, rest
 
     def save(self, record: Record) -> None:
         """Save ``record``, replacing one with the same key and a different result.

@@ -65,6 +65,8 @@ class RecordStore(Protocol):
 
     def questions(self) -> Iterable[tuple[str, str]]: ...
 
+    def services(self) -> set[str]: ...
+
 
 class Recorder:
     """Replays, sends and records questions.

@@ -132,7 +132,10 @@ def resolve_settings(
     for credential in info.credentials:
         value = given.get(credential.field) or env.get(credential.variable)
         if not value:
-            raise CredentialsError(f"No credentials for {info.title}.", hint=info.how_to_connect)
+            problem = f"No credentials for {info.title}."
+            if credential.is_agent_id:
+                problem = f"The {credential.label} is missing."
+            raise CredentialsError(problem, hint=info.how_to_connect)
         with _naming(credential.variable if value == env.get(credential.variable) else ""):
             values[credential.field] = _normalize_credential(credential, value)
     for address in info.addresses:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.client.client import AsyncClient
-from aeron_magic.errors import AeronError, CredentialsError, UsageError
+from aeron_magic.errors import AeronError, CredentialsError, RecordingError, UsageError
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
 from aeron_magic.services.settings import (
     ANY_CREDENTIAL,
@@ -102,15 +102,44 @@ class ConnectionManager:
     def connect(self, service: str, **options: Any) -> Connection:
         """Connect to ``service``; options as for ``resolve_settings``.
 
-        While recordings are replayed, nothing is sent, and credentials are not needed.
+        While a recording is replayed, nothing is sent, and credentials are not needed.
         """
         return self.use(self._with_credentials(service, **options))
 
+    @property
+    def replayed(self) -> Recorder | None:
+        """The recorder, if it only replays: nothing is sent then."""
+        recorder = self.recorder
+        return recorder if recorder is not None and recorder.mode == "replay" else None
+
     def _with_credentials(self, service: str, **options: Any) -> Settings:
-        if self.recorder is not None and self.recorder.mode == "replay":
-            unused = [one.field for one in service_info(service).credentials if not one.is_agent_id]
-            options = {**dict.fromkeys(unused, ANY_CREDENTIAL), **options}
+        if self.replayed is not None:
+            given = {**credentials.of_environment(service), **options}
+            for one in service_info(service).credentials:
+                if not given.get(one.field):
+                    recorded = self._recorded_agent(service) if one.is_agent_id else ""
+                    given[one.field] = recorded or ANY_CREDENTIAL
+            options = given
         return self._resolve(service, **options)
+
+    def _recorded_agent(self, service: str) -> str:
+        """The id of the agent in the recording; empty if there is none.
+
+        Raises
+        ------
+        RecordingError
+            There are several.
+        """
+        assert self.recorder is not None
+        found = [one.partition("/") for one in self.recorder.store.services()]
+        agents = sorted({agent for name, _, agent in found if name == service and agent})
+        if len(agents) > 1:
+            raise RecordingError(
+                f"{self.recorder.store.name} has conversations with several agents: "
+                f"{', '.join(agents)}.",
+                hint=f"Name one: `%aeron connect {service} --chatbot-id UUID`.",
+            )
+        return agents[0] if agents else ""
 
     def scope_of(self, service: str, **options: Any) -> str:
         """Where conversations would be held after :meth:`connect` with these arguments.
@@ -125,19 +154,35 @@ class ConnectionManager:
     def connect_default(self) -> Connection:
         """Connect to AeronPay with the credentials of the environment or the keyring.
 
+        While a recording is replayed: to the service that it is of.
+
         Raises
         ------
         CredentialsError
             There are none; the hint names three ways to connect.
+        RecordingError
+            The recording is of several services, or of several agents.
         """
-        replaying = self.recorder is not None and self.recorder.mode == "replay"
+        if self.replayed is not None:
+            return self.connect(self._recorded_service(self.replayed))
         found = credentials.find(DEFAULT_SERVICE)
-        if found is None and not replaying:
+        if found is None:
             raise CredentialsError(
                 "Not connected, and there are no credentials.",
                 hint=SERVICES[DEFAULT_SERVICE].how_to_connect,
             )
-        return self.connect(DEFAULT_SERVICE, **(found or {}))
+        return self.connect(DEFAULT_SERVICE, **found)
+
+    def _recorded_service(self, recorder: Recorder) -> str:
+        names = {one.partition("/")[0] for one in recorder.store.services()}
+        known = [name for name in SERVICES if name in names]
+        if len(known) > 1:
+            raise RecordingError(
+                f"{recorder.store.name} has questions to several services: {', '.join(known)}.",
+                hint=f"Connect to one of them first: `%aeron connect {known[0]}`. "
+                "A replay needs no account.",
+            )
+        return known[0] if known else DEFAULT_SERVICE
 
     def configure(self, **options: Any) -> None:
         """Use other options from now on; those that are not named keep their values."""
@@ -149,10 +194,28 @@ class ConnectionManager:
             self.use(settings, self.connection.sandbox)
 
     def set_recorder(self, recorder: Recorder | None) -> None:
-        """Replay and record with ``recorder`` from now on; None stops that."""
+        """Replay and record with ``recorder`` from now on; None stops that.
+
+        A connection that was made for a replay, without credentials, ends with it.
+        """
+        was_replayed = self.replayed is not None
         self.recorder, self.recording_error = recorder, None
+        if was_replayed and self.replayed is None and self._has_no_credentials():
+            self.drop()
         if self.connection is not None:
             self.connection.client.recorder = recorder
+
+    def _has_no_credentials(self) -> bool:
+        connection = self.connection
+        return (
+            connection is not None
+            and not connection.sandbox
+            and any(
+                getattr(connection.settings, one.field) == ANY_CREDENTIAL
+                for one in SERVICES[connection.settings.service].credentials
+                if not one.is_agent_id
+            )
+        )
 
     def _resolve(self, service: str, **options: Any) -> Settings:
         return resolve_settings(service, **{**self.options, **options})

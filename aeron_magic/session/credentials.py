@@ -31,9 +31,9 @@ def find(service: str) -> dict[str, str] | None:
 def of_environment(service: str) -> dict[str, str]:
     """The credentials for ``service`` that are set in the environment."""
     return {
-        credential.field: os.environ[credential.variable]
+        credential.field: value
         for credential in SERVICES[service].credentials
-        if credential.variable in os.environ
+        if (value := os.environ.get(credential.variable))
     }
 
 

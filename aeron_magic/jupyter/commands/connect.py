@@ -34,11 +34,13 @@ def status(app: App, command: Command) -> None:
     session = app.session
     connection, tree, recorder = session.connection, session.tree, session.connections.recorder
     if connection is None:
-        ready = credentials.find(DEFAULT_SERVICE) is not None
-        items = [
-            "not connected",
-            f"next: {READY if ready else SERVICES[DEFAULT_SERVICE].how_to_connect}",
-        ]
+        if session.connections.replayed is not None:
+            next_step = "the first question is answered from the recording; no account is needed."
+        elif credentials.find(DEFAULT_SERVICE) is not None:
+            next_step = READY
+        else:
+            next_step = SERVICES[DEFAULT_SERVICE].how_to_connect
+        items = ["not connected", f"next: {next_step}"]
     else:
         items = [
             f"service: {code_span(connection.label)}",
@@ -88,21 +90,21 @@ def connect(app: App, command: Command) -> None:
             for name in ("base_url", "stream_url", "chatbot_id")
             if command[name] is not None
         }
-        found = credentials.find(target)
-        if found is None and any(
-            credential.field not in options for credential in SERVICES[target].credentials
-        ):
-            found = credentials.ask(target)
-        session.connect(target, **{**(found or {}), **options})
+        if session.connections.replayed is None:
+            secret = [one for one in SERVICES[target].credentials if not one.is_agent_id]
+            found = credentials.find(target)
+            if found is None and secret:
+                found = credentials.ask(target)
+            options = {**(found or {}), **options}
+        session.connect(target, **options)
     status(app, command)
     _greet(app)
 
 
 def _greet(app: App) -> None:
     """Show the introductory message of an agent. It costs nothing."""
-    connection, recorder = app.session.ensure_connected(), app.session.connections.recorder
-    replaying = recorder is not None and recorder.mode == "replay"
-    if not service_info(connection.settings.service).has_introduction or replaying:
+    connection, replayed = app.session.ensure_connected(), app.session.connections.replayed
+    if not service_info(connection.settings.service).has_introduction or replayed is not None:
         return
     from aeron_magic.jupyter.display.outputs import greeting
     from aeron_magic.session.io_loop import ReplyTask

@@ -255,7 +255,8 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
         connection = session.connect(stored.service, sandbox=True)
         return connection.settings.conversation_scope == stored.address
     _, _, agent = stored.address.partition("#")
-    options: dict[str, Any] = {**(credentials.find(stored.service) or {})}
+    replayed = session.connections.replayed is not None
+    options: dict[str, Any] = {**((not replayed and credentials.find(stored.service)) or {})}
     if agent:
         options["chatbot_id"] = agent
     if session.connections.scope_of(stored.service, **options) != stored.address:

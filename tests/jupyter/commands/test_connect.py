@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import keyring
 import pytest
 from keyring.backends import fail, null
 from panel_harness import PanelHarness
 
-from aeron_magic.errors import CredentialsError
+from aeron_magic.client.client import make_question
+from aeron_magic.errors import CredentialsError, RecordingError
 from aeron_magic.jupyter.command_line.parser import parse_command
 from aeron_magic.jupyter.commands.connect import connect, login, logout
+from aeron_magic.recording.cassette import Cassette
+from aeron_magic.recording.record import Record, turn_key
+from aeron_magic.recording.recorder import Recorder
+from aeron_magic.services.settings import ANY_CREDENTIAL
 from aeron_magic.session import credentials
+from aeron_magic.session.session import Session
+
+AGENT = "725e1f05-6142-467e-bdec-47862d50da79"
 
 
 class Memory(keyring.backend.KeyringBackend):
@@ -140,3 +150,81 @@ def test_logout_names_credentials_that_are_still_set(
     connect(harness.app, parse_command("connect sandbox"))
     logout(harness.app, parse_command("logout"))
     assert harness.session.connection is not None
+
+
+def replaying(folder: Path, *services: str) -> Session:
+    """A session that replays a recording of one question to each of these services."""
+    cassette = Cassette(folder / "talk.jsonl")
+    for service in services:
+        key = turn_key(service, "Hello")
+        cassette.save(Record(key, "", service, "Hello", events=[[0, "Good day"]]))
+    session = Session({})
+    session.connections.set_recorder(Recorder(cassette, "replay", speed=0))
+    return session
+
+
+@pytest.mark.parametrize(
+    ("line", "service"),
+    [
+        ("connect aeronpay", "aeronpay"),
+        ("connect chatzy", f"chatzy/{AGENT}"),
+        (f"connect chatzy --chatbot-id {AGENT}", f"chatzy/{AGENT}"),
+        (None, "aeronpay"),
+        (None, f"chatzy/{AGENT}"),
+    ],
+)
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_replay_needs_no_credentials_and_asks_for_none(
+    harness: PanelHarness, typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    line: str | None, service: str, value: str | None,
+) -> None:  # fmt: skip
+    """Neither with ``connect`` nor at the first question; the recording names the agent.
+
+    In CI, a secret that is not set can be an empty variable.
+    """
+    for name in (*NAMES, "CHATZY_CHATBOT_ID") if value is not None else ():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("keyring.get_password", lambda *_: pytest.fail("the keyring is read"))
+    session = replaying(tmp_path, service)
+    if line is not None:
+        app = SimpleNamespace(
+            session=session, shell=None, cell_id_notice_shown=True, has_kernel=False
+        )
+        connect(app, parse_command(line))  # type: ignore[arg-type]
+    asked = session.ask(make_question("Hello"), session.position_for())
+    assert asked.done.wait(5)
+    assert (asked.error, asked.reply.text) == (None, "Good day")
+    assert typed == []
+    session.close()
+
+
+def test_a_replay_of_several_services_or_agents_asks_which(tmp_path: Path) -> None:
+    (tmp_path / "agents").mkdir()
+    session = replaying(tmp_path, "aeronpay", f"chatzy/{AGENT}")
+    with pytest.raises(RecordingError, match="several services: aeronpay, chatzy") as caught:
+        session.ensure_connected()
+    assert "%aeron connect aeronpay" in caught.value.hint
+    session = replaying(tmp_path / "agents", f"chatzy/{AGENT}", f"chatzy/{ANY_CREDENTIAL}")
+    with pytest.raises(RecordingError, match="several agents") as caught:
+        session.ensure_connected()
+    assert "--chatbot-id" in caught.value.hint
+
+
+def test_after_a_replay_nothing_is_sent_with_placeholders(tmp_path: Path, typed: list[str]) -> None:
+    keyring.set_keyring(Memory())
+    session = replaying(tmp_path, "aeronpay")
+    session.ensure_connected()
+    session.connections.set_recorder(None)
+    with pytest.raises(CredentialsError, match="Not connected"):
+        session.ensure_connected()
+
+
+def test_an_agents_id_is_no_secret_to_be_typed(
+    harness: PanelHarness, typed: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CHATZY_CHATBOT_ID", raising=False)
+    with pytest.raises(CredentialsError, match="chatbot_id is missing") as caught:
+        connect(harness.app, parse_command("connect chatzy"))
+    assert "--chatbot-id UUID" in caught.value.hint
+    assert "CHATZY_CHATBOT_ID" in caught.value.hint
+    assert typed == []
