@@ -7,6 +7,7 @@ import warnings
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.items import Items, Row, items_of
@@ -23,6 +24,7 @@ from aeron_magic.errors import (
     ReplyFormatError,
     UsageError,
     ValueRefused,
+    missing_extra,
 )
 from aeron_magic.markdown_text import plural
 from aeron_magic.prompts.interpolation import interpolate
@@ -154,6 +156,8 @@ def ask_many(
         dask=dask,
     )
     texts = render_prompts(items.values, template, {}, own.secrets, wanted)
+    if progress and find_spec("tqdm") is None:
+        raise missing_extra("The progress bar of a batch", "tables")
     show_progress = defaults.show_progress() if progress is None else progress
     try:
         rows = run_batch(config, items, texts, wanted, show_progress=show_progress)

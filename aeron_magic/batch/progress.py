@@ -1,23 +1,24 @@
-"""The progress bar of a batch (tqdm)."""
+"""The progress bar of a batch or a check (tqdm)."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-
-from aeron_magic.errors import missing_extra
+from importlib.util import find_spec
 
 
 @contextmanager
-def progress_bar(total: int, shown: bool, text: str = "") -> Iterator[Callable[[int], object]]:
-    """A function that sets how many of ``total`` rows are finished; ``text`` is before the bar."""
-    if not shown:
+def progress_bar(
+    total: int, shown: bool, text: str = "", unit: str = "row"
+) -> Iterator[Callable[[int], object]]:
+    """A function that sets how many of ``total`` are finished; ``text`` is before the bar.
+
+    Where tqdm is not installed, nothing is shown.
+    """
+    if not shown or find_spec("tqdm") is None:
         yield lambda finished: None
         return
-    try:
-        from tqdm.auto import tqdm
-    except ImportError:
-        raise missing_extra("The progress bar of a batch", "tables") from None
+    from tqdm.auto import tqdm
 
-    with tqdm(total=total, unit="row", desc=text) as bar:
+    with tqdm(total=total, unit=unit, desc=text) as bar:
         yield lambda finished: bar.update(finished - bar.n)

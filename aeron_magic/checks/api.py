@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as NotYet
 from contextlib import nullcontext
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -226,7 +225,7 @@ def run_check(
 
     work = loop.submit(ask_all())
     try:
-        with progress_bar(total, show_progress and find_spec("tqdm") is not None) as watch:
+        with progress_bar(total, show_progress, unit="turn") as watch:
             while not work.done():
                 try:
                     work.result(timeout=0.1)

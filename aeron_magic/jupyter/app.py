@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from aeron_magic.conversations.kept_rows import KeptRows
     from aeron_magic.recording.recorder import Recorder
+    from aeron_magic.replies.reply import Reply
     from aeron_magic.services.settings import Settings
     from aeron_magic.session.session import Session
 
@@ -73,6 +74,8 @@ class App:
         Sees whether the notebook is being run from its beginning.
     cell_id_notice_shown
         Whether the user was informed that this front end sends no cell ids.
+    unfinished_variables
+        The incomplete replies by their variables (``-o``); ``fetch`` completes them.
     resuming
         How the panel resumes a stored conversation; None without the extension.
     panel_controller
@@ -86,6 +89,7 @@ class App:
         self.cell_id_notice_shown = False
         self.run_order = RunOrder(cell_id(shell))
         self.panel_controller: Any = None
+        self.unfinished_variables: dict[str, Reply] = {}
         self.resuming: Resuming | None = None
 
     @cached_property
@@ -167,6 +171,27 @@ class App:
         """The settings, the recorder and the kept rows of a batch."""
         settings = self.session.ensure_connected().settings
         return settings, self.session.connections.recorder, self.session.kept_rows()
+
+    def bind(self, name: str, reply: Reply) -> None:
+        """Assign the reply to the variable of ``-o``."""
+        self.shell.user_ns[name] = reply
+        self.unfinished_variables.pop(name, None)
+        if not reply.is_complete and reply.context_token is not None:
+            self.unfinished_variables[name] = reply
+
+    def bind_fetched(self, reply: Reply) -> str:
+        """Assign a fetched reply to the variables that still hold its incomplete one.
+
+        Returns a sentence that names them; empty if there are none.
+        """
+        names = [
+            name
+            for name, held in self.unfinished_variables.items()
+            if held.context_token == reply.context_token and self.shell.user_ns.get(name) is held
+        ]
+        for name in names:
+            self.bind(name, reply)
+        return f"It is now in {', '.join(f'`{name}`' for name in names)}." if names else ""
 
     def show_progress(self) -> bool:
         """Whether to show a progress bar: not under nbclient, where it would stay in the output."""

@@ -200,6 +200,8 @@ def _type(kind: str) -> tuple[Any, str]:
     if kind.startswith("[") and kind.endswith("]"):
         inner, shape = _type(kind[1:-1].strip())
         return list[inner], f"a list; each entry is {shape}"  # type: ignore[valid-type]
+    if ";" in kind or ":" in kind:  # several columns; they would become the name of an option
+        raise UsageError(f"`{kind}` is not a type of a column: it has `;` or `:`.", hint=_HINT)
     options = [option.strip() for option in kind.split("|")]
     distinct = all(options) and len({*map(_plain, options)}) == len(options)
     if len(options) > 1 and distinct and not any(map(_QUOTED.fullmatch, options)):

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -27,7 +29,7 @@ from aeron_magic import (
     ValueRefused,
     ask_many,
 )
-from aeron_magic.batch import runner
+from aeron_magic.batch import api, progress, runner
 from aeron_magic.batch.runner import BatchConfig, BatchRun, Counts
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.recording.cassette import Cassette
@@ -537,6 +539,23 @@ def test_progress_is_shown_on_stderr_only_if_requested(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "2/2" in captured.err
+
+
+def test_without_tqdm_only_a_requested_bar_is_an_error(
+    settings: Settings, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a notebook a bar would be shown by default."""
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    find = importlib.util.find_spec
+    hidden = lambda name, *rest: None if name == "tqdm" else find(name, *rest)  # noqa: E731
+    for module in (api, progress):
+        monkeypatch.setattr(module, "find_spec", hidden)
+    monkeypatch.setattr("aeron_magic.defaults.defaults.show_progress", lambda: True)
+    with pytest.raises(UsageError, match="needs a package that is not installed"):
+        ask_many(["a"], settings=settings, progress=True)
+    assert not sandbox.log.of("create-response")
+    assert list(ask_many(["a"], settings=settings).status) == ["complete"]
 
 
 def test_chatzy_is_asked_the_same_way(sandbox: Sandbox) -> None:

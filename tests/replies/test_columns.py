@@ -257,6 +257,11 @@ def test_a_column_may_have_any_name() -> None:
         ("x: text,", "`` is not a column"),
         ("x: [a", "is not a type"),
         ("x: ?", "is not a type"),
+        ("mood: positive|negative; n: number", "it has `;` or `:`"),
+        ("mood: good|bad n: number", "it has `;` or `:`"),
+        ("n: number; mood: good|bad", "it has `;` or `:`"),
+        ("mood: good;bad|none", "it has `;` or `:`"),
+        ("mood: [good|bad; n: number]", "it has `;` or `:`"),
     ],
 )
 def test_other_specifications_are_refused(specification: str, said: str) -> None:

@@ -96,7 +96,7 @@ def _show_until_done(app: App, options: Options, asked: PendingQuestion, live: b
         asked.cancel()
     reply, error = asked.reply, asked.error
     if options.out:
-        app.shell.user_ns[options.out] = reply
+        app.bind(options.out, reply)
     if failure is None:
         try:
             if output is None:  # the interrupt came before, perhaps during the import
@@ -129,7 +129,9 @@ def _show_until_done(app: App, options: Options, asked: PendingQuestion, live: b
 
 def _hint_after_stop(reply: Reply) -> str:
     """What to do about a stopped reply: the service may have completed it."""
-    again = "Ask again if you want the whole reply; that may be charged a second time."
     if not service_info(reply.service).can_fetch or reply.context_token is None:
-        return again
-    return f"`%aeron fetch {reply.context_token}` shows what the service has stored. {again}"
+        return "Ask again if you want the whole reply; that may be charged a second time."
+    return (
+        f"`%aeron fetch {reply.context_token}` gets the whole reply, completes the turn, and costs "
+        "nothing."
+    )

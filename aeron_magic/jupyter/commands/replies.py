@@ -27,6 +27,8 @@ def fetch(app: App, command: Command) -> None:
     if asked is not None:
         output = output_for(app)
         interrupted = follow_to_end(asked, output, "the unfinished reply")
+        if note := app.bind_fetched(asked.reply):
+            asked.notes.append(note)
         output.finish(asked.accumulator, asked.reply, asked.metadata)
         error = asked.error
     else:
@@ -34,8 +36,9 @@ def fetch(app: App, command: Command) -> None:
         task, output, interrupted = show_fetched(app, token, "the stored reply")
         reply = replace(task.reply, context_token=task.reply.context_token or token)
         metadata = session.metadata_of(reply)
+        bound = app.bind_fetched(reply)
         if (label := metadata["turn"]) is not None and reply.is_complete:
-            metadata["notes"] = [f"Turn {label} was complete already."]
+            metadata["notes"] = [f"Turn {label} was complete already.", bound]
         if reply.is_complete or reply.text:
             session.remember(reply, metadata)
         output.finish(task.accumulator, reply, metadata)

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 from panel_harness import PanelHarness
 
-from aeron_magic.errors import AeronError, Interrupted, UsageError
+from aeron_magic.errors import AeronError, IncompleteReply, Interrupted, UsageError
 from aeron_magic.jupyter.app import App, Preferences
-from aeron_magic.jupyter.command_line.parser import Options, parse_options
+from aeron_magic.jupyter.command_line.parser import Options, parse_command, parse_options
 from aeron_magic.jupyter.commands.ask import ask
+from aeron_magic.jupyter.commands.replies import fetch
 from aeron_magic.jupyter.display import follow
 from aeron_magic.sandbox import Sandbox
 
@@ -47,6 +48,34 @@ def test_an_interrupt_before_the_reply_is_shown_stops_the_question(
     with pytest.raises(Interrupted):
         ask(app, parse_options(""), "Count")
     assert [turn.status for turn in app.session.tree] == ["interrupted"]
+
+
+@pytest.mark.parametrize("by_panel", [False, True])
+@pytest.mark.parametrize("line", ["fetch", "fetch TOKEN"])
+def test_fetch_completes_the_variable_of_an_unfinished_reply(
+    app: App, sandbox: Sandbox, capsys: pytest.CaptureFixture[str], line: str, by_panel: bool
+) -> None:
+    """As the error has promised; but not a variable that was assigned anew."""
+    app.session.connections.configure(fetch_timeout=0.2)
+    sandbox.set_faults(say="one two three four", cut_after=900, processing_fetches=10**6)
+    with pytest.raises(IncompleteReply):
+        ask(app, parse_options("-o r"), "Count")
+    names, turn = app.shell.user_ns, app.session.tree.turns[0]
+    cut = names["r"]
+    app.shell.user_ns["other"] = cut
+    assert not cut.is_complete
+    app.session.connections.configure(fetch_timeout=30)
+    sandbox.set_faults(processing_fetches=0)
+    if by_panel:
+        assert app.session.fetch(app.session.tree, turn).done.wait(10)
+    fetch(app, parse_command(line.replace("TOKEN", cut.context_token)))
+    assert names["r"].text.startswith(cut.text)
+    assert names["r"].is_complete
+    assert names["other"] is cut
+    assert "It is now in `r`." in capsys.readouterr().out
+    names["r"] = "mine"
+    fetch(app, parse_command(line.replace("TOKEN", cut.context_token)))
+    assert names["r"] == "mine"
 
 
 def test_aeron_live_is_read_only_where_an_output_can_be_live(
