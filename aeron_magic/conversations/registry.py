@@ -326,8 +326,9 @@ def place_notes(tree: ConversationTree, turn: Turn, stale_before: set[Turn] | No
 
 
 def is_shown(turn: Turn) -> bool:
-    """Whether it has a complete reply, and a cell that was not deleted."""
-    return turn.revision > 0 and not turn.deleted
+    """Whether it has a reply, at least a part of one, and a cell that was not deleted."""
+    has_text = turn.reply is not None and bool(turn.reply.text)
+    return (turn.revision > 0 or has_text) and not turn.deleted
 
 
 def stale_text(turns: Iterable[Turn]) -> str:

@@ -322,7 +322,7 @@ def test_an_unknown_extension_is_an_error(tree: ConversationTree, tmp_path: Path
     """It lists the known ones."""
     with pytest.raises(UsageError, match="Unknown file extension") as caught:
         write(tree, tmp_path / "talk.doc")
-    assert ".md, .html, .json or .ipynb" in caught.value.hint
+    assert ".md, .html, .json, .ipynb or .chat.md" in caught.value.hint
     assert list(tmp_path.iterdir()) == []
 
 

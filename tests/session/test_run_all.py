@@ -331,6 +331,19 @@ def test_a_note_names_the_turns_that_became_stale_and_where_the_next_question_co
     assert [note for note in notebook.notes if "stale" in note] == []
 
 
+def test_a_question_after_an_incomplete_reply_says_what_it_continues(
+    notebook: FakeNotebook,
+) -> None:
+    """The reply above it was shown, but cannot be continued."""
+    notebook.run("a")
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    notebook.run("b", interrupt=True)
+    notebook.sandbox.set_faults(say="So it is.", stall_after=None)
+    notebook.run("c")
+    assert notebook.tree.turns[1].status == "interrupted"
+    assert "Continues after turn 1." in notebook.notes
+
+
 def test_one_stale_turn_is_named_alone_and_many_are_counted(notebook: FakeNotebook) -> None:
     notebook.run_all(*"ab")
     notebook.run("a")

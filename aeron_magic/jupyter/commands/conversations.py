@@ -75,7 +75,7 @@ def _list(app: App) -> None:
         damaged = history.damage_note()
     left = len(stored) - MAX_EARLIER
     if stored and not note:
-        more = f" {left:,} older ones are not shown." if left > 0 else ""
+        more = f" {plural(left, 'older one')} not shown." if left > 0 else ""
         note = (
             f"`%aeron resume NAME` continues a stored one; those of this notebook come first.{more}"
         )

@@ -113,7 +113,7 @@ def conversations_table(
         rows.append((tree.name, str(len(tree.turns)), first, "", state))
     names = resume_names(stored, registry.conversations, notebook)
     for one, name in zip(stored, names, strict=True):
-        file = "" if one.notebook == notebook else _file_name(one.notebook)
+        file = "" if one.notebook == notebook else _file_name(one.notebook) or "(no notebook)"
         rows.append((name, str(one.turns), one.question, file, format_time(one.used)))
     return Table(("conversation", "turns", "first question", "other notebook", "last used"), rows)
 
