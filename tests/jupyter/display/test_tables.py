@@ -123,6 +123,17 @@ def test_earlier_conversations_of_the_same_name_have_their_number_in_the_history
     assert [row[:2] for row in table.rows] == [("main", "0"), ("a", "3"), ("a#3", "3")]
 
 
+def test_a_conversation_of_another_notebook_or_of_none_names_it() -> None:
+    past = [
+        StoredConversation(1, "a", "", "", False, 0.0, "", 3, notebook)
+        for notebook in ("/n.ipynb", "/work/other.ipynb", "")
+    ]
+    table = conversations_table(ConversationRegistry(), past, "/n.ipynb")
+    assert [row[3] for row in table.rows[1:]] == ["", "other.ipynb", "(no notebook)"]
+    table = conversations_table(ConversationRegistry(), past[2:], "")
+    assert table.rows[1][3] == ""
+
+
 def test_the_widest_columns_of_a_plain_table_are_cut_to_fit_a_line() -> None:
     assert Table(("a", "b"), [("x", "yy")]).plain.splitlines() == ["a  b", "-  --", "x  yy"]
     wide = Table(("a", "b", "c"), [("x" * 500, "y" * 30, "z\x1b[0m\nz" * 100)]).plain
