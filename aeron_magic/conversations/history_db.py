@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aeron_magic.errors import HistoryError
@@ -156,6 +157,19 @@ def translating_errors(path: Path) -> Iterator[None]:
         raise HistoryError(f"The local history cannot be used: {reason}.", hint=hint) from error
 
 
+def _check_files(path: Path) -> None:
+    """Raise OSError if the history, or a file of SQLite beside it, is a pipe or the like.
+
+    SQLite would wait for a pipe for ever.
+    """
+    path = path.resolve()  # SQLite's files are beside the file that a link leads to
+    for ending in ("", "-journal", "-wal", "-shm"):
+        file = path.with_name(path.name + ending)
+        with suppress(FileNotFoundError):  # another kernel may just have deleted it
+            if not stat.S_ISREG(file.stat().st_mode):
+                raise OSError(f"{file} is not a file")
+
+
 def _move_away(path: Path) -> str:
     return f"Move {path} away, and a new file is created."
 
@@ -174,8 +188,7 @@ def open_file(path: Path, busy_timeout: float = BUSY_TIMEOUT) -> sqlite3.Connect
         make_private_folder(path.parent)
         # SQLite gives its log the mode of the file, so create the file first.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        if not path.is_file():
-            raise OSError(f"{path} is not a file")
+        _check_files(path)
         if path.stat().st_mode & 0o077:
             path.chmod(0o600)
         connection = sqlite3.connect(
@@ -267,8 +280,7 @@ def resume_hint(path: Path, notebook: str) -> str:
     with translating_errors(path):
         if not path.exists():
             return ""
-        if not path.is_file():
-            raise OSError(f"{path} is not a file")
+        _check_files(path)
         connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=0.2, uri=True)
         try:
             protect(connection, MAX_SECONDS / 20)

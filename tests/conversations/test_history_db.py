@@ -149,3 +149,17 @@ def test_the_hint_at_loading_never_waits(tmp_path: Path, kind: str) -> None:
             path = tmp_path / ("x" * 300)
     with suppress(HistoryError):
         assert resume_hint(path, "n.ipynb") == ""
+
+
+@pytest.mark.parametrize("ending", ["-journal", "-wal", "-shm"])
+def test_a_pipe_beside_the_file_is_an_error(tmp_path: Path, ending: str) -> None:
+    """Such as in an archive of another person; SQLite would wait for it. Also through a link."""
+    path = tmp_path / "history"
+    open_file(path).close()
+    link = tmp_path / "link"
+    link.symlink_to(path)
+    os.mkfifo(tmp_path / f"history{ending}")
+    for name in (path, link):
+        for use in (open_file, lambda name: resume_hint(name, "n.ipynb")):
+            with pytest.raises(HistoryError, match=f"history{ending} is not a file"):
+                use(name)
