@@ -96,7 +96,9 @@ class MarkdownBlock:
         return self.context + source
 
 
-def render_block(block: MarkdownBlock, *, highlight: bool = True, compact: bool = False) -> Markup:
+def render_block(
+    block: MarkdownBlock, *, highlight: bool = True, compact: bool = False, cells: bool = False
+) -> Markup:
     """Return the HTML of a block; see `aeron_magic.rendering.safe_html.to_html`.
 
     ``compact``: without optional HTML, which every cell of a table has.
@@ -107,7 +109,7 @@ def render_block(block: MarkdownBlock, *, highlight: bool = True, compact: bool 
 
     if block.is_plain:
         return to_plain_html(block.source)
-    html = to_html(block.markdown, streaming=block.is_open, highlight=highlight)
+    html = to_html(block.markdown, streaming=block.is_open, highlight=highlight, cells=cells)
     if compact:  # text contains no unescaped ``>``
         shorter = _QUOTED.sub(r"=\1>", _END_TAG.sub("", html))
         html = Markup(shorter)  # noqa: S704 - the same elements

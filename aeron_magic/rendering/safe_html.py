@@ -29,6 +29,7 @@ from aeron_magic.markdown_text import is_long, truncate
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.highlighting import CLASSES, highlight_code
 from aeron_magic.rendering.inline_rules import install_inline_rules
+from aeron_magic.replies.extract import cell_kind, language_of
 from aeron_magic.replies.tex_math import escape_math, install_math_rules, is_self_contained
 
 Tokens = Sequence[Token]
@@ -74,7 +75,10 @@ class _Renderer(RendererHTML):
         language = next(iter(token.info.split(maxsplit=1)), "")
         if is_open or not env["highlight"]:
             language = ""
-        return str(code_html(token.content, language, direction=str(token.attrs.get("dir", ""))))
+        html = str(code_html(token.content, language, direction=str(token.attrs.get("dir", ""))))
+        if env.get("cells") and (kind := cell_kind(language_of(token), token.content)) != "code":
+            return html.replace("<figure ", f'<figure data-cell="{kind}" ', 1)
+        return html
 
     code_block = fence
 
@@ -145,7 +149,9 @@ def _parser() -> MarkdownIt:
     return parser
 
 
-def to_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -> Markup:
+def to_html(
+    markdown: str, *, streaming: bool = False, highlight: bool = True, cells: bool = False
+) -> Markup:
     """Return ``markdown`` as HTML made of an allow-list of elements, without control sequences.
 
     CommonMark with tables and strikethrough; raw HTML is shown as text. Links lead to http, https
@@ -161,9 +167,11 @@ def to_html(markdown: str, *, streaming: bool = False, highlight: bool = True) -
         highlighted, which would be most of the cost of repainting it.
     highlight
         Whether code is coloured, with the classes of Jupyter's style sheets.
+    cells
+        Whether ``data-cell`` names the cell that a code block needs, unless that is a code cell.
     """
     markdown = strip_control_sequences(markdown)
-    env: dict[str, object] = {"highlight": highlight}
+    env: dict[str, object] = {"highlight": highlight, "cells": cells}
     if streaming:
         env["streaming"] = markdown
     with suppress(Exception):
@@ -334,7 +342,8 @@ _CLEANER = nh3.Cleaner(
     tags=set(_TAGS.split()),
     attributes={"a": {"href"}, "ol": {"start"}},
     tag_attribute_values={
-        **dict.fromkeys(("ul", "ol", "blockquote", "figure"), _DIRECTIONS),
+        **dict.fromkeys(("ul", "ol", "blockquote"), _DIRECTIONS),
+        "figure": {**_DIRECTIONS, "data-cell": {"bash", "raw"}},
         **{tag: {**_DIRECTIONS, "style": _CELL_STYLES} for tag in ("p", *_HEADINGS)},
         "li": {"style": _CELL_STYLES},
         "code": {**_DIRECTIONS, "style": {CODE_STYLE}},

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from aeron_magic.errors import ReplyFormatError
 from aeron_magic.markdown_text import MAX_CHARACTERS, MAX_LINES, is_long, truncate
@@ -24,6 +24,7 @@ MAX_TRIES = 1_000
 
 ALIASES = {"py": "python", "python3": "python", "ipython": "python", "js": "javascript"}
 ALIASES |= {"ts": "typescript", "sh": "bash", "shell": "bash", "yml": "yaml"}
+ALIASES |= {"console": "bash", "zsh": "bash", "pycon": "python"}
 
 
 @cache
@@ -87,16 +88,34 @@ def code_blocks(text: str) -> list[CodeBlock]:
     if "```" not in text and "~~~" not in text:
         return []  # without importing the parser
     return [
-        CodeBlock(_language(token), token.content.removesuffix("\n"), token.map[0] + 2)
+        CodeBlock(language_of(token), token.content.removesuffix("\n"), token.map[0] + 2)
         for token in reply_tokens(text)
         if token.type == "fence" and token.map
     ]
 
 
-def _language(fence: Token) -> str:
+def language_of(fence: Token) -> str:
     """The first word of the info string, without the braces of ``{.python}``."""
     words = fence.info.strip(" \t{}.").split(maxsplit=1)
     return words[0].strip("{}.,").lower() if words else ""
+
+
+def cell_kind(language: str, code: str) -> Literal["code", "bash", "raw"]:
+    """What a notebook's cell needs to be for a code block: ``bash`` is a cell with ``%%bash``.
+
+    A block without a language is taken for Python; magics are code in a block of any language.
+    """
+    name = ALIASES.get(language, language)
+    if name in ("", "python") or code.lstrip().startswith(("%", "!")):
+        return "code"
+    return "bash" if name == "bash" else "raw"
+
+
+def cell_source(block: CodeBlock) -> str:
+    """The source of a code cell for a block: a shell script in ``%%bash``, anything else as is."""
+    if cell_kind(block.language, block.code) != "bash":
+        return block.code
+    return "%%bash\n" + re.sub(r"(?m)^\$ ", "", block.code)
 
 
 def extract_code(text: str, language: str | None = None, number: int = 1) -> str:

@@ -208,19 +208,28 @@ def test_an_older_question_stays_in_sight_while_it_is_edited(
     assert box.evaluate("box => box.getBoundingClientRect().top") > edge - 5
 
 
-def test_asking_again_during_a_reply_is_refused(lab: NotebookPage, sandbox: Sandbox) -> None:
-    """Asking again during a reply does nothing and shows why until the reply has ended."""
+def test_asking_again_during_a_reply_is_refused(
+    lab: NotebookPage, sandbox: Sandbox, screenshots: Path
+) -> None:
+    """An edited question cannot be asked during a reply, and the panel shows why."""
     panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("One?")
     sandbox.set_faults(say=LONG, pause=0.02)
     panel.ask("Two?", wait=False)
     panel.wait_text("Sentence number 2")
     panel.turns.first.hover()
-    panel.click("Ask again, as a branch", panel.turns.first)
+    panel.click("Edit and ask as a branch", panel.turns.first)
+    ask = panel.turns.first.get_by_role("button", name="Ask as a branch", exact=True)
+    assert ask.is_disabled()
+    assert "Wait until the reply has ended" in panel.turns.first.inner_text()
+    lab.screenshot(screenshots / "panel-edit-busy.png", 1)
+    panel.turns.first.get_by_label("Edit the question").press("Enter")
     panel.root.get_by_role("alert").get_by_text("A reply is still being received.").wait_for()
     panel.stop()
     panel.wait_ready()
     assert not panel.root.get_by_role("alert").is_visible()
+    assert ask.is_enabled()
+    panel.click("Cancel", panel.turns.first)
     assert panel.questions() == ["One?", "Two?"]
 
 

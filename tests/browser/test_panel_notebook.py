@@ -108,6 +108,25 @@ def test_inserted_cells_come_in_order(lab: NotebookPage, sandbox: Sandbox) -> No
     ]
 
 
+def test_a_code_block_becomes_a_cell_that_can_run(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """A shell script gets ``%%bash``; what neither Python nor a shell runs is a raw cell."""
+    blocks = ("\nx", "python\ny", "sh\n$ ls a\nls b", "text\n%aeron tree", "sql\nSELECT 1")
+    sandbox.set_faults(say="\n\n".join(f"```{block}\n```" for block in blocks))
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    panel.ask("Code?")
+    buttons = panel.root.get_by_role("button", name="Insert as a new cell")
+    for index in range(len(blocks)):
+        buttons.nth(index).click()
+    cells = lab.save().cells[2:]
+    assert [(one.cell_type, one.source) for one in cells] == [
+        ("code", "x"),
+        ("code", "y"),
+        ("code", "%%bash\nls a\nls b"),
+        ("code", "%aeron tree"),
+        ("raw", "SELECT 1"),
+    ]
+
+
 def test_a_restarted_kernel(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
     """It is said at once; the cell run again keeps the draft and offers to resume."""
     sandbox.set_faults(say="Fine.")

@@ -53,7 +53,7 @@ def test_code_becomes_a_cell_only_on_request(kernel: Kernel, sandbox: Sandbox) -
     assert "%aeron code NUMBER" in shown(run)["text/plain"]
     assert "2 blocks" in shown(run)["text/html"]
     inserted = [next_cells(kernel.execute(f"%aeron code {number}")) for number in ("", 1, 2)]
-    assert inserted == [["x = 1"], ["x = 1"], ["ls"]]
+    assert inserted == [["x = 1"], ["x = 1"], ["%%bash\nls"]]
     for wrong in ("3", "0", "x", "-1"):
         assert kernel.execute(f"%aeron code {wrong}").status == "error", wrong
     sandbox.faults = Faults(say="```\ny\n```")

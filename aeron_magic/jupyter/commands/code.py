@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.parser import Command
+from aeron_magic.replies.extract import cell_source, code_blocks
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
@@ -18,4 +19,7 @@ def code(app: App, command: Command) -> None:
     number = command["number"] or "1"
     if not (number.isascii() and number.isdigit()):
         raise UsageError(f"{number} is not the number of a block.", hint="Write `%aeron code 2`.")
-    app.shell.set_next_input(app.session.last.code(number=int(number)), replace=False)
+    reply = app.session.last
+    reply.code(number=int(number))  # an error if there is no such block
+    block = code_blocks(reply.text)[int(number) - 1]
+    app.shell.set_next_input(cell_source(block), replace=False)

@@ -47,7 +47,7 @@ def reply_html(text: str) -> Markup:
     """The HTML of a whole text; cached, since messages and the transcript all use it."""
     from aeron_magic.rendering.safe_html import to_html
 
-    return utf16_safe(to_html(text)) if text else Markup("")
+    return utf16_safe(to_html(text, cells=True)) if text else Markup("")
 
 
 def splice(old: str, new: str) -> tuple[int, int, str]:
@@ -114,8 +114,10 @@ class HtmlStream:
         self._taken = len(accumulator.displayed)
         fresh, self._rest = arrived[:MAX_STEP], arrived[MAX_STEP:]
         self._markdown.add(fresh)
-        done = [utf16_safe(render_block(piece)) for piece in self._markdown.pop_finished()]
-        tail = utf16_safe(render_block(self._markdown.tail)) if fresh else self.tail
+        done = [
+            utf16_safe(render_block(piece, cells=True)) for piece in self._markdown.pop_finished()
+        ]
+        tail = utf16_safe(render_block(self._markdown.tail, cells=True)) if fresh else self.tail
         if not done and tail == self.tail and accumulator.status_text == self.status_text:
             return None
         at, drop, add = splice(str(self.tail), "".join([*done, tail]))

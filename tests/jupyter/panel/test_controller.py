@@ -74,9 +74,9 @@ def test_the_finished_reply_is_rendered_once(
     """For the message ``end``, later snapshots and the transcript."""
     rendered: list[str] = []
 
-    def record(markdown: str) -> str:
+    def record(markdown: str, **options: bool) -> str:
         rendered.append(markdown)
-        return to_html(markdown)
+        return to_html(markdown, **options)
 
     monkeypatch.setattr("aeron_magic.rendering.safe_html.to_html", record)
     text = f"{TEXT}The end of {time.time()}.\n"
@@ -85,7 +85,7 @@ def test_the_finished_reply_is_rendered_once(
     harness.send("sync")
     state = harness.wait("state")
     bundle(harness.session.tree, harness.session.tree.turns)
-    assert "".join(state["turns"][-1]["blocks"]) == utf16_safe(to_html(text))
+    assert "".join(state["turns"][-1]["blocks"]) == utf16_safe(to_html(text, cells=True))
     assert rendered.count(text) == 1
 
 

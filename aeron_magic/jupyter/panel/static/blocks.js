@@ -52,7 +52,10 @@ function decorateCode(code, view, growing) {
     if (canInsertCells(view.model)) {
       head.append(
         iconButton("cell", "Insert as a new cell", (event) => {
-          if (insertCell(view.model, view.store.state?.model_id, text())) {
+          const kind = code.dataset.cell ?? "code";
+          const source = kind === "bash" ? `%%bash\n${text().replace(/^\$ /gm, "")}` : text();
+          const { state } = view.store;
+          if (insertCell(view.model, state?.model_id, source, kind === "raw" ? "raw" : "code")) {
             confirm(event.currentTarget);
           }
         }),

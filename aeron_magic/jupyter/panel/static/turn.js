@@ -136,6 +136,7 @@ export class TurnView {
     });
     area.value = turn.question;
     const close = () => {
+      view.edits.delete(ask);
       this.asked.replaceWith(this.question());
       this.asked.querySelector(".ap-tool")?.focus();
     };
@@ -151,13 +152,17 @@ export class TurnView {
         send();
       }
     });
+    const ask = button("Ask as a branch", send, "ap-main");
+    ask.disabled = view.store.busy;
+    view.edits.add(ask);
     this.asked.replaceChildren(
       area,
       element(
         "div",
         { class: "ap-row" },
         button("Cancel", close),
-        button("Ask as a branch", send, "ap-main"),
+        element("span", { class: "ap-busy" }, "Wait until the reply has ended, or stop it."),
+        ask,
       ),
     );
     area.style.height = `${Math.min(area.scrollHeight + 2, 240)}px`;

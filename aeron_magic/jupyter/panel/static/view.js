@@ -15,6 +15,7 @@ export class View {
     this.model = model;
     this.store = store;
     this.turns = new Map();
+    this.edits = new Set(); // buttons that ask an edited question
     this.follows = true;
     this.place = 0;
     this.head = new Header(this);
@@ -81,6 +82,7 @@ export class View {
   /** Show a change of the store. */
   notify(what, detail) {
     this[`show_${what}`](detail);
+    for (const ask of this.edits) ask.disabled = this.store.busy;
     this.root.dataset.state = this.store.silent
       ? "silent"
       : this.store.busy
@@ -105,6 +107,7 @@ export class View {
   show_all() {
     const { store } = this;
     this.turns.clear();
+    this.edits.clear();
     this.list.replaceChildren(...store.turns.map((turn) => this.add(turn).element));
     if (store.live) this.turns.get(store.live.key)?.begin(store.live);
     this.show_about();
