@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import inspect
 import pickle
+import re
 import traceback
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -206,3 +210,25 @@ def test_the_subclasses_of_each_base() -> None:
         Interrupted,
     }
     assert Unreachable.__bases__ == (AeronError,)
+
+
+NOTEBOOK = re.compile(r"%aeron|%config|(?<![\w-])-n\b|--[a-z]|\bcell\b")
+PYTHON = re.compile(r"Python|Client\(|ask_many|_BASE_URL")
+
+
+def hints(package: Path) -> Iterator[str]:
+    """The texts of all hints in the source files of a package, without inserted values."""
+    for file in package.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.keyword) and node.arg == "hint":
+                parts = [one.value for one in ast.walk(node.value) if isinstance(one, ast.Constant)]
+                yield "".join(one for one in parts if isinstance(one, str))
+
+
+@pytest.mark.parametrize("name", ["client", "services", "protocol", "prompts", "batch"])
+def test_a_hint_that_a_script_can_get_names_what_to_do_in_python(name: str) -> None:
+    """Not only what to do in a notebook."""
+    found = list(hints(Path(errors.__file__).parent / name))
+    assert found
+    about_notebooks = [hint for hint in found if NOTEBOOK.search(hint)]
+    assert [hint for hint in about_notebooks if not PYTHON.search(hint)] == []

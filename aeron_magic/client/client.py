@@ -53,7 +53,7 @@ def make_question(
         The text is empty, an image is not an http(s) address, or the token is not a string.
     """
     if not isinstance(text, str) or not text.strip():
-        raise UsageError("The question is empty.", hint="Write it below the %%aeron line.")
+        raise UsageError("The question is empty.", hint="Give a text that is not blank.")
     addresses = (images,) if isinstance(images, str) else tuple(images)
     for address in addresses:
         if not (isinstance(address, str) and IMAGE.fullmatch(address)):

@@ -116,7 +116,8 @@ def connection_lost(
     """
     if isinstance(error, kinds.url):
         raise UsageError(
-            "This address cannot be used.", hint="Check --base-url and the environment."
+            "This address cannot be used.",
+            hint="Check the address (--base-url, in Python base_url) and the environment.",
         ) from None
     if isinstance(error, UnicodeEncodeError):
         raise unpaired_surrogate() from None

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from aeron_magic.client.client import AsyncClient, Client
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.markdown_text import plural
 from aeron_magic.replies.reply import Reply
 
 
@@ -45,6 +46,10 @@ class Conversation:
         self.client = client
         self.context_token = context_token
         self.tree = ConversationTree("conversation", client.settings.service)
+
+    def __repr__(self) -> str:
+        turns = plural(len(self.turns), "turn")
+        return f"<Conversation with {self.client.settings.service}: {turns}>"
 
     @property
     def turns(self) -> tuple[Turn, ...]:

@@ -114,7 +114,9 @@ def export_text(tree: ConversationTree, extension: str, *, sandbox: bool = False
             data["metadata"]["aeron_magic"]["seal"] = SEAL + UNSEALED
         case _:
             raise UsageError(
-                f"Unknown file extension {extension[:60]!r}.",
+                f"Unknown file extension {extension[:60]!r}."
+                if extension
+                else "The name of the file has no extension.",
                 hint="The extension chooses the format: .md, .html, .json, .ipynb or .chat.md.",
             )
     return _sealed(json.dumps(data, indent=1, ensure_ascii=False) + "\n")

@@ -28,6 +28,7 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from aeron_magic.errors import UsageError
+from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
 
@@ -84,6 +85,10 @@ class Turn:
     asked_at: float = 0.0
     placed: bool = False
     deleted: bool = False
+
+    def __repr__(self) -> str:
+        """Short, and without tokens: it is what a list of turns shows."""
+        return f"<Turn {self.label}, {self.status}: {truncate(one_line(self.question), 60)!r}>"
 
     @property
     def revision(self) -> int:
@@ -300,7 +305,8 @@ class ConversationTree:
         if not turn.revision:
             raise UsageError(
                 f"Turn {turn.label} has no complete reply to continue from.",
-                hint="Run its cell again first, or fetch its reply with `%aeron fetch`.",
+                hint="Run its cell again first, or fetch its reply with `%aeron fetch`; in "
+                "Python, ask again.",
             )
         return Position(self, turn.token, turn, turn.revision)
 
@@ -372,8 +378,8 @@ class ConversationTree:
             raise UsageError(
                 "The service cannot branch: this conversation can continue only after turn "
                 f"{diverges_from.label}. Nothing was sent.",
-                hint="`-n` starts a new conversation; "
-                f"`--after {diverges_from.label}` continues this one.",
+                hint="`-n` starts a new conversation (in Python a new Conversation); "
+                f"`--after {diverges_from.label}` (in Python after=) continues this one.",
             )
         turn = Turn(
             number=self._next_number() if position.replaces is None else position.replaces.number,

@@ -75,7 +75,8 @@ def _text(value: object, rows: int) -> str:
     if any(base.__module__.partition(".")[0] in _IMAGE_LIBRARIES for base in type(value).__mro__):
         raise ValueRefused(
             f"an image ({kind}) cannot be inserted as text",
-            hint="Name the data it shows, or give the URL of an image with --image.",
+            hint="Name the data it shows, or give the URL of an image with --image (in Python "
+            "images=).",
         )
     if frame := table_class(value):
         return _table(value, frame, rows)

@@ -97,7 +97,8 @@ def error_for_status(
     if status < 500 and _is_about_a_token(message):
         return TokenError(
             "The context token is unknown to the service, or has expired.",
-            hint="Start a new conversation with -n, or continue from another turn with --after.",
+            hint="Start a new conversation (-n, in Python without context_token), or continue from "
+            "another turn (--after, in Python its context_token).",
             **facts,
         )
     if status >= 500 or status == 408:
@@ -116,7 +117,8 @@ def error_for_status(
         "The service rejected the request.",
         hint="Its own message says why; change the question or its options accordingly."
         if message
-        else "It gave no reason: check the address (--base-url) and the question.",
+        else "It gave no reason: check the address (--base-url, in Python base_url) and the "
+        "question.",
         **facts,
     )
 
@@ -163,7 +165,7 @@ def _unreachable(lost: ConnectionLost, url: str) -> Unreachable:
         f"{url} cannot be reached: {lost.reason.rstrip('.')}.",
         hint=lost.remedy
         or "Check the network, the address, and the proxy if HTTPS_PROXY or the like names one; "
-        "`%aeron connect sandbox` works without them.",
+        "`%aeron connect sandbox` (in Python Client('sandbox')) works without them.",
     )
 
 

@@ -147,7 +147,8 @@ class Service:
             why = "was not ready" if parser.processing else f"was cut off ({ended})"
             raise IncompleteReply(
                 f"The reply {why}, and could not be fetched: {error}",
-                hint=f"`%aeron fetch {parser.token}` requests it again; it costs nothing.",
+                hint=f"`%aeron fetch {parser.token}` (in Python `client.fetch`) requests it "
+                "again; it costs nothing.",
                 status_code=error.status_code,
                 service_message=error.service_message,
                 context_token=parser.token,
@@ -303,7 +304,8 @@ class Service:
             if deadline.expired:
                 raise IncompleteReply(
                     f"The reply is still {status} after {self.settings.fetch_timeout:g} s.",
-                    hint=f"`%aeron fetch {token}` asks again; fetch_timeout is the longest wait.",
+                    hint=f"`%aeron fetch {token}` (in Python `client.fetch`) asks again; "
+                    "fetch_timeout is the longest wait.",
                     context_token=token,
                 )
             yield from deadline.sleep(result)

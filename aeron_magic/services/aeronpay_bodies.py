@@ -27,6 +27,8 @@ ACCEPTED = ("SUCCESS", "PENDING", "PROCESSING")
 DOCUMENTED = ("response_initiated", "response_completed")
 """The events of a reply that goes well, besides its chunks."""
 
+_SUCCESS = re.compile(r"(?<!not )\bsuccess", re.IGNORECASE)
+
 _TOKEN = re.compile(r'"context_token"\s*+:\s*+("[^"\\]++(?:\\.[^"\\]*+)*+")')
 
 
@@ -67,11 +69,12 @@ def raise_if_failed(
         return body
     token = text_or_none(body.get("context_token")) or token
     if failed or begun:
+        code = number_of(body.get("status_code")) or error_code(body)
         raise FailedReply(
             "The service could not answer.",
             hint="Ask again, or rephrase the question.",
-            status_code=number_of(body.get("status_code")) or error_code(body) or None,
-            service_message=service_words(body),
+            status_code=code if code >= 400 else None,  # else of the request, which succeeded
+            service_message=_words_of_failure(body),
             context_token=token,
         )
     # The HTTP status may be 200: the status in the body counts.
@@ -81,6 +84,15 @@ def raise_if_failed(
     if not isinstance(error, TokenError):
         error.context_token = token
     raise error
+
+
+def _words_of_failure(body: dict[str, Any]) -> str | None:
+    """The service's words about a failed reply; not those about the request, if it succeeded."""
+    words = service_words(body)
+    if words is None or not _SUCCESS.search(words):
+        return words
+    words = service_words({name: value for name, value in body.items() if value != words})
+    return None if words is None or _SUCCESS.search(words) else words
 
 
 def without_text(body: dict[str, Any], token: str | None = None) -> IncompleteReply:

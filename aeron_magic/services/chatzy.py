@@ -173,7 +173,7 @@ class Service:
         yield from ()
         raise UsageError(
             "Chatzy has no call that returns a stored reply.",
-            hint="`%aeron history` shows the local transcript.",
+            hint="`%aeron history` (in Python `Conversation.turns`) shows the local transcript.",
             context_token=token,
         )
 
@@ -182,7 +182,8 @@ class Service:
         yield from ()
         raise UsageError(
             "Chatzy has no call that returns a conversation's messages.",
-            hint="`%aeron history` (without --remote) shows the local transcript.",
+            hint="`%aeron history` without --remote (in Python `Conversation.turns`) shows the "
+            "local transcript.",
             context_token=token,
         )
 

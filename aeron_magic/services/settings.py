@@ -202,7 +202,8 @@ def _normalize_url(url: str) -> str:
     if "@" in url.partition("//")[2].partition("/")[0]:
         raise UsageError(
             "The address contains a user name or a password.",
-            hint="Give the address alone; credentials come from the environment or `%aeron login`.",
+            hint="Give the address alone; credentials come from the environment, `%aeron login` "
+            "or, in Python, client_id and client_secret.",
         )
     try:
         parts = urlsplit(url)

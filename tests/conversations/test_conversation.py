@@ -57,3 +57,16 @@ def test_an_async_client_is_rejected() -> None:
     with pytest.raises(UsageError, match="AsyncClient") as caught:
         Conversation(client)  # type: ignore[arg-type]
     assert "context_token" in caught.value.hint
+
+
+def test_the_repr_is_short_and_without_tokens(client: Client) -> None:
+    chat = Conversation(client)
+    assert repr(chat) == "<Conversation with aeronpay: 0 turns>"
+    reply = chat.ask("What is\na token? " * 20, name="first")
+    chat.ask("And?")
+    assert repr(chat) == "<Conversation with aeronpay: 2 turns>"
+    first, second = map(repr, chat.turns)
+    assert first.startswith("<Turn first, complete: 'What is a token? What is")
+    assert len(first) < 100
+    assert second == "<Turn 2, complete: 'And?'>"
+    assert str(reply.context_token) not in repr(chat.turns)

@@ -323,6 +323,8 @@ def test_an_unknown_extension_is_an_error(tree: ConversationTree, tmp_path: Path
     with pytest.raises(UsageError, match="Unknown file extension") as caught:
         write(tree, tmp_path / "talk.doc")
     assert ".md, .html, .json, .ipynb or .chat.md" in caught.value.hint
+    with pytest.raises(UsageError, match="has no extension"):
+        write(tree, tmp_path / "talk")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -823,6 +823,29 @@ def test_a_fetched_reply_may_have_failed() -> None:
     assert caught.value.service_message
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({}, None),
+        ({"error": {"message": "The model is overloaded."}}, "The model is overloaded."),
+        ({"message": "The request was not successful."}, "The request was not successful."),
+    ],
+)
+def test_the_success_of_the_request_is_not_shown_as_the_failure_of_the_reply(
+    fields: dict[str, Any], said: str | None
+) -> None:
+    body = {
+        "status": "SUCCESS",
+        "status_code": "200",
+        "message": "Response fetched successfully.",
+        "context_token": TOKEN,
+        "response_status": "failed",
+    }
+    with pytest.raises(FailedReply) as caught:
+        Server(fetches=[Response(200, {}, json.dumps(body | fields).encode())]).fetch()
+    assert (caught.value.status_code, caught.value.service_message) == (None, said)
+
+
 def test_a_fetched_web_page_is_unexpected() -> None:
     """Usually it comes from a proxy."""
     with pytest.raises(UnexpectedAnswer, match="web page"):
