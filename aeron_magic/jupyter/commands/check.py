@@ -83,8 +83,8 @@ def check(app: App, command: Command) -> None:
     if failed:
         raise CheckFailed(
             f"{failed:,} of {plural(len(results), 'answer')} did not pass.",
-            hint="The table above shows why. If the new answers are right, export the conversation "
-            "again, or change what the file expects.",
+            hint="The table of the check shows why. If the new answers are right, export the "
+            "conversation again, or change what the file expects.",
         )
     if plan.damage:
         raise CheckFailed(

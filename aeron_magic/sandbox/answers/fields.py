@@ -3,7 +3,8 @@
 * A key whose values are positive and negative: good words against bad ones.
 * Any other choice: the choice with most of its words in the text; words are its own, and for a few
   topics of a payment service those in ``_TOPICS``. Without any, ``high`` is left to the others.
-* A number: the first one with a sign of money, else the first with three digits, as it is written.
+* A number: the first one with a sign or word of money, else the first with three digits or more
+  before the point, as it is written.
 * True or false: whether a word of the key is in the text.
 
 A value that no rule finds is null.
@@ -46,7 +47,7 @@ _NUMBERS = (
         rf"|\d[\d,.]*\s*(?:lakhs?|crores?|लाख|करोड़)",
         re.IGNORECASE,
     ),
-    re.compile(rf"(?<![\w,.])\d(?:,?\d){{2,}}{_UNIT}(?![\w,])", re.IGNORECASE),
+    re.compile(rf"(?<![\w,.])\d(?:,?\d){{2,}}(?:\.\d+)?{_UNIT}(?![\w,]|\.\d)", re.IGNORECASE),
 )
 
 

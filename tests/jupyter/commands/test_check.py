@@ -92,7 +92,8 @@ def test_a_changed_answer_is_shown_beside_the_reference_and_fails_the_cell(
     change_answers()
     error, shown = notebook.fails("check refund.chat.md --repeat 2 -o report", CheckFailed)
     assert str(error) == "2 of 4 answers did not pass."
-    assert error.hint
+    assert "above" not in error.hint  # `last` shows it without the table
+    assert "The table of the check shows why." in error.hint
     assert "changed: refund.chat.md, turn 1, repeats 1, 2: How long does a refund take?" in shown
     assert "reference: [-Five-] days." in shown
     assert "answer:    {+Seven+} days." in shown

@@ -52,13 +52,16 @@ def test_a_schema_is_read_as_well():
 
 
 def test_rules_in_three_languages():
-    """The amount is written as in the text."""
+    """The amount is written as in the text, whole."""
     for text, found in {
         "Refund of ₹1,20,000 for the order is missing, urgent!": ["refund", "high", "₹1,20,000"],
         "Payment fail ho gaya aur 500 rupaye kat gaye": ["failed payment", "normal", "500"],
         "केवाईसी के लिए आधार चाहिए?": ["KYC", "normal", None],
         "मेरे १.५ लाख रुपये तुरंत वापस कीजिए": ["refund", "high", "१.५ लाख"],
         "Love it, 5 stars": ["praise", "normal", None],
+        "It cost 120.50 in all": ["other", "normal", "120.50"],
+        "It cost 1,234.5.": ["other", "normal", "1,234.5"],
+        "My address is 192.168.100.200": ["other", "normal", None],
         "Where is the office?": ["other", "normal", None],
     }.items():
         value = json.loads(answer(f"Classify this message: {text}{REQUEST}"))
