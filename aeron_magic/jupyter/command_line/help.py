@@ -32,5 +32,16 @@ def help_text() -> str:
     return "\n".join(lines) + "\n"
 
 
+def option_help(flag: str) -> str:
+    """The help of an option, of each command that has it; empty if there is none."""
+    found: dict[str, list[str]] = {}
+    for spec in (QUESTION, *COMMANDS.values()):
+        if (option := spec.flags.get(flag)) is not None and not (spec.asks and spec.arguments):
+            found.setdefault(f"{option.syntax}: {option.full_help}", []).append(spec.label)
+    return "\n".join(
+        "\n".join(_wrapped(f"{', '.join(labels)}  {text}", 4)) for text, labels in found.items()
+    )
+
+
 def _wrapped(line: str, indent: int) -> list[str]:
     return textwrap.wrap(line.replace("`", ""), WIDTH, subsequent_indent=" " * indent)

@@ -163,6 +163,9 @@ def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
     phrase = ""  # the value to which more words may be added
     rest = tokens(line, start)
     for token in rest:
+        if token.flag and arguments and arguments[0].completion_source == "topics":
+            given[arguments.pop(0).dest] = token.flag  # an option is a topic of the help
+            continue
         verbatim = bool(arguments) and arguments[0].verbatim
         if not verbatim or line[token.start] == "-":
             _reject_secret(token)

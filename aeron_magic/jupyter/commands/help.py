@@ -8,14 +8,21 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
 from aeron_magic.errors import UsageError
-from aeron_magic.jupyter.command_line.help import help_text
+from aeron_magic.jupyter.command_line.help import help_text, option_help
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import PLAIN_WIDTH, Verbatim, show, strip_markup
 from aeron_magic.markdown_text import escape_cell
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
+    from aeron_magic.sandbox.answers.pages import Page
 
+
+SAME = {"tables": "many-prompts", "table": "many-prompts", "chatzy": "connecting"}
+"""Pages of topics that have another name in the README."""
+
+MIN_BEGINNING = 4
+"""Characters of a page's name that stand for it."""
 
 MAX_OTHERS = 3
 """Other pages that are named if the topic is not the name of a page."""
@@ -63,18 +70,26 @@ def help(app: App, command: Command) -> None:  # noqa: A001 - a command's functi
     if topic is None:
         show(app.shell, Verbatim(help_text()))
         return
+    if topic.startswith("-"):
+        if not (text := option_help(topic)):
+            raise UsageError(f"There is no option {topic[:30]}.", hint="`%aeron help` lists all.")
+        show(app.shell, Verbatim(text))
+        return
     from aeron_magic.sandbox.answers.pages import handbook
     from aeron_magic.sandbox.answers.search import index
 
     note, page = "", handbook().get(topic)
     if page is None:
-        found = index().search(topic)
+        if (named := _page_named(topic)) is not None:
+            found = [named]
+        else:
+            found = [hit.page for hit in index().search(topic)]
         if not found:
             raise UsageError(
                 "The handbook has no page on this topic.",
                 hint=f"Its pages: {', '.join(handbook())}.",
             )
-        page, *others = [hit.page for hit in found[: 1 + MAX_OTHERS]]
+        page, *others = found[: 1 + MAX_OTHERS]
         note = f"There is no page “{escape_cell(topic, 60)}”; this is `{page.name}`."
         if others:
             note += f" Others: {', '.join(f'`{other.name}`' for other in others)}."
@@ -83,6 +98,17 @@ def help(app: App, command: Command) -> None:  # noqa: A001 - a command's functi
     ]
     blocks = (f"# {page.title}", page.lead, *page.blocks, *sections)
     show(app.shell, note, *map(Block, blocks))
+
+
+def _page_named(topic: str) -> Page | None:
+    """The page that a word for a command or a section of the README means, if it is one."""
+    from aeron_magic.sandbox.answers.pages import handbook
+
+    word = topic.strip().lower()
+    if word in SAME:
+        return handbook()[SAME[word]]
+    begun = [page for name, page in handbook().items() if name.startswith(word)]
+    return begun[0] if len(word) >= MIN_BEGINNING and len(begun) == 1 else None
 
 
 def topics() -> list[str]:

@@ -40,6 +40,12 @@ def test_a_topic_is_the_name_of_a_page(shell: Any, capsys: Any, name: str) -> No
     [
         ("export", "exporting"),
         ("record", "recordings"),
+        ("connect", "connecting"),
+        ("tables", "many-prompts"),
+        ("Tables", "many-prompts"),
+        ("chatzy", "connecting"),
+        ("ci", "recordings"),
+        ("panel", "chat-panel"),
         ("how do I run a cell again", "running-again"),
         ("recrodings", "recordings"),
     ],
@@ -56,6 +62,26 @@ def test_a_topic_without_a_page_is_an_error_that_names_the_pages(shell: Any) -> 
     with pytest.raises(UsageError, match="no page") as caught:
         shell.run_line_magic("aeron", "help zzzzzzzz")
     assert "recordings" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("flag", "said"),
+    [
+        ("--columns", ["%%aeron", "the columns to read"]),
+        ("-o", ["%%aeron", "%aeron check", "-o NAME"]),
+        ("--find", ["%aeron history", "--find"]),
+    ],
+)
+def test_an_option_is_a_topic(shell: Any, capsys: Any, flag: str, said: list[str]) -> None:
+    shell.run_line_magic("aeron", f"help {flag}")
+    shown = capsys.readouterr().out
+    assert [one for one in said if one not in shown] == [], shown
+    assert max(map(len, shown.splitlines())) <= 84
+
+
+def test_an_unknown_option_is_no_topic(shell: Any) -> None:
+    with pytest.raises(UsageError, match="no option --colums"):
+        shell.run_line_magic("aeron", "help --colums")
 
 
 def test_without_a_topic_the_reference_is_shown(shell: Any, capsys: Any) -> None:
