@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from aeron_magic.batch.items import ITEM, NOT_ASKED, DataFrameRow, Items, Row
 from aeron_magic.batch.result import error_text
-from aeron_magic.errors import AeronError, IncompleteReply, UsageError
+from aeron_magic.errors import AeronError, IncompleteReply, RecordingError, UsageError
 from aeron_magic.jupyter.display.publish import Table
 from aeron_magic.markdown_text import escape_cell, plural
 from aeron_magic.plaintext import redact
@@ -19,6 +20,9 @@ MAX_SHOWN = 5
 MAX_CAUSE = 300
 """Characters of a cause in the output."""
 
+MAX_LABEL = 40
+"""Characters of a row's label in the output."""
+
 MAX_COLUMNS = 3
 """Columns of the items in the output."""
 
@@ -30,19 +34,20 @@ def summary(rows: Sequence[Row], requests: int, out: str | None) -> str:
     unfit = sum(row.status == "unfit" for row in rows)
     missing = sum(row.status == NOT_ASKED for row in rows)
     failed = sum(row.error is not None for row in rows) - unfit
-    counts = [f"{kept:,} kept", f"{asked:,} asked now"]
+    counts = [f"{kept:,} kept", f"{requests:,} asked now"]
     counts += [f"**{unfit:,} unfit**"] if unfit else []
     counts += [f"**{failed:,} incomplete or failed**"] if failed else []
     counts += [f"**{missing:,} not asked**"] if missing else []
     parts = [f"{plural(len(rows), 'row')}: {', '.join(counts)}."]
     if requests < asked:
-        parts.append(
-            f"{plural(requests, 'question')} asked: rows with the same question share one reply."
-        )
+        parts.append("Rows with the same question share one reply.")
     if out:
         parts.append(f"The result is in `{out}`.")
     broken = [row for row in rows if row.error is not None and row.status != "unfit"]
-    if missing or not all(isinstance(row.error, UsageError) for row in broken):
+    unrecorded = [row.error.hint for row in broken if isinstance(row.error, RecordingError)]
+    if unrecorded:  # running the cell again would give the same error
+        parts += unrecorded[:1]
+    elif missing or not all(isinstance(row.error, UsageError) for row in broken):
         parts.append("Run the cell again to ask the missing rows.")
     if unfit:
         parts.append("An unfit reply is kept, and asked again only with -n or another question.")
@@ -65,7 +70,8 @@ def preview(
         if row.error is not None:
             causes.setdefault(error_text(row.error), []).append(number)
     yield "\n".join(
-        f"- {plural(len(numbers), 'row')} ({_numbers(numbers)}): {escape_cell(cause, MAX_CAUSE)}"
+        f"- {plural(len(numbers), 'row')} ({_labels(numbers, items)}): "
+        f"{escape_cell(cause, MAX_CAUSE)}"
         for cause, numbers in sorted(causes.items(), key=lambda one: -len(one[1]))[:MAX_SHOWN]
     )
     if len(causes) > MAX_SHOWN:
@@ -93,9 +99,15 @@ def preview(
         yield f"(first {MAX_SHOWN} of {len(rows):,} rows)"
 
 
-def _numbers(numbers: Sequence[int]) -> str:
-    """Positions from 0, as ``.iloc`` takes them."""
-    shown = ", ".join(map(str, numbers[:MAX_SHOWN]))
+def _labels(numbers: Sequence[int], items: Items) -> str:
+    """The rows as ``.loc`` takes them; where there is no index, positions from 0."""
+    index: Any = None
+    if items.frame is not None:
+        import narwhals
+
+        index = narwhals.maybe_get_index(items.frame)
+    labels = [number if index is None else index[number] for number in numbers[:MAX_SHOWN]]
+    shown = ", ".join(escape_cell(str(label), MAX_LABEL) for label in labels)
     return f"{shown}, …" if len(numbers) > MAX_SHOWN else shown
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ def test_unfit_replies_are_shown_first_by_cause(kernel: Kernel, sandbox: Sandbox
     run = kernel.execute(COLUMNS + "Is this positive? {{row.text}}", "each-14")
     assert kernel.value("sorted(labels.status)") == ["failed"] * 2 + ["unfit"] * 3 or run.text
     plain = run.outputs[0]["data"]["text/plain"]
-    assert "5 rows: 0 kept, 4 asked now" in plain
+    assert "5 rows: 0 kept, 3 asked now" in plain
     assert plain.index("sentiment: Input should be 'positive'") < plain.index(
         "the value is missing"
     )
@@ -125,7 +126,7 @@ def test_running_again_asks_nothing_and_new_asks_all(kernel: Kernel, sandbox: Sa
 def test_rows_with_the_same_question_are_asked_once(kernel: Kernel, sandbox: Sandbox) -> None:
     items = '"[*reviews.text, reviews.text.iloc[0]]"'
     run = kernel.execute(ASK.replace("reviews", items).replace(".text}", "}"), "each-16")
-    assert "4 rows: 0 kept, 4 asked now. 3 questions asked: rows with the same" in run.text
+    assert "4 rows: 0 kept, 3 asked now. Rows with the same question share one reply." in run.text
     assert len(asked(sandbox)) == 3
 
 
@@ -149,6 +150,7 @@ def test_a_failed_row_fails_alone_and_is_asked_again(kernel: Kernel, sandbox: Sa
     assert run.status == "ok"
     assert "3 rows: 0 kept, 3 asked now, 1 incomplete or failed" in run.text
     assert "HTTP status 400. The service says: too rude" in run.text
+    assert re.search(r"1 row \([abc]\): ", run.text)  # its label, as `.loc` takes it
     assert kernel.value("sorted(labels.status)") == ["complete", "complete", "failed"]
     assert kernel.value("labels.error.notna().sum().item()") == 1
     sandbox.log.clear()
@@ -309,7 +311,11 @@ def test_rows_are_recorded_and_replayed(kernel: Kernel, sandbox: Sandbox, tmp_pa
     sandbox.faults = Faults(refuse=(Refusal("*", 500, times=99),))
     kernel.execute(f"%aeron replay {file}", None)
     again = kernel.execute(ASK, "each-9")
+    other = kernel.execute("%%aeron --each ['Joy','New']\nClassify: {{row}}", "each-x")
     kernel.execute("%aeron record off", None)
+    assert other.status == "error"
+    assert "sends the question and records it" in other.text
+    assert "Run the cell again" not in other.text
     assert again.status == "ok"
     shown, before = (run.outputs[0]["data"]["text/plain"] for run in (again, first))
     assert shown.replace("3 kept, 0 asked", "0 kept, 3 asked") == before
