@@ -59,6 +59,8 @@ class ConnectionManager:
         The current connection, if there is one.
     recorder
         Replays and records questions; None if recording is off.
+    answers
+        The file that the sandbox answers from; None: the handbook.
     recording_error
         Why the recording that the environment names cannot be used; no question is asked then.
     """
@@ -67,6 +69,7 @@ class ConnectionManager:
         self.options = options
         self.connection: Connection | None = None
         self.recorder: Recorder | None = None
+        self.answers: str | None = None
         self.recording_error: AeronError | None = None
         self._loop = loop
 
@@ -93,6 +96,7 @@ class ConnectionManager:
                 hint="Name a .csv or .jsonl file with question and answer, or a .md file whose "
                 "headings are the questions.",
             ) from None
+        self.answers = answers
         info = SERVICES[service]
         options = {one.field: getattr(sandbox, one.in_sandbox) for one in info.addresses}
         options |= {one.field: ANY_CREDENTIAL for one in info.credentials}

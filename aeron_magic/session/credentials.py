@@ -63,12 +63,12 @@ def _stored(service: str) -> dict[str, str] | None:
 
 
 def ask(service: str) -> dict[str, str]:
-    """Ask for the credentials with hidden input.
+    """Ask for the credentials with hidden input; empty if an answer was empty.
 
     Raises
     ------
     CredentialsError
-        Hidden input is not possible here, or an answer was empty.
+        Hidden input is not possible here.
     """
     answers: dict[str, str] = {}
     hint = SERVICES[service].how_to_connect
@@ -86,10 +86,7 @@ def ask(service: str) -> dict[str, str]:
                 else f"Set {variables_of(service)} in the environment, and restart the kernel.",
             ) from None
         if not answers[name]:
-            raise CredentialsError(
-                f"The {prompt} is empty.",
-                hint="Nothing was stored. Run the line again to enter it.",
-            )
+            return {}
     return answers
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aeron_magic.conversations.registry import is_shown, stale_text
-from aeron_magic.errors import AeronError, ServiceError
+from aeron_magic.errors import AeronError, CredentialsError, ServiceError
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.frontend import cell_id
@@ -46,6 +46,8 @@ def status(app: App, command: Command) -> None:
             f"service: {code_span(connection.label)}",
             f"address: {code_span(connection.settings.base_url)}",
         ]
+        if connection.sandbox and session.connections.answers and not command.name:
+            items.append(f"answers from: {code_span(session.connections.answers)}")
     newest = f", the newest is {tree.head.label}" if tree.head else ""
     if tree.head is not None and any(map(is_shown, tree.followers.get(tree.head, ()))):
         newest = f"; the next question continues after turn {tree.head.label}"
@@ -95,6 +97,10 @@ def connect(app: App, command: Command) -> None:
             found = credentials.find(target)
             if found is None and secret:
                 found = credentials.ask(target)
+                if not found:
+                    raise CredentialsError(
+                        "No credentials were entered.", hint="Run the line again to enter them."
+                    )
             options = {**(found or {}), **options}
         session.connect(target, **options)
     status(app, command)
@@ -134,11 +140,15 @@ def login(app: App, command: Command) -> None:
             f"until this kernel ends; leave it empty to stop. Permanent: set "
             f"{credentials.variables_of(service)} in the environment.",
         )
-        credentials.keep(service, credentials.ask(service))
+    entered = credentials.ask(service)
+    if not entered:
+        show(app.shell, "Nothing was stored.")
+    elif problem:
+        credentials.keep(service, entered)
         show(app.shell, f"Kept until this kernel ends. `%aeron connect {service}` uses it.")
-        return
-    credentials.store(service, credentials.ask(service))
-    show(app.shell, f"Stored in the system keyring. `%aeron connect {service}` uses it.")
+    else:
+        credentials.store(service, entered)
+        show(app.shell, f"Stored in the system keyring. `%aeron connect {service}` uses it.")
 
 
 def logout(app: App, command: Command) -> None:

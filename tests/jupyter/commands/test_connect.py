@@ -14,7 +14,7 @@ from panel_harness import PanelHarness
 from aeron_magic.client.client import make_question
 from aeron_magic.errors import CredentialsError, RecordingError
 from aeron_magic.jupyter.command_line.parser import parse_command
-from aeron_magic.jupyter.commands.connect import connect, login, logout
+from aeron_magic.jupyter.commands.connect import connect, login, logout, status
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.record import Record, turn_key
 from aeron_magic.recording.recorder import Recorder
@@ -91,15 +91,31 @@ def test_with_a_keyring_they_are_stored(harness: PanelHarness, typed: list[str])
     assert not memory.values
 
 
+@pytest.mark.parametrize("backend", [fail.Keyring, Memory])
 def test_nothing_typed_ends_the_login(
-    harness: PanelHarness, typed: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keyring.set_keyring(fail.Keyring())
+    harness: PanelHarness, typed: list[str], monkeypatch: pytest.MonkeyPatch,
+    backend: type[keyring.backend.KeyringBackend], capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """That is no failure, as the text before the prompt says; ``connect`` needs an answer."""
+    keyring.set_keyring(backend())
     monkeypatch.setattr("getpass.getpass", lambda _: "")
-    with pytest.raises(CredentialsError, match="is empty") as caught:
-        login(harness.app, parse_command("login"))
-    assert "Run the line again" in caught.value.hint
+    login(harness.app, parse_command("login"))
+    assert "Nothing was stored." in capsys.readouterr().out
     assert credentials.find("aeronpay") is None
+    with pytest.raises(CredentialsError, match="No credentials were entered") as caught:
+        connect(harness.app, parse_command("connect aeronpay"))
+    assert "Run the line again" in caught.value.hint
+
+
+def test_the_status_names_the_file_that_the_sandbox_answers_from(
+    harness: PanelHarness, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "faq.csv").write_text("question,answer\nWhy?,Because.\n")
+    for answers, said in ((f" --answers {tmp_path / 'faq.csv'}", True), ("", False)):
+        connect(harness.app, parse_command(f"connect sandbox{answers}"))
+        capsys.readouterr()
+        status(harness.app, parse_command(""))
+        assert ("answers from: " in capsys.readouterr().out) is said
 
 
 NAMES = ("AERON_CLIENT_ID", "AERON_CLIENT_SECRET")
