@@ -55,6 +55,15 @@ def is_cell_magic(shell: Any) -> bool:
     return code.lstrip().startswith("%%aeron")
 
 
+def lines_before(shell: Any, line: str) -> int:
+    """How many lines of the running cell are before this line of ``%aeron``; 0 if unknown."""
+    code = str(_message(shell).get("content", {}).get("code", ""))
+    for number, one in enumerate(code.split("\n")):
+        if (found := one.strip()).startswith("%aeron") and found.endswith(line.strip()):
+            return number
+    return 0
+
+
 def is_live(shell: Any, configured: bool | None) -> bool:
     """Whether to update the output in place.
 

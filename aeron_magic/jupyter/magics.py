@@ -16,6 +16,7 @@ from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, validat
 
 from aeron_magic.errors import AeronError, Interrupted
 from aeron_magic.jupyter.app import App, Preferences
+from aeron_magic.jupyter.frontend import lines_before
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.command_line.parser import Options
@@ -130,7 +131,8 @@ class AeronMagics(Magics):
 
             command = parse_command(line)
             if command.options is not None:
-                self._ask(command.options, command["text"])
+                above = "\n" * lines_before(self.shell, line)  # errors count all lines of the cell
+                self._ask(command.options, f"{above}{command['text']}")
             else:
                 from aeron_magic.jupyter.commands import find_command
 

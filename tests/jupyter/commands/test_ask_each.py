@@ -221,6 +221,8 @@ def test_mistakes_are_reported_before_anything_is_sent(kernel: Kernel, sandbox: 
         "%%aeron --each reviews\n{{row.txet}}": "text",
         "%%aeron\n\nFirst\n{{unknown}}": "line 4, column 1",
         "%aeron ask Say {{unknown}}": "line 1, column 5",
+        "x = 1\n\nfor _ in range(1):\n    %aeron ask Say {{unknown}}": "line 4, column 5",
+        "x = 1\n%aeron ask --each [1,2] {{row.txet}}": "line 2, column 1",
         "%%aeron --each reviews\n{{row.txet}}.": "line 2, column 1",
         "%%aeron --each [1,2]\nThe same twice?": "does not mention {{row}}",
         "%%aeron --each [1,2]\n{{str(row)}}": "only a path can be inserted",
