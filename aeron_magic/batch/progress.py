@@ -13,12 +13,27 @@ def progress_bar(
 ) -> Iterator[Callable[[int], object]]:
     """A function that sets how many of ``total`` are finished; ``text`` is before the bar.
 
-    Where tqdm is not installed, nothing is shown.
+    Where tqdm is not installed, nothing is shown. In a notebook, a line of text replaces the bar at
+    the end: a saved widget would show the beginning.
     """
     if not shown or find_spec("tqdm") is None:
         yield lambda finished: None
         return
     from tqdm.auto import tqdm
 
-    with tqdm(total=total, unit=unit, desc=text) as bar:
+    if not any(one.__module__ == "tqdm.notebook" for one in tqdm.__mro__):
+        with tqdm(total=total, unit=unit, desc=text) as bar:
+            yield lambda finished: bar.update(finished - bar.n)
+        return
+    from IPython.display import display
+
+    bar = tqdm(total=total, unit=unit, desc=text, display=False, leave=False)
+    widget = getattr(bar, "container")  # noqa: B009 - unknown to the types of tqdm
+    shown_bar = display(widget, display_id=True)  # type: ignore[no-untyped-call]
+    try:
         yield lambda finished: bar.update(finished - bar.n)
+    finally:
+        bar.close()
+        before = f"{text}: " if text else ""
+        done = f"{before}{bar.n:,} of {total:,} {unit}s"
+        shown_bar.update({"text/plain": done}, raw=True)

@@ -261,6 +261,16 @@ def test_ask_many_uses_the_connection_of_the_cells(kernel: Kernel, sandbox: Sand
     assert sorted(asked(sandbox)) == ["One?", "Two?"]
 
 
+def test_a_finished_progress_bar_is_saved_as_text(kernel: Kernel) -> None:
+    """A saved widget would show the bar at its beginning."""
+    code = "from aeron_magic import ask_many\nsaid = ask_many(['One?', 'Two?'], progress=True)"
+    run: Run = kernel.execute(code, None)
+    assert run.status == "ok"
+    (output,) = run.outputs
+    assert list(output["data"]) == ["text/plain"]
+    assert output["data"]["text/plain"].endswith("2 to ask: 2 of 2 rows")
+
+
 def test_a_dry_run_sends_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
     """It shows the first question as it would be sent, and how many there are."""
     run = kernel.execute(ASK.replace("--each", "--dry-run --each"), None)
