@@ -124,3 +124,13 @@ def items_of(source: Any) -> Items:
             "lazy frame, its `.collect()` or `.compute()`.",
         )
     return Items(list(values))
+
+
+def labels_of(items: Items, numbers: Iterable[int]) -> list[Any]:
+    """The labels of these rows in the frame's index; without an index, their positions from 0."""
+    if items.frame is None:
+        return list(numbers)
+    import narwhals
+
+    index = narwhals.maybe_get_index(items.frame)
+    return [number if index is None else index[number] for number in numbers]

@@ -25,11 +25,11 @@ def progress_bar(
         with tqdm(total=total, unit=unit, desc=text) as bar:
             yield lambda finished: bar.update(finished - bar.n)
         return
-    from IPython.display import display
+    from tqdm import notebook
 
     bar = tqdm(total=total, unit=unit, desc=text, display=False, leave=False)
     widget = getattr(bar, "container")  # noqa: B009 - unknown to the types of tqdm
-    shown_bar = display(widget, display_id=True)  # type: ignore[no-untyped-call]
+    shown_bar = getattr(notebook, "display")(widget, display_id=True)  # noqa: B009 - as above
     try:
         yield lambda finished: bar.update(finished - bar.n)
     finally:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
 
-from aeron_magic.batch.items import ITEM, NOT_ASKED, DataFrameRow, Items, Row
+from aeron_magic.batch.items import ITEM, NOT_ASKED, DataFrameRow, Items, Row, labels_of
 from aeron_magic.batch.result import error_text
 from aeron_magic.errors import AeronError, IncompleteReply, RecordingError, UsageError
 from aeron_magic.jupyter.display.publish import Table
@@ -101,12 +100,7 @@ def preview(
 
 def _labels(numbers: Sequence[int], items: Items) -> str:
     """The rows as ``.loc`` takes them; where there is no index, positions from 0."""
-    index: Any = None
-    if items.frame is not None:
-        import narwhals
-
-        index = narwhals.maybe_get_index(items.frame)
-    labels = [number if index is None else index[number] for number in numbers[:MAX_SHOWN]]
+    labels = labels_of(items, numbers[:MAX_SHOWN])
     shown = ", ".join(escape_cell(str(label), MAX_LABEL) for label in labels)
     return f"{shown}, …" if len(numbers) > MAX_SHOWN else shown
 
