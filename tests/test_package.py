@@ -37,7 +37,9 @@ for service in ("aeronpay", "chatzy"):
     shell.run_cell(f"%aeron connect sandbox --service {service}").raise_error()
     shell.run_cell("%%aeron -o answer\\nHow do I start?").raise_error()
     assert shell.user_ns["answer"].status == "complete"
-for cell in ("%aeron login", "%aeron logout", "%%aeron --each [1,2]\\n{{row}}"):
+shell.run_cell("%%aeron --each [1,2] -o rows\\nHow? {{row}}").raise_error()
+assert [row.status for row in shell.user_ns["rows"]] == ["complete"] * 2
+for cell in ("%aeron login", "%aeron logout"):
     error = shell.run_cell(cell).error_in_exec
     assert isinstance(error, AeronError), error
 try:
@@ -115,7 +117,7 @@ def test_the_wheel_works_without_any_extra(
     )
     assert used.returncode == 0, used.stdout + used.stderr
     named = re.findall(r'pip install "aeron-magic\[(\w+)\]"', used.stdout)
-    assert named == ["keyring", "keyring", "tables", "tables"]
+    assert named == ["keyring", "keyring", "tables"]
 
 
 def test_pytest_finds_the_plug_in_of_the_wheel(wheel_python: Path, tmp_path: Path) -> None:
