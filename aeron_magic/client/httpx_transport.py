@@ -146,7 +146,8 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _reason(error: Exception) -> str:
     for cause in _causes(error):
         if isinstance(cause, socket.gaierror):
-            return "the name of the host was not found"
+            hosts = [host for one in _causes(error) if (host := getattr(one, "host", ""))]
+            return f"the host {' '.join(hosts[:1])} was not found"
         if isinstance(cause, ssl.SSLError):
             return "the encryption of the connection failed"
         if isinstance(cause, zlib.error):

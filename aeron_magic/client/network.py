@@ -133,18 +133,32 @@ class _AsyncStream(_Stream, httpcore.AsyncNetworkStream):
         return _AsyncStream(await self._stream.start_tls(ssl_context, server_hostname, timeout))
 
 
+@contextmanager
+def _naming_host(host: str) -> Iterator[None]:
+    """Add the host, perhaps a proxy's, to the error of a connection, as aiohttp does."""
+    try:
+        yield
+    except httpcore.ConnectError as error:
+        error.host = host  # type: ignore[attr-defined]
+        raise
+
+
 class PlainBackend(httpcore.SyncBackend):
     """Connections for plain calls; their reads obey :func:`deadline`."""
 
-    def connect_tcp(self, *arguments: Any, **options: Any) -> httpcore.NetworkStream:
-        return _PlainStream(super().connect_tcp(*arguments, **options))
+    def connect_tcp(self, host: str, *arguments: Any, **options: Any) -> httpcore.NetworkStream:
+        with _naming_host(host):
+            return _PlainStream(super().connect_tcp(host, *arguments, **options))
 
 
 class AsyncBackend(httpcore.AnyIOBackend):
     """Connections of an event loop."""
 
-    async def connect_tcp(self, *arguments: Any, **options: Any) -> httpcore.AsyncNetworkStream:
-        return _AsyncStream(await super().connect_tcp(*arguments, **options))
+    async def connect_tcp(
+        self, host: str, *arguments: Any, **options: Any
+    ) -> httpcore.AsyncNetworkStream:
+        with _naming_host(host):
+            return _AsyncStream(await super().connect_tcp(host, *arguments, **options))
 
 
 def keep_assigned_connections(pool: Any) -> None:

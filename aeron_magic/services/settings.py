@@ -15,7 +15,13 @@ from urllib.parse import urlsplit
 from aeron_magic.errors import CredentialsError, UsageError
 from aeron_magic.plaintext import secret_pattern
 from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
-from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, Credential
+from aeron_magic.services.catalog import (
+    DEFAULT_SERVICE,
+    SERVICES,
+    Address,
+    Credential,
+    ServiceInfo,
+)
 
 MAX_TIMEOUT = 1e6
 
@@ -139,7 +145,10 @@ def resolve_settings(
         with _naming(credential.variable if value == env.get(credential.variable) else ""):
             values[credential.field] = _normalize_credential(credential, value)
     for address in info.addresses:
-        value = given.get(address.field) or env.get(address.variable) or address.default
+        value = given.get(address.field) or env.get(address.variable)
+        if not value:
+            _reject_mixed_addresses(info, address, values)
+            value = address.default
         with _naming(address.variable if value == env.get(address.variable) else ""):
             values[address.field] = _normalize_url(value)
     return Settings(
@@ -150,6 +159,17 @@ def resolve_settings(
         insecure=bool(insecure),
         **values,
     )
+
+
+def _reject_mixed_addresses(info: ServiceInfo, missing: Address, values: dict[str, str]) -> None:
+    """Raise if an earlier address is not the vendor's: questions to it, replies from the vendor."""
+    for one in info.addresses:
+        if values.get(one.field, one.default) != one.default:
+            option = f"--{missing.field.replace('_', '-')} URL"
+            raise UsageError(
+                f"The {one.field} is not {info.title}'s own, but the {missing.field} is missing.",
+                hint=f"Add {option} (in Python: {missing.field}=…), or set {missing.variable}.",
+            )
 
 
 @contextmanager

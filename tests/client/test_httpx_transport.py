@@ -124,10 +124,11 @@ def test_a_refused_connection_has_sent_nothing(make: Callable[..., Perform]) -> 
 
 
 def test_an_unknown_host_was_sent_nothing(make: Callable[..., Perform]) -> None:
-    """`.invalid` is reserved for this."""
+    """`.invalid` is reserved for this. The reason names the host."""
     result = make("https://no.invalid")(Send(get("https://no.invalid/")))
     assert isinstance(result, ConnectionLost)
     assert not result.sent
+    assert result.reason == "the host no.invalid was not found"
 
 
 def test_a_request_whose_connection_breaks_was_sent(

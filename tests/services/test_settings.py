@@ -122,6 +122,21 @@ def test_an_invalid_address_is_rejected(url: str) -> None:
     assert "pw" not in shown
 
 
+def test_another_base_url_needs_a_stream_url() -> None:
+    """Else the vendor's host would be asked for the replies of another server."""
+    env = {"CHATZY_CHATBOT_ID": AGENT}
+    for given, own in (
+        ({"base_url": "http://127.0.0.1:1"}, {}),
+        ({}, {"CHATZY_BASE_URL": "https://a.test"}),
+    ):
+        with pytest.raises(UsageError, match="stream_url is missing") as caught:
+            resolve_settings("chatzy", environ={**env, **own}, **given)
+        assert "--stream-url" in caught.value.hint
+        assert "CHATZY_STREAM_URL" in caught.value.hint
+    resolve_settings("chatzy", environ=env, base_url=SERVICES["chatzy"].addresses[0].default)
+    resolve_settings("chatzy", environ=env, stream_url="https://b.test")
+
+
 @pytest.mark.parametrize("name", ["timeout", "fetch_timeout"])
 @pytest.mark.parametrize(
     "seconds", [0, -1, float("nan"), float("inf"), MAX_TIMEOUT * 2, "30", None]

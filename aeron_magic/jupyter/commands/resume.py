@@ -276,7 +276,8 @@ def _target(stored: StoredConversation) -> str:
         return "sandbox"
     address, _, agent = stored.address.partition("#")
     chatbot = f" --chatbot-id {agent}" if agent else ""
-    return f"{stored.service}{chatbot} --base-url {address}"
+    stream = " --stream-url URL" if "stream_url" in service_info(stored.service).fields else ""
+    return f"{stored.service}{chatbot} --base-url {address}{stream}"
 
 
 def _finish_pending(app: App, pending: PendingTurn, token: str | None) -> str:
