@@ -21,10 +21,11 @@ def load(shell: Any) -> None:
     shell.user_ns.setdefault("context_token", None)
     completer.register(shell, partial(_names, app))
     for question in question_marks.misread_questions(shell):
-        _print(
+        _show(
+            shell,
             f"IPython has read `{question}` as a request for help, because the extension was not "
             "loaded yet: it was not asked. Write the question without the question mark, or in "
-            "another cell."
+            "another cell.",
         )
     question_marks.register(shell)
     shell.events.register("pre_run_cell", app.run_order.before_cell)
@@ -34,13 +35,15 @@ def load(shell: Any) -> None:
     app.resuming = Resuming(partial(_offer, app), partial(_resume, app))
     register(app)
     if app.notebook_key and (hint := _resume_hint(app)):
-        _print(hint)
+        _show(shell, hint)
 
 
-def _print(line: str) -> None:
-    from aeron_magic.plaintext import printable
+def _show(shell: Any, line: str) -> None:
+    """Show untrusted text. As Markdown: JupyterLab wraps printed text inside words."""
+    from aeron_magic.jupyter.display.publish import show
+    from aeron_magic.markdown_text import escape_markdown
 
-    print(printable(line))  # noqa: T201 - one line; a display would need further imports
+    show(shell, escape_markdown(line))
 
 
 def _names(app: App, source: str) -> Sequence[str]:
