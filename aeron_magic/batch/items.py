@@ -8,15 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aeron_magic.errors import AeronError, UsageError, missing_extra
+from aeron_magic.markdown_text import truncate
 from aeron_magic.prompts.values import format_value
 from aeron_magic.replies.reply import Reply
 
 NOT_ASKED = "not asked"
 ITEM = "item"
 """The column of items that have no name."""
+SHOWN = 60
+"""Characters of an item and of a reply in the repr of a row."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Row:
     """The result of one item.
 
@@ -46,6 +49,10 @@ class Row:
     seconds: float = 0.0
     values: Mapping[str, Any] = field(default_factory=dict)
     asked: bool = False
+
+    def __repr__(self) -> str:
+        found = dict(self.values) or (self.reply and truncate(self.reply.text, SHOWN))
+        return f"Row({truncate(repr(self.item), SHOWN)}, {found!r}, status={self.status!r})"
 
 
 class DataFrameRow(Mapping[str, Any]):

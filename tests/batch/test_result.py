@@ -219,4 +219,12 @@ def test_without_pandas_the_result_of_a_list_is_its_rows() -> None:
         "from aeron_magic.batch.result import result_of\n"
         "print(result_of([Row('x')], items_of(['x'])))"
     )
-    assert printed(code).startswith("[Row(item='x', reply=None, status='not asked', error=None")
+    assert printed(code) == "[Row('x', None, status='not asked')]\n"
+
+
+def test_the_repr_of_a_row_is_short() -> None:
+    """Its item, its values or the beginning of its reply, and the status."""
+    row = Row("x" * 500, Reply("y" * 500), "complete", seconds=1.5)
+    assert repr(row) == f"Row('{'x' * 58}…, '{'y' * 59}…', status='complete')"
+    row = Row(7, Reply("{}"), "complete", values={"mood": "good"})
+    assert repr(row) == "Row(7, {'mood': 'good'}, status='complete')"

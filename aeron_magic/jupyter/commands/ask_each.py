@@ -95,7 +95,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         requests = len({one for one, row in zip(texts, rows, strict=True) if row.asked})
         show(
             shell,
-            summary(rows, requests, options.out),
+            summary(rows, requests, options.out, result),
             *preview(rows, items, first_columns, columns, tuple(session.secrets)),
         )
     if interrupted is not None:

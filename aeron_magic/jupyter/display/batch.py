@@ -26,8 +26,11 @@ MAX_COLUMNS = 3
 """Columns of the items in the output."""
 
 
-def summary(rows: Sequence[Row], requests: int, out: str | None) -> str:
-    """What happened to the rows, as Markdown; ``requests`` is the number of questions asked."""
+def summary(rows: Sequence[Row], requests: int, out: str | None, result: object = None) -> str:
+    """What happened to the rows, as Markdown.
+
+    ``requests`` is the number of questions asked, ``result`` what the variable ``out`` has.
+    """
     asked = sum(row.asked for row in rows)
     kept = sum(not row.asked and row.reply is not None and row.reply.is_complete for row in rows)
     unfit = sum(row.status == "unfit" for row in rows)
@@ -41,7 +44,8 @@ def summary(rows: Sequence[Row], requests: int, out: str | None) -> str:
     if requests < asked:
         parts.append("Rows with the same question share one reply.")
     if out:
-        parts.append(f"The result is in `{out}`.")
+        kind = ", a list because pandas is not installed" if isinstance(result, list) else ""
+        parts.append(f"The result is in `{out}`{kind}.")
     broken = [row for row in rows if row.error is not None and row.status != "unfit"]
     unrecorded = [row.error.hint for row in broken if isinstance(row.error, RecordingError)]
     if unrecorded:  # running the cell again would give the same error

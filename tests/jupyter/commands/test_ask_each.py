@@ -9,8 +9,10 @@ import pytest
 from credentials import SECRET
 from live_kernel import Kernel, Run
 
+from aeron_magic.batch.items import Row
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.parser import parse_options
+from aeron_magic.jupyter.display.batch import summary
 from aeron_magic.sandbox import Faults, LoggedRequest, Refusal, Sandbox
 
 pytestmark = pytest.mark.jupyter
@@ -49,6 +51,11 @@ def test_each_row_is_asked_and_the_result_is_assigned(kernel: Kernel, sandbox: S
     assert kernel.value("context_token") == token
     assert all("context_token" not in seen.body for seen in sandbox.log.of("create-response")[1:])
     assert "Classify the sentiment: Fine | good." in asked(sandbox)
+
+
+def test_the_summary_says_why_the_result_is_a_list() -> None:
+    rows = [Row("x")]
+    assert "in `r`, a list because pandas is not installed." in summary(rows, 0, "r", rows)
 
 
 def test_the_cell_ends_as_one_output(kernel: Kernel) -> None:
