@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -272,8 +272,11 @@ def _step_into(value: Any, step: re.Match[str], shown: str) -> object:
             missing = isinstance(error, LookupError | TypeError) or bool(table_class(value))
         if missing:
             near = _near_part(value, attribute or key, bool(attribute), shown)
+            kind = type(value).__name__
+            # A row of a table is shown without the name of its class.
+            of_kind = "" if isinstance(value, Mapping) and kind != "dict" else f" ({kind})"
             raise ValueRefused(
-                f"{shown} ({type(value).__name__}) has no {step[0]}",
+                f"{shown}{of_kind} has no {step[0]}",
                 hint=_hint(near + _names_in(value) or f"Look at what `{shown}` holds. "),
             ) from error
         raise ValueRefused(
@@ -312,10 +315,10 @@ def _names_in(value: object) -> str:
     return f"It has {', '.join(shown)}. " if shown else ""
 
 
-def _nearest(name: str, known: Sequence[str]) -> str:
+def _nearest(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches
 
-    found = get_close_matches(name, known, 3)
+    found = get_close_matches(name, list(dict.fromkeys(known)), 3)
     return f"Did you mean {' or '.join(f'`{one}`' for one in found)}? " if found else ""
 
 

@@ -129,9 +129,15 @@ def _write(name: str, value: str) -> str:
         keyring.set_password(APPLICATION, name, value)
         stored = keyring.get_password(APPLICATION, name)
     except KeyringError as error:
-        return type(error).__name__
+        return _reason(error)
     # A disabled keyring accepts a value without storing it.
     return "" if stored == value else "it stores nothing"
+
+
+def _reason(error: Exception) -> str:
+    """Why the keyring cannot be used."""
+    words = {"NoKeyringError": "there is none", "KeyringLocked": "it is locked"}
+    return words.get(type(error).__name__, "it failed")
 
 
 def _delete(name: str) -> bool:
@@ -175,7 +181,7 @@ def forget(service: str) -> bool:
     except KeyringError as error:
         if kept:
             return True
-        raise _no_keyring(service, type(error).__name__) from None
+        raise _no_keyring(service, _reason(error)) from None
 
 
 def variables_of(service: str) -> str:

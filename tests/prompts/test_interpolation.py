@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from aeron_magic.batch.items import DataFrameRow
 from aeron_magic.errors import ValueRefused
 from aeron_magic.prompts.interpolation import interpolate, placeholders_in
 from aeron_magic.prompts.values import format_value
@@ -41,6 +42,7 @@ VALUES: dict[str, object] = {
     "d": {"key": "by key", "a.b": "dotted", 'say "hi"': "quoted", "deep": [{"z": "Z"}]},
     "xs": ["first", "second", "last"],
     "o": Bare(),
+    "r": DataFrameRow({"text": "a row"}),
     "os": os,
     "_": "newest",
     "__": "older",
@@ -127,6 +129,7 @@ REFUSED = {
     "{{o.__class__}}": ("private attributes", "another name"),
     "{{o._hidden}}": ("private attributes", "another name"),
     "{{o.txt}}": ("o (Bare) has no .txt.", "`text`"),
+    "{{r.txt}}": ("r has no .txt.", "Did you mean `text`? "),
     "{{o[0]}}": ("o (Bare) has no [0].", "Look at what `o` holds."),
     "{{o.broken}}": ("reading .broken of o raised ZeroDivisionError.", "variable"),
     "{{o.inner}}": ("reading .inner of o raised AttributeError.", "variable"),

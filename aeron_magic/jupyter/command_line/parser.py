@@ -295,10 +295,10 @@ def _reject_repeated(flag: str, option: Option, typed: Mapping[str, Option]) -> 
 def _nearest(word: str, names: Iterable[str]) -> str:
     from difflib import get_close_matches  # only errors use it
 
-    names = list(names)
-    begun = [name for name in names if len(word.strip("-")) > 1 and name.startswith(word)]
-    found = begun or get_close_matches(word, names, 1)
-    return f"Did you mean `{found[0]}`? " if found else ""
+    bare = {name.strip("-"): name for name in names}  # hyphens are no sign of a similar name
+    begun = [one for one in bare if len(word.strip("-")) > 1 and bare[one].startswith(word)]
+    found = begun or get_close_matches(word.strip("-"), bare, 1)
+    return f"Did you mean `{bare[found[0]]}`? " if found else ""
 
 
 def _moved(name: str) -> UsageError:

@@ -150,7 +150,9 @@ def _with(field: str) -> tuple[str, ...]:
 
 
 def _variable(text: str) -> str:
-    if not text.isidentifier() or keyword.iskeyword(text):
+    if keyword.iskeyword(text):
+        raise ValueError(f"another name: `{text}` is a keyword of Python")
+    if not text.isidentifier():
         raise ValueError("the name of a variable, such as `answer`")
     if text == "context_token":
         raise ValueError("another name: `context_token` is the conversation's own variable")

@@ -236,7 +236,7 @@ def forget(app: App, command: Command) -> None:
         session.forget(tree)
     else:
         earlier = _stored(session, name)
-        stored, label = earlier.id, earlier.name
+        stored, label = earlier.id, name
     if stored is not None:
         history_of(session).forget(stored)
     show(

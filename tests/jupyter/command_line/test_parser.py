@@ -59,7 +59,8 @@ INVALID_OPTIONS = {
     '--after ""': ("--after needs a value", ""),
     "-o 1st": ("-o needs the name of a variable", ""),
     "-o a.b": ("-o needs the name of a variable", ""),
-    "-o class": ("-o needs the name of a variable", ""),
+    "-o class": ("-o needs another name: `class` is a keyword of Python", ""),
+    "--ot x": ("has no option --ot", "`--out`"),
     "-o context_token": ("`context_token` is the conversation's own", ""),
     "-f html": ("-f must be one of markdown, text", ""),
     "-f markdwon": ("-f must be one of markdown, text", "`markdown`"),
@@ -205,6 +206,12 @@ def rejected(line: str) -> UsageError:
 def test_valid_options_are_parsed() -> None:
     for line, options in VALID_OPTIONS.items():
         assert parse_options(line) == options, line
+
+
+def test_another_word_has_no_similar_option() -> None:
+    """Hyphens do not make it similar."""
+    for word in ("--bogus", "--zzzzzz"):
+        assert "Did you mean" not in rejected(f"%%aeron -o x {word}").hint
 
 
 def test_invalid_options_are_rejected_with_the_cause_and_a_remedy() -> None:

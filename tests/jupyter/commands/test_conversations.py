@@ -333,6 +333,10 @@ def test_an_earlier_conversation_is_listed_with_its_question(lab: Kernel) -> Non
     lab.execute("%reload_ext aeron_magic", "again")
     listed = lab.execute("%aeron use", "x").text
     assert re.search(r"plots +1 +What is a branch\? +\d{4}-\d\d-\d\d", listed)
+    lab.execute("from aeron_magic.jupyter.commands import conversations as c", "x")
+    lab.execute("most, c.MAX_EARLIER = c.MAX_EARLIER, 0", "x")
+    listed = lab.execute("%aeron use\nc.MAX_EARLIER = most", "x").text
+    assert "1 older one not shown." in listed
 
 
 def test_use_names_the_line_that_loads_a_stored_conversation(lab: Kernel) -> None:
@@ -345,6 +349,8 @@ def test_use_names_the_line_that_loads_a_stored_conversation(lab: Kernel) -> Non
         line = re.search(r"%aeron resume plots(#\d+)? loads and continues it", used)
         assert line is not None
         assert (line[1] is None) == (not notebook)
+    forgotten = lab.execute(f"%aeron forget plots{line[1]}", "x").text
+    assert f"Deleted the conversation plots{line[1]} here" in forgotten
     lab.execute("os.environ.pop('JPY_SESSION_NAME')", "x")
     lab.execute("if name: os.environ['JPY_SESSION_NAME'] = name", "x")
 
