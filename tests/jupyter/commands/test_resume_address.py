@@ -92,7 +92,7 @@ def test_a_foreign_address_of_an_agent_is_refused(path: Path, session: Session) 
     store(path, f"https://evil.example#{AGENT}", "chatzy")
     with pytest.raises(UsageError, match="neither") as caught:
         run_resume(session)
-    target = f"chatzy --chatbot-id {AGENT} --base-url https://evil.example"
+    target = f"chatzy --chatbot-id {AGENT} --base-url https://evil.example --stream-url URL"
     assert f"`%aeron connect {target}`" in caught.value.hint
 
 
