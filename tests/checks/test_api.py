@@ -409,7 +409,7 @@ def interrupted_after(count: int, sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
             if finished >= count:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(api, "progress_bar", lambda total, shown: Bar())
+    monkeypatch.setattr(api, "progress_bar", lambda total, shown, unit: Bar())
 
 
 def test_after_an_interrupt_only_the_rest_is_asked(

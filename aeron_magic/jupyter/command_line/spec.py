@@ -336,7 +336,8 @@ _COMMANDS = (
     ),
     CommandSpec(
         "code",
-        "insert a code block of the last reply, by default the first, as a new cell below",
+        "insert a code block of the last reply, by default the first, as a new cell below; a shell "
+        "script gets `%%bash`",
         (Argument("NUMBER"),),
     ),
     CommandSpec("tree", "show the turns as a tree: branches, names, stale turns"),
