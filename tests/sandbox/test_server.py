@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fresh_process import modules_after
 
-from aeron_magic.sandbox import Faults, Refusal, Sandbox
+from aeron_magic.sandbox import Faults, Refusal, Sandbox, embedded_sandbox
 
 
 def test_it_imports_nothing_of_the_client():
@@ -301,8 +301,9 @@ def test_control_and_log_are_off_unless_asked_for(visitor, sandbox):
     for path in ("control", "log", "control/", "log/", "control/x", "log/x"):
         assert visitor.http.get(f"{sandbox.url}/{path}").status_code == 404
         assert visitor.http.post(f"{sandbox.url}/{path}", json={"say": "x"}).status_code == 404
-    with pytest.raises(RuntimeError, match="control=True"):
-        _ = sandbox.control_url
+    for one in (sandbox, embedded_sandbox()):
+        with pytest.raises(RuntimeError, match="control=True"):
+            _ = one.control_url
     assert sandbox.faults.say == "One two three."
 
 
