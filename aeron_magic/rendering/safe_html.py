@@ -75,10 +75,9 @@ class _Renderer(RendererHTML):
         language = next(iter(token.info.split(maxsplit=1)), "")
         if is_open or not env["highlight"]:
             language = ""
-        html = str(code_html(token.content, language, direction=str(token.attrs.get("dir", ""))))
-        if env.get("cells") and (kind := cell_kind(language_of(token), token.content)) != "code":
-            return html.replace("<figure ", f'<figure data-cell="{kind}" ', 1)
-        return html
+        direction = str(token.attrs.get("dir", ""))
+        kind = cell_kind(language_of(token), token.content) if env.get("cells") else "code"
+        return str(code_html(token.content, language, direction=direction, cell=kind))
 
     code_block = fence
 
@@ -197,9 +196,16 @@ def _without_blank_lines(html: str) -> Markup:
 
 
 def code_html(
-    code: str, language: str = "", *, direction: str = "", style: str = CODE_STYLE
+    code: str,
+    language: str = "",
+    *,
+    direction: str = "",
+    style: str = CODE_STYLE,
+    cell: str = "code",
 ) -> Markup:
     """Return a code block in the form that Jupyter's own style sheets colour and space.
+
+    ``cell`` is the kind of cell that it becomes; the element names it unless it is ``code``.
 
     They colour what is in an element of the class ``highlight``, but the margins of code differ
     between a list, JupyterLab and nbconvert's page; a ``<figure>`` has the browser's own.
@@ -211,10 +217,11 @@ def code_html(
     if not direction and _RIGHT_TO_LEFT.search(code):
         direction = "auto"
     side = Markup(' dir="{}"').format(direction) if direction else ""
+    kind = Markup(' data-cell="{}"').format(cell) if cell != "code" else ""
     frame = Markup(
-        '<figure class="highlight"{}><pre style="{}"><code style="{}">{}</code></pre></figure>\n'
+        '<figure{} class="highlight"{}><pre style="{}"><code style="{}">{}</code></pre></figure>\n'
     )
-    return frame.format(side, _SCROLLS, style, html)
+    return frame.format(kind, side, _SCROLLS, style, html)
 
 
 def is_unclosed(fence: Token, markdown: str) -> bool:
