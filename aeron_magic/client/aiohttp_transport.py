@@ -154,7 +154,7 @@ class AiohttpFlowIO(AsyncFlowIO):
         try:
             if self._pieces is not None:
                 return await anext(self._pieces, b"")
-            return await self._current.content.readany()
+            return await _read(self._current.content, self._timeout)
         except LIBRARY_ERRORS as error:
             loss = connection_lost(error, KINDS, began, self._timeout)
         # aiohttp holds back bytes received before the loss. They may contain the reply's token.
@@ -186,7 +186,7 @@ class AiohttpFlowIO(AsyncFlowIO):
                 )
                 body = Body(response.status, response.headers, limits, began)
                 encoding = response.headers.get("content-encoding")
-                pieces = _pieces(response.content, encoding or "")
+                pieces = _pieces(response.content, encoding or "", timeout)
                 if isinstance(step, OpenStream) and response.status < 300:
                     self._open = True
                     self._pieces = pieces if encoding else None
@@ -234,9 +234,21 @@ async def _upload(data: bytes, timeout: float) -> AsyncIterator[bytes]:
         yield data[start : start + PIECE]
 
 
-async def _pieces(content: aiohttp.StreamReader, encoding: str) -> AsyncIterator[bytes]:
+async def _pieces(
+    content: aiohttp.StreamReader, encoding: str, timeout: float
+) -> AsyncIterator[bytes]:
     """The body as it arrives, decompressed."""
     feed = Decompressor(encoding).feed
-    while data := await content.readany():
+    while data := await _read(content, timeout):
         for piece in feed(data):
             yield piece
+
+
+async def _read(content: aiohttp.StreamReader, timeout: float) -> bytes:
+    """The next bytes of a body.
+
+    If the first chunk's size is malformed, aiohttp closes the connection and tells the reader
+    nothing (seen in 3.14).
+    """
+    async with asyncio.timeout(timeout):
+        return await content.readany()

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 
@@ -72,9 +73,9 @@ def make(request: pytest.FixtureRequest) -> Iterator[Callable[..., Perform]]:
 
 
 class Scripted:
-    """A server that sends one script of bytes for each request."""
+    """A server that sends one script of bytes for each request; a tuple with pauses of 0.1 s."""
 
-    def __init__(self, *scripts: bytes, keep: bool = False) -> None:
+    def __init__(self, *scripts: bytes | tuple[bytes, ...], keep: bool = False) -> None:
         self._scripts = list(scripts)
         self._keep = keep
         self.connections = 0
@@ -92,7 +93,10 @@ class Scripted:
             self.connections += 1
             with connection:
                 while self._scripts and b"\r\n\r\n" in connection.recv(65536):
-                    connection.sendall(self._scripts.pop(0))
+                    script = self._scripts.pop(0)
+                    for part in script if isinstance(script, tuple) else (script,):
+                        connection.sendall(part)
+                        time.sleep(0.1 if isinstance(script, tuple) else 0)
                     if not self._keep:
                         break
 
@@ -275,6 +279,20 @@ def test_a_reason_does_not_quote_the_peer(make: Callable[..., Perform], answer: 
     assert isinstance(result, ConnectionLost)
     assert result.sent
     assert "img" not in result.reason
+
+
+@pytest.mark.parametrize("begun", [b"zz\r\nabc", b"\r\n", b"\r\n0\r\n\r\n", b"5;\0=\r\nabcde\r\n"])
+@pytest.mark.parametrize("step", [OpenStream, Send])
+def test_a_malformed_first_chunk_ends_the_wait(
+    make: Callable[..., Perform], begun: bytes, step: Callable[[Request], Step]
+) -> None:
+    """aiohttp closes the connection, and its reader would wait without end."""
+    with Scripted((head("200 OK", "Transfer-Encoding: chunked"), begun)) as server:
+        do = make(timeout=0.5)
+        result = do(step(get(server.url)))
+        if isinstance(result, Response) and step is OpenStream:
+            result = read_all(do)[1]
+    assert isinstance(result, ConnectionLost | Response)
 
 
 def test_a_compressed_body_is_decompressed(make: Callable[..., Perform]) -> None:
