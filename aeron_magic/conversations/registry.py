@@ -279,7 +279,7 @@ class ConversationRegistry:
         """
         tree, replaced = pending.position.tree, pending.position.replaces
         notes = divergence_notes(pending, reply)
-        named = tree.by_name(pending.turn.name)
+        named = tree.by_name(pending.turn.name) if pending.turn.name else None
         stale = tree.stale() if replaced is not None and replaced.revision else None
         turn = tree.complete(pending, reply)
         if reply.is_complete:

@@ -25,11 +25,11 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
-from aeron_magic.markdown_text import is_long, truncate
+from aeron_magic.markdown_text import MAX_LINES, is_long, truncate
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.highlighting import CLASSES, highlight_code
 from aeron_magic.rendering.inline_rules import install_inline_rules
-from aeron_magic.replies.extract import cell_kind, language_of
+from aeron_magic.replies.extract import cell_kind
 from aeron_magic.replies.tex_math import escape_math, install_math_rules, is_self_contained
 
 Tokens = Sequence[Token]
@@ -76,7 +76,7 @@ class _Renderer(RendererHTML):
         if is_open or not env["highlight"]:
             language = ""
         direction = str(token.attrs.get("dir", ""))
-        kind = cell_kind(language_of(token), token.content) if env.get("cells") else "code"
+        kind = cell_kind(token.info, token.content) if env.get("cells") else "code"
         return str(code_html(token.content, language, direction=direction, cell=kind))
 
     code_block = fence
@@ -186,7 +186,7 @@ def to_plain_html(text: str) -> Markup:
 
 
 def _refuse_long(text: str) -> None:
-    if is_long(text):
+    if len(text) > MAX_LINES and is_long(text):
         raise ValueError("it is too long for the parser")
 
 

@@ -88,23 +88,26 @@ def code_blocks(text: str) -> list[CodeBlock]:
     if "```" not in text and "~~~" not in text:
         return []  # without importing the parser
     return [
-        CodeBlock(language_of(token), token.content.removesuffix("\n"), token.map[0] + 2)
+        CodeBlock(_language(token.info), token.content.removesuffix("\n"), token.map[0] + 2)
         for token in reply_tokens(text)
         if token.type == "fence" and token.map
     ]
 
 
-def language_of(fence: Token) -> str:
-    """The first word of the info string, without the braces of ``{.python}``."""
-    words = fence.info.strip(" \t{}.").split(maxsplit=1)
+def _language(info: str) -> str:
+    """The first word of an info string, without the braces of ``{.python}``."""
+    words = info.strip(" \t{}.").split(maxsplit=1)
     return words[0].strip("{}.,").lower() if words else ""
 
 
-def cell_kind(language: str, code: str) -> Literal["code", "bash", "raw"]:
+def cell_kind(info: str, code: str) -> Literal["code", "bash", "raw"]:
     """What a notebook's cell needs to be for a code block: ``bash`` is a cell with ``%%bash``.
+
+    ``info`` is the fence's info string, or the language.
 
     A block without a language is taken for Python; magics are code in a block of any language.
     """
+    language = _language(info)
     name = ALIASES.get(language, language)
     if name in ("", "python") or code.lstrip().startswith(("%", "!")):
         return "code"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from credentials import credentials
@@ -47,6 +50,19 @@ def _(ChatPanel, client, mo):
 """
 
 
+def wait_for_server(address: str) -> None:
+    """Wait until it accepts connections: marimo prints its address before."""
+    url = urlsplit(address)
+    end = time.monotonic() + 30
+    while True:
+        try:
+            socket.create_connection((url.hostname or "", url.port or 80), 1).close()
+            return
+        except OSError:
+            assert time.monotonic() < end
+            time.sleep(0.1)
+
+
 def test_a_reply_of_a_cell_and_the_panel(
     context: BrowserContext, sandbox: Sandbox, screenshots: Path, tmp_path: Path
 ) -> None:
@@ -69,6 +85,7 @@ def test_a_reply_of_a_cell_and_the_panel(
     try:
         assert server.stdout is not None
         address = next(filter(None, (re.search(r"http://\S+", line) for line in server.stdout)))
+        wait_for_server(address[0])
         page.goto(address[0])
         page.locator("strong", has_text="bold").first.wait_for()
         page.get_by_text("2 rows").wait_for()

@@ -367,6 +367,7 @@ ATTRIBUTES = {
     "role",
     "lang",
     "dir",
+    "data-cell",
 }
 _STYLE = re.compile(
     "text-align:[a-z]+;?(?:unicode-bidi:plaintext)?|overflow-x:auto|white-space:pre"
@@ -394,6 +395,8 @@ def problems(shown: Shown, *, rendered: bool = False) -> Iterator[str]:
             scheme = urlsplit(value.strip()).scheme.lower() if name == "href" else ""
             if scheme not in {"", "http", "https", "mailto"}:
                 yield f"address {value[:40]!r}"
+            if name == "data-cell" and value not in {"bash", "raw"}:
+                yield f"cell {value[:40]!r}"
             if name == "style" and not _STYLE.fullmatch(value.replace(" ", "")):
                 yield f"style {value[:40]!r}"
             if name in {"src", "srcdoc", "action", "formaction", "background", "data", "poster"}:

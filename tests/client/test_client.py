@@ -438,7 +438,7 @@ def test_an_unknown_token_is_reported(caller: Caller, sandbox: Sandbox) -> None:
     remedies = {
         caller.fetch: "Check it",
         caller.history: "Check it",
-        lambda token: caller.ask("Well?", token): "Start a new conversation with -n",
+        lambda token: caller.ask("Well?", token): "Start a new conversation (-n, in Python",
     }
     for call, remedy in remedies.items():
         with pytest.raises(TokenError) as caught:

@@ -12,13 +12,14 @@ from aeron_magic.jupyter.command_line.help import help_text, option_help
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import PLAIN_WIDTH, Verbatim, show, strip_markup
 from aeron_magic.markdown_text import escape_cell
+from aeron_magic.services.catalog import SERVICES
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
     from aeron_magic.sandbox.answers.pages import Page
 
 
-SAME = {"tables": "many-prompts", "table": "many-prompts", "chatzy": "connecting"}
+SAME = {"tables": "many-prompts", "table": "many-prompts", **dict.fromkeys(SERVICES, "connecting")}
 """Pages of topics that have another name in the README."""
 
 MIN_BEGINNING = 4
