@@ -96,6 +96,8 @@ def connect(app: App, command: Command) -> None:
             secret = [one for one in SERVICES[target].credentials if not one.is_agent_id]
             found = credentials.find(target)
             if found is None and secret:
+                if session.connections.recording_error is not None:  # perhaps of a replay
+                    raise session.connections.recording_error
                 found = credentials.ask(target)
                 if not found:
                     raise CredentialsError(

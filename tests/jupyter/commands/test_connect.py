@@ -215,6 +215,16 @@ def test_a_replay_needs_no_credentials_and_asks_for_none(
     session.close()
 
 
+def test_a_recording_that_cannot_be_used_is_the_error_not_the_credentials(
+    harness: PanelHarness, typed: list[str]
+) -> None:
+    """The file that AERON_RECORD names is missing, and the mode is replay."""
+    harness.session.connections.recording_error = RecordingError("missing")
+    with pytest.raises(RecordingError, match="missing"):
+        connect(harness.app, parse_command("connect aeronpay"))
+    assert typed == []
+
+
 def test_a_replay_of_several_services_or_agents_asks_which(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     session = replaying(tmp_path, "aeronpay", f"chatzy/{AGENT}")
