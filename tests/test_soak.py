@@ -1,4 +1,4 @@
-"""A short part of the soak: what grows with every question shows after a few dozen."""
+"""A short part of the soak: what grows with every question shows after a few hundred."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RUN = """
 import sys
 sys.path[:0] = {path!r}
 import soak
-ran = soak.run(160)
+ran = soak.run(480)
 assert len(ran.samples) >= 5
 print([one for one in soak.violations(ran) if not one.startswith("a question")])
 """

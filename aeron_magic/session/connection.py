@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +17,7 @@ from aeron_magic.services.settings import (
 )
 from aeron_magic.session import credentials
 from aeron_magic.session.io_loop import IOLoop
+from aeron_magic.session.recordings import VARIABLE as MODE_VARIABLE
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
@@ -116,8 +118,14 @@ class ConnectionManager:
         recorder = self.recorder
         return recorder if recorder is not None and recorder.mode == "replay" else None
 
+    @property
+    def sends_nothing(self) -> bool:
+        """Whether a recording is replayed, or has to be, although none is named yet."""
+        must_replay = os.environ.get(MODE_VARIABLE) == "replay" and self.recording_error is not None
+        return self.replayed is not None or must_replay
+
     def _with_credentials(self, service: str, **options: Any) -> Settings:
-        if self.replayed is not None:
+        if self.sends_nothing:
             given = {**credentials.of_environment(service), **options}
             for one in service_info(service).credentials:
                 if not given.get(one.field):
@@ -134,7 +142,8 @@ class ConnectionManager:
         RecordingError
             There are several.
         """
-        assert self.recorder is not None
+        if self.recorder is None:
+            return ""
         found = [one.partition("/") for one in self.recorder.store.services()]
         agents = sorted({agent for name, _, agent in found if name == service and agent})
         if len(agents) > 1:
@@ -202,7 +211,7 @@ class ConnectionManager:
 
         A connection that was made for a replay, without credentials, ends with it.
         """
-        was_replayed = self.replayed is not None
+        was_replayed = self.sends_nothing
         self.recorder, self.recording_error = recorder, None
         if was_replayed and self.replayed is None and self._has_no_credentials():
             self.drop()

@@ -38,7 +38,7 @@ MAX_CPU_GROWTH = 1.3
 """CPU time of a late question, in terms of that of an early one."""
 
 MAX_BYTES_PER_TURN = 24_000
-MAX_BLOCKS_PER_TURN = 80
+MAX_BLOCKS_PER_TURN = 90
 """Memory that a turn may keep: its question, reply, tokens and place; it is shown again."""
 
 MAX_LOG = 6_000_000

@@ -92,7 +92,7 @@ def connect(app: App, command: Command) -> None:
             for name in ("base_url", "stream_url", "chatbot_id")
             if command[name] is not None
         }
-        if session.connections.replayed is None:
+        if not session.connections.sends_nothing:
             secret = [one for one in SERVICES[target].credentials if not one.is_agent_id]
             found = credentials.find(target)
             if found is None and secret:
@@ -111,8 +111,10 @@ def connect(app: App, command: Command) -> None:
 
 def _greet(app: App) -> None:
     """Show the introductory message of an agent. It costs nothing."""
-    connection, replayed = app.session.ensure_connected(), app.session.connections.replayed
-    if not service_info(connection.settings.service).has_introduction or replayed is not None:
+    if app.session.connections.sends_nothing:
+        return
+    connection = app.session.ensure_connected()
+    if not service_info(connection.settings.service).has_introduction:
         return
     from aeron_magic.jupyter.display.outputs import greeting
     from aeron_magic.session.io_loop import ReplyTask

@@ -21,6 +21,7 @@ from aeron_magic.recording.record import Record, turn_key
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.services.settings import ANY_CREDENTIAL
 from aeron_magic.session import credentials
+from aeron_magic.session.recordings import open_recorder
 from aeron_magic.session.session import Session
 
 AGENT = "725e1f05-6142-467e-bdec-47862d50da79"
@@ -218,11 +219,36 @@ def test_a_replay_needs_no_credentials_and_asks_for_none(
 def test_a_recording_that_cannot_be_used_is_the_error_not_the_credentials(
     harness: PanelHarness, typed: list[str]
 ) -> None:
-    """The file that AERON_RECORD names is missing, and the mode is replay."""
+    """The folder of the file that AERON_RECORD names is missing."""
     harness.session.connections.recording_error = RecordingError("missing")
     with pytest.raises(RecordingError, match="missing"):
         connect(harness.app, parse_command("connect aeronpay"))
     assert typed == []
+
+
+def test_connect_before_the_recording_of_a_replay_is_named_needs_no_credentials(
+    typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In CI only AERON_RECORD_MODE is set, and the notebook says ``record FILE`` later."""
+    monkeypatch.setenv("AERON_RECORD_MODE", "replay")
+    session = Session({})
+    with pytest.raises(RecordingError) as caught:
+        open_recorder("")
+    session.connections.recording_error = caught.value
+    app = SimpleNamespace(session=session, shell=None, cell_id_notice_shown=True, has_kernel=False)
+    connect(app, parse_command("connect aeronpay"))  # type: ignore[arg-type]
+    with pytest.raises(RecordingError):
+        session.ensure_connected()  # nothing is sent
+    recorder = replaying(tmp_path, "aeronpay").connections.recorder
+    session.connections.set_recorder(recorder)
+    asked = session.ask(make_question("Hello"), session.position_for())
+    assert asked.done.wait(5)
+    assert (asked.error, asked.reply.text, typed) == (None, "Good day", [])
+    session.connections.recording_error = caught.value
+    session.connections.recorder = None
+    session.connections.set_recorder(None)  # the placeholders end with it
+    assert session.connections.connection is None
+    session.close()
 
 
 def test_a_replay_of_several_services_or_agents_asks_which(tmp_path: Path) -> None:
