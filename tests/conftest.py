@@ -58,6 +58,17 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def own_main_module() -> Iterator[None]:
+    """Restore ``__main__``: IPython's shells take its place, and new processes run its file."""
+    main = sys.modules["__main__"]
+    file = vars(main).get("__file__")
+    yield
+    sys.modules["__main__"] = main
+    if vars(main).get("__file__") != file:
+        vars(main)["__file__"] = file
+
+
 @pytest.fixture(autouse=True, scope="session")
 def private_history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Keep the tests' questions and locks out of the user's own data folder."""
