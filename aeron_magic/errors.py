@@ -164,7 +164,8 @@ def is_safe_to_ask_again(error: AeronError) -> bool:
     if isinstance(error, ServiceError):
         status = error.status_code  # 408: a gateway may have waited for the service
         refused = status is None or (400 <= status < 500 and status != 408)
-        return refused and not isinstance(error, UnexpectedAnswer)
+        accepted = isinstance(error, AccessRestricted) and error.was_accepted
+        return refused and not accepted and not isinstance(error, UnexpectedAnswer)
     return isinstance(error, UsageError | RecordingError | Unreachable | FailedReply)
 
 
@@ -218,6 +219,9 @@ class RateLimited(ServiceError):
 
 class AccessRestricted(ServiceError):
     """The agent's owner has frozen or blocked the caller; asking again changes nothing."""
+
+    was_accepted = False
+    """Whether the question had been accepted before."""
 
 
 class UnexpectedAnswer(ServiceError):

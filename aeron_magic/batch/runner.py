@@ -261,10 +261,11 @@ class BatchRun:
 
         # The context has the caller's span, of which those of the rows are children.
         context = contextvars.copy_context()
-        threading.Thread(
+        thread = threading.Thread(
             target=context.run, args=(work,), name="aeron-magic-batch", daemon=True
-        ).start()
+        )
         try:
+            thread.start()
             while not ended.wait(POLL_INTERVAL):
                 watch(self._finished)
         except KeyboardInterrupt:
@@ -297,6 +298,8 @@ class BatchRun:
 
     async def _work(self) -> None:
         self._main = asyncio.current_task()
+        if self._stopped:
+            return
         limiter = RateLimiter(self._config.rate)
         try:
             async with self._open_asker(limiter) as ask:

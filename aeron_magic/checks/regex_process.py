@@ -107,9 +107,10 @@ class RegexProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self._process, self._end = process, weakref.finalize(self, _end, process)
+        end = weakref.finalize(self, _end, process)
         assert process.stdout
         process.stdout.readline()  # it has started: that does not count
+        self._process, self._end = process, end
         return process
 
     def _stop(self) -> None:

@@ -176,7 +176,8 @@ def question_lost(lost: ConnectionLost, url: str) -> AeronError:
 
 def say_if_in_doubt(error: ServiceError, response: Response) -> ServiceError:
     """``error`` of a paid question, with the hint that the service may have accepted it."""
-    if (response.status >= 500 or response.status == 408) and not is_safe_to_resend(response):
+    status = error.status_code or response.status  # a body can have a status of its own
+    if (status >= 500 or status == 408) and not is_safe_to_resend(response):
         error.hint = (
             "Ask again in a moment. If the question was accepted all the same, that may be "
             "charged a second time."

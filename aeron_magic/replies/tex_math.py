@@ -165,11 +165,13 @@ def _hide_bars(state: StateCore) -> None:
             columns = 0
         elif columns:
             lines[place] = _with_cells(line, columns)
-    state.src = "\n".join(lines)
+    hidden = "\n".join(lines)
+    state.env["bars_are_hidden"] = hidden != state.src
+    state.src = hidden
 
 
 def _show_bars(state: StateCore) -> None:
-    if _HIDDEN in state.src:
+    if state.env.pop("bars_are_hidden", False):
         for token in state.tokens:
             token.content = token.content.replace(_HIDDEN, "|")
             token.info = token.info.replace(_HIDDEN, "|")

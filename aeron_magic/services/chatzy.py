@@ -248,8 +248,10 @@ class Service:
             except IncompleteReply:
                 raise
             except AeronError as error:
-                if _RESTRICTED.search(error.service_message or ""):
-                    raise
+                if found := _RESTRICTED.search(error.service_message or ""):
+                    restricted = _restricted(found[0], error.status_code)
+                    restricted.was_accepted = True
+                    raise restricted from None
                 raise _incomplete(ended, f"its state is unknown: {error}", error) from None
 
     def _read(self, secret: str, parser: _StreamParser, deadline: PollDeadline) -> Flow[str]:
@@ -432,13 +434,14 @@ def _restrictions(flow: Flow[T]) -> Flow[T]:
         found = _RESTRICTED.search(error.service_message or "")
         if found is None or isinstance(error, AccessRestricted):
             raise
-        raise _restricted(found[0]) from None
+        raise _restricted(found[0], error.status_code) from None
 
 
-def _restricted(signal: str) -> AccessRestricted:
+def _restricted(signal: str, status: int | None = None) -> AccessRestricted:
     return AccessRestricted(
         f"The agent's owner has restricted your access: it is {RESTRICTIONS[signal]}.",
         hint="Ask the agent's owner; asking the agent again changes nothing.",
+        status_code=status if status and status >= 400 else None,
         service_message=signal,
     )
 

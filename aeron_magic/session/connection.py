@@ -226,7 +226,6 @@ class ConnectionManager:
             and any(
                 getattr(connection.settings, one.field) == ANY_CREDENTIAL
                 for one in SERVICES[connection.settings.service].credentials
-                if not one.is_agent_id
             )
         )
 

@@ -192,7 +192,7 @@ def variables_of(service: str) -> str:
 def variables_set(service: str) -> str:
     """The names of those of them that are set."""
     known = SERVICES[service].credentials
-    return " and ".join(one.variable for one in known if one.variable in os.environ)
+    return " and ".join(one.variable for one in known if os.environ.get(one.variable))
 
 
 def _no_keyring(service: str, reason: str) -> CredentialsError:

@@ -447,6 +447,24 @@ def test_an_interrupt_of_ask_many_has_the_result(sandbox: Sandbox, settings: Set
     assert list(caught.value.result.status) == ["interrupted", "not asked"]
 
 
+def test_an_interrupt_while_the_thread_starts_stops_the_batch(
+    sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        start(thread)
+        if thread.name == "aeron-magic-batch":
+            raise KeyboardInterrupt
+
+    sandbox.set_faults(latency=0.2)
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(Interrupted) as caught:
+        ask_many(["a", "b", "c"], settings=settings, concurrency=1)
+    assert len(caught.value.result) == 3
+    assert len(asked(sandbox)) <= 1
+
+
 def test_a_row_whose_token_is_invalid_is_not_asked_again(
     sandbox: Sandbox, settings: Settings
 ) -> None:

@@ -54,6 +54,11 @@ def test_a_bar_in_a_formula_ends_no_cell() -> None:
     assert found.name.tolist() == ["abs", "given"]
 
 
+def test_the_character_that_hides_bars_is_kept_in_a_text() -> None:
+    found = table_to_dataframe("| f | name |\n|---|---|\n| $|x|$ | a\ue0ffb |\n")
+    assert found.name.tolist() == ["a\ue0ffb"]
+
+
 def test_duplicate_column_names_are_numbered() -> None:
     """Columns with the same name are all kept."""
     assert list(table_to_dataframe("|a|a|a_2|\n|-|-|-|\n|1|2|3|").columns) == ["a", "a_2", "a_2_2"]

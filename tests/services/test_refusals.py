@@ -16,6 +16,7 @@ from aeron_magic.errors import (
     IncompleteReply,
     ServiceError,
     UnexpectedAnswer,
+    is_safe_to_ask_again,
 )
 from aeron_magic.protocol.flow import ConnectionLost, OpenStream, Question, Response, Send
 from aeron_magic.replies.accumulator import ReplyAccumulator
@@ -215,6 +216,8 @@ def test_chatzy_restricts_access_in_any_call(status: int, shape: Any, signal: st
         given = {"get_inference": without_token} if place == "generate_secret" else {}
         error = caught(Chatzy([raw], **{**given, place: answer}).ask)
         assert (type(error), error.service_message) == (AccessRestricted, signal)
+        # After get_inference the question was accepted; in its stream it has surely failed.
+        assert is_safe_to_ask_again(error) == (place != "generate_secret")
 
 
 def test_chatzy_may_refuse_beside_empty_data() -> None:

@@ -263,10 +263,13 @@ def test_a_replay_of_several_services_or_agents_asks_which(tmp_path: Path) -> No
     assert "--chatbot-id" in caught.value.hint
 
 
-def test_after_a_replay_nothing_is_sent_with_placeholders(tmp_path: Path, typed: list[str]) -> None:
+@pytest.mark.parametrize("service", ["aeronpay", "chatzy"])
+def test_after_a_replay_nothing_is_sent_with_placeholders(
+    tmp_path: Path, typed: list[str], service: str
+) -> None:
     keyring.set_keyring(Memory())
     session = replaying(tmp_path, "aeronpay")
-    session.ensure_connected()
+    session.connect(service)
     session.connections.set_recorder(None)
     with pytest.raises(CredentialsError, match="Not connected"):
         session.ensure_connected()
