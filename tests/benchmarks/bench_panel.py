@@ -62,7 +62,7 @@ class _Ends:
     def __init__(self):
         self.come = _threading.Event()
     def question_started(self, question):
-        self.come.clear()
+        pass
     def question_progressed(self, question):
         pass
     def conversation_changed(self):
@@ -76,6 +76,7 @@ _session.observers.append(_ends)
 def _asked():
     began = _time.process_time()
     position = _session.position_for()
+    _ends.come.clear()
     asked = _session.ask(_question("Tell me.", position.token), position, request_id="panel")
     _ends.come.wait()
     return [asked.reply.text, _time.process_time() - began]

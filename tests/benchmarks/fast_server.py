@@ -37,13 +37,13 @@ def words_of(kind: str, count: int) -> list[str]:
 
     Each holds one numbered word, ``w0``, ``w1``, …, so that what is shown tells how far it has
     come. ``words`` is one paragraph; ``markdown`` has headings, paragraphs, lists and code;
-    ``code`` and ``table`` are one block that never ends.
+    ``code`` and ``table`` are one block.
     """
     if kind == "words":
         return [f"w{n} " for n in range(count)]
     if kind == "code":
         lines = [f"w{n}" + ("\n" if n % 8 == 7 else " + ") for n in range(count)]
-        return ["```python\n" + lines[0], *lines[1:]]
+        return ["```python\n" + lines[0], *lines[1:-1], lines[-1].rstrip() + "\n```"]
     if kind == "table":
         cells = [f"| w{n} " + ("|\n" if n % 4 == 3 else "") for n in range(count)]
         return ["|a|b|c|d|\n|---|---|---|---|\n" + cells[0], *cells[1:]]
