@@ -50,7 +50,7 @@ class ConversationRegistry:
         self.service = service
         self.conversations: dict[str, ConversationTree] = {MAIN: ConversationTree(MAIN, service)}
         self.current = self.conversations[MAIN]
-        self._resumed: dict[str | None, tuple[ConversationTree, bool]] = {}
+        self._resumed: dict[str | None, ConversationTree] = {}
         self._clock = clock
         self._adopting_cells = False
         self._rebuilding: dict[ConversationTree, Turn | None] | None = None
@@ -107,7 +107,7 @@ class ConversationRegistry:
                 "`%aeron resume NAME` continues one from the local history.",
             )
         if not self.is_rebuilding:
-            tree.head = tree.head or tree.newest
+            tree.head = tree.head or tree.newest_to_continue
         self.current = tree
         self._adopting_cells = False
         return tree
@@ -151,21 +151,17 @@ class ConversationRegistry:
         self.conversations[tree.name] = tree
         return self.use(tree.name)
 
-    def remember_resumed(self, name: str | None, tree: ConversationTree, reachable: bool) -> None:
+    def remember_resumed(self, name: str | None, tree: ConversationTree) -> None:
         """Remember which conversation ``%aeron resume NAME`` (or None: no name) has resumed.
 
         Running the cell again then resumes the same one, not the next older one.
         """
-        self._resumed[name] = (tree, reachable)
+        self._resumed[name] = tree
 
-    def resumed(self, name: str | None) -> tuple[ConversationTree, bool] | None:
-        """The conversation that was resumed by this name, and whether its service is reachable."""
+    def resumed(self, name: str | None) -> ConversationTree | None:
+        """The conversation that was resumed by this name."""
         found = self._resumed.get(name)
-        return found if found and self.conversations.get(found[0].name) is found[0] else None
-
-    def is_unreachable(self, tree: ConversationTree) -> bool:
-        """Whether ``tree`` was resumed, and its service has ended."""
-        return any(one is tree and not reachable for one, reachable in self._resumed.values())
+        return found if found and self.conversations.get(found.name) is found else None
 
     def forget(self, name: str) -> bool:
         """Delete the conversation of this name; whether it was the current one."""

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import NamedTuple
@@ -171,6 +171,8 @@ class ConversationTree:
     """The highest number of a turn, pending ones included."""
     edits: int = 0
     """How often a turn that was there already has changed; added turns do not count."""
+    ended: set[Turn] = field(default_factory=set, init=False, repr=False)
+    """Turns whose service has ended: they can be read, and not continued."""
     followers: dict[Turn | None, set[Turn]] = field(default_factory=dict, init=False, repr=False)
     """The turns that continue after each turn."""
     # The turns by number, cell, name and token, so that no question looks at all of them.
@@ -251,7 +253,17 @@ class ConversationTree:
     @property
     def newest(self) -> Turn | None:
         """The turn with a complete reply that was asked last."""
-        return max([t for t in self.turns if t.tokens], key=attrgetter("asked_at"), default=None)
+        return _newest(turn for turn in self.turns if turn.tokens)
+
+    @property
+    def newest_to_continue(self) -> Turn | None:
+        """Like :attr:`newest`, of the turns whose service has not ended."""
+        return _newest(turn for turn in self.turns if turn.tokens and turn not in self.ended)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its service has ended, and nothing was asked at another one since."""
+        return bool(self.ended) and self.newest_to_continue is None
 
     def stale(self) -> set[Turn]:
         """The turns whose path has a turn with a newer reply than the one continued."""
@@ -272,7 +284,13 @@ class ConversationTree:
     @property
     def last(self) -> Turn | None:
         """The turn asked last; the one before it, if its cell was deleted; None: the start."""
-        return _not_deleted(self.head)
+        return self._not_left_out(self.head)
+
+    def _not_left_out(self, turn: Turn | None) -> Turn | None:
+        """The turn, or the nearest before it whose cell is still there and whose service, too."""
+        while turn is not None and (turn.deleted or turn in self.ended):
+            turn = turn.parent
+        return turn
 
     def at_head(self) -> Position:
         """After the newest reply."""
@@ -300,8 +318,9 @@ class ConversationTree:
         Raises
         ------
         UsageError
-            It has no complete reply.
+            It has no complete reply, or its service has ended.
         """
+        self._check_not_ended(turn)
         if not turn.revision:
             raise UsageError(
                 f"Turn {turn.label} has no complete reply to continue from.",
@@ -310,13 +329,29 @@ class ConversationTree:
             )
         return Position(self, turn.token, turn, turn.revision)
 
+    def _check_not_ended(self, turn: Turn) -> None:
+        if turn in self.ended:
+            raise UsageError(
+                f"Turn {turn.label} is of a sandbox that has ended: it can be read, but not "
+                "continued. Nothing was sent.",
+                hint="`-n` starts a new conversation; `--after` continues from a turn that was "
+                "asked since.",
+            )
+
     def at_token(self, token: str | None) -> Position:
-        """After the reply with this token, which may be an older one or not of this tree."""
+        """After the reply with this token, which may be an older one or not of this tree.
+
+        Raises
+        ------
+        UsageError
+            The service of that reply has ended.
+        """
         if token is None:
             return self.at_root()
         turn = self.by_token(token)
         if turn is None:
             return Position(self, token)
+        self._check_not_ended(turn)
         newest_first = turn.tokens[::-1]
         return Position(self, token, turn, turn.revision - newest_first.index(token))
 
@@ -341,7 +376,7 @@ class ConversationTree:
 
     def rerun(self, turn: Turn) -> Position:
         """The position of ``turn`` itself: after the newest reply of its parent."""
-        parent = _not_deleted(turn.parent)
+        parent = self._not_left_out(turn.parent)
         if parent is not None and parent.revision:
             position = self.after_turn(parent)
         elif parent is not turn.parent:
@@ -427,6 +462,7 @@ class ConversationTree:
             turn.parent_revision, turn.parent_token = asked.parent_revision, asked.parent_token
             turn.reply, turn.placed, turn.deleted = reply, asked.placed, False
         if reply.is_complete:
+            self.ended.discard(turn)
             turn.tokens.append(reply.context_token)
             if known is not None:
                 self._tokens.setdefault(reply.context_token, []).append(turn)
@@ -480,11 +516,8 @@ class ConversationTree:
             self.last_number -= 1
 
 
-def _not_deleted(turn: Turn | None) -> Turn | None:
-    """The turn, or the nearest one before it whose cell was not deleted."""
-    while turn is not None and turn.deleted:
-        turn = turn.parent
-    return turn
+def _newest(turns: Iterable[Turn]) -> Turn | None:
+    return max(turns, key=attrgetter("asked_at"), default=None)
 
 
 def title_of(name: str, question: str) -> str:

@@ -181,6 +181,30 @@ def test_use_continues_from_the_newest_reply(notebook: Notebook) -> None:
     assert notebook.registry.use(MAIN).head is turn
 
 
+def test_turns_of_a_service_that_has_ended_are_never_continued(notebook: Notebook) -> None:
+    """Neither by ``use``, a cell, a name nor a token; each turn that is asked again is alive."""
+    registry = notebook.registry
+    first, second = notebook.ask("a", name="first"), notebook.ask("b")
+    tree = registry.current
+    tree.ended, tree.head = set(tree), None
+    notebook.ask("p", conversation="plots")
+    assert registry.use(MAIN).head is None
+    assert tree.has_ended
+    assert registry.position_for(cell="c").token is None
+    assert registry.position_for(cell="c", conversation=MAIN).token is None
+    for label in ("first", "1", str(first.token), str(second.token)):
+        with pytest.raises(UsageError, match="sandbox that has ended"):
+            registry.position_for(after=label)
+    assigned = AssignedToken(str(second.token))
+    with pytest.raises(UsageError, match="sandbox that has ended"):
+        registry.position_for(cell="c", assigned=assigned)
+    assert notebook.ask("b") is second
+    assert (second.parent, tree.head, tree.has_ended) == (None, second, False)
+    assert notebook.ask("a").parent is second
+    assert registry.use("plots").head is not None
+    assert registry.use(MAIN).head is first
+
+
 def test_use_of_an_unknown_name_is_an_error(notebook: Notebook) -> None:
     """It lists the known names."""
     notebook.ask(conversation="plots")

@@ -12,7 +12,12 @@ from aeron_magic.conversations.tree import ConversationTree
 from aeron_magic.errors import HistoryError, UsageError
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Command
-from aeron_magic.jupyter.commands.resume import find_stored, history_of, listed_conversations
+from aeron_magic.jupyter.commands.resume import (
+    SANDBOX_GONE,
+    find_stored,
+    history_of,
+    listed_conversations,
+)
 from aeron_magic.jupyter.display.publish import Table, Verbatim, show
 from aeron_magic.jupyter.display.tables import (
     MAX_TURNS,
@@ -44,6 +49,9 @@ def use(app: App, command: Command) -> None:
     known = session.registry.conversations
     if name in known:
         tree = session.use(name)
+        if tree.has_ended:
+            show(app.shell, f"{code_span(tree.name)}: {_turns(tree)}.", SANDBOX_GONE)
+            return
         after = f" after turn {escape_cell(tree.head.label)}" if tree.head else ""
         show(
             app.shell,
@@ -152,10 +160,16 @@ def _no_turns(tree: ConversationTree) -> str:
 def _show_remote(app: App, tree: ConversationTree, order: Order) -> None:
     """Show the service's messages of a conversation, and where our turns differ."""
     session = app.session
-    newest = tree.head or tree.newest  # a conversation that was started again has no head yet
+    # A conversation that was started again has no head yet.
+    newest = tree.head or tree.newest_to_continue
     token = newest.token if newest is not None else None
     if tree is session.tree:
         token = session.newest_token()
+    if token is None and tree.has_ended:
+        raise UsageError(
+            "The sandbox that has this conversation has ended.",
+            hint="`%aeron history` without --remote shows the stored turns.",
+        )
     if token is None:
         raise UsageError(
             "No turn of this conversation has a complete reply.",

@@ -108,28 +108,30 @@ def resume(app: App, command: Command) -> None:
         _stay(app, check_it=command["check"])
         return
     reachable = True
-    if before := session.registry.resumed(name):
-        tree, reachable = before
+    if tree := session.registry.resumed(name):
         session.use(tree.name)
     elif stored := find_stored(session, name):
         reachable = _connect(session, stored)
         history = history_of(session)
         tree = history.load(stored)
+        tree.ended = set() if reachable else set(tree)
         if stored.notebook == session.notebook:
             history.claim(stored)
         session.adopt(tree)
     else:
         tree = _find_live(session, name)
         session.use(tree.name)
-    session.registry.remember_resumed(name, tree, reachable)
-    notes = [] if reachable else [SANDBOX_GONE]
-    notes += _finish_all(app, tree, reachable=reachable)
-    if reachable:
-        tree.head = tree.newest  # a fetched reply may be to an earlier question
-        session.use(tree.name)
-    else:
+    session.registry.remember_resumed(name, tree)
+    finished = _finish_all(app, tree, reachable=reachable)
+    if not reachable:
+        tree.ended = set(tree)
+    tree.head = tree.newest_to_continue  # a fetched reply may be to an earlier question
+    if tree.has_ended:
         session.new(tree.name)
-    if reachable and tree.newest is not None:
+    else:
+        session.use(tree.name)
+    notes = [SANDBOX_GONE, *finished] if tree.has_ended else finished
+    if tree.head is not None:
         notes.append("`context_token` is set.")
     if session.history_writer.history is not None:
         notes.append(session.history_writer.history.damage_note())
@@ -150,7 +152,7 @@ def _stay(app: App, *, check_it: bool) -> None:
     session, tree = app.session, app.session.tree
     stored = [one for one in stored_conversations(session, session.notebook) if one.answered]
     before = _head(tree)
-    notes = _finish_all(app, tree, reachable=not session.registry.is_unreachable(tree))
+    notes = _finish_all(app, tree)
     if _head(tree) != before and tree.newest is not None:
         session.select_branch(tree, tree.newest)
     others = [one.name for one in session.registry if one is not tree and one.turns]
@@ -186,10 +188,10 @@ def _state(tree: ConversationTree) -> str:
     return f"{plural(len(tree.turns), 'turn')}, {state}"
 
 
-def _finish_all(app: App, tree: ConversationTree, *, reachable: bool) -> list[str]:
+def _finish_all(app: App, tree: ConversationTree, *, reachable: bool = True) -> list[str]:
     """Fetch the replies of all unfinished questions; the results as texts."""
     return [
-        _finish_pending(app, pending, token if reachable else None)
+        _finish_pending(app, pending, token, reachable)
         for pending, token in app.session.history_writer.unfinished(tree)
     ]
 
@@ -280,16 +282,18 @@ def _target(stored: StoredConversation) -> str:
     return f"{stored.service}{chatbot} --base-url {address}{stream}"
 
 
-def _finish_pending(app: App, pending: PendingTurn, token: str | None) -> str:
+def _finish_pending(app: App, pending: PendingTurn, token: str | None, reachable: bool) -> str:
     """Fetch the reply of a question that its kernel did not finish; return the result as text."""
     session, turn = app.session, pending.turn
     label = f"The question of turn {turn.label} ({escape_cell(turn.question, 60)})"
-    if token is None or not service_info(pending.position.tree.service).can_fetch:
-        why = (
-            "the kernel ended before the service sent a token"
-            if token is None
-            else "the service has no call that returns a stored reply"
-        )
+    why = ""
+    if token is None:
+        why = "the kernel ended before the service sent a token"
+    elif not reachable:
+        why = "the sandbox that was asked has ended"
+    elif not service_info(pending.position.tree.service).can_fetch:
+        why = "the service has no call that returns a stored reply"
+    if token is None or why:
         session.mark_lost(pending)
         return f"{label} is lost: {why}. It was not sent again."
     task, output, interrupted = show_fetched(app, token, "the unfinished reply")
@@ -309,10 +313,9 @@ def _finish_pending(app: App, pending: PendingTurn, token: str | None) -> str:
 
 def check(session: Session, tree: ConversationTree) -> str:
     """The differences between the conversation and the service's messages, as Markdown."""
-    ended = session.registry.is_unreachable(tree)
-    head = tree.head or (None if ended else tree.newest)
+    head = tree.head or tree.newest_to_continue
     if head is None or head.token is None:
-        if ended:
+        if tree.has_ended:
             return "The conversations cannot be compared: the sandbox that has this one has ended."
         return "There is nothing to compare: no turn has a complete reply."
     try:

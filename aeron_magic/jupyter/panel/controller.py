@@ -282,8 +282,7 @@ class PanelController:
     @property
     def _is_read_only(self) -> bool:
         """Whether the turns can only be read, because their service has ended."""
-        empty = self._leaf is None and self.tree.head is None
-        return empty and self.session.registry.is_unreachable(self.tree)
+        return self._leaf is None and self.tree.has_ended
 
     def _turn_views(self, turns: list[Turn], streamed: Reply | None = None) -> list[TurnView]:
         pending = [asked.pending.turn for asked in self._lives if asked.tree is self.tree]

@@ -364,6 +364,39 @@ def test_resume_reports_that_the_sandbox_of_another_kernel_has_ended(
     notebook.stop()
 
 
+def test_no_conversation_of_an_ended_sandbox_is_continued(
+    shared_kernel: Kernel, tmp_path: Path
+) -> None:
+    """Asking in one of them does not make another one live again; an unfinished turn is named."""
+    notebook = Notebook(shared_kernel, tmp_path)
+    execute = notebook.kernel.execute
+    execute("%aeron connect sandbox\nfrom aeron_magic.sandbox import embedded_sandbox", "c")
+    assert notebook.ask("What is a turn?", "a").status == "ok"
+    assert execute("%%aeron -c plots --as p\nWhat is a branch?", "p").status == "ok"
+    execute(
+        "%config AeronMagics.fetch_timeout = 0.2\n"
+        "embedded_sandbox().set_faults(cut_after=900, processing_fetches=10**6)"
+    )
+    assert "IncompleteReply" in str(execute("%%aeron -c plots\nWhat is a token?", "q").of("error"))
+    execute("embedded_sandbox().stop()")
+    notebook.restart()
+    resumed = execute("%aeron resume plots", "r").text
+    assert "sandbox of another kernel" in resumed
+    assert "(What is a token?) is lost: the sandbox that was asked has ended" in resumed
+    execute("%aeron resume main", "r")
+    assert notebook.ask("What is a reply?", "n").status == "ok"
+    for line in ("%aeron use plots", "%aeron resume plots"):
+        assert "The next question starts a new conversation" in execute(line, "u").text, line
+        assert notebook.kernel.value("context_token is None"), line
+    after = str(execute("%%aeron --after p\nWhy?", "w").of("error"))
+    assert "Turn p is of a sandbox that has ended" in after
+    assert execute("%%aeron -c plots\nWhat is a fault?", "v").status == "ok"
+    assert notebook.turns[-1]["parent"] is None
+    assert "after turn" in execute("%aeron use plots", "u").text
+    assert notebook.kernel.value("context_token is not None")
+    notebook.stop()
+
+
 def test_an_unfinished_reply_of_chatzy_is_lost_and_the_conversation_continues(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
