@@ -20,6 +20,7 @@ def test_the_lowest_version_of_each_package_of_a_user_is_a_constraint() -> None:
     found = lowest_versions(text)
     for entry in [*project["dependencies"], *chain(*extras.values())]:
         assert entry.replace(">=", "==") in found or entry.startswith("aeron-magic[")
+    assert {one.partition("==")[0] for one in found} >= {"polars", "pyarrow"}
     assert not any(one.startswith("pytest") for one in found)
 
 

@@ -207,6 +207,7 @@ class Fixed(pd.DataFrame):
         raise NotImplementedError("no other columns")
 
 
+@pytest.mark.filterwarnings("ignore:Passing a BlockManager:DeprecationWarning")  # pandas 2.2.1
 def test_a_frame_that_takes_no_columns_fails_before_rows_are_paid_for() -> None:
     with pytest.raises(NotImplementedError, match="no other columns"):
         check_names(items_of(Fixed({"text": ["x"]})), None)

@@ -11,8 +11,11 @@ from pathlib import Path
 
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 _BOUND = re.compile(r"([\w-]+)>=([\w.]+)")
-_TABLES = ("polars",)
-"""Packages that users have without an extra of ours, and that the code knows."""
+_TABLES = ("polars", "pyarrow")
+"""Packages that users have without an extra of ours.
+
+The newest pyarrow needs a newer NumPy than the lowest pandas allows.
+"""
 
 
 def lowest_versions(pyproject: str) -> list[str]:
