@@ -101,13 +101,14 @@ def test_code_without_a_lexer_is_plain(monkeypatch: pytest.MonkeyPatch, error: E
     assert mimebundle(text, format="code")["text/html"] == expected
 
 
+@pytest.mark.parametrize("part", ["parse", "renderer.render"])
 def test_a_reply_that_the_parser_cannot_read_is_shown_as_code(
-    monkeypatch: pytest.MonkeyPatch,
+    part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: Any) -> str:
         raise RecursionError
 
-    monkeypatch.setattr("aeron_magic.rendering.safe_html._PARSER.render", fail)
+    monkeypatch.setattr(f"aeron_magic.rendering.safe_html._PARSER.{part}", fail)
     assert "># a &lt;b&gt;</code>" in to_html("# a <b>")
 
 

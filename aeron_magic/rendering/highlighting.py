@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -101,7 +101,9 @@ def _outside_multiline_token(code: str) -> bool:
     )
 
 
+@lru_cache(maxsize=256)
 def _highlight_slice(code: str, lexer: Lexer) -> str:
+    """Cached, because lexing is most of the cost of a reply, which is painted again as it grows."""
     # Some lexers need the end of the last line.
     whole = code if code.endswith("\n") else f"{code}\n"
     tokens = [(_class(kind), value) for kind, value in lexer.get_tokens(whole)]

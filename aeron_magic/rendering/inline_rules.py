@@ -15,6 +15,9 @@ from markdown_it.token import Token
 from aeron_magic.markdown_text import CJK
 
 _cjk = re.compile(f"[{CJK}]")
+_special = re.compile(r"[\n!#$%&*+\-:<=>@\[\\\]^_`{}~]")
+"""The characters at which a rule can begin: those that end markdown-it's rule ``text``."""
+
 _tag = re.compile(r"<(?:(?P<br>br)\s?/?>|(?P<name>sub|sup|kbd)>(?=\S))", re.IGNORECASE)
 _address = re.compile(
     rf"https?://[^\s<>\"`|\\^{{}}\[\]\u2018-\u201f«»{CJK}]{{1,2000}}", re.IGNORECASE
@@ -50,6 +53,9 @@ class _Inline(ParserInline):
     def parse(
         self, src: str, md: MarkdownIt, env: MutableMapping[str, Any], tokens: list[Token]
     ) -> list[Token]:
+        if src and not _special.search(src):  # most cells of tables
+            tokens.append(Token("text", "", 0, content=src))
+            return tokens
         state = _State(src, md, env, tokens)
         self.tokenize(state)
         for rule in self.ruler2.getRules(""):

@@ -48,9 +48,11 @@ def to_markdown(markdown: str) -> str:
 
     Tags, images and links to other schemes than http, https and mailto become text.
     """
+    from aeron_magic.rendering.safe_html import parse
     from aeron_magic.rendering.safe_markdown import safe_markdown
 
-    return safe_markdown(strip_control_sequences(markdown))
+    text = strip_control_sequences(markdown)
+    return safe_markdown(text, parse(text))
 
 
 def mimebundle(
@@ -85,12 +87,15 @@ def mimebundle(
 
 
 def _as_markdown(text: str) -> Bundle:
-    from aeron_magic.rendering.safe_html import to_html
+    from aeron_magic.rendering.safe_html import parse, render_tokens
+    from aeron_magic.rendering.safe_markdown import safe_markdown
 
+    plain = strip_control_sequences(text)
+    tokens = parse(plain)
     return {
-        "text/html": to_html(text),
-        "text/markdown": to_markdown(text),
-        "text/plain": strip_control_sequences(text),
+        "text/html": render_tokens(tokens, plain),
+        "text/markdown": safe_markdown(plain, tokens),
+        "text/plain": plain,
     }
 
 

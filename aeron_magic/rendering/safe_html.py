@@ -173,21 +173,24 @@ def to_html(
     env: dict[str, object] = {"highlight": highlight, "cells": cells}
     if streaming:
         env["streaming"] = markdown
+    return render_tokens(parse(markdown), markdown, env)
+
+
+def render_tokens(
+    tokens: list[Token] | None, markdown: str, env: dict[str, object] | None = None
+) -> Markup:
+    """Return the HTML of ``tokens``, the result of `parse` for ``markdown``; see `to_html`."""
     with suppress(Exception):
-        _refuse_long(markdown)
-        html = _CLEANER.clean(_PARSER.render(markdown, env))
-        return _without_blank_lines(html)
+        if tokens is not None:
+            env = {"highlight": True} if env is None else env
+            html = _CLEANER.clean(_PARSER.renderer.render(tokens, _PARSER.options, env))
+            return _without_blank_lines(html)
     return to_plain_html(markdown)
 
 
 def to_plain_html(text: str) -> Markup:
     """Return untrusted ``text`` as HTML that shows it as it is, in lines that wrap."""
     return code_html(strip_control_sequences(text), style=TEXT_STYLE)
-
-
-def _refuse_long(text: str) -> None:
-    if len(text) > MAX_LINES and is_long(text):
-        raise ValueError("it is too long for the parser")
 
 
 def _without_blank_lines(html: str) -> Markup:
@@ -241,10 +244,15 @@ def _last_line(markdown: str) -> tuple[int, str]:
     return text.count("\n"), text.rpartition("\n")[2].lstrip("> \t")
 
 
-def parse(markdown: str) -> list[Token]:
-    """Return the tokens of ``markdown``, with harmless links and without images."""
-    _refuse_long(markdown)
-    return _PARSER.parse(markdown)
+def parse(markdown: str) -> list[Token] | None:
+    """Return the tokens of ``markdown``, with harmless links and without images.
+
+    None if the parser cannot handle it. ``markdown`` has no control sequences.
+    """
+    if len(markdown) <= MAX_LINES or not is_long(markdown):
+        with suppress(Exception):
+            return _PARSER.parse(markdown)
+    return None
 
 
 def block_tokens(markdown: str) -> list[Token]:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from functools import cached_property
 from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -47,6 +48,8 @@ _TEX = re.compile(
 )
 _BARE_DOLLAR = re.compile(r"(?<!\\)(?:\\\\)*\$")
 _BLOCK_BEGUN = re.compile(r"^[^\S\n]*+(?:[-+*>#=]|\d++[.)]\s)", re.MULTILINE)
+_WORDS = re.compile(r"(?:[^\W_]++|[ .,;()'\"/?]++)*+")
+"""Text in which nothing is escaped."""
 _OPENS, _CLOSES = re.compile(r"\$(?!\s)"), re.compile(r"(?<!\s)\$")
 _IN_ADDRESS = re.compile(r"[\s<>()\"'`\\|\[\]{}!*$^]")
 _EMPTY_BEGIN = re.compile(r"\A(?:\s|<br>)++")
@@ -63,28 +66,32 @@ class _Block(NamedTuple):
     is_active: bool = False
 
 
-def safe_markdown(text: str) -> str:
+def safe_markdown(text: str, tokens: list[Token] | None) -> str:
     """Return ``text``, which has no control sequences, without anything active.
 
-    It is returned as it is if writing it again changes spaces and rules only.
+    It is returned as it is if writing it again changes spaces and rules only. ``tokens`` is the
+    result of `safe_html.parse`.
     """
-    blocks = _parsed(text)
+    blocks = _written(text, tokens)
     written = "\n\n".join(block.text for block in blocks)
-    is_same = _SPACING.sub("", text.strip()) == _SPACING.sub("", written)
+    bare = text.strip()
+    is_same = bare == written or _SPACING.sub("", bare) == _SPACING.sub("", written)
     return text if is_same and not any(block.is_active for block in blocks) else written
 
 
 def quoted_markdown(text: str) -> str:
     """Return untrusted ``text`` as a quotation, without anything active."""
-    blocks = _quotation(_parsed(strip_control_sequences(text)))
+    from aeron_magic.rendering.safe_html import parse
+
+    text = strip_control_sequences(text)
+    blocks = _quotation(_written(text, parse(text)))
     return "\n\n".join(block.text for block in blocks) or ">"
 
 
-def _parsed(text: str) -> list[_Block]:
-    from aeron_magic.rendering.safe_html import parse
-
+def _written(text: str, tokens: list[Token] | None) -> list[_Block]:
     with suppress(Exception):  # as in HTML
-        return _blocks(parse(text))
+        if tokens is not None:
+            return _blocks(tokens)
     return [_Block("fence", fenced(text))]
 
 
@@ -211,22 +218,34 @@ class _Text:
     """
 
     def __init__(self, tokens: Sequence[Token]) -> None:
-        children = [child for token in tokens for child in _children(token)]
+        self._tokens = tokens
+
+    @cached_property
+    def _has_ticks(self) -> bool:
+        children = (child for token in self._tokens for child in _children(token))
+        return any("`" in child.content for child in children if child.type == "code_inline")
+
+    @cached_property
+    def _pattern(self) -> str:
+        children = [child for token in self._tokens for child in _children(token)]
         text = "".join(child.content for child in children if child.type != "math_inline")
         has_math = any(child.type == "math_inline" for child in children)
-        self._has_ticks = any("`" in one.content for one in children if one.type == "code_inline")
-        self._pattern = rf"(?P<escaped>{_ESCAPED})|{_REFERENCES}"
+        pattern = rf"(?P<escaped>{_ESCAPED})|{_REFERENCES}"
         if "$" in text and (has_math or _could_be_math(text)):
-            self._pattern += r"|\$"
+            pattern += r"|\$"
         if text.count("^") > 1:
-            self._pattern += r"|(?<=\S)\^(?=\S)"
+            pattern += r"|(?<=\S)\^(?=\S)"
         if text.count("~") > 1:
-            self._pattern += r"|(?<=\S)~"
+            pattern += r"|(?<=\S)~"
+        return pattern
 
     def write(self, token: Token, *, in_line: bool = False, in_cell: bool = False) -> str:
         """The Markdown of one paragraph, heading or cell; ``in_line``: on one line."""
+        children = _children(token)
+        if len(children) == 1 and children[0].type == "text" and _WORDS.fullmatch(token.content):
+            return children[0].content.strip()
         pieces = [_EDGE]
-        for piece in self._pieces(_children(token), in_line, in_cell):
+        for piece in self._pieces(children, in_line, in_cell):
             if piece.kind == "text" and pieces[-1].kind == "break":
                 piece = piece._replace(text=piece.text.lstrip(" \t"))
             pieces += [piece] if piece.text else []

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from fresh_process import printed
@@ -15,7 +16,9 @@ from fresh_process import printed
 from aeron_magic.client.client import Client
 from aeron_magic.jupyter.display.live import LiveOutput
 from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL
+from aeron_magic.jupyter.panel.html_stream import HtmlStream
 from aeron_magic.protocol.events import Chunk
+from aeron_magic.rendering import highlighting
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.sandbox import Sandbox
 
@@ -145,6 +148,25 @@ def test_large_outputs_are_rendered_less_often() -> None:
     _, fast = shown("sections", 20_000, 100_000)
     assert set(slow) == {REPAINT_INTERVAL}
     assert max(fast) > 0.4
+
+
+def test_code_is_lexed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A code block in the tail is painted with all text that follows it, and at the end."""
+    lexer = highlighting._lexer("python")
+    assert lexer is not None
+    get_tokens = Mock(wraps=lexer.get_tokens)
+    monkeypatch.setattr(lexer, "get_tokens", get_tokens)
+    found = Shown(1, 1.0)
+    live, accumulator, stream = LiveOutput(found.publish), ReplyAccumulator(), HtmlStream()
+    parts = ["Some text.\n", "```python\n", "lexed = 'once'\n", "```\n", *["and more\n"] * 5]
+    for number, part in enumerate(parts, 2):
+        accumulator.add([Chunk(part, number, "m")])
+        live.render(accumulator)
+        stream.step(accumulator)
+    assert found.messages == len(parts)
+    live.finish(accumulator, accumulator.reply(), {})
+    stream.end(accumulator.reply())
+    assert get_tokens.call_count == 1
 
 
 def test_loading_the_extension_imports_little() -> None:

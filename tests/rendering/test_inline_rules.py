@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import re
+from unittest.mock import Mock
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from aeron_magic.rendering import inline_rules, safe_html
 from aeron_magic.rendering.safe_html import to_html
 
 
@@ -99,3 +103,19 @@ def test_other_addresses_are_text(markdown: str) -> None:
 
 def test_an_address_that_hides_its_host_names_it() -> None:
     assert "(evil.example)" in to_html("https://good.example@evil.example/")
+
+
+def test_text_without_special_characters_is_not_tokenized(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That is most cells of most tables."""
+    tokenize = Mock(wraps=safe_html._PARSER.inline.tokenize)
+    monkeypatch.setattr(safe_html._PARSER.inline, "tokenize", tokenize)
+    to_html("| a b, c. | (d) |\n|---|---|\n| 1.5 / 2 | é? |\n| *e* |  |\n")
+    assert [call.args[0].src for call in tokenize.call_args_list] == ["*e*", ""]
+
+
+@given(st.text("".join(map(chr, range(32, 127))) + "\n\té日", max_size=12))
+def test_a_rule_can_begin_at_special_characters_only(text: str) -> None:
+    read = [token.children for token in safe_html._PARSER.parse(text)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inline_rules, "_special", re.compile(""))
+        assert [token.children for token in safe_html._PARSER.parse(text)] == read

@@ -12,6 +12,7 @@ from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from unicodedata import normalize
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import pytest
@@ -20,6 +21,7 @@ from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from aeron_magic.errors import ReplyFormatError, UsageError
+from aeron_magic.rendering import safe_html
 from aeron_magic.rendering.mimebundle import FORMATS, mimebundle, to_markdown
 from aeron_magic.rendering.safe_html import CODE_STYLE, TEXT_STYLE, to_html
 
@@ -237,6 +239,13 @@ def test_without_highlighting_only_the_colours_are_missing() -> None:
     text = "```py\nimport x\n```\n\n*a* <b>\n\n~~~js\nlet y\n~~~\n\n- `c`\n"
     assert to_html(text, highlight=False) == re.sub(r"</?span[^>]*>", "", to_html(text))
     assert "span" in to_html(text)
+
+
+def test_a_reply_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    parse = Mock(wraps=safe_html._PARSER.parse)
+    monkeypatch.setattr(safe_html._PARSER, "parse", parse)
+    mimebundle("# A\n\n- b\n\n| c |\n|---|\n| d |\n", note="e")
+    assert parse.call_count == 1
 
 
 def test_heavy_packages_are_imported_on_first_use() -> None:
