@@ -16,7 +16,6 @@ import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from email.utils import formatdate
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Any, NamedTuple, cast
 
 import httpx
@@ -221,10 +220,31 @@ def check_wait(limits: Limits, began: float) -> None:
         raise limit_error(limits, "wait")
 
 
+def _unread(response: httpx.Response) -> httpx.Response:
+    """``response`` without the headers that httpx reads although nothing follows from them.
+
+    A redirect is not followed and a cookie is not kept, but httpx fails if it cannot read their
+    values, after the request was sent.
+    """
+    for name in ("location", "set-cookie"):
+        response.headers.pop(name, None)
+    return response
+
+
+class _HTTPTransport(httpx.HTTPTransport):
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        return _unread(super().handle_request(request))
+
+
+class _AsyncHTTPTransport(httpx.AsyncHTTPTransport):
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return _unread(await super().handle_async_request(request))
+
+
 def _client_options(
     addresses: Iterable[str], insecure: bool, kind: Callable[..., Any]
 ) -> dict[str, Any]:
-    """The options of a client; ``kind`` is httpx's transport class."""
+    """The options of a client; ``kind`` is its transport's class."""
     policy = connection_policy(addresses, insecure=insecure)
 
     def transport(proxy: str | None = None) -> Any:
@@ -232,7 +252,7 @@ def _client_options(
             max_connections=None, max_keepalive_connections=20, keepalive_expiry=KEEP_ALIVE
         )
         made = kind(verify=policy.tls, trust_env=False, limits=limits, proxy=proxy)
-        plain = kind is httpx.HTTPTransport
+        plain = kind is _HTTPTransport
         made._pool._network_backend = PlainBackend() if plain else AsyncBackend()
         keep_assigned_connections(made._pool)
         return made
@@ -243,7 +263,6 @@ def _client_options(
         "trust_env": False,
         "follow_redirects": False,  # a redirect would receive the headers with the credentials
         "headers": HEADERS,
-        "cookies": CookieJar(DefaultCookiePolicy(allowed_domains=())),  # none is kept
     }
 
 
@@ -303,7 +322,7 @@ class HttpxTransport:
     ) -> None:
         self.timeout = timeout
         self.limits = limits
-        self._options = (tuple(addresses), insecure, httpx.HTTPTransport)
+        self._options = (tuple(addresses), insecure, _HTTPTransport)
         self.http = httpx.Client(**_client_options(*self._options))
         self._left: httpx.Client | None = None
         restart_after_fork(self)
@@ -459,7 +478,7 @@ class AsyncHttpxTransport:
         return self._http
 
     def _client(self) -> httpx.AsyncClient:
-        options = _client_options(self._addresses, self._insecure, httpx.AsyncHTTPTransport)
+        options = _client_options(self._addresses, self._insecure, _AsyncHTTPTransport)
         return httpx.AsyncClient(**options)
 
     def flow_io(self, timeout: float | None = None) -> AsyncFlowIO:

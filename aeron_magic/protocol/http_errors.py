@@ -20,6 +20,9 @@ from aeron_magic.protocol.json_values import decode_json, decode_json_object
 from aeron_magic.protocol.retry import is_safe_to_resend
 from aeron_magic.protocol.service_words import service_words, shape_of, words_of_text
 
+MAX_DIGITS = 9
+"""Digits of the longest pause, in seconds, that is shown."""
+
 _ADDRESS = re.compile(r"\bips?\b|\bip[ -]?address|(?:allow|white|safe)[ -_]?list", re.IGNORECASE)
 
 AUTHENTICATION = (
@@ -80,8 +83,9 @@ def error_for_status(
             "The service rejected the credentials.", hint=AUTHENTICATION, **facts
         )
     if status == 429:
-        wait = response.headers.get("retry-after") if response else None
-        after = f" The service asks for a pause of {wait} s." if wait and wait.isdecimal() else ""
+        wait = response.headers.get("retry-after", "") if response else ""
+        is_number = wait.isdecimal() and len(wait) <= MAX_DIGITS
+        after = f" The service asks for a pause of {int(wait)} s." if is_number else ""
         return RateLimited(
             f"Too many requests.{after}",
             hint="Ask again after that." if after else "Wait a little, then ask again.",

@@ -28,6 +28,9 @@ MAX_HELD_CHUNKS = 64
 MAX_REASON = 200
 """Characters of the reason why a stream was lost."""
 
+SPACE = 2**20
+"""Between the positions of two numbered chunks: room for chunks without a number."""
+
 FIRST_NUMBER = 2
 """The number of the first chunk in the vendor's sample. The documentation does not promise it: a
 stream that begins with a higher number waits for a second chunk, in case the first two arrived in
@@ -76,11 +79,11 @@ class ReplyAccumulator:
         self._secrets = secrets
         self._final: str | None = None
         # Two dictionaries: thousands of tuples would trigger the garbage collector repeatedly.
-        self._texts: dict[float, str] = {}
-        self._messages: dict[float, str] = {}
+        self._texts: dict[int, str] = {}
+        self._messages: dict[int, str] = {}
         self._held: dict[int, Chunk] = {}
         self._next: int | None = None
-        self._offset = 0.0
+        self._offset = 0
         self._late = False
         self._released: set[str] = set()
 
@@ -120,10 +123,11 @@ class ReplyAccumulator:
                     self._chunk(event, fresh)
                     continue
                 # Fast path for nearly all chunks: the expected number of the same message.
-                self._texts[number] = text
-                self._messages[number] = self.msg_id
+                position = number * SPACE
+                self._texts[position] = text
+                self._messages[position] = self.msg_id
                 self._next = number + 1
-                self._offset = 0.0
+                self._offset = 0
                 self.status_text = ""
                 fresh.append(text)
             else:
@@ -140,14 +144,17 @@ class ReplyAccumulator:
     def _chunk(self, chunk: Chunk, fresh: list[str]) -> None:
         number = chunk.sequence
         if number is None:
+            if self._next is None and self._held:
+                self._next = min(self._held)  # it was the first
+                self._release_held(fresh)
             # Without a number: its position is right after the last displayed chunk.
-            self._offset += 1e-6
-            self._store((self._next or 0) - 1 + self._offset, chunk)
+            self._offset += 1
+            self._store(((self._next or 0) - 1) * SPACE + self._offset, chunk)
             self._release(chunk, fresh)
             return
-        if number in self._texts:
+        if number * SPACE in self._texts:
             return
-        self._store(number, chunk)
+        self._store(number * SPACE, chunk)
         if self._next is not None and number < self._next:
             self._late = True  # it belongs before text that is already displayed
             return
@@ -155,12 +162,15 @@ class ReplyAccumulator:
         is_first = self._next is None and (number <= FIRST_NUMBER or len(self._held) > 1)
         if is_first or len(self._held) > MAX_HELD_CHUNKS:
             self._next = min(self._held)
+        self._release_held(fresh)
+
+    def _release_held(self, fresh: list[str]) -> None:
         while self._next is not None and (ready := self._held.pop(self._next, None)) is not None:
             self._release(ready, fresh)
             self._next += 1
-            self._offset = 0.0
+            self._offset = 0
 
-    def _store(self, position: float, chunk: Chunk) -> None:
+    def _store(self, position: int, chunk: Chunk) -> None:
         self._texts[position] = chunk.text
         self._messages[position] = chunk.msg_id
 

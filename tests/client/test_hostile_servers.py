@@ -250,6 +250,30 @@ def test_cookies_are_not_kept(make: Make) -> None:
         assert not any("cookie" in one.headers for one in server.asked)
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Location: http://[::1",
+        "Location: \xff\x01",
+        f"Location: {'x' * 65_400}",
+        f"Set-Cookie: a=b; expires=Mon, 01-Jan-{'9' * 60_000}",
+        f"Set-Cookie: {'=;' * 30_000}",
+    ],
+    ids=lambda line: line[:26],
+)
+@pytest.mark.parametrize("status", [302, 308])
+def test_headers_that_mean_nothing_to_us_are_not_read(
+    make: Make, line: str, status: int, recwarn: pytest.WarningsRecorder
+) -> None:
+    """The status and the body count, which may name the token of a question that was accepted."""
+    named = b'{"status": "SUCCESS", "context_token": "t-1"}'
+    with serve(head(f"{status} X", line, f"Content-Length: {len(named)}") + named) as server:
+        result = make(server.url)(Send(post(f"{server.url}/{'long/' * 50}")))
+    assert isinstance(result, Response)
+    assert result.body == named
+    assert not recwarn
+
+
 def test_a_netrc_file_is_not_read(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

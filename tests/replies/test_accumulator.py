@@ -99,6 +99,18 @@ def test_chunks_without_numbers_keep_their_order() -> None:
     assert fold([Completed()], accumulator)[0].text == "abcdef"
 
 
+@pytest.mark.parametrize("first", [2, 7, -3, 17 * 10**14, 2**64, 10**400], ids=range(6))
+@pytest.mark.parametrize("numbered", [1, 2])
+def test_chunks_without_numbers_follow_numbered_ones(first: int, numbered: int) -> None:
+    """However large the numbers are: no text may be lost or change its place."""
+    reply = ReplyAccumulator()
+    coming = [Chunk(f"{place} ", first + place) for place in range(numbered)]
+    coming += [Chunk(f"{place} ") for place in range(numbered, 6)]
+    shown = "".join(reply.add([chunk]) for chunk in coming)
+    reply.add([Completed()])
+    assert shown == reply.text == "0 1 2 3 4 5 "
+
+
 def test_the_completed_text_is_the_reply() -> None:
     """Also if it differs from the chunks."""
     accumulator, shown = fold([*chunks(2, 3), Completed("All of it.")])
