@@ -96,6 +96,8 @@ class AeronError(Exception):
         self.service_message = service_message
         self.context_token = context_token
         self.partial = partial
+        self.was_accepted = False
+        """Whether the service accepted the question, and its reply did not surely fail."""
         self._notes: list[str] = []
         self.partial_shown = False
         """Whether the partial text is on the screen; the short block then omits it."""
@@ -161,11 +163,12 @@ class AeronError(Exception):
 
 def is_safe_to_ask_again(error: AeronError) -> bool:
     """Whether asking again cannot be charged twice: nothing was accepted, or it surely failed."""
+    if error.was_accepted:
+        return False
     if isinstance(error, ServiceError):
         status = error.status_code  # 408: a gateway may have waited for the service
         refused = status is None or (400 <= status < 500 and status != 408)
-        accepted = isinstance(error, AccessRestricted) and error.was_accepted
-        return refused and not accepted and not isinstance(error, UnexpectedAnswer)
+        return refused and not isinstance(error, UnexpectedAnswer)
     return isinstance(error, UsageError | RecordingError | Unreachable | FailedReply)
 
 
@@ -219,9 +222,6 @@ class RateLimited(ServiceError):
 
 class AccessRestricted(ServiceError):
     """The agent's owner has frozen or blocked the caller; asking again changes nothing."""
-
-    was_accepted = False
-    """Whether the question had been accepted before."""
 
 
 class UnexpectedAnswer(ServiceError):

@@ -34,6 +34,7 @@ from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.errors import (
     AeronError,
     AuthenticationError,
+    FailedReply,
     IncompleteReply,
     Interrupted,
     RateLimited,
@@ -390,7 +391,9 @@ class BatchRun:
             ended()
         self._unnamed.discard(text)
         error = result.error
-        if isinstance(error, RateLimited) and text not in self._tokens:
+        if error is not None and text in self._tokens and not isinstance(error, FailedReply):
+            error.was_accepted = True
+        if isinstance(error, RateLimited) and not error.was_accepted:
             self._again.append(text)
         if self._config.kept is not None:
             with suppress(RecordingError):  # the row stays marked as under way

@@ -244,8 +244,10 @@ def run_check(
     if journal is not None and not asker.stopped:
         answers = [answer for run in runs for answer in run.answers.values()]
         lost = any(answer.reason == LOST for answer in answers)
-        # Else the next check asks what has failed, once, and what is behind a lost reply.
-        if all(answer.reply is not None for answer in answers) or (journal.resumed and not lost):
+        # Else the next check asks what has failed, once, and what is behind a lost reply, and
+        # fetches what could not be fetched now.
+        ended = journal.resumed and not lost and not journal.open
+        if ended or all(answer.reply is not None for answer in answers):
             journal.discard()
     return results
 

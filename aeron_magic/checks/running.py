@@ -14,6 +14,7 @@ from aeron_magic.errors import (
     AeronError,
     AuthenticationError,
     CredentialsError,
+    TokenError,
     Unreachable,
     is_safe_to_ask_again,
 )
@@ -156,7 +157,8 @@ class Asker:
         self._failures = self._failures + 1 if connecting else 0
         if self._failures >= MAX_FAILURES:
             self.stopped = f"{MAX_FAILURES} questions in a row have failed: {reason}"
-        can_fetch = self._journal is not None and bool(self._journal.open.get(key))
+        known = self._journal is not None and bool(self._journal.open.get(key))
+        can_fetch = known and not isinstance(error, TokenError)
         if self._journal is not None and (is_safe_to_ask_again(error) or not can_fetch):
             self._journal.failed(key, reason)
         return Answer(reason=reason, partial=error.partial)

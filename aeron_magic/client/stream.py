@@ -12,12 +12,15 @@ from typing import Any, Generic, Self, TypeVar
 
 from aeron_magic.client.httpx_transport import AsyncFlowIO, FlowIO
 from aeron_magic.client.observe import Watch
-from aeron_magic.errors import AeronError, FailedReply, Interrupted, ReplyError
+from aeron_magic.errors import AccessRestricted, AeronError, FailedReply, Interrupted, ReplyError
 from aeron_magic.protocol.events import Recovering
 from aeron_magic.protocol.flow import READ, Flow, Step, StepResult
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply, Status
 from aeron_magic.services.settings import Settings
+
+SURELY_FAILED = (FailedReply, AccessRestricted)
+"""There is no reply, although a token may be known."""
 
 T = TypeVar("T")
 E = TypeVar("E", FlowIO, AsyncFlowIO)
@@ -95,7 +98,11 @@ class FlowRun(Generic[T]):
 
     def fail(self, error: AeronError) -> None:
         """End the run because of ``error``, and add what is known of the reply to it."""
-        partly = isinstance(error, ReplyError) and not isinstance(error, FailedReply)
+        # Once a token is known, the service has accepted the question, and the reply may be fetched
+        # later: whatever else prevents that now.
+        surely_failed = isinstance(error, SURELY_FAILED)
+        error.was_accepted |= self.accumulator.context_token is not None and not surely_failed
+        partly = error.was_accepted or (isinstance(error, ReplyError) and not surely_failed)
         self.end("incomplete" if partly else "failed", error)
         error.partial = error.partial or self.accumulator.text
         error.context_token = error.context_token or self.accumulator.context_token

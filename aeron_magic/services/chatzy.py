@@ -85,6 +85,7 @@ MAX_RENEWALS = 2
 
 WHICH_AGENT = "Check the agent's id (--chatbot-id, CHATZY_CHATBOT_ID), and whether it is public."
 REPEAT = "Ask the agent to repeat its answer: the conversation goes on with this context_token."
+ACCEPTED = "The question was accepted: asking it again may be charged a second time."
 
 ENDS = ("close_connection", "[DONE]")
 OVERFLOWS = {
@@ -166,7 +167,11 @@ class Service:
         except ServiceError as error:
             raise say_if_in_doubt(error, response) from None
         yield [Started(conversation)]
-        yield from self._read_reply(conversation, text_or_none(data.get("temp_token")))
+        try:
+            yield from self._read_reply(conversation, text_or_none(data.get("temp_token")))
+        except ServiceError as error:
+            error.hint = f"{error.hint} {ACCEPTED}".lstrip()
+            raise
 
     def fetch(self, token: str, *, wait: bool = True) -> Flow[None]:
         """Chatzy has no call that returns a reply: always a UsageError."""

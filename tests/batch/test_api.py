@@ -24,6 +24,7 @@ from aeron_magic import (
     IncompleteReply,
     Interrupted,
     RecordingError,
+    ServiceError,
     TokenError,
     UsageError,
     ValueRefused,
@@ -267,6 +268,47 @@ def test_a_reply_whose_token_is_known_is_fetched_in_the_next_run(
     assert list(again.status) == ["complete"]
     assert asked(sandbox) == ["a"]
     assert list(tmp_path.iterdir()) == [file]
+
+
+REFUSALS = (
+    Refusal("fetch-response", 400, 99),
+    Refusal("fetch-response", 401, 99),
+    Refusal("fetch-response", 403, 99, message="This IP address is not on the allow-list."),
+    Refusal("fetch-response", 429, 99, retry_after="99"),
+    Refusal("fetch-response", 200, 99),
+    Refusal("fetch-response", times=99, page="drop"),
+)
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_reply_that_cannot_be_fetched_now_is_fetched_later(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path, refusal: Refusal
+) -> None:
+    """Nothing is asked again, whatever the reason: the question was accepted."""
+    file, short = tmp_path / "labels.jsonl", replace(settings, fetch_timeout=0.2)
+    sandbox.faults = Faults(cut_after=300, cut_times=1, refuse=(refusal,))
+    for _ in range(2):
+        assert list(ask_many(["a"], settings=short, checkpoint=file).status) != ["complete"]
+    sandbox.faults = Faults()
+    assert list(ask_many(["a"], settings=settings, checkpoint=file).status) == ["complete"]
+    assert asked(sandbox) == ["a"]
+
+
+@pytest.mark.parametrize("status", [302, 400, 403, 404, 409, 413])
+def test_an_accepted_question_of_chatzy_is_not_asked_again(
+    sandbox: Sandbox, tmp_path: Path, status: int
+) -> None:
+    """The service took the question, and then refuses the stream of its reply."""
+    addresses = sandbox.chatzy_url, sandbox.chatzy_stream_url
+    settings = Settings("chatzy", *addresses, chatbot_id="725e1f05-6142-467e-bdec-47862d50da79")
+    file = tmp_path / "labels.jsonl"
+    page = "redirect" if status == 302 else "json"
+    sandbox.faults = Faults(refuse=(Refusal("get-response", status, page=page),))
+    (row,) = ask_many(["a"], settings=settings, checkpoint=file, frame=False)
+    assert isinstance(row.error, ServiceError)
+    assert "charged a second time" in row.error.hint
+    assert list(ask_many(["a"], settings=settings, checkpoint=file).status) == ["incomplete"]
+    assert len(sandbox.log.of("get_inference")) == 1
 
 
 def test_equal_questions_share_one_request(sandbox: Sandbox, settings: Settings) -> None:

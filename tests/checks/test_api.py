@@ -504,6 +504,25 @@ def test_a_question_whose_token_is_known_is_fetched(
     assert len(sandbox.log.of("fetch-response")) == 1
 
 
+@pytest.mark.parametrize(
+    ("message", "times"), [("No such key.", 1), ("The context_token has expired.", 2)]
+)
+def test_a_question_whose_reply_cannot_be_fetched_now_is_not_asked_again(
+    client: Client, sandbox: Sandbox, write: Write, folder: Path, message: str, times: int
+) -> None:
+    """Unless its token has expired: that is reported, and the next check asks it."""
+    path = write("a.chat.md", chat("one"))
+    plan = api.plan_check(api.CheckRequest((str(path),)), client.settings, {})
+    with api.open_journal(client.settings, None, plan.files) as journal:
+        assert journal is not None
+        journal.sent(plan.runs[0].turns[0].key)
+        journal.token(plan.runs[0].turns[0].key, str(client.ask("one").context_token))
+    sandbox.set_faults(refuse=(Refusal("fetch-response", 400, message=message),))
+    assert list(check(path, client=client).result) == ["error"]
+    assert list(check(path, client=client).result) == ["passed"]
+    assert len(asked(sandbox)) == times
+
+
 def test_two_checks_of_the_same_files_exclude_each_other(
     client: Client, sandbox: Sandbox, write: Write, folder: Path
 ) -> None:

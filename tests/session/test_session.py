@@ -410,6 +410,29 @@ def test_an_interrupted_reply_is_fetched_and_completes_its_turn(
     assert notebook.tokens[-1] == token
 
 
+@pytest.mark.parametrize("refusal", [Refusal(status=401, times=9), Refusal(page="drop", times=9)])
+def test_a_reply_that_cannot_be_fetched_now_is_fetched_later(
+    notebook: FakeNotebook, refusal: Refusal
+) -> None:
+    """Its text is kept, and its turn stays incomplete."""
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    text = notebook.run("a", interrupt=True).text
+    notebook.sandbox.set_faults(say=None, refuse=(refusal,))
+    failed = notebook.session.fetch_unfinished()
+    assert failed is not None
+    assert failed.done.wait(10)
+    assert failed.error is not None
+    assert shape(notebook.tree) == ["1 incomplete"]
+    assert text
+    assert notebook.tree.turns[0].reply is not None
+    assert notebook.tree.turns[0].reply.text == text
+    notebook.sandbox.set_faults(refuse=())
+    fetched = notebook.session.fetch_unfinished()
+    assert fetched is not None
+    assert fetched.done.wait(5)
+    assert shape(notebook.tree) == ["1*"]
+
+
 def test_after_another_question_the_newest_reply_is_fetched(notebook: FakeNotebook) -> None:
     """The interrupted one is still known by its token."""
     notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
