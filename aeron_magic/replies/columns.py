@@ -241,7 +241,7 @@ def _object_in(text: str) -> dict[str, Any]:
         raise _unfit("it has no JSON object")
     try:
         part = text[begin : end + 1]
-        found: dict[str, Any] = json.loads(part, object_pairs_hook=_without_doubles)
+        found: dict[str, Any] = json.loads(part, object_pairs_hook=_without_doubles, strict=False)
     except (ValueError, RecursionError) as error:
         raise _unfit(f"it has not exactly one valid JSON object: {error}") from None
     return found

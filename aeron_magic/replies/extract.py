@@ -22,6 +22,16 @@ PREVIEW = 60
 MAX_TRIES = 1_000
 """Brackets in prose that are tried as the beginning of JSON."""
 
+JSON_LINES = ("jsonl", "jsonlines", "ndjson")
+_DECODER = json.JSONDecoder(strict=False)
+_NEXT_LINE = re.compile(r"(?:\s*\n|\A)\s*(?=[\[{])")
+_BRACKET = re.compile(r"[\[{]")
+_JSON_BEGUN = re.compile(
+    r"\{\s*\"[^\"\n]*\"\s*:|\[\s*(?:[\[{]\s*[\"\[{\d]|\"[^\"\n]*\"\s*[,\]])"
+    r"|(?P<other>\{\s*(?:'[^'\n]*'|[A-Za-z_]\w*)\s*:)"
+)
+_STRING_OR_BRACKET = re.compile(r"\"(?:[^\"\\]|\\.)*+\"?|[\[\]{}]", re.DOTALL)
+
 ALIASES = {"py": "python", "python3": "python", "ipython": "python", "js": "javascript"}
 ALIASES |= {"ts": "typescript", "sh": "bash", "shell": "bash", "yml": "yaml"}
 ALIASES |= {"console": "bash", "zsh": "bash", "pycon": "python"}
@@ -152,21 +162,25 @@ def extract_json(text: str) -> Any:
     """The JSON in ``text``.
 
     Tried in this order: blocks marked as JSON, the whole text, other blocks, and the longest
-    object or list in the prose. Raises ReplyFormatError if there is none; for a broken JSON block
-    with the line and column in the reply.
+    object or list in the prose. Several objects or lists, each on lines of its own, are JSON Lines:
+    a list of them. Raises ReplyFormatError if there is none; for broken JSON with the line and
+    column in the reply.
     """
     blocks = [] if is_long(text) else code_blocks(text)
-    marked = [one for one in blocks if one.language.startswith("json")]
+    marked = [one for one in blocks if "json" in one.language]
+    whole = CodeBlock("", text, 1)
     problem: ReplyFormatError | None = None
-    for block in (*marked, CodeBlock("", text, 1), *(one for one in blocks if one not in marked)):
+    for block in (*marked, whole, *(one for one in blocks if one not in marked)):
         try:
-            return _loaded(block.code)
+            return _loaded(block.code, is_lines=block.language in JSON_LINES)
         except ValueError as error:
-            if block in marked and problem is None:
+            if problem is None and (block in marked or _are_broken_lines(error)):
                 problem = _broken(error, block, text)
     if problem is not None:
         raise problem
     length, value = max(_in_prose(text), key=lambda found: found[0], default=(0, None))
+    if isinstance(value, ValueError):
+        raise _broken(value, whole, text)
     if length:
         return value
     raise ReplyFormatError(
@@ -175,11 +189,40 @@ def extract_json(text: str) -> Any:
     )
 
 
-def _loaded(text: str) -> Any:
+def _loaded(text: str, *, is_lines: bool = False) -> Any:
+    """The JSON value that is all of ``text``; control characters may be unescaped."""
+    text = text.lstrip("\ufeff")
     try:
-        return json.loads(text.lstrip("\ufeff"))
+        value = _DECODER.decode(text)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    except ValueError:
+        if not (values := list(_lines(text))):
+            raise
+        return values
+    return [value] if is_lines and not isinstance(value, list) else value
+
+
+def _lines(text: str) -> Iterator[Any]:
+    """The objects and lists of ``text``, if there is nothing else and each begins a line."""
+    position = 0
+    found: list[Any] = []
+    while match := _NEXT_LINE.match(text, position):
+        try:
+            value, position = _DECODER.raw_decode(text, match.end())
+        except (ValueError, RecursionError):
+            return
+        found.append(value)
+    if not text[position:].strip():
+        yield from found
+
+
+def _are_broken_lines(error: ValueError) -> bool:
+    """Whether JSON follows JSON on a line of its own, but is broken or followed by other text."""
+    if not isinstance(error, json.JSONDecodeError) or error.msg != "Extra data":
+        return False
+    text, end = error.doc, error.pos
+    return text[:end].rstrip(" \t").endswith("\n") and bool(_JSON_BEGUN.match(text, end))
 
 
 def _broken(error: ValueError, block: CodeBlock, text: str) -> ReplyFormatError:
@@ -197,20 +240,36 @@ def _broken(error: ValueError, block: CodeBlock, text: str) -> ReplyFormatError:
 
 
 def _in_prose(text: str) -> Iterator[tuple[int, Any]]:
-    """Objects and lists in ``text``, each with its length; none inside another."""
-    decoder = json.JSONDecoder()
-    bracket = re.compile(r"[\[{]")
+    """Objects and lists in ``text``, each with its length; none inside another.
+
+    One that is broken is an error with the length of its text, so that no part of it is taken for
+    the whole. What may be of another language, such as ``{a: 1}``, has the length 1.
+    """
     position = 0
     for _ in range(MAX_TRIES):
-        match = bracket.search(text, position)
+        match = _BRACKET.search(text, position)
         if match is None:
             return
+        begin = match.start()
         try:
-            value, position = decoder.raw_decode(text, match.start())
-        except (ValueError, RecursionError):
-            position = match.end()
+            value, position = _DECODER.raw_decode(text, begin)
+        except (ValueError, RecursionError) as error:
+            begun = _JSON_BEGUN.match(text, begin)
+            position = _end_of_brackets(text, begin) if begun else begin + 1
+            if begun and isinstance(error, ValueError):
+                yield 1 if begun["other"] else position - begin, error
         else:
-            yield position - match.start(), value
+            yield position - begin, value
+
+
+def _end_of_brackets(text: str, begin: int) -> int:
+    """The end of the object or list that begins there; the end of ``text`` if it has none."""
+    depth = 0
+    for match in _STRING_OR_BRACKET.finditer(text, begin):
+        depth += {"{": 1, "[": 1, "}": -1, "]": -1}.get(match[0], 0)
+        if not depth:
+            return match.end()
+    return len(text)
 
 
 def preview(text: str) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from html import unescape
 from typing import Any
 
 from aeron_magic.errors import ReplyFormatError
@@ -14,11 +15,16 @@ from aeron_magic.replies.extract import code_blocks, lines_of, preview, reply_to
 PROSE = ("", "markdown", "md", "text")
 """Languages of code blocks that may hold a table."""
 
-ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+ESCAPE = re.compile(
+    r"(?P<same>(?P<ticks>`++).{1,1000}?(?<!`)(?P=ticks)(?!`)"
+    r"|\\\(.{1,1000}?\\\)|\$(?!\s)[^$`]+(?<!\s)\$(?!\d))"
+    r"|\\(?P<escaped>[!-/:-@\[-`{-~])|&#?\w{1,32};"
+)
+"""Code and formulas, which are kept as they are; escapes and character references."""
 
 WRAPPED = re.compile(r"^(\*\*|__|`|\*|_)(?P<inner>[^*_`]+)\1$")
 
-INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*|[1-9]\d{0,2}(?:,\d{3})+)")
+INTEGER = re.compile(r"[+-]?(?:0|[1-9]\d*|[1-9]\d{0,2}(?:,\d{3})+|[1-9]\d?(?:,\d\d)+,\d{3})")
 
 NUMBER = re.compile(rf"{INTEGER.pattern}(?:\.\d+)?(?:[eE][+-]?\d+)?|[+-]?\.\d+")
 
@@ -69,7 +75,7 @@ def _plain(cell: str) -> str:
     cell = re.sub(r"<br\s*/?>", "\n", cell.strip())
     while match := WRAPPED.match(cell):
         cell = match["inner"].strip()
-    return ESCAPE.sub(r"\1", cell)
+    return ESCAPE.sub(lambda match: match["same"] or match["escaped"] or unescape(match[0]), cell)
 
 
 def _distinct(names: Sequence[str]) -> tuple[str, ...]:
@@ -99,10 +105,10 @@ def extract_table(text: str, number: int = 1) -> Table:
 def table_to_dataframe(text: str, number: int = 1) -> Any:
     """Table ``number`` (from 1) as a DataFrame; without pandas, as a list of dictionaries.
 
-    A column is of integers, decimal numbers (both may have commas between thousands), dates
-    (``2026-11-21``) or truth values (``true``, ``false``) if all its non-empty cells are; else it
-    is text. So a number with a unit or a percent sign stays text, and so does ``007``. Empty
-    cells are missing values in columns that are not text.
+    A column is of integers, decimal numbers (both may have commas, as in ``1,200,000`` or
+    ``12,00,000``), dates (``2026-11-21``) or truth values (``true``, ``false``) if all its
+    non-empty cells are; else it is text. So a number with a unit or a percent sign stays text, and
+    so does ``007``. Empty cells are missing values in columns that are not text.
     """
     table = extract_table(text, number)
     columns = {

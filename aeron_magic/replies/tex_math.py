@@ -56,7 +56,8 @@ _HIDDEN = "\ue0ff"
 """Stands for a bar that does not end a cell."""
 _CONTAINERS = re.compile(r"(?:[ \t>]|[-*+][ \t]|\d{1,9}[.)][ \t])*+")
 _DELIMITERS = re.compile(r"[ \t>]*+[-:|][-:| \t]*+")
-_FORMULA_BEGUN = re.compile(r"\$|\\\(")
+_MAY_HIDE_BARS = re.compile(r"[$`]|\\\(")
+_CODE = re.compile(r"(?<![`\\])(`++)(?!`)[^\n]{1,1000}?(?<!`)\1(?!`)")
 _BRACKETS = re.compile(r"\\\([^`\n]{1,1000}?\\\)")
 _AFTER_BLOCK = re.compile(r"\s*+[.,;:]?+\s*+")
 
@@ -84,7 +85,7 @@ def install_math_rules(parser: MarkdownIt) -> None:
 
 
 def install_table_rules(parser: MarkdownIt) -> None:
-    """Let the tables of ``parser`` have formulas with ``|`` in their cells."""
+    """Let the tables of ``parser`` have code and formulas with ``|`` in their cells."""
     parser.core.ruler.before("block", "hide_bars", _hide_bars)
     parser.core.ruler.after("block", "show_bars", _show_bars)
 
@@ -148,12 +149,12 @@ def _is_math(match: re.Match[str], before: str, after: str) -> bool:
 
 
 def _hide_bars(state: StateCore) -> None:
-    """Hide each ``|`` in a formula of a table's row that would have too many cells with it.
+    """Hide each ``|`` in code or a formula of a table's row that would have too many cells with it.
 
-    GitHub's tables know no math, but replies contain ``| $|x|$ | a |``, and the cells beyond the
-    last column would be lost.
+    On GitHub such a bar ends a cell, but replies contain ``| $|x|$ | a |`` and ``| `x|y` | b |``,
+    and the cells beyond the last column would be lost.
     """
-    if _HIDDEN in state.src or not _FORMULA_BEGUN.search(state.src):
+    if "|" not in state.src or _HIDDEN in state.src or not _MAY_HIDE_BARS.search(state.src):
         return
     lines = state.src.split("\n")
     columns = 0
@@ -178,10 +179,11 @@ def _show_bars(state: StateCore) -> None:
 
 
 def _with_cells(row: str, columns: int) -> str:
-    """``row`` with the bars in its formulas hidden if it has that many cells only then."""
-    if _cells(row) <= columns or not _FORMULA_BEGUN.search(row):
+    """``row`` with the bars in its code and formulas hidden if only then it has so many cells."""
+    if _cells(row) <= columns or not _MAY_HIDE_BARS.search(row):
         return row
-    hidden = _BRACKETS.sub(lambda match: _BAR.sub(_HIDDEN, match[0]), row)
+    hidden = _CODE.sub(lambda match: _BAR.sub(_HIDDEN, match[0]), row)
+    hidden = _BRACKETS.sub(lambda match: _BAR.sub(_HIDDEN, match[0]), hidden)
     hidden = _DOLLARS.sub(_without_bars, hidden)
     return hidden if _cells(hidden) == columns else row
 

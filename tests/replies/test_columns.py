@@ -189,6 +189,10 @@ def test_each_hostile_reply_is_right_or_unfit() -> None:
     assert count >= 400
 
 
+def test_control_characters_in_a_text_may_be_unescaped() -> None:
+    assert Columns("a: text").values('{"a": "x\ny"}') == {"a": "x\ny"}
+
+
 def test_an_error_says_what_does_not_fit() -> None:
     """In pydantic's words."""
     with pytest.raises(ReplyFormatError) as caught:

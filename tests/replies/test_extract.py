@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from cpu_time import least_cpu
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +28,13 @@ JSON = {
     "a JSON block before another block": ('```python\n[]\n```\n```json\n{"a": 1}\n```', {"a": 1}),
     "in prose": ('It is {"a": "}"}, I think.', {"a": "}"}),
     "in prose after a footnote": ('As said [1], it is {"a": [1, 2]}.', {"a": [1, 2]}),
+    "in prose after a set": ("For {x: x > 0, long enough} it is [1].", [1]),
+    "unescaped control characters": ('{"a": "x\ny\t\x01"}', {"a": "x\ny\t\x01"}),
+    "the same in a fence": ('```json\n{"a": "x\ny"}\n```', {"a": "x\ny"}),
+    "JSON Lines": ('{"a": 1}\n\n{"a": 2}\n', [{"a": 1}, {"a": 2}]),
+    "JSON Lines, fenced": ('So:\n```jsonl\n{"a": 1}\n[2]\n```', [{"a": 1}, [2]]),
+    "one JSON line": ('```ndjson\n{"a": 1}\n```', [{"a": 1}]),
+    "objects on many lines": ('```json\n{\n"a": 1}\n{\n"a": 2\n}\n```', [{"a": 1}, {"a": 2}]),
     "backticks in the JSON": ('````json\n{"a": "```"}\n````', {"a": "```"}),
 }
 
@@ -49,6 +58,34 @@ def test_broken_json_is_located_in_the_reply() -> None:
     with pytest.raises(ReplyFormatError, match=r"line 4, column 8 of the reply.*at '2}'") as caught:
         extract_json('So:\n   ```json\n   {"a": 1,\n   "b" 2}\n   ```')
     assert caught.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"items": [1, 2, 3], "total": 2,}',
+        '{"a": {"x": 1}, "b": [1, 2',
+        "{'a': [1, 2, 3]}",
+        "{a: [1, 2, 3]}",
+        'As said in [1], it is {"a": 1,}.',
+        '[{"a": [1]}, {"a": [2]},]',
+        '["a", {"b": [1]}, }]',
+        '{"a": 1}\n{"a": 2',
+        '{"a": 1} {"a": [2, 3, 4],}',
+    ],
+)
+def test_a_part_of_broken_json_is_not_taken_for_the_whole(text: str) -> None:
+    with pytest.raises(ReplyFormatError, match=r"JSON is broken: line [12], column"):
+        extract_json(text)
+
+
+@pytest.mark.parametrize("piece", ['{"a": ', '\\"', '{"', "[", "{a:", '"', "\n{}", "{}\n"])
+def test_broken_json_takes_little_time(piece: str) -> None:
+    def read() -> None:
+        with suppress(ReplyFormatError):
+            extract_json('{"a": x' + piece * 30_000)
+
+    assert least_cpu(read, 1.0) < 1.0
 
 
 @pytest.mark.parametrize(("text", "found"), [("Well, no.", "begins “Well, no.”"), (" \n", "empty")])

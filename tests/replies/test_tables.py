@@ -42,15 +42,38 @@ def test_dates_that_do_not_exist_are_text() -> None:
 
 
 def test_markdown_around_a_cell_is_removed() -> None:
-    """Emphasis and code around a whole cell, and escapes."""
-    (table,) = tables("| **a** | `b` |\n|---|---|\n| x \\| y | *z* |\n| a * b | \\*c\\* |")
+    """Emphasis and code around a whole cell, escapes and character references."""
+    (table,) = tables(
+        "| **a** | `b` |\n|---|---|\n| x \\| y | *z* |\n| a * b | \\*c\\* |\n"
+        "| &lt;b&gt; | &nosuch; &#36;5 |"
+    )
     assert table.head == ("a", "b")
-    assert table.rows == (("x | y", "z"), ("a * b", "*c*"))
+    assert table.rows == (("x | y", "z"), ("a * b", "*c*"), ("<b>", "&nosuch; $5"))
+
+
+@pytest.mark.parametrize(
+    "cell", [r"\(\{a\}\)", r"$\{1, 2\}$ and $x$", r"`a\_b &amp;` c", "``x`` of ``\\*``"]
+)
+def test_code_and_formulas_in_a_cell_are_kept(cell: str) -> None:
+    (table,) = tables(f"| a |\n|---|\n| {cell} |")
+    assert table.rows == ((cell,),)
+
+
+def test_numbers_may_have_commas_as_in_india() -> None:
+    found = table_to_dataframe("|a|b|c|\n|-|-|-|\n|1,20,000|10,00,000.5|1,2,000|\n|500|1,000|1|\n")
+    assert found.a.tolist() == [120_000, 500]
+    assert found.b.tolist() == [1_000_000.5, 1000.0]
+    assert found.c.tolist() == ["1,2,000", "1"]
+
+
+def test_bars_in_code_end_no_cell() -> None:
+    found = table_to_dataframe("| code | name |\n|---|---|\n| `a | b` | or |\n| `c` | `d` |\n")
+    assert found.to_dict("list") == {"code": ["a | b", "c"], "name": ["or", "d"]}
 
 
 def test_a_bar_in_a_formula_ends_no_cell() -> None:
     found = table_to_dataframe("| f | name |\n|---|---|\n| $|x|$ | abs |\n| \\(a|b\\) | given |\n")
-    assert found.f.tolist() == ["$|x|$", "(a|b)"]
+    assert found.f.tolist() == ["$|x|$", "\\(a|b\\)"]
     assert found.name.tolist() == ["abs", "given"]
 
 

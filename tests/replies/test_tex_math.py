@@ -158,12 +158,15 @@ def test_unclosed_openers_take_linear_time(piece: str) -> None:
         ("| a | b |\n|---|---|\n| \\(|x|\\) | $a|b$, $c|d$ |", ["\\(|x|\\)", "$a|b$", "$c|d$"]),
         ("> | a | b |\n> |---|---|\n> | $|x|$ | y |", ["$|x|$"]),
         ("- | $|x|$ | b |\n  |---|---|\n  | $|y|$ | y |", ["$|x|$", "$|y|$"]),
+        ("| `a|b` | or |\n|---|---|\n| ``x || `y` `` | z |", ["<code>a|b</code>", "x || `y`", "z"]),
+        ("| a | b |\n|---|---|\n| `x|y`, `z | $|w|$ |", ["<code>x|y</code>, `z", "$|w|$"]),
+        ("| a | b | c |\n|---|---|---|\n| `x | y` | z |", ["`x", "y`", "z"]),
         ("|$x|$y|\n|--|--|\n|$5|$6|", ["<span>$</span>x", "<span>$</span>y"]),
         ("| $5 | $6 |\n|--|--|\n| a | b | $c|d$ |", ["<span>$</span>5", ">a</td>", ">b</td>"]),
         ("```\n| a | b |\n|---|---|\n| $|x|$ | y |\n```", ["| $|x|$ | y |"]),
     ],
 )
-def test_a_bar_in_a_formula_does_not_end_a_cell_if_the_row_has_too_many(
+def test_a_bar_in_code_or_a_formula_does_not_end_a_cell_if_the_row_has_too_many(
     markdown: str, cells: list[str]
 ) -> None:
     """Cells beyond the last column are dropped; the copy in Markdown has no such bar."""
