@@ -29,7 +29,7 @@ from aeron_magic.markdown_text import MAX_LINES, is_long, truncate
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.highlighting import CLASSES, highlight_code
 from aeron_magic.rendering.inline_rules import install_inline_rules
-from aeron_magic.replies.extract import cell_kind
+from aeron_magic.replies.extract import cell_kind, fence_language
 from aeron_magic.replies.tex_math import escape_math, install_math_rules, is_self_contained
 
 Tokens = Sequence[Token]
@@ -72,7 +72,7 @@ class _Renderer(RendererHTML):
         token = tokens[idx]
         # An open code block is repainted often, so it is highlighted only when it is closed.
         is_open = "streaming" in env and is_unclosed(token, str(env["streaming"]))
-        language = next(iter(token.info.split(maxsplit=1)), "")
+        language = fence_language(token.info)
         if is_open or not env["highlight"]:
             language = ""
         direction = str(token.attrs.get("dir", ""))
@@ -358,7 +358,7 @@ _CLEANER = nh3.Cleaner(
     attributes={"a": {"href"}, "ol": {"start"}},
     tag_attribute_values={
         **dict.fromkeys(("ul", "ol", "blockquote"), _DIRECTIONS),
-        "figure": {**_DIRECTIONS, "data-cell": {"bash", "raw"}},
+        "figure": {**_DIRECTIONS, "data-cell": {"bash", "session", "raw"}},
         **{tag: {**_DIRECTIONS, "style": _CELL_STYLES} for tag in ("p", *_HEADINGS)},
         "li": {"style": _CELL_STYLES},
         "code": {**_DIRECTIONS, "style": {CODE_STYLE}},

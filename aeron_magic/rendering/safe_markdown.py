@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from aeron_magic.markdown_text import fenced, markdown_table
 from aeron_magic.plaintext import strip_control_sequences
+from aeron_magic.replies.extract import fence_language
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -134,7 +135,7 @@ def _block(group: list[Token]) -> list[_Block]:
         case "math_block":
             return [_Block(kind, _math(first.content, is_block=True) or fenced(first.content))]
     code = first.content.removesuffix("\n")
-    language = next(iter(first.info.split()), "")
+    language = fence_language(first.info)
     return [_Block(kind, fenced(code, language), bool(_ACTIVE.search(f"{first.info}\n{code}")))]
 
 

@@ -34,7 +34,15 @@ _STRING_OR_BRACKET = re.compile(r"\"(?:[^\"\\]|\\.)*+\"?|[\[\]{}]", re.DOTALL)
 
 ALIASES = {"py": "python", "python3": "python", "ipython": "python", "js": "javascript"}
 ALIASES |= {"ts": "typescript", "sh": "bash", "shell": "bash", "yml": "yaml"}
-ALIASES |= {"console": "bash", "zsh": "bash", "pycon": "python"}
+ALIASES |= {"zsh": "bash", "pycon": "python"}
+SESSIONS = ("console", "shell-session", "shellsession", "terminal")
+"""Languages of blocks in which commands have a prompt and are followed by their output."""
+ALIASES |= dict.fromkeys(SESSIONS, "bash")
+_PROMPTED = re.compile(r"\s*(?:#[^\n]*\n\s*)*+\$ ")
+_SHELL_COMMAND = re.compile(
+    r"^(?:(?:\([^()\n]{1,40}\) ?)?(?:\S{1,80}@[^$%\n]{1,80})?[$%]|>) (.*)", re.MULTILINE
+)
+_PYTHON_COMMAND = re.compile(r"^(?:>>>|\.\.\.)(?: (.*)|$)", re.MULTILINE)
 
 
 @cache
@@ -98,37 +106,46 @@ def code_blocks(text: str) -> list[CodeBlock]:
     if "```" not in text and "~~~" not in text:
         return []  # without importing the parser
     return [
-        CodeBlock(_language(token.info), token.content.removesuffix("\n"), token.map[0] + 2)
+        CodeBlock(fence_language(token.info), token.content.removesuffix("\n"), token.map[0] + 2)
         for token in reply_tokens(text)
         if token.type == "fence" and token.map
     ]
 
 
-def _language(info: str) -> str:
-    """The first word of an info string, without the braces of ``{.python}``."""
+def fence_language(info: str) -> str:
+    """The language in an info string such as ``{.python}`` or ``python:app.py``, in lower case."""
     words = info.strip(" \t{}.").split(maxsplit=1)
-    return words[0].strip("{}.,").lower() if words else ""
+    return words[0].partition(":")[0].strip("{}.,").lower() if words else ""
 
 
-def cell_kind(info: str, code: str) -> Literal["code", "bash", "raw"]:
+def cell_kind(info: str, code: str) -> Literal["code", "bash", "session", "raw"]:
     """What a notebook's cell needs to be for a code block: ``bash`` is a cell with ``%%bash``.
+
+    ``session`` is such a cell with the commands of a shell, without their output.
 
     ``info`` is the fence's info string, or the language.
 
     A block without a language is taken for Python; magics are code in a block of any language.
     """
-    language = _language(info)
+    language = fence_language(info)
     name = ALIASES.get(language, language)
     if name in ("", "python") or code.lstrip().startswith(("%", "!")):
         return "code"
-    return "bash" if name == "bash" else "raw"
+    if name != "bash":
+        return "raw"
+    return "session" if language in SESSIONS and _SHELL_COMMAND.search(code) else "bash"
 
 
 def cell_source(block: CodeBlock) -> str:
-    """The source of a code cell for a block: a shell script in ``%%bash``, anything else as is."""
-    if cell_kind(block.language, block.code) != "bash":
-        return block.code
-    return "%%bash\n" + re.sub(r"(?m)^\$ ", "", block.code)
+    """The source of a code cell for a block: without prompts, and a shell script in ``%%bash``."""
+    kind, code = cell_kind(block.language, block.code), block.code
+    if kind == "session":
+        code = "\n".join(_SHELL_COMMAND.findall(code))
+    elif kind == "bash" and _PROMPTED.match(code):
+        code = re.sub(r"(?m)^\$ ", "", code)
+    elif kind == "code" and code.startswith(">>> "):
+        code = "\n".join(_PYTHON_COMMAND.findall(code))
+    return f"%%bash\n{code}" if kind in ("bash", "session") else code
 
 
 def extract_code(text: str, language: str | None = None, number: int = 1) -> str:
@@ -154,8 +171,20 @@ def extract_code(text: str, language: str | None = None, number: int = 1) -> str
 
 
 def _same(one: str, other: str) -> bool:
-    one, other = one.lower(), other.lower()
-    return ALIASES.get(one, one) == ALIASES.get(other, other)
+    one, other = (ALIASES.get(name.lower(), name.lower()) for name in (one, other))
+    return one == other or bool(one and other and _names(one) & _names(other))
+
+
+@cache
+def _names(language: str) -> set[str]:
+    """The names of a language that Pygments knows, such as ``c++`` and ``cpp``."""
+    from pygments.lexers import find_lexer_class_by_name
+    from pygments.util import ClassNotFound
+
+    try:
+        return set(find_lexer_class_by_name(language).aliases)
+    except ClassNotFound:
+        return set()
 
 
 def extract_json(text: str) -> Any:

@@ -111,6 +111,11 @@ def test_inserted_cells_come_in_order(lab: NotebookPage, sandbox: Sandbox) -> No
 def test_a_code_block_becomes_a_cell_that_can_run(lab: NotebookPage, sandbox: Sandbox) -> None:
     """A shell script gets ``%%bash``; what neither Python nor a shell runs is a raw cell."""
     blocks = ("\nx", "python\ny", "sh\n$ ls a\nls b", "text\n%aeron tree", "sql\nSELECT 1")
+    blocks += (
+        "py\n>>> x\n1\n>>> if x:\n...     y",
+        "console\n(v) $ a \\\n> b\nc",
+        "sh\ncat <<E\n$ x\nE",
+    )
     sandbox.set_faults(say="\n\n".join(f"```{block}\n```" for block in blocks))
     panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("Code?")
@@ -124,6 +129,9 @@ def test_a_code_block_becomes_a_cell_that_can_run(lab: NotebookPage, sandbox: Sa
         ("code", "%%bash\nls a\nls b"),
         ("code", "%aeron tree"),
         ("raw", "SELECT 1"),
+        ("code", "x\nif x:\n    y"),
+        ("code", "%%bash\na \\\nb"),
+        ("code", "%%bash\ncat <<E\n$ x\nE"),
     ]
 
 

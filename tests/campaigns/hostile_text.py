@@ -395,7 +395,7 @@ def problems(shown: Shown, *, rendered: bool = False) -> Iterator[str]:
             scheme = urlsplit(value.strip()).scheme.lower() if name == "href" else ""
             if scheme not in {"", "http", "https", "mailto"}:
                 yield f"address {value[:40]!r}"
-            if name == "data-cell" and value not in {"bash", "raw"}:
+            if name == "data-cell" and value not in {"bash", "session", "raw"}:
                 yield f"cell {value[:40]!r}"
             if name == "style" and not _STYLE.fullmatch(value.replace(" ", "")):
                 yield f"style {value[:40]!r}"

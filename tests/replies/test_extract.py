@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from aeron_magic.errors import ReplyFormatError
 from aeron_magic.rendering.mimebundle import mimebundle
-from aeron_magic.replies.extract import code_blocks, extract_code, extract_json
+from aeron_magic.replies.extract import cell_source, code_blocks, extract_code, extract_json
 from aeron_magic.replies.reply import Reply
 
 JSON = {
@@ -110,6 +110,48 @@ def test_code_is_selected_by_language_and_number() -> None:
     assert extract_code(BLOCKS, "bash") == extract_code(BLOCKS, number=2) == "ls"
     assert extract_code(BLOCKS, "Python3") == "x = 1\n\ny"
     assert extract_code(BLOCKS, "") == "plain"
+
+
+@pytest.mark.parametrize(
+    ("fence", "name"),
+    [
+        ("c++", "cpp"),
+        ("cs", "C#"),
+        ("golang", "go"),
+        ("rs", "rust"),
+        ("python:app.py", "python"),
+        ("{.python .numbered}", "py"),
+        ("console", "shell"),
+        ("none-such", "None-Such"),
+    ],
+)
+def test_a_language_has_many_names(fence: str, name: str) -> None:
+    text = f"```sql\n0\n```\n```{fence}\n1\n```"
+    assert extract_code(text, name) == "1"
+
+
+CELLS = {
+    "doctest": (
+        "python\n>>> def f():\n...     return 1\n...\n>>> f()\n1\n>>> 2",
+        "def f():\n    return 1\n\nf()\n2",
+    ),
+    "shell": ("bash\n# First:\n$ ls\n$ ls a", "%%bash\n# First:\nls\nls a"),
+    "here document": ("sh\ncat <<E\n$ x\nE", "%%bash\ncat <<E\n$ x\nE"),
+    "session": (
+        "console\n(venv) $ pip install \\\n> x\nCollecting x\n\nDone > 1\nme@pc:~/a$ ls\na b",
+        "%%bash\npip install \\\nx\nls",
+    ),
+    "session without prompts": ("terminal\nls\nls a", "%%bash\nls\nls a"),
+    "macOS": ("shell-session\nme@mac ~ % ls\na\nme@mac:a$ ls", "%%bash\nls\nls"),
+    "other": ("sql\n>>> $ x", ">>> $ x"),
+    "magic": ("bash\n%%time\n$ x", "%%time\n$ x"),
+}
+
+
+@pytest.mark.parametrize(("block", "source"), CELLS.values(), ids=CELLS)
+def test_a_cell_has_no_prompts_and_no_output(block: str, source: str) -> None:
+    (found,) = code_blocks(f"```{block}\n```")
+    assert cell_source(found) == source
 
 
 def test_missing_code_is_an_error_that_lists_the_blocks() -> None:

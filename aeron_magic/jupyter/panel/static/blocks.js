@@ -53,7 +53,7 @@ function decorateCode(code, view, growing) {
       head.append(
         iconButton("cell", "Insert as a new cell", (event) => {
           const kind = code.dataset.cell ?? "code";
-          const source = kind === "bash" ? `%%bash\n${text().replace(/^\$ /gm, "")}` : text();
+          const source = cellSource(kind, text());
           const { state } = view.store;
           if (insertCell(view.model, state?.model_id, source, kind === "raw" ? "raw" : "code")) {
             confirm(event.currentTarget);
@@ -63,6 +63,20 @@ function decorateCode(code, view, growing) {
     }
   }
   code.prepend(head);
+}
+
+/** The source of a cell for code, without prompts; the kernel does the same (`cell_source`). */
+function cellSource(kind, code) {
+  const commands = (prompt) => [...code.matchAll(prompt)].map(([, line]) => line ?? "").join("\n");
+  if (kind === "session") {
+    const shell = /^(?:(?:\([^()\n]{1,40}\) ?)?(?:\S{1,80}@[^$%\n]{1,80})?[$%]|>) (.*)/gm;
+    return `%%bash\n${commands(shell)}`;
+  }
+  if (kind === "bash") {
+    const isPrompted = /^\s*(?:#[^\n]*\n\s*)*\$ /.test(code);
+    return `%%bash\n${isPrompted ? code.replace(/^\$ /gm, "") : code}`;
+  }
+  return code.startsWith(">>> ") ? commands(/^(?:>>>|\.\.\.)(?: (.*)|$)/gm) : code;
 }
 
 function decorateImage(image, growing) {
