@@ -34,7 +34,9 @@ _STRING_OR_BRACKET = re.compile(r"\"(?:[^\"\\]|\\.)*+\"?|[\[\]{}]", re.DOTALL)
 
 ALIASES = {"py": "python", "python3": "python", "ipython": "python", "js": "javascript"}
 ALIASES |= {"ts": "typescript", "sh": "bash", "shell": "bash", "yml": "yaml"}
-ALIASES |= {"zsh": "bash", "pycon": "python"}
+ALIASES |= {"zsh": "bash", "pycon": "python", "c++": "cpp", "c#": "csharp", "cs": "csharp"}
+ALIASES |= {"golang": "go", "rs": "rust", "rb": "ruby", "jl": "julia", "kt": "kotlin"}
+ALIASES |= {"md": "markdown", "ps1": "powershell", "docker": "dockerfile", "tex": "latex"}
 SESSIONS = ("console", "shell-session", "shellsession", "terminal")
 """Languages of blocks in which commands have a prompt and are followed by their output."""
 ALIASES |= dict.fromkeys(SESSIONS, "bash")
@@ -172,19 +174,7 @@ def extract_code(text: str, language: str | None = None, number: int = 1) -> str
 
 def _same(one: str, other: str) -> bool:
     one, other = (ALIASES.get(name.lower(), name.lower()) for name in (one, other))
-    return one == other or bool(one and other and _names(one) & _names(other))
-
-
-@cache
-def _names(language: str) -> set[str]:
-    """The names of a language that Pygments knows, such as ``c++`` and ``cpp``."""
-    from pygments.lexers import find_lexer_class_by_name
-    from pygments.util import ClassNotFound
-
-    try:
-        return set(find_lexer_class_by_name(language).aliases)
-    except ClassNotFound:
-        return set()
+    return one == other
 
 
 def extract_json(text: str) -> Any:
