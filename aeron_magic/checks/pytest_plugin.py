@@ -77,3 +77,15 @@ def pytest_configure_node(node: Any) -> None:
             config.stash[_shared] = folder = tempfile.mkdtemp(prefix="aeron-")
             config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
         node.workerinput["aeron_answers"] = config.stash[_shared]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say why checks were skipped for want of a service: pytest says it only with ``-rs``."""
+    if any(map(config.getoption, ("--aeron", "--aeron-replay"))):
+        return
+    skipped = terminalreporter.stats.get("skipped", ())
+    checks = [one.longrepr[2] for one in skipped if ".chat.md::" in one.nodeid]
+    if checks and not terminalreporter.hasopt("skipped"):
+        count = f"{len(checks)} check{'s' * (len(checks) != 1)}"
+        reason = checks[0].removeprefix("Skipped: ")
+        terminalreporter.write_line(f"aeron-magic: {count} skipped, {reason}")

@@ -121,12 +121,18 @@ def test_an_answer_that_equals_its_reference_is_shown_whole(run: Run, write: Wri
     assert "reference:" not in output
 
 
-def test_without_a_service_nothing_is_asked(run: Run, write: Write) -> None:
+@pytest.mark.parametrize("options", [(), ("-q",), ("-rs",)])
+def test_without_a_service_nothing_is_asked(
+    run: Run, write: Write, options: tuple[str, ...]
+) -> None:
+    """One line says why, whether or not pytest shows the reasons of skipped tests."""
     write("refund.chat.md", CHAT)
-    code, output = run("-rs")
+    write("test_a.py", "import pytest\ndef test(): pytest.skip('why')\n")
+    code, output = run(*options)
     assert code == 0
-    assert "2 skipped" in output
-    assert "add --aeron" in output
+    assert "3 skipped" in output
+    assert output.count("no service: add --aeron sandbox|") == 1
+    assert ("2 checks skipped" in output) is (options != ("-rs",))
 
 
 def completed(token: str) -> bytes:
