@@ -106,11 +106,11 @@ class App:
     def _record_as_environment_says(self, session: Session) -> None:
         from aeron_magic.session.recordings import open_recorder
 
-        file, preferences = os.environ.get("AERON_RECORD", ""), self.preferences
+        preferences = self.preferences
         try:
             session.connections.set_recorder(
                 open_recorder(
-                    file, speed=preferences.replay_speed, max_resent=preferences.max_resent
+                    None, speed=preferences.replay_speed, max_resent=preferences.max_resent
                 )
             )
         except AeronError as error:  # each question fails, until a command names another file

@@ -9,9 +9,14 @@ from aeron_magic.markdown_text import plural
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import HINT, MAX_RESENT, Mode, Recorder
 
+FILE_VARIABLE = "AERON_RECORD"
 VARIABLE = "AERON_RECORD_MODE"
 
 OVERRIDDEN = f"Unset {VARIABLE}; `%aeron record FILE` then sends the question and records it."
+"""The remedy for a file of a line."""
+
+ENVIRONMENT = f"Unset {VARIABLE} and start again: the question is then sent and recorded."
+"""The remedy for a file that ``AERON_RECORD`` names."""
 
 MAX_SHOWN = 5
 """Damaged lines that are named."""
@@ -20,9 +25,11 @@ MODES: dict[str, Mode] = {"record": "auto", "replay": "replay"}
 
 
 def open_recorder(
-    file: str, mode: str = "record", speed: float = 1.0, max_resent: int = MAX_RESENT
+    file: str | None, mode: str = "record", speed: float = 1.0, max_resent: int = MAX_RESENT
 ) -> Recorder | None:
     """A recorder on ``file``; None if the name of the file is ``off``, or empty.
+
+    Without ``file``, that of ``AERON_RECORD``.
 
     Raises
     ------
@@ -31,16 +38,23 @@ def open_recorder(
         does not exist.
     """
     decided = _mode(mode)
+    named = os.environ.get(FILE_VARIABLE, "")
+    remedy = HINT
+    if os.environ.get(VARIABLE):
+        remedy = ENVIRONMENT if file is None else OVERRIDDEN
+    file = named if file is None else file
     if file in ("", "off"):
         if decided == "replay":
+            by = "" if named else f"{FILE_VARIABLE} or "
             raise RecordingError(
                 f"{VARIABLE} is replay, and no recording is used: nothing is sent.",
-                hint=f"Name it by AERON_RECORD or `%aeron replay FILE`, or unset {VARIABLE}.",
+                hint=f"Name it by {by}`%aeron replay FILE`, or unset {VARIABLE}.",
             )
         return None
     cassette = Cassette(file)
     if decided == "replay":
-        require_recording(cassette)
+        if not cassette.exists:
+            raise RecordingError(f"Recording not found: {cassette.path}.", hint=remedy)
     elif not cassette.path.parent.is_dir():
         raise RecordingError(
             f"The folder of the recording does not exist: {cassette.path.parent}.",
@@ -48,7 +62,6 @@ def open_recorder(
         )
     # Under CI, replies are replayed without delays.
     speed = 0.0 if os.environ.get("CI") else speed
-    remedy = OVERRIDDEN if os.environ.get(VARIABLE) else HINT
     return Recorder(cassette, decided, speed=speed, hint=remedy, max_resent=max_resent)
 
 
@@ -84,18 +97,3 @@ def damage_note(cassette: Cassette) -> str:
     more = len(cassette.damaged) - len(shown)
     rest = f" and {more:,} more" if more else ""
     return f"; ignored damaged line{'s' * (len(cassette.damaged) != 1)}: {lines}{rest}"
-
-
-def require_recording(cassette: Cassette) -> None:
-    """Check that the file exists.
-
-    Raises
-    ------
-    RecordingError
-        The file does not exist.
-    """
-    if not cassette.exists:
-        raise RecordingError(
-            f"Recording not found: {cassette.path}.",
-            hint="Record it first, with `%aeron record FILE`.",
-        )

@@ -9,9 +9,11 @@ import pytest
 from fake_notebook import FakeNotebook
 
 from aeron_magic.client.client import make_question
+from aeron_magic.errors import RecordingError
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.sandbox import Sandbox
+from aeron_magic.session.recordings import open_recorder
 from aeron_magic.session.session import Session
 
 
@@ -54,3 +56,30 @@ def test_the_sandbox_and_replays_have_no_secret(tmp_path: Path) -> None:
     session.connections.set_recorder(Recorder(Cassette(tmp_path / "replies.jsonl"), "replay"))
     assert session.connect("aeronpay").secrets == ()
     session.close()
+
+
+@pytest.mark.parametrize(
+    ("mode", "named", "file", "remedy"),
+    [
+        ("", "", "missing.jsonl", "`%aeron record FILE` sends the question"),
+        ("", "other.jsonl", "missing.jsonl", "`%aeron record FILE` sends the question"),
+        ("replay", "", "missing.jsonl", "Unset AERON_RECORD_MODE; `%aeron record FILE` then"),
+        ("replay", "missing.jsonl", None, "Unset AERON_RECORD_MODE and start again"),
+        ("replay", "", None, "Name it by AERON_RECORD or `%aeron replay FILE`, or unset"),
+        ("replay", "other.jsonl", "off", "Name it by `%aeron replay FILE`, or unset"),
+    ],
+)
+def test_the_remedy_for_a_missing_recording_suits_what_named_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mode: str,
+    named: str,
+    file: str | None,
+    remedy: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("AERON_RECORD_MODE", mode)
+    monkeypatch.setenv("AERON_RECORD", named)
+    with pytest.raises(RecordingError) as caught:
+        open_recorder(file, "replay")
+    assert caught.value.hint.startswith(remedy)

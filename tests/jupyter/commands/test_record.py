@@ -93,6 +93,8 @@ def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Ke
         tmp_path / "other", AERON_RECORD=str(file), AERON_RECORD_MODE="replay"
     ) as k:
         run = k.execute("%load_ext aeron_magic", "c0")
+        shown = error_text(k.execute("%%aeron\nSomething else", "c1"))
+        assert "Unset AERON_RECORD_MODE and start again: the question is then sent" in shown
         run = k.execute("%%aeron -o r\nHow do I ask?", "c1")
         assert run.status == "ok"
         assert k.value("r.replayed") is True
