@@ -23,7 +23,8 @@ class FoundTurn(NamedTuple):
     """A turn that contains all words, and a part of it around the first one."""
 
     conversation: StoredConversation
-    label: str
+    number: int
+    name: str
     asked_at: float
     excerpt: str
 
@@ -51,6 +52,6 @@ def find_turns(history: HistoryStore, words: str) -> list[FoundTurn]:
                 begin = max(0, folded.index(wanted[0]) - AROUND)
                 end = begin + 2 * AROUND
                 excerpt = "…" * (begin > 0) + text[begin:end] + "…" * (end < len(text))
-                label = one_line(name)[:60] if name and isinstance(name, str) else str(number)
-                found.append(FoundTurn(known, label, asked_at, excerpt))
+                name = one_line(name)[:60] if isinstance(name, str) else ""
+                found.append(FoundTurn(known, number, name, asked_at, excerpt))
     return sorted(found, key=lambda turn: turn.asked_at, reverse=True)

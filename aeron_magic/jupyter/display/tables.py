@@ -24,11 +24,16 @@ TREE_WIDTH = 72
 """Characters of a question in a tree, its indentation included."""
 
 
+def numbered(number: int, name: str | None) -> str:
+    """A turn's number and, in parentheses, its name."""
+    return f"{number} ({name})" if name else str(number)
+
+
 def turns_table(turns: Sequence[Turn], stale: set[Turn]) -> Table:
     """Turns as a table."""
     rows = [
         (
-            turn.label,
+            numbered(turn.number, turn.name),
             turn.parent.label if turn.parent else "",
             turn.question[:200],
             turn.reply.text[:200] if turn.reply else "",
@@ -75,11 +80,9 @@ def tree_text(tree: ConversationTree) -> str:
     while waiting:
         turn, lead, below = waiting.pop()
         marks = _remarks(turn, stale) + (["newest"] if turn is tree.head else [])
-        name = f" ({turn.name})" if turn.name else ""
+        label = numbered(turn.number, turn.name)
         text = truncate(one_line(turn.question[:400]), max(TREE_WIDTH - len(lead), 20))
-        lines.append(
-            f"{lead}{turn.number}{name}  {text}" + (f"  [{', '.join(marks)}]" if marks else "")
-        )
+        lines.append(f"{lead}{label}  {text}" + (f"  [{', '.join(marks)}]" if marks else ""))
         waiting += _branches(children.get(turn, []), below)
     if len(lines) > MAX_LINES:
         left = len(lines) - MAX_LINES
@@ -131,7 +134,7 @@ def found_table(found: Sequence[FoundTurn], notebook: str) -> Table:
             names[one.conversation.id],
             _file_name(one.conversation.notebook),
             format_time(one.asked_at),
-            one.label,
+            numbered(one.number, one.name),
             one.excerpt,
         )
         for one in found

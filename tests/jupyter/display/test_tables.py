@@ -10,12 +10,14 @@ import pytest
 from markdown_it import MarkdownIt
 
 from aeron_magic.conversations.history import StoredConversation
+from aeron_magic.conversations.history_search import FoundTurn
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree
 from aeron_magic.jupyter.display import publish as displays
 from aeron_magic.jupyter.display.publish import Table, strip_markup
 from aeron_magic.jupyter.display.tables import (
     conversations_table,
+    found_table,
     resume_names,
     tree_text,
     turns_table,
@@ -110,6 +112,17 @@ def test_the_status_column_has_the_remarks_on_a_turn() -> None:
         "recovered, answered elsewhere",
         "stale",
     ]
+
+
+def test_a_turn_with_a_name_is_shown_with_its_number() -> None:
+    """Both are accepted by ``--after``."""
+    tree = tree_of(0, 1)
+    tree.turns[1].name = "plan"
+    assert [row[0] for row in turns_table(tree.turns, set()).rows] == ["1", "2 (plan)"]
+    assert numbers(tree) == ["1", "2 (plan)"]
+    stored = StoredConversation(7, "a", "", "", False, 0.0, "", 3, "/n.ipynb")
+    found = [FoundTurn(stored, 2, "plan", 0.0, "text"), FoundTurn(stored, 3, "", 0.0, "text")]
+    assert [row[3] for row in found_table(found, "").rows] == ["2 (plan)", "3"]
 
 
 def test_earlier_conversations_of_the_same_name_have_their_number_in_the_history() -> None:
