@@ -16,7 +16,7 @@ from aeron_magic.errors import (
     Unreachable,
 )
 from aeron_magic.protocol.flow import ConnectionLost, Response
-from aeron_magic.protocol.json_values import decode_json, decode_json_object
+from aeron_magic.protocol.json_values import charset_of, decode_json, decode_text
 from aeron_magic.protocol.retry import is_safe_to_resend
 from aeron_magic.protocol.service_words import service_words, shape_of, words_of_text
 
@@ -51,18 +51,38 @@ def decode_response(result: Response | ConnectionLost, url: str) -> dict[str, An
         raise _unreachable(result, url)
     if result.status // 100 != 2:
         raise error_for_response(result, url)
-    body = decode_json_object(result.body)
+    body = json_object_of(result)
     if body is None:
-        raise unexpected_body(result.status, result.body.decode(errors="replace"), url)
+        raise unexpected_body(result.status, _text_of(result), url)
     return body
+
+
+def json_object_of(response: Response) -> dict[str, Any] | None:
+    """The JSON object in a body, or None if it is something else."""
+    try:
+        value = _json_of(response)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _json_of(response: Response) -> Any:
+    try:
+        return decode_json(response.body)
+    except ValueError:
+        return decode_json(_text_of(response))
+
+
+def _text_of(response: Response, limit: int | None = None) -> str:
+    return decode_text(response.body[:limit], charset_of(response.headers.get("content-type", "")))
 
 
 def error_for_response(response: Response, url: str) -> ServiceError:
     """The exception for an error response, whose body may be JSON of any shape, text or a page."""
     try:
-        body = decode_json(response.body)
+        body = _json_of(response)
     except ValueError:
-        body = words_of_text(response.body[:8_000].decode(errors="replace"))
+        body = words_of_text(_text_of(response, 8_000))
     return error_for_status(response.status, body, url, response)
 
 

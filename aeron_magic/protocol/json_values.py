@@ -16,12 +16,36 @@ from aeron_magic.plaintext import well_formed
 
 T = TypeVar("T")
 
+_CHARSET = re.compile(r""";\s*+charset\s*+=\s*+["']?([\w.:-]{1,40})""", re.ASCII | re.IGNORECASE)
+_ASCII = rb"{\u-+~"
+"""Codecs that are no charset, such as ``unicode_escape``, ``punycode`` and ``idna``, fail on it."""
+
 _fast = orjson.loads
 _TOO_DEEP = "nested too deeply"
 
 
 MAX_DEPTH = 200
 """Levels of a JSON value. Python's own functions, such as ``str``, fail at some hundred more."""
+
+
+def charset_of(content_type: str) -> str:
+    """The charset that a ``Content-Type`` declares; empty if there is none, or none that extends
+    ASCII."""
+    found = _CHARSET.search(content_type)
+    try:
+        same = found and _ASCII.decode(found[1], "replace") == _ASCII.decode()
+        return found[1] if found and same else ""
+    except (LookupError, ValueError):  # unknown to Python, or no charset
+        return ""
+
+
+def decode_text(data: bytes, charset: str) -> str:
+    """``data`` as text: UTF-8, as JSON has to be, whatever is declared; else in ``charset``, from
+    :func:`charset_of`; else with replacement characters."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data.decode(charset or "utf-8", "replace")
 
 
 def decode_json(data: str | bytes) -> Any:

@@ -57,12 +57,13 @@ from aeron_magic.protocol.framing import Frame, FrameDecoder
 from aeron_magic.protocol.http_errors import (
     decode_response,
     error_for_status,
+    json_object_of,
     no_reply,
     question_lost,
     say_if_in_doubt,
     unexpected_body,
 )
-from aeron_magic.protocol.json_values import decode_json, decode_json_object, text_or_none
+from aeron_magic.protocol.json_values import decode_json, text_or_none
 from aeron_magic.protocol.limits import limit_error
 from aeron_magic.protocol.retry import PollDeadline, is_safe_to_resend, is_transient, retrying
 from aeron_magic.protocol.service_words import (
@@ -482,7 +483,7 @@ def _accepted(result: Response | ConnectionLost) -> dict[str, Any]:
     """``data`` of an answer that names the reply's token, whatever its status; else empty."""
     if isinstance(result, ConnectionLost):
         return {}
-    data = (decode_json_object(result.body) or {}).get("data")
+    data = (json_object_of(result) or {}).get("data")
     return data if isinstance(data, dict) and data.get("temp_token") else {}
 
 

@@ -352,6 +352,36 @@ def test_an_error_body_in_utf_16_is_read() -> None:
     assert caught(AeronPay(create=answer).ask).service_message == WORDS
 
 
+@pytest.mark.parametrize(
+    ("encoding", "declared", "read"),
+    [
+        ("latin-1", "ISO-8859-1", "Prüfung: 5 £"),
+        ("cp1252", '"windows-1252"', "Prüfung: 5 £"),
+        ("utf-8", "iso-8859-1", "Prüfung: 5 £"),  # JSON is UTF-8 by its standard
+        ("latin-1", "utf-8", "Pr\ufffdfung: 5 \ufffd"),
+        ("latin-1", "idna", "Pr\ufffdfung: 5 \ufffd"),
+        ("latin-1", "nonsense", "Pr\ufffdfung: 5 \ufffd"),
+    ],
+)
+def test_json_in_another_charset_is_read_as_declared(
+    encoding: str, declared: str, read: str
+) -> None:
+    """In one piece, in a stream, as a stored reply, and as an error."""
+
+    def label(status: int) -> Response:
+        return Response(status, {"content-type": f"application/json; charset={declared}"})
+
+    said = {"context_token": TOKEN, "system": {"msg_id": "m", "text": "Prüfung: 5 £"}}
+    done = json.dumps({"response_status": "completed", **said}, ensure_ascii=False).encode(encoding)
+    whole = label(200)._replace(body=done)
+    assert AeronPay(create=whole).ask(stream=False).text == read
+    assert streaming(done, create=label(200)).ask().text == read
+    assert AeronPay(fetch=whole).fetch().text == read
+    refused = json.dumps({"message": "Prüfung: 5 £"}, ensure_ascii=False).encode(encoding)
+    error = caught(AeronPay(create=label(400)._replace(body=refused)).ask)
+    assert error.service_message == read
+
+
 @pytest.mark.parametrize("status", [200, 400, 403, 404, 500])
 @pytest.mark.parametrize("page", ["<!DOCTYPE html><p>Sign in", "\n<html><body>x", "<?xml?><a/>"])
 def test_a_web_page_is_never_shown(status: int, page: str) -> None:
