@@ -216,7 +216,12 @@ _QUESTION_OPTIONS = (
         read=_url,
         multiple=True,
     ),
-    option("--no-stream", "request the whole reply at once", dest="stream", const=False),
+    option(
+        "--no-stream",
+        "request the whole reply at once, which must come within `timeout`",
+        dest="stream",
+        const=False,
+    ),
     option("--raw", "do not replace `{{…}}`"),
     option("--dry-run", "show the question and the exact request, without sending it"),
     option(
