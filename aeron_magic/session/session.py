@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, MutableMapping
 from functools import partial
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -502,6 +503,19 @@ class Session:
         """Keep the newest reply for ``%aeron last``."""
         self.last, self.last_metadata, self.last_error = reply, metadata, None
 
+    def newest_reply(self) -> tuple[Reply, dict[str, Any]] | None:
+        """The newest reply and its metadata.
+
+        Of this kernel; before its first one, of the current conversation, as after a resume.
+        """
+        if self.last is not None:
+            return self.last, self.last_metadata
+        answered = [one for one in self.tree if one.reply is not None and one.reply.text]
+        turn = max(answered, key=attrgetter("asked_at"), default=None)
+        if turn is None or turn.reply is None:
+            return None
+        return turn.reply, _metadata(self.tree, turn, turn.reply)
+
     def metadata_of(self, reply: Reply) -> dict[str, Any]:
         """The metadata of a reply that was fetched by its token, of a known turn or not."""
         tree = self.registry.tree_of_token(reply.context_token)
@@ -612,9 +626,19 @@ class Session:
         Raises
         ------
         UsageError
-            There is none yet.
+            There is none that the service could be asked for.
         """
         token = self.token.read()
+        if token is None and self.tree.has_ended:
+            raise UsageError(
+                "The sandbox that has this conversation has ended: nothing can be fetched from it.",
+                hint="`%aeron last` shows the newest reply, `%aeron history` the turns.",
+            )
+        if token is None and self.tree.newest is not None:
+            raise UsageError(
+                "`context_token` is None: it names no reply.",
+                hint="`%aeron fetch TOKEN` takes a token; `%aeron last` shows the newest reply.",
+            )
         if token is None:
             raise UsageError("No reply yet.", hint="Ask something with %%aeron first.")
         return token

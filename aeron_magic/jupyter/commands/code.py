@@ -14,12 +14,13 @@ if TYPE_CHECKING:
 
 def code(app: App, command: Command) -> None:
     """Insert a code block of the last reply, by default the first, as a new cell below."""
-    if app.session.last is None:
+    newest = app.session.newest_reply()
+    if newest is None:
         raise UsageError("No reply yet.", hint="Ask something with %%aeron first.")
     number = command["number"] or "1"
     if not (number.isascii() and number.isdigit()):
         raise UsageError(f"{number} is not the number of a block.", hint="Write `%aeron code 2`.")
-    reply = app.session.last
+    reply, _ = newest
     reply.code(number=int(number))  # an error if there is no such block
     block = code_blocks(reply.text)[int(number) - 1]
     app.shell.set_next_input(cell_source(block), replace=False)

@@ -56,11 +56,12 @@ def last(app: App, command: Command) -> None:
             lines += ["", *"".join(traceback.format_exception(failure.__cause__)).splitlines()]
         show(app.shell, Verbatim("\n".join(lines)))
         return
-    if session.last is None:
+    if (newest := session.newest_reply()) is None:
         show(app.shell, "No reply yet: ask something with `%%aeron`.")
         return
-    data = mimebundle(session.last.text, note=status_note(session.last))
+    reply, metadata = newest
+    data = mimebundle(reply.text, note=status_note(reply))
     if app.has_kernel:
-        publish(data=data, metadata=saved_metadata(session.last_metadata))
+        publish(data=data, metadata=saved_metadata(metadata))
     else:
         write(data=data)

@@ -28,6 +28,8 @@ SANDBOX_GONE = (
 )
 
 
+HISTORY_OFF = "The local history is switched off."
+
 MAX_NAMED = 5
 """Conversations of other notebooks that an error names."""
 
@@ -42,7 +44,7 @@ def history_of(session: Session) -> HistoryStore:
     """
     if session.history_writer.history is None:
         raise HistoryError(
-            "The local history is switched off.",
+            HISTORY_OFF,
             hint="To store conversations, unset AERON_HISTORY and `%config AeronMagics.history`.",
         )
     return session.history_writer.history
@@ -101,7 +103,11 @@ def offer(app: App) -> tuple[str, int] | None:
 
 
 def resume(app: App, command: Command) -> None:
-    """Load a conversation, fetch its unfinished replies, and continue from its newest reply."""
+    """Load a conversation, fetch its unfinished replies, and continue from its newest reply.
+
+    Without a name it does not fail if there is none: the cell is also run where the notebook has no
+    past, as in CI.
+    """
     session, name = app.session, command["name"]
     app.run_order.follow(app.shell, session)
     if name is None and not session.registry.is_rebuilding and _is_in_use(session):
@@ -110,7 +116,7 @@ def resume(app: App, command: Command) -> None:
     reachable = True
     if tree := session.registry.resumed(name):
         session.use(tree.name)
-    elif stored := find_stored(session, name):
+    elif stored := _find_past(session, name):
         reachable = _connect(session, stored)
         history = history_of(session)
         tree = history.load(stored)
@@ -118,9 +124,11 @@ def resume(app: App, command: Command) -> None:
         if stored.notebook == session.notebook:
             history.claim(stored)
         session.adopt(tree)
-    else:
-        tree = _find_live(session, name)
+    elif tree := _find_live(session, name):
         session.use(tree.name)
+    else:
+        show(app.shell, _nothing_to_load(session))
+        return
     session.registry.remember_resumed(name, tree)
     finished = _finish_all(app, tree, reachable=reachable)
     if not reachable:
@@ -141,6 +149,13 @@ def resume(app: App, command: Command) -> None:
     show(app.shell, summary, *filter(None, notes))
 
 
+def _find_past(session: Session, name: str | None) -> StoredConversation | None:
+    """As :func:`find_stored`; None without a name and a history."""
+    if name is None and session.history_writer.history is None:
+        return None
+    return find_stored(session, name)
+
+
 def _is_in_use(session: Session) -> bool:
     """Whether this kernel has a conversation that was asked in or resumed."""
     unfinished = session.history_writer.unfinished(session.tree)
@@ -150,9 +165,13 @@ def _is_in_use(session: Session) -> bool:
 def _stay(app: App, *, check_it: bool) -> None:
     """Fetch unfinished replies of the current conversation, and name the others."""
     session, tree = app.session, app.session.tree
-    stored = [one for one in stored_conversations(session, session.notebook) if one.answered]
-    before = _head(tree)
+    stored, before = [], _head(tree)
     notes = _finish_all(app, tree)
+    if session.history_writer.history is None:
+        notes.append(HISTORY_OFF)
+    else:
+        stored = stored_conversations(session, session.notebook)
+        stored = [one for one in stored if one.answered]
     if _head(tree) != before and tree.newest is not None:
         session.select_branch(tree, tree.newest)
     others = [one.name for one in session.registry if one is not tree and one.turns]
@@ -196,8 +215,14 @@ def _finish_all(app: App, tree: ConversationTree, *, reachable: bool = True) -> 
     ]
 
 
-def _find_live(session: Session, name: str | None) -> ConversationTree:
-    """A conversation that this kernel has already: it can have an unfinished turn."""
+def _find_live(session: Session, name: str | None) -> ConversationTree | None:
+    """A conversation that this kernel has already: it can have an unfinished turn.
+
+    Raises
+    ------
+    UsageError
+        There is none of this name, and none is stored.
+    """
     tree = session.registry.conversations.get(name) if name else session.tree
     if tree is not None and tree.history_id and (name or session.history_writer.unfinished(tree)):
         return tree
@@ -209,16 +234,23 @@ def _find_live(session: Session, name: str | None) -> ConversationTree:
             hint=(f"Another notebook has {', '.join(others)}. " if others else "")
             + "`%aeron use` lists all.",
         )
+    return None
+
+
+def _nothing_to_load(session: Session) -> str:
+    """Why ``%aeron resume`` without a name loads nothing."""
+    if session.history_writer.history is None:
+        return f"Nothing to load. {HISTORY_OFF}"
     recent = resume_names(stored_conversations(session, None)[:5], (), session.notebook)
-    newest = f"the newest: {', '.join(recent)}." if recent else "the local history is empty."
+    newest = f"the newest: {_listed(recent)}." if recent else "the local history is empty."
     if session.notebook:
-        raise UsageError(
-            "This notebook has no earlier conversation.",
-            hint=f"If it was renamed, write `%aeron resume NAME`; {newest}",
+        return (
+            "Nothing to load: this notebook has no earlier conversation. If it was renamed, write "
+            f"`%aeron resume NAME`; {newest}"
         )
-    raise UsageError(
-        "This front end does not send the notebook's path: name the conversation.",
-        hint=f"`%aeron resume NAME`; {newest}",
+    return (
+        "Nothing to load: this front end does not send the notebook's path. "
+        f"`%aeron resume NAME` loads a conversation; {newest}"
     )
 
 
