@@ -10,9 +10,11 @@ from __future__ import annotations
 import json
 import math
 import re
+import unicodedata
 from datetime import date
 from decimal import Decimal
-from enum import Enum
+from enum import Enum, IntEnum
+from functools import partial
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
@@ -60,13 +62,14 @@ _HINT = (
 class Column(NamedTuple):
     """A requested column.
 
-    ``field`` is its name in the model and ``key`` its name in JSON. ``kind`` is a key of ``WORDS``
-    or ``json``, in brackets for a list; ``options`` are the texts of which it is one.
+    ``field`` is its name in the model, and ``keys`` are its names in JSON; the first is asked for.
+    ``kind`` is a key of ``WORDS`` or ``json``, in brackets for a list; ``options`` are the texts of
+    which it is one.
     """
 
     name: str
     field: str
-    key: str
+    keys: tuple[str, ...]
     kind: str
     options: tuple[str, ...]
     required: bool
@@ -115,18 +118,22 @@ class Columns:
                 ) from None
             self.instruction = f"{_REQUEST} It fits this JSON schema: {schema}"
         else:
-            raise UsageError(f"This {type(wanted).__name__} describes no columns.", hint=_HINT)
+            name = getattr(wanted, "__name__", f"This {type(wanted).__name__}")
+            raise UsageError(f"{name} describes no columns.", hint=_HINT)
         self._model = model
         self._columns: list[Column] = []
+        self._keys: dict[str, str] = {}
         for name, field in model.model_fields.items():
-            key = field.validation_alias if isinstance(field.validation_alias, str) else name
+            keys = _keys(model, name)
+            key = keys[0]
             shown = key if isinstance(wanted, str) else name
             kind, options = _kind(field.annotation)
-            if _plain(key) in (_plain(column.key) for column in self._columns):
+            if _plain(key) in map(_plain, self._keys):
                 raise UsageError(
                     f"The column {shown} is named twice; capitals do not count.", hint=_HINT
                 )
-            self._columns.append(Column(shown, name, key, kind, options, field.is_required()))
+            self._columns.append(Column(shown, name, keys, kind, options, field.is_required()))
+            self._keys |= {_composed(one): one for one in keys}
         self.kinds = {column.name: column.kind for column in self._columns}
         """The kind of each column, by name."""
 
@@ -160,15 +167,20 @@ class Columns:
         """
         from pydantic import ValidationError
 
-        found = _object_in(text)
-        missing = {one.key for one in self._columns if not one.required} - found.keys()
-        unknown = found.keys() - {column.key for column in self._columns}
+        parsed = _object_in(text)
+        found = {self._keys.get(_composed(key), key): value for key, value in parsed.items()}
+        missing = {
+            one.keys[0]
+            for one in self._columns
+            if not one.required and found.keys().isdisjoint(one.keys)
+        }
+        unknown = found.keys() - self._keys.values()
         if missing and unknown:
             # Perhaps a column with its name misspelled: it must not be lost silently.
             raise _unfit(f"{min(missing)}: Field required, but the reply has “{min(unknown)}”")
         for column in self._columns:
-            if column.key in found:
-                found[column.key] = _read(column, found[column.key])
+            for key in found.keys() & column.keys:
+                found[key] = _read(column, found[key])
         try:
             model = self._model.model_validate_json(json.dumps(found), strict=True)
             return {
@@ -200,8 +212,10 @@ def _type(kind: str) -> tuple[Any, str]:
     if kind.startswith("[") and kind.endswith("]"):
         inner, shape = _type(kind[1:-1].strip())
         return list[inner], f"a list; each entry is {shape}"  # type: ignore[valid-type]
-    if ";" in kind or ":" in kind:  # several columns; they would become the name of an option
-        raise UsageError(f"`{kind}` is not a type of a column: it has `;` or `:`.", hint=_HINT)
+    if re.search(r"[;:\\]", kind):  # several columns, or an escape: not the text of an option
+        raise UsageError(
+            f"`{kind}` is not a type of a column: it has `;`, `:` or a backslash.", hint=_HINT
+        )
     options = [option.strip() for option in kind.split("|")]
     distinct = all(options) and len({*map(_plain, options)}) == len(options)
     if len(options) > 1 and distinct and not any(map(_QUOTED.fullmatch, options)):
@@ -217,6 +231,25 @@ def _type(kind: str) -> tuple[Any, str]:
     return annotation, WORDS[kind]
 
 
+def _keys(model: type[BaseModel], name: str) -> tuple[str, ...]:
+    """The names in JSON from which the model reads a field; the first one is asked for."""
+    from pydantic import AliasChoices
+
+    alias, config = model.model_fields[name].validation_alias, model.model_config
+    choices = alias.choices if isinstance(alias, AliasChoices) else [alias or name]
+    keys = [one for one in choices if isinstance(one, str)]
+    if config.get("validate_by_alias") is False:
+        keys = [name]
+    elif config.get("validate_by_name") or config.get("populate_by_name"):
+        keys.append(name)
+    if not keys:
+        raise UsageError(
+            f"{model.__name__} reads {name} by a path, for which its JSON schema does not ask.",
+            hint="Use a model as the type of the field, instead of AliasPath.",
+        )
+    return tuple(dict.fromkeys(keys))
+
+
 def _kind(annotation: Any) -> tuple[str, tuple[str, ...]]:
     """The kind and the options of a field."""
     while (origin := get_origin(annotation)) in (Annotated, Union, UnionType):
@@ -229,6 +262,10 @@ def _kind(annotation: Any) -> tuple[str, tuple[str, ...]]:
         return (f"[{kind}]", options) if kind in WORDS else ("json", ())
     if origin is Literal and all(isinstance(one, str) for one in get_args(annotation)):
         return "text", get_args(annotation)
+    if origin is Literal and all(type(one) is int for one in get_args(annotation)):
+        return "int", ()
+    if isinstance(annotation, type) and issubclass(annotation, IntEnum):
+        return "int", ()
     if isinstance(annotation, type) and issubclass(annotation, Enum):
         return "json", tuple(one.value for one in annotation if isinstance(one.value, str))
     return KINDS.get(annotation, "json"), ()
@@ -253,9 +290,12 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
+_composed = partial(unicodedata.normalize, "NFC")
+
+
 def _plain(text: str) -> str:
-    """``text`` as it is compared: without white space at its ends, and in lower case."""
-    return text.strip().casefold()
+    """``text`` as it is compared: with one blank as white space, and in lower case."""
+    return " ".join(_composed(text).split()).casefold()
 
 
 def _read(column: Column, value: Any) -> Any:
@@ -268,14 +308,16 @@ def _read(column: Column, value: Any) -> Any:
         return same[0] if len(same) == 1 else value
     read = READERS[column.kind](value) if column.kind in READERS else value
     if column.kind == "number" and type(read) is int and read != float(str(read)):
-        raise _unfit(f"{column.key}: Input has more digits than a number keeps; use int or text")
+        raise _unfit(
+            f"{column.keys[0]}: Input has more digits than a number keeps; use int or text"
+        )
     if (
         column.kind == "date"
         and isinstance(read, str)
         and not re.fullmatch(r"\d{4}(-\d\d){2}", read)
     ):
         # pydantic would read digits as seconds
-        raise _unfit(f"{column.key}: Input should be a valid date in the format YYYY-MM-DD")
+        raise _unfit(f"{column.keys[0]}: Input should be a valid date in the format YYYY-MM-DD")
     return read
 
 
@@ -292,5 +334,5 @@ def _cell(column: Column, value: Any) -> Any:
         inner = column._replace(kind=column.kind[1:-1])
         return [_cell(inner, one) for one in value]
     if not math.isfinite(value) or (column.kind == "int" and abs(value) > MAX_INT):
-        raise _unfit(f"{column.key}: the number is too large, or none")
-    return float(value) if column.kind == "number" else value
+        raise _unfit(f"{column.keys[0]}: the number is too large, or none")
+    return float(value) if column.kind == "number" else int(value)

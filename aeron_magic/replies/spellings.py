@@ -57,8 +57,9 @@ _NO += ("ji nahi", "nahi ji", "जी नहीं", "नहीं जी")
 
 
 def _plain(text: str) -> str:
-    """``text`` in lower case, with ASCII digits and minus, and Devanagari without dots below."""
-    text = unicodedata.normalize("NFC", text).replace("\u093c", "").replace("\N{MINUS SIGN}", "-")
+    """``text`` in lower case, with ASCII digits, minus and hyphen, and no Devanagari dots below."""
+    text = re.sub("[\u2010\u2011\u2212]", "-", unicodedata.normalize("NFC", text))
+    text = text.replace("\u093c", "")
     digits = (str(unicodedata.decimal(one, one)) for one in text)
     return "".join(digits).strip().casefold()
 

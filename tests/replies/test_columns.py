@@ -6,6 +6,7 @@ import datetime
 import enum
 import itertools
 import json
+import unicodedata
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -261,11 +262,12 @@ def test_a_column_may_have_any_name() -> None:
         ("x: text,", "`` is not a column"),
         ("x: [a", "is not a type"),
         ("x: ?", "is not a type"),
-        ("mood: positive|negative; n: number", "it has `;` or `:`"),
-        ("mood: good|bad n: number", "it has `;` or `:`"),
-        ("n: number; mood: good|bad", "it has `;` or `:`"),
-        ("mood: good;bad|none", "it has `;` or `:`"),
-        ("mood: [good|bad; n: number]", "it has `;` or `:`"),
+        ("mood: positive|negative; n: number", "it has `;`, `:` or"),
+        ("mood: good|bad n: number", "it has `;`, `:` or"),
+        ("n: number; mood: good|bad", "it has `;`, `:` or"),
+        ("mood: good;bad|none", "it has `;`, `:` or"),
+        ("mood: [good|bad; n: number]", "it has `;`, `:` or"),
+        ("mood: a\\|b|c", "a backslash"),
     ],
 )
 def test_other_specifications_are_refused(specification: str, said: str) -> None:
@@ -336,6 +338,61 @@ def test_a_model_of_the_user_is_used_as_it_is() -> None:
         assert checked(reply.replace(old, new), wanted) is UNFIT
 
 
+def test_texts_are_compared_in_one_form_of_unicode() -> None:
+    """Keyboards and services write letters with a mark as one character, or as two."""
+    for form, other in itertools.product(("NFC", "NFD"), repeat=2):
+        wanted = Columns(unicodedata.normalize(form, "thé: café au lait|बड़ा, n: int?"))
+        (name, _) = wanted.kinds
+        for option in ("Café\u00a0au lait", "बड़ा"):
+            reply = unicodedata.normalize(other, json.dumps({"thé": option}, ensure_ascii=False))
+            found = checked(reply, wanted)
+            assert unicodedata.normalize("NFC", found[name]) == unicodedata.normalize(
+                "NFC", option.lower().replace("\u00a0", " ")
+            )
+    assert checked('{"the\u0301": "बड़ा", "th\u00e9": "बड़ा"}', wanted) is UNFIT
+
+
+def test_a_field_is_read_by_each_of_its_names() -> None:
+    class Choices(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(populate_by_name=True)
+        total: float | None = pydantic.Field(
+            None, validation_alias=pydantic.AliasChoices("sum", "amount")
+        )
+        note: str | None = pydantic.Field(None, alias="remark")
+
+    wanted = Columns(Choices)
+    for key in ("sum", "amount", "total"):
+        found = {"total": 120_000.0, "note": None}
+        assert checked(f'{{"{key}": "1.2 lakh", "other": 1}}', wanted) is UNFIT
+        assert checked(f'{{"{key}": "1.2 lakh"}}', wanted) == found
+    assert checked('{"note": "x"}', wanted) == {"total": None, "note": "x"}
+
+
+def test_a_field_that_the_schema_does_not_ask_for_is_refused() -> None:
+    class Path(pydantic.BaseModel):
+        total: float = pydantic.Field(validation_alias=pydantic.AliasPath("sums", 0))
+
+    with pytest.raises(UsageError, match="reads total by a path"):
+        Columns(Path)
+
+
+def test_choices_of_whole_numbers_are_numbers() -> None:
+    class Rating(enum.IntEnum):
+        BAD = 1
+        GOOD = 5
+
+    class Stars(pydantic.BaseModel):
+        stars: Literal[1, 2, 3]
+        rating: Rating
+
+    wanted = Columns(Stars)
+    assert wanted.kinds == {"stars": "int", "rating": "int"}
+    found = checked('{"stars": "3", "rating": 5}', wanted)
+    assert found == {"stars": 3, "rating": 5}
+    assert type(found["rating"]) is int
+    assert checked('{"stars": 4, "rating": 5}', wanted) is UNFIT
+
+
 def test_how_a_model_is_written_does_not_change_its_values() -> None:
     """Also fields that it leaves out of its own JSON."""
 
@@ -371,6 +428,8 @@ def test_what_is_no_model_is_refused() -> None:
     for wrong in (Empty, Several, 5, int, ["a"], Ticket.model_construct()):
         with pytest.raises(UsageError, match="describes no columns"):
             Columns(wrong)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="Several describes"):
+        Columns(Several)
 
 
 def test_pydantic_is_imported_only_when_used() -> None:

@@ -31,6 +31,7 @@ NUMBERS = {
     "-₹500": -500,
     "₹-500": -500,
     "\N{MINUS SIGN}500": -500,
+    "\N{NON-BREAKING HYPHEN}500": -500,
     "+7": 7,
     "1.2e5": 120_000,
     "\N{FULLWIDTH DIGIT FIVE}7": 57,
