@@ -111,7 +111,8 @@ def items_of(source: Any) -> Items:
         if isinstance(found, narwhals.DataFrame):
             return Items([DataFrameRow(row) for row in found.iter_rows(named=True)], found)
         if isinstance(found, narwhals.Series):
-            return Items(found.to_list(), found.alias(str(found.name or ITEM)).to_frame())
+            name = "" if found.name is None else str(found.name)
+            return Items(found.to_list(), found.alias(name or ITEM).to_frame())
     except (narwhals.exceptions.NarwhalsError, ValueError) as error:
         raise UsageError(
             f"This {type(source).__name__} cannot be read: {error}",
@@ -127,8 +128,9 @@ def items_of(source: Any) -> Items:
     if values is None:
         raise UsageError(
             f"Expected a list, Series or DataFrame, not {type(source).__name__}.",
-            hint="For one question, give a list of one; for a dictionary, list(d.values()); for a "
-            "lazy frame, its `.collect()` or `.compute()`.",
+            hint="For one question, give a list of one; for a dictionary, `list(d.values())` or "
+            "`pandas.DataFrame(d)`; for a file, `pandas.read_csv(FILE)`; for a lazy frame, its "
+            "`.collect()` or `.compute()`.",
         )
     return Items(list(values))
 

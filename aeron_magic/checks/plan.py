@@ -16,7 +16,7 @@ from aeron_magic.checks.rules import Judge, Rule, judge_for
 from aeron_magic.client.client import make_question
 from aeron_magic.errors import UsageError, ValueRefused
 from aeron_magic.plaintext import strip_control_sequences
-from aeron_magic.prompts.interpolation import RAW_HINT, interpolate, placeholders_in
+from aeron_magic.prompts.interpolation import interpolate, placeholders_in
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.record import UNRECORDED_PARENT, Record, turn_key
 from aeron_magic.replies.reply import Reply
@@ -297,7 +297,6 @@ class Planner:
                 return interpolate(text, names, secrets=self._settings.secrets, required="row")
             except ValueRefused as error:
                 error.message = f"{source.name}, turn at line {line}: {error.message}"
-                error.hint = error.hint.replace(RAW_HINT, "")
                 if "row" not in names and "unknown variable row" in error.message:
                     error.hint = "`{{row}}` is a row of a table: add `--each TABLE`."
                 raise

@@ -55,8 +55,8 @@ STEPS = re.compile(
 )
 """Finds the steps of a path."""
 
-RAW_HINT = ", or use --raw to leave all of them alone"
-_LITERAL_HINT = rf"write `\{{{{` for two literal braces{RAW_HINT}."
+_RAW_HINT = ", or use --raw to leave all of them alone"
+_LITERAL_HINT = rf"write `\{{{{` for two literal braces{_RAW_HINT}."
 _PRIVATE = "Put it in a variable with another name, and name that."
 
 
@@ -111,7 +111,7 @@ def interpolate(
     rows
         Maximum rows of a table; a line below the table gives the total.
     required
-        The name of a variable of which no missing value is inserted.
+        The name of the variable for a row, of which no missing value is inserted.
 
     Raises
     ------
@@ -132,7 +132,8 @@ def interpolate(
             return value_text(placeholder, match)
         except ValueRefused as error:
             message = f"{placeholder.location}: {error.message}."
-            raise ValueRefused(message, hint=error.hint) from error
+            hint = error.hint.replace(_RAW_HINT, "") if required else error.hint
+            raise ValueRefused(message, hint=hint) from error
 
     def value_text(placeholder: Placeholder, match: re.Match[str]) -> str:
         if not match["path"]:
@@ -292,7 +293,7 @@ def _near_part(value: object, part: object, attribute: bool, shown: str) -> str:
     if attribute and part in keys:
         return f'Did you mean `{{{{{shown}["{part}"]}}}}`? '
     # Not dir(): a class's own __dir__ is code, and could fail.
-    public = [name for name in object.__dir__(value) if not name.startswith("_")]
+    public = [name for name in map(str, object.__dir__(value)) if not name.startswith("_")]
     return _nearest(part, [*keys, *public] if attribute else keys)
 
 
@@ -308,7 +309,8 @@ def keys_of(value: object) -> list[str]:
 
 def _names_in(value: object) -> str:
     """The first keys of a mapping or columns of a table, for a hint."""
-    keys = keys_of(value)
+    numbers = [key for key in value if isinstance(key, int)] if isinstance(value, Mapping) else []
+    keys = [*keys_of(value), *(f"[{number}]" for number in numbers)]
     shown = [f"`{truncate(one_line(key), 30)}`" for key in keys[:MAX_NAMED]]
     if more := len(keys) - len(shown):
         shown.append(f"{more} more")

@@ -21,9 +21,11 @@ _IMAGE_LIBRARIES = {"PIL", "altair", "bokeh", "matplotlib", "plotly"}
 
 
 def is_null(value: object) -> bool:
-    """Whether ``value`` is None, NaN, NaT or NA."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+    """Whether ``value`` is None, NaN, NaT or NA, or masked, or a null of Arrow."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType", "MaskedConstant"):
         return True
+    if type(value).__module__ == "pyarrow.lib":
+        return not getattr(value, "is_valid", True)
     number = isinstance(value, Number) or (_is_array(value) and not getattr(value, "shape", 1))
     return number and bool(value != value)
 

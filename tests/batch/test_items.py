@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from aeron_magic.batch.items import DataFrameRow, items_of
-from aeron_magic.errors import UsageError
+from aeron_magic.errors import UsageError, ValueRefused
 from aeron_magic.prompts.interpolation import interpolate
 
 
@@ -58,6 +58,14 @@ def test_a_row_is_json_whatever_its_columns_are_called() -> None:
     levels = pd.MultiIndex.from_tuples([("v", "min"), ("v", pd.Timestamp("2026-01-01"))])
     (row,) = items_of(pd.DataFrame([[1, None]], columns=levels)).values
     assert interpolate("{{row}}", {"row": row}) == '{"v / min": 1, "v / 2026-01-01": null}'
+    with pytest.raises(ValueRefused, match=r"has no \.text"):
+        interpolate("{{row.text}}", {"row": row})
+    (row,) = items_of(pd.DataFrame([["a", "b"]])).values
+    assert interpolate("{{row[0]}}", {"row": row}) == "a"
+    for path in (".text", '["0"]'):
+        with pytest.raises(ValueRefused) as caught:
+            interpolate(f"{{{{row{path}}}}}", {"row": row})
+        assert "It has `[0]`, `[1]`." in caught.value.hint
 
 
 @pytest.mark.parametrize(

@@ -162,7 +162,8 @@ def test_items_of_a_list_are_the_first_column(source: list[Any], shown: list[Any
 
 @pytest.mark.parametrize("library", [pd, pl])
 def test_a_series_gives_a_frame_with_its_name(library: Any) -> None:
-    for name, column in ((None, "item"), ("text", "text")):
+    names: list[tuple[Any, str]] = [(None, "item"), ("text", "text")]
+    for name, column in (*names, (0, "0")) if library is pd else names:
         items = items_of(
             library.Series(name=name, data=["x"]) if library is pd else pl.Series(name, ["x"])
         )

@@ -5,8 +5,10 @@ from collections import ChainMap
 from datetime import date
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -189,10 +191,12 @@ def test_a_format_comes_after_a_colon() -> None:
 
 
 def test_a_missing_value_of_a_required_name_is_refused() -> None:
-    for value in (None, float("nan"), "", " \u200b", {"a": None}):
-        with pytest.raises(ValueRefused, match="the value is missing"):
+    masked = np.ma.array(["x"], mask=[1])[0]
+    for value in (None, float("nan"), "", " \u200b", {"a": None}, masked, pa.array([None])[0]):
+        with pytest.raises(ValueRefused, match="the value is missing") as caught:
             interpolate("{{row}}", {"row": value}, required="row")
-    for value in (0, False, "x", [], {"a": None, "b": 1}):
+        assert "--raw" not in caught.value.hint
+    for value in (0, False, "x", [], {"a": None, "b": 1}, pa.array([0])[0]):
         assert interpolate("{{row}}", {"row": value}, required="row")
     assert interpolate("{{x}}", {"x": None}, required="row") == "None"
 
