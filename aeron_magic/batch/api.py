@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections import ChainMap
 from collections.abc import Iterable, Iterator, Sequence
@@ -224,6 +225,7 @@ def render_prompts(
     for item in items:
         try:
             text = make_question(_text(item, template, namespace, secrets)).text
+            text = re.sub("\r\n?", "\n", text)  # which is the same question
             texts.append(f"{text}\n\n{columns.instruction}" if columns else text)
         except AeronError as error:
             texts.append(without_frames(error))

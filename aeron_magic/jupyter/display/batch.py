@@ -6,12 +6,19 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from aeron_magic.batch.items import ITEM, NOT_ASKED, DataFrameRow, Items, Row, labels_of
 from aeron_magic.batch.result import error_text
-from aeron_magic.errors import AeronError, IncompleteReply, RecordingError, UsageError
+from aeron_magic.errors import (
+    AeronError,
+    IncompleteReply,
+    RecordingError,
+    UsageError,
+    is_safe_to_ask_again,
+)
 from aeron_magic.jupyter.display.publish import Table
 from aeron_magic.markdown_text import escape_cell, plural
 from aeron_magic.plaintext import redact
 from aeron_magic.prompts.values import format_value, is_missing
 from aeron_magic.replies.columns import Columns
+from aeron_magic.services.catalog import service_info
 
 MAX_SHOWN = 5
 """Rows, causes and row numbers in the output; the variable has all rows."""
@@ -47,16 +54,28 @@ def summary(rows: Sequence[Row], requests: int, out: str | None, result: object 
         kind = ", a list because pandas is not installed" if isinstance(result, list) else ""
         parts.append(f"The result is in `{out}`{kind}.")
     broken = [row for row in rows if row.error is not None and row.status != "unfit"]
+    in_doubt = [_is_in_doubt(row) for row in broken]
     unrecorded = [row.error.hint for row in broken if isinstance(row.error, RecordingError)]
     if unrecorded:  # running the cell again would give the same error
         parts += unrecorded[:1]
-    elif missing or not all(isinstance(row.error, UsageError) for row in broken):
+    elif missing or not all(
+        doubt or isinstance(row.error, UsageError)
+        for row, doubt in zip(broken, in_doubt, strict=True)
+    ):
         parts.append("Run the cell again to ask the missing rows.")
     if unfit:
         parts.append("An unfit reply is kept, and asked again only with -n or another question.")
-    if any(isinstance(row.error, IncompleteReply) and not row.error.context_token for row in rows):
+    if any(in_doubt):
         parts.append("Those that may have been charged are asked again only with -n.")
     return " ".join(parts)
+
+
+def _is_in_doubt(row: Row) -> bool:
+    """Whether the question may have been charged, and its reply cannot be fetched."""
+    if row.reply is None or row.error is None or is_safe_to_ask_again(row.error):
+        return False
+    can_fetch = row.error.context_token and service_info(row.reply.service).can_fetch
+    return not can_fetch and (row.asked or isinstance(row.error, IncompleteReply))
 
 
 def preview(

@@ -10,9 +10,17 @@ from credentials import SECRET
 from live_kernel import Kernel, Run
 
 from aeron_magic.batch.items import Row
-from aeron_magic.errors import UsageError
+from aeron_magic.errors import (
+    AeronError,
+    IncompleteReply,
+    Interrupted,
+    ServiceError,
+    UsageError,
+    ValueRefused,
+)
 from aeron_magic.jupyter.command_line.parser import parse_options
 from aeron_magic.jupyter.display.batch import summary
+from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Faults, LoggedRequest, Refusal, Sandbox
 
 pytestmark = pytest.mark.jupyter
@@ -22,6 +30,8 @@ import pandas
 reviews = pandas.DataFrame(
     {"text": ["A joy.", "It broke.", "Fine | good."], "stars": [5, 1, 3]}, index=list("abc"))
 """
+RUN_AGAIN = "Run the cell again to ask the missing rows."
+AGAIN_ONLY = "Those that may have been charged are asked again only with -n."
 ASK = "%%aeron --each reviews -o labels\nClassify the sentiment: {{row.text}}"
 
 
@@ -51,6 +61,28 @@ def test_each_row_is_asked_and_the_result_is_assigned(kernel: Kernel, sandbox: S
     assert kernel.value("context_token") == token
     assert all("context_token" not in seen.body for seen in sandbox.log.of("create-response")[1:])
     assert "Classify the sentiment: Fine | good." in asked(sandbox)
+
+
+@pytest.mark.parametrize(
+    ("error", "service", "asked", "advice"),
+    [
+        (ServiceError("no", status_code=500), "aeronpay", True, AGAIN_ONLY),
+        (ServiceError("no", status_code=400), "aeronpay", True, RUN_AGAIN),
+        (IncompleteReply("cut"), "aeronpay", False, AGAIN_ONLY),
+        (IncompleteReply("cut", context_token="t"), "aeronpay", True, RUN_AGAIN),
+        (IncompleteReply("cut", context_token="t"), "chatzy", True, AGAIN_ONLY),
+        (Interrupted("stopped"), "aeronpay", True, AGAIN_ONLY),
+        (Interrupted("stopped"), "aeronpay", False, RUN_AGAIN),
+        (ValueRefused("missing"), "aeronpay", False, ""),
+    ],
+)
+def test_the_summary_says_what_the_next_run_does(
+    error: AeronError, service: str, asked: bool, advice: str
+) -> None:
+    """A row that may have been charged is not asked again, however it has failed."""
+    row = Row("x", Reply("", "failed", service=service), "failed", error, asked=asked)
+    found = [one for one in (RUN_AGAIN, AGAIN_ONLY) if one in summary([row], 1, None)]
+    assert found == ([advice] if advice else [])
 
 
 def test_the_summary_says_why_the_result_is_a_list() -> None:
