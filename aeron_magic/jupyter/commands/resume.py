@@ -127,7 +127,7 @@ def resume(app: App, command: Command) -> None:
     elif tree := _find_live(session, name):
         session.use(tree.name)
     else:
-        show(app.shell, _nothing_to_load(session))
+        show(app.shell, _nothing_to_load(session), _damage_note(session))
         return
     session.registry.remember_resumed(name, tree)
     finished = _finish_all(app, tree, reachable=reachable)
@@ -141,12 +141,16 @@ def resume(app: App, command: Command) -> None:
     notes = [SANDBOX_GONE, *finished] if tree.has_ended else finished
     if tree.head is not None:
         notes.append("`context_token` is set.")
-    if session.history_writer.history is not None:
-        notes.append(session.history_writer.history.damage_note())
+    notes.append(_damage_note(session))
     if command["check"]:
         notes.append(check(session, tree))
     summary = f"Resumed the conversation {code_span(tree.name)}: {_state(tree)}."
     show(app.shell, summary, *filter(None, notes))
+
+
+def _damage_note(session: Session) -> str:
+    history = session.history_writer.history
+    return history.damage_note() if history is not None else ""
 
 
 def _find_past(session: Session, name: str | None) -> StoredConversation | None:
