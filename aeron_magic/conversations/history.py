@@ -324,9 +324,9 @@ class HistoryStore:
         tree = ConversationTree(stored.name, stored.service, created_by=stored.created_by)
         tree.history_id = stored.id
         turns: dict[int, tuple[Turn, int | None]] = {}
-        for number, document in self._documents(stored.id, "content"):
+        for number, decoded in self._decoded(stored.id, "content"):
             tree.last_number = max(tree.last_number, number)
-            if document is not None and (decoded := self._decode(stored.id, number, document)):
+            if decoded is not None:
                 turns[number] = decoded
         for number in in_circles({key: parent for key, (_, parent) in turns.items()}):
             self._note(stored.id, number, ValueError("the turns before it form a circle"))
@@ -343,9 +343,8 @@ class HistoryStore:
         Each comes with the token of its reply, or None if the service had not sent it yet.
         """
         found = []
-        for number, document in self._documents(tree.history_id, "pending"):
-            decoded = document and self._decode(tree.history_id, number, document)
-            if not decoded:
+        for number, decoded in self._decoded(tree.history_id, "pending"):
+            if decoded is None:
                 continue
             turn, parent = decoded
             turn.parent, replaced = tree.by_number(parent), tree.by_number(turn.number)
@@ -396,17 +395,23 @@ class HistoryStore:
         token = row[0] if row is not None else None
         return token if isinstance(token, str) and len(token) <= MAX_TOKEN else None
 
-    def _decode(
-        self, history_id: int | None, number: int, document: str
-    ) -> tuple[Turn, int | None] | None:
-        """A turn without its parent, and the parent's number; None if the document is invalid."""
+    def _decoded(
+        self, history_id: int | None, column: str
+    ) -> Iterator[tuple[int, tuple[Turn, int | None] | None]]:
+        """The numbers of a conversation's turns, each turn without its parent, and its number.
+
+        None instead of a turn if there is no document or it is invalid.
+        """
         from aeron_magic.conversations.history_schema import decode_turn
 
-        try:
-            return decode_turn(document, number)
-        except ValueError as error:
-            self._note(history_id, number, error)
-            return None
+        for number, document in self._documents(history_id, column):
+            decoded = None
+            if document is not None:
+                try:
+                    decoded = decode_turn(document, number)
+                except ValueError as error:
+                    self._note(history_id, number, error)
+            yield number, decoded
 
     def _note(self, history_id: object, number: int, error: ValueError) -> None:
         key = (history_id if isinstance(history_id, int) else 0, number)

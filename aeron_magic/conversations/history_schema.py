@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from msgspec import Meta, Struct
+from msgspec.structs import astuple
 
 from aeron_magic.conversations.registry import MAX_NAME_LENGTH
 from aeron_magic.conversations.tree import Turn
@@ -31,6 +32,8 @@ Words = Annotated[tuple[Word, ...], Meta(max_length=MAX_LIST)]
 
 
 class _Reply(Struct, forbid_unknown_fields=True):
+    """The fields of `Reply`, in the same order."""
+
     text: str
     status: Literal["complete", "recovered", "interrupted", "incomplete", "failed", "processing"]
     context_token: Word | None
@@ -124,9 +127,9 @@ def decode_reply(document: str) -> Reply:
 
 
 def _reply(read: _Reply) -> Reply:
-    if read.service not in ("", *SERVICES):
+    if read.service and read.service not in SERVICES:
         raise ValueError("the service of the reply is unknown")
-    return Reply(**{name: getattr(read, name) for name in read.__struct_fields__})
+    return Reply(*astuple(read))
 
 
 def _is_one_word(text: str) -> bool:

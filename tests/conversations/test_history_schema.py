@@ -7,12 +7,13 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from aeron_magic.conversations import history_db
+from aeron_magic.conversations import history_db, history_schema
 from aeron_magic.conversations.history import HistoryScope, HistoryStore
 from aeron_magic.conversations.history_db import resume_hint
 from aeron_magic.conversations.registry import ConversationRegistry
@@ -234,3 +235,9 @@ def test_the_log_does_not_grow_with_the_turns(tmp_path: Path) -> None:
         most = max(most, log.stat().st_size)
     history.close()
     assert most < 1.5 * history_db.MAX_LOG
+
+
+def test_a_stored_reply_has_the_fields_of_a_reply_in_their_order() -> None:
+    """They are passed by position: ten thousand replies are read when a history is opened."""
+    names = tuple(field.name for field in fields(Reply))
+    assert history_schema._Reply.__struct_fields__ == names
