@@ -87,6 +87,9 @@ class RegexProcess:
             process.stdin.write(json.dumps([pattern, text]).encode() + b"\n")
             process.stdin.flush()
             line = process.stdout.readline()
+        except OSError:  # of a write, if the time ended before all was written
+            if not late.is_set():
+                raise
         finally:
             timer.cancel()
             timer.join()

@@ -352,7 +352,7 @@ class _Server(socketserver.ThreadingTCPServer):
         self.sandbox = sandbox
         self.stopping = threading.Event()
         self._open: set[socket.socket] = set()
-        self._open_lock = threading.Condition()
+        self._open_changed = threading.Condition()
         self._most = _most_connections()
         super().__init__(("127.0.0.1", port), _Handler)
         self._thread = threading.Thread(target=self._accept, name="aeron-sandbox", daemon=True)
@@ -360,8 +360,8 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def _accept(self) -> None:
         while not self.stopping.is_set():
-            with self._open_lock:
-                self._open_lock.wait_for(self._can_accept)
+            with self._open_changed:
+                self._open_changed.wait_for(self._can_accept)
             self.handle_request()
 
     def _can_accept(self) -> bool:
@@ -376,26 +376,26 @@ class _Server(socketserver.ThreadingTCPServer):
 
     def stop(self) -> None:
         self.stopping.set()
-        with self._open_lock:
-            self._open_lock.notify_all()
+        with self._open_changed:
+            self._open_changed.notify_all()
         with socket.create_connection(("127.0.0.1", self.server_address[1])):
             self._thread.join()  # this connection ended its wait
         self.server_close()
-        with self._open_lock:
+        with self._open_changed:
             for connection in self._open:
                 # Wakes the connection's thread, which then closes it.
                 with contextlib.suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        with self._open_lock:
+        with self._open_changed:
             self._open.add(request)
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
-        with self._open_lock:
+        with self._open_changed:
             self._open.discard(request)
-            self._open_lock.notify_all()
+            self._open_changed.notify_all()
         # Without shutdown(), which would turn a reset into an ordinary end.
         request.close()
 

@@ -268,3 +268,16 @@ def test_a_forked_process_searches_in_a_process_of_its_own() -> None:
         os._exit(not regexes.found("a", "a") or regexes.found("a", "b"))
     assert os.waitpid(child, 0)[1] == 0
     assert regexes.found("a", "a")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal stops a process there")
+def test_a_search_whose_text_is_not_read_in_time_counts_as_slow() -> None:
+    """As when the machine is busy: a long text is then not written to its end."""
+    regexes = RegexProcess()
+    assert regexes.found("a", "a")
+    assert regexes._process is not None
+    os.kill(regexes._process.pid, signal.SIGSTOP)
+    regexes._limit = 0.2
+    with pytest.raises(ValueError, match=r"more than 0\.2 seconds"):
+        regexes.found("a", "a" * 10**6)
+    assert regexes._limit == 0.1
