@@ -34,7 +34,7 @@ NAME = rf"[^\W\d][\w{MARKS}]*+"
 """The regular expression of a name."""
 STEP = (
     rf"[ \t]*+(?:\.[ \t]*+{NAME}"
-    r"""|\[[ \t]*+(?:-?\d++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\])"""
+    r"""|\[[ \t]*+(?:-?\d{1,18}+|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\])"""
 )
 """The regular expression of one step from a value to a part of it."""
 
@@ -45,12 +45,13 @@ _BRACES = re.compile(
     r"|\{\{(?P<other>[^{}\n]++)\}\}"
 )
 _CONVERSION = re.compile(r"(?:![rsa])?(?::[^:]*)?\Z")
+_LONG_NUMBER = re.compile(r"\d{5}")
 MAX_NAMED = 12
 """Columns or keys that an error names."""
 _MAX_EXPRESSION = 1_000
 """Characters of a text in double braces that is read as Python."""
 STEPS = re.compile(
-    rf"\.[ \t]*+(?P<attribute>{NAME})|\[[ \t]*+(?:(?P<index>-?\d++)"
+    rf"\.[ \t]*+(?P<attribute>{NAME})|\[[ \t]*+(?:(?P<index>-?\d{{1,18}}+)"
     r"""|(?P<quote>["'])(?P<key>(?:(?!(?P=quote))[^\n])*+)(?P=quote))[ \t]*+\]"""
 )
 """Finds the steps of a path."""
@@ -204,6 +205,11 @@ def _with_format(value: object, specification: str | None) -> str:
     """``value`` in a format such as ``.2%``; empty without one."""
     if specification is None:
         return ""
+    if _LONG_NUMBER.search(specification):
+        raise ValueRefused(
+            "its format has a number of more than 4 digits",
+            hint="A width takes as much memory: use a smaller one.",
+        )
     try:
         return format(value, specification.strip())
     except Exception as error:

@@ -169,6 +169,9 @@ REFUSED = {
     "{{d[name]}}": ("only a path can be inserted", "--raw"),
     "{{n!r}}": ("only a path can be inserted", "--raw"),
     "{{n:.2q}}": ("{{n}} (line 1, column 1): the format “.2q” does not fit int.", "format()"),
+    "{{n:>9999999999}}": ("a number of more than 4 digits", "memory"),
+    "{{n:.99999f}}": ("a number of more than 4 digits", "memory"),
+    f"{{{{xs[{'9' * 5_000}]}}}}": ("only a path can be inserted", "--raw"),
     "{{xs:.2f}}": ("the format “.2f” does not fit list.", "`.2%`"),
     "{{n:}}": ("only a path can be inserted", "--raw"),
 }
