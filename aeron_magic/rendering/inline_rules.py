@@ -1,4 +1,4 @@
-"""Rules for markdown-it that replies need: emphasis in CJK text, bare addresses, plain tags."""
+"""Rules for markdown-it that replies need: emphasis in text without spaces, addresses, tags."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from markdown_it.token import Token
 
 from aeron_magic.markdown_text import CJK
 
-_cjk = re.compile(f"[{CJK}]")
+_without_spaces = re.compile(f"[{CJK}\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff]")
+"""Characters of scripts that write words without spaces between: also Thai, Lao, Tibetan, Burmese
+and Khmer."""
 _special = re.compile(r"[\n!#$%&*+\-:<=>@\[\\\]^_`{}~]")
 """The characters at which a rule can begin: those that end markdown-it's rule ``text``."""
-
 _tag = re.compile(r"<(?:(?P<br>br)\s?/?>|(?P<name>sub|sup|kbd)>(?=\S))", re.IGNORECASE)
 _address = re.compile(
     rf"https?://[^\s<>\"`|\\^{{}}\[\]\u2018-\u201f«»{CJK}]{{1,2000}}", re.IGNORECASE
@@ -34,7 +35,7 @@ def install_inline_rules(parser: MarkdownIt) -> None:
 
 
 class _State(StateInline):
-    """Text in which Chinese, Japanese and Korean characters allow emphasis beside them.
+    """Text in which characters of scripts such as Chinese or Thai allow emphasis beside them.
 
     CommonMark asks for a space between punctuation and a letter, which is not written there.
     """
@@ -44,7 +45,7 @@ class _State(StateInline):
         end = start + scanned.length
         before = self.src[start - 1 : start] if start else ""
         after = self.src[end : min(end + 1, self.posMax)]
-        if not canSplitWord or not (_cjk.match(before) or _cjk.match(after)):
+        if not canSplitWord or not _without_spaces.search(before + after):
             return scanned
         return Scanned(bool(after.strip()), bool(before.strip()), scanned.length)
 

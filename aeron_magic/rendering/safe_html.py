@@ -263,9 +263,20 @@ def block_tokens(markdown: str) -> list[Token]:
 
 
 def _sanitize_links(state: StateCore) -> None:
+    has_references = "&" in state.src
     for token in state.tokens:
         if token.children:
+            if has_references:
+                _strip_references(token.children)
             token.children = list(_sanitized(token.children))
+
+
+def _strip_references(tokens: Tokens) -> None:
+    """Remove the control characters that were written as character references."""
+    for token in tokens:
+        if token.type in ("text", "image"):
+            token.content = strip_control_sequences(token.content)
+            _strip_references(token.children or ())
 
 
 def _sanitized(tokens: Tokens) -> Iterator[Token]:

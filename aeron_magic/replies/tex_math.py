@@ -40,7 +40,9 @@ _DOLLARS = re.compile(
 )
 _NO_TEX = "[^^_={}|+*<>]*"
 _PROSE = re.compile(
-    rf"[^\"€£¥₹₩₽₿{CJK}]*[\"€£¥₹₩₽₿{CJK}]|\d{_NO_TEX}(?:\s|/)[A-Za-z]{{2,}}{_NO_TEX}\Z"
+    rf"[^\"€£¥₹₩₽₿{CJK}]*[\"€£¥₹₩₽₿{CJK}]|.*?(?:(?!\d)[\u0400-\u1cff]){{2}}"
+    rf"|\d{_NO_TEX}(?:\s|/)[A-Za-z]{{2,}}{_NO_TEX}\Z",
+    re.DOTALL,
 )
 _WORDS = re.compile(rf"{_NO_TEX}[A-Za-z]{{3,}}{_NO_TEX}")
 _AFTER_LETTER = re.compile(r"[\\^_]|\{\}|[A-Za-z]\$(?![A-Za-z])")

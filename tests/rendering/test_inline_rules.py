@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""Emphasis beside Chinese, Japanese and Korean; bare addresses; tags without attributes."""
+"""Emphasis beside Chinese, Thai and others; bare addresses; tags without attributes."""
 
 from __future__ import annotations
 
@@ -30,9 +30,16 @@ def inner(markdown: str) -> str:
         ("**“重要”**的", "“重要”"),
         ("（**注意：**请看）", "注意："),
         ("~~旧、~~新", "旧、"),
+        ('**"สำคัญ"**มาก', '"สำคัญ"'),
+        ("ราคา**(บาท)**ต่อ", "(บาท)"),
+        ("**“ສຳຄັນ”**ຫຼາຍ", "“ສຳຄັນ”"),
+        ("က**(မြန်မာ)**က", "(မြန်မာ)"),
+        ("**«ខ្មែរ»**ក", "«ខ្មែរ»"),
     ],
 )
-def test_emphasis_stands_beside_punctuation_in_cjk_text(markdown: str, strong: str) -> None:
+def test_emphasis_stands_beside_punctuation_in_text_without_spaces(
+    markdown: str, strong: str
+) -> None:
     assert re.search(f">{re.escape(strong)}</(strong|s)>", to_html(markdown))
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from aeron_magic.plaintext import strip_control_sequences
+from aeron_magic.rendering.mimebundle import to_markdown
 from aeron_magic.rendering.safe_html import foreign_host, to_html
 
 
@@ -33,3 +35,20 @@ def test_a_link_names_its_host_if_its_text_names_another(shown: str, url: str, h
 def test_a_very_long_paragraph_is_plain_text(length: int, shown: str) -> None:
     """Some of its text would take quadratic time, such as many ``<sub>`` without an end."""
     assert f" {shown}</p>" in to_html(f"{'a ' * (length // 2)}*b*")
+
+
+@pytest.mark.parametrize(
+    "markdown",
+    [
+        "a&#8238;b&rlm;&#12;",
+        "**&#x202E;x**",
+        "![&#8238;x](https://a.example/x)",
+        "[&#8296;x](https://a.example)",
+        "| &#8238;a |\n|---|\n| &lrm;b |",
+        "# &#8238;x",
+    ],
+)
+def test_a_character_reference_is_no_way_for_control_characters(markdown: str) -> None:
+    """They could show a line in another order."""
+    for shown in (to_html(markdown), to_markdown(markdown)):
+        assert strip_control_sequences(shown) == shown
