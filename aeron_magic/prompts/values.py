@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set, ValuesView
 from datetime import datetime
 from math import isfinite
 from numbers import Number
@@ -17,6 +17,7 @@ from aeron_magic.markdown_text import markdown_table, plural
 _ONE_LINE = 80
 """Characters of JSON up to which it is not indented."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
+_LISTS = (Sequence, Set, ValuesView)
 _IMAGE_LIBRARIES = {"PIL", "altair", "bokeh", "matplotlib", "plotly"}
 
 
@@ -84,7 +85,7 @@ def _text(value: object, rows: int) -> str:
         return _table(value, frame, rows)
     if _is_array(value):
         value = value.tolist()  # type: ignore[attr-defined]
-    if isinstance(value, Mapping | list | tuple | Set) and not hasattr(value, "_fields"):
+    if isinstance(value, (Mapping, *_LISTS)) and not hasattr(value, "_fields"):
         return _json(value, rows)
     text = str(value)
     if callable(value) and text.startswith("<"):
@@ -114,10 +115,10 @@ def _json(value: object, rows: int) -> str:
             return named
         if isinstance(part, set | frozenset):
             part = sorted(part, key=repr)  # the order of a set differs between runs
-        if isinstance(part, list | tuple | Set):
-            return [plain(one) for one in part]
         if isinstance(part, str | bool | int) or part is None:
             return part
+        if isinstance(part, _LISTS) and not isinstance(part, bytes | bytearray | memoryview):
+            return [plain(one) for one in part]
         if is_null(part):
             return None
         if isinstance(part, float) and isfinite(part):

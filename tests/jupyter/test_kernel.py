@@ -380,8 +380,10 @@ def test_lines_for_publishing_tools_are_not_part_of_the_question(
     """At the beginning of the cell only."""
     kernel.execute("%%aeron\n#| echo: false\n#| label: one\n\nWhy?\n#| is text")
     assert sandbox.log.of("create-response")[0].body["user"]["text"] == "Why?\n#| is text"
-    run = kernel.execute("%%aeron\n#| echo: false")
-    assert "The question is empty" in str(run.of("error"))
+    for blank in ("#| echo: false", "\u200b \u00a0"):
+        run = kernel.execute(f"%%aeron\n{blank}")
+        assert "The question is empty" in str(run.of("error"))
+    assert len(sandbox.log.of("create-response")) == 1
 
 
 def test_variables_of_a_function_hide_those_of_the_notebook(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 import math
 import os
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict, deque, namedtuple
 from datetime import date, datetime
 from types import MappingProxyType, SimpleNamespace
 
@@ -69,6 +69,10 @@ STRUCTURED = [
     ({"b", "a"}, '["a", "b"]'),
     ({"b": 1, "a": 2}.keys(), '["b", "a"]'),
     ({1: "int keys"}, '{"1": "int keys"}'),
+    (range(3), "[0, 1, 2]"),
+    (deque([1, "a"]), '[1, "a"]'),
+    ({"a": 1, "b": [2]}.values(), "[1, [2]]"),
+    ({"a": deque([1]), "b": range(2)}, '{"a": [1], "b": [0, 1]}'),
     ({(1, date(2026, 1, 2)): "tuple keys"}, '{"1 / 2026-01-02": "tuple keys"}'),
     ({datetime(2026, 1, 2): None}, '{"2026-01-02": null}'),
     ([date(2024, 2, 29), decimal.Decimal("1.10")], '["2024-02-29", "1.10"]'),

@@ -9,6 +9,8 @@ Grammar::
     option    flag | flag value | --name=value    flag: -x or --name
     value     bare | "any text" | 'any text'      bare: no blank, begins with no quote
 
+A `` #`` begins a comment, as in Python, except in the text of a question and in quotes.
+
 A quote is special only at the beginning of a value, and a backslash never is, so ``don't`` and
 ``C:\\notes\\today.md`` are plain values. An error repeats only the names of options and commands,
 because a value can be a secret that was typed in the wrong place.
@@ -136,7 +138,7 @@ def parse_command(line: str) -> Command:
         The line is not valid; the hint says how to correct it.
     """
     first = next(tokens(line), None)
-    if first is None:
+    if first is None or first.text == "#":
         return Command("")
     spec = None if first.flag else COMMANDS.get(first.text)
     if spec is None:
@@ -174,6 +176,8 @@ def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
             if text := line[token.end if dashes else token.start :].lstrip():
                 given[arguments.pop(0).dest] = text
             break
+        if _is_comment(token, line, is_other=not (arguments or phrase)):
+            break
         if not token.flag and phrase:
             given[phrase] += f" {token.text}"
         elif not token.flag:
@@ -206,6 +210,12 @@ def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
                 hint=f"It is valid with {' or '.join(option.only_for)}.",
             )
     return given
+
+
+def _is_comment(token: Token, line: str, *, is_other: bool) -> bool:
+    """Whether a comment begins: ``#`` and a space, or ``#`` where no other word is expected."""
+    word = line[token.start : token.end]
+    return word == "#" or (is_other and word.startswith("#"))
 
 
 def _options(given: Mapping[str, Any]) -> Options:
@@ -295,6 +305,7 @@ def _reject_repeated(flag: str, option: Option, typed: Mapping[str, Option]) -> 
 def _nearest(word: str, names: Iterable[str]) -> str:
     from difflib import get_close_matches  # only errors use it
 
+    word = word.lower()
     bare = {name.strip("-"): name for name in names}  # hyphens are no sign of a similar name
     begun = [one for one in bare if len(word.strip("-")) > 1 and bare[one].startswith(word)]
     found = begun or get_close_matches(word.strip("-"), bare, 1)
@@ -317,7 +328,10 @@ def _unknown_option(spec: CommandSpec, flag: str) -> UsageError:
 
 def _unexpected_argument(spec: CommandSpec, token: Token) -> UsageError:
     if spec.name:
-        return UsageError("Too many arguments.", hint=f"Write `{spec.usage}`.")
+        hint = f"Write `{spec.usage}`; put a value that contains spaces in quotes."
+        return UsageError(
+            "Too many arguments.", hint=hint if spec.arguments else hint.split(";")[0]
+        )
     if token.text in COMMANDS:
         return UsageError(
             f"`{token.text}` is a command of %aeron, with one percent sign.",

@@ -163,7 +163,7 @@ def _url(text: str) -> str:
     if "@" in text.partition("//")[2].partition("/")[0]:
         raise ValueError("an address without a user name or a password in it")
     if not _URL.fullmatch(text):
-        raise ValueError("an address that begins with http:// or https://")
+        raise ValueError("an address without spaces that begins with http:// or https://")
     return text
 
 

@@ -12,6 +12,7 @@ from aeron_magic.errors import AeronError, Interrupted, UsageError
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.frontend import is_live, visible_names
 from aeron_magic.prompts.interpolation import interpolate
+from aeron_magic.prompts.values import is_missing
 from aeron_magic.services.catalog import service_info
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def ask(app: App, options: Options, text: str) -> None:
     cell = app.cell_keys.next(shell)
     options = options._replace(format=options.format or app.preferences.format)
     text = text.rstrip("\n")
-    if not text.strip():
+    if is_missing(text):
         raise UsageError(
             "The question is empty.",
             hint="Write it on the lines below %%aeron, or on one line with `%aeron ask`.",
