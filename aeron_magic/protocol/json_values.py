@@ -100,6 +100,11 @@ def text_or_none(value: Any) -> str | None:
     return well_formed(value) if isinstance(value, str) and value else None
 
 
+def id_or_none(value: Any) -> str | None:
+    """``value`` as an id or a token, which some services write as a number; else None."""
+    return str(value) if type(value) is int else text_or_none(value)
+
+
 def decode_as(data: str | bytes, kind: type[T]) -> T:
     """The JSON value of ``data``, validated as ``kind``, a type that msgspec supports.
 

@@ -25,8 +25,8 @@ _NAMES = (
     *("faultstring", "fault", "exception", "statusmessage", "responsemessage", "title", "messages"),
 )
 _WRAPPERS = ("data", "response", "result", "body", "status", "meta")
-_BY_FIELD = ("errors", "error", "detail", "details")
-"""May hold an object whose keys are the names of fields of the request."""
+_BY_FIELD = ("errors", "error", "detail", "details", "message", "messages")
+"""May hold an object whose keys are the names of fields of the request, or of languages."""
 
 _MARKUP = re.compile(
     r"<(?:!doctype|\?xml|/?(?:html|head|body|title|script|style|h1|p|div)\b)", re.IGNORECASE
@@ -104,7 +104,7 @@ def _words(value: Any, depth: int) -> str | None:
             return words
         if name in _BY_FIELD and isinstance(found, dict):
             parts = list(found.values())[:MAX_ITEMS]
-            texts = name == "errors"  # elsewhere, a text may be a code
+            texts = name in ("errors", "message", "messages")  # elsewhere, a text may be a code
             parts = [part for part in parts if texts or isinstance(part, list | dict)]
             if words := _words(parts, depth - 1):
                 return words

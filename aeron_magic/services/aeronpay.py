@@ -48,7 +48,7 @@ from aeron_magic.protocol.http_errors import (
     say_if_in_doubt,
     unexpected_body,
 )
-from aeron_magic.protocol.json_values import decode_json_object, text_or_none
+from aeron_magic.protocol.json_values import decode_json_object, id_or_none
 from aeron_magic.protocol.limits import limit_error
 from aeron_magic.protocol.retry import (
     MAX_ATTEMPTS,
@@ -367,7 +367,7 @@ class _StreamParser:
     def _handle_event(self, event: str, body: dict[str, Any], events: list[Event]) -> None:
         begun = self.token is not None
         if token := body.get("context_token"):
-            self.token = text_or_none(str(token))
+            self.token = id_or_none(token) or self.token
         try:
             raise_if_failed(body, self.url, self.token, event=event, begun=begun)
         except AeronError as error:
@@ -389,7 +389,7 @@ class _StreamParser:
             if not self.missing:
                 events.append(completed)
         elif event == "response_initiated":
-            events.append(Started(self.token, text_or_none(body.get("parent_context_token"))))
+            events.append(Started(self.token, id_or_none(body.get("parent_context_token"))))
             self.processing = _response_status(body) == "processing"
         else:
             self.message, self.strange = service_words(body), body
@@ -417,7 +417,7 @@ def _named_token(result: Response | ConnectionLost) -> str | None:
     """The token that the answer to a question names; the question was then accepted."""
     body = result.received if isinstance(result, ConnectionLost) else result.body
     token = (decode_json_object(body) or {}).get("context_token")
-    return text_or_none(str(token)) if token else token_in(body.decode("utf-8", "replace"))
+    return id_or_none(token) if token else token_in(body.decode("utf-8", "replace"))
 
 
 def _explain_token(error: AeronError) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from aeron_magic.errors import FailedReply, IncompleteReply, TokenError
 from aeron_magic.protocol.events import Completed
 from aeron_magic.protocol.http_errors import error_for_status
-from aeron_magic.protocol.json_values import decode_json, text_or_none
+from aeron_magic.protocol.json_values import decode_json, id_or_none, text_or_none
 from aeron_magic.protocol.service_words import (
     error_code,
     is_error,
@@ -67,7 +67,7 @@ def raise_if_failed(
         refused = is_error(body)
     if not (failed or refused):
         return body
-    token = text_or_none(body.get("context_token")) or token
+    token = id_or_none(body.get("context_token")) or token
     if failed or begun:
         code = number_of(body.get("status_code")) or error_code(body)
         raise FailedReply(
@@ -105,7 +105,7 @@ def without_text(body: dict[str, Any], token: str | None = None) -> IncompleteRe
         f"The reply is completed, but its text is {'empty' if is_blank else 'missing'}: {where}.",
         hint=f"{cause}Ask again if you want to; that may be charged a second time.",
         service_message=service_words(body),
-        context_token=text_or_none(body.get("context_token")) or token,
+        context_token=id_or_none(body.get("context_token")) or token,
     )
 
 
@@ -115,8 +115,8 @@ def completed_event(body: dict[str, Any], *, recovered: bool = False) -> Complet
     text = text_or_none(system.get("text"))
     return Completed(
         text=text if text and not text.isspace() else None,
-        context_token=text_or_none(body.get("context_token")),
-        parent_context_token=text_or_none(body.get("parent_context_token")),
+        context_token=id_or_none(body.get("context_token")),
+        parent_context_token=id_or_none(body.get("parent_context_token")),
         msg_id=str(system.get("msg_id") or ""),
         recovered=recovered,
     )

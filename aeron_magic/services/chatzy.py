@@ -63,7 +63,7 @@ from aeron_magic.protocol.http_errors import (
     say_if_in_doubt,
     unexpected_body,
 )
-from aeron_magic.protocol.json_values import decode_json, text_or_none
+from aeron_magic.protocol.json_values import decode_json, id_or_none, text_or_none
 from aeron_magic.protocol.limits import limit_error
 from aeron_magic.protocol.retry import PollDeadline, is_safe_to_resend, is_transient, retrying
 from aeron_magic.protocol.service_words import (
@@ -169,7 +169,7 @@ class Service:
             raise say_if_in_doubt(error, response) from None
         yield [Started(conversation)]
         try:
-            yield from self._read_reply(conversation, text_or_none(data.get("temp_token")))
+            yield from self._read_reply(conversation, id_or_none(data.get("temp_token")))
         except ServiceError as error:
             error.hint = f"{error.hint} {ACCEPTED}".lstrip()
             raise
@@ -215,7 +215,7 @@ class Service:
         """Start a conversation; yield its introduction and return its id. It costs nothing."""
         agent = self.settings.chatbot_id
         data = yield from self._call("init_conversation", chatbot_id=agent)
-        conversation = text_or_none(data.get("conversation_id"))
+        conversation = id_or_none(data.get("conversation_id"))
         if conversation is None or data.get("valid") is False:
             raise AuthenticationError(
                 f"Chatzy has no usable agent {agent}.",
@@ -250,7 +250,7 @@ class Service:
                     reopened += 1
                     yield from self._await_beginning(conversation, parser, ended, deadline)
                 data = yield from self._call("generate_secret", conversation_id=conversation)
-                secret = text_or_none(data.get("temp_token"))
+                secret = id_or_none(data.get("temp_token"))
             except IncompleteReply:
                 raise
             except AeronError as error:

@@ -72,6 +72,7 @@ def test_the_message_is_found(body: Any) -> None:
         ({"errors": {"text": ["is too long"], "images": "are refused"}},
          "is too long; are refused"),
         ({"title": "Invalid", "errors": {"user.text": ["is missing"]}}, "is missing"),
+        ({"status": "FAILED", "message": {"en": "No.", "hi": "नहीं"}}, "No.; नहीं"),
         ({"message": "[FROZEN]"}, "[FROZEN]"),
         ({"message": "x" * 5000}, "x" * MAX_LENGTH),
     ],

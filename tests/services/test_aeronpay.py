@@ -225,6 +225,18 @@ def test_the_newest_token_is_kept() -> None:
     assert (accumulator.context_token, accumulator.parent_context_token) == ("apay_2", "apay_0")
 
 
+@pytest.mark.parametrize(("token", "read"), [(12345, "12345"), (["apay_2"], TOKEN)])
+def test_a_token_may_be_a_number(token: Any, read: str) -> None:
+    """What is neither text nor a number is none."""
+    done = completed(token=token, parent_context_token=7)
+    assert streaming(BEGIN, done).ask().context_token == read
+    plain = Server(fetches=[fetched(context_token=token, parent_context_token=7)]).fetch()
+    assert (plain.context_token, plain.parent_context_token) == (read, "7")
+    lost = streaming(BEGIN.replace(json.dumps(TOKEN).encode(), b"5"), CHUNKS[0])
+    lost.ask()
+    assert lost.requests[-1][1]["context_token"] == "5"
+
+
 def test_a_reply_without_a_token_is_complete() -> None:
     accumulator = streaming(event("response_initiated"), *CHUNKS, completed(token=None)).ask()
     assert accumulator.context_token is None
