@@ -39,6 +39,7 @@ NOTES = {
     "recovered": "The stream was lost; the whole reply was fetched from the service.",
     "processing": "The service is still working on this reply.",
     "complete": "",
+    "lost": "The reply is lost: its kernel ended before it was complete, and it cannot be fetched.",
 }
 
 EMPTY = {"complete": "The reply is empty.", "failed": "", "interrupted": "", "incomplete": ""}

@@ -15,7 +15,7 @@ from typing import Any
 from markupsafe import Markup
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
-from aeron_magic.jupyter.display.outputs import Publish, status_note
+from aeron_magic.jupyter.display.outputs import NOTES, Publish, status_note
 from aeron_magic.jupyter.panel.html_stream import reply_html
 from aeron_magic.markdown_text import escape_markdown, one_line
 from aeron_magic.plaintext import strip_control_sequences
@@ -65,7 +65,7 @@ def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> Bundle:
     for turn in turns:
         reply = turn.reply
         text = reply.text if reply is not None else ""
-        remark = status_note(reply) if reply is not None else "The reply is lost."
+        remark = status_note(reply) if reply is not None else NOTES["lost"]
         asked = Markup("<p><strong>You</strong></p>\n<blockquote>{}</blockquote>\n")
         html += [
             asked.format(reply_html(turn.question)),

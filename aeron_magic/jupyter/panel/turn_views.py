@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import AeronError, TokenError, UsageError, is_safe_to_ask_again
-from aeron_magic.jupyter.display.outputs import status_note
+from aeron_magic.jupyter.display.outputs import NOTES, status_note
 from aeron_magic.jupyter.panel.html_stream import reply_html
 from aeron_magic.jupyter.panel.messages import Branches, Problem, TurnView
 from aeron_magic.plaintext import strip_control_sequences
@@ -114,28 +114,27 @@ class TreeIndex:
 
 
 def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> Problem | None:
-    """Why a reply is not complete, and what the reader can do; None if it is complete.
+    """Why a reply is not complete, or lost, and what the reader can do; None if it is complete.
 
     Parameters
     ----------
     error
         The cause; None if the reply was stopped, or the cause was not saved.
     reply
-        The reply so far.
+        The reply so far; None if it is lost.
     service
         The service that was asked.
     """
-    if error is None and (reply is None or reply.is_complete):
+    if error is None and reply is not None and reply.is_complete:
         return None
     token = reply.context_token if reply is not None else None
     actions = ["fetch"] if token and service_info(service).can_fetch else []
     if error is None:
-        assert reply is not None
-        stopped = reply.status == "interrupted"
-        title = "Stopped." if stopped else f"The reply is {reply.status}."
+        status = reply.status if reply is not None else "lost"
+        titles = {"interrupted": "Stopped.", "lost": NOTES["lost"]}
         return Problem(
-            kind="stopped" if stopped else "error",
-            title=title,
+            kind="stopped" if status == "interrupted" else "error",
+            title=titles.get(status, f"The reply is {status}."),
             said="",
             hint="",
             actions=[*actions, "again"],

@@ -148,6 +148,16 @@ def test_what_can_be_done(error: AeronError | None, actions: list[str]) -> None:
     assert problem["actions"] == actions
 
 
+def test_a_lost_reply_has_its_reason() -> None:
+    """Such as one that a resume could not fetch; it can be asked again."""
+    tree = ConversationTree("main", "aeronpay")
+    turn = tree.mark_lost(tree.start(tree.at_head(), "Lost?"))
+    view = turn_views(TreeIndex(tree), [turn])[0]
+    assert view["problem"] is not None
+    assert view["problem"]["title"].startswith("The reply is lost: its kernel ended")
+    assert view["problem"]["actions"] == ["again"]
+
+
 def test_the_warning_of_a_double_charge_appears_once() -> None:
     """What the service may have taken up is asked again by somebody who knows the price."""
     problem = problem_of(maybe_accepted("cut"), None, "aeronpay")
