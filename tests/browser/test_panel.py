@@ -233,6 +233,26 @@ def test_asking_again_during_a_reply_is_refused(
     assert panel.questions() == ["One?", "Two?"]
 
 
+def test_the_input_shows_all_lines_of_a_draft(lab: NotebookPage, sandbox: Sandbox) -> None:
+    """Also of one that came while the panel was not on the page, or was wider."""
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    whole = (
+        "() => (area => area.scrollHeight - area.clientHeight)(document.querySelector('.ap-input'))"
+    )
+    hidden = "(root, value) => { root.style.display = value; }"
+    panel.root.evaluate(hidden, "none")
+    panel.evaluate("""root => {
+        const area = root.querySelector('.ap-input');
+        area.value = 'Why?\\n\\nhalf a draft';
+        area.dispatchEvent(new Event('input'));
+    }""")
+    panel.root.evaluate(hidden, "")
+    lab.page.wait_for_function(f"({whole})() === 0")
+    panel.input.fill("word " * 30)
+    panel.evaluate("root => { root.style.width = '360px'; }")
+    lab.page.wait_for_function(f"({whole})() === 0")
+
+
 def test_code_can_be_read_in_a_narrow_panel(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The buttons of a code block cover no line, wherever it is scrolled to."""
     sandbox.set_faults(say=f"```python\n{'x' * 200}\n```\n")
@@ -245,6 +265,11 @@ def test_code_can_be_read_in_a_narrow_panel(lab: NotebookPage, sandbox: Sandbox)
     }"""
     assert panel.evaluate(end)
     panel.evaluate("root => { root.style.width = '360px'; }")
+    assert panel.evaluate(end)
+    sandbox.set_faults(say="```text\n%aeron tree\n```\n")
+    panel.ask("Show a short one")
+    beside = "root => [...root.querySelectorAll('figure')].at(-1).offsetHeight < 45"
+    assert panel.evaluate(beside), "a short line has no empty line above it"
     assert panel.evaluate(end)
 
 

@@ -110,9 +110,16 @@ export class Composer {
     }
   }
 
+  /** Adapt the height to the width, which is 0 while the panel is not on the page. */
+  fit() {
+    if (this.width === this.area.clientWidth) return;
+    this.width = this.area.clientWidth;
+    requestAnimationFrame(() => this.grow());
+  }
+
   grow() {
     this.area.style.height = "auto";
-    const { scrollHeight } = this.area; // 0 while the panel is not on the page
+    const { scrollHeight } = this.area;
     if (scrollHeight) this.area.style.height = `${Math.min(scrollHeight, MAX_HEIGHT)}px`;
   }
 

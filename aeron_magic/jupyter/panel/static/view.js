@@ -65,7 +65,10 @@ export class View {
     this.log.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.watcher = new IntersectionObserver((entries) => this.onTopVisible(entries), { root: this.log });
     this.watcher.observe(this.olderRow);
-    this.sizes = new ResizeObserver(() => this.follow());
+    this.sizes = new ResizeObserver(() => {
+      this.composer.fit();
+      this.follow();
+    });
     this.sizes.observe(this.column);
     this.sizes.observe(this.log);
     store.views.add(this);
