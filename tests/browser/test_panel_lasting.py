@@ -59,6 +59,39 @@ def test_reload_in_the_middle_of_a_reply(
     assert panel.reply().split() == LONG[:9_000].split()
 
 
+@pytest.mark.parametrize("ends", ["after the reload", "before it"])
+def test_a_queued_question_is_sent_after_a_reload(
+    lab: NotebookPage, sandbox: Sandbox, ends: str
+) -> None:
+    """The kernel has not ended: the question waits on, or is sent as soon as the page is there."""
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    lab.save()
+    sandbox.set_faults(say=LONG[:4_000], pause=0.008 if ends == "before it" else 0.05)
+    panel.ask("First", wait=False)
+    panel.wait_text("Sentence number 2")
+    panel.input.fill("Second")
+    panel.input.press("Enter")
+    panel.input.fill("draft")
+    queued = panel.root.get_by_role("group", name="Queued question")
+    queued.get_by_text("Second", exact=True).wait_for()
+    if ends == "before it":
+        lab.page.goto("about:blank")
+        lab.page.wait_for_timeout(3_000)
+    else:
+        sandbox.set_faults(say="Short.")
+    lab.visit()
+    panel = PanelPage(lab.page)
+    if ends != "before it":
+        panel.wait_state("busy")
+        assert panel.input.input_value() == "draft"
+        queued.get_by_text("Second", exact=True).wait_for()
+    panel.turns.nth(1).wait_for()
+    panel.wait_ready()
+    assert panel.questions() == ["First", "Second"]
+    assert panel.input.input_value() == "draft"
+    assert not queued.is_visible()
+
+
 def test_the_end_of_a_long_reply_follows_what_is_shown(lab: NotebookPage, sandbox: Sandbox) -> None:
     """The last chunks of a long reply arrive with its end: they are added after the tail."""
     chunks = ("A line of the reply.\n\n" * 225, "Nearly the end of it.\n\n" * 3, "The end.\n\n")

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol
+from uuid import uuid4
 
 from aeron_magic.client.observe import log_failure
 from aeron_magic.jupyter.panel.html_stream import MAX_STEP, HtmlStream, reply_html
@@ -131,6 +132,7 @@ class PanelController:
         self.resuming = resuming
         self._offer: ResumeOffer | None = None
         self.draft = ""
+        self._id = uuid4().hex
         self.docked: Any = None
         """The sidecar that shows a panel."""
         self.tree: ConversationTree = session.tree
@@ -268,7 +270,7 @@ class PanelController:
     def overview(self) -> PanelOverview:
         """The connection and the conversations."""
         introduction = self._introductions.get(self.tree)
-        return overview(self.session, self.tree, introduction, self._offer)
+        return overview(self.session, self.tree, introduction, self._offer, self._id)
 
     @property
     def visible_turns(self) -> list[Turn]:

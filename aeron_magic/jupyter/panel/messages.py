@@ -114,6 +114,8 @@ class PanelOverview(TypedDict):
     """The connection and the conversations."""
 
     model_id: str
+    kernel: str
+    """Unique for the controller: a question that waits on a page is sent only to the same one."""
     connected: bool
     label: str
     speaker: str

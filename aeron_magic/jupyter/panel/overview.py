@@ -23,11 +23,12 @@ def overview(
     shown: ConversationTree,
     introduction: Introduction | None,
     offer: ResumeOffer | None,
+    kernel: str,
 ) -> PanelOverview:
     """The connection and the conversations, of which ``shown`` is on the page.
 
     ``introduction`` is the greeting of its agent, ``offer`` the stored conversation of the
-    notebook, which is offered while there are no turns.
+    notebook, which is offered while there are no turns; ``kernel`` the id of the controller.
     """
     connection = session.connection
     service = connection.settings.service if connection is not None else ""
@@ -37,6 +38,7 @@ def overview(
     conversations = session.registry.conversations.values()
     return PanelOverview(
         model_id="",
+        kernel=kernel,
         connected=connection is not None,
         label=f"{speaker} (sandbox)" if sandbox else speaker if service else "Not connected",
         speaker=speaker,

@@ -27,13 +27,14 @@ export class Store {
     this.asked = null;
     this.lost = false;
     this.place = `aeron-draft:${notebookPath(model)}`;
-    this.draft = stored(this.place);
-    this.queued = ""; // the question that is sent when the reply has ended
+    const { draft = "", queue = null } = stored(this.place);
+    this.draft = draft;
+    this.queue = queue; // the question that is sent when the reply has ended, and for whom it is
     this.silent = false;
     this.error = null;
     this.waiting = new Map();
     this.count = 0;
-    this.typed = this.draft !== "";
+    this.typed = Boolean(draft || queue);
     this.receive = this.receive.bind(this);
     model.on("msg:custom", this.receive);
     this.unwatch = watchKernel(model, () => this.lose());
@@ -52,8 +53,7 @@ export class Store {
   /** Send an action to the kernel; the views show if the kernel does not respond.
    *  Return the action's id; empty without a kernel. */
   send(message) {
-    this.count += 1;
-    const id = `${Date.now().toString(36)}-${this.count}`;
+    const id = message.id ?? this.newId();
     clearTimeout(this.timer);
     if (!this.post({ ...message, id })) {
       this.error = NO_KERNEL;
@@ -63,6 +63,11 @@ export class Store {
     }
     this.timer = setTimeout(() => this.setUnresponsive(true), RESPONSE_TIMEOUT);
     return id;
+  }
+
+  newId() {
+    this.count += 1;
+    return `${Date.now().toString(36)}-${this.count}`;
   }
 
   /** Send a message without an id; return whether the channel is open. */
@@ -97,6 +102,10 @@ export class Store {
     return Boolean(this.live || this.asked) && !this.lost;
   }
 
+  get queued() {
+    return this.queue?.text ?? "";
+  }
+
   find(key) {
     return this.turns.find((turn) => turn.key === key);
   }
@@ -115,15 +124,16 @@ export class Store {
   on_ack() {}
 
   on_state(message) {
-    const moved = this.state && this.state.conversation !== message.about.conversation;
     this.state = message.about;
+    const { kernel, conversation } = this.state;
+    const moved = this.queue && (this.queue.kernel !== kernel || this.queue.conversation !== conversation);
     this.turns = message.turns;
     this.first = message.first;
     this.live = message.live && { ...message.live };
     if (this.live) this.asked = null;
     if (!this.typed && message.draft) this.draft = message.draft;
     this.notify("all");
-    // The end of the reply was missed, or the question was for another conversation.
+    // The end of the reply was missed, or the question was for another conversation or kernel.
     if (moved || !this.busy) this.release(!moved && this.turns.at(-1)?.status === "complete");
   }
 
@@ -226,9 +236,9 @@ export class Store {
   type(text) {
     this.draft = text;
     this.typed = true;
-    // The queue is only on this page: a page that is loaded later has the question as a draft.
+    keep(this.place, { draft: text, queue: this.queue });
+    // The queue is only on this page: another page has the question as a draft.
     const unsent = joined(this.queued, text);
-    keep(this.place, unsent);
     clearTimeout(this.saving);
     this.saving = setTimeout(() => this.post({ do: "draft", text: unsent }), 300);
   }
@@ -239,7 +249,8 @@ export class Store {
     if (!draft.trim()) return;
     if (this.busy) {
       if (this.queued) return; // the input box says that one question waits
-      this.queued = draft;
+      const { kernel, conversation } = this.state ?? {};
+      this.queue = { text: draft, id: this.newId(), kernel, conversation };
     } else if (!this.ask(draft)) {
       return;
     }
@@ -249,10 +260,12 @@ export class Store {
 
   /** Send the queued question, or put it back into the input box, before what is typed there. */
   release(send) {
-    const { queued } = this;
-    if (!queued) return;
-    this.queued = "";
-    this.type(send && this.ask(queued) ? this.draft : joined(queued, this.draft));
+    const { queue } = this;
+    if (!queue) return;
+    this.queue = null;
+    // A page that was duplicated has it, too: the kernel asks once for an id.
+    const sent = send && this.start({ do: "ask", text: queue.text, id: queue.id });
+    this.type(sent ? this.draft : joined(queue.text, this.draft));
     this.notify("input");
   }
 
@@ -293,19 +306,20 @@ function joined(...texts) {
   return texts.filter((text) => text.trim()).join("\n\n");
 }
 
-// The draft of a notebook's panel survives the kernel and the panel. Storage may be forbidden.
+// What was not sent from a notebook's panel survives the kernel and the panel. Storage may be
+// forbidden.
 
 function stored(place) {
   try {
-    return sessionStorage.getItem(place) ?? "";
+    return JSON.parse(sessionStorage.getItem(place)) ?? {};
   } catch {
-    return "";
+    return {};
   }
 }
 
-function keep(place, text) {
+function keep(place, unsent) {
   try {
-    if (text) sessionStorage.setItem(place, text);
+    if (unsent.draft || unsent.queue) sessionStorage.setItem(place, JSON.stringify(unsent));
     else sessionStorage.removeItem(place);
   } catch {
     // The kernel keeps it.
