@@ -41,10 +41,12 @@ MAX_LINES = 100_000
 """Lines of a file: the parser needs up to a kilobyte for each."""
 
 _IMAGE = re.compile(r"Image: <(\S+)>")
+_BARE_IMAGE = re.compile(r"Image:\s*+<?(https?://[^\s<>]++)>?")
+_INDENTED = re.compile(r"[ \t]*+(?:`{3}|~{3})[`~]*+[ \t]*+expect\b")
 _COMMENTS = re.compile(r"(?:\s*+<!--(?:(?!-->).)*+-->)*+", re.DOTALL)
 _NEARLY = re.compile(
-    r" {0,3}(?P<level>#{1,6})[ \t]*+[*_]*+(?:question|reply|(?P<other>answer|response))"
-    r"[ \t]*+\d*+[*_:.#\s]*+",
+    r" {0,3}(?P<level>#{1,6})[\s\u200b]*+[*_]*+(?:question|reply|(?P<other>answer|response))"
+    r"[ \t]*+\d*+[*_:.#\s\u200b]*+",
     re.IGNORECASE,
 )
 """A line that was perhaps meant to begin a turn or a reply; ``other``: below a question only."""
@@ -243,11 +245,17 @@ def _fill(
                     del kept[line]
             elif info == VERBATIM and token.level == 0:
                 verbatim.append(token)
+        elif token.type == "code_block" and _INDENTED.match(token.content):
+            hint = "Write it without a tab, and with at most three blanks before it."
+            raise _error(name, first + 1, "this expect block is indented", hint)
         elif section.kind == "question" and token.type == "paragraph_open" and not token.level:
             for line in range(first, end):
                 if image := _IMAGE.fullmatch(lines[line].strip()):
                     section.images.append(image[1])
                     del kept[line]
+                elif image := _BARE_IMAGE.fullmatch(lines[line].strip()):
+                    hint = f"Write `Image: <{image[1]}>`, or the whole text in a block `verbatim`."
+                    raise _error(name, line + 1, "this image would be sent as text", hint)
     whole = {number for number, line in kept.items() if line.strip()}
     if len(verbatim) == 1 and verbatim[0].map and whole <= set(range(*verbatim[0].map)):
         section.text, section.verbatim = verbatim[0].content.removesuffix("\n"), True

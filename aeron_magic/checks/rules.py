@@ -13,7 +13,7 @@ line                        holds if
 ==========================  ====================================================================
 
 Upper and lower case count. For ``contains``, ``not contains`` and ``same``, any white space is as
-good as one blank.
+good as one blank. Except for ``matches``, texts are compared in one form of Unicode (NFC).
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ import inspect
 import json
 import re
 import traceback
+import unicodedata
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 from aeron_magic.checks.regex_process import RegexProcess
@@ -31,6 +33,7 @@ from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.prompts.interpolation import NAME, STEP, STEPS
 from aeron_magic.protocol.json_values import decode_json
+from aeron_magic.replies.extract import extract_json
 from aeron_magic.replies.reply import Reply
 
 Judge = Callable[[Reply, str | None], str]
@@ -45,6 +48,8 @@ _LINE = re.compile(r"(?P<word>[a-z]+(?: [a-z]+)?)[ \t]*+(?::(?P<argument>.*))?",
 _EQUATION = re.compile(rf"(?P<path>(?:{NAME})?+(?:{STEP})*+)[ \t]*+==(?P<value>.*)", re.DOTALL)
 
 
+_QUOTES = "\"'`“”„\u2018\u2019«»"
+_composed = partial(unicodedata.normalize, "NFC")
 _PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
 """How a value of the notebook is inserted, and what it is in JSON."""
 
@@ -81,6 +86,11 @@ def parse_rule(text: str, line: int) -> Rule:
     if (word == "same") != (match["argument"] is None) or (word != "same" and not argument):
         example = "`same` alone" if word == "same" else f"`{word}: …`"
         raise UsageError(f"`{word}` is not complete.", hint=f"Write {example}.")
+    if word == "not contains" and len(argument) > 2 and argument.strip(_QUOTES) == argument[1:-1]:
+        raise UsageError(
+            f"the quotation marks in `{truncate(one_line(text), 60)}` are a part of the text.",
+            hint="Leave them out: with them, the rule holds also for a reply with the bare text.",
+        )
     return Rule(word, argument, line)
 
 
@@ -112,7 +122,7 @@ def judge_for(rule: Rule, values: Mapping[str, Any], regexes: RegexProcess) -> J
 
 
 def _words(text: str) -> str:
-    return " ".join(strip_control_sequences(text).split())
+    return " ".join(_composed(strip_control_sequences(text)).split())
 
 
 def quoted(text: str) -> str:
@@ -150,7 +160,7 @@ def _matches(argument: str, regexes: RegexProcess) -> Judge:
 
 
 def _json(argument: str, values: Mapping[str, Any]) -> Judge:
-    match = _EQUATION.fullmatch(argument)
+    match = _EQUATION.fullmatch(_composed(argument))
     if match is None or not match["path"]:
         raise UsageError(
             f"{quoted(argument)} is not a path and a value.",
@@ -162,12 +172,13 @@ def _json(argument: str, values: Mapping[str, Any]) -> Judge:
     except ValueError:
         raise UsageError(
             f"{quoted(text)} is not a JSON value.",
-            hint=f"A text needs double quotes: {json.dumps(text, ensure_ascii=False)[:SHOWN]}.",
+            hint="A text needs double quotes: "
+            f"{json.dumps(text.strip(_QUOTES), ensure_ascii=False)[:SHOWN]}.",
         ) from None
 
     def judge(reply: Reply, reference: str | None) -> str:
         try:
-            value = _at(reply.json(), path)
+            value = _at(extract_json(_composed(reply.text)), path)
             if _equal(value, wanted):
                 return ""
             found = strip_control_sequences(json.dumps(value, ensure_ascii=False))

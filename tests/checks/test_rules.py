@@ -28,6 +28,9 @@ def verdict(line: str, text: str, reference: str | None = None, **values: Any) -
         ("contains: five days", "contains", "five days"),
         ("  contains:five: days  ", "contains", "five: days"),
         ("not contains: a", "not contains", "a"),
+        ('not contains: "', "not contains", '"'),
+        ("not contains: it's", "not contains", "it's"),
+        ('contains: "a"', "contains", '"a"'),
         ("matches: ^a: b$", "matches", "^a: b$"),
         ('json: a["x: y"] == {"b": 1}', "json", 'a["x: y"] == {"b": 1}'),
         ("same", "same", ""),
@@ -54,6 +57,8 @@ def test_the_six_words(line: str, word: str, argument: str) -> None:
         "contains:   ",
         "same: x",
         "same:",
+        'not contains: "five days"',
+        "not contains: \u2018x\u2019",
         "matches",
         "python:",
         "not  contains: x",
@@ -76,6 +81,9 @@ def test_every_other_line_is_an_error_with_the_words(line: str) -> None:
         ("contains: Five", "five", False),
         ("not contains: a b", "a\nb", False),
         ("not contains: a b", "ab", True),
+        ("contains: cafe\u0301", "Caf\u00e9 or caf\u00e9", True),
+        ("not contains: ब\u095cा", "यह ब\u0921\u093cा है", False),
+        ('json: the\u0301 == "caf\u00e9"', '{"th\u00e9": "cafe\u0301"}', True),
         ("matches: ^fee: \\d+$", "x\nfee: 12\ny", True),
         ("matches: ^fee: \\d+$", "fee: x", False),
         ("same", "a  b\n", True),
@@ -152,6 +160,13 @@ def test_what_cannot_be_judged_is_an_error_before_anything_is_sent(line: str, pa
     with pytest.raises(UsageError, match=part) as caught:
         judge_for(parse_rule(line, 1), {"number": 3}, RegexProcess())
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("value", ["paid", "'paid'", "“paid”", '"paid'])
+def test_the_hint_on_a_text_can_be_followed(value: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        judge_for(parse_rule(f"json: a == {value}", 1), {}, RegexProcess())
+    assert caught.value.hint == 'A text needs double quotes: "paid".'
 
 
 def test_functions_of_the_notebook_cannot_break_a_check() -> None:
