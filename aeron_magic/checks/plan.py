@@ -239,7 +239,7 @@ class Planner:
         for source in sources:
             for names, label in rows:
                 for number in range(1, repeat + 1):
-                    runs.append(self.run(source, number, ChainMap(names, self._values), label))
+                    runs.append(self.run(source, number, names, label))
         return runs
 
     def _rows(self, sources: Sequence[Source], table: Any) -> list[tuple[dict[str, Any], Any]]:
@@ -261,9 +261,14 @@ class Planner:
         return [({"row": item}, label) for item, label in zip(items.values, labels, strict=True)]
 
     def run(
-        self, source: Source, repeat: int, names: Mapping[str, Any], row: object = None
+        self,
+        source: Source,
+        repeat: int,
+        row_names: dict[str, Any] | None = None,
+        row: object = None,
     ) -> PlannedRun:
         """One conversation with the values of one row."""
+        names = ChainMap(row_names or {}, self._values)
         turns: list[PlannedTurn] = []
         paths: list[tuple[str, ...]] = []
         for turn in source.turns:

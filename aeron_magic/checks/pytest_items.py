@@ -8,7 +8,6 @@ answers in a temporary folder.
 from __future__ import annotations
 
 import re
-from collections import ChainMap
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from pathlib import Path
@@ -55,23 +54,29 @@ class CheckSession:
         recorder = None
         if file := config.getoption("--aeron-replay"):
             recorder = Recorder(Cassette(file), "replay", speed=0)
-        settings = self._settings(config, recorder)
-        values: dict[str, Any] = {}
-        for found in config.hook.pytest_aeron_values():
-            if not isinstance(found, Mapping):
-                raise UsageError(
-                    f"pytest_aeron_values in conftest.py returned {type(found).__name__}.",
-                    hint="Return a dictionary of values and functions by name.",
-                )
-            values.update(found)
-        self.planner = Planner(settings, values)
-        self.values = values
-        self.client = AsyncClient(settings=settings, recorder=recorder)
+        self._settings = self._connected(config, recorder)
+        self._planners: dict[Path, Planner] = {}
+        self.client = AsyncClient(settings=self._settings, recorder=recorder)
         config.add_cleanup(lambda: self.loop.run(self.client.close()))
         folder = getattr(config, "workerinput", {}).get("aeron_answers")
         self._folder = None if folder is None or recorder is not None else Path(folder)
 
-    def _settings(self, config: pytest.Config, recorder: Recorder | None) -> Settings:
+    def planner(self, test: pytest.Item) -> Planner:
+        """The planner of the test's folder: the nearest conftest.py has the last word."""
+        folder = test.path.parent
+        if folder not in self._planners:
+            values: dict[str, Any] = {}
+            for found in reversed(test.ihook.pytest_aeron_values()):
+                if not isinstance(found, Mapping):
+                    raise UsageError(
+                        f"pytest_aeron_values in conftest.py returned {type(found).__name__}.",
+                        hint="Return a dictionary of values and functions by name.",
+                    )
+                values.update(found)
+            self._planners[folder] = Planner(self._settings, values)
+        return self._planners[folder]
+
+    def _connected(self, config: pytest.Config, recorder: Recorder | None) -> Settings:
         service, answers = config.getoption("--aeron"), config.getoption("--aeron-answers")
         if answers is not None and service != SANDBOX:
             raise UsageError("--aeron-answers is an option of the sandbox.", hint="--aeron sandbox")
@@ -162,11 +167,10 @@ class Conversation:
         self._repeat = repeat
         self._run: PlannedRun | None = None
 
-    def result(self, session: CheckSession, index: int) -> CheckResult:
+    def result(self, session: CheckSession, test: pytest.Item, index: int) -> CheckResult:
         """Ask a turn, and those before it, unless that was done."""
         if self._run is None:
-            names = ChainMap(session.values)
-            self._run = session.planner.run(self._source, self._repeat, names)
+            self._run = session.planner(test).run(self._source, self._repeat)
         run = self._run
         if index not in run.answers:
             with session.journal(run) as journal:
@@ -191,7 +195,7 @@ class TurnItem(pytest.Item):
         """Ask the question and judge the answer."""
         if not _has_service(self.config):
             pytest.skip(f"no service: add --aeron {'|'.join(NAMES)} or --aeron-replay FILE")
-        result = self._conversation.result(_session_of(self.config), self._index)
+        result = self._conversation.result(_session_of(self.config), self, self._index)
         if result.result == "not asked":
             pytest.skip(f"not asked: {result.reason}")
         if result.result != "passed":

@@ -278,6 +278,24 @@ def test_a_wrong_option_says_so(arguments: list[str], part: str, run: Run, write
     assert part in output
 
 
+def test_the_nearest_conftest_gives_the_values_of_its_folder(
+    run: Run, write: Write, folder: Path
+) -> None:
+    chat = "## Question\n\nIs it {{what}}?\n\n```expect\npython: right\ncontains: "
+    for name, answer in ((".", "root"), ("a", "root"), ("b", "beta")):
+        (folder / name).mkdir(exist_ok=True)
+        write(f"{name}/x.chat.md", f"{chat}{answer}\n```\n")
+    hook = (
+        "def pytest_aeron_values():\n    return dict(what='{0}', right=lambda r: '{0}' in r.text)"
+    )
+    write("conftest.py", hook.format("root"))
+    write("b/conftest.py", hook.format("beta"))
+    write("faq.csv", "question,answer\nIs it root?,root\nIs it beta?,beta\n")
+    for arguments in ((), ("b", "a"), ("b",), ("a",)):
+        code, said = run("--aeron", "sandbox", "--aeron-answers", "faq.csv", *arguments)
+        assert code == 0, said
+
+
 @pytest.mark.parametrize(
     ("body", "part"),
     [
