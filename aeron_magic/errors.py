@@ -26,7 +26,7 @@ Facts are attributes; `AeronError.lines` makes the text for the user from them.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Self
 
 __all__ = [
     "AccessRestricted",
@@ -101,6 +101,11 @@ class AeronError(Exception):
         self._notes: list[str] = []
         self.partial_shown = False
         """Whether the partial text is on the screen; the short block then omits it."""
+
+    def without_frames(self) -> Self:
+        """This error without the frames of its traceback, which keep all received data alive."""
+        self.__traceback__ = self.__context__ = self.__cause__ = None
+        return self
 
     def __str__(self) -> str:
         return _clean(self.message)

@@ -98,7 +98,7 @@ def test_loading_the_extension_imports_nothing_heavy() -> None:
 def test_a_batch_imports_no_table_library_before_it_has_a_table() -> None:
     """Nor the progress bar before one is shown."""
     found = modules_after("import aeron_magic.batch.api")
-    assert "aeron_magic.batch.items" in found
+    assert "aeron_magic.prompts.items" in found
     assert not found & {"distributed", "narwhals", "pandas", "tqdm"}
 
 

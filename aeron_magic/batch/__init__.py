@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from aeron_magic.batch.api import ask_many
-from aeron_magic.batch.items import Row
+from aeron_magic.batch.result import Row
 
 __all__ = ["Row", "ask_many"]

@@ -11,11 +11,9 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.batch.items import Items, Row, items_of
-from aeron_magic.batch.progress import progress_bar
-from aeron_magic.batch.result import check_names, result_of
-from aeron_magic.batch.runner import BatchConfig, BatchRun, Counts
-from aeron_magic.batch.worker import RowResult, without_frames
+from aeron_magic.batch.result import Row, check_names, result_of
+from aeron_magic.batch.runner import BatchRun, Counts
+from aeron_magic.batch.worker import BatchConfig, RowResult
 from aeron_magic.client.client import make_question
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.defaults import defaults
@@ -28,7 +26,9 @@ from aeron_magic.errors import (
     missing_extra,
 )
 from aeron_magic.markdown_text import plural
+from aeron_magic.progress import progress_bar
 from aeron_magic.prompts.interpolation import interpolate
+from aeron_magic.prompts.items import Items, items_of
 from aeron_magic.prompts.values import is_missing
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
@@ -59,15 +59,13 @@ def ask_many(
     progress: bool | None = None,
     ask_again: bool = False,
     frame: bool = True,
-    **removed: Any,
 ) -> Any:
     """Ask one question per item, many at once.
 
-    Items with the same question share one request. An item whose value is missing (None, NaN, NaT,
-    NA, blank) fails without a request. Each question starts a conversation: with AeronPay one
-    *Create Response*, and *Fetch Response* if its stream is lost. A failed row does not affect the
-    others. Rows refused with 429 (too many requests) are tried again after the others; 24
-    consecutive authentication or connection failures stop the batch.
+    Items with the same question share one request; an item whose value is missing (None, NaN, NaT,
+    NA, blank) fails without one. A failed row does not affect the others. Rows refused with 429
+    (too many requests) are tried again after the others; 24 consecutive authentication or
+    connection failures stop the batch.
 
     Parameters
     ----------
@@ -80,20 +78,18 @@ def ask_many(
         A client, whose service and credentials are used, or settings. The default is the notebook's
         connection if there is one, else AeronPay with credentials from the environment.
     after
-        A ``context_token``: each question continues from there.
-    images
-        http(s) addresses of images that are sent with each question.
-    stream
-        Whether replies are read chunk by chunk; then a reply whose connection is lost can be
-        fetched.
+        A ``context_token``: each question continues from there. By default each starts a
+        conversation.
+    images, stream
+        As for :meth:`aeron_magic.Client.ask`, for each question.
     columns
         The columns that are read from each reply: ``"mood: positive|negative, amount: number?"``
         with the types ``text``, ``number``, ``int``, ``bool``, ``date``, ``a|b|c`` (one of these)
         and ``[text]`` (a list), and ``?`` for a value that may be missing; or a pydantic model. A
-        request for JSON is added to each question. Each reply is checked; one that does not fit
-        has the status ``unfit``, an error that says why, and no values.
+        request for JSON is added to each question. A reply that does not fit has the status
+        ``unfit``, an error that says why, and no values.
     concurrency
-        How many questions may run at once, over all workers (8).
+        How many questions may run at once, over all workers.
     rate
         Maximum requests per second over all workers, repeated requests and fetches included; None:
         no limit except the service's ``Retry-After``, which pauses all workers.
@@ -102,10 +98,9 @@ def ask_many(
         sent. None: no limit.
     checkpoint
         A recording file: recorded rows are replayed, without cost, and the others are added as
-        they end. Beside it, ``FILE.pending``
-        keeps what was sent: after an interrupt or a crash the next run fetches replies whose token
-        is known, and a row that may have been charged is ``incomplete`` and not asked again. If the
-        file cannot be read or written, nothing more is sent, and the rows have that error.
+        they end. ``FILE.pending`` beside it keeps what was sent: after an interrupt or a crash the
+        next run fetches replies whose token is known, and a row that may have been charged is
+        ``incomplete``. If a file cannot be used, nothing more is sent.
     dask
         A ``distributed.Client`` (not an asynchronous one): its cluster's workers send the
         questions, as tasks. They need the same version of this package, and a way to the scheduler
@@ -114,11 +109,10 @@ def ask_many(
         Whether to show a progress bar (tqdm); by default in a terminal and in an interactive
         notebook.
     ask_again
-        Whether rows of an interrupted run that may have been charged are asked again (False).
-
+        Whether rows of an interrupted run that may have been charged are asked again.
     frame
-        Whether the result is a frame (True), or a list of :class:`Row` with
-        :class:`~aeron_magic.Reply` objects.
+        Whether the result is a frame, or a list of :class:`Row` with :class:`~aeron_magic.Reply`
+        objects.
 
     Returns
     -------
@@ -137,7 +131,7 @@ def ask_many(
         An argument is invalid, no item gives a question, or more than ``at_most`` questions would
         be asked; nothing was sent.
     """
-    _check(concurrency, rate, at_most, dask, removed)
+    _check(concurrency, rate, at_most, dask)
     wanted = None if columns is None else Columns(columns)
     own, recorder, kept = _resolve_target(client, settings)
     if checkpoint is not None:
@@ -145,28 +139,18 @@ def ask_many(
     items = items_of(prompts)
     if frame:
         check_names(items, wanted)
-    config = BatchConfig(
-        own,
-        make_question("a question", after, images, stream),
-        concurrency,
-        rate,
-        recorder,
-        kept,
-        ask_again,
-        at_most=at_most,
-        dask=dask,
-    )
+    question = make_question("a question", after, images, stream)
+    config = BatchConfig(own, question, concurrency, rate, recorder, kept, ask_again, at_most, dask)
     texts = render_prompts(items.values, template, {}, own.secrets, wanted)
     if progress and find_spec("tqdm") is None:
         raise missing_extra("The progress bar of a batch", "tables")
     show_progress = defaults.show_progress() if progress is None else progress
-    try:
-        rows = run_batch(config, items, texts, wanted, show_progress=show_progress)
-    except Interrupted as interrupted:
-        if frame:
-            interrupted.result = result_of(interrupted.result, items, wanted)
-        raise
-    return result_of(rows, items, wanted) if frame else rows
+    rows, interrupted = run_batch(config, items, texts, wanted, show_progress=show_progress)
+    result = result_of(rows, items, wanted) if frame else rows
+    if interrupted is not None:
+        interrupted.result = result
+        raise interrupted
+    return result
 
 
 def _resolve_target(
@@ -174,36 +158,24 @@ def _resolve_target(
 ) -> tuple[Settings, Recorder | None, KeptRows | None]:
     if client is not None:
         return client.settings, client.recorder, None
-    if settings is not None:
-        return settings, None, None
-    if defaults.connection is not None:
+    if settings is None and defaults.connection is not None:
         return defaults.connection()
-    return resolve_settings(), None, None
+    return settings or resolve_settings(), None, None
 
 
-def _check(
-    concurrency: int, rate: float | None, at_most: int | None, dask: Any, removed: dict[str, Any]
-) -> None:
-    for name in removed:
-        raise UsageError(
-            f"ask_many has no argument {name!r}.",
-            hint="`dask=` with a client of a Dask cluster replaces executor, workers and host.",
-        )
-    if not (isinstance(concurrency, int) and 1 <= concurrency <= 10_000):
-        raise UsageError(
-            f"Invalid concurrency: {concurrency!r}.", hint="Give a whole number from 1 to 10,000."
-        )
-    if at_most is not None and not (isinstance(at_most, int) and at_most >= 0):
-        raise UsageError(f"Invalid at_most: {at_most!r}.", hint="Give a whole number of questions.")
-    if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
-        raise UsageError(
-            f"Invalid rate: {rate!r}.", hint="Give a number of requests per second above 0."
-        )
-    if dask is not None and getattr(dask, "asynchronous", True):
-        raise UsageError(
-            f"Invalid dask: {type(dask).__name__}.",
-            hint="Give a distributed.Client that is not asynchronous.",
-        )
+def _check(concurrency: int, rate: float | None, at_most: int | None, dask: Any) -> None:
+    def require(valid: bool, name: str, value: object, hint: str) -> None:
+        if not valid:
+            raise UsageError(f"Invalid {name}: {value!r}.", hint=hint)
+
+    fits = isinstance(concurrency, int) and 1 <= concurrency <= 10_000
+    require(fits, "concurrency", concurrency, "Give a whole number from 1 to 10,000.")
+    fits = at_most is None or (isinstance(at_most, int) and at_most >= 0)
+    require(fits, "at_most", at_most, "Give a whole number of questions.")
+    fits = rate is None or (isinstance(rate, int | float) and 0 < rate < float("inf"))
+    require(fits, "rate", rate, "Give a number of requests per second above 0.")
+    fits = dask is None or not getattr(dask, "asynchronous", True)
+    require(fits, "dask", dask, "Give a distributed.Client that is not asynchronous.")
 
 
 def render_prompts(
@@ -228,7 +200,7 @@ def render_prompts(
             text = re.sub("\r\n?", "\n", text)  # which is the same question
             texts.append(f"{text}\n\n{columns.instruction}" if columns else text)
         except AeronError as error:
-            texts.append(without_frames(error))
+            texts.append(error.without_frames())
     errors = [text for text in texts if isinstance(text, AeronError)]
     if errors and len(errors) == len(texts):
         raise errors[0]
@@ -256,13 +228,11 @@ def run_batch(
     columns: Columns | None = None,
     *,
     show_progress: bool = False,
-) -> list[Row]:
-    """Run the batch and return its rows.
+) -> tuple[list[Row], Interrupted | None]:
+    """Run the batch; its rows, and the interrupt that ended it.
 
     Raises
     ------
-    Interrupted
-        Its ``result`` is the list of rows so far.
     UsageError
         More questions than ``at_most`` would be asked.
     """
@@ -272,13 +242,14 @@ def run_batch(
                 f"More than {plural(config.at_most, 'request')} would be sent: {batch.counts}.",
                 hint="Raise the limit, or give fewer rows. Nothing was sent.",
             )
+        interrupted = None
         try:
             with progress_bar(len(texts), show_progress, str(batch.counts)) as watch:
                 batch.run(watch)
-        except Interrupted as interrupted:
-            interrupted.result = _rows(items, batch, columns)
-            raise
-        return _rows(items, batch, columns)
+        except Interrupted as error:
+            interrupted = error
+        found = zip(items.values, batch.results, batch.asked, strict=True)
+        return [_row(item, result, columns, asked) for item, result, asked in found], interrupted
 
 
 def count_requests(config: BatchConfig, texts: Sequence[str | AeronError]) -> Counts:
@@ -305,11 +276,6 @@ def _open_batch(config: BatchConfig, texts: Sequence[str | AeronError]) -> Itera
                 warnings.warn(warning, stacklevel=2)
 
 
-def _rows(items: Items, batch: BatchRun, columns: Columns | None) -> list[Row]:
-    found = zip(items.values, batch.results, batch.asked, strict=True)
-    return [_row(item, result, columns, asked) for item, result, asked in found]
-
-
 def _row(item: Any, result: RowResult | None, columns: Columns | None, asked: bool) -> Row:
     if result is None:
         return Row(item, asked=asked)
@@ -321,5 +287,5 @@ def _row(item: Any, result: RowResult | None, columns: Columns | None, asked: bo
         try:
             values = columns.values(reply.text)
         except ReplyFormatError as unfit:
-            status, error = "unfit", without_frames(unfit)
+            status, error = "unfit", unfit.without_frames()
     return Row(item, reply, status, error, reply.seconds, values, asked)

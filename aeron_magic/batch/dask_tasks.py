@@ -11,27 +11,26 @@ charged.
 from __future__ import annotations
 
 import asyncio
+import itertools
 import uuid
 import warnings
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from concurrent.futures import CancelledError, wait
 from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain, repeat
 from typing import Any, Self
 
-from aeron_magic.batch.rate_limiter import RateLimiter
 from aeron_magic.batch.worker import (
-    Marks,
-    RateLimitedFlowIO,
+    BatchQuestion,
     RowResult,
     ask_row,
     interrupted,
     make_transport,
     maybe_charged,
 )
+from aeron_magic.client.rate_limiter import RateLimitedFlowIO, RateLimiter
 from aeron_magic.errors import AeronError, IncompleteReply, Unreachable
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Reply, Status
@@ -64,33 +63,14 @@ class Job:
     rate: float | None
 
 
-class _Row:
-    """A row that is asked, and the outcome of its present task."""
+Rows = list[tuple[BatchQuestion, Question]]
+"""Rows of one task, and their questions with the service's token."""
 
-    outcome: asyncio.Future[RowResult | None]
-
-    def __init__(self, question: Question, token: str | None, marks: Marks) -> None:
-        self.question = question
-        self.token = token
-        self.marks = marks
-
-    def began(self, token: str) -> None:
-        self.token = token
-        self.marks.began(token)
+Slice = tuple[Rows, asyncio.Task[list[RowResult] | None]]
 
 
 class DaskAsker:
-    """Asks each question as a task of the cluster of ``client``.
-
-    Parameters
-    ----------
-    client
-        A ``distributed.Client`` that is not asynchronous.
-    settings
-        The service; with the credentials it goes with each task, in memory.
-    limiter, rate
-        The limiter of the batch, and its rate.
-    """
+    """Asks questions as tasks of the cluster of ``client``, with the limiter of the batch."""
 
     def __init__(
         self, client: Any, settings: Settings, limiter: RateLimiter, rate: float | None
@@ -99,14 +79,13 @@ class DaskAsker:
         self._settings = settings
         self._limiter = limiter
         self._rate = rate
-        self._loop = asyncio.get_running_loop()
+        self.loop = asyncio.get_running_loop()
         self._batch = uuid.uuid4().hex[:12]
         self._topic = f"aeron-magic-{client.id}"
-        self._waiting: list[_Row] = []
-        self._running: dict[str, list[_Row]] = {}
-        self._number = 0
-        self._slices: set[asyncio.Task[Any]] = set()
-        self._background: set[asyncio.Task[Any]] = set()
+        self._filling: Slice | None = None
+        self._running: dict[str, Rows] = {}
+        self._numbers = itertools.count()
+        self._slices: set[asyncio.Task[list[RowResult] | None]] = set()
 
     async def __aenter__(self) -> Self:
         _askers[self._batch] = self
@@ -123,10 +102,8 @@ class DaskAsker:
         for task in self._slices:
             task.cancel()
         await asyncio.gather(*self._slices, return_exceptions=True)
-        await asyncio.gather(*self._background, return_exceptions=True)
 
-    async def __call__(self, question: Question, token: str | None, marks: Marks) -> RowResult:
-        row = _Row(question, token, marks)
+    async def __call__(self, row: BatchQuestion, question: Question) -> RowResult:
         try:
             for _ in range(MAX_WORKERS_LOST):
                 await self._limiter.acquire()
@@ -135,21 +112,22 @@ class DaskAsker:
                         "The connection to the Dask scheduler is lost.",
                         hint="Run the batch again with a new client.",
                     )
-                if row.token is None:
-                    marks.sending()
-                row.outcome = self._loop.create_future()
-                if not self._waiting:
-                    self._loop.call_later(GATHERING, self._start_slices)
-                self._waiting.append(row)
-                if (result := await row.outcome) is not None:
-                    return result
+                row.sending()
+                rows, task = self._filling or self._new_slice()
+                rows.append((row, question))
+                if len(rows) == SLICE:
+                    self._filling = None
+                place = len(rows) - 1
+                if (results := await asyncio.shield(task)) is not None:
+                    return results[place]
                 if row.token is None:
                     return maybe_charged(self._settings.service)
             raise IncompleteReply(
                 f"{MAX_WORKERS_LOST} workers of the cluster were lost with this row.",
                 hint="Run the batch again: the reply is fetched.",
             )
-        except AeronError as error:
+        except AeronError as failure:
+            error = copy(failure)  # it is that of all rows of the task
             if not isinstance(error, IncompleteReply):
                 return RowResult(error=error)
             error.context_token = row.token
@@ -158,47 +136,38 @@ class DaskAsker:
             reply = self._reply(row, "interrupted")
             return RowResult(reply, interrupted(reply))
 
-    def _reply(self, row: _Row, status: Status) -> Reply:
+    def _reply(self, row: BatchQuestion, status: Status) -> Reply:
         return Reply("", status, row.token, service=self._settings.service)
 
-    def _start_slices(self) -> None:
-        rows = [row for row in self._waiting if not row.outcome.done()]
-        self._waiting = []
-        for start in range(0, len(rows), SLICE):
-            self._start(self._run_slice(rows[start : start + SLICE]), self._slices)
+    def _new_slice(self) -> Slice:
+        rows: Rows = []
+        self._filling = rows, self.loop.create_task(self._run_task(rows))
+        self._slices.add(task := self._filling[1])
+        task.add_done_callback(self._slices.discard)
+        return self._filling
 
-    async def _run_slice(self, rows: list[_Row]) -> None:
-        try:
-            results = await self._run_task(rows)
-        except AeronError as error:
-            for row in rows:
-                if not row.outcome.done():
-                    row.outcome.set_exception(copy(error))
-            return
-        for row, result in zip(rows, results, strict=True):
-            if not row.outcome.done():
-                row.outcome.set_result(result)
-
-    async def _run_task(self, rows: list[_Row]) -> Sequence[RowResult | None]:
+    async def _run_task(self, rows: Rows) -> list[RowResult] | None:
         """The results of one task; None if its worker was lost."""
         from distributed import KilledWorker
 
-        self._number += 1
-        key = f"aeron-magic-{self._batch}-{self._number}"
-        questions = tuple((row.question, row.token) for row in rows)
+        await asyncio.sleep(GATHERING)
+        if self._filling is not None and self._filling[0] is rows:
+            self._filling = None
+        key = f"aeron-magic-{self._batch}-{next(self._numbers)}"
+        questions = tuple((question, row.token) for row, question in rows)
         job = Job(key, self._batch, self._topic, self._settings, questions, self._rate)
         self._running[key] = rows
-        future, allowed = None, any(row.token is None for row in rows)
+        future, allowed = None, any(token is None for _, token in questions)
         try:
             if allowed:
                 await self._on_client(self._client.scheduler.event_set(name=key))
             future = self._client.submit(ask_as_task, job, key=key, pure=False, retries=0)
             gather = self._client.gather(future, direct=False, asynchronous=True)
-            results = await self._on_client(gather)
-            allowed = False
-            return results or [None] * len(rows)
+            results: list[RowResult] | None = await self._on_client(gather)
+            allowed = False  # the task has cleared the event
+            return results
         except KilledWorker:
-            return [None] * len(rows)
+            return None
         except AeronError:
             raise
         except Exception as error:  # noqa: BLE001 - what Dask and a worker raise
@@ -217,34 +186,25 @@ class DaskAsker:
             if future is not None:
                 future.release()  # which ends the task, if it has not ended
             if allowed:
-                clear = self._client.scheduler.event_clear(name=key)
-                self._start(self._on_client(clear), self._background)
+                with suppress(Exception):  # of a connection that is lost
+                    await self._on_client(self._client.scheduler.event_clear(name=key))
 
     async def _on_client(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run ``work`` on the loop of the client."""
         loop = self._client.loop.asyncio_loop
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
 
-    def _start(self, work: Coroutine[Any, Any, Any], tasks: set[asyncio.Task[Any]]) -> None:
-        tasks.add(task := self._loop.create_task(work))
-        task.add_done_callback(tasks.discard)
-
-    def hear_from_other_thread(self, message: dict[str, Any]) -> None:
-        with suppress(RuntimeError):  # a late event, after the loop's end
-            self._loop.call_soon_threadsafe(self._hear, message)
-
-    def _hear(self, message: dict[str, Any]) -> None:
+    def hear(self, message: dict[str, Any]) -> None:
         match message:
             case {"key": key, "row": int(row), "token": str(token)} if key in self._running:
-                self._running[key][row].began(token)
+                self._running[key][row][0].began(token)
             case {"key": key, "ended": int(row)} if key in self._running:
-                self._running[key][row].marks.ended()
+                self._running[key][row][0].ended()
             case {"requests": 1}:
                 self._limiter.charge()
             case {"pause": float(seconds)} if self._limiter.pause(seconds):
                 run = partial(self._client.run, on_error="ignore")
-                pause = asyncio.to_thread(run, pause_worker, self._batch, seconds)
-                self._start(pause, self._background)
+                self.loop.run_in_executor(None, run, pause_worker, self._batch, seconds)
 
 
 _askers: dict[str, DaskAsker] = {}
@@ -255,7 +215,8 @@ def _hear(event: tuple[float, Any]) -> None:
     """Hear an event of the topic, on a thread of the client."""
     message = event[1]
     if isinstance(message, dict) and (asker := _askers.get(str(message.get("batch")))) is not None:
-        asker.hear_from_other_thread(message)
+        with suppress(RuntimeError):  # a late event, after the loop's end
+            asker.loop.call_soon_threadsafe(asker.hear, message)
 
 
 # On a worker ------------------------------------------------------------------------------
@@ -289,10 +250,10 @@ class _RowLimiter:
 
     def __init__(self, share: _Share) -> None:
         self._share = share
-        self._limiters = chain((share.first,), repeat(share.others))
+        self._next = share.first
 
     async def acquire(self) -> None:
-        limiter = next(self._limiters)
+        limiter, self._next = self._next, self._share.others
         if limiter is self._share.others:
             self._share.tell(requests=1)
         await limiter.acquire()

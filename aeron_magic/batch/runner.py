@@ -10,48 +10,40 @@ import contextvars
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from aeron_magic.batch.rate_limiter import RateLimiter
 from aeron_magic.batch.worker import (
-    Asker,
-    Marks,
-    RateLimitedFlowIO,
+    BatchConfig,
+    BatchQuestion,
     RowResult,
     ask_row,
-    interrupted,
+    make_transport,
     maybe_charged,
-    open_transport,
-    without_frames,
 )
+from aeron_magic.client.aiohttp_transport import AiohttpTransport
 from aeron_magic.client.observe import Watch
+from aeron_magic.client.rate_limiter import RateLimitedFlowIO, RateLimiter
 from aeron_magic.client.stream import AsyncStream, FlowRun
-from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.errors import (
     AeronError,
     AuthenticationError,
-    FailedReply,
     IncompleteReply,
     Interrupted,
-    RateLimited,
-    RecordingError,
-    TokenError,
     Unreachable,
-    is_safe_to_ask_again,
 )
 from aeron_magic.markdown_text import plural
 from aeron_magic.protocol.events import Completed, Started
 from aeron_magic.protocol.flow import Flow, Question
-from aeron_magic.recording.record import key_of_token, turn_key
-from aeron_magic.recording.recorder import Recorder
-from aeron_magic.replies.reply import Reply
+from aeron_magic.recording.record import key_of_token
 from aeron_magic.services.base import load
 from aeron_magic.services.catalog import service_info
-from aeron_magic.services.settings import Settings
+
+Asker = Callable[[BatchQuestion], Awaitable[RowResult]]
+"""Asks a question, or fetches its reply if it has a token; never raises an AeronError."""
 
 MAX_TRIES = 5
 """Maximum attempts for a row answered with 429; each attempt includes its own retries."""
@@ -67,23 +59,6 @@ GRACE = 0.7
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that an interrupted batch may take to close its connections."""
-
-
-class BatchConfig(NamedTuple):
-    """The arguments of a batch; see :func:`~aeron_magic.batch.api.ask_many`.
-
-    ``question`` is what all questions share; its text is replaced.
-    """
-
-    settings: Settings
-    question: Question = Question("")
-    concurrency: int = 8
-    rate: float | None = None
-    recorder: Recorder | None = None
-    kept: KeptRows | None = None
-    ask_again: bool = False
-    at_most: int | None = None
-    dask: Any = None
 
 
 class Counts(NamedTuple):
@@ -126,110 +101,102 @@ class BatchRun:
         self._config = config
         self._service = load(config.settings)
         self._texts = texts
-        self._rows = Counter(text for text in texts if isinstance(text, str))
-        self._results: dict[str, RowResult] = {}
-        self._tokens: dict[str, str] = {}
-        """Tokens of replies that the service has started."""
-        self._unnamed: set[str] = set()
-        """Questions that were sent and whose token is not known yet."""
-        self._to_ask: list[str] = []
-        for text in self._rows:
-            if (known := self._known(text)) is None:
-                self._to_ask.append(text)
-            else:
-                self._results[text] = known
+        self._stopped = threading.Event()
+        self._questions = {
+            text: BatchQuestion(config, self._stopped, text, rows)
+            for text, rows in Counter(one for one in texts if isinstance(one, str)).items()
+        }
+        for one in self._questions.values():
+            one.result = self._known(one)
+        known = [one.result for one in self._questions.values() if one.result is not None]
+        self._open = [one for one in self._questions.values() if one.result is None]
+        to_fetch = sum(one.token is not None for one in self._open)
         self.counts = Counts(
             len(texts),
-            len(self._rows),
-            sum(known.is_complete for known in self._results.values()),
-            len(self._tokens),
-            sum(isinstance(known.error, IncompleteReply) for known in self._results.values()),
-            len(self._to_ask) - len(self._tokens) + self._to_resend(),
+            len(self._questions),
+            sum(result.is_complete for result in known),
+            to_fetch,
+            sum(isinstance(result.error, IncompleteReply) for result in known),
+            len(self._open) - to_fetch + self._to_resend(),
             sum(isinstance(text, AeronError) for text in texts),
         )
-        self._finished = len(texts) - sum(self._rows[text] for text in self._to_ask)
-        self._sent: set[str | AeronError] = set()
-        self._again: list[str] = []
-        self._refused: dict[str, Watch] = {}
+        self._finished = len(texts) - sum(one.rows for one in self._open)
         self._consecutive_failures = 0
-        self._stopped = False
-        self._failure: BaseException | None = None
         self._main: asyncio.Task[None] | None = None
 
     @property
     def results(self) -> list[RowResult | None]:
         """The result of each row so far; None if it has none."""
         return [
-            self._results.get(text) if isinstance(text, str) else RowResult(error=text)
+            self._questions[text].result if isinstance(text, str) else RowResult(error=text)
             for text in self._texts
         ]
 
     @property
     def asked(self) -> list[bool]:
         """Whether each row's question was sent in this run."""
-        return [text in self._sent for text in self._texts]
+        return [isinstance(one, str) and self._questions[one].is_sent for one in self._texts]
 
     def _to_resend(self) -> int:
         recorder, config = self._config.recorder, self._config
-        if recorder is None or not self._to_ask:
+        if recorder is None or not self._open:
             return 0
         return recorder.to_resend(config.question, config.settings.recording_id)
 
-    def _question(self, text: str) -> Question:
-        return self._config.question._replace(text=text)
-
-    def _key(self, text: str) -> str:
-        config, settings = self._config, self._config.settings
-        scope = (config.kept and config.kept.scope) or settings.conversation_scope
-        parent = config.question.context_token or ""
-        service = f"{settings.recording_id} {scope}"
-        return turn_key(service, text, config.question.images, parent)
-
-    def _known(self, text: str) -> RowResult | None:
+    def _known(self, one: BatchQuestion) -> RowResult | None:
         """The result that needs no request: recorded, kept, or in doubt."""
-        recorder, question = self._config.recorder, self._question(text)
+        config, recorder = self._config, self._config.recorder
         mode = recorder.mode if recorder is not None else "off"
-        if recorder is not None and mode in ("auto", "replay"):
-            found = recorder.store.find(recorder.key(question, self._config.settings.recording_id))
-            if mode == "replay" or (found is not None and found.is_complete):
-                result = self._without_network(question)
-                if found is None or result.reply is None:
-                    return result
-                return replace(result, reply=replace(result.reply, seconds=found.seconds))
-        if self._config.kept is None or mode == "record":
+        if recorder is not None and (
+            mode == "replay"
+            or (mode == "auto" and recorder.has(one.question, config.settings.recording_id))
+        ):
+            return self._replayed(one.question)
+        if config.kept is None or mode == "record":
             return None
-        state = self._config.kept.get(self._key(text), self._config.settings.conversation_scope)
-        if state is None or (self._config.ask_again and not state.token):
+        state = config.kept.get(one.key, config.settings.conversation_scope)
+        if state is None or (config.ask_again and not state.token):
             return None
-        if isinstance(state.reply, Reply):
-            return self._recorded(question, RowResult(state.reply))
+        if state.reply is not None:
+            return self._recorded(one, RowResult(state.reply))
         if state.token:
-            self._tokens[text] = state.token
+            one.token = state.token
             return None
-        return maybe_charged(self._config.settings.service)
+        return maybe_charged(config.settings.service)
 
-    def _recorded(self, question: Question, result: RowResult) -> RowResult:
-        """``result``, recorded if there is a recorder; it was received without it."""
-        reply = result.reply
-        if reply is not None and result.is_complete and self._config.recorder is not None:
-            self._without_network(question, _kept_flow(reply))
-        return result
-
-    def _without_network(self, question: Question, begun: Flow[None] | None = None) -> RowResult:
-        """What the recorder replays, or records of ``begun``."""
+    def _replayed(self, question: Question) -> RowResult:
+        """What is recorded, without pauses."""
         settings = self._config.settings
-        watch = Watch(settings, question=begun is None)
-        run = FlowRun(self._flow(question, begun), settings, question.context_token, watch)
+        watch = Watch(settings, question=True)
+        run = FlowRun(self._flow(question), settings, question.context_token, watch)
         try:
             while (step := run.send(None)) is not None:
                 if isinstance(step, list):
                     run.apply(step)
         except AeronError as error:
             run.fail(error)
-            return RowResult(run.reply(), without_frames(error))
+            return RowResult(run.reply(), error.without_frames())
         return RowResult(run.reply())
 
-    def _flow(self, question: Question, begun: Flow[None] | None) -> Flow[None]:
+    def _recorded(self, one: BatchQuestion, result: RowResult) -> RowResult:
+        """``result``, recorded if there is a recorder; it was received without it."""
+        recorder, reply, settings = self._config.recorder, result.reply, self._config.settings
+        if recorder is not None and reply is not None and result.is_complete:
+            token, parent = reply.context_token, reply.parent_context_token
+            recovered = reply.status == "recovered"
+            recorder.record(
+                one.question,
+                settings.recording_id,
+                [
+                    Started(token, parent),
+                    Completed(reply.text, token, parent, reply.msg_id, recovered),
+                ],
+                reply.seconds,
+                settings.secrets,
+            )
+        return result
+
+    def _flow(self, question: Question, begun: Flow[None] | None = None) -> Flow[None]:
         settings, recorder = self._config.settings, self._config.recorder
         if recorder is None:
             return begun or self._service.ask(question)
@@ -247,35 +214,32 @@ class BatchRun:
         AeronError
             The batch could not start.
         """
-        ended = threading.Event()
+        ended: Future[None] = Future()
 
         def work() -> None:
             try:
-                if self._to_ask:
-                    asyncio.run(self._work())
-            except asyncio.CancelledError:
-                pass  # by the interrupt below, which raises its own error
+                ended.set_result(asyncio.run(self._work()) if self._open else None)
             except BaseException as failure:  # noqa: BLE001 - raised in the caller's thread
-                self._failure = failure
-            finally:
-                ended.set()
+                ended.set_exception(failure)
 
         # The context has the caller's span, of which those of the rows are children.
-        context = contextvars.copy_context()
         thread = threading.Thread(
-            target=context.run, args=(work,), name="aeron-magic-batch", daemon=True
+            target=contextvars.copy_context().run,
+            args=(work,),
+            name="aeron-magic-batch",
+            daemon=True,
         )
         try:
             thread.start()
-            while not ended.wait(POLL_INTERVAL):
+            while not wait((ended,), POLL_INTERVAL).done:
                 watch(self._finished)
         except KeyboardInterrupt:
-            self._stopped = True
-            if self._main is not None and not ended.is_set():
+            self._stopped.set()
+            if self._main is not None:
                 self._await_tokens(ended)
                 with suppress(RuntimeError):  # it has ended meanwhile
                     self._main.get_loop().call_soon_threadsafe(self._main.cancel)
-            ended.wait(CLOSE_TIMEOUT)
+            wait((ended,), CLOSE_TIMEOUT)
             complete = sum(one is not None and one.is_complete for one in self.results)
             raise Interrupted(
                 f"The batch was interrupted with {complete:,} of "
@@ -283,73 +247,65 @@ class BatchRun:
                 hint="The finished rows are kept; run it again to ask the others.",
             ) from None
         watch(self._finished)
-        if (failure := self._failure) is not None:
-            while isinstance(failure, BaseExceptionGroup):
-                failure = failure.exceptions[0]
-            raise failure
+        ended.result()
 
-    def _await_tokens(self, ended: threading.Event) -> None:
+    def _await_tokens(self, ended: Future[None]) -> None:
         """Wait a moment for the tokens of rows that were sent; a second interrupt ends it."""
         if not service_info(self._config.settings.service).can_fetch:
             return
         end = time.monotonic() + GRACE
         with suppress(KeyboardInterrupt):
-            while self._unnamed and time.monotonic() < end and not ended.wait(0.02):
-                pass
+            while any(one.is_unnamed for one in self._open) and time.monotonic() < end:
+                if wait((ended,), 0.02).done:
+                    return
 
     async def _work(self) -> None:
         self._main = asyncio.current_task()
-        if self._stopped:
+        if self._stopped.is_set():
             return
-        limiter = RateLimiter(self._config.rate)
+        config = self._config
+        limiter, transport = RateLimiter(config.rate), make_transport(config.settings)
         try:
-            async with self._open_asker(limiter) as ask:
-                questions: Iterable[str] = self._to_ask
-                for _ in range(MAX_TRIES):
-                    await self._ask_all(ask, questions)
-                    questions, self._again = self._again, []
-        finally:
-            for watch in self._refused.values():
-                watch.close()
-
-    @asynccontextmanager
-    async def _open_asker(self, limiter: RateLimiter) -> AsyncIterator[Asker]:
-        config, settings = self._config, self._config.settings
-        live = await self._resend_earlier(limiter)
-        if config.dask is not None:
+            after = await self._resend_earlier(transport, limiter)
+            if config.dask is None:
+                await self._ask_all(partial(self._ask_here, transport, limiter, after))
+                return
             from aeron_magic.batch.dask_tasks import DaskAsker
 
-            async with DaskAsker(config.dask, settings, limiter, config.rate) as dask:
+            async with DaskAsker(config.dask, config.settings, limiter, config.rate) as dask:
+                await self._ask_all(partial(self._ask_there, dask, after))
+        finally:
+            await transport.close()
+            for one in self._open:
+                if one.watch is not None:
+                    one.watch.close()
 
-                async def ask_there(
-                    question: Question, token: str | None, marks: Marks
-                ) -> RowResult:
-                    there = question._replace(context_token=live.context_token)
-                    return self._recorded(question, await dask(there, token, marks))
+    async def _ask_here(
+        self,
+        transport: AiohttpTransport,
+        limiter: RateLimiter,
+        after: str | None,
+        one: BatchQuestion,
+    ) -> RowResult:
+        settings = self._config.settings
+        begun = None if one.token is None else self._service.fetch(one.token)
+        flow = self._flow(one.question, begun)
+        flow_io = RateLimitedFlowIO(transport, limiter, one.sending)
+        one.watch = one.watch or Watch(settings, question=True, repeated=True)
+        return await ask_row(flow, settings, after, flow_io, one.began, one.watch)
 
-                yield ask_there
-            return
-        async with open_transport(settings) as transport:
+    async def _ask_there(
+        self, dask: Callable[..., Awaitable[RowResult]], after: str | None, one: BatchQuestion
+    ) -> RowResult:
+        question = one.question._replace(context_token=after)
+        return self._recorded(one, await dask(one, question))
 
-            async def ask(question: Question, token: str | None, marks: Marks) -> RowResult:
-                begun = None if token is None else self._service.fetch(token)
-                flow = self._flow(question, begun)
-                flow_io = RateLimitedFlowIO(transport, limiter, marks.sending)
-                after = live.context_token
-                watch = self._refused.pop(question.text, None) or Watch(
-                    settings, question=True, repeated=True
-                )
-                result = await ask_row(flow, settings, after, flow_io, marks.began, watch)
-                if watch.refused is not None:
-                    self._refused[question.text] = watch
-                return result
-
-            yield ask
-
-    async def _resend_earlier(self, limiter: RateLimiter) -> Question:
+    async def _resend_earlier(
+        self, transport: AiohttpTransport, limiter: RateLimiter
+    ) -> str | None:
         """Send the replayed questions that the rows continue from again: once, before all rows.
 
-        The result has the service's token.
+        The result is the service's token that the rows continue from.
 
         Raises
         ------
@@ -359,86 +315,36 @@ class BatchRun:
         config, recorder = self._config, self._config.recorder
         token = config.question.context_token
         if recorder is None or not token or not key_of_token(token):
-            return config.question
+            return token
         service = config.settings.recording_id
         flow = recorder.with_live_token(config.question, service, self._service.ask)
         run = FlowRun(flow, config.settings, token)
-        async with open_transport(config.settings) as transport:
-            await AsyncStream(run, RateLimitedFlowIO(transport, limiter)).finish()
+        await AsyncStream(run, RateLimitedFlowIO(transport, limiter)).finish()
         assert run.value is not None
-        return run.value
+        return run.value.context_token
 
-    async def _ask_all(self, ask: Asker, questions: Iterable[str]) -> None:
+    async def _ask_all(self, ask: Asker) -> None:
+        waiting = self._open
         places = asyncio.Semaphore(self._config.concurrency)
-        async with asyncio.TaskGroup() as group:
-            for text in questions:
-                await places.acquire()
-                if self._stopped:
-                    break
-                group.create_task(self._row(ask, text, places))
+        for _ in range(MAX_TRIES):
+            async with asyncio.TaskGroup() as group:
+                for one in waiting:
+                    await places.acquire()
+                    if self._stopped.is_set():
+                        return
+                    one.release = places.release
+                    group.create_task(self._ask(ask, one))
+            waiting = [one for one in waiting if one.is_refused]
 
-    async def _row(self, ask: Asker, text: str, places: asyncio.Semaphore) -> None:
-        leave = iter((places.release,))
-
-        def ended() -> None:
-            for release in leave:
-                release()
-
-        marks = Marks(partial(self._sending, text), partial(self._began, text), ended)
+    async def _ask(self, ask: Asker, one: BatchQuestion) -> None:
         try:
-            result = await ask(self._question(text), self._tokens.get(text), marks)
+            result = await ask(one)
         finally:
-            ended()
-        self._unnamed.discard(text)
-        error = result.error
-        if error is not None and text in self._tokens and not isinstance(error, FailedReply):
-            error.was_accepted = True
-        if isinstance(error, RateLimited) and not error.was_accepted:
-            self._again.append(text)
-        if self._config.kept is not None:
-            with suppress(RecordingError):  # the row stays marked as under way
-                self._keep(self._config.kept, text, result)
-        if text not in self._results:
-            self._finished += self._rows[text]
-        self._results[text] = result
-        hopeless = isinstance(error, AuthenticationError | Unreachable)
+            one.ended()
+        if one.result is None:
+            self._finished += one.rows
+        one.keep(result)
+        hopeless = isinstance(result.error, AuthenticationError | Unreachable)
         self._consecutive_failures = self._consecutive_failures + 1 if hopeless else 0
         if self._consecutive_failures >= MAX_CONSECUTIVE_FAILURES:
-            self._stopped = True
-
-    def _keep(self, kept: KeptRows, text: str, result: RowResult) -> None:
-        key, error = self._key(text), result.error
-        if result.is_complete and result.reply is not None:
-            kept.keep(key, result.reply)
-        elif isinstance(error, TokenError) and text in self._tokens:
-            kept.mark_token(key, "")  # it was accepted, and cannot be fetched
-        elif error is not None and is_safe_to_ask_again(error):
-            kept.release(key)
-
-    def _sending(self, text: str) -> None:
-        if self._stopped:
-            raise interrupted(Reply(""))  # it was waiting for the rate limit
-        if text in self._tokens:
-            return
-        self._sent.add(text)
-        self._unnamed.add(text)
-        if self._config.kept is not None:
-            self._config.kept.mark_sent(self._key(text), self._config.settings.conversation_scope)
-
-    def _began(self, text: str, token: str) -> None:
-        if key_of_token(token) is not None:
-            return  # the token of a recorded reply cannot be fetched by
-        self._unnamed.discard(text)
-        self._tokens[text] = token
-        if self._config.kept is not None:
-            with suppress(RecordingError):  # the reply is being received
-                self._config.kept.mark_token(self._key(text), token)
-
-
-def _kept_flow(reply: Reply) -> Flow[None]:
-    """The events of a reply that was received before."""
-    token, parent = reply.context_token, reply.parent_context_token
-    yield [
-        Started(token, parent),
-        Completed(reply.text, token, parent, reply.msg_id, reply.status == "recovered"),
-    ]
+            self._stopped.set()

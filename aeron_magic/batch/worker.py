@@ -1,32 +1,51 @@
-"""Asks one row: with its rate limit, its recording, and its marks of what was sent."""
+"""One question of a batch: its arguments, its marks, and how it is asked."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
-from aeron_magic.client.observe import LOGGER, Watch
+from aeron_magic.client.observe import Watch
 from aeron_magic.client.stream import AsyncStream, FlowRun
-from aeron_magic.errors import AeronError, IncompleteReply, Interrupted
-from aeron_magic.protocol.flow import (
-    Close,
-    Flow,
-    OpenStream,
-    Question,
-    ReadChunk,
-    Response,
-    Send,
-    Sleep,
-    StepResult,
+from aeron_magic.conversations.kept_rows import KeptRows
+from aeron_magic.errors import (
+    AeronError,
+    FailedReply,
+    IncompleteReply,
+    Interrupted,
+    RateLimited,
+    RecordingError,
+    TokenError,
+    is_safe_to_ask_again,
 )
-from aeron_magic.protocol.retry import MAX_RETRY_AFTER, requested_delay
+from aeron_magic.protocol.flow import Flow, Question
+from aeron_magic.recording.record import key_of_token, turn_key
+from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
 from aeron_magic.services.settings import Settings
+
+
+class BatchConfig(NamedTuple):
+    """The arguments of a batch; see :func:`~aeron_magic.batch.api.ask_many`.
+
+    ``question`` is what all questions share; its text is replaced.
+    """
+
+    settings: Settings
+    question: Question = Question("")
+    concurrency: int = 8
+    rate: float | None = None
+    recorder: Recorder | None = None
+    kept: KeptRows | None = None
+    ask_again: bool = False
+    at_most: int | None = None
+    dask: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,54 +60,87 @@ class RowResult:
         return self.error is None and self.reply is not None and self.reply.is_complete
 
 
-class Marks(NamedTuple):
-    """What is called while a row is asked."""
+class BatchQuestion:
+    """A question of a batch, and what is known of its reply.
 
-    sending: Callable[[], None]
-    """Before a request leaves; nothing is sent if it raises an AeronError."""
-    began: Callable[[str], None]
-    """With the reply's token, as soon as it is known."""
-    ended: Callable[[], None]
-    """When no request of the row runs any more; at the latest, when the result is known."""
+    Attributes
+    ----------
+    rows
+        The number of rows with this question.
+    token
+        The token by which the reply can be fetched, if the service has begun it.
+    result
+        The result; None until there is one.
+    is_sent, is_unnamed
+        Whether a request was sent in this run; and whether its token is not known yet.
+    release
+        Called when no request of it runs any more; at the latest, when the result is known.
+    """
 
+    def __init__(self, config: BatchConfig, stopped: threading.Event, text: str, rows: int) -> None:
+        self.question = config.question._replace(text=text)
+        self.rows = rows
+        self.token: str | None = None
+        self.result: RowResult | None = None
+        self.is_sent = self.is_unnamed = False
+        self.release: Callable[[], None] | None = None
+        self.watch: Watch | None = None
+        self._config = config
+        self._stopped = stopped
 
-Asker = Callable[[Question, str | None, Marks], Awaitable[RowResult]]
-"""Asks a question, or fetches its reply if it has a token; never raises an error."""
+    @property
+    def key(self) -> str:
+        """The key among the kept rows."""
+        config, settings = self._config, self._config.settings
+        scope = (config.kept and config.kept.scope) or settings.conversation_scope
+        parent = config.question.context_token or ""
+        service = f"{settings.recording_id} {scope}"
+        return turn_key(service, self.question.text, self.question.images, parent)
 
+    @property
+    def is_refused(self) -> bool:
+        """Whether it was refused with 429, and can be asked again."""
+        error = self.result and self.result.error
+        return isinstance(error, RateLimited) and not error.was_accepted
 
-class Limiter(Protocol):
-    """When requests may leave; see :class:`~aeron_magic.batch.rate_limiter.RateLimiter`."""
+    def sending(self) -> None:
+        """A request is about to leave; it does not if this raises an AeronError."""
+        if self._stopped.is_set():
+            raise interrupted(Reply(""))  # it was waiting for the rate limit
+        if self.token is None:
+            self.is_sent = self.is_unnamed = True
+            if (kept := self._config.kept) is not None:
+                kept.mark_sent(self.key, self._config.settings.conversation_scope)
 
-    async def acquire(self) -> None: ...
+    def began(self, token: str) -> None:
+        """The token of the reply is known; that of a recorded reply is not one to fetch by."""
+        if key_of_token(token) is None:
+            self.token, self.is_unnamed = token, False
+            if (kept := self._config.kept) is not None:
+                with suppress(RecordingError):  # the reply is being received
+                    kept.mark_token(self.key, token)
 
-    def pause(self, seconds: float) -> object: ...
+    def ended(self) -> None:
+        """No request of it runs any more."""
+        release, self.release = self.release, None
+        if release is not None:
+            release()
 
-
-class RateLimitedFlowIO(AiohttpFlowIO):
-    """Waits for the rate limit before each request, and passes on the pauses of the service."""
-
-    def __init__(
-        self,
-        transport: AiohttpTransport,
-        limiter: Limiter,
-        sending: Callable[[], None] = lambda: None,
-    ) -> None:
-        super().__init__(transport, transport.timeout)
-        self._limiter = limiter
-        self._sending = sending
-
-    async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
-        if not isinstance(step, Send | OpenStream):
-            return await super().perform(step)
-        await self._limiter.acquire()
-        self._sending()
-        result = await super().perform(step)
-        if isinstance(result, Response) and result.status in (429, 503):
-            wanted = requested_delay(result)
-            if wanted is not None and wanted <= MAX_RETRY_AFTER:
-                LOGGER.info("The service asks a batch to wait %.2f s.", wanted)
-                self._limiter.pause(wanted)
-        return result
+    def keep(self, result: RowResult) -> None:
+        """Keep the result, for this run and the next ones."""
+        self.result, self.is_unnamed = result, False
+        kept, error = self._config.kept, result.error
+        if error is not None and self.token is not None and not isinstance(error, FailedReply):
+            error.was_accepted = True
+        if kept is None:
+            return
+        with suppress(RecordingError):  # the row stays marked as under way
+            if result.is_complete and result.reply is not None:
+                kept.keep(self.key, result.reply)
+            elif isinstance(error, TokenError) and self.token is not None:
+                kept.mark_token(self.key, "")  # it was accepted, and cannot be fetched
+            elif error is not None and is_safe_to_ask_again(error):
+                kept.release(self.key)
 
 
 async def ask_row(
@@ -116,13 +168,7 @@ async def ask_row(
         error = AeronError(
             f"Internal error: {type(failure).__name__}: {failure}", hint="Please report it."
         )
-    return RowResult(stream.reply, error and without_frames(error))
-
-
-def without_frames(error: AeronError) -> AeronError:
-    """``error`` without the frames of its traceback, which keep all received data alive."""
-    error.__traceback__ = error.__context__ = error.__cause__ = None
-    return error
+    return RowResult(stream.reply, error and error.without_frames())
 
 
 def maybe_charged(service: str) -> RowResult:
@@ -148,15 +194,6 @@ def interrupted(reply: Reply) -> Interrupted:
 
 def make_transport(settings: Settings) -> AiohttpTransport:
     """A transport to the service."""
-    addresses = filter(None, (settings.base_url, settings.stream_url))
-    return AiohttpTransport(tuple(addresses), settings.timeout, settings.limits, settings.insecure)
-
-
-@asynccontextmanager
-async def open_transport(settings: Settings) -> AsyncIterator[AiohttpTransport]:
-    """A transport to the service, which is closed at the end."""
-    transport = make_transport(settings)
-    try:
-        yield transport
-    finally:
-        await transport.close()
+    return AiohttpTransport(
+        settings.addresses, settings.timeout, settings.limits, settings.insecure
+    )

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from aeron_magic.batch.items import items_of
 from aeron_magic.checks.chat_file import SUFFIX, CheckedTurn, read_chat
 from aeron_magic.checks.regex_process import RegexProcess
 from aeron_magic.checks.rules import Judge, Rule, judge_for
@@ -17,6 +16,7 @@ from aeron_magic.client.client import make_question
 from aeron_magic.errors import UsageError, ValueRefused
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.prompts.interpolation import interpolate, placeholders_in
+from aeron_magic.prompts.items import items_of
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.record import UNRECORDED_PARENT, Record, turn_key
 from aeron_magic.replies.reply import Reply
@@ -191,6 +191,10 @@ def references_of(path: Path) -> dict[tuple[str, ...], str]:
     return found
 
 
+def _names_row(text: str) -> bool:
+    return any(one.name == "row" for one in placeholders_in(text))
+
+
 class Planner:
     """Makes the runs of a check.
 
@@ -245,7 +249,7 @@ class Planner:
     def _rows(self, sources: Sequence[Source], table: Any) -> list[tuple[dict[str, Any], Any]]:
         for source in sources:
             texts = [turn.question for turn in source.turns if not source.recorded]
-            if not any(one.name == "row" for text in texts for one in placeholders_in(text)):
+            if not any(map(_names_row, texts)):
                 raise UsageError(
                     f"No question of {source.name} mentions {{{{row}}}}: it would be the same for "
                     "each row.",
@@ -254,10 +258,9 @@ class Planner:
         items = items_of(table)
         if not items.values:
             raise UsageError("The table has no row.", hint="A check needs at least one question.")
-        labels: Sequence[Any] = range(len(items.values))
-        index = None if items.frame is None else getattr(table, "index", None)  # of pandas
-        if index is not None and len(set(map(repr, index))) == len(index):
-            labels = index
+        labels = items.labels
+        if len(set(map(repr, labels))) < len(labels):
+            labels = range(len(labels))
         return [({"row": item}, label) for item, label in zip(items.values, labels, strict=True)]
 
     def run(
@@ -302,7 +305,7 @@ class Planner:
                 return interpolate(text, names, secrets=self._settings.secrets, required="row")
             except ValueRefused as error:
                 error.message = f"{source.name}, turn at line {line}: {error.message}"
-                if "row" not in names and "unknown variable row" in error.message:
+                if "row" not in names and _names_row(text):
                     error.hint = "`{{row}}` is a row of a table: add `--each TABLE`."
                 raise
 

@@ -140,10 +140,9 @@ class _Client(Generic[W, S]):
             )
         self.service: Service = load(self.settings)
         self.recorder = recorder
-        addresses = filter(None, (self.settings.base_url, self.settings.stream_url))
         try:
             self._transport: W = self._transport_class(
-                tuple(addresses),
+                self.settings.addresses,
                 self.settings.timeout,
                 self.settings.limits,
                 self.settings.insecure,

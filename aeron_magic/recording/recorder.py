@@ -25,7 +25,7 @@ from typing import Literal, Protocol, get_args
 
 from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.markdown_text import plural
-from aeron_magic.protocol.events import Completed, Recovering, Started
+from aeron_magic.protocol.events import Completed, Event, Recovering, Started
 from aeron_magic.protocol.flow import Flow, Question
 from aeron_magic.recording.flows import record_flow, replay_flow
 from aeron_magic.recording.record import UNRECORDED_PARENT, Record, key_of_token, turn_key
@@ -171,6 +171,26 @@ class Recorder:
         yield from record_flow(
             flow, question, service, parent_key, self._save, secrets=secrets, clock=clock
         )
+
+    def record(
+        self,
+        question: Question,
+        service: str,
+        events: list[Event],
+        seconds: float,
+        secrets: Iterable[str] = (),
+    ) -> None:
+        """Record a reply that came without this recorder: its events, all after ``seconds``."""
+        if self.mode in ("auto", "record"):
+
+            def received() -> Flow[None]:
+                yield events
+
+            parent_key, clock = self._parent_key(question), iter((0.0, seconds)).__next__
+            for _ in record_flow(
+                received(), question, service, parent_key, self._save, secrets=secrets, clock=clock
+            ):
+                pass
 
     def fetch(self, token: str, ask: Callable[[str], Flow[None]]) -> Flow[None]:
         """The flow that fetches the reply of ``token``, from its record if it was replayed."""

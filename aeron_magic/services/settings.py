@@ -82,6 +82,11 @@ class Settings:
         object.__setattr__(self, "secret_pattern", secret_pattern(long))
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses that requests go to."""
+        return tuple(filter(None, (self.base_url, self.stream_url)))
+
+    @property
     def recording_id(self) -> str:
         """The service in recordings, and for Chatzy the agent."""
         return f"{self.service}/{self.chatbot_id}" if self.chatbot_id else self.service

@@ -29,9 +29,11 @@ from aeron_magic import (
     UsageError,
     ValueRefused,
     ask_many,
+    progress,
 )
-from aeron_magic.batch import api, progress, runner
-from aeron_magic.batch.runner import BatchConfig, BatchRun, Counts
+from aeron_magic.batch import api, runner
+from aeron_magic.batch.runner import BatchRun, Counts
+from aeron_magic.batch.worker import BatchConfig
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
@@ -513,7 +515,7 @@ def test_a_row_whose_token_is_invalid_is_not_asked_again(
     """The service had accepted it."""
     kept = KeptRows(None)
     config = BatchConfig(settings, kept=kept)
-    key = BatchRun(config, ["a"])._key("a")
+    key = BatchRun(config, ["a"])._questions["a"].key
     kept.mark_sent(key, settings.conversation_scope)
     kept.mark_token(key, "apay_nothing")
     failed = BatchRun(config, ["a"])
@@ -581,12 +583,6 @@ def test_arguments_are_checked_before_anything_is_sent(
 ) -> None:
     with pytest.raises(UsageError, match=r"^Invalid"):
         ask_many(["a"], settings=settings, **wrong)  # type: ignore[arg-type]
-
-
-def test_a_removed_argument_names_its_successor(settings: Settings) -> None:
-    with pytest.raises(UsageError, match="no argument 'executor'") as caught:
-        ask_many(["a"], settings=settings, executor=None)
-    assert "dask=" in caught.value.hint
 
 
 def test_progress_is_shown_on_stderr_only_if_requested(

@@ -13,8 +13,8 @@ import pytest
 
 from aeron_magic import Client, UsageError, ask_many
 from aeron_magic.batch.api import count_requests, render_prompts
-from aeron_magic.batch.items import items_of
-from aeron_magic.batch.runner import BatchConfig
+from aeron_magic.batch.worker import BatchConfig
+from aeron_magic.prompts.items import items_of
 from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aeron_magic.batch.items import DataFrameRow
 from aeron_magic.errors import ValueRefused
 from aeron_magic.prompts.interpolation import interpolate, placeholders_in
+from aeron_magic.prompts.items import DataFrameRow
 from aeron_magic.prompts.values import format_value
 
 SECRET = 'pa|ss"wo\\rd-ü'
@@ -202,6 +202,15 @@ def test_a_missing_value_of_a_required_name_is_refused() -> None:
     for value in (0, False, "x", [], {"a": None, "b": 1}, pa.array([0])[0]):
         assert interpolate("{{row}}", {"row": value}, required="row")
     assert interpolate("{{x}}", {"x": None}, required="row") == "None"
+
+
+def test_without_a_required_name_raw_is_a_remedy() -> None:
+    """It would leave the required name alone, too."""
+    for required, is_named in (("", True), ("row", False)):
+        with pytest.raises(ValueRefused) as caught:
+            interpolate("{{row}} {{other}}", {"row": 1}, required=required)
+        assert ("--raw" in caught.value.hint) is is_named
+        assert "two literal braces" in caught.value.hint
 
 
 def test_values_that_cannot_be_inserted_are_not_suggested() -> None:

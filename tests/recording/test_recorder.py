@@ -171,6 +171,17 @@ def test_off_records_nothing(service: Service, path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.parametrize("mode", ["auto", "record", "replay", "off"])
+def test_a_reply_that_came_otherwise_is_recorded_with_its_time(path: Path, mode: Mode) -> None:
+    """As one of a cluster or of the history; a replay has its seconds."""
+    recorder = Recorder(Cassette(path), mode)
+    recorder.record(Question("a"), "aeronpay", [Started("apay_1"), Completed("x", "apay_1")], 2.5)
+    assert len(Cassette(path)) == (mode in ("auto", "record"))
+    if mode == "auto":
+        reply = drive(recorder.ask(Question("a"), "aeronpay", Service().ask))
+        assert (reply.text, reply.seconds, reply.replayed) == ("x", 2.5, True)
+
+
 def test_a_failed_turn_is_sent_again_in_auto_and_fails_again_in_replay(
     service: Service, path: Path
 ) -> None:

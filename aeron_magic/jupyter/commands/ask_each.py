@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.api import count_requests, render_prompts, run_batch
-from aeron_magic.batch.items import Items, items_of
 from aeron_magic.batch.result import check_names, result_of
-from aeron_magic.batch.runner import BatchConfig
-from aeron_magic.errors import AeronError, Interrupted, UsageError
+from aeron_magic.batch.worker import BatchConfig
+from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.display.batch import preview, summary
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.markdown_text import escape_markdown
 from aeron_magic.prompts.interpolation import placeholders_in
+from aeron_magic.prompts.items import Items, items_of
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.columns import Columns
 
@@ -78,11 +78,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         show_dry_run(session, question._replace(text=first), shell, f"{' '.join(notes)} ")
         return
     show_progress = not options.quiet and app.show_progress()
-    interrupted: Interrupted | None = None
-    try:
-        rows = run_batch(config, items, texts, columns, show_progress=show_progress)
-    except Interrupted as stopped:
-        rows, interrupted = stopped.result, stopped
+    rows, interrupted = run_batch(config, items, texts, columns, show_progress=show_progress)
     result = result_of(rows, items, columns)
     if options.out:
         shell.user_ns[options.out] = result

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from aeron_magic.batch.items import ITEM, NOT_ASKED, DataFrameRow, Items, Row, labels_of
-from aeron_magic.batch.result import error_text
+from aeron_magic.batch.result import NOT_ASKED, Row, error_text
 from aeron_magic.errors import (
     AeronError,
     IncompleteReply,
@@ -16,6 +15,7 @@ from aeron_magic.errors import (
 from aeron_magic.jupyter.display.publish import Table
 from aeron_magic.markdown_text import escape_cell, plural
 from aeron_magic.plaintext import redact
+from aeron_magic.prompts.items import DataFrameRow, Items
 from aeron_magic.prompts.values import format_value, is_missing
 from aeron_magic.replies.columns import Columns
 from aeron_magic.services.catalog import service_info
@@ -91,15 +91,15 @@ def preview(
     for number, row in enumerate(rows):
         if row.error is not None:
             causes.setdefault(error_text(row.error), []).append(number)
+    labels = items.labels
     yield "\n".join(
-        f"- {plural(len(numbers), 'row')} ({_labels(numbers, items)}): "
+        f"- {plural(len(numbers), 'row')} ({_labels(numbers, labels)}): "
         f"{escape_cell(cause, MAX_CAUSE)}"
         for cause, numbers in sorted(causes.items(), key=lambda one: -len(one[1]))[:MAX_SHOWN]
     )
     if len(causes) > MAX_SHOWN:
         yield f"({plural(len(causes) - MAX_SHOWN, 'other cause')} in the column `error`)"
-    own: list[str] = [ITEM] if items.frame is None else list(items.frame.columns)
-    own = sorted(own, key=lambda name: name not in used)[:MAX_COLUMNS]
+    own = sorted(items.columns, key=lambda name: name not in used)[:MAX_COLUMNS]
     new = list(columns.kinds) if columns else ["reply"]
     cells = [
         [
@@ -121,10 +121,9 @@ def preview(
         yield f"(first {MAX_SHOWN} of {len(rows):,} rows)"
 
 
-def _labels(numbers: Sequence[int], items: Items) -> str:
+def _labels(numbers: Sequence[int], labels: Sequence[object]) -> str:
     """The rows as ``.loc`` takes them; where there is no index, positions from 0."""
-    labels = labels_of(items, numbers[:MAX_SHOWN])
-    shown = ", ".join(escape_cell(str(label), MAX_LABEL) for label in labels)
+    shown = ", ".join(escape_cell(str(labels[one]), MAX_LABEL) for one in numbers[:MAX_SHOWN])
     return f"{shown}, …" if len(numbers) > MAX_SHOWN else shown
 
 

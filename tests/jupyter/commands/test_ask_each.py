@@ -9,7 +9,7 @@ import pytest
 from credentials import SECRET
 from live_kernel import Kernel, Run
 
-from aeron_magic.batch.items import Row
+from aeron_magic.batch.result import Row
 from aeron_magic.errors import (
     AeronError,
     IncompleteReply,

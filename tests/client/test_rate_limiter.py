@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeron_magic.batch.rate_limiter import RateLimiter
+from aeron_magic.client.rate_limiter import RateLimiter
 
 
 class Clock:

@@ -5,6 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
+from aeron_magic.client.observe import LOGGER
+from aeron_magic.protocol.flow import (
+    Close,
+    OpenStream,
+    ReadChunk,
+    Response,
+    Send,
+    Sleep,
+    StepResult,
+)
+from aeron_magic.protocol.retry import MAX_RETRY_AFTER, requested_delay
 
 BURST = 0.1
 """Seconds by which late requests may catch up with the rate; one request may always be sent."""
@@ -53,3 +67,38 @@ class RateLimiter:
     def charge(self) -> None:
         """Take a token, also one that is not there yet."""
         self._next = max(self._next, self._clock() - self._saved) + self._interval
+
+
+class Limiter(Protocol):
+    """When requests may leave; see :class:`RateLimiter`."""
+
+    async def acquire(self) -> None: ...
+
+    def pause(self, seconds: float) -> object: ...
+
+
+class RateLimitedFlowIO(AiohttpFlowIO):
+    """Waits for the rate limit before each request, and passes on the pauses of the service."""
+
+    def __init__(
+        self,
+        transport: AiohttpTransport,
+        limiter: Limiter,
+        sending: Callable[[], None] = lambda: None,
+    ) -> None:
+        super().__init__(transport, transport.timeout)
+        self._limiter = limiter
+        self._sending = sending
+
+    async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
+        if not isinstance(step, Send | OpenStream):
+            return await super().perform(step)
+        await self._limiter.acquire()
+        self._sending()
+        result = await super().perform(step)
+        if isinstance(result, Response) and result.status in (429, 503):
+            wanted = requested_delay(result)
+            if wanted is not None and wanted <= MAX_RETRY_AFTER:
+                LOGGER.info("The service asks a batch to wait %.2f s.", wanted)
+                self._limiter.pause(wanted)
+        return result

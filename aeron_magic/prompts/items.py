@@ -1,58 +1,21 @@
-"""The items of a list, Series or DataFrame (any library that narwhals supports), and their rows."""
+"""The items of a list, Series or DataFrame, and a frame of the same library with more columns.
+
+The libraries are those that narwhals supports.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from aeron_magic.errors import AeronError, UsageError, missing_extra
-from aeron_magic.markdown_text import truncate
-from aeron_magic.prompts.values import format_value
-from aeron_magic.replies.reply import Reply
+from aeron_magic.plaintext import well_formed
+from aeron_magic.prompts.values import format_value, is_missing
 
-NOT_ASKED = "not asked"
 ITEM = "item"
 """The column of items that have no name."""
-SHOWN = 60
-"""Characters of an item and of a reply in the repr of a row."""
-
-
-@dataclass(frozen=True, slots=True, repr=False)
-class Row:
-    """The result of one item.
-
-    Attributes
-    ----------
-    item
-        The item; a DataFrame's is its row, with the columns as attributes and as keys.
-    reply
-        The :class:`~aeron_magic.Reply`, complete or not; None if it was not asked for.
-    status
-        The reply's status; ``unfit`` if it does not fit the requested columns; ``not asked`` if an
-        interrupt came first.
-    error
-        The :class:`~aeron_magic.AeronError` that ended it, or None.
-    seconds
-        From the question to the end of the reply; 0 if it was not asked for.
-    values
-        The requested columns by name; empty if there are none, or the reply is unfit.
-    asked
-        Whether its question was sent in this run.
-    """
-
-    item: Any
-    reply: Reply | None = None
-    status: str = NOT_ASKED
-    error: AeronError | None = None
-    seconds: float = 0.0
-    values: Mapping[str, Any] = field(default_factory=dict)
-    asked: bool = False
-
-    def __repr__(self) -> str:
-        found = dict(self.values) or (self.reply and truncate(self.reply.text, SHOWN))
-        return f"Row({truncate(repr(self.item), SHOWN)}, {found!r}, status={self.status!r})"
 
 
 class DataFrameRow(Mapping[str, Any]):
@@ -83,12 +46,59 @@ class DataFrameRow(Mapping[str, Any]):
         return format_value(self.__dict__)
 
 
+_DTYPES = {
+    "text": ("str", "String"),
+    "json": ("str", "String"),
+    "number": ("float64", "Float64"),
+    "int": ("Int64", "Int64"),
+    "bool": ("boolean", "Boolean"),
+    "date": ("datetime64[ms]", "Date"),
+}
+"""The dtype of each kind of column in pandas, and in narwhals for other libraries."""
+
+
 @dataclass(frozen=True, slots=True)
 class Items:
     """The items in order, and as a frame of narwhals unless they were given as a list."""
 
     values: Sequence[Any]
     frame: Any = None
+
+    @property
+    def columns(self) -> list[Any]:
+        """The names of the columns; an item of a list has one."""
+        return [ITEM] if self.frame is None else list(self.frame.columns)
+
+    @property
+    def labels(self) -> Sequence[Any]:
+        """The labels of the rows in the frame's index; without one, their positions from 0."""
+        if self.frame is None:
+            return range(len(self.values))
+        import narwhals
+
+        index = narwhals.maybe_get_index(self.frame)
+        return range(len(self.values)) if index is None else list(index)
+
+    def with_columns(self, columns: Mapping[str, tuple[str, list[Any]]]) -> Any:
+        """A frame of the same library with more columns, each of a kind; of pandas for a list.
+
+        None for a list if pandas is not installed.
+        """
+        if self.frame is None:
+            try:
+                import pandas
+            except ImportError:
+                return None
+            return _with_pandas(pandas.DataFrame({ITEM: _column(self.values)}), columns)
+        if self.frame.implementation.is_pandas_like():
+            return _with_pandas(self.frame.to_native(), columns)
+        import narwhals
+
+        series = [
+            narwhals.new_series(name, values, _dtype(kind), backend=self.frame.implementation)
+            for name, (kind, values) in columns.items()
+        ]
+        return self.frame.with_columns(*series).to_native()
 
 
 def items_of(source: Any) -> Items:
@@ -135,11 +145,39 @@ def items_of(source: Any) -> Items:
     return Items(list(values))
 
 
-def labels_of(items: Items, numbers: Iterable[int]) -> list[Any]:
-    """The labels of these rows in the frame's index; without an index, their positions from 0."""
-    if items.frame is None:
-        return list(numbers)
+def _with_pandas(frame: Any, found: Mapping[str, tuple[str, list[Any]]]) -> Any:
+    import pandas
+
+    result = frame.copy(deep=False)
+    for name, (kind, values) in found.items():
+        label = (name, *[""] * (frame.columns.nlevels - 1)) if frame.columns.nlevels > 1 else name
+        result[label] = pandas.Series(values, frame.index, _DTYPES.get(kind, (object,))[0])
+    return result
+
+
+def _dtype(kind: str) -> Any:
     import narwhals
 
-    index = narwhals.maybe_get_index(items.frame)
-    return [number if index is None else index[number] for number in numbers]
+    if kind.startswith("["):
+        return narwhals.List(_dtype(kind[1:-1]))
+    return getattr(narwhals, _DTYPES[kind][1])
+
+
+def _column(values: Sequence[Any]) -> Any:
+    """The items of a list as a column; as texts unless they are all numbers, or all dates."""
+    import pandas
+
+    texts = [well_formed(one) if isinstance(one, str) else one for one in values]
+    column = pandas.Series(texts, dtype=None if texts else object)
+    if column.dtype != object:
+        return column
+    return pandas.Series([None if is_missing(one) else _shown(one) for one in texts], dtype="str")
+
+
+def _shown(item: Any) -> str:
+    if isinstance(item, str):
+        return item
+    try:
+        return well_formed(format_value(item))
+    except AeronError:
+        return f"({type(item).__name__})"

@@ -10,9 +10,9 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from aeron_magic.batch.items import DataFrameRow, items_of
 from aeron_magic.errors import UsageError, ValueRefused
 from aeron_magic.prompts.interpolation import interpolate
+from aeron_magic.prompts.items import DataFrameRow, items_of
 
 
 class DatabaseRows:
