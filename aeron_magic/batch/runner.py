@@ -25,9 +25,8 @@ from aeron_magic.batch.worker import (
     maybe_charged,
 )
 from aeron_magic.client.aiohttp_transport import AiohttpTransport
-from aeron_magic.client.observe import Watch
 from aeron_magic.client.rate_limiter import RateLimitedFlowIO, RateLimiter
-from aeron_magic.client.stream import AsyncStream, FlowRun
+from aeron_magic.client.stream import AsyncStream, FlowRun, Watch
 from aeron_magic.errors import (
     AeronError,
     AuthenticationError,

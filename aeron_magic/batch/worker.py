@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
-from aeron_magic.client.observe import Watch
-from aeron_magic.client.stream import AsyncStream, FlowRun
+from aeron_magic.client.stream import AsyncStream, FlowRun, Watch
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.errors import (
     AeronError,

@@ -17,9 +17,8 @@ from aeron_magic.client.httpx_transport import (
     AsyncHttpxTransport,
     HttpxTransport,
 )
-from aeron_magic.client.log_filter import keep_out_of_logs
-from aeron_magic.client.observe import Watch
-from aeron_magic.client.stream import AsyncStream, FlowRun, Stream
+from aeron_magic.client.logs import keep_out_of_logs
+from aeron_magic.client.stream import AsyncStream, FlowRun, Stream, Watch
 from aeron_magic.errors import UsageError
 from aeron_magic.plaintext import TextFilter
 from aeron_magic.prompts.values import is_missing

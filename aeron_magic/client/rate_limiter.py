@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
-from aeron_magic.client.observe import LOGGER
+from aeron_magic.client.logs import LOGGER
 from aeron_magic.protocol.flow import (
     Close,
     OpenStream,

@@ -1,20 +1,47 @@
 """Streams of a reply: the two drivers of a flow, one plain and one ``async``.
 
-What they share is in :class:`FlowRun`.
+What they share is in :class:`FlowRun`; :class:`Watch` reports it. The logger ``aeron_magic`` gets
+each request (DEBUG), and each wait, recovery and end (INFO), without content, tokens or secrets;
+these are also the events of the question's span (:mod:`aeron_magic.client.telemetry`).
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
+import logging
+import os
+import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Iterator
 from typing import Any, Generic, Self, TypeVar
+from urllib.parse import urlsplit
 
 from aeron_magic.client.httpx_transport import AsyncFlowIO, FlowIO
-from aeron_magic.client.observe import Watch
-from aeron_magic.errors import AccessRestricted, AeronError, FailedReply, Interrupted, ReplyError
+from aeron_magic.client.logs import LOGGER
+from aeron_magic.errors import (
+    AccessRestricted,
+    AeronError,
+    FailedReply,
+    Interrupted,
+    RateLimited,
+    ReplyError,
+)
+from aeron_magic.markdown_text import plural
 from aeron_magic.protocol.events import Recovering
-from aeron_magic.protocol.flow import READ, Flow, Step, StepResult
+from aeron_magic.protocol.flow import (
+    READ,
+    Close,
+    ConnectionLost,
+    Flow,
+    OpenStream,
+    ReadChunk,
+    Response,
+    Send,
+    Sleep,
+    Step,
+    StepResult,
+)
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply, Status
 from aeron_magic.services.settings import Settings
@@ -26,8 +53,117 @@ T = TypeVar("T")
 E = TypeVar("E", FlowIO, AsyncFlowIO)
 
 
+PROVIDER = "OTEL_PYTHON_TRACER_PROVIDER"
+"""The variable that names a provider of spans."""
+
+_numbers = itertools.count(1)
+
+
+class Watch:
+    """Observes one run of a flow, or all runs of a question of a batch.
+
+    Parameters
+    ----------
+    settings
+        The service and its address.
+    question
+        Whether it is a question, which gets a span; else a fetch or a list.
+    repeated
+        Whether a question that is refused with 429 is asked again: its span stays open.
+    """
+
+    def __init__(
+        self, settings: Settings, *, question: bool = False, repeated: bool = False
+    ) -> None:
+        self._settings = settings
+        self._is_question = question
+        self._repeated = repeated
+        self._name = f"{settings.service} {next(_numbers)}"
+        self._requests = 0
+        self._span: Any = None
+        self._sent: Send | OpenStream | None = None
+        self.refused: tuple[str, ReplyAccumulator, AeronError | None] | None = None
+        """How the last run ended, if the question may be asked again; :meth:`close` ends it."""
+        self.is_waiting = True
+        """Whether :meth:`received` is to be called with the next result: not for each chunk."""
+
+    def received(self, result: StepResult) -> None:
+        """The flow begins, or gets the result of a request."""
+        sent, self._sent, self.is_waiting = self._sent, None, False
+        if sent is None:
+            self._begin()
+        if sent is None or not isinstance(result, Response | ConnectionLost):
+            return
+        url = urlsplit(sent.request.url)
+        method, endpoint = sent.request.method, url.path.rpartition("/")[2]
+        if isinstance(result, Response):
+            outcome = f"HTTP {result.status}"
+            facts: dict[str, Any] = {"http.response.status_code": result.status}
+        else:
+            outcome = result.reason if result.sent else f"no connection: {result.reason}"
+            facts = {"aeron_magic.connection": "lost" if result.sent else "none"}
+        self._event("request", {"aeron_magic.endpoint": endpoint, **facts})
+        LOGGER.debug(
+            "%s: request %d, %s %s at %s: %s after %.3f s",
+            *(self._name, self._requests, method, endpoint, url.hostname, outcome, result.elapsed),
+        )
+
+    def next(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> None:
+        """The flow's next step, other than events and reads."""
+        if isinstance(step, Send | OpenStream):
+            self._sent, self.is_waiting = step, True
+            self._requests += 1
+        elif isinstance(step, Sleep) and self._requests:  # else a replay makes a recorded pause
+            self._event("wait", {"aeron_magic.seconds": step.seconds})
+            LOGGER.info("%s: waits %.2f s", self._name, step.seconds)
+
+    def recovering(self) -> None:
+        """The reply's stream was lost; without a request, it was when it was recorded."""
+        if not self._requests:
+            return
+        self._event("recovery", {})
+        LOGGER.info("%s: the stream was lost; recovers the reply", self._name)
+
+    def _begin(self) -> None:
+        """Start the span, where a program can have set a provider of spans."""
+        if self._is_question and ("opentelemetry.trace" in sys.modules or PROVIDER in os.environ):
+            from aeron_magic.client.telemetry import start_span
+
+            self._span = start_span(self._settings)
+
+    def end(self, status: str, accumulator: ReplyAccumulator, error: AeronError | None) -> None:
+        """The run has ended with ``status``."""
+        refused = self._repeated and isinstance(error, RateLimited)
+        self.refused = (status, accumulator, error) if refused else None
+        if refused or not self._is_question:
+            return
+        kind = type(error).__name__ if error is not None else ""
+        if LOGGER.isEnabledFor(logging.INFO):
+            LOGGER.info(
+                "%s: %s after %s%s",
+                *(self._name, status, plural(self._requests, "request")),
+                f" ({kind})" if kind else "",
+            )
+        span, self._span = self._span, None
+        if span is None:
+            return
+        from aeron_magic.client.telemetry import end_span
+
+        end_span(span, status, self._requests, accumulator.reply(), kind)
+
+    def close(self) -> None:
+        """End a question that was refused, and is not asked again."""
+        self._repeated = False
+        if self.refused is not None:
+            self.end(*self.refused)
+
+    def _event(self, name: str, facts: dict[str, Any]) -> None:
+        if self._span is not None:
+            self._span.add_event(f"aeron_magic.{name}", facts)
+
+
 class FlowRun(Generic[T]):
-    """A running flow, and the accumulator of its events; ``watch`` reports it to logs and spans."""
+    """A running flow, and the accumulator of its events; ``watch`` reports it."""
 
     def __init__(
         self,

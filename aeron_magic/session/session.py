@@ -9,7 +9,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aeron_magic.client.observe import log_failure
+from aeron_magic.client.logs import log_failure
 from aeron_magic.client.stream import AsyncStream
 from aeron_magic.conversations.history import HistoryScope, HistoryStore, HistoryWriter
 from aeron_magic.conversations.kept_rows import KeptRows

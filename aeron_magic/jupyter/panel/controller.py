@@ -15,7 +15,7 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol
 from uuid import uuid4
 
-from aeron_magic.client.observe import log_failure
+from aeron_magic.client.logs import log_failure
 from aeron_magic.jupyter.panel.html_stream import MAX_STEP, HtmlStream, reply_html
 from aeron_magic.jupyter.panel.messages import (
     Introduction,

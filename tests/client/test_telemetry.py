@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator
 
@@ -15,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from aeron_magic import AeronError, AsyncClient, Client, ask_many
-from aeron_magic.client import observe
+from aeron_magic.client.logs import log_failure
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
@@ -239,15 +240,23 @@ def test_an_internal_failure_is_logged_without_its_text(caplog: pytest.LogCaptur
     try:
         raise ValueError(ANSWER)
     except ValueError as error:
-        observe.log_failure("Something failed:", error)
+        log_failure("Something failed:", error)
     assert "ValueError" in caplog.text
     assert __file__ in caplog.text
     assert "0815" not in caplog.text
 
 
-def test_without_a_provider_the_package_is_not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(observe.sys.modules, "opentelemetry.trace")
-    assert observe._tracer() is None
+def test_without_a_provider_no_span_is_made(
+    settings: Settings, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what makes spans is not imported."""
+    ask_plainly(settings)
+    assert len(spans.get_finished_spans()) == 1
+    monkeypatch.delitem(sys.modules, "opentelemetry.trace")
+    monkeypatch.delitem(sys.modules, "aeron_magic.client.telemetry")
+    ask_plainly(settings)
+    assert len(spans.get_finished_spans()) == 1
+    assert "aeron_magic.client.telemetry" not in sys.modules
 
 
 def test_each_thread_has_spans_of_its_own(settings: Settings, spans: InMemorySpanExporter) -> None:

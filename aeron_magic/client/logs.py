@@ -1,14 +1,20 @@
-"""Keep secrets out of the log records of the HTTP libraries, which quote what a server sent."""
+"""The package's logger, and secrets kept out of the records of the HTTP libraries.
+
+The records of those quote what a server sent.
+"""
 
 from __future__ import annotations
 
 import logging
 import re
+import traceback
 from collections.abc import Iterable
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies
 
 from aeron_magic.plaintext import MIN_LENGTH, SECRET, redact
+
+LOGGER = logging.getLogger("aeron_magic")
 
 LOGGERS = (
     "httpx",
@@ -54,3 +60,9 @@ def keep_out_of_logs(secrets: Iterable[str]) -> None:
             _FILTER.secrets |= {password, unquote(password)}
     for name in LOGGERS:
         logging.getLogger(name).addFilter(_FILTER)  # adds it once
+
+
+def log_failure(what: str, error: BaseException) -> None:
+    """Log an internal failure: its kind and place, but not its text, which may quote content."""
+    frames = "".join(traceback.format_tb(error.__traceback__))
+    LOGGER.error("%s %s\n%s", what, type(error).__name__, frames)
