@@ -15,8 +15,8 @@ from aeron_magic.conversations.export import as_markdown
 from aeron_magic.conversations.tree import ConversationTree
 from aeron_magic.errors import ReplyFormatError
 from aeron_magic.jupyter.display.live import LiveOutput
-from aeron_magic.jupyter.panel.html_stream import HtmlStream
 from aeron_magic.jupyter.panel.transcript import bundle
+from aeron_magic.jupyter.panel.turn_views import HtmlStream
 from aeron_magic.markdown_text import code_span, escape_markdown
 from aeron_magic.protocol.events import Chunk, Recovering
 from aeron_magic.rendering import highlighting

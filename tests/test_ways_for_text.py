@@ -21,7 +21,7 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "sandbox" not in path
 SCRIPTS = sorted((PACKAGE / "jupyter" / "panel" / "static").glob("*.js"))
 
 UNESCAPED = {
-    "jupyter/panel/html_stream.py": 1,
+    "jupyter/panel/turn_views.py": 1,
     "rendering/highlighting.py": 2,
     "rendering/incremental.py": 1,
     "rendering/safe_html.py": 1,

@@ -35,8 +35,8 @@ from live_kernel import Kernel, running_kernel  # noqa: E402
 
 from aeron_magic.sandbox import Sandbox  # noqa: E402
 
-QUESTION_LIMITS = (30, 16)
-CLICK_LIMITS = (81, 27)
+QUESTION_LIMITS = (32, 15)
+CLICK_LIMITS = (80, 25)
 
 PROBE = """
 import os as _os, sys as _sys, threading as _threading

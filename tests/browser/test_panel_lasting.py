@@ -14,7 +14,7 @@ from notebook_page import Frontend, NotebookPage, notebook_of
 from page_tasks import begin, longest_tasks
 from panel_page import PanelPage
 
-from aeron_magic.jupyter.panel.html_stream import MAX_STEP
+from aeron_magic.jupyter.panel.turn_views import MAX_STEP
 from aeron_magic.sandbox import Sandbox
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]

@@ -33,9 +33,8 @@ from aeron_magic.errors import RecordingError, ServiceError
 from aeron_magic.jupyter.display import publish as displays
 from aeron_magic.jupyter.display.live import LiveOutput
 from aeron_magic.jupyter.display.tables import tree_text, turns_table
-from aeron_magic.jupyter.panel.html_stream import HtmlStream
 from aeron_magic.jupyter.panel.transcript import bundle
-from aeron_magic.jupyter.panel.turn_views import TreeIndex, turn_views
+from aeron_magic.jupyter.panel.turn_views import HtmlStream, TreeIndex, turn_views
 from aeron_magic.protocol.events import Chunk, Recovering, Started
 from aeron_magic.recording.flows import replay_flow
 from aeron_magic.recording.record import Record, turn_key

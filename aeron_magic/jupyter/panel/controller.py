@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol
 from uuid import uuid4
 
 from aeron_magic.client.logs import log_failure
-from aeron_magic.jupyter.panel.html_stream import MAX_STEP, HtmlStream, reply_html
 from aeron_magic.jupyter.panel.messages import (
     Introduction,
     PanelMessage,
@@ -28,9 +27,12 @@ from aeron_magic.jupyter.panel.messages import (
 )
 from aeron_magic.jupyter.panel.overview import overview
 from aeron_magic.jupyter.panel.turn_views import (
+    MAX_STEP,
+    HtmlStream,
     TreeIndex,
     make_read_only,
     problem_of,
+    reply_html,
     turn_id,
     turn_views,
 )

@@ -24,7 +24,7 @@ PanelMessage = dict[str, Any]
 * ``older``: the ``turns`` from index ``first`` up to ``end``;
 * ``begin``: a ``turn`` is asked; ``request`` is the id of the action, if a page asked;
 * ``delta``: a change of the live reply
-  (:class:`~aeron_magic.jupyter.panel.html_stream.HtmlStream`);
+  (:class:`~aeron_magic.jupyter.panel.turn_views.HtmlStream`);
 * ``end``: the ``turn`` as it ended, with a ``patch`` of what was shown of it, or in full, and the
   ``count`` of turns in its conversation;
 * ``source``: the Markdown ``text`` of a reply; ``file``: an exported conversation;

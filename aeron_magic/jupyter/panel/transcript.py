@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.jupyter.display.outputs import NOTES, Publish, status_note
-from aeron_magic.jupyter.panel.html_stream import reply_html
+from aeron_magic.jupyter.panel.turn_views import reply_html
 from aeron_magic.markdown_text import escape_markdown, one_line
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.mimebundle import Bundle, remark_html, text_html, to_markdown

@@ -12,8 +12,8 @@ from panel_harness import PanelHarness, rebuilt
 
 from aeron_magic.client.client import make_question
 from aeron_magic.jupyter.panel.controller import DELTA_INTERVAL, PAGE_SIZE
-from aeron_magic.jupyter.panel.html_stream import MAX_STEP, reply_html, utf16_safe
 from aeron_magic.jupyter.panel.transcript import bundle
+from aeron_magic.jupyter.panel.turn_views import MAX_STEP, reply_html, utf16_safe
 from aeron_magic.jupyter.panel.widget import ChatPanel
 from aeron_magic.rendering.safe_html import to_html
 from aeron_magic.replies.reply import Reply
@@ -322,7 +322,7 @@ def test_the_panel_is_free_again_after_an_error_of_ours(
         raise ValueError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr(f"aeron_magic.jupyter.panel.html_stream.HtmlStream.{broken}", fail)
+        patch.setattr(f"aeron_magic.jupyter.panel.turn_views.HtmlStream.{broken}", fail)
         harness.ask_in_cell("Why?", "a")
         harness.wait("error")
         states = harness.messages("state")

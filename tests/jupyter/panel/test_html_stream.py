@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from panel_harness import rebuilt
 
-from aeron_magic.jupyter.panel.html_stream import MAX_STEP, HtmlStream, splice, utf16_safe
+from aeron_magic.jupyter.panel.turn_views import MAX_STEP, HtmlStream, splice, utf16_safe
 from aeron_magic.protocol.events import Chunk, Recovering
 from aeron_magic.rendering.safe_html import to_html
 from aeron_magic.replies.accumulator import ReplyAccumulator
