@@ -16,7 +16,7 @@ from fresh_process import printed
 from aeron_magic.client.client import Client
 from aeron_magic.jupyter.display.live import LiveOutput
 from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL
-from aeron_magic.jupyter.panel.html_stream import HtmlStream
+from aeron_magic.jupyter.panel.turn_views import HtmlStream
 from aeron_magic.protocol.events import Chunk
 from aeron_magic.rendering import highlighting
 from aeron_magic.replies.accumulator import ReplyAccumulator

@@ -204,15 +204,6 @@ def test_a_missing_value_of_a_required_name_is_refused() -> None:
     assert interpolate("{{x}}", {"x": None}, required="row") == "None"
 
 
-def test_without_a_required_name_raw_is_a_remedy() -> None:
-    """It would leave the required name alone, too."""
-    for required, is_named in (("", True), ("row", False)):
-        with pytest.raises(ValueRefused) as caught:
-            interpolate("{{row}} {{other}}", {"row": 1}, required=required)
-        assert ("--raw" in caught.value.hint) is is_named
-        assert "two literal braces" in caught.value.hint
-
-
 def test_values_that_cannot_be_inserted_are_not_suggested() -> None:
     """IPython puts ``open`` into every namespace, and many names resemble it."""
     with pytest.raises(ValueRefused) as caught:
