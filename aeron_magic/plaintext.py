@@ -45,6 +45,13 @@ _WHOLE = rf"(?P<newline>\r\n?)|{_CSI}[@-~]|{_STRING}(?:\x07|\x1b\\|\x9c)"
 _CUT = rf"(?P<cut>(?:\r|{_CSI}|{_STRING}\x1b?|{_ESCAPE}|{_HIGH})\Z)"
 _REST = rf"{_ESCAPE}[0-~]|(?P<pair>{_HIGH}{_LOW})|(?P<half>[\ud800-\udfff])|{_HARMFUL}"
 
+VISIBLE = re.compile(
+    r"[^\s\x00-\x1f\x7f-\xa0\xad\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e"
+    r"\u2060-\u206f\u2800\u3164\ud800-\udfff\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb"
+    r"\U000e0000-\U000e0fff]"
+)
+"""Finds a character that is seen: no white space, control, format character or filler."""
+
 _SCHEME = re.compile(r"(?i)(?:\bdata:|(?<!http)(?<!https):(?=//))(?=\S)")
 
 _harmful = re.compile(_HARMFUL)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from aeron_magic.plaintext import (
     BODY_LIMIT,
+    VISIBLE,
     ControlSequenceFilter,
     printable,
     strip_control_sequences,
@@ -76,6 +77,19 @@ def test_no_control_sequence_is_left_or_created(pieces: list[str]) -> None:
     assert strip_control_sequences(cleaned) == cleaned
     assert not {"\x1b", "\r", "\x07", "\x9b", "\x9d", "\u202e"} & set(cleaned)
     cleaned.encode()
+
+
+@pytest.mark.parametrize("text", ["a", "\u0939", "\U0001f600", "\u200b.", "\ufffd", "\ue000"])
+def test_text_is_visible(text: str) -> None:
+    """Also one symbol, and what only some fonts have."""
+    assert VISIBLE.search(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["", " \t\r\n\u3000", "\x00\x1f\x85", "\u200b\u2060\ufeff\xad", "\u3164"]
+)
+def test_white_space_and_format_characters_are_invisible(text: str) -> None:
+    assert not VISIBLE.search(text)
 
 
 def test_a_sequence_that_never_ends_does_not_hold_back_the_reply() -> None:

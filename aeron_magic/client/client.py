@@ -20,8 +20,7 @@ from aeron_magic.client.httpx_transport import (
 from aeron_magic.client.logs import keep_out_of_logs
 from aeron_magic.client.stream import AsyncStream, FlowRun, Stream, Watch
 from aeron_magic.errors import UsageError
-from aeron_magic.plaintext import TextFilter
-from aeron_magic.prompts.values import is_missing
+from aeron_magic.plaintext import VISIBLE, TextFilter
 from aeron_magic.protocol.flow import Question
 from aeron_magic.protocol.limits import Limits
 from aeron_magic.replies.reply import Message, Reply
@@ -52,8 +51,11 @@ def make_question(
     UsageError
         The text is empty, an image is not an http(s) address, or the token is not a string.
     """
-    if not isinstance(text, str) or is_missing(text):
-        raise UsageError("The question is empty.", hint="Give a text that is not blank.")
+    if not isinstance(text, str) or not VISIBLE.search(text):
+        raise UsageError(
+            "The question is empty.",
+            hint="Give a text that is not blank: below %%aeron, or on one line with `%aeron ask`.",
+        )
     addresses = (images,) if isinstance(images, str) else tuple(images)
     for address in addresses:
         if not (isinstance(address, str) and IMAGE.fullmatch(address)):

@@ -13,6 +13,7 @@ from typing import Any
 
 from aeron_magic.errors import ValueRefused
 from aeron_magic.markdown_text import markdown_table, plural
+from aeron_magic.plaintext import VISIBLE
 
 _ONE_LINE = 80
 """Characters of JSON up to which it is not indented."""
@@ -34,7 +35,7 @@ def is_null(value: object) -> bool:
 def is_missing(value: object) -> bool:
     """Whether ``value`` is null or a blank text, or a row in which all values are."""
     if isinstance(value, str):
-        return not any(one.isprintable() and not one.isspace() for one in value)
+        return VISIBLE.search(value) is None
     if isinstance(value, Mapping):
         return all(map(is_missing, value.values()))
     return is_null(value)

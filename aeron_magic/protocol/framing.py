@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from aeron_magic.protocol.json_values import charset_of, decode_text
+from aeron_magic.protocol.json_values import decode_text
 from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
 
 Kind = Literal["", "sse", "json", "other"]
@@ -78,7 +78,7 @@ class FrameDecoder:
     """
 
     __slots__ = (
-        "_charset",
+        "_content_type",
         "_count",
         "_held",
         "_labelled",
@@ -99,7 +99,7 @@ class FrameDecoder:
         self.kind = ""
         self.exceeded = ""
         self._labelled = content_type.partition(";")[0].strip().lower() == "text/event-stream"
-        self._charset = charset_of(content_type)
+        self._content_type = content_type
         self._limits = limits
         self._size = self._unframed = self._count = 0
         self._stopped = False
@@ -148,7 +148,7 @@ class FrameDecoder:
         """
         left = self._held if self._reader is None else self._reader.left()
         left = left.lstrip(_SPACE)[:_UNPARSED_BYTES]
-        return decode_text(left, self._charset)[:UNPARSED_LIMIT]
+        return decode_text(left, self._content_type)[:UNPARSED_LIMIT]
 
     def _detect(self, chunk: bytes) -> bytes:
         """Choose the reader if the bytes so far suffice; what it has to read."""
@@ -163,7 +163,7 @@ class FrameDecoder:
         elif kind:
             self.kind = kind
             self._held = b""
-            self._reader = _SSEReader() if kind == "sse" else _JSONReader(self._charset)
+            self._reader = _SSEReader() if kind == "sse" else _JSONReader(self._content_type)
         elif body and not head:
             # Blank lines before the first field mean nothing; a space in its line does.
             self._held = body[-1:]
@@ -275,10 +275,10 @@ class _JSONReader:
     skipped. No byte is read twice, so an object costs the same in one piece or in ten thousand.
     """
 
-    __slots__ = ("_charset", "_depth", "_escaped", "_in_string", "_pieces", "broken")
+    __slots__ = ("_content_type", "_depth", "_escaped", "_in_string", "_pieces", "broken")
 
-    def __init__(self, charset: str) -> None:
-        self._charset = charset
+    def __init__(self, content_type: str) -> None:
+        self._content_type = content_type
         self.broken = False
         self._depth = 0
         self._in_string = False
@@ -307,7 +307,7 @@ class _JSONReader:
             at += 1
             if not self._depth:
                 self._pieces.append(chunk[start:at])
-                frames.append(Frame(decode_text(b"".join(self._pieces), self._charset)))
+                frames.append(Frame(decode_text(b"".join(self._pieces), self._content_type)))
                 self._pieces.clear()
                 start = at
         if start < len(chunk):

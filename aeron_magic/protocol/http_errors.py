@@ -16,7 +16,7 @@ from aeron_magic.errors import (
     Unreachable,
 )
 from aeron_magic.protocol.flow import ConnectionLost, Response
-from aeron_magic.protocol.json_values import charset_of, decode_json, decode_text
+from aeron_magic.protocol.json_values import decode_json, decode_text
 from aeron_magic.protocol.retry import is_safe_to_resend
 from aeron_magic.protocol.service_words import service_words, shape_of, words_of_text
 
@@ -74,7 +74,7 @@ def _json_of(response: Response) -> Any:
 
 
 def _text_of(response: Response, limit: int | None = None) -> str:
-    return decode_text(response.body[:limit], charset_of(response.headers.get("content-type", "")))
+    return decode_text(response.body[:limit], response.headers.get("content-type", ""))
 
 
 def error_for_response(response: Response, url: str) -> ServiceError:

@@ -28,24 +28,23 @@ MAX_DEPTH = 200
 """Levels of a JSON value. Python's own functions, such as ``str``, fail at some hundred more."""
 
 
-def charset_of(content_type: str) -> str:
-    """The charset that a ``Content-Type`` declares; empty if there is none, or none that extends
-    ASCII."""
-    found = _CHARSET.search(content_type)
-    try:
-        same = found and _ASCII.decode(found[1], "replace") == _ASCII.decode()
-        return found[1] if found and same else ""
-    except (LookupError, ValueError):  # unknown to Python, or no charset
-        return ""
-
-
-def decode_text(data: bytes, charset: str) -> str:
-    """``data`` as text: UTF-8, as JSON has to be, whatever is declared; else in ``charset``, from
-    :func:`charset_of`; else with replacement characters."""
+def decode_text(data: bytes, content_type: str) -> str:
+    """``data`` as text: UTF-8, as JSON has to be, whatever is declared; else in the charset of the
+    ``Content-Type``, if it extends ASCII; else with replacement characters."""
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return data.decode(charset or "utf-8", "replace")
+        return data.decode(_charset_of(content_type), "replace")
+
+
+def _charset_of(content_type: str) -> str:
+    found = _CHARSET.search(content_type)
+    try:
+        if found and _ASCII.decode(found[1], "replace") == _ASCII.decode():
+            return found[1]
+    except (LookupError, ValueError):  # unknown to Python, or no charset
+        pass
+    return "utf-8"
 
 
 def decode_json(data: str | bytes) -> Any:

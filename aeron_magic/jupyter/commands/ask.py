@@ -8,11 +8,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aeron_magic.client.client import make_question
-from aeron_magic.errors import AeronError, Interrupted, UsageError
+from aeron_magic.errors import AeronError, Interrupted
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.frontend import is_live, visible_names
 from aeron_magic.prompts.interpolation import interpolate
-from aeron_magic.prompts.values import is_missing
 from aeron_magic.services.catalog import service_info
 
 if TYPE_CHECKING:
@@ -40,11 +39,6 @@ def ask(app: App, options: Options, text: str) -> None:
     cell = app.cell_keys.next(shell)
     options = options._replace(format=options.format or app.preferences.format)
     text = text.rstrip("\n")
-    if is_missing(text):
-        raise UsageError(
-            "The question is empty.",
-            hint="Write it on the lines below %%aeron, or on one line with `%aeron ask`.",
-        )
     if options.each is not None:
         from aeron_magic.jupyter.commands.ask_each import ask_each
 

@@ -81,10 +81,7 @@ def _ask_at(
     position: Position,
     images: tuple[str, ...] = (),
 ) -> None:
-    text = text.strip("\n")
-    if not text.strip():
-        raise UsageError("The question is empty.", hint="Write it into the box below.")
-    question = make_question(text, position.token, images)
+    question = make_question(text.strip("\n"), position.token, images)
     with controller.asking:
         if action.id and action.id in controller.asked_actions:
             return  # the message came twice
