@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -38,7 +39,8 @@ STEPS: dict[str, tuple[str, ...]] = {
     # The plugin nbval takes two seconds to import; test_record.py runs it in other processes.
     "pytest": ("-m", "pytest", "-p", "no:nbval", "-ra", "--durations=10"),
 }
-QUICK = ("-m", "not jupyter and not browser and not platform and not campaign")
+SLOW = ("jupyter", "browser", "platform", "campaign")
+"""The marks of what ``--quick`` leaves out."""
 
 Result = tuple[str, int, float]
 """A step's name, its exit code and its seconds."""
@@ -95,7 +97,7 @@ def main() -> int:
         processes = 3 if options.quick else max(2, min(4, os.cpu_count() or 2))
         # One test at a time, in order: the browser's tests have to be the last of each process.
         in_parallel = (f"-n{processes}", "--dist=load", "--maxschedchunk=1")
-        steps["pytest"] += (*(QUICK if options.quick else ()), *(options.more or in_parallel))
+        steps["pytest"] += (*(_quick() if options.quick else ()), *(options.more or in_parallel))
     # Debian's Chromium does not depend on any font.
     no_browser = (
         "pytest" in steps
@@ -128,6 +130,14 @@ def main() -> int:
             f"({python} -m playwright install chromium), the browser tests were skipped."
         )
     return int(any(code for _, code, _ in results))
+
+
+def _quick() -> tuple[str, ...]:
+    """Leave out slow tests; modules in which all are slow are not even imported."""
+    slow = re.compile(rf"^pytestmark = \[?\s*pytest\.mark\.({'|'.join(SLOW)})\b", re.MULTILINE)
+    modules = sorted((ROOT / "tests").rglob("test_*.py"))
+    ignored = (f"--ignore={path}" for path in modules if slow.search(path.read_text("utf-8")))
+    return ("-m", " and ".join(f"not {mark}" for mark in SLOW), *ignored)
 
 
 def _run_with_others() -> int:
