@@ -19,9 +19,11 @@ NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 def test_the_address_that_lab_prints_leads_to_the_notebook(tmp_path: Path) -> None:
     """Without a browser, the printed address is the only way to the notebook."""
     start = "import sys; from pathlib import Path; from quickstart import open_lab\n"
+    environment = private_environment(tmp_path)
+    environment["PYTHONPATH"] += f"{os.pathsep}{NOTEBOOKS}"
     server = subprocess.Popen(
         [sys.executable, "-c", f"{start}open_lab(Path(sys.executable))"],
-        env={**private_environment(tmp_path), "PYTHONPATH": str(NOTEBOOKS), "BROWSER": "/nowhere"},
+        env={**environment, "BROWSER": "/nowhere"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

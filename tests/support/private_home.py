@@ -20,6 +20,7 @@ _FOLDERS = {
     "XDG_DATA_HOME": "xdg-data",
     "XDG_STATE_HOME": "xdg-state",
 }
+_WITHOUT_IRIS = str(Path(__file__).parent / "without_iris")
 _OURS = ("AERON_", "CHATZY_", "JPY_", "JUPYTER_")
 
 
@@ -31,8 +32,10 @@ def private_environment(folder: Path) -> dict[str, str]:
     """
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_OURS)}
     for variable, name in _FOLDERS.items():
-        path = folder / name
-        path.mkdir(parents=True, exist_ok=True)
-        kept[variable] = str(path)
+        own = folder / name
+        own.mkdir(parents=True, exist_ok=True)
+        kept[variable] = str(own)
+    path = [_WITHOUT_IRIS, *filter(None, [kept.get("PYTHONPATH")])]
+    kept["PYTHONPATH"] = os.pathsep.join(path)
     kept["PYTHON_KEYRING_BACKEND"] = "keyring.backends.null.Keyring"
     return kept
