@@ -105,7 +105,10 @@ def wheel_python(distributions: list[Path], tmp_path_factory: pytest.TempPathFac
 def test_the_wheel_works_without_any_extra(
     wheel_python: Path, sandbox: Sandbox, tmp_path: Path
 ) -> None:
-    """Clients, magics and panel; what needs an extra says which one."""
+    """Clients, magics, panel and the plug-in of pytest; what needs an extra says which one.
+
+    One test: in two processes, the environment would be made twice, which takes 15 s.
+    """
     sandbox.set_faults(say="Fine.")
     used = subprocess.run(
         [wheel_python, "-c", USE],
@@ -118,10 +121,11 @@ def test_the_wheel_works_without_any_extra(
     assert used.returncode == 0, used.stdout + used.stderr
     named = re.findall(r'pip install "aeron-magic\[(\w+)\]"', used.stdout)
     assert named == ["keyring", "keyring", "tables"]
+    _check_plug_in(wheel_python, tmp_path)
 
 
-def test_pytest_finds_the_plug_in_of_the_wheel(wheel_python: Path, tmp_path: Path) -> None:
-    """With the files, the wheel and pytest only; the JUnit file can be read."""
+def _check_plug_in(wheel_python: Path, tmp_path: Path) -> None:
+    """pytest finds it with the wheel alone; the JUnit file can be read."""
     (tmp_path / "faq.csv").write_text("question,answer\nFee?,2 percent.\n", encoding="utf-8")
     for name, rule in {"good": "contains: 2", "bad": "contains: 3"}.items():
         text = f"## Question\n\nFee?\n\n```expect\n{rule}\n```\n"
