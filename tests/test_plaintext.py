@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from each_case import each_case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -53,12 +54,12 @@ PIECES = st.lists(
 )
 
 
-@pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
+@each_case(("text", "expected"), CASES.values())
 def test_control_sequences_are_removed(text: str, expected: str) -> None:
     assert strip_control_sequences(text) == expected
 
 
-@pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES)
+@each_case(("text", "expected"), CASES.values())
 def test_a_sequence_may_be_cut_after_each_character(text: str, expected: str) -> None:
     text_filter = ControlSequenceFilter()
     assert "".join(map(text_filter.feed, text)) + text_filter.close() == expected

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from each_case import each_case
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -204,7 +205,7 @@ NASTY = [
 ]
 
 
-@pytest.mark.parametrize("text", NASTY)
+@each_case("text", NASTY)
 def test_what_was_written_is_read_back(text: str) -> None:
     question = text or "x"
     assert read_back(question, text) == tuple(map(strip_control_sequences, (question, text)))
@@ -218,7 +219,7 @@ def test_any_mixture_of_it_is_read_back(parts: list[str]) -> None:
     assert reply == text
 
 
-@pytest.mark.parametrize("text", NASTY)
+@each_case("text", NASTY)
 def test_a_file_is_not_active_in_a_renderer_that_accepts_html(text: str) -> None:
     html = MarkdownIt("commonmark", {"html": True}).render(chat_text(text, [turn("q", text)]))
     assert "<img" not in html

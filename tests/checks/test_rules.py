@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 import pytest
+from each_case import each_case
 
 from aeron_magic.checks import regex_process
 from aeron_magic.checks.regex_process import RegexProcess
@@ -41,7 +42,7 @@ def test_the_six_words(line: str, word: str, argument: str) -> None:
     assert parse_rule(line, 7) == Rule(word, argument, 7)
 
 
-@pytest.mark.parametrize(
+@each_case(
     "line",
     [
         "has: x",
@@ -98,7 +99,7 @@ def test_whether_a_text_rule_holds(line: str, text: str, holds: bool) -> None:
     assert (reason == "") is holds
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("equation", "holds"),
     [
         ('state == "paid"', True),

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from each_case import each_case
 
 from aeron_magic import AeronError, AsyncClient, AsyncStream, Client, Message, Reply, Stream
 from aeron_magic.client import tls
@@ -219,10 +220,8 @@ def test_images_are_sent(caller: Caller, sandbox: Sandbox) -> None:
     assert [seen.body["user"]["images"] for seen in sandbox.log] == [urls, urls[:1]]
 
 
-@pytest.mark.parametrize(
-    "framing", ["sse", "sse-event", "sse-multiline", "ndjson", "json", "pretty", "object"]
-)
-@pytest.mark.parametrize("line_end", ["lf", "crlf", "cr"])
+@each_case("framing", ["sse", "sse-event", "sse-multiline", "ndjson", "json", "pretty", "object"])
+@each_case("line_end", ["lf", "crlf", "cr"])
 def test_every_framing_is_read(
     caller: Caller, sandbox: Sandbox, framing: str, line_end: str
 ) -> None:
@@ -374,7 +373,7 @@ def test_a_fetch_without_waiting_may_return_a_processing_reply(
 # Error responses.
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("refusal", "kind"),
     [
         (Refusal(status=401), AuthenticationError),
@@ -393,13 +392,13 @@ def test_a_fetch_without_waiting_may_return_a_processing_reply(
         (Refusal(page="drop"), IncompleteReply),
         (Refusal(status=500, accepted=True), ServiceError),
     ],
-    ids=lambda value: f"{value.status}-{value.page}" if isinstance(value, Refusal) else "",
 )
 @pytest.mark.parametrize("stream", [True, False])
 def test_an_error_response_has_its_exception_and_is_not_repeated(
     caller: Caller, sandbox: Sandbox, refusal: Refusal, kind: type[AeronError], stream: bool
 ) -> None:
     """With a hint; and the next question works."""
+    sandbox.log.clear()
     sandbox.set_faults(refuse=[refusal])
     with pytest.raises(AeronError) as caught:
         caller.ask("Well?", stream=stream)
@@ -477,7 +476,7 @@ def test_an_unreachable_host_is_reported(make: Callable[..., Caller]) -> None:
     assert address in str(caught.value)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("arguments", "options"),
     [
         (("",), {}),
@@ -492,7 +491,6 @@ def test_an_unreachable_host_is_reported(make: Callable[..., Caller]) -> None:
         (("Well?",), {"context_token": " "}),
         (("half a \ud83d",), {}),
     ],
-    ids=str,
 )
 def test_an_invalid_question_is_not_sent(
     caller: Caller, sandbox: Sandbox, arguments: tuple[Any, ...], options: dict[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from each_case import each_case
 
 from aeron_magic import AsyncClient, Client
 from aeron_magic.client.proxies import proxy_for
@@ -21,7 +22,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     return monkeypatch
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("entry", "address", "bypassed"),
     [
         ("", "https://a.example", False),

@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from each_case import each_case
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -212,18 +213,18 @@ def test_values_that_cannot_be_inserted_are_not_suggested() -> None:
     assert "`open`" not in caught.value.hint
 
 
-@pytest.mark.parametrize("text", PLACES)
+@each_case("text", PLACES)
 def test_a_path_is_replaced_by_its_value(text: str) -> None:
     assert interpolate(text, VALUES) == PLACES[text]
 
 
-@pytest.mark.parametrize("text", UNTOUCHED)
+@each_case("text", UNTOUCHED)
 def test_other_double_braces_are_unchanged(text: str) -> None:
     assert interpolate(text, VALUES) == text
     assert placeholders_in(text) == []
 
 
-@pytest.mark.parametrize("text", REFUSED)
+@each_case("text", REFUSED)
 def test_invalid_placeholders_are_errors_with_position_and_hint(text: str) -> None:
     message, hint = REFUSED[text]
     with pytest.raises(ValueRefused) as caught:

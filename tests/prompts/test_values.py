@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+from each_case import each_case
 from fresh_process import modules_after
 
 from aeron_magic.errors import ValueRefused
@@ -91,7 +92,7 @@ def test_simple_values_are_formatted_with_str(value: object, text: str) -> None:
     assert format_value(value) == text
 
 
-@pytest.mark.parametrize(("value", "text"), STRUCTURED)
+@each_case(("value", "text"), STRUCTURED)
 def test_structures_become_json(value: object, text: str) -> None:
     assert format_value(value) == text
 

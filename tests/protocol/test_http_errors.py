@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from each_case import each_case
 
 from aeron_magic.errors import (
     AuthenticationError,
@@ -34,7 +35,7 @@ def response(status: int, body: Any = b"", **headers: str) -> Response:
     return Response(status, {name.replace("_", "-"): value for name, value in headers.items()}, raw)
 
 
-@pytest.mark.parametrize(
+@each_case(
     ("given", "kind", "message"),
     [
         (response(401), AuthenticationError, None),
@@ -67,7 +68,6 @@ def response(status: int, body: Any = b"", **headers: str) -> Response:
         (response(200, b"[]"), UnexpectedAnswer, None),
         (response(200, b"\xff\xfe\x00"), UnexpectedAnswer, None),
     ],
-    ids=lambda value: f"{value.status}-{value.body[:12]!r}" if isinstance(value, Response) else "",
 )
 def test_each_error_response_has_its_exception(
     given: Response, kind: type[ServiceError], message: str | None

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from each_case import each_case
 
 from aeron_magic.protocol.service_words import (
     MAX_LENGTH,
@@ -19,7 +20,7 @@ from aeron_magic.protocol.service_words import (
 WORDS = "Rate limit reached"
 
 
-@pytest.mark.parametrize(
+@each_case(
     "body",
     [
         {"message": WORDS},
@@ -58,7 +59,6 @@ WORDS = "Rate limit reached"
         [{"error": {"message": WORDS}}],
         WORDS,
     ],
-    ids=str,
 )
 def test_the_message_is_found(body: Any) -> None:
     assert service_words(body) == WORDS

@@ -6,6 +6,7 @@ import re
 from html import unescape
 
 import pytest
+from each_case import each_case
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +27,7 @@ def text_of(html: str) -> str:
     return unescape(re.sub(r"</?span[^>]*>", "", html))
 
 
-@pytest.mark.parametrize("language", sorted(LANGUAGES))
+@each_case("language", sorted(LANGUAGES))
 def test_every_language_has_a_lexer_and_keeps_the_code(language: str) -> None:
     code = "x = '<a>' & \"b\" # c\n\n\tif (y) { z }  \n-- d"
     html = highlight_code(code, language)

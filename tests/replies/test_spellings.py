@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from each_case import each_case
 
 from aeron_magic.replies.spellings import read_bool, read_date, read_int, read_number, read_text
 
@@ -56,7 +56,7 @@ def test_numbers() -> None:
         assert read_number(f"  {text.upper()}") == number, text
 
 
-@pytest.mark.parametrize("text", "|".join(UNREADABLE.split("\n")).split("|"))
+@each_case("text", "|".join(UNREADABLE.split("\n")).split("|"))
 def test_what_is_not_certainly_a_number_is_left(text: str) -> None:
     assert read_number(text) is text
 

@@ -7,6 +7,7 @@ from html import unescape
 
 import pytest
 from cpu_time import least_cpu
+from each_case import each_case
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -85,7 +86,7 @@ MORE_MATH = [
 ]
 
 
-@pytest.mark.parametrize("text", [*MATH.split(), *MORE_MATH])
+@each_case("text", [*MATH.split(), *MORE_MATH])
 def test_a_pair_of_dollars_is_math(text: str) -> None:
     assert len(math(text)) == 1
 
@@ -137,7 +138,7 @@ $foo->bar($baz)
 """
 
 
-@pytest.mark.parametrize("text", MONEY.strip().split("\n"))
+@each_case("text", MONEY.strip().split("\n"))
 def test_money_and_names_are_not_math(text: str) -> None:
     assert math(text) == []
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from each_case import each_case
 from flow_server import FlowServer
 
 from aeron_magic.errors import (
@@ -484,9 +485,9 @@ ACCEPTED = {"status": "SUCCESS", "response_status": "processing", "context_token
 RETRY = {"retry-after": "0"}
 
 
-@pytest.mark.parametrize("status", [302, 400, 403, 404, 408, 409, 429, 500, 502, 503, 504])
+@each_case("status", [302, 400, 403, 404, 408, 409, 429, 500, 502, 503, 504])
 @pytest.mark.parametrize("stream", [True, False])
-@pytest.mark.parametrize("framing", ["json", "sse", "list", "escaped"])
+@each_case("framing", ["json", "sse", "list", "escaped"])
 def test_a_refusal_that_names_a_token_was_accepted(status: int, stream: bool, framing: str) -> None:
     """The reply is fetched by it; the question is not repeated."""
     text = json.dumps(ACCEPTED)
@@ -687,10 +688,8 @@ def test_a_question_is_repeated_if_it_was_not_accepted() -> None:
     assert server.pauses == [0.5, 1.0, 3.0]
 
 
-@pytest.mark.parametrize(
-    "result",
-    [LOST, *(respond(status) for status in (302, 400, 403, 408, 500, 502, 503, 504))],
-    ids=str,
+@each_case(
+    "result", [LOST, *(respond(status) for status in (302, 400, 403, 408, 500, 502, 503, 504))]
 )
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_question_that_may_have_been_accepted_is_not_repeated(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from each_case import each_case
 from flow_server import FlowServer
 
 from aeron_magic.errors import (
@@ -358,7 +359,7 @@ OUTCOMES: dict[str, tuple[str, type[AeronError] | None]] = {
 }
 
 
-@pytest.mark.parametrize("signal", OUTCOMES)
+@each_case("signal", OUTCOMES)
 @pytest.mark.parametrize("spelling", ["bare", "json", "quoted"])
 @pytest.mark.parametrize("streaming", [True, False])
 @pytest.mark.parametrize("together", [True, False])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from each_case import each_case
 from flow_server import FlowServer
 
 from aeron_magic.errors import (
@@ -41,7 +42,7 @@ SHAPES: list[Any] = [
     {"success": False, "message": WORDS},
     {"response": {"error": {"message": WORDS}}, "status": "ERROR"},
 ]
-SOME = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: json.dumps(shape)[:50])
+SOME = each_case("shape", SHAPES)
 
 
 def body(shape: Any) -> bytes:
@@ -251,7 +252,7 @@ def caught_any(call: Any) -> AeronError:
     return error.value
 
 
-@pytest.mark.parametrize(
+@each_case(
     "system",
     [
         *([], {}, None, {"msg_id": "m"}, {"text": None}, {"html": "<p>x"}, "x", [{"a": 1}]),

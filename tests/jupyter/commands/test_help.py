@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import pytest
+from each_case import each_case
 from IPython.core.interactiveshell import InteractiveShell
 
 from aeron_magic.errors import UsageError
@@ -19,7 +20,7 @@ def shell(plain_shell: InteractiveShell) -> Any:
     plain_shell.run_line_magic("unload_ext", "aeron_magic")
 
 
-@pytest.mark.parametrize("name", list(handbook()))
+@each_case("name", handbook())
 def test_a_topic_is_the_name_of_a_page(shell: Any, capsys: Any, name: str) -> None:
     """Its title and its lead are shown, and no search words."""
     shell.run_line_magic("aeron", f"help {name}")

@@ -5,21 +5,17 @@ import re
 from importlib import resources
 from itertools import chain
 
-import pytest
+from each_case import each_case
 from markdown_it import MarkdownIt
 
 from aeron_magic.sandbox import answers
 from aeron_magic.sandbox.answers.pages import handbook
 from aeron_magic.sandbox.answers.vocabulary import tokenize
 
-PAGES = list(handbook().values())
+each_page = each_case("page", handbook().values())
 
 
-@pytest.fixture(params=PAGES, ids=lambda page: page.name)
-def page(request):
-    return request.param
-
-
+@each_page
 def test_a_page_answers_explains_and_shows(page):
     """Title, a lead of one or two lines, a reason and an example."""
     assert page.title
@@ -28,6 +24,7 @@ def test_a_page_answers_explains_and_shows(page):
     assert page.sections["Why"]
 
 
+@each_page
 def test_a_page_is_short(page):
     """100 to 250 words, so that an answer can be read while it streams. Details may follow."""
     sections = (page.sections.get(name, ()) for name in ("In Python", "Why"))
@@ -35,11 +32,13 @@ def test_a_page_is_short(page):
     assert 100 <= len(words) <= 250
 
 
+@each_page
 def test_related_pages_exist(page):
     """And a page is not related to itself."""
     assert set(page.related) <= set(handbook()) - {page.name}
 
 
+@each_page
 def test_examples_are_closed_and_python_examples_parse(page):
     """Those with await, too."""
     for example in page.examples:
@@ -49,11 +48,13 @@ def test_examples_are_closed_and_python_examples_parse(page):
             compile(found[2], page.name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
+@each_page
 def test_phrasings_are_distinct(page):
     """A page has at least 20, because the search finds it by them."""
     assert len({tuple(tokenize(one)) for one in page.phrasings}) == len(page.phrasings) >= 20
 
 
+@each_page
 def test_phrasings_are_never_shown(page):
     """Not in an answer, and not on a code host, which hides a comment."""
     source = (resources.files(answers) / "handbook" / f"{page.name}.md").read_text("utf-8")
