@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
+import weakref
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -72,10 +73,10 @@ class KeptRows:
         """Execute a statement; the first row of its result, or None."""
         try:
             if self._path is None:
-                self._connection = self._connection or _in_memory()
-                return self._connection.execute(sql, values).fetchone()
+                connection = self._connection or self._use(_in_memory())
+                return connection.execute(sql, values).fetchone()
             with translating_errors(self._path):
-                connection = self._connection = self._connection or self._opened(self._path)
+                connection = self._connection or self._use(self._opened(self._path))
                 self._deadline.started = time.monotonic()
                 if durable:
                     connection.execute("PRAGMA synchronous = FULL")
@@ -90,6 +91,13 @@ class KeptRows:
             self.warning = f"{error} Rows are asked, but not kept. {error.hint}"
             self._path = None
             return self._execute(sql, *values)
+
+    def _use(self, connection: sqlite3.Connection) -> sqlite3.Connection:
+        """Use ``connection``; it is closed with this object at the latest."""
+        # At its exit, a forked process would close the file of its parent.
+        weakref.finalize(self, connection.close).atexit = False
+        self._connection = connection
+        return connection
 
     def _opened(self, path: Path) -> sqlite3.Connection:
         connection = open_file(path, 0 if self._pending else BUSY_TIMEOUT)

@@ -291,14 +291,15 @@ def mutate_history(path: Path, chance: random.Random) -> None:
                 ]
             )  # fmt: skip
             column = chance.choice(columns)
-            row = connection.execute(
-                f"SELECT rowid, {column} FROM {table} ORDER BY random() LIMIT 1"
-            ).fetchone()
-            if row is None:
+            rows = connection.execute(f"SELECT rowid, {column} FROM {table}").fetchall()
+            if not rows:
                 return
+            row = chance.choice(rows)
             value: Any = chance.choice(VALUES)
             if column in ("content", "pending", "reply") and isinstance(row[1], str):
-                document = json.loads(row[1]) if row[1].startswith("{") else {}
+                document = {}
+                with contextlib.suppress(ValueError):  # "{{x}}", by the mutation before
+                    document = json.loads(row[1]) if row[1].startswith("{") else {}
                 if chance.random() < 0.2 and document:
                     document["parent"] = chance.randint(1, 6)
                 value = json.dumps(mutate_json(document, chance))

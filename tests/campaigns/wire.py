@@ -434,7 +434,7 @@ def main() -> int:
     if options.quick:
         sizes = {"step": 101, "damages": 25, "samples": 300, "timings": 10}
     else:
-        sizes = {"step": 3, "damages": 400, "samples": 5_000, "timings": 150}
+        sizes = {"step": 1, "damages": 400, "samples": 5_000, "timings": 150}
     return int(show(campaign(options.seed, **sizes)) > 0)
 
 

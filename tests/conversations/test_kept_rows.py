@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sqlite3
 from pathlib import Path
 
@@ -47,6 +48,19 @@ def test_rows_outlive_their_process(tmp_path: Path) -> None:
     first.mark_token("a", "t-1")
     assert KeptRows(path).get("a", HERE) == RowState(None, "t-1")
     assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("file", [None, "rows"])
+def test_the_connection_is_closed_with_the_rows(tmp_path: Path, file: str | None) -> None:
+    """Those of a session in memory have no other end; Python 3.13 warns of it."""
+    rows = KeptRows(None if file is None else tmp_path / file)
+    rows.mark_sent("a", HERE)
+    connection = rows._connection
+    assert connection is not None
+    del rows
+    gc.collect()
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_a_token_belongs_to_one_address(tmp_path: Path) -> None:
