@@ -8,7 +8,8 @@ is still open at twice the limit is split inside: code, a paragraph or a quote a
 an item. The next block then repeats the context that it needs, such as the opening fence. A table,
 whose HTML is several times as long as its text, is split at a row from the limit on, under a copy
 of its head; so is, from the limit on, the rest of whatever was split. A line that is longer than
-twice the limit is split at a sentence or a space.
+twice the limit is split at a sentence or a space. Where twice the limit is open, the block takes as
+much of it as it can, so that no text is parsed often to find the ends of blocks.
 
 The limit grows, because JupyterLab hides the outputs of a cell after the fiftieth. Above 8,000
 finished characters it is one eighth of the excess, if that is more than the initial limit; so 40
@@ -224,11 +225,12 @@ class MarkdownStream:
         good = [
             n for n, (rank, end, _) in enumerate(splits, 1) if rank <= worst and -end >= self._limit
         ]
-        if not good and len(text) < 2 * self._limit:
+        is_behind = len(text) >= 2 * self._limit
+        if not good and not is_behind:
             return None
         if not splits:
             return _end_within_line(window), _SplitPoint(IN_BLOCK, context)
-        _, end, point = min(splits[: good[0] if good else None])
+        _, end, point = min(splits[: good[0] if good and not is_behind else None])
         return -end, point
 
     def _finish_block(self, source: str, next_start: _SplitPoint) -> None:

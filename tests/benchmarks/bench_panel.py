@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from bench_showing import ALONE
+from bench_showing import ALONE, CLEAR
 from fast_server import running_server, text_of
 from find_browser import find_browser
 from jupyter_site import running_site
@@ -135,6 +135,7 @@ def _stream(kernel: Kernel, name: str, path: str, rounds: int) -> list[Measure]:
         _, alone = kernel.value("_alone()", timeout=120)
         for turns in sorted(costs, reverse=bool(number % 2)):
             kernel.execute(f"_turns({turns})")
+            kernel.execute(CLEAR)
             run = kernel.execute("import json; print(json.dumps(_asked()))", timeout=120)
             assert run.status == "ok", run.reply
             came, cpu = json.loads(run.text)

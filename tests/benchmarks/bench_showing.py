@@ -8,7 +8,7 @@ holds the reply three times (HTML, Markdown, plain text), is counted by itself.
 
 The kernel's CPU time is compared with what the same kernel needs to read the same stream with an
 ``AsyncClient`` in a thread and to show nothing. The rest is rendering: the blocks while they come
-in, and the whole reply at its end. Nothing is cached between the rounds.
+in, and the whole reply at its end. What a reply leaves in caches is cleared before the next one.
 
 A peer that streams into a cell is chatlab, from OpenAI's events of the same text. It wants older
 packages than ours, so it has a virtual environment of its own (``pip install chatlab ipykernel``),
@@ -63,6 +63,14 @@ CHATLAB_WORKS = (
 )
 QUICK = ("markdown/200/one", "markdown/10000/one", "markdown/2000/500", "markdown/200/bursts")
 
+CLEAR = """
+from aeron_magic.jupyter.panel.html_stream import reply_html as _reply_html
+from aeron_magic.rendering.highlighting import _highlight_slice
+_reply_html.cache_clear()
+_highlight_slice.cache_clear()
+"""
+"""Forget what was rendered: the replies of a benchmark have the same text."""
+
 ALONE = """
 import asyncio as _asyncio, threading as _threading, time as _time
 from aeron_magic import AsyncClient as _AsyncClient
@@ -105,6 +113,7 @@ def run(quick: bool) -> list[Measure]:
 def _ask(kernel: Kernel, server: str, path: str) -> tuple[Run, float]:
     """Ask in a cell; what it showed, and the seconds of CPU that the kernel needed."""
     kernel.execute(f"%aeron connect aeronpay --base-url {server}/{path}")
+    kernel.execute(CLEAR)
     before = _cpu(kernel)
     run = kernel.execute("%%aeron\nTell me.", timeout=120)
     cpu = _cpu(kernel) - before

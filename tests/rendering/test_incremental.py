@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from types import FrameType
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from aeron_magic.rendering import incremental as module
+from aeron_magic.rendering import safe_html
 from aeron_magic.rendering.incremental import (
     LIMIT,
     MAX_OUTPUTS,
@@ -236,6 +238,21 @@ def steps(text: str, size: int) -> int:
 def test_the_work_is_linear_in_the_text(text: str) -> None:
     once, fourfold = steps(text, 7), steps(text * 4, 7)
     assert fourfold <= 4.4 * once
+
+
+@pytest.mark.parametrize(
+    "text",
+    [PARAGRAPH * 60, CODE * 3, TABLE * 3, LIST * 4],
+    ids=["paragraphs", "code", "table", "list"],
+)
+def test_a_text_that_comes_at_once_is_parsed_little_more_than_once(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A block is then as long as the part that is parsed to find its end allows."""
+    parse = Mock(wraps=safe_html.block_tokens)
+    monkeypatch.setattr(safe_html, "block_tokens", parse)
+    cut(text, len(text))
+    assert sum(len(call.args[0]) for call in parse.call_args_list) < 1.25 * len(text)
 
 
 LONG = {
