@@ -65,13 +65,25 @@ def highlight_code(code: str, language: str) -> Markup:
     It is plain if ``language`` is unlisted, or unknown to this version of Pygments, or if its lexer
     fails.
     """
-    language = language.lower()
-    if language in LANGUAGES and len(code) <= CODE_LIMIT:
-        with suppress(Exception):  # many lexers, of many authors: a paid reply must be shown
-            if lexer := _lexer(language):
-                parts = [_highlight_slice(part, lexer) for part in split_code(code)]
-                return Markup("".join(parts))  # noqa: S704 - each token is escaped
+    with suppress(Exception):  # many lexers, of many authors: a paid reply must be shown
+        if lexer := _lexer_for(code, language):
+            parts = [_highlight_slice(part, lexer) for part in split_code(code)]
+            return Markup("".join(parts))  # noqa: S704 - each token is escaped
     return Markup(escapeHtml(code))  # noqa: S704 - escaped
+
+
+def highlight_ahead(code: str, language: str) -> None:
+    """Highlight the slices that stay the same when ``code`` grows, for a later `highlight_code`."""
+    with suppress(Exception):
+        if lexer := _lexer_for(code, language):
+            *finished, _ = split_code(code)
+            for part in finished:
+                _highlight_slice(part, lexer)
+
+
+def _lexer_for(code: str, language: str) -> Lexer | None:
+    language = language.lower()
+    return _lexer(language) if language in LANGUAGES and len(code) <= CODE_LIMIT else None
 
 
 def split_code(code: str) -> Iterator[str]:

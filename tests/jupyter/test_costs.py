@@ -169,6 +169,23 @@ def test_code_is_lexed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     assert get_tokens.call_count == 1
 
 
+def test_little_of_a_long_code_block_is_lexed_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its blocks end elsewhere than the slices of the whole code."""
+    lexer = highlighting._lexer("python")
+    assert lexer is not None
+    get_tokens = Mock(wraps=lexer.get_tokens)
+    live, accumulator = LiveOutput(Shown(1, 1.0).publish, clear=lambda: None), ReplyAccumulator()
+    lines = [f"line_{number} = 'of a long block'\n" for number in range(300)]
+    for number, part in enumerate(["A text.\n\n```python\n", *lines, "```\n"], 2):
+        accumulator.add([Chunk(part, number, "m")])
+        live.render(accumulator)
+    monkeypatch.setattr(lexer, "get_tokens", get_tokens)
+    assert "".join(accumulator.displayed) == accumulator.text
+    live._bundle(accumulator.reply(), {})
+    lexed = sum(len(call.args[0]) for call in get_tokens.call_args_list)
+    assert 0 < lexed <= 2 * highlighting.SLICE
+
+
 def test_loading_the_extension_imports_little() -> None:
     """In a running shell; `test_imports` names the modules that must not be imported."""
     code = """

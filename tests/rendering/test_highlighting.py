@@ -94,6 +94,14 @@ def test_slices_are_complete_and_short(parts: list[str]) -> None:
     assert max(map(len, slices)) <= 2 * SLICE
 
 
+@given(st.lists(st.sampled_from(["word ", "\n", "\n\n", "`", "/*", "*/", "x" * 90]), max_size=200))
+def test_slices_before_the_last_stay_when_code_grows(parts: list[str]) -> None:
+    code = "".join(part * 9 for part in parts)
+    for length in (len(code) // 3, len(code) // 2):
+        finished = list(split_code(code[:length]))[:-1]
+        assert list(split_code(code))[: len(finished)] == finished
+
+
 def test_very_long_code_is_not_highlighted() -> None:
     assert "span" in highlight_code("x = 1 "[:CODE_LIMIT], "python")
     assert "span" not in highlight_code("x = 1\n" * CODE_LIMIT, "python")

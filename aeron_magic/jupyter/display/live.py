@@ -100,7 +100,18 @@ class LiveOutput(CellOutput):
         if html or accumulator.status_text:
             mark = accumulator.status_text or ("" if whole else RECEIVING)
             self._show(html + remark_html(mark) if mark else html)
+        if not flood:
+            self._highlight_ahead(accumulator)
         return max(REPAINT_INTERVAL, SECONDS_PER_CHAR * (painted + len(html)))
+
+    def _highlight_ahead(self, accumulator: ReplyAccumulator) -> None:
+        """Highlight a long code block while it comes, so that the end does not wait for it."""
+        fence = self._markdown.tail.context
+        if self._form == "markdown" and fence.startswith(("```", "~~~")):
+            from aeron_magic.rendering.highlighting import highlight_ahead
+
+            code = "".join(accumulator.displayed).rpartition(fence)[2]
+            highlight_ahead(code, fence.strip("`~\n"))
 
     def _html(self, piece: MarkdownBlock, *, highlight: bool) -> Markup:
         if self._form == "text":
