@@ -121,6 +121,26 @@ def test_stop_from_the_first_moment(lab: NotebookPage, sandbox: Sandbox) -> None
     assert "sandbox" in panel.reply()
 
 
+def test_a_double_click_on_send_does_not_stop_the_question(
+    lab: NotebookPage, sandbox: Sandbox
+) -> None:
+    """Stop appears in the place of Send, under the pointer."""
+    sandbox.set_faults(say="Here it is.", first_chunk=0.3)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    panel.input.fill("Hello?")
+    panel.root.get_by_role("button", name="Send").dblclick()
+    panel.wait_text("Here it is.")
+    panel.wait_ready()
+    assert "Stopped" not in panel.turns.last.inner_text()
+    assert len(sandbox.log.of("create-response")) == 1
+    sandbox.set_faults(first_chunk=20)
+    panel.input.fill("Once more?")
+    panel.click("Send")
+    lab.page.wait_for_timeout(700)  # longer than a double click takes
+    panel.stop()
+    panel.wait_text("Stopped.")
+
+
 def test_an_error_stands_where_the_reply_would(
     lab: NotebookPage, sandbox: Sandbox, screenshots: Path
 ) -> None:

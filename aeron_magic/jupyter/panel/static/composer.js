@@ -4,6 +4,7 @@ import { icon, element, button, isComposing } from "./dom.js";
 import { focusCell } from "./notebook.js";
 
 const MAX_HEIGHT = 200;
+const DOUBLE_CLICK = 500; // milliseconds
 
 export class Composer {
   constructor(view) {
@@ -18,7 +19,13 @@ export class Composer {
     });
     this.send = element(
       "button",
-      { type: "submit", class: "ap-send", title: "Send (Enter)", "aria-label": "Send" },
+      {
+        type: "submit",
+        class: "ap-send",
+        title: "Send (Enter)",
+        "aria-label": "Send",
+        onclick: (event) => (this.clicked = event.timeStamp),
+      },
       icon("send"),
     );
     this.stop = element(
@@ -29,7 +36,10 @@ export class Composer {
         title: "Stop",
         "aria-label": "Stop",
         hidden: true,
-        onclick: () => this.stopped(),
+        onclick: (event) => {
+          // Stop appears in the place of Send: the second click of a double click is not for it.
+          if (!(event.timeStamp - this.clicked < DOUBLE_CLICK)) this.stopped();
+        },
       },
       element("span", { class: "ap-square", "aria-hidden": "true" }),
     );
