@@ -48,6 +48,7 @@ KINDS = ErrorKinds(
     ),
     timeout=(TimeoutError,),
     url=(aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError),
+    proxy=(aiohttp.ClientHttpProxyError,),
 )
 LIBRARY_ERRORS = (aiohttp.ClientError, OSError, TimeoutError, UnicodeEncodeError, zlib.error)
 
@@ -114,6 +115,8 @@ class AiohttpTransport(AsyncHttpxTransport):
                 max_line_size=self.limits.header,
                 max_field_size=self.limits.header,
             )
+            # aiohttp repeats a lost GET: a stream of Chatzy would be opened twice, and have a hole.
+            self._session._retry_connection = False
         return self._session
 
     def proxy(self, url: str) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 import socket
 import ssl
 import sys
@@ -63,17 +64,19 @@ NO_COMPRESSION = (
 
 
 class ErrorKinds(NamedTuple):
-    """Exceptions of an HTTP library: not connected, silent for too long, an unusable address."""
+    """Exceptions of an HTTP library: not connected, silent for too long, an unusable address, a proxy."""
 
     connect: Errors
     timeout: Errors
     url: Errors
+    proxy: Errors
 
 
 KINDS = ErrorKinds(
     connect=(httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError),
     timeout=(httpx.TimeoutException,),
     url=(httpx.InvalidURL, httpx.UnsupportedProtocol),
+    proxy=(httpx.ProxyError,),
 )
 SETTINGS_ERRORS = (ImportError, OSError, ValueError, httpx.InvalidURL)
 """Of a transport that cannot be made, because the environment is invalid."""
@@ -129,6 +132,9 @@ def connection_lost(
         reason, remedy = "its certificate was not issued by a trusted authority", NEW_AUTHORITY
     elif isinstance(error, zlib.error):
         remedy = NO_COMPRESSION
+    elif isinstance(error, kinds.proxy):
+        found = re.match(r"\d{3}\b", str(getattr(error, "status", error)))
+        reason = "the proxy refused to connect" + (f" (HTTP status {found[0]})" if found else "")
     return ConnectionLost(reason, sent, time.monotonic() - began, received, remedy)
 
 

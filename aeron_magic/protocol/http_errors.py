@@ -102,6 +102,12 @@ def error_for_status(
         return AuthenticationError(
             "The service rejected the credentials.", hint=AUTHENTICATION, **facts
         )
+    if status == 407:
+        return ServiceError(
+            "A proxy rejected the request: it asks for a user name and a password.",
+            hint="HTTP_PROXY or HTTPS_PROXY can contain them: http://USER:PASSWORD@proxy:8080.",
+            **facts,
+        )
     if status == 429:
         wait = response.headers.get("retry-after", "") if response else ""
         is_number = wait.isdecimal() and len(wait) <= MAX_DIGITS

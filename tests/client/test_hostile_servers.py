@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from raw_server import Asked, RawServer, chunked, head
+from raw_server import Asked, RawServer, chunked, head, reset
 
 from aeron_magic.client.aiohttp_transport import KEEP_ALIVE, AiohttpTransport
 from aeron_magic.client.client import Client
@@ -272,6 +272,37 @@ def test_headers_that_mean_nothing_to_us_are_not_read(
     assert isinstance(result, Response)
     assert result.body == named
     assert not recwarn
+
+
+@pytest.mark.parametrize("how", ["close", "reset"])
+def test_a_request_is_made_once(make: Make, how: str) -> None:
+    """A stream of Chatzy can be opened once, by a GET, and its flow decides on another attempt."""
+
+    def answer(connection: socket.socket, _: Asked) -> bool:
+        if how == "reset":
+            reset(connection)
+        return False
+
+    with RawServer(answer) as server:
+        for kind in (Send, OpenStream):
+            lost = make(server.url)(kind(Request("GET", f"{server.url}/get-response")))
+            assert isinstance(lost, ConnectionLost)
+            assert lost.sent
+        assert len(server.asked) == 2
+
+
+@pytest.mark.parametrize("status", [403, 407, 502])
+def test_a_proxy_that_refuses_is_named(
+    make: Make, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with serve(head(f"{status} <img src=x>", "Content-Length: 0")) as server:
+        monkeypatch.setenv("https_proxy", server.url)
+        lost = make("https://service.test")(Send(post("https://service.test")))
+    assert isinstance(lost, ConnectionLost)
+    assert lost.reason == f"the proxy refused to connect (HTTP status {status})"
+    assert not lost.sent
 
 
 def test_a_netrc_file_is_not_read(

@@ -93,6 +93,12 @@ def test_the_target_of_a_redirect_is_not_shown() -> None:
     assert "evil" not in "\n".join(error.lines())
 
 
+def test_a_proxy_that_asks_for_a_password_is_named() -> None:
+    error = error_for_status(407, None, URL)
+    assert "proxy" in str(error)
+    assert "HTTPS_PROXY" in error.hint
+
+
 @pytest.mark.parametrize(
     ("wait", "shown"),
     [("7", True), ("²", False), ("9" * 60_000, False), ("soon", False)],
