@@ -64,7 +64,7 @@ NO_COMPRESSION = (
 
 
 class ErrorKinds(NamedTuple):
-    """Exceptions of an HTTP library: not connected, silent for too long, an unusable address, a proxy."""
+    """Exceptions of an HTTP library: no connection, silence, an unusable address, a proxy's."""
 
     connect: Errors
     timeout: Errors

@@ -75,9 +75,19 @@ def connection_policy(addresses: Iterable[str], *, insecure: bool = False) -> Co
     Raises
     ------
     UsageError
-        An address of another machine begins with ``http://``, or a proxy cannot be used.
+        An address cannot be used, or is one of another machine and begins with ``http://``; or a
+        proxy cannot be used.
     """
     addresses = tuple(addresses)
+    for address in addresses:
+        try:
+            _ = httpx.URL(address).host
+        except (httpx.InvalidURL, UnicodeError):
+            raise UsageError(
+                f"{address[:100]!r} is not the address of a service.",
+                hint="Check it (--base-url, --stream-url, in Python base_url and stream_url): no "
+                "server can have this name.",
+            ) from None
     parts = [urlsplit(address) for address in addresses]
     for part in parts:
         if part.scheme == "http" and not insecure and not is_loopback(part.hostname or ""):

@@ -224,6 +224,10 @@ def validate_timeout(name: str, seconds: float) -> float:
 
 
 def _normalize_url(url: str) -> str:
+    if not isinstance(url, str):
+        raise UsageError(
+            f"An address is a string, not {type(url).__name__}.", hint="Give its text."
+        )
     if "@" in url.partition("//")[2].partition("/")[0]:
         raise UsageError(
             "The address contains a user name or a password.",
@@ -246,6 +250,11 @@ def _normalize_url(url: str) -> str:
 
 
 def _normalize_credential(credential: Credential, value: str) -> str:
+    if not isinstance(value, str):
+        raise CredentialsError(
+            f"The {credential.label} is not a string, but {type(value).__name__}.",
+            hint="Give its text.",
+        )
     if credential.is_agent_id:
         from uuid import UUID
 

@@ -10,6 +10,7 @@ import certifi
 import pytest
 
 from aeron_magic.client.tls import connection_policy, ssl_context
+from aeron_magic.errors import UsageError
 
 SERVER = Path(__file__).parents[1] / "fixtures" / "tls" / "server.pem"
 """A key and its certificate, self-signed, of ``service.invalid``."""
@@ -21,6 +22,17 @@ def test_all_clients_share_one_tls_context() -> None:
         connection_policy(["https://one.invalid"]).tls
         is connection_policy(["https://two.invalid"]).tls
     )
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["https://xn--a", "https://ex\u202eample", f"https://{'a' * 70_000}", "https://a\x00b"],
+    ids=range(4),
+)
+def test_an_address_that_no_server_has_is_refused_before_anything_is_sent(address: str) -> None:
+    """Also that of a stream, which would be used after its question was paid for."""
+    with pytest.raises(UsageError, match="is not the address of a service"):
+        connection_policy(["https://one.invalid", address])
 
 
 @pytest.fixture

@@ -87,6 +87,16 @@ def test_chatzy_needs_an_agent() -> None:
     assert "--chatbot-id" in caught.value.hint
 
 
+@pytest.mark.parametrize("bad", [5, b"secret", ["secret"]])
+@pytest.mark.parametrize("name", ["client_id", "client_secret", "base_url"])
+def test_a_value_of_another_type_is_a_usage_error(name: str, bad: Any) -> None:
+    given = {"client_id": "me", "client_secret": SECRET, name: bad}
+    with pytest.raises(UsageError) as caught:
+        resolve_settings(environ={}, **given)
+    assert type(bad).__name__ in str(caught.value)
+    assert "secret" not in str(caught.value).replace("client-secret", "")
+
+
 @pytest.mark.parametrize("bad", [f"{SECRET}\n", f" {SECRET}", f"{SECRET}é", f'{SECRET}\x00"'])
 def test_a_secret_that_is_not_allowed_in_a_header_is_rejected_and_not_shown(bad: str) -> None:
     """Later it would fail in an error that quotes it."""
