@@ -78,7 +78,9 @@ class ConversationRegistry:
         if name is not None:
             found = self.conversations.get(_checked(name, "conversation"))
         else:
-            found = next((tree for tree in self if by is not None and tree.created_by == by), None)
+            started = [tree for tree in self if by is not None and tree.created_by == by]
+            # While the notebook is run from its beginning, not one in which another cell has asked.
+            found = next((tree for tree in started if not (self.is_rebuilding and tree.head)), None)
             if found is None and not self.current.turns:
                 found = self.current
         return found or ConversationTree(name or self.free_name(), self.service)
@@ -255,7 +257,11 @@ class ConversationRegistry:
         pending = tree.start(
             position, question, images, cell=cell, name=position.name, now=self._clock()
         )
-        tree.created_by = position.created_by or tree.created_by
+        if position.created_by:
+            for other in self:
+                if other.created_by == position.created_by:
+                    other.created_by = None
+            tree.created_by = position.created_by
         self.conversations.setdefault(tree.name, tree)
         self._adopting_cells = (
             self._adopting_cells

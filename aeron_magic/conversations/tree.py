@@ -522,5 +522,9 @@ def _newest(turns: Iterable[Turn]) -> Turn | None:
 
 def title_of(name: str, question: str) -> str:
     """The title of a conversation with this name and first question."""
-    made = name == MAIN or AUTOMATIC.fullmatch(name)
-    return " ".join(question[:400].split()) or name if made else name
+    return " ".join(question[:400].split()) or name if is_automatic(name) else name
+
+
+def is_automatic(name: str) -> bool:
+    """Whether the user did not choose the name of a conversation."""
+    return name == MAIN or AUTOMATIC.fullmatch(name) is not None

@@ -128,6 +128,14 @@ SEVERAL = {
         ["a", Cell("n", "new", {"new": True}), "b"],
         ["x", Cell("n", "new", {"new": True}), "a"],
     ),
+    "a new one lost its name": (
+        ["a", Cell("n", "new", {"new": True, "conversation": "plots"}), "b"],
+        ["a", Cell("n", "new", {"new": True}), "b"],
+    ),
+    "the cell of a new one was run first": (
+        [Cell("n", "new", {"new": True})],
+        ["a", "b", Cell("n", "new", {"new": True}), "c"],
+    ),
     "a branch": (
         [Cell("a", "one", {"name": "one"}), "b", Cell("x", "other", {"after": "one"}), "c"],
         [Cell("a", "one", {"name": "one"}), "y", Cell("x", "other", {"after": "one"}), "c"],
@@ -141,8 +149,9 @@ def test_run_all_from_the_start_with_several_conversations(
 ) -> None:
     """A cell asks in the conversation in which it asks in a new kernel."""
     notebook.run_all(*before)
-    run_from_the_start(notebook, after)
-    assert paths(notebook.session.registry, after) == in_a_new_kernel(notebook, after)
+    for _ in range(2):
+        run_from_the_start(notebook, after)
+        assert paths(notebook.session.registry, after) == in_a_new_kernel(notebook, after)
 
 
 @given(
