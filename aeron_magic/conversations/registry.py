@@ -17,7 +17,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from operator import attrgetter, itemgetter
 from typing import NamedTuple
 
-from aeron_magic.conversations.tree import MAIN, ConversationTree, PendingTurn, Position, Turn
+from aeron_magic.conversations.tree import (
+    MAIN,
+    ConversationTree,
+    PendingTurn,
+    Position,
+    Turn,
+    is_automatic,
+)
 from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
@@ -78,7 +85,11 @@ class ConversationRegistry:
         if name is not None:
             found = self.conversations.get(_checked(name, "conversation"))
         else:
-            started = [tree for tree in self if by is not None and tree.created_by == by]
+            started = [
+                tree
+                for tree in self
+                if by is not None and tree.created_by == by and is_automatic(tree.name)
+            ]
             # While the notebook is run from its beginning, not one in which another cell has asked.
             found = next((tree for tree in started if not (self.is_rebuilding and tree.head)), None)
             if found is None and not self.current.turns:
