@@ -8,12 +8,32 @@ import pytest
 from credentials import connecting
 from notebook_page import Frontend, NotebookPage
 from panel_page import PanelPage
+from playwright.sync_api import BrowserContext
 
+from aeron_magic.jupyter.panel.assets import script
 from aeron_magic.sandbox import Refusal, Sandbox
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
 LONG = "".join(f"Sentence number {n} of a reply that takes its time. " for n in range(400))
+
+ALONE = """async script => {
+    const module = await import(URL.createObjectURL(new Blob([script], {type: 'text/javascript'})));
+    let receive, onStatus, asked;
+    const signal = { connect: act => { onStatus ??= act; }, disconnect() {} };
+    const model = {
+        get: () => '', on: (name, act) => { if (name === 'msg:custom') receive = act; }, off() {},
+        send: message => { if (message.do === 'ask') asked = message.id; },
+        widget_manager: { context: { path: '', sessionContext: { statusChanged: signal } } },
+    };
+    window.end = how => how === 'refused'
+        ? receive({ type: 'error', title: 'No.', hint: '', request: asked })
+        : onStatus(null, how);
+    const panel = module.default();
+    panel.initialize({ model });
+    panel.render({ model, el: document.body });
+}"""
+"""Shows a panel whose kernel does not answer; ``end`` refuses its question, or sends a status."""
 
 
 @pytest.mark.parametrize("frontend", ["lab", "notebook"])
@@ -397,6 +417,25 @@ def test_a_queued_question_that_is_not_sent_is_in_the_input(
         panel.stop()
         panel.wait_ready()
     assert panel.questions() == ["First"]
+
+
+@pytest.mark.parametrize("end", ["refused", "restarting"])
+def test_questions_that_are_not_asked_are_in_the_input_in_their_order(
+    context: BrowserContext, end: str
+) -> None:
+    """The one that has not begun, the queued one, the draft; without a kernel."""
+    page = context.new_page()
+    page.evaluate(ALONE, script())
+    panel = PanelPage(page)
+    for text in ("First", "Second"):
+        panel.input.fill(text)
+        panel.input.press("Enter")
+    panel.input.fill("draft")
+    panel.root.get_by_role("group", name="Queued question").wait_for()
+    page.evaluate("end => window.end(end)", end)
+    assert panel.input.input_value() == "First\n\nSecond\n\ndraft"
+    assert panel.questions() == []
+    page.close()
 
 
 def test_chatzy_introduces_itself(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:

@@ -84,6 +84,7 @@ export class Store {
   lose() {
     this.lost = true;
     this.release(false);
+    this.unask();
     this.silent = false;
     this.setUnresponsive(true);
   }
@@ -221,12 +222,9 @@ export class Store {
   }
 
   on_error(message) {
-    if (this.asked && this.asked.id === message.request) {
-      if (this.asked.do === "ask") this.type(joined(this.asked.text, this.draft));
-      this.asked = null;
-    }
-    this.error = message;
     this.release(false);
+    if (this.asked?.id === message.request) this.unask();
+    this.error = message;
     this.notify("error");
     this.notify("input");
   }
@@ -266,6 +264,16 @@ export class Store {
     // A page that was duplicated has it, too: the kernel asks once for an id.
     const sent = send && this.start({ do: "ask", text: queue.text, id: queue.id });
     this.type(sent ? this.draft : joined(queue.text, this.draft));
+    this.notify("input");
+  }
+
+  /** Put the question that has not begun back into the input box, before the ones asked later. */
+  unask() {
+    const { asked } = this;
+    if (!asked) return;
+    this.asked = null;
+    if (asked.do === "ask") this.type(joined(asked.text, this.draft));
+    this.notify("asked");
     this.notify("input");
   }
 
