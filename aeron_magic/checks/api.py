@@ -247,7 +247,7 @@ def run_check(
         # Else the next check asks what has failed, once, and what is behind a lost reply, and
         # fetches what could not be fetched now.
         ended = journal.resumed and not lost and not journal.open
-        if ended or all(answer.reply is not None for answer in answers):
+        if ended or all(answer.reply is not None or not answer.asked for answer in answers):
             journal.discard()
     return results
 

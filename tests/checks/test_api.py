@@ -458,6 +458,17 @@ def test_what_has_failed_is_asked_by_the_next_check_and_then_all(
     assert [text for text, _ in asked(sandbox)].count("four") == 2
 
 
+def test_a_row_that_is_never_asked_does_not_keep_the_answers_of_the_others(
+    client: Client, sandbox: Sandbox, write: Write, folder: Path
+) -> None:
+    path = write("a.chat.md", chat("{{row.a}}", "and then?"))
+    for counted in (1, 2):
+        report = check(path, client=client, each=pd.DataFrame({"a": ["x", None]}))
+        assert list(report.result) == ["passed", "passed", "not asked", "not asked"]
+        assert [text for text, _ in asked(sandbox)].count("x") == counted
+        assert journals(folder) == []
+
+
 def test_answers_are_kept_for_one_more_check_only(
     client: Client, sandbox: Sandbox, write: Write, folder: Path
 ) -> None:
