@@ -19,21 +19,34 @@ LONG = "".join(f"Sentence number {n} of a reply that takes its time. " for n in 
 
 ALONE = """async script => {
     const module = await import(URL.createObjectURL(new Blob([script], {type: 'text/javascript'})));
-    let receive, onStatus, asked;
+    let onStatus;
+    window.asked = [];
     const signal = { connect: act => { onStatus ??= act; }, disconnect() {} };
     const model = {
-        get: () => '', on: (name, act) => { if (name === 'msg:custom') receive = act; }, off() {},
-        send: message => { if (message.do === 'ask') asked = message.id; },
+        get: () => '', off() {},
+        on: (name, act) => { if (name === 'msg:custom') window.receive = act; },
+        send: message => { if (message.do === 'ask') window.asked.push(message); },
         widget_manager: { context: { path: '', sessionContext: { statusChanged: signal } } },
     };
     window.end = how => how === 'refused'
-        ? receive({ type: 'error', title: 'No.', hint: '', request: asked })
+        ? receive({ type: 'error', title: 'No.', hint: '', request: asked[0].id })
         : onStatus(null, how);
     const panel = module.default();
     panel.initialize({ model });
     panel.render({ model, el: document.body });
 }"""
-"""Shows a panel whose kernel does not answer; ``end`` refuses its question, or sends a status."""
+"""Shows a panel without a kernel; ``end`` refuses its question, or sends a kernel's status."""
+
+STATE = """([kernel, busy]) => {
+    const about = { kernel, conversation: 'main', conversations: [], suggestions: [] };
+    const turn = {
+        key: 'main#1', question: 'First', status: busy ? 'processing' : 'complete',
+        images: [], blocks: [], siblings: { at: 0, keys: ['main#1'] },
+    };
+    const live = busy ? { key: turn.key, seq: 0, blocks: [], tail: '', notice: '' } : null;
+    receive({ type: 'state', about, turns: [turn], first: 0, live, draft: '' });
+}"""
+"""Sends a kernel's state with one turn."""
 
 
 @pytest.mark.parametrize("frontend", ["lab", "notebook"])
@@ -435,6 +448,26 @@ def test_questions_that_are_not_asked_are_in_the_input_in_their_order(
     page.evaluate("end => window.end(end)", end)
     assert panel.input.input_value() == "First\n\nSecond\n\ndraft"
     assert panel.questions() == []
+    page.close()
+
+
+@pytest.mark.parametrize(("kernel", "sent"), [("the same", ["Second"]), ("another", [])])
+def test_a_queued_question_is_sent_to_no_other_kernel(
+    context: BrowserContext, kernel: str, sent: list[str]
+) -> None:
+    """A page that was reloaded sends it once; after a restart it is a draft."""
+    page = context.new_page()
+    page.route("http://panel.test/", lambda route: route.fulfill(body="<!doctype html>"))
+    panel = PanelPage(page)
+    for state in (["the same", True], [kernel, False]):
+        page.goto("http://panel.test/")
+        page.evaluate(ALONE, script())
+        page.evaluate(STATE, state)
+        if state[1]:
+            panel.input.fill("Second")
+            panel.input.press("Enter")
+    assert page.evaluate("asked.map(one => one.text)") == sent
+    assert panel.input.input_value() == ("" if sent else "Second")
     page.close()
 
 
