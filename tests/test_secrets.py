@@ -170,6 +170,7 @@ def test_the_logs_of_the_http_libraries_show_no_secret(
     assert caplog.text.count("[secret]") == 6
 
 
+@pytest.mark.campaign
 def test_a_session_with_every_failure_leaks_nothing() -> None:
     """The quick part of the campaign."""
     counts, leaks = secret_leaks.run(quick=True)

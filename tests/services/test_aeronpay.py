@@ -949,14 +949,20 @@ def test_a_whole_sample_is_a_complete_reply(name: str) -> None:
     assert result_of(Server(creates=[Response(200, {}, body)]), stream=False) == whole
 
 
-@pytest.mark.parametrize("name", WHOLE_STREAMS)
-def test_a_sample_cut_at_every_byte_is_recovered_or_in_doubt(name: str) -> None:
-    """The text is right in each case, and the question was sent once."""
+@pytest.mark.parametrize(
+    "first", [0, *(pytest.param(first, marks=pytest.mark.campaign) for first in range(1, 5))]
+)
+@each_case("name", WHOLE_STREAMS)
+def test_a_sample_cut_at_every_byte_is_recovered_or_in_doubt(name: str, first: int) -> None:
+    """The text is right in each case, and the question was sent once.
+
+    Each of these tests cuts at every fifth byte.
+    """
     body = sample(name)
     _, text, token = result_of(streaming(body))
     named = {"context_token": token}
     found: list[str] = []
-    for cut in range(len(body)):
+    for cut in range(first, len(body), 5):
         end = b"" if cut % 2 else LOST  # alternately a clean end and a loss
         server = streaming(*([body[:cut]] if cut else []), end, fetches=[fetched(text, **named)])
         result = result_of(server)
