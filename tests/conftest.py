@@ -83,3 +83,9 @@ def sandbox() -> Iterator[Sandbox]:
     """Both services in this process, without faults; other processes reach it by its ``url``."""
     with Sandbox() as running:
         yield running
+
+
+@pytest.fixture
+def short_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The attempts to reach a service follow each other at once, in this process."""
+    monkeypatch.setattr("aeron_magic.protocol.retry.FIRST_DELAY", 0.01)

@@ -31,7 +31,6 @@ from aeron_magic.errors import (
     UsageError,
 )
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
-from aeron_magic.services.aeronpay import Service
 
 WORDS = "one two three four five six seven eight nine ten"
 KINDS = ("sync", "async", "many")
@@ -465,14 +464,13 @@ def test_a_failed_reply_keeps_its_text(caller: Caller, sandbox: Sandbox, generat
     assert create_count(sandbox) == 1
 
 
+@pytest.mark.usefixtures("short_delays")
 def test_an_unreachable_host_is_reported(make: Callable[..., Caller]) -> None:
     """With its address, after a few attempts."""
     with Sandbox() as gone:
         address = gone.aeronpay_url
-    caller = make(address)
-    caller.client.service = Service(caller.client.settings, jitter=lambda: 0.0)
     with pytest.raises(Unreachable) as caught:
-        caller.ask("Well?")
+        make(address).ask("Well?")
     assert address in str(caught.value)
 
 

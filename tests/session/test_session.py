@@ -354,6 +354,7 @@ def test_an_interrupted_cell_keeps_its_text_and_does_not_move_the_head(
     assert notebook.tokens[2] == notebook.received(0)
 
 
+@pytest.mark.usefixtures("short_delays")
 def test_an_unreachable_server_does_not_change_the_conversation(notebook: FakeNotebook) -> None:
     """The question is kept as failed."""
     notebook.run("a")
