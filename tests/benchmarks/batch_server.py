@@ -1,7 +1,8 @@
 """A service that answers each question after 50 ms, as lean as can be, in a process of its own.
 
-Started as a script it prints its port. It answers ``create-response``, streamed or not, and
-OpenAI's ``chat/completions``.
+Started as a script with these seconds, it prints its port. It answers
+``create-response``, streamed or not, and OpenAI's ``chat/completions``; ``GET /times`` says when
+each question began and ended.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -64,13 +66,21 @@ STREAMED = (
 )
 
 
+TIMES: list[tuple[float, float]] = []
+
+
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     try:
         while True:
             head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            if head.startswith(b"get /times"):
+                writer.write(_json(json.dumps(TIMES).encode()))
+                continue
             length = head.partition(b"content-length:")[2].partition(b"\r\n")[0]
             body = await reader.readexactly(int(length))
-            await asyncio.sleep(LATENCY)
+            began = time.monotonic()
+            await asyncio.sleep(float(sys.argv[1]))
+            TIMES.append((began, time.monotonic()))
             if b"chat/completions" in head:
                 writer.write(_json(OPENAI))
             else:
@@ -87,9 +97,10 @@ async def _main() -> None:
 
 
 @contextmanager
-def running_batch_server() -> Iterator[str]:
+def running_batch_server(latency: float = LATENCY) -> Iterator[str]:
     """Its address while it runs."""
-    process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, __file__, str(latency)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}"

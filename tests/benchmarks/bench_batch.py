@@ -38,7 +38,7 @@ def run(quick: bool) -> list[Measure]:
             measures += _rows(work, found, count, concurrency)
         measures += _at_512(url, count, rounds)
         measures += _growth(url, quick)
-    return measures
+    return [*measures, _on_a_cluster(quick)]
 
 
 def _call(name: str, url: str, count: int, concurrency: int):  # type: ignore[no-untyped-def]
@@ -133,3 +133,51 @@ def _growth(url: str, quick: bool) -> list[Measure]:
         Measure(work, "CPU a row, times that of the shorter", more_cpu / cpu, "x", 1.2),
         Measure(work, "memory a row", memory, "kB", 8),
     ]
+
+
+def _on_a_cluster(quick: bool) -> Measure:
+    """The places that are free on average, from when all were taken to the last question.
+
+    Before and after that, workers start and the last replies end.
+    """
+    rows, concurrency, latency = (72 if quick else 240), 24, 1.0
+    work = f"Dask, three workers: {rows} requests of {latency:.0f} s, {concurrency} at once"
+    try:
+        found = subprocess.run(
+            [sys.executable, "-c", CLUSTER, str(latency), str(rows), str(concurrency)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONPATH": f"{HERE}:{HERE.parent.parent}"},
+        )
+    except subprocess.CalledProcessError as error:
+        return Measure(work, "free places", None, note=error.stderr.strip().splitlines()[-1])
+    times = json.loads(found.stdout)[-rows:]
+    began = sorted(begin for begin, _ in times)
+    full, last = began[concurrency - 1], began[-1]
+    busy = sum(max(0, min(end, last) - max(begin, full)) for begin, end in times)
+    free = 1 - busy / (last - full) / concurrency
+    return Measure(work, "free places", free * 100, "%", 10)
+
+
+CLUSTER = """
+import sys
+from urllib.request import urlopen
+from distributed import Client, LocalCluster
+from aeron_magic import ask_many
+from aeron_magic.services.settings import Settings
+from batch_server import running_batch_server
+
+if __name__ == "__main__":
+    latency, rows, concurrency = float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    with (
+        running_batch_server(latency) as url,
+        LocalCluster(n_workers=3, threads_per_worker=1, dashboard_address=":0") as cluster,
+        Client(cluster) as dask,
+    ):
+        s = Settings("aeronpay", url, client_id="me", client_secret="hush-4f1c-hush")
+        for name, count in ("first", concurrency), ("row", rows):
+            texts = [f"{name} {n}" for n in range(count)]
+            ask_many(texts, settings=s, concurrency=concurrency, dask=dask, progress=False)
+        print(urlopen(f"{url}/times").read().decode())
+"""
