@@ -104,7 +104,10 @@ def is_self_contained(tex: str) -> bool:
 
 def escape_math(text: str) -> Markup:
     """Return ``text`` as HTML that is never typeset as math."""
-    return Markup(_DELIMITER.sub(r"<span>\g<0></span>", escapeHtml(text)))  # noqa: S704 - escaped
+    html = escapeHtml(text)
+    if "$" in html or "\\" in html:
+        html = _DELIMITER.sub(r"<span>\g<0></span>", html)
+    return Markup(html)  # noqa: S704 - escaped
 
 
 def _math_inline(state: StateInline, silent: bool) -> bool:
