@@ -84,6 +84,9 @@ MAX_REOPENS = 5
 MAX_RENEWALS = 2
 """Times that the temporary token is requested again before a stream was open."""
 
+MAX_TOKEN = 8_000
+"""Characters of a token that can be a part of an address."""
+
 WHICH_AGENT = "Check the agent's id (--chatbot-id, CHATZY_CHATBOT_ID), and whether it is public."
 REPEAT = "Ask the agent to repeat its answer: the conversation goes on with this context_token."
 ACCEPTED = "The question was accepted: asking it again may be charged a second time."
@@ -169,7 +172,7 @@ class Service:
             raise say_if_in_doubt(error, response) from None
         yield [Started(conversation)]
         try:
-            yield from self._read_reply(conversation, id_or_none(data.get("temp_token")))
+            yield from self._read_reply(conversation, _token(data, "temp_token"))
         except ServiceError as error:
             error.hint = f"{error.hint} {ACCEPTED}".lstrip()
             raise
@@ -215,7 +218,7 @@ class Service:
         """Start a conversation; yield its introduction and return its id. It costs nothing."""
         agent = self.settings.chatbot_id
         data = yield from self._call("init_conversation", chatbot_id=agent)
-        conversation = id_or_none(data.get("conversation_id"))
+        conversation = _token(data, "conversation_id")
         if conversation is None or data.get("valid") is False:
             raise AuthenticationError(
                 f"Chatzy has no usable agent {agent}.",
@@ -250,7 +253,7 @@ class Service:
                     reopened += 1
                     yield from self._await_beginning(conversation, parser, ended, deadline)
                 data = yield from self._call("generate_secret", conversation_id=conversation)
-                secret = id_or_none(data.get("temp_token"))
+                secret = _token(data, "temp_token")
             except IncompleteReply:
                 raise
             except AeronError as error:
@@ -459,6 +462,12 @@ def _incomplete(ended: str, why: str, cause: AeronError | None = None) -> Incomp
         status_code=cause.status_code if cause else None,
         service_message=cause.service_message if cause else None,
     )
+
+
+def _token(data: dict[str, Any], name: str) -> str | None:
+    """What names a conversation or opens a stream; None if it cannot be a part of an address."""
+    token = id_or_none(data.get(name))
+    return token if token is not None and len(token) <= MAX_TOKEN else None
 
 
 def _data(result: Response | ConnectionLost, url: str) -> dict[str, Any]:

@@ -72,7 +72,7 @@ class TokenVariable:
                 f"context_token must be a token (str) or None, not {type(value).__name__}.",
                 hint="Assign a token (`reply.context_token`), or None to continue no earlier turn.",
             )
-        return value.strip()
+        return value if value == self._written else value.strip()  # the service's own as it is
 
     @property
     def assigned_by_user(self) -> bool:

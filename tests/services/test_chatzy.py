@@ -722,6 +722,16 @@ def test_without_a_new_secret_the_reply_is_incomplete(answer: Given) -> None:
         server.ask()
 
 
+@pytest.mark.parametrize("token", [None, "", ["t"], "t" * 100_000])
+def test_a_token_that_cannot_be_a_part_of_an_address_is_missing(token: Any) -> None:
+    """Another one is requested: the question was accepted."""
+    server = Server(inferences=[ok(temp_token=token)])
+    assert server.ask().text == "Fine."
+    assert server.seen == ["get_inference", "generate_secret", "get-response"]
+    with pytest.raises(AuthenticationError):
+        Server(inits=[ok(valid=True, conversation_id=token)]).ask(None)
+
+
 # Secrets ----------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from aeron_magic.errors import FailedReply, TokenError, Unreachable, UsageError,
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.sandbox.faults import Faults, Refusal
-from aeron_magic.session.session import PendingQuestion, Session
+from aeron_magic.session.session import PendingQuestion, Session, TokenVariable
 
 
 @pytest.fixture(params=["new", "same"])
@@ -548,6 +548,17 @@ def test_the_old_cells_build_a_conversation_that_was_restarted(notebook: FakeNot
 
 
 # The variable --------------------------------------------------------------------------------
+
+
+def test_blanks_around_a_token_are_those_of_a_line_that_assigned_it() -> None:
+    """A token of the service is sent back as it is."""
+    token = TokenVariable({})
+    token.write(" t-1 ")
+    assert token.read() == " t-1 "
+    assert not token.assigned_by_user
+    token._namespace[token.NAME] = " t-2\n"
+    assert token.read() == "t-2"
+    assert token.assigned_by_user
 
 
 def test_a_token_that_is_there_at_the_start_is_used(notebook: FakeNotebook) -> None:

@@ -47,11 +47,14 @@ EMPTY = {"complete": "The reply is empty.", "failed": "", "interrupted": "", "in
 
 
 def status_note(reply: Reply, metadata: Mapping[str, Any] | None = None) -> str:
-    """The line below a reply: how it ended, and the ``notes`` in its metadata."""
+    """The line below a reply: how it ended, and the ``notes`` in its metadata.
+
+    A note may name a token of the service, which may contain control sequences.
+    """
     ended = NOTES[reply.status]
     if not reply.text.strip():
         ended = EMPTY.get(reply.status, ended)
-    return " ".join([ended, *(metadata or {}).get("notes", ())]).strip()
+    return one_line(" ".join([ended, *(metadata or {}).get("notes", ())]))
 
 
 def saved_metadata(metadata: Mapping[str, Any]) -> dict[str, Any]:

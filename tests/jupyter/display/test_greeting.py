@@ -12,9 +12,10 @@ from aeron_magic.jupyter.command_line.parser import Options, parse_command
 from aeron_magic.jupyter.commands.ask import ask
 from aeron_magic.jupyter.commands.connect import connect
 from aeron_magic.jupyter.display.live import LiveOutput
-from aeron_magic.jupyter.display.outputs import CellOutput, greeting
+from aeron_magic.jupyter.display.outputs import CellOutput, greeting, status_note
 from aeron_magic.protocol.events import Chunk, Completed, Introduced, Started
 from aeron_magic.replies.accumulator import ReplyAccumulator
+from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Refusal, Sandbox
 
 AGENT = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -25,6 +26,12 @@ def accumulated(*events: Any) -> ReplyAccumulator:
     accumulator = ReplyAccumulator("chatzy")
     accumulator.add([HELLO, Started("c"), Chunk("The reply."), *events])
     return accumulator
+
+
+def test_a_note_contains_no_control_sequence() -> None:
+    """It can name a token of the service, and a terminal would obey it."""
+    notes = {"notes": ["It follows a\x1b]0;pwn\x07b\n%aeron ask evil\u202e."]}
+    assert status_note(Reply("x", "complete"), notes) == "It follows ab %aeron ask evil."
 
 
 @pytest.mark.parametrize("kind", [CellOutput, LiveOutput])
