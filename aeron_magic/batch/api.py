@@ -174,8 +174,9 @@ def _check(concurrency: int, rate: float | None, at_most: int | None, dask: Any)
     require(fits, "at_most", at_most, "Give a whole number of questions.")
     fits = rate is None or (isinstance(rate, int | float) and 0 < rate < float("inf"))
     require(fits, "rate", rate, "Give a number of requests per second above 0.")
-    fits = dask is None or not getattr(dask, "asynchronous", True)
-    require(fits, "dask", dask, "Give a distributed.Client that is not asynchronous.")
+    client = hasattr(dask, "submit") and not getattr(dask, "asynchronous", True)
+    fits = dask is None or (client and dask.status == "running")
+    require(fits, "dask", dask, "Give a distributed.Client, not asynchronous and not closed.")
 
 
 def render_prompts(

@@ -28,7 +28,7 @@ def is_null(value: object) -> bool:
         return True
     if type(value).__module__ == "pyarrow.lib":
         return not getattr(value, "is_valid", True)
-    number = isinstance(value, Number) or (_is_array(value) and not getattr(value, "shape", 1))
+    number = isinstance(value, Number) or (_is_array(value) and getattr(value, "shape", 1) == ())
     return number and bool(value != value)
 
 
@@ -104,7 +104,8 @@ def _text(value: object, rows: int) -> str:
 
 def _is_array(value: object) -> bool:
     """Whether ``value`` is an array, a tensor or a scalar of one, of any library."""
-    return all(hasattr(value, name) for name in ("dtype", "shape", "tolist"))
+    shape = getattr(value, "shape", None)  # of a class that has any attribute, it is no tuple
+    return isinstance(shape, tuple) and hasattr(value, "dtype") and hasattr(value, "tolist")
 
 
 def _json(value: object, rows: int) -> str:

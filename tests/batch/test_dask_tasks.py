@@ -242,10 +242,36 @@ def test_a_worker_that_cannot_begin_is_named(
     assert asked(sandbox) == {}
 
 
-@pytest.mark.parametrize("wrong", ["tcp://scheduler:8786", 5])
-def test_something_else_than_a_client_is_refused(settings: Settings, wrong: object) -> None:
-    with pytest.raises(UsageError, match="Invalid dask"):
-        ask_many(["a"], settings=settings, dask=wrong)
+def test_something_else_than_an_open_client_is_refused(settings: Settings, dask: Any) -> None:
+    with distributed.Client(dask.cluster) as closed:
+        pass
+    for wrong in ("tcp://scheduler:8786", 5, distributed.Client, dask.cluster, closed):
+        with pytest.raises(UsageError, match="Invalid dask"):
+            ask_many(["a"], settings=settings, dask=wrong)
+
+
+@pytest.mark.timeout(60)
+def test_the_end_of_the_cluster_ends_the_batch(sandbox: Sandbox, settings: Settings) -> None:
+    """What may have been charged is in doubt; what was not sent is not."""
+    sandbox.faults = Faults(latency=600)
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
+    )
+    client = distributed.Client(cluster)
+
+    def close() -> None:
+        wait_until(lambda: sum(asked(sandbox).values()) == 3)
+        cluster.close()
+
+    closing = threading.Thread(target=close)
+    closing.start()
+    result = ask_many(
+        [f"q {n}" for n in range(9)], settings=settings, dask=client, concurrency=3, progress=False
+    )
+    closing.join()
+    sandbox.faults = Faults()
+    assert result.status.value_counts().to_dict() == {"failed": 6, "incomplete": 3}
+    assert result.error.str.contains("connection to the Dask scheduler is lost").all()
 
 
 def test_no_content_and_no_secret_is_shown(

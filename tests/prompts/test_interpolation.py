@@ -205,6 +205,22 @@ def test_a_missing_value_of_a_required_name_is_refused() -> None:
     assert interpolate("{{x}}", {"x": None}, required="row") == "None"
 
 
+def test_an_object_that_has_any_attribute_is_a_value() -> None:
+    class Lazy:
+        """Like dask.delayed."""
+
+        def __getattr__(self, name: str) -> Lazy:
+            return self
+
+        def __bool__(self) -> bool:
+            raise TypeError
+
+        def __str__(self) -> str:
+            return "lazy"
+
+    assert interpolate("{{row}}", {"row": Lazy()}, required="row") == "lazy"
+
+
 def test_values_that_cannot_be_inserted_are_not_suggested() -> None:
     """IPython puts ``open`` into every namespace, and many names resemble it."""
     with pytest.raises(ValueRefused) as caught:
