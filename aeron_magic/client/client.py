@@ -54,8 +54,8 @@ def make_question(
     if not isinstance(text, str) or not VISIBLE.search(text):
         raise UsageError(
             "The question is empty.",
-            hint="Give a text that is not blank: below %%aeron, after `%aeron ask`, or in Python as "
-            "the first argument.",
+            hint="Give a text that is not blank: below %%aeron, after `%aeron ask`, or in Python "
+            "as the first argument.",
         )
     addresses = (images,) if isinstance(images, str) else tuple(images)
     for address in addresses:
