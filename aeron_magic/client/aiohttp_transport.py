@@ -124,8 +124,8 @@ class AiohttpTransport(AsyncHttpxTransport):
         proxies = self._policy.proxies.items()
         return next((proxy for address, proxy in proxies if url.startswith(address)), None)
 
-    def flow_io(self, timeout: float | None = None) -> AsyncFlowIO:
-        return AiohttpFlowIO(self, timeout or self.timeout)
+    def flow_io(self) -> AsyncFlowIO:
+        return AiohttpFlowIO(self)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -138,9 +138,9 @@ class AiohttpFlowIO(AsyncFlowIO):
 
     _transport: AiohttpTransport
 
-    def __init__(self, transport: AiohttpTransport, timeout: float) -> None:
+    def __init__(self, transport: AiohttpTransport) -> None:
         self._transport = transport
-        self._timeout = timeout
+        self._timeout = transport.timeout
         self._current: aiohttp.ClientResponse | None = None
         self._open = False
         self._loss: ConnectionLost | None = None

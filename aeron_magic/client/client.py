@@ -26,7 +26,7 @@ from aeron_magic.protocol.limits import Limits
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services.base import Service, load
 from aeron_magic.services.catalog import DEFAULT_SERVICE
-from aeron_magic.services.settings import Settings, resolve_settings, validate_timeout
+from aeron_magic.services.settings import Settings, resolve_settings
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
@@ -160,12 +160,12 @@ class _Client(Generic[W, S]):
         self._closed = False
         self._running: WeakSet[FlowRun[Any]] = WeakSet()
 
-    def _stream_for(self, run: FlowRun[Any], timeout: float | None = None) -> S:
+    def _stream_for(self, run: FlowRun[Any]) -> S:
         if self._closed:
             raise UsageError("This client is closed.", hint="Create another one to ask again.")
         self._running.add(run)
         run.on_end = self._running.discard
-        stream: S = self._stream_class(run, self._transport.flow_io(timeout))
+        stream: S = self._stream_class(run, self._transport.flow_io())
         return stream
 
     def _end(self) -> None:
@@ -184,7 +184,6 @@ class _Client(Generic[W, S]):
         images: Iterable[str] = (),
         *,
         stream: bool = True,
-        timeout: float | None = None,
     ) -> S:
         """Ask, and read the reply as it arrives.
 
@@ -195,9 +194,6 @@ class _Client(Generic[W, S]):
         ----------
         text, context_token, images, stream
             As for :meth:`ask`.
-        timeout
-            Seconds of silence after which this question's connection counts as lost; by default
-            the client's.
 
         Returns
         -------
@@ -207,21 +203,19 @@ class _Client(Generic[W, S]):
         Raises
         ------
         UsageError
-            The question, an image, the token or the timeout is invalid.
+            The question, an image or the token is invalid.
         """
-        return self.stream_question(make_question(text, context_token, images, stream), timeout)
+        return self.stream_question(make_question(text, context_token, images, stream))
 
-    def stream_question(self, question: Question, timeout: float | None = None) -> S:
+    def stream_question(self, question: Question) -> S:
         """The same as :meth:`stream`, for a question that :func:`make_question` has built."""
         settings, ask = self.settings, self.service.ask
         if self.recorder is None:
             flow = ask(question)
         else:
             flow = self.recorder.ask(question, settings.recording_id, ask, settings.secrets)
-        if timeout is not None:
-            validate_timeout("timeout", timeout)
         watch = Watch(settings, question=True)
-        return self._stream_for(FlowRun(flow, settings, question.context_token, watch), timeout)
+        return self._stream_for(FlowRun(flow, settings, question.context_token, watch))
 
     def stream_introduction(self) -> S:
         """Start a conversation with the agent's introductory message, without a question.

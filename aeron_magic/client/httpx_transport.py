@@ -342,9 +342,9 @@ class HttpxTransport:
         if hasattr(self, "http") and not is_finalizing():
             self.http.close()  # of a client that was not closed
 
-    def flow_io(self, timeout: float | None = None) -> FlowIO:
+    def flow_io(self) -> FlowIO:
         """The I/O of one flow: at most one open stream at a time."""
-        return FlowIO(self, timeout or self.timeout)
+        return FlowIO(self)
 
     def close(self) -> None:
         self.http.close()
@@ -353,9 +353,9 @@ class HttpxTransport:
 class FlowIO:
     """The steps of one flow."""
 
-    def __init__(self, transport: HttpxTransport, timeout: float) -> None:
+    def __init__(self, transport: HttpxTransport) -> None:
         self._transport = transport
-        self._timeout = timeout
+        self._timeout = transport.timeout
         self._limits = transport.limits
         self._response: httpx.Response | None = None
         self._bytes: Iterator[bytes] | None = None
@@ -487,9 +487,9 @@ class AsyncHttpxTransport:
         options = _client_options(self._addresses, self._insecure, _AsyncHTTPTransport)
         return httpx.AsyncClient(**options)
 
-    def flow_io(self, timeout: float | None = None) -> AsyncFlowIO:
+    def flow_io(self) -> AsyncFlowIO:
         """The I/O of one flow: at most one open stream at a time."""
-        return AsyncFlowIO(self, timeout or self.timeout)
+        return AsyncFlowIO(self)
 
     async def close(self) -> None:
         await self.http().aclose()
@@ -506,9 +506,9 @@ class AsyncFlowIO:
 
     on_sent: Callable[[], None] | None = None
 
-    def __init__(self, transport: AsyncHttpxTransport, timeout: float) -> None:
+    def __init__(self, transport: AsyncHttpxTransport) -> None:
         self._transport = transport
-        self._timeout = timeout
+        self._timeout = transport.timeout
         self._response: httpx.Response | None = None
         self._bytes: AsyncGenerator[bytes] | None = None
         self._requested = 0.0

@@ -86,7 +86,7 @@ class RateLimitedFlowIO(AiohttpFlowIO):
         limiter: Limiter,
         sending: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(transport, transport.timeout)
+        super().__init__(transport)
         self._limiter = limiter
         self._sending = sending
 

@@ -96,7 +96,6 @@ def interpolate(
     namespace: Mapping[str, object],
     *,
     secrets: Iterable[str] = (),
-    rows: int = 20,
     required: str = "",
 ) -> str:
     """Return ``text`` with its placeholders replaced.
@@ -109,8 +108,6 @@ def interpolate(
         The variables, by name.
     secrets
         Texts that no value may contain, such as the credentials in use.
-    rows
-        Maximum rows of a table; a line below the table gives the total.
     required
         The name of the variable for a row, of which no missing value is inserted.
 
@@ -146,7 +143,7 @@ def interpolate(
         value = resolve(placeholder, namespace)
         if placeholder.name == required and is_missing(value):
             raise ValueRefused("the value is missing", hint="Fill in the value, or drop the row.")
-        formatted = _with_format(value, match["format"]) or format_value(value, rows=rows)
+        formatted = _with_format(value, match["format"]) or format_value(value)
         if any(form in formatted.lower() for form in forbidden):
             raise ValueRefused(
                 "it contains a configured secret, which is never sent as text",

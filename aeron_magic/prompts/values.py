@@ -15,6 +15,8 @@ from aeron_magic.errors import ValueRefused
 from aeron_magic.markdown_text import markdown_table, plural
 from aeron_magic.plaintext import VISIBLE
 
+MAX_ROWS = 20
+"""Rows of a table that are inserted; a line below it gives the total."""
 _ONE_LINE = 80
 """Characters of JSON up to which it is not indented."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
@@ -41,11 +43,11 @@ def is_missing(value: object) -> bool:
     return is_null(value)
 
 
-def format_value(value: object, *, rows: int = 20) -> str:
+def format_value(value: object) -> str:
     """Return ``value`` as prompt text.
 
     A str is unchanged; lists, dictionaries and arrays become JSON; a DataFrame or Series of pandas
-    or polars becomes a Markdown table of at most ``rows`` rows; numbers, dates and most other
+    or polars becomes a Markdown table of at most ``MAX_ROWS`` rows; numbers, dates and most other
     objects are formatted with ``str``.
 
     Raises
@@ -54,7 +56,7 @@ def format_value(value: object, *, rows: int = 20) -> str:
         It has no useful text: bytes, images, functions, modules, objects without a ``__str__``.
     """
     try:
-        return _text(value, rows)
+        return _text(value)
     except ValueRefused:
         raise
     except Exception as error:
@@ -64,7 +66,7 @@ def format_value(value: object, *, rows: int = 20) -> str:
         ) from error
 
 
-def _text(value: object, rows: int) -> str:
+def _text(value: object) -> str:
     kind = type(value).__name__
     if isinstance(value, str):
         return str.__str__(value)
@@ -83,11 +85,11 @@ def _text(value: object, rows: int) -> str:
             "images=).",
         )
     if frame := table_class(value):
-        return _table(value, frame, rows)
+        return _table(value, frame)
     if _is_array(value):
         value = value.tolist()  # type: ignore[attr-defined]
     if isinstance(value, (Mapping, *_LISTS)) and not hasattr(value, "_fields"):
-        return _json(value, rows)
+        return _json(value)
     text = str(value)
     if callable(value) and text.startswith("<"):
         raise ValueRefused(
@@ -108,7 +110,7 @@ def _is_array(value: object) -> bool:
     return isinstance(shape, tuple) and hasattr(value, "dtype") and hasattr(value, "tolist")
 
 
-def _json(value: object, rows: int) -> str:
+def _json(value: object) -> str:
     def plain(part: object) -> object:
         if isinstance(part, Mapping):
             named = {_key(key): plain(part[key]) for key in part}
@@ -127,7 +129,7 @@ def _json(value: object, rows: int) -> str:
             return part
         if _is_array(part) and not table_class(part):
             return plain(part.tolist())  # type: ignore[attr-defined]
-        return _text(part, rows)
+        return _text(part)
 
     value = plain(value)
     text = json.dumps(value, ensure_ascii=False)
@@ -138,7 +140,7 @@ def _key(key: Any) -> Any:
     """A key, or a column's name, as JSON has it; the levels of a tuple are joined."""
     if isinstance(key, tuple):
         return " / ".join(map(str, map(_key, key)))
-    return key if isinstance(key, str | int | float) or key is None else _text(key, 0)
+    return key if isinstance(key, str | int | float) or key is None else _text(key)
 
 
 def table_class(value: object) -> str:
@@ -152,7 +154,7 @@ def table_class(value: object) -> str:
     return ""
 
 
-def _table(value: Any, frame: str, rows: int) -> str:
+def _table(value: Any, frame: str) -> str:
     if frame == "polars.LazyFrame":
         raise ValueRefused("a LazyFrame has no rows yet", hint="Name its `.collect()`.")
     library, _, kind = frame.partition(".")
@@ -160,17 +162,17 @@ def _table(value: Any, frame: str, rows: int) -> str:
         unnamed = value.name is None or value.name == ""
         value = value.to_frame(name="value" if unnamed else value.name)
     total = len(value)
-    head, body = (_of_pandas if library == "pandas" else _of_polars)(value.head(rows))
+    head, body = (_of_pandas if library == "pandas" else _of_polars)(value.head(MAX_ROWS))
     if not head:
         return f"(a table of {plural(total, 'row')} and no columns)"
-    table = markdown_table(head, ([_cell(cell, rows) for cell in row] for row in body))
-    if total > rows:
-        return f"{table}\n\n(first {rows:,} of {total:,} rows)"
+    table = markdown_table(head, ([_cell(cell) for cell in row] for row in body))
+    if total > MAX_ROWS:
+        return f"{table}\n\n(first {MAX_ROWS} of {total:,} rows)"
     return table if total else f"{table}\n\n(no rows)"
 
 
-def _cell(value: object, rows: int) -> str:
-    return "" if is_null(value) else prompt_cell(_text(value, rows))
+def _cell(value: object) -> str:
+    return "" if is_null(value) else prompt_cell(_text(value))
 
 
 def _of_pandas(frame: Any) -> tuple[list[str], list[tuple[object, ...]]]:

@@ -79,8 +79,6 @@ class Recorder:
         See the table above; any other raises UsageError.
     speed
         Speed of a replay: 1 with the recorded pauses, 2 twice as fast, 0 without pauses.
-    clock
-        Seconds, for the times between events.
     hint
         The hint of an error about a question that is not recorded.
     max_resent
@@ -93,7 +91,6 @@ class Recorder:
         mode: Mode = "auto",
         *,
         speed: float = 1.0,
-        clock: Callable[[], float] = time.monotonic,
         hint: str = HINT,
         max_resent: int = MAX_RESENT,
     ) -> None:
@@ -105,7 +102,6 @@ class Recorder:
         self.mode = mode
         self.speed = speed
         self.max_resent = max_resent
-        self._clock = clock
         self._hint = hint
         self._unsaved: RecordingError | None = None
         self._keys: dict[str, str] = {}
@@ -167,7 +163,7 @@ class Recorder:
         if self.mode == "off":
             yield from flow
             return
-        parent_key, clock = self._parent_key(question), self._clock
+        parent_key, clock = self._parent_key(question), time.monotonic
         yield from record_flow(
             flow, question, service, parent_key, self._save, secrets=secrets, clock=clock
         )

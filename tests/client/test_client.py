@@ -312,14 +312,6 @@ def test_comments_keep_a_stream_alive(make: Callable[..., Caller], sandbox: Sand
     assert reply.seconds > 0.7
 
 
-def test_a_question_may_have_its_own_timeout(caller: Caller, sandbox: Sandbox) -> None:
-    """Shorter than the client's."""
-    sandbox.set_faults(say=WORDS, stall_after=900)
-    _, reply = caller.pieces("Well?", timeout=0.15)
-    assert reply.status == "recovered"
-    assert reply.seconds < 2
-
-
 def test_a_reply_that_is_cut_and_not_ready_is_polled(caller: Caller, sandbox: Sandbox) -> None:
     sandbox.set_faults(say=WORDS, cut_after=900, processing_fetches=1)
     assert caller.ask("Well?").status == "recovered"
@@ -505,13 +497,6 @@ def test_an_invalid_token_is_not_sent(caller: Caller, sandbox: Sandbox, token: A
     for call in (caller.fetch, caller.history):
         with pytest.raises(UsageError):
             call(token)
-    assert len(sandbox.log) == 0
-
-
-@pytest.mark.parametrize("timeout", [0, -1, float("nan"), float("inf")])
-def test_an_invalid_timeout_is_rejected(caller: Caller, sandbox: Sandbox, timeout: float) -> None:
-    with pytest.raises(UsageError):
-        caller.client.stream("Well?", timeout=timeout)
     assert len(sandbox.log) == 0
 
 
