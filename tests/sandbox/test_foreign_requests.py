@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from aeron_magic.sandbox import Faults, Sandbox
-from aeron_magic.sandbox.server import _Server
+from aeron_magic.sandbox.http_server import HttpServer
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ FIELDS = [
 def test_no_value_makes_a_service_fail(target: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its thread would print a traceback into the notebook."""
     failed: list[object] = []
-    monkeypatch.setattr(_Server, "handle_error", lambda *_: failed.append(sys.exc_info()[1]))
+    monkeypatch.setattr(HttpServer, "handle_error", lambda *_: failed.append(sys.exc_info()[1]))
     for path in ("//[/", "//[::1", "/\xe9", "/%00", "/#[", "//@:x/", "http://[/"):
         assert talk(target, f"GET {path} HTTP/1.1\r\n{OWN}\r\n").startswith(b"HTTP/1.1 40"), path
     addresses = [f"/{first}/{endpoint}" for first, endpoint in target._routes]
@@ -203,8 +203,8 @@ def test_a_flood_of_connections_leaves_files_to_the_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The kernel could open none any more. The others wait, and silent ones are closed."""
-    monkeypatch.setattr("aeron_magic.sandbox.server._MAX_CONNECTIONS", 3)
-    monkeypatch.setattr("aeron_magic.sandbox.server._IDLE", 0.5)
+    monkeypatch.setattr("aeron_magic.sandbox.http_server._MAX_CONNECTIONS", 3)
+    monkeypatch.setattr("aeron_magic.sandbox.http_server._IDLE", 0.5)
     with Sandbox() as sandbox, contextlib.ExitStack() as flood:
         port = int(sandbox.url.rpartition(":")[2])
         for _ in range(10):
@@ -218,7 +218,7 @@ def test_a_flood_of_connections_leaves_files_to_the_process(
 
 def test_an_idle_connection_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Also after a request; but not while an answer takes its time."""
-    monkeypatch.setattr("aeron_magic.sandbox.server._IDLE", 0.2)
+    monkeypatch.setattr("aeron_magic.sandbox.http_server._IDLE", 0.2)
     with Sandbox(faults=Faults(latency=0.5)) as sandbox:
         port = int(sandbox.url.rpartition(":")[2])
         with socket.create_connection(("127.0.0.1", port), timeout=60) as one:
