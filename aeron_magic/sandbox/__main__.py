@@ -57,13 +57,21 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{message}. `{self.prog} --help` lists the options.\n")
 
 
+def _port(text: str) -> int:
+    if not (text.isdecimal() and len(text) < 6 and int(text) < 2**16):
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 0 to 65535")
+    return int(text)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m aeron_magic.sandbox",
         description="AeronPay and Chatzy on this machine; they answer from a handbook or a file.",
     )
     add = parser.add_argument
-    add("--port", type=int, default=8080, help="port on 127.0.0.1; 0 for a free one (%(default)s)")
+    add(
+        "--port", type=_port, default=8080, help="port on 127.0.0.1; 0 for a free one (%(default)s)"
+    )
     add(
         "--answers",
         metavar="FILE",

@@ -54,7 +54,10 @@ def test_a_port_in_use(sandbox, capsys):
     assert "cannot be used" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", ["--latency -1", "--framing xml", "--nonsense"])
+@pytest.mark.parametrize(
+    "arguments",
+    ["--latency -1", "--framing xml", "--nonsense", "--port 65536", "--port=-1", "--port x"],
+)
 def test_invalid_arguments(arguments, capsys):
     """One line, and status 2."""
     with pytest.raises(SystemExit) as left:
@@ -62,5 +65,5 @@ def test_invalid_arguments(arguments, capsys):
     assert left.value.code == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
-    assert arguments.split()[0].strip("-") in error
+    assert re.split("[ =]", arguments)[0].strip("-") in error
     assert "--help` lists the options" in error
