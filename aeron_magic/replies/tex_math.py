@@ -39,8 +39,10 @@ _DOLLARS = re.compile(
     re.DOTALL,
 )
 _NO_TEX = "[^^_={}|+*<>]*"
+_NOT_IN_TEX = "€£¥₹₩₽₿“”„«»—\U0001f000-\U0001faff"
 _PROSE = re.compile(
-    rf"[^\"€£¥₹₩₽₿{CJK}]*[\"€£¥₹₩₽₿{CJK}]|.*?(?:(?!\d)[\u0400-\u1cff]){{2}}"
+    rf"[^\"{_NOT_IN_TEX}{CJK}]*[\"{_NOT_IN_TEX}{CJK}]|.*?(?:(?!\d)[\u0400-\u1cff]){{2}}"
+    r"|.*?<(?:br\s?/?|/(?:b|i|u|em|strong|sub|sup|kbd|li|p|td|th))>"
     rf"|\d{_NO_TEX}(?:\s|/)[A-Za-z]{{2,}}{_NO_TEX}\Z",
     re.DOTALL,
 )
@@ -141,7 +143,9 @@ def _is_math(match: re.Match[str], before: str, after: str) -> bool:
         and not _AFTER_LETTER.match(match.string, match.start() + 1)
     ):
         return False
-    if _NAME_BEGUN.match(after) and _SHELL.fullmatch(tex):
+    if _NAME_BEGUN.match(after) and _SHELL.fullmatch(tex) and not before == after == "_":
+        return False
+    if before in ("*", "_", "~") and _ends_emphasis(match):
         return False
     if "\\" in tex or after.isdigit():
         return "\\" in tex
@@ -151,6 +155,13 @@ def _is_math(match: re.Match[str], before: str, after: str) -> bool:
         if depth < 0:
             return False
     return not depth and not _PROSE.match(tex)
+
+
+def _ends_emphasis(match: re.Match[str]) -> bool:
+    """Whether the marker before the first dollar has its end between the dollars, as in *$5* 6$."""
+    begun = match.string[: match.start()]
+    marker = re.escape(begun[len(begun.rstrip(begun[-1])) :])
+    return re.search(rf"(?<![\s^_\\]){marker}(?![\w{{]|\Z)", match["tex"]) is not None
 
 
 def _hide_bars(state: StateCore) -> None:
