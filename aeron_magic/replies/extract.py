@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
-from aeron_magic.errors import ReplyFormatError
+from aeron_magic.errors import ReplyFormatError, UsageError
 from aeron_magic.markdown_text import MAX_CHARACTERS, MAX_LINES, is_long, truncate
 
 if TYPE_CHECKING:
@@ -155,11 +156,17 @@ def extract_code(text: str, language: str | None = None, number: int = 1) -> str
 
     Raises ReplyFormatError if the reply has no such block.
     """
+    if not isinstance(language, str | None):
+        raise UsageError(
+            f"A language is a text, not {type(language).__name__}.",
+            hint="For the second block write `code(number=2)`.",
+        )
+    check_number(number)
     blocks = code_blocks(text)
     matching = [one for one in blocks if language is None or _same(one.language, language)]
     if 1 <= number <= len(matching):
         return matching[number - 1].code
-    kind = f"code block in {language}" if language else "code block"
+    kind = "code block" if language is None else f"code block in {language or 'no language'}"
     if matching:
         raise ReplyFormatError(
             f"The reply has no {kind} number {number}; it has {len(matching)}.",
@@ -170,6 +177,15 @@ def extract_code(text: str, language: str | None = None, number: int = 1) -> str
     raise ReplyFormatError(
         f"The reply has no {kind}; {found}.", hint="Ask for the code in a fenced block."
     )
+
+
+def check_number(number: object) -> None:
+    """Raise UsageError unless ``number`` can count blocks or tables."""
+    if not isinstance(number, Integral):
+        raise UsageError(
+            f"A number is a whole number from 1, not {type(number).__name__}.",
+            hint="For the second one write `number=2`.",
+        )
 
 
 def _same(one: str, other: str) -> bool:

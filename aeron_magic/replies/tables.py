@@ -10,7 +10,7 @@ from html import unescape
 from typing import Any
 
 from aeron_magic.errors import ReplyFormatError
-from aeron_magic.replies.extract import code_blocks, lines_of, preview, reply_tokens
+from aeron_magic.replies.extract import check_number, code_blocks, lines_of, preview, reply_tokens
 
 PROSE = ("", "markdown", "md", "text")
 """Languages of code blocks that may hold a table."""
@@ -93,6 +93,7 @@ def _distinct(names: Sequence[str]) -> tuple[str, ...]:
 
 def extract_table(text: str, number: int = 1) -> Table:
     """Table ``number`` (from 1) of ``text``; raises ReplyFormatError if there is none."""
+    check_number(number)
     found = tables(text)
     if 1 <= number <= len(found):
         return found[number - 1]

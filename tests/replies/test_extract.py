@@ -11,7 +11,7 @@ from cpu_time import least_cpu
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aeron_magic.errors import ReplyFormatError
+from aeron_magic.errors import ReplyFormatError, UsageError
 from aeron_magic.rendering.mimebundle import mimebundle
 from aeron_magic.replies.extract import cell_source, code_blocks, extract_code, extract_json
 from aeron_magic.replies.reply import Reply
@@ -162,6 +162,22 @@ def test_missing_code_is_an_error_that_lists_the_blocks() -> None:
         extract_code(BLOCKS, number=4)
     with pytest.raises(ReplyFormatError, match="has no code block; it begins “none”"):
         extract_code("none")
+
+
+def test_other_arguments_are_refused_with_a_remedy() -> None:
+    """As by someone who wrote `%aeron code 2` before."""
+    reply = Reply("```py\n1\n```\n|a|\n|-|\n|1|")
+    for read in (reply.code, lambda value: reply.code(number=value), reply.table):
+        for value in (2.0, b"2", [2]):
+            with pytest.raises(UsageError) as caught:
+                read(value)
+            assert "number=2" in caught.value.hint
+    with pytest.raises(UsageError, match="not int"):
+        reply.code(2)
+    with pytest.raises(UsageError, match="not str"):
+        reply.table("2")
+    with pytest.raises(ReplyFormatError, match="no code block in no language; its blocks are in"):
+        reply.code("")
 
 
 def test_a_fence_is_closed_by_a_fence_of_the_same_length() -> None:
