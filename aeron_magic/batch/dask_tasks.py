@@ -177,6 +177,12 @@ class DaskAsker:
                     "The connection to the Dask scheduler is lost; this row may have been charged.",
                     hint="Run the batch again with a new client: rows with a token are fetched.",
                 ) from None
+            if future is not None and allowed and await self._has_begun(key):
+                raise IncompleteReply(
+                    f"The result of this row was lost on its way: {type(error).__name__}: {error}. "
+                    "The row may have been charged.",
+                    hint="Each worker needs the same versions of aeron-magic and Python as here.",
+                ) from None
             raise Unreachable(
                 f"The cluster could not begin with this row: {type(error).__name__}: {error}",
                 hint="Each worker needs the same versions of aeron-magic and Python as here.",
@@ -188,6 +194,13 @@ class DaskAsker:
             if allowed:
                 with suppress(Exception):  # of a connection that is lost
                     await self._on_client(self._client.scheduler.event_clear(name=key))
+
+    async def _has_begun(self, key: str) -> bool:
+        """Whether a task has begun, by clearing its event, or may have."""
+        try:
+            return not await self._on_client(self._client.scheduler.event_is_set(name=key))
+        except Exception:  # noqa: BLE001 - of a connection that is lost
+            return True
 
     async def _on_client(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run ``work`` on the loop of the client."""

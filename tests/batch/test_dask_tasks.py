@@ -223,6 +223,28 @@ def test_a_task_that_dask_starts_again_asks_nothing(
     assert asked(sandbox) == {"a": 1}
 
 
+def test_a_row_whose_result_is_lost_on_its_way_is_not_asked_again(
+    sandbox: Sandbox, dask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if the result could not be read here. Chatzy names no token by which it is fetched."""
+    original = dask_tasks.ask_as_task
+
+    def unreadable(job: Job) -> None:
+        original(job)
+        raise ImportError("cannot read the result")
+
+    addresses = sandbox.chatzy_url, sandbox.chatzy_stream_url
+    settings = Settings("chatzy", *addresses, chatbot_id="725e1f05-6142-467e-bdec-47862d50da79")
+    config = BatchConfig(settings, dask=dask, kept=KeptRows(None))
+    for function in (unreadable, original):
+        monkeypatch.setattr(dask_tasks, "ask_as_task", function)
+        batch = BatchRun(config, questions(3))
+        batch.run()
+        errors = [str(one.error) for one in batch.results if one is not None]
+        assert all("may have been charged" in error for error in errors)
+    assert len(sandbox.log.of("get_inference")) == 3
+
+
 def test_a_worker_that_cannot_begin_is_named(
     sandbox: Sandbox, settings: Settings, dask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
