@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import difflib
 import heapq
+import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import Literal, Protocol, get_args
@@ -26,7 +27,7 @@ from typing import Literal, Protocol, get_args
 from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.markdown_text import plural
 from aeron_magic.protocol.events import Completed, Event, Recovering, Started
-from aeron_magic.protocol.flow import Flow, Question
+from aeron_magic.protocol.flow import Flow, Question, Sleep
 from aeron_magic.recording.flows import record_flow, replay_flow
 from aeron_magic.recording.record import UNRECORDED_PARENT, Record, key_of_token, turn_key
 
@@ -38,6 +39,9 @@ Ask = Callable[[Question], Flow[None]]
 HINT = "`%aeron record FILE` sends the question and records it."
 MAX_RESENT = 5
 """Recorded questions that are sent again, by default, to continue a replayed conversation."""
+
+RESENDING_INTERVAL = 0.05
+"""Seconds between two looks of a question at whether another one still sends them."""
 
 MAX_PATH = 10_000
 """Turns of a recorded conversation that are counted."""
@@ -104,6 +108,8 @@ class Recorder:
         self.max_resent = max_resent
         self._hint = hint
         self._unsaved: RecordingError | None = None
+        self._resending = threading.Lock()
+        """Held by the flow that sends recorded questions again."""
         self._keys: dict[str, str] = {}
         """The key of each turn by the service's token of its reply."""
         self._tokens: dict[str, str] = {}
@@ -244,17 +250,26 @@ class Recorder:
         if key is None:
             return question
         if key not in self._tokens:
-            records = self._to_resend(key, service)
-            many = len(records) != 1
-            yield [
-                Recovering(
-                    f"{len(records)} earlier question{'s were' if many else ' was'} replayed and "
-                    f"{'are' if many else 'is'} sent again"
-                )
-            ]
-            for record in records:
-                yield from self._resend(record, ask)
+            while not self._resending.acquire(blocking=False):
+                yield Sleep(RESENDING_INTERVAL)
+            try:
+                if key not in self._tokens:  # no other question has sent them meanwhile
+                    yield from self._resend_path(key, service, ask)
+            finally:
+                self._resending.release()
         return Question(question.text, question.images, self._tokens[key], question.stream)
+
+    def _resend_path(self, key: str, service: str, ask: Ask) -> Flow[None]:
+        records = self._to_resend(key, service)
+        many = len(records) != 1
+        yield [
+            Recovering(
+                f"{len(records)} earlier question{'s were' if many else ' was'} replayed and "
+                f"{'are' if many else 'is'} sent again"
+            )
+        ]
+        for record in records:
+            yield from self._resend(record, ask)
 
     def _to_resend(self, key: str, service: str) -> list[Record]:
         """The records up to ``key`` whose tokens are not known, oldest first."""

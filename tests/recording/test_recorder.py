@@ -302,6 +302,37 @@ def test_the_number_of_questions_is_said_before_they_are_sent_again(
     assert service.asked == []
 
 
+def test_questions_at_the_same_time_send_those_before_them_again_once(
+    service: Service, path: Path
+) -> None:
+    """As from a cell and the panel; also where one of them is abandoned."""
+    ask = asker(service, path)
+    ask("b", ask("a").context_token)
+    later = asker(service, path)
+    after = later("b", later("a").context_token).context_token
+    now = Service()
+
+    def slow(question: Question) -> Flow[None]:
+        yield Sleep(0)
+        yield from now.ask(question)
+
+    flows = [
+        later.recorder.ask(Question(text, (), after), "aeronpay", slow) for text in ("x", "c", "d")
+    ]
+    for flow in flows:
+        next(flow)
+    for flow in flows:
+        next(flow)
+    flows.pop(0).close()
+    while flows:
+        for flow in tuple(flows):
+            if next(flow, flow) is flow:
+                flows.remove(flow)
+    texts = [question.text for question in now.asked]
+    assert texts[:2] == ["a", "b"]
+    assert sorted(texts[2:]) == ["c", "d"]
+
+
 def test_foreign_questions_are_not_sent_before_a_new_one(service: Service, path: Path) -> None:
     """Lines whose keys do not fit, and turns of another service."""
     token = chain(path, service, 2)
