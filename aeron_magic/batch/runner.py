@@ -154,6 +154,7 @@ class BatchRun:
         if config.kept is None or mode == "record":
             return None
         state = config.kept.get(one.key, config.settings.conversation_scope)
+        one.is_new = state is None
         if state is None or (config.ask_again and not state.token):
             return None
         if state.reply is not None:
@@ -338,6 +339,9 @@ class BatchRun:
     async def _ask(self, ask: Asker, one: BatchQuestion) -> None:
         try:
             result = await ask(one)
+            if one.is_taken:
+                known = self._known(one)
+                result = await ask(one) if known is None else known if known.is_complete else result
         finally:
             one.ended()
         if one.result is None:

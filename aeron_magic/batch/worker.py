@@ -70,8 +70,11 @@ class BatchQuestion:
         The token by which the reply can be fetched, if the service has begun it.
     result
         The result; None until there is one.
-    is_sent, is_unnamed
-        Whether a request was sent in this run; and whether its token is not known yet.
+    is_new
+        Whether it was not among the kept rows when this run began.
+    is_sent, is_unnamed, is_taken
+        Whether a request was sent in this run; whether its token is not known yet; and whether
+        another kernel has asked it since this run began.
     release
         Called when no request of it runs any more; at the latest, when the result is known.
     """
@@ -81,7 +84,7 @@ class BatchQuestion:
         self.rows = rows
         self.token: str | None = None
         self.result: RowResult | None = None
-        self.is_sent = self.is_unnamed = False
+        self.is_new = self.is_sent = self.is_unnamed = self.is_taken = False
         self.release: Callable[[], None] | None = None
         self.watch: Watch | None = None
         self._config = config
@@ -107,9 +110,15 @@ class BatchQuestion:
         if self._stopped.is_set():
             raise interrupted(Reply(""))  # it was waiting for the rate limit
         if self.token is None:
+            kept, scope = self._config.kept, self._config.settings.conversation_scope
+            again = self.is_sent or not self.is_new
+            if kept is not None and not kept.mark_sent(self.key, scope, again=again):
+                self.is_taken = True
+                raise AeronError(
+                    "Another kernel is asking this question now.",
+                    hint="Run it again when that has ended: the reply is kept.",
+                )
             self.is_sent = self.is_unnamed = True
-            if (kept := self._config.kept) is not None:
-                kept.mark_sent(self.key, self._config.settings.conversation_scope)
 
     def began(self, token: str) -> None:
         """The token of the reply is known; that of a recorded reply is not one to fetch by."""

@@ -143,15 +143,21 @@ class KeptRows:
             None, row[1] if isinstance(row[1], str) and len(row[1]) <= MAX_TOKEN else ""
         )
 
-    def mark_sent(self, key: str, address: str) -> None:
-        """The request of this row is about to leave."""
-        self._execute(
-            "INSERT OR REPLACE INTO batch_row (key, address, token, used) VALUES (?, ?, '', ?)",
-            key,
-            address,
-            time.time(),
-            durable=self._pending,
-        )
+    def mark_sent(self, key: str, address: str, *, again: bool = True) -> bool:
+        """The request of this row is about to leave.
+
+        Without ``again``, False if another kernel has asked it, which it is not to be then.
+        """
+        sql = "INSERT OR {} INTO batch_row (key, address, token, used) VALUES (?, ?, '', ?)"
+        values = (key, address, time.time())
+        if not (again or self._pending):
+            self._execute(sql.format("IGNORE"), *values)
+            if self._execute("SELECT changes()")[0]:
+                return True
+            if self.get(key, address) is not None:
+                return False
+        self._execute(sql.format("REPLACE"), *values, durable=self._pending)
+        return True
 
     def mark_token(self, key: str, token: str) -> None:
         """The reply of this row can be fetched by ``token``; not at all, if it is empty."""

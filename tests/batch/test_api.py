@@ -54,6 +54,12 @@ def asked(sandbox: Sandbox) -> list[str]:
     return [seen.body["user"]["text"] for seen in sandbox.log.of("create-response")]
 
 
+def new_token(settings: Settings) -> str:
+    """The token of a reply that can be fetched."""
+    with Client(settings=settings) as client:
+        return str(client.ask("x").context_token)
+
+
 def test_the_package_exports_it() -> None:
     assert aeron_magic.ask_many is ask_many
 
@@ -342,6 +348,31 @@ def test_kept_rows_are_not_asked_again(
     assert second.results[:2] == first.results[:2]
     assert run(["a"], again=True).counts.to_ask == 1
     assert run(["a"], scope="sandbox").counts.to_ask == 1
+
+
+def test_two_kernels_with_the_same_rows_ask_each_once(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path
+) -> None:
+    """What the other has asked since is used, fetched, or left to it."""
+    rows, kept = ["answered", "begun", "sent", "new"], [KeptRows(tmp_path / "x") for _ in range(3)]
+    batches = [BatchRun(BatchConfig(settings, kept=one), rows) for one in kept[:2]]
+    keys = [one.key for one in batches[0]._open]
+    sandbox.faults = Faults(say="x")
+    for one, token in zip(keys[1:3], (new_token(settings), ""), strict=True):
+        kept[2].mark_sent(one, settings.conversation_scope)
+        kept[2].mark_token(one, token)
+    sandbox.log.clear()
+    for batch in batches:
+        assert batch.counts.to_ask == 4
+        batch.run()
+        found = batch.results
+        assert [one is not None and one.is_complete for one in found] == [True, True, False, True]
+        assert found[2] is not None
+        assert "Another kernel is asking this question" in str(found[2].error)
+    assert sorted(asked(sandbox)) == ["answered", "new"]
+    assert [one.asked for one in batches] == [[True, False, False, True], [False] * 4]
+    for one in kept:
+        one.close()
 
 
 def test_a_recording_comes_before_the_kept_rows(

@@ -69,6 +69,8 @@ def test_a_token_belongs_to_one_address(tmp_path: Path) -> None:
     rows.mark_sent("a", HERE)
     rows.mark_token("a", "t-1")
     assert rows.get("a", "http://elsewhere") is None
+    assert not rows.mark_sent("a", HERE, again=False)
+    assert rows.mark_sent("a", "http://elsewhere", again=False)
     rows.keep("a", REPLY)
     assert rows.get("a", "http://elsewhere") == RowState(REPLY)
 
