@@ -41,12 +41,15 @@ table thead tbody tr th td span div figure
 """
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BIDI = "unicode-bidi:plaintext"
+_WRAPS = "overflow-wrap:break-word"
+_LONG_WORD = re.compile("[!-~]{60}")
 _ALIGNMENTS = {f"text-align:{edge}" for edge in ("start", "left", "center", "right")}
 _SCROLLS = "overflow-x:auto"
 _AUTO = Markup(' dir="auto"')
 CODE_STYLE = "white-space:pre"
 TEXT_STYLE = "overflow-wrap:anywhere;white-space:pre-wrap;word-break:normal"
 _CELL_STYLES = {*_ALIGNMENTS, *(f"{alignment};{_BIDI}" for alignment in _ALIGNMENTS)}
+_BLOCK_STYLES = {*_CELL_STYLES, _WRAPS, f"text-align:start;{_BIDI};{_WRAPS}"}
 _DIRECTIONS = {"dir": {"auto", "ltr"}}
 _RIGHT_TO_LEFT = re.compile(
     "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U0001e800-\U0001efff]"
@@ -136,6 +139,27 @@ def _set_directions(state: StateCore) -> None:
                 child.attrs["dir"] = "ltr"
 
 
+def _shown(token: Token) -> str:
+    return "".join(child.content for child in token.children or (token,))
+
+
+def _wrap_long_words(state: StateCore) -> None:
+    """Let words such as addresses wrap: else the whole output scrolls. Tables scroll by themselves.
+
+    The outermost element passes it on to those inside.
+    """
+    if not _LONG_WORD.search(state.src):
+        return
+    block: Token | None = None
+    for token in state.tokens:
+        if token.nesting == 1 and token.level == 0:
+            block = None if token.type == "table_open" else token
+        elif block and token.type in {"inline", "text"} and _LONG_WORD.search(_shown(token)):
+            style = block.attrs.get("style")
+            block.attrs["style"] = f"{style};{_WRAPS}" if style else _WRAPS
+            block = None
+
+
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer)
     parser.enable(["table", "strikethrough"])
@@ -143,6 +167,7 @@ def _parser() -> MarkdownIt:
     parser.core.ruler.push("sanitize_links", _sanitize_links)
     parser.core.ruler.push("align_cells", _align_cells)
     parser.core.ruler.push("set_directions", _set_directions)
+    parser.core.ruler.push("wrap_long_words", _wrap_long_words)
     install_math_rules(parser)
     install_inline_rules(parser)
     return parser
@@ -368,9 +393,9 @@ _CLEANER = nh3.Cleaner(
     tags=set(_TAGS.split()),
     attributes={"a": {"href"}, "ol": {"start"}},
     tag_attribute_values={
-        **dict.fromkeys(("ul", "ol", "blockquote"), _DIRECTIONS),
+        **{tag: {**_DIRECTIONS, "style": {_WRAPS}} for tag in ("ul", "ol", "blockquote")},
         "figure": {**_DIRECTIONS, "data-cell": {"bash", "session", "raw"}},
-        **{tag: {**_DIRECTIONS, "style": _CELL_STYLES} for tag in ("p", *_HEADINGS)},
+        **{tag: {**_DIRECTIONS, "style": _BLOCK_STYLES} for tag in ("p", *_HEADINGS)},
         "li": {"style": _CELL_STYLES},
         "code": {**_DIRECTIONS, "style": {CODE_STYLE}},
         "pre": {"style": {_SCROLLS}},

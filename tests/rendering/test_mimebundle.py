@@ -116,6 +116,9 @@ def assert_safe(html: str) -> None:
                 assert value == "overflow-x:auto"
             case ("code", "style"):
                 assert value in {CODE_STYLE, TEXT_STYLE}
+            case (_, "style") if value.endswith("overflow-wrap:break-word"):
+                rest = value.removesuffix("overflow-wrap:break-word").rstrip(";")
+                assert not rest or (name, rest) in BIDI
             case (_, "dir" | "style"):
                 assert (name, value) in BIDI
             case _:

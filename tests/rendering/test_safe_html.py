@@ -52,3 +52,27 @@ def test_a_character_reference_is_no_way_for_control_characters(markdown: str) -
     """They could show a line in another order."""
     for shown in (to_html(markdown), to_markdown(markdown)):
         assert strip_control_sequences(shown) == shown
+
+
+LONG_WORD = "https://a.example/" + "x" * 80
+
+
+@pytest.mark.parametrize(
+    ("markdown", "count"),
+    [
+        (f"one {LONG_WORD}\n\ntwo", 1),
+        (f"# {LONG_WORD}", 1),
+        (f"- one\n- two\n  1. {LONG_WORD}\n- {LONG_WORD}", 1),
+        (f"> one\n>\n> {LONG_WORD}", 1),
+        (f"שלום {LONG_WORD}", 1),
+        (f"| a |\n|---|\n| {LONG_WORD} |", 0),
+        (f"```\n{LONG_WORD}\n```", 0),
+        ("word " * 100, 0),
+        ("文字" * 100, 0),
+    ],
+)
+def test_a_long_word_wraps(markdown: str, count: int) -> None:
+    """Tables and code scroll by themselves; the outermost element has the style."""
+    html = to_html(markdown)
+    assert html.count("overflow-wrap:break-word") == count
+    assert not count or "overflow-wrap:break-word" in html.partition(">")[0]
