@@ -100,6 +100,8 @@ OVERFLOWS = {
 RESTRICTIONS = {"[FROZEN]": "frozen", "[BLACKLISTED]": "blacklisted"}
 _RESTRICTED = re.compile("|".join(map(re.escape, RESTRICTIONS)))
 ERROR = "__ERROR__"
+_KNOWN = (*ENDS, *OVERFLOWS, *RESTRICTIONS, "call_again", "no_message_found")
+_SIGNALS = {signal.casefold(): signal for signal in _KNOWN}
 
 # States of get_stream_status: stream_status, response_processing_status. The last of each group is
 # not documented.
@@ -330,9 +332,11 @@ class Service:
                 if state == NOT_BEGUN and not parser.began:
                     return
                 if state not in UNFINISHED:
-                    raise _incomplete(
+                    error = _incomplete(
                         ended, OVER.get(state, f"its state {state} is not documented")
                     )
+                    error.service_message = parser.words
+                    raise error
             if deadline.expired:
                 seconds = f"{self.settings.fetch_timeout:g} s"
                 raise _incomplete(ended, f"the server is still working on it after {seconds}")
@@ -351,6 +355,8 @@ class _StreamParser:
         """Whether the stream did not open because of its temporary token."""
         self.strange: dict[str, Any] | None = None
         """An object that is not an event, if nothing else came."""
+        self.words: str | None = None
+        """The service's words in an event of another kind, if no text came after it."""
         self.began = False
         """Whether even one byte came that may belong to an event."""
         self._line = b""
@@ -374,11 +380,12 @@ class _StreamParser:
             if not isinstance(data, dict):
                 if is_error_event(frame.event):
                     data = f"{ERROR}: {words_of_text(str(data)) or ''}"
-                self._handle_signal(str(data).strip(), {}, events)
+                self._handle_signal("" if data is None else str(data).strip(), {}, events)
                 continue
             content, signal = data.get("content"), data.get("signal")
             if isinstance(content, str) and content:
                 events.append(Chunk(content, msg_id=frame.id))
+                self.words = None
                 self._has_text = self._has_text or not content.isspace()
             if content or signal:
                 self._useful, self.strange = True, None
@@ -388,10 +395,12 @@ class _StreamParser:
                 self._handle_signal(ERROR, data, events)
             elif not isinstance(content, str):
                 self.strange = None if self._useful else data
+                self.words = service_words(data) or self.words
                 events.append(Unknown("neither content nor signal"))
         return events
 
     def _handle_signal(self, signal: str, data: dict[str, Any], events: list[Event]) -> None:
+        signal = _SIGNALS.get(signal.casefold(), signal)
         if signal == "call_again":
             events.append(ToolCalled())
         elif signal in ENDS:
@@ -400,17 +409,20 @@ class _StreamParser:
                 events.append(Completed(recovered=self.reopened))
             else:
                 self.error = IncompleteReply(
-                    "The agent ended its reply without any text.", hint=REPEAT
+                    "The agent ended its reply without any text.",
+                    hint=REPEAT,
+                    service_message=self.words,
                 )
         elif (error := self._error_for(signal, data)) is not None:
             self.error, self.done = error, True
         else:
+            self.words = service_words(data) or words_of_text(signal) or self.words
             events.append(Unknown(signal[:80]))
 
     def _error_for(self, signal: str, data: dict[str, Any]) -> AeronError | None:
         """The exception for a signal that ends the stream without a complete reply."""
-        if signal.startswith(ERROR):
-            text = signal.removeprefix(ERROR).removeprefix(":").strip()
+        if signal.upper().startswith(ERROR):
+            text = signal[len(ERROR) :].removeprefix(":").strip()
             return FailedReply(
                 "The agent could not answer.",
                 hint="Ask again, or rephrase the question.",

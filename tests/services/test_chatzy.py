@@ -451,6 +451,41 @@ def test_an_end_without_any_text_is_an_error(before: bytes, end: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("strange", "words"),
+    [
+        (event("[MAINTENANCE]"), "[MAINTENANCE]"),
+        (event({"signal": "queue_full"}), "queue_full"),
+        (event({"message": "Internal server error"}), "Internal server error"),
+        (event("Come back later.") + event({"state": 7}) + event("null"), "Come back later."),
+    ],
+)
+def test_the_words_of_unknown_events_are_shown_if_no_text_follows(
+    strange: bytes, words: str
+) -> None:
+    lost = stream(content("Hi"), strange)
+    with pytest.raises(IncompleteReply) as caught:
+        lost.ask()
+    assert (caught.value.service_message, caught.value.partial) == (words, "Hi")
+    with pytest.raises(IncompleteReply) as caught:
+        stream(strange, END).ask()
+    assert caught.value.service_message == words
+    lost = stream(strange, content("Hi"))
+    with pytest.raises(IncompleteReply) as caught:
+        lost.ask()
+    assert caught.value.service_message is None
+
+
+def test_signals_may_be_written_in_small_or_capital_letters() -> None:
+    assert stream(content("Hi"), event("CLOSE_CONNECTION")).ask().text == "Hi"
+    assert stream(content("Hi"), event({"signal": "[done]"})).ask().text == "Hi"
+    with pytest.raises(AccessRestricted):
+        stream(event("[frozen]")).ask()
+    with pytest.raises(FailedReply) as caught:
+        stream(event("__error__: Busy")).ask()
+    assert caught.value.service_message == "Busy"
+
+
+@pytest.mark.parametrize(
     ("odd", "name"),
     [
         ({"usage": 3}, "neither content nor signal"),
