@@ -31,6 +31,11 @@ MAX_AGE = 90 * 86_400
 
 OPEN_ROWS = "SELECT 1 FROM batch_row WHERE reply IS NULL LIMIT 1"
 
+DELETE_OLD = """
+DELETE FROM batch_row WHERE used < min(?, (SELECT max(used) FROM batch_row)) - ?
+"""
+"""Relative to the newest row, so that a clock that is wrong today deletes nothing."""
+
 MAX_TOKEN = 10_000
 """Characters of a token."""
 
@@ -110,7 +115,7 @@ class KeptRows:
                 connection.close()
                 return self._opened(path)
         else:
-            connection.execute("DELETE FROM batch_row WHERE used < ?", (time.time() - MAX_AGE,))
+            connection.execute(DELETE_OLD, (time.time(), MAX_AGE))
         return connection
 
     def _unusable(self, error: HistoryError) -> RecordingError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,22 @@ def test_old_rows_are_deleted(tmp_path: Path) -> None:
     connection.close()
     assert KeptRows(path).get("old", HERE) is None
     assert KeptRows(path).get("new", HERE) == RowState()
+
+
+def test_a_clock_that_is_wrong_today_deletes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else all rows would be asked, and charged, again."""
+    rows = KeptRows(path := tmp_path / "history")
+    for key in ("sent", "kept"):
+        rows.mark_sent(key, HERE)
+    rows.keep("kept", REPLY)
+    rows.close()
+    later = time.time() + 2 * MAX_AGE
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "time", lambda: later)
+        assert KeptRows(path).get("sent", HERE) == RowState()
+    assert KeptRows(path).get("kept", HERE) == RowState(REPLY)
 
 
 def test_an_unusable_history_keeps_rows_in_memory(tmp_path: Path) -> None:
