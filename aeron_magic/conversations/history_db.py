@@ -18,7 +18,7 @@ from pathlib import Path
 
 from aeron_magic.errors import HistoryError
 from aeron_magic.markdown_text import one_line, plural, truncate
-from aeron_magic.recording.private_lock import make_private_folder
+from aeron_magic.recording.private_lock import make_private_folder, refuse_foreign_link
 
 VARIABLE = "AERON_HISTORY"
 
@@ -186,6 +186,7 @@ def open_file(path: Path, busy_timeout: float = BUSY_TIMEOUT) -> sqlite3.Connect
     """
     with translating_errors(path):
         make_private_folder(path.parent)
+        refuse_foreign_link(path)
         # SQLite gives its log the mode of the file, so create the file first.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         _check_files(path)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from aeron_magic.errors import RecordingError
-from aeron_magic.recording.private_lock import private_lock
+from aeron_magic.recording.private_lock import private_lock, refuse_foreign_link
 from aeron_magic.recording.record import Record
 
 BEGINNING = b'{"key":"'
@@ -217,6 +217,7 @@ class Cassette:
     def _refresh(self) -> None:
         """Scan the file for the offsets of its lines, if it has changed."""
         try:
+            refuse_foreign_link(self.path)
             status = self.path.stat()
         except FileNotFoundError:
             self._positions, self.damaged, self._stamp = {}, {}, None

@@ -7,11 +7,12 @@ lock nor put something in its place. Without such a folder (no home, a read-only
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 try:
@@ -73,6 +74,15 @@ def make_private_folder(path: Path) -> None:
     if not path.is_dir():
         make_private_folder(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)
+
+
+def refuse_foreign_link(path: Path) -> None:
+    """Raise OSError if ``path`` is a link of another user, who would choose the file to write."""
+    with suppress(FileNotFoundError):
+        status = path.lstat()
+        users = (0, getattr(os, "geteuid", int)())
+        if stat.S_ISLNK(status.st_mode) and status.st_uid not in users:
+            raise OSError(errno.ELOOP, "it is a link of another user")
 
 
 def _private_folder() -> int | None:

@@ -13,7 +13,10 @@ import pytest
 
 from aeron_magic.checks.journal import Journal
 from aeron_magic.conversations.history_db import open_file
+from aeron_magic.errors import HistoryError, RecordingError
+from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.private_lock import private_lock
+from aeron_magic.recording.record import Record, turn_key
 
 
 @pytest.fixture(autouse=True)
@@ -116,3 +119,29 @@ def test_it_works_without_a_place_for_it(data: Path) -> None:
     data.write_text("")
     with private_lock(1):
         pass
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="needs owners of files")
+def test_a_link_of_another_user_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a shared folder: another user would choose the file that is written."""
+    target = tmp_path / "target"
+    link = tmp_path / "link"
+    link.symlink_to(target)
+    record = Record(turn_key("aeronpay", "a"), "", "aeronpay", "a")
+    owner = os.geteuid()
+    with monkeypatch.context() as patch:
+        if owner:
+            patch.setattr(os, "geteuid", lambda: owner + 1)
+        else:
+            os.chown(link, 4321, -1, follow_symlinks=False)
+        with pytest.raises(RecordingError, match="link of another user"):
+            Cassette(link).save(record)
+        with pytest.raises(HistoryError, match="link of another user"):
+            open_file(link)
+        assert not target.exists()
+    if not owner:
+        os.chown(link, 0, -1, follow_symlinks=False)
+    Cassette(link).save(record)
+    assert target.exists()
