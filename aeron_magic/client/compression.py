@@ -24,7 +24,7 @@ class Decompressor:
     Parameters
     ----------
     encoding
-        The response's ``Content-Encoding``: gzip, deflate, or none. Others are not asked for.
+        The response's ``Content-Encoding``: gzip, deflate, or none. Only gzip is asked for.
     """
 
     def __init__(self, encoding: str) -> None:

@@ -170,7 +170,7 @@ def test_compressed_bodies_are_read(make: Make, encoding: str) -> None:
         assert whole.body == text
         do(OpenStream(post(server.url)))
         assert read_all(do) == text
-        assert server.asked[0].headers["accept-encoding"] == "gzip, deflate"
+        assert server.asked[0].headers["accept-encoding"] == "gzip"
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "nonsense"])
