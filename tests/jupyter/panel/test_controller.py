@@ -41,7 +41,7 @@ def grow(harness: PanelHarness, turns: int) -> None:
 
 def test_a_reply_is_sent_piece_by_piece(harness: PanelHarness, sandbox: Sandbox) -> None:
     """A page builds the reply's HTML from the pieces; finished blocks are sent once."""
-    sandbox.set_faults(say=TEXT, pause=0.001)
+    sandbox.set_faults(say=TEXT, chunk_size=40, pause=0.005)
     harness.ask("Tell me")
     messages = harness.messages("begin", "delta", "end")
     assert messages[0]["turn"]["question"] == "Tell me"
@@ -91,7 +91,7 @@ def test_the_finished_reply_is_rendered_once(
 
 def test_pieces_cost_little_more_than_their_text(harness: PanelHarness, sandbox: Sandbox) -> None:
     """With the envelope, a piece is at most half as long again as the bare text would be."""
-    sandbox.set_faults(say=TEXT, pause=0.002)
+    sandbox.set_faults(say=TEXT, chunk_size=40, pause=0.01)
     harness.ask("Tell me")
     deltas = harness.messages("delta")
     envelope = 500
@@ -194,13 +194,13 @@ def test_a_cell_that_runs_again_is_answered_in_its_place(harness: PanelHarness) 
 
 def test_a_page_that_comes_late_gets_all(harness: PanelHarness, sandbox: Sandbox) -> None:
     """The snapshot has the turns, the half reply and the draft, and what follows fits to it."""
-    sandbox.set_faults(say=TEXT, pause=0.003)
+    sandbox.set_faults(say=TEXT, chunk_size=40, pause=0.02)
     harness.send("ask", text="Tell me")
     harness.wait("delta", count=3)
     harness.send("draft", text="my thought")
     harness.clear()
     harness.send("sync")
-    harness.wait("end")
+    harness.wait("end", timeout=50)
     messages = harness.messages("state", "delta", "end")
     state = next(message for message in messages if message["type"] == "state")
     assert state["draft"] == "my thought"
