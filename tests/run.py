@@ -1,14 +1,14 @@
 """Run every check of the project on a machine that has Python 3.11 or newer and nothing else.
 
-    python3 tests/run.py                  set up what is missing, run everything: about 10 minutes
-    python3 tests/run.py --quick          without kernels, browsers, campaigns: 1 to 2 minutes
+    python3 tests/run.py                  set up what is missing, run everything: about 9 minutes
+    python3 tests/run.py --quick          without kernels, browsers, campaigns: about 1 minute
     python3 tests/run.py --only mypy      one step (may be repeated)
     python3 tests/run.py --lowest         the quick tests with the oldest versions of all packages
     python3 tests/run.py --pythons        the quick tests with each other Python that is installed
     python3 tests/run.py --here           use this Python as it is, install nothing
     python3 tests/run.py --only pytest -- tests/replies/test_reply.py -k token
 
-The times are those of two cores. The first run needs 2 to 5 minutes more: it makes a virtual
+The times are those of two quiet cores. The first run needs 2 to 5 minutes more: it makes a virtual
 environment in ``.venv`` and installs Chromium with apt-get if it is allowed to. Without a browser
 the browser tests are skipped and listed at the end; under CI (``CI`` set in the environment) they
 fail instead.
@@ -49,13 +49,13 @@ Result = tuple[str, int, float]
 def main() -> int:
     """Set up, run the steps, print a summary; 0 if every step passed."""
     parser = argparse.ArgumentParser(
-        description="Set up what is missing and run every check: about 10 minutes on two cores, "
+        description="Set up what is missing and run every check: about 9 minutes on two cores, "
         "and 2 to 5 more the first time."
     )
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="leave out tests that need a kernel or a browser, and campaigns: 1 to 2 minutes",
+        help="leave out tests that need a kernel or a browser, and campaigns: about 1 minute",
     )
     parser.add_argument(
         "--only", action="append", choices=STEPS, metavar="STEP", help=f"of: {', '.join(STEPS)}"
@@ -93,10 +93,13 @@ def main() -> int:
     )
     steps = {name: STEPS[name] for name in options.only or STEPS}
     if "pytest" in steps:
-        # Tests without kernels often wait for a socket, so three processes pay on two cores, too.
-        processes = 3 if options.quick else max(2, min(4, os.cpu_count() or 2))
-        # One test at a time, in order: the browser's tests have to be the last of each process.
-        in_parallel = (f"-n{processes}", "--dist=load", "--maxschedchunk=1")
+        if options.quick:
+            # Tests without kernels often wait for a socket: four processes pay on two cores, too.
+            in_parallel = ("-n4", "--dist=worksteal")
+        else:
+            # One test at a time, in order: those of the browser have to be each process' last.
+            processes = max(2, min(4, os.cpu_count() or 2))
+            in_parallel = (f"-n{processes}", "--dist=load", "--maxschedchunk=1")
         steps["pytest"] += (*(_quick() if options.quick else ()), *(options.more or in_parallel))
     # Debian's Chromium does not depend on any font.
     no_browser = (
