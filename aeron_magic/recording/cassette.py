@@ -5,7 +5,8 @@ is needed. A new turn is appended; a changed turn is replaced by rewriting the f
 lock of the user serializes the writers on one machine.
 
 A recording may come from another person. Its limits: ``MAX_FILE_SIZE``, ``MAX_LINES`` and
-``MAX_LINE_LENGTH``. An invalid line is left out and its number reported.
+``MAX_LINE_LENGTH``. An invalid line is left out and its number reported; a file that has nothing
+else is no recording, and is not changed.
 """
 
 from __future__ import annotations
@@ -236,7 +237,7 @@ class Cassette:
             return
         places: dict[str, tuple[int, int]] = {}
         damaged: dict[int, str] = {}
-        offset, number = 0, 0
+        offset, number, begun = 0, 0, False
         if self._stamp and self._stamp[0] == stamp[0] and self._stamp[1] < stamp[1]:
             # It has grown: scan only the new lines.
             places, damaged, offset, number = self._positions, self.damaged, *self._end
@@ -249,6 +250,7 @@ class Cassette:
                 if not offset and line.startswith(BOM):  # added by some editors
                     offset, line = len(BOM), line[len(BOM) :]
                 key = line[len(BEGINNING) : len(BEGINNING) + KEY_LENGTH]
+                begun = begun or line.startswith(BEGINNING) or BEGINNING.startswith(line)
                 if len(line) == MAX_LINE_LENGTH and not line.endswith(b"\n"):
                     while (more := file.readline(BUFFER)) and not more.endswith(b"\n"):
                         pass
@@ -260,6 +262,11 @@ class Cassette:
                 elif line.strip():
                     _note(damaged, number, "not a recorded turn")
                 offset += len(line)
+        if damaged and not (places or begun):
+            raise RecordingError(
+                f"{self.path} is not a recording: no line of it is a recorded turn.",
+                hint="Name a new file, or a recording: nothing is written into another file.",
+            )
         self._end = (offset, number)
         self._positions, self.damaged, self._stamp = places, damaged, stamp
 

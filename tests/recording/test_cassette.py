@@ -104,6 +104,22 @@ def test_a_line_left_by_a_killed_writer_does_not_damage_later_turns(path: Path) 
     assert Cassette(path).find(turn("c").key) is not None
 
 
+def test_a_file_of_another_kind_is_not_changed(path: Path) -> None:
+    """But what a killed writer has left is the beginning of a recording."""
+    for content in ("text\nhello\n", '{"question": "a", "answer": "b"}\n', "version https://x\n"):
+        path.write_text(content)
+        cassette = Cassette(path)
+        with pytest.raises(RecordingError, match="is not a recording"):
+            len(cassette)
+        with pytest.raises(RecordingError, match="is not a recording"):
+            cassette.save(turn("a"))
+        assert path.read_text() == content
+    for content in ("\n\n", '{"k', '{"key":"abc', turn("b").to_json_line()[:-9]):
+        path.write_text(content)
+        Cassette(path).save(turn("a"))
+        assert len(Cassette(path)) == 1
+
+
 def test_turns_of_another_writer_are_found(path: Path) -> None:
     mine, other = Cassette(path), Cassette(path)
     mine.save(turn("a"))

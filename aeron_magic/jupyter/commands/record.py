@@ -34,5 +34,6 @@ def replay(app: App, command: Command) -> None:
 def _use(app: App, file: str, mode: str) -> None:
     preferences = app.preferences
     recorder = open_recorder(file, mode, preferences.replay_speed, preferences.max_resent)
+    described = describe(recorder)  # which reads the file: one that cannot be used is not set
     app.session.connections.set_recorder(recorder)
-    show(app.shell, escape_markdown(describe(recorder)))
+    show(app.shell, escape_markdown(described))

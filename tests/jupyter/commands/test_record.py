@@ -180,6 +180,17 @@ def test_a_recording_in_a_folder_that_does_not_exist_is_an_error(
     assert (tmp_path / "x.jsonl").exists(), "a relative path is that of the line that named it"
 
 
+def test_a_file_that_cannot_be_used_is_not_set(kernel: Kernel, tmp_path: Path) -> None:
+    """Such as data that was named by mistake: later questions are asked without it."""
+    data = tmp_path / "data.csv"
+    data.write_text("text\nhello\n")
+    for line in (f"%aeron record {data}", f"%aeron replay {data}", f"%aeron record {tmp_path}"):
+        assert kernel.execute(line, None).status == "error"
+        assert "Recording is off" in kernel.execute("%aeron record", None).text
+    assert kernel.execute("%%aeron\nHello", None).status == "ok"
+    assert data.read_text() == "text\nhello\n"
+
+
 def nbval(
     folder: Path, recording: Path, mode: str, *notebooks: str
 ) -> subprocess.CompletedProcess[str]:
