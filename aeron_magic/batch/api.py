@@ -27,7 +27,7 @@ from aeron_magic.errors import (
 )
 from aeron_magic.markdown_text import plural
 from aeron_magic.progress import progress_bar
-from aeron_magic.prompts.interpolation import interpolate
+from aeron_magic.prompts.interpolation import interpolate, placeholders_in
 from aeron_magic.prompts.items import Items, items_of
 from aeron_magic.prompts.values import is_missing
 from aeron_magic.recording.cassette import Cassette
@@ -191,7 +191,7 @@ def render_prompts(
     Raises
     ------
     AeronError
-        The first error, if no item gives a question.
+        The first error, if no item gives a question; or the template does not mention the item.
     """
     texts: list[str | AeronError] = []
     secrets = tuple(secrets)
@@ -205,7 +205,18 @@ def render_prompts(
     errors = [text for text in texts if isinstance(text, AeronError)]
     if errors and len(errors) == len(texts):
         raise errors[0]
+    names = {"row"} if template is None else {one.name for one in placeholders_in(template)}
+    if len(items) > 1 and "row" not in names:
+        raise same_for_each("The question does not mention {{row}}")
     return texts
+
+
+def same_for_each(why: str) -> UsageError:
+    """The error of a question that does not depend on the item."""
+    return UsageError(
+        f"{why}: the question would be the same for each item.",
+        hint="Write {{row}}, or {{row.column}}, for the item, and `\\{{` for two literal braces.",
+    )
 
 
 def _text(item: Any, template: str | None, namespace: dict[str, Any], secrets: Any) -> str:

@@ -127,6 +127,15 @@ def test_columns_are_requested_and_checked(sandbox: Sandbox, settings: Settings)
     assert result.mood.isna().all()
 
 
+def test_a_template_without_the_row_is_refused(sandbox: Sandbox, settings: Settings) -> None:
+    """Such as one with single braces: the question would be the same for each item."""
+    for template in ("Classify: {row}", "Classify: \\{{row}}", "Classify it."):
+        with pytest.raises(UsageError, match="does not mention"):
+            ask_many(["a", "b"], template, settings=settings)
+    assert ask_many(["a"], "Classify it.", settings=settings).status[0] == "complete"
+    assert asked(sandbox) == ["Classify it."]
+
+
 def test_invalid_limits_are_refused(settings: Settings) -> None:
     for wrong in (-1, 1.5, "3"):
         with pytest.raises(UsageError, match="Invalid at_most"):

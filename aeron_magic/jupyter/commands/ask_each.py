@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.batch.api import count_requests, render_prompts, run_batch
+from aeron_magic.batch.api import count_requests, render_prompts, run_batch, same_for_each
 from aeron_magic.batch.result import check_names, result_of
 from aeron_magic.batch.worker import BatchConfig
 from aeron_magic.errors import AeronError, UsageError
@@ -43,15 +43,13 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     names = frontend.visible_names(shell)
     items = _items(shell, options.each or "", names)
     if options.raw:
-        raise _same_for_each("--raw does not replace {{row}}")
+        raise same_for_each("--raw does not replace {{row}}")
     columns = _columns(names, options.columns)
     check_names(items, columns)
     texts = [
         one.lstrip("\n") if isinstance(one, str) else one
         for one in render_prompts(items.values, text, names, session.secrets, columns)
     ]
-    if len(items.values) > 1 and not any(one.name == "row" for one in placeholders_in(text)):
-        raise _same_for_each("The question does not mention {{row}}")
     token = None
     if options.after is not None:
         position = session.position_for(after=options.after)
@@ -100,13 +98,6 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     errors = [row.error for row in rows if row.error is not None]
     if errors and not any(row.status in ("complete", "recovered") for row in rows):
         raise errors[0]
-
-
-def _same_for_each(why: str) -> UsageError:
-    return UsageError(
-        f"{why}: the question would be the same for each item.",
-        hint="Write {{row}}, or {{row.column}}, for the item, and `\\{{` for two literal braces.",
-    )
 
 
 def _columns(names: dict[str, Any], wanted: str | None) -> Columns | None:
