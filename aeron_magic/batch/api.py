@@ -59,6 +59,7 @@ def ask_many(
     progress: bool | None = None,
     ask_again: bool = False,
     frame: bool = True,
+    **removed: Any,
 ) -> Any:
     """Ask one question per item, many at once.
 
@@ -131,6 +132,11 @@ def ask_many(
         An argument is invalid, no item gives a question, or more than ``at_most`` questions would
         be asked; nothing was sent.
     """
+    for name in removed:
+        raise UsageError(
+            f"ask_many has no argument {name!r}.",
+            hint="`dask=` with a client of a Dask cluster replaces executor, workers and host.",
+        )
     _check(concurrency, rate, at_most, dask)
     wanted = None if columns is None else Columns(columns)
     own, recorder, kept = _resolve_target(client, settings)

@@ -59,7 +59,10 @@ class Row:
 
 
 def check_names(items: Items, columns: Columns | None) -> None:
-    """Raise UsageError if two columns of the result would have the same name."""
+    """Raise UsageError if two columns of the result would have the same name.
+
+    A frame that takes no columns fails now, too, and not after its rows are paid for.
+    """
     requested = list(columns.kinds) if columns else []
     for name in requested:
         if name in OUTCOME:
@@ -75,6 +78,7 @@ def check_names(items: Items, columns: Columns | None) -> None:
             hint="Rename them in what you give to --each or ask_many, or leave them out: "
             f"`.drop(columns=[{names}])` in pandas, `.drop({names})` in polars.",
         )
+    result_of([], items.empty, columns)
 
 
 def result_of(rows: Sequence[Row], items: Items, columns: Columns | None = None) -> Any:

@@ -79,6 +79,11 @@ class Items:
         index = narwhals.maybe_get_index(self.frame)
         return range(len(self.values)) if index is None else list(index)
 
+    @property
+    def empty(self) -> Items:
+        """The same without items."""
+        return Items([], None if self.frame is None else self.frame.head(0))
+
     def with_columns(self, columns: Mapping[str, tuple[str, list[Any]]]) -> Any:
         """A frame of the same library with more columns, each of a kind; of pandas for a list.
 

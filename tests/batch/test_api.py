@@ -614,6 +614,12 @@ def test_arguments_are_checked_before_anything_is_sent(
         ask_many(["a"], settings=settings, **wrong)  # type: ignore[arg-type]
 
 
+def test_a_removed_argument_names_its_successor(settings: Settings) -> None:
+    with pytest.raises(UsageError, match="no argument 'executor'") as caught:
+        ask_many(["a"], settings=settings, executor=None)
+    assert "dask=" in caught.value.hint
+
+
 def test_progress_is_shown_on_stderr_only_if_requested(
     settings: Settings, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -197,6 +197,23 @@ def test_a_result_is_the_next_input_without_its_columns(library: Any) -> None:
     check_names(items_of(eval(f"result{drop}")), None)
 
 
+class Fixed(pd.DataFrame):
+    """Takes no other columns."""
+
+    @property
+    def _constructor(self) -> type[Fixed]:
+        return Fixed
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        raise NotImplementedError("no other columns")
+
+
+@pytest.mark.filterwarnings("ignore:Passing a BlockManager:DeprecationWarning")  # pandas 2.2.1
+def test_a_frame_that_takes_no_columns_fails_before_rows_are_paid_for() -> None:
+    with pytest.raises(NotImplementedError, match="no other columns"):
+        check_names(items_of(Fixed({"text": ["x"]})), None)
+
+
 def test_without_pandas_the_result_of_a_list_is_its_rows() -> None:
     code = (
         "import sys; sys.modules['pandas'] = None\n"
