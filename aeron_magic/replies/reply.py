@@ -76,7 +76,7 @@ class Reply:
         return self.status in ("complete", "recovered")
 
     def json(self) -> Any:
-        """The JSON in the text: in a fenced block, bare, or in prose.
+        """The JSON in the text: in a fenced block, bare, or in prose; JSON Lines as a list.
 
         Raises
         ------
