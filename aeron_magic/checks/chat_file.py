@@ -235,7 +235,7 @@ def _fill(
                 )
             if info != EXPECT and re.match(r"[{.]*expect(?:ed|s)?\b", info):
                 hint = "Begin the block with ```expect alone."
-                raise _error(name, first + 1, f"`{info}` is no expect block", hint)
+                raise _error(name, first + 1, f"`{info}` is not an expect block", hint)
             if info == EXPECT:
                 if token.level:
                     hint = "Write it without indentation and quotation marks."

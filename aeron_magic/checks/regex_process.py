@@ -1,6 +1,6 @@
 """The regular expressions of ``matches:`` rules, applied in a process of their own.
 
-A file can be from somebody else, and a regular expression can take hours or all memory. Python's
+A file can be from another user, and a regular expression can take hours or all memory. Python's
 ``re`` cannot be stopped and blocks all threads, but a process can be stopped.
 """
 

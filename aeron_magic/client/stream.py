@@ -47,7 +47,7 @@ from aeron_magic.replies.reply import Reply, Status
 from aeron_magic.services.settings import Settings
 
 SURELY_FAILED = (FailedReply, AccessRestricted)
-"""There is no reply, although a token may be known."""
+"""The reply did not come, although a token may be known."""
 
 T = TypeVar("T")
 E = TypeVar("E", FlowIO, AsyncFlowIO)

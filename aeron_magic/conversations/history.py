@@ -400,7 +400,7 @@ class HistoryStore:
     ) -> Iterator[tuple[int, tuple[Turn, int | None] | None]]:
         """The numbers of a conversation's turns, each turn without its parent, and its number.
 
-        None instead of a turn if there is no document or it is invalid.
+        None instead of a turn if the document is missing or invalid.
         """
         from aeron_magic.conversations.history_schema import decode_turn
 

@@ -12,7 +12,7 @@ Nothing is called or computed, and placeholders inside a value are not replaced.
 around anything but a path are left as they are, so LaTeX, JSON and code are safe. What is probably
 a mistake is an error: a path with an unknown name, a known name followed by anything else, and a
 Python expression on one line that calls something or contains a known name. A filter, as in
-``{{other | upper}}``, belongs to a template language and is no expression.
+``{{other | upper}}``, belongs to a template language: not an expression.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def _text(value: object) -> str:
 
 def _is_array(value: object) -> bool:
     """Whether ``value`` is an array, a tensor or a scalar of one, of any library."""
-    shape = getattr(value, "shape", None)  # of a class that has any attribute, it is no tuple
+    shape = getattr(value, "shape", None)  # not a tuple, if the class has any attribute
     return isinstance(shape, tuple) and hasattr(value, "dtype") and hasattr(value, "tolist")
 
 

@@ -5,8 +5,8 @@ is needed. A new turn is appended; a changed turn is replaced by rewriting the f
 lock of the user serializes the writers on one machine.
 
 A recording may come from another person. Its limits: ``MAX_FILE_SIZE``, ``MAX_LINES`` and
-``MAX_LINE_LENGTH``. An invalid line is left out and its number reported; a file that has nothing
-else is no recording, and is not changed.
+``MAX_LINE_LENGTH``. An invalid line is left out and its number reported; a file of
+nothing else is refused and not changed.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 What is locked is a folder that only the user can open, so that another user can neither take the
 lock nor put something in its place. Without such a folder (no home, a read-only disk) or without
-``fcntl`` (Windows), there is no lock, and writers have to be serialized by the caller.
+``fcntl`` (Windows), nothing is locked, and writers have to be serialized by the caller.
 """
 
 from __future__ import annotations

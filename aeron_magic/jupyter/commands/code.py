@@ -21,6 +21,6 @@ def code(app: App, command: Command) -> None:
     if not (number.isascii() and number.isdigit()):
         raise UsageError(f"{number} is not the number of a block.", hint="Write `%aeron code 2`.")
     reply, _ = newest
-    reply.code(number=int(number))  # an error if there is no such block
+    reply.code(number=int(number))  # an error if the block does not exist
     block = code_blocks(reply.text)[int(number) - 1]
     app.shell.set_next_input(cell_source(block), replace=False)

@@ -122,7 +122,7 @@ def preview(
 
 
 def _labels(numbers: Sequence[int], labels: Sequence[object]) -> str:
-    """The rows as ``.loc`` takes them; where there is no index, positions from 0."""
+    """The rows as ``.loc`` takes them; without an index, positions from 0."""
     shown = ", ".join(escape_cell(str(labels[one]), MAX_LABEL) for one in numbers[:MAX_SHOWN])
     return f"{shown}, …" if len(numbers) > MAX_SHOWN else shown
 
