@@ -212,8 +212,6 @@ class ConversationRegistry:
             raise UsageError(
                 "A turn's name cannot be a number.", hint="Turns are already numbered."
             )
-        if cell is None:
-            self.rebuilt()  # a panel does not take part in a run of all cells
         created_by = None
         if new:
             created_by = cell or (f"as {name}" if name else None)

@@ -75,6 +75,14 @@ def test_position_for_changes_nothing(notebook: Notebook) -> None:
     assert notebook.registry.current is before
 
 
+def test_position_for_does_not_end_a_run_of_all_cells(notebook: Notebook) -> None:
+    """Not even without a cell, such as for the rows of ``--each --after``."""
+    notebook.ask("a", name="first")
+    notebook.registry.rebuild()
+    notebook.registry.position_for(after="first")
+    assert notebook.registry.is_rebuilding
+
+
 def test_a_named_conversation_is_started_and_becomes_the_current_one(notebook: Notebook) -> None:
     """The next question without a name continues it."""
     notebook.ask("a")

@@ -208,6 +208,16 @@ def test_a_page_that_comes_late_gets_all(harness: PanelHarness, sandbox: Sandbox
     assert "".join(rebuilt(messages[messages.index(state) :])) == utf16_safe(to_html(TEXT))
 
 
+def test_a_question_of_the_panel_ends_a_run_of_all_cells(harness: PanelHarness) -> None:
+    """It continues what is shown, as the cells after it do."""
+    harness.ask("First")
+    harness.app.session.rebuild()
+    harness.ask("Second")
+    first, second = harness.app.session.tree
+    assert second.parent is first
+    assert not harness.app.session.registry.is_rebuilding
+
+
 def test_two_panels_get_the_same_messages(harness: PanelHarness) -> None:
     """Until one of them is closed."""
     other = ChatPanel(app=harness.app)
