@@ -41,7 +41,7 @@ from aeron_magic.recording.record import key_of_token
 from aeron_magic.services.base import load
 from aeron_magic.services.catalog import service_info
 
-Asker = Callable[[BatchQuestion], Awaitable[RowResult]]
+AskQuestion = Callable[[BatchQuestion], Awaitable[RowResult]]
 """Asks a question, or fetches its reply if it has a token; never raises an AeronError."""
 
 MAX_TRIES = 5
@@ -65,7 +65,7 @@ class Counts(NamedTuple):
 
     ``kept`` are answered already, ``to_fetch`` have a token by which the reply is fetched, and
     ``in_doubt`` may have been charged and are not asked. Each of ``to_ask`` is one paid request;
-    earlier questions that are sent again before are counted, too. ``refused`` are the rows that
+    earlier questions that are sent again before are counted, too. ``unusable`` are the rows that
     give no question, such as those with a missing value.
     """
 
@@ -75,12 +75,12 @@ class Counts(NamedTuple):
     to_fetch: int
     in_doubt: int
     to_ask: int
-    refused: int = 0
+    unusable: int = 0
 
     def __str__(self) -> str:
-        refused = f" ({self.refused:,} cannot be sent)" if self.refused else ""
+        unusable = f" ({self.unusable:,} cannot be sent)" if self.unusable else ""
         counts = [
-            plural(self.rows, "row") + refused,
+            plural(self.rows, "row") + unusable,
             plural(self.questions, "different question"),
         ]
         counts.append(f"{self.kept:,} already answered")
@@ -158,7 +158,7 @@ class BatchRun:
         if state is None or (config.ask_again and not state.token):
             return None
         if state.reply is not None:
-            return self._recorded(one, RowResult(state.reply))
+            return self._record(one, RowResult(state.reply))
         if state.token:
             one.token = state.token
             return None
@@ -178,8 +178,8 @@ class BatchRun:
             return RowResult(run.reply(), error.without_frames())
         return RowResult(run.reply())
 
-    def _recorded(self, one: BatchQuestion, result: RowResult) -> RowResult:
-        """``result``, recorded if there is a recorder; it was received without it."""
+    def _record(self, one: BatchQuestion, result: RowResult) -> RowResult:
+        """Record a result that was received without the recorder, if there is one; return it."""
         recorder, reply, settings = self._config.recorder, result.reply, self._config.settings
         if recorder is not None and reply is not None and result.is_complete:
             token, parent = reply.context_token, reply.parent_context_token
@@ -196,12 +196,12 @@ class BatchRun:
             )
         return result
 
-    def _flow(self, question: Question, begun: Flow[None] | None = None) -> Flow[None]:
+    def _flow(self, question: Question, fetching: Flow[None] | None = None) -> Flow[None]:
         settings, recorder = self._config.settings, self._config.recorder
         if recorder is None:
-            return begun or self._service.ask(question)
+            return fetching or self._service.ask(question)
         return recorder.ask(
-            question, settings.recording_id, self._service.ask, settings.secrets, begun=begun
+            question, settings.recording_id, self._service.ask, settings.secrets, begun=fetching
         )
 
     def run(self, watch: Callable[[int], object] = lambda finished: None) -> None:
@@ -255,7 +255,7 @@ class BatchRun:
             return
         end = time.monotonic() + GRACE
         with suppress(KeyboardInterrupt):
-            while any(one.is_unnamed for one in self._open) and time.monotonic() < end:
+            while any(one.awaits_token for one in self._open) and time.monotonic() < end:
                 if wait((ended,), 0.02).done:
                     return
 
@@ -288,8 +288,8 @@ class BatchRun:
         one: BatchQuestion,
     ) -> RowResult:
         settings = self._config.settings
-        begun = None if one.token is None else self._service.fetch(one.token)
-        flow = self._flow(one.question, begun)
+        fetching = None if one.token is None else self._service.fetch(one.token)
+        flow = self._flow(one.question, fetching)
         flow_io = RateLimitedFlowIO(transport, limiter, one.sending)
         one.watch = one.watch or Watch(settings, question=True, repeated=True)
         return await ask_row(flow, settings, after, flow_io, one.began, one.watch)
@@ -298,7 +298,7 @@ class BatchRun:
         self, dask: Callable[..., Awaitable[RowResult]], after: str | None, one: BatchQuestion
     ) -> RowResult:
         question = one.question._replace(context_token=after)
-        return self._recorded(one, await dask(one, question))
+        return self._record(one, await dask(one, question))
 
     async def _resend_earlier(
         self, transport: AiohttpTransport, limiter: RateLimiter
@@ -323,7 +323,7 @@ class BatchRun:
         assert run.value is not None
         return run.value.context_token
 
-    async def _ask_all(self, ask: Asker) -> None:
+    async def _ask_all(self, ask: AskQuestion) -> None:
         waiting = self._open
         places = asyncio.Semaphore(self._config.concurrency)
         for _ in range(MAX_TRIES):
@@ -334,14 +334,20 @@ class BatchRun:
                         return
                     one.release = places.release
                     group.create_task(self._ask(ask, one))
-            waiting = [one for one in waiting if one.is_refused]
+            waiting = [one for one in waiting if one.was_rate_limited]
 
-    async def _ask(self, ask: Asker, one: BatchQuestion) -> None:
+    async def _ask(self, ask: AskQuestion, one: BatchQuestion) -> None:
         try:
             result = await ask(one)
-            if one.is_taken:
+            if one.asked_elsewhere:
                 known = self._known(one)
-                result = await ask(one) if known is None else known if known.is_complete else result
+                if known is None:
+                    # The other kernel gave up: ask; or it has a token: fetch the reply.
+                    result = await ask(one)
+                elif known.is_complete:
+                    # The other kernel has the whole reply: use it.
+                    result = known
+                # Else the other kernel is still asking: ``result`` is the error that says so.
         finally:
             one.ended()
         if one.result is None:

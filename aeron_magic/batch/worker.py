@@ -72,7 +72,7 @@ class BatchQuestion:
         The result; None until there is one.
     is_new
         Whether it was not among the kept rows when this run began.
-    is_sent, is_unnamed, is_taken
+    is_sent, awaits_token, asked_elsewhere
         Whether a request was sent in this run; whether its token is not known yet; and whether
         another kernel has asked it since this run began.
     release
@@ -84,7 +84,7 @@ class BatchQuestion:
         self.rows = rows
         self.token: str | None = None
         self.result: RowResult | None = None
-        self.is_new = self.is_sent = self.is_unnamed = self.is_taken = False
+        self.is_new = self.is_sent = self.awaits_token = self.asked_elsewhere = False
         self.release: Callable[[], None] | None = None
         self.watch: Watch | None = None
         self._config = config
@@ -100,8 +100,8 @@ class BatchQuestion:
         return turn_key(service, self.question.text, self.question.images, parent)
 
     @property
-    def is_refused(self) -> bool:
-        """Whether it was refused with 429, and can be asked again."""
+    def was_rate_limited(self) -> bool:
+        """Whether it was answered with 429, and can be asked again."""
         error = self.result and self.result.error
         return isinstance(error, RateLimited) and not error.was_accepted
 
@@ -113,17 +113,17 @@ class BatchQuestion:
             kept, scope = self._config.kept, self._config.settings.conversation_scope
             again = self.is_sent or not self.is_new
             if kept is not None and not kept.mark_sent(self.key, scope, again=again):
-                self.is_taken = True
+                self.asked_elsewhere = True
                 raise AeronError(
                     "Another kernel is asking this question now.",
                     hint="Run it again when that has ended: the reply is kept.",
                 )
-            self.is_sent = self.is_unnamed = True
+            self.is_sent = self.awaits_token = True
 
     def began(self, token: str) -> None:
         """The token of the reply is known; that of a recorded reply is not one to fetch by."""
         if key_of_token(token) is None:
-            self.token, self.is_unnamed = token, False
+            self.token, self.awaits_token = token, False
             if (kept := self._config.kept) is not None:
                 with suppress(RecordingError):  # the reply is being received
                     kept.mark_token(self.key, token)
@@ -136,7 +136,7 @@ class BatchQuestion:
 
     def keep(self, result: RowResult) -> None:
         """Keep the result, for this run and the next ones."""
-        self.result, self.is_unnamed = result, False
+        self.result, self.awaits_token = result, False
         kept, error = self._config.kept, result.error
         if error is not None and self.token is not None and not isinstance(error, FailedReply):
             error.was_accepted = True
