@@ -3,8 +3,8 @@
 In order of precedence: the one that an option names, the one of an assigned ``context_token``, the
 one in which the cell asked before, the current one (that of the newest reply).
 
-After a conversation was created, cells that asked in another one ask in it, until a cell asks that
-has no turn in another conversation: so the cells can be run again to rebuild a conversation.
+After ``%aeron use NEW``, cells that are run again ask in the new conversation, so that it can be
+rebuilt from them. This ends with the first question of a cell that has no turn in another one.
 
 While a notebook is run from its beginning, each conversation is built as in a new kernel: a cell
 asks in the current one, after the turn asked last, and its earlier turn is replaced.
@@ -59,7 +59,7 @@ class ConversationRegistry:
         self.current = self.conversations[MAIN]
         self._resumed: dict[str | None, ConversationTree] = {}
         self._clock = clock
-        self._adopting_cells = False
+        self._moving_cells = False
         self._rebuilding: dict[ConversationTree, Turn | None] | None = None
         self._current_before = self.current
 
@@ -78,7 +78,7 @@ class ConversationRegistry:
         tree.created_by = by or tree.created_by
         tree.head = None
         self.conversations[tree.name] = self.current = tree
-        self._adopting_cells = True
+        self._moving_cells = True
         return tree
 
     def _tree_to_restart(self, name: str | None, by: str | None) -> ConversationTree:
@@ -122,7 +122,7 @@ class ConversationRegistry:
         if not self.is_rebuilding:
             tree.head = tree.head or tree.newest_to_continue
         self.current = tree
-        self._adopting_cells = False
+        self._moving_cells = False
         return tree
 
     @property
@@ -254,8 +254,8 @@ class ConversationRegistry:
 
     def _tree_of_cell(self, cell: str | None) -> ConversationTree:
         """The conversation in which a cell asks by default."""
-        adopting = self._adopting_cells or self.is_rebuilding
-        if cell is None or adopting or self.current.by_cell(cell) is not None:
+        is_moving = self._moving_cells or self.is_rebuilding
+        if cell is None or is_moving or self.current.by_cell(cell) is not None:
             return self.current
         found = [(turn.asked_at, tree) for tree in self if (turn := tree.by_cell(cell)) is not None]
         return max(found, key=itemgetter(0))[1] if found else self.current
@@ -272,16 +272,12 @@ class ConversationRegistry:
                     other.created_by = None
             tree.created_by = position.created_by
         self.conversations.setdefault(tree.name, tree)
-        self._adopting_cells = (
-            self._adopting_cells
+        self._moving_cells = (
+            self._moving_cells
             and tree is self.current
             and any(other.by_cell(cell) for other in self if other is not tree)
         )
         return pending
-
-    def complete(self, pending: PendingTurn, reply: Reply) -> Turn:
-        """As :meth:`finish`, without the notes."""
-        return self.finish(pending, reply)[0]
 
     def finish(self, pending: PendingTurn, reply: Reply) -> tuple[Turn, list[str]]:
         """See ``ConversationTree.complete``; a complete reply makes its conversation current.

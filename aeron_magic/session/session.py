@@ -525,7 +525,7 @@ class Session:
     def finish_fetched(self, pending: PendingTurn, reply: Reply) -> dict[str, Any]:
         """Record a reply that was fetched after its kernel had ended; return its metadata."""
         with self._lock:
-            turn = self.registry.complete(pending, reply)
+            turn, _ = self.registry.finish(pending, reply)
             self.history_writer.save_turn(pending, turn, self._scope(self.ensure_connected()))
         self.remember(reply, _metadata(pending.position.tree, turn, reply))
         return self.last_metadata

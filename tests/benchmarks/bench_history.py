@@ -70,7 +70,7 @@ def _fill(path: Path, conversations: int) -> float:
             history.save_pending(attempt, OWNER)
             history.save_token(attempt, f"apay_{number:048}")
             spent = time.process_time() - began
-            turn = registry.complete(attempt, Reply(ANSWER, "complete", f"apay_{number:048}"))
+            turn, _ = registry.finish(attempt, Reply(ANSWER, "complete", f"apay_{number:048}"))
             began = time.process_time()
             history.save_turn(attempt, turn, OWNER)
             times.append(spent + time.process_time() - began)

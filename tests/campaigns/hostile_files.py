@@ -233,7 +233,7 @@ def make_history(path: Path) -> None:
         history.save_token(pending, f"token-{number}")
         if number < 5:
             reply = Reply("**yes**", "complete", f"token-{number}", pending.turn.parent_token)
-            history.save_turn(pending, registry.complete(pending, reply), SCOPE)
+            history.save_turn(pending, registry.finish(pending, reply)[0], SCOPE)
     history.close()
     rows = KeptRows(path)
     for key in ("a", "b"):

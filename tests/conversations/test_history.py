@@ -75,7 +75,7 @@ def ask(
     history.save_pending(pending, scope)
     history.save_token(pending, token)
     reply = Reply("because", status, token, pending.turn.parent_token, "m1", "aeronpay", 1.5, 0.5)
-    turn = registry.complete(pending, reply)
+    turn, _ = registry.finish(pending, reply)
     history.save_turn(pending, turn, scope)
     return turn
 
@@ -261,7 +261,7 @@ def test_a_conversation_without_an_answer_is_listed_last(history: HistoryStore, 
     ask(history, ConversationRegistry("aeronpay"), conversation="answered")
     refused = start(registry := ConversationRegistry("aeronpay"), conversation="refused")
     history.save_pending(refused, SCOPE)
-    history.save_turn(refused, registry.complete(refused, Reply("", "failed")), SCOPE)
+    history.save_turn(refused, registry.finish(refused, Reply("", "failed"))[0], SCOPE)
     assert names() == ["answered", "refused"]
     assert "(answered, 1 turn)" in resume_hint(path, SCOPE.notebook)
     history.save_pending(start(ConversationRegistry("aeronpay"), conversation="pending"), SCOPE)
@@ -354,7 +354,7 @@ def test_a_turn_that_could_not_be_written_is_written_with_the_next_one(
     history.mark_dirty(pending, ended=False)
     with pytest.raises(HistoryError, match="locked"):
         history.save_pending(pending, SCOPE)
-    registry.complete(pending, Reply("because", "complete", "two's token"))
+    registry.finish(pending, Reply("because", "complete", "two's token"))
     history.mark_dirty(pending, ended=True)
     blocker.execute("ROLLBACK")
     blocker.close()
@@ -536,7 +536,7 @@ def test_writing_all_turns_again_keeps_the_questions_in_flight(
     writer.save_token(rerun, "of the second run")
     ended = start(registry, "two", cell="b")
     writer.save_pending(ended, SCOPE)
-    turn = registry.complete(ended, Reply("because", "complete", "token of two"))
+    turn, _ = registry.finish(ended, Reply("because", "complete", "token of two"))
     with monkeypatch.context() as patch:
         patch.setattr(history, "save_turn", _fail)
         writer.save_turn(ended, turn, SCOPE)

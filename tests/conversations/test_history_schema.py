@@ -39,7 +39,7 @@ def ask(path: Path, answered: int, pending: int = 1) -> None:
         history.save_token(begun, f"token-{number}")
         if number < answered:
             reply = Reply("yes " * 50, "complete", f"token-{number}", begun.turn.parent_token)
-            history.save_turn(begun, registry.complete(begun, reply), SCOPE)
+            history.save_turn(begun, registry.finish(begun, reply)[0], SCOPE)
     history.close()
 
 
@@ -231,7 +231,7 @@ def test_the_log_does_not_grow_with_the_turns(tmp_path: Path) -> None:
         begun = registry.start(registry.position_for(cell=str(number)), "why?")
         history.save_pending(begun, SCOPE)
         reply = Reply("because " * 500, "complete", f"token-{number}", begun.turn.parent_token)
-        history.save_turn(begun, registry.complete(begun, reply), SCOPE)
+        history.save_turn(begun, registry.finish(begun, reply)[0], SCOPE)
         most = max(most, log.stat().st_size)
     history.close()
     assert most < 1.5 * history_db.MAX_LOG

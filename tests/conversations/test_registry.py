@@ -41,7 +41,7 @@ class Notebook:
         )
         pending = self.registry.start(position, "why?")
         reply = Reply("because", status, f"token-{next(self._tokens):020}")
-        return self.registry.complete(pending, reply)
+        return self.registry.finish(pending, reply)[0]
 
     @property
     def shape(self) -> dict[str, list[str]]:
@@ -307,9 +307,8 @@ def test_a_note_says_that_the_reply_has_another_parent(notebook: Notebook) -> No
         f"The service says that this reply follows another; the question continued from "
         f"{first.token}."
     ]
-    assert notebook.registry.complete(
-        pending, Reply("", "complete", "mine", "another")
-    ).parent_mismatch
+    turn, _ = notebook.registry.finish(pending, Reply("", "complete", "mine", "another"))
+    assert turn.parent_mismatch
 
 
 @pytest.mark.parametrize("theirs", ["the one that was sent", None])
@@ -328,7 +327,7 @@ def test_a_note_says_that_the_service_has_one_token_for_all_turns() -> None:
     for cell in "ab":
         pending = notebook.registry.start(notebook.registry.position_for(cell=cell), "why?")
         assert divergence_notes(pending, Reply("because", "complete", "one")) == []
-        notebook.registry.complete(pending, Reply("because", "complete", "one"))
+        notebook.registry.finish(pending, Reply("because", "complete", "one"))
     pending = notebook.registry.start(notebook.registry.position_for(cell="b"), "why?")
     assert (
         "up to turn 2, and not after turn 1"
@@ -342,7 +341,7 @@ def test_a_note_says_that_chatzy_may_have_a_question_twice() -> None:
     notebook = Notebook("chatzy")
     for status in ("complete", "interrupted"):
         pending = notebook.registry.start(notebook.registry.position_for(cell=status), "why?")
-        notebook.registry.complete(pending, Reply("", status, "conversation"))
+        notebook.registry.finish(pending, Reply("", status, "conversation"))
     pending = notebook.registry.start(notebook.registry.position_for(cell="interrupted"), "why?")
     assert (
         "may contain this question twice"
