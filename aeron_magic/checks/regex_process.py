@@ -17,6 +17,9 @@ from aeron_magic.forks import restart_after_fork
 SECONDS = 4.0
 """How long one search may take. Each that takes longer halves the limit of those after it."""
 
+MIN_SECONDS = 0.5
+"""The shortest limit; a search in some megabytes takes a fraction of it."""
+
 _PROGRAM = """
 import json, re, signal, sys
 signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt of the kernel reaches its children
@@ -44,15 +47,15 @@ class RegexProcess:
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[bytes] | None = None
-        self._end: weakref.finalize[..., RegexProcess] | None = None
+        self._finalizer: weakref.finalize[..., RegexProcess] | None = None
         self._limit = SECONDS
         restart_after_fork(self)
 
     def after_fork(self) -> None:
         """Leave the process to the parent."""
-        if self._end is not None:
-            self._end.detach()
-        self._process = self._end = None
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        self._process = self._finalizer = None
 
     def found(self, pattern: str, text: str) -> bool:
         """Whether the pattern is found in ``text``; ``^`` and ``$`` match at each line.
@@ -75,16 +78,16 @@ class RegexProcess:
         assert process.stdin
         assert process.stdout
 
-        def stop() -> None:
+        def end_late() -> None:
             late.set()
             process.kill()
 
-        timer = threading.Timer(self._limit, stop)
+        timer = threading.Timer(self._limit, end_late)
         timer.daemon = True
-        line = b""
+        request, line = json.dumps([pattern, text]).encode() + b"\n", b""
         try:
             timer.start()
-            process.stdin.write(json.dumps([pattern, text]).encode() + b"\n")
+            process.stdin.write(request)
             process.stdin.flush()
             line = process.stdout.readline()
         except OSError:  # of a write, if the time ended before all was written
@@ -94,14 +97,17 @@ class RegexProcess:
             timer.cancel()
             timer.join()
             if late.is_set() or not line:
-                self._stop()
+                self._kill()
         if line:
             answer: bool | str = json.loads(line)
             return answer
         if not late.is_set():
             return "its process ended unexpectedly"
-        limit, self._limit = self._limit, self._limit / 2
-        return f"it takes more than {limit:.3g} seconds"
+        limit, self._limit = self._limit, max(self._limit / 2, MIN_SECONDS)
+        reason = f"it takes more than {limit:.3g} seconds"
+        if limit < SECONDS:
+            reason += f" (less than {SECONDS:.3g}, because searches before it took too long)"
+        return reason
 
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(  # noqa: S603
@@ -110,19 +116,19 @@ class RegexProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        end = weakref.finalize(self, _end, process)
+        finalizer = weakref.finalize(self, _kill_process, process)
         assert process.stdout
         process.stdout.readline()  # it has started: that does not count
-        self._process, self._end = process, end
+        self._process, self._finalizer = process, finalizer
         return process
 
-    def _stop(self) -> None:
-        if self._end is not None:
-            self._end()
-        self._process = self._end = None
+    def _kill(self) -> None:
+        if self._finalizer is not None:
+            self._finalizer()
+        self._process = self._finalizer = None
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _kill_process(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     with process:
         pass

@@ -247,10 +247,14 @@ def test_a_function_that_ends_the_process_or_has_no_repr_fails_its_rule(
 
 def test_a_regular_expression_of_a_foreign_file_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = judge_for(parse_rule("matches: (a+)+$", 1), {}, regexes := RegexProcess())
-    monkeypatch.setattr(regexes, "_limit", 0.5)
+    monkeypatch.setattr(regex_process, "SECONDS", 0.2)
+    monkeypatch.setattr(regex_process, "MIN_SECONDS", 0.05)
+    monkeypatch.setattr(regexes, "_limit", 0.2)
     text = "a" * 50 + "b"
-    assert "more than 0.5 seconds" in slow(Reply(text), None)
-    assert "more than 0.25 seconds" in slow(Reply(text), None)
+    assert slow(Reply(text), None).endswith("more than 0.2 seconds")
+    assert "more than 0.1 seconds (less than 0.2, because searches" in slow(Reply(text), None)
+    for _ in range(5):  # the limit does not become so short that no search succeeds
+        assert "more than 0.05 seconds (less than 0.2" in slow(Reply(text), None)
     monkeypatch.setattr(regexes, "_limit", 60)
     assert regexes.found("b", text)
 
@@ -297,4 +301,4 @@ def test_a_search_whose_text_is_not_read_in_time_counts_as_slow() -> None:
     regexes._limit = 0.2
     with pytest.raises(ValueError, match=r"more than 0\.2 seconds"):
         regexes.found("a", "a" * 10**6)
-    assert regexes._limit == 0.1
+    assert regexes._limit == regex_process.MIN_SECONDS
