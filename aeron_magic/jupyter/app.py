@@ -50,8 +50,8 @@ class Preferences(NamedTuple):
 class Resuming(NamedTuple):
     """The notebook's stored conversation, for the panel."""
 
-    offer: Callable[[], tuple[str, int] | None]
-    """Its name and its number of turns; None if there is none."""
+    offer: Callable[[], tuple[str, int, bool] | None]
+    """Its name, its number of turns, and whether its sandbox has ended; None if there is none."""
     resume: Callable[[str], None]
     """What ``%aeron resume NAME`` does."""
 

@@ -59,7 +59,7 @@ def _names(app: App, source: str) -> Sequence[str]:
     return names(app.session)
 
 
-def _offer(app: App) -> tuple[str, int] | None:
+def _offer(app: App) -> tuple[str, int, bool] | None:
     from aeron_magic.jupyter.commands.resume import offer
 
     return offer(app)

@@ -171,10 +171,10 @@ def test_turns_of_a_sandbox_that_has_ended_can_be_read(
     panel.ask("What is a turn?")
     lab.page.evaluate(RESTART)
     panel.wait_state("silent")
-    lab.run(0)
-    lab.run(2)
+    for cell in range(3):
+        lab.run(cell)
     panel = PanelPage.in_notebook(lab)
-    panel.click("Resume (1 turn)")
+    panel.click("Read (1 turn)")
     panel.turns.first.wait_for()
     assert panel.questions() == ["What is a turn?"]
     panel.turns.first.get_by_text("can only be read").wait_for()

@@ -90,8 +90,11 @@ def names(session: Session) -> list[str]:
         return here  # completion does not report errors
 
 
-def offer(app: App) -> tuple[str, int] | None:
-    """The name and the number of turns of what ``resume`` would load; None if there is nothing."""
+def offer(app: App) -> tuple[str, int, bool] | None:
+    """What ``resume`` would load: its name, its number of turns, and whether its sandbox has ended.
+
+    None if there is nothing.
+    """
     session = app.session
     if session.history_writer.history is None or session.tree.turns:
         return None
@@ -99,7 +102,11 @@ def offer(app: App) -> tuple[str, int] | None:
         stored = find_stored(session, None)
     except HistoryError:
         return None  # the first question reports it
-    return (f"{stored.name}#{stored.id}", stored.turns) if stored and stored.turns else None
+    if stored is None or not stored.turns:
+        return None
+    scope = session.connection and session.connection.settings.conversation_scope
+    ended = stored.sandbox and scope is not None and scope != stored.address
+    return f"{stored.name}#{stored.id}", stored.turns, ended
 
 
 def resume(app: App, command: Command) -> None:

@@ -174,7 +174,11 @@ class PanelController:
     def find_offer(self) -> None:
         """Look for a stored conversation to offer; before a panel is open, as it can take long."""
         offered = self.resuming.offer() if self.resuming is not None else None
-        self._offer = {"name": offered[0], "turns": offered[1]} if offered else None
+        if offered is not None:
+            name, turns, ended = offered
+            self._offer = ResumeOffer(name=name, turns=turns, ended=ended)
+        else:
+            self._offer = None
 
     def attach(self, panel: Panel) -> None:
         """Add a panel."""

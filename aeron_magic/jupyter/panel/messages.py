@@ -104,10 +104,11 @@ class Introduction(TypedDict):
 
 
 class ResumeOffer(TypedDict):
-    """A stored conversation that can be resumed."""
+    """A stored conversation that can be resumed; or only read, if its sandbox has ended."""
 
     name: str
     turns: int
+    ended: bool
 
 
 class PanelOverview(TypedDict):

@@ -284,7 +284,7 @@ export class View {
         element("p", { class: "ap-empty-title" }, state.title),
         element("p", {}, inlineCode(state.welcome)),
         resume
-          ? button(`Resume (${resume.turns} ${resume.turns === 1 ? "turn" : "turns"})`, () => this.resume(resume.name), "ap-main")
+          ? button(`${resume.ended ? "Read" : "Resume"} (${resume.turns} ${resume.turns === 1 ? "turn" : "turns"})`, () => this.resume(resume.name), "ap-main")
           : null,
         state.connected
           ? this.chips(state.suggestions)
