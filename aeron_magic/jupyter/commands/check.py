@@ -44,6 +44,11 @@ SAME = "the same as the answer"
 MAX_RATES = 30
 """Conversations and turns in the tables of rates."""
 
+RECORDING_UNCHANGED = (
+    "The recording was neither read nor written: a check asks anew. To record these questions, run "
+    "them in cells."
+)
+
 
 def check(app: App, command: Command) -> None:
     """Ask again, show what has not passed, and bind the report to the variable of ``-o``.
@@ -75,7 +80,8 @@ def check(app: App, command: Command) -> None:
     report = frame_of(results, with_row=table is not None)
     if command["out"]:
         app.shell.user_ns[command["out"]] = report
-    _show(app, results, command["out"], kept, plan.damage)
+    recording = recorder is not None and recorder.mode != "replay"
+    _show(app, results, command["out"], kept, plan.damage, recording=recording)
     if interrupted is not None:
         interrupted.result = report
         raise interrupted
@@ -83,8 +89,8 @@ def check(app: App, command: Command) -> None:
     if failed:
         raise CheckFailed(
             f"{failed:,} of {plural(len(results), 'answer')} did not pass.",
-            hint="The table of the check shows why. If the new answers are right, export the "
-            "conversation again, or change what the file expects.",
+            hint="The table of the check shows why. If the new answers are right, change the "
+            "replies or the rules in the file.",
         )
     if plan.damage:
         raise CheckFailed(
@@ -171,7 +177,13 @@ class _Changes(NamedTuple):
 
 
 def _show(
-    app: App, results: Sequence[CheckResult], out: str | None, kept: int, damage: str
+    app: App,
+    results: Sequence[CheckResult],
+    out: str | None,
+    kept: int,
+    damage: str,
+    *,
+    recording: bool,
 ) -> None:
     """Show one display: the summary, what has not passed, flickering turns and the rates."""
     groups: dict[tuple[object, ...], tuple[CheckResult, list[int]]] = {}
@@ -184,6 +196,7 @@ def _show(
     notes += [f"The report is in `{out}`."] if out else []
     notes += [f"{kept:,} of them are kept from the last check, which did not end."] if kept else []
     notes += [f"{escape_cell(damage, 1000)}."] if damage else []
+    notes += [RECORDING_UNCHANGED] if recording else []
     unstable = [
         (one.conversation, one.turn, "" if one.row is None else one.row, _of(one))
         for one in flickers(results)

@@ -246,17 +246,17 @@ def forget(app: App, command: Command) -> None:
         return
     tree = _local_tree(session, name)
     if tree is not None:
-        stored, label = tree.history_id, tree.name
+        stored, label, count = tree.history_id, tree.name, len(tree.turns)
         session.forget(tree)
     else:
         earlier = _stored(session, name)
-        stored, label = earlier.id, name
+        stored, label, count = earlier.id, name, earlier.turns
     if stored is not None:
         history_of(session).forget(stored)
     show(
         app.shell,
-        f"Deleted the conversation {code_span(label)} here. The service's copy and the outputs of "
-        "the notebook are unchanged.",
+        f"Deleted the conversation {code_span(label)} here ({plural(count, 'turn')}). The "
+        "service's copy and the outputs of the notebook are unchanged.",
     )
 
 

@@ -61,7 +61,7 @@ def comparison(path: Sequence[Turn], messages: Sequence[Message]) -> str:
         questions = sum(message.role == "user" for message in messages)
         replies = len(messages) - questions
         omitted = "" if replies >= questions else "; it does not list the newest reply"
-        return f"The service has the same {plural(questions, 'turn')}{omitted}."
+        return f"The service has the same {plural(questions, 'turn')} of this branch{omitted}."
     return "The service's messages differ:\n\n" + "\n".join(
         f"- message {number}: here {escape_cell(repr(here), 60)}, "
         f"at the service {escape_cell(repr(there), 60)}"

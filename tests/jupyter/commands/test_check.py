@@ -228,6 +228,15 @@ def test_a_conversation_is_exported_checked_and_its_change_noticed(notebook: Not
     assert str(error) == "2 of 2 answers did not pass."
 
 
+def test_a_check_says_that_it_does_not_record(notebook: Notebook) -> None:
+    notebook.run("record answers.jsonl")
+    shown = notebook.run("check refund.chat.md")
+    assert "The recording was neither read nor written" in shown
+    assert not Path("answers.jsonl").exists()
+    notebook.run("record off")
+    assert "recording" not in notebook.run("check refund.chat.md")
+
+
 def test_a_recording_with_a_damaged_line_fails(notebook: Notebook) -> None:
     notebook.run("record answers.jsonl")
     notebook.shell.run_cell_magic("aeron", "", "Which fee is due?")

@@ -327,7 +327,10 @@ def test_another_conversation_is_asked_from_the_service(lab: Kernel) -> None:
     lab.execute("%aeron use main", "use")
     shown = lab.execute("%aeron history plots --remote", "x").text
     assert "What is a branch?" in shown
-    assert "The service has the same 1 turn; it does not list the newest reply." in shown
+    assert (
+        "The service has the same 1 turn of this branch; it does not list the newest reply."
+        in shown
+    )
 
 
 def test_an_earlier_conversation_is_listed_with_its_question(lab: Kernel) -> None:
@@ -352,7 +355,7 @@ def test_use_names_the_line_that_loads_a_stored_conversation(lab: Kernel) -> Non
         assert line is not None
         assert (line[1] is None) == (not notebook)
     forgotten = lab.execute(f"%aeron forget plots{line[1]}", "x").text
-    assert f"Deleted the conversation plots{line[1]} here" in forgotten
+    assert f"Deleted the conversation plots{line[1]} here (1 turn)" in forgotten
     lab.execute("os.environ.pop('JPY_SESSION_NAME')", "x")
     lab.execute("if name: os.environ['JPY_SESSION_NAME'] = name", "x")
 

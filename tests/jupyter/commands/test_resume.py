@@ -191,7 +191,10 @@ def test_loading_names_the_earlier_conversation_and_resume_continues_it(
     assert "<p>This notebook has" in str(notebook.loaded.of("display_data"))  # wraps at words
     resumed = notebook.kernel.execute("%aeron resume --check", "r")
     assert "Resumed the conversation main: 2 turns, the newest is turn 2." in resumed.text
-    assert "The service has the same 2 turns; it does not list the newest reply." in resumed.text
+    assert (
+        "The service has the same 2 turns of this branch; it does not list the newest reply."
+        in resumed.text
+    )
     notebook.ask("third of three", "c")
     notebook.ask("second, again", "b")
     assert [(turn["number"], turn["parent"], turn["stale"]) for turn in notebook.turns] == [
