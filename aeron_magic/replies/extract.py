@@ -25,7 +25,7 @@ MAX_TRIES = 1_000
 
 JSON_LINES = ("jsonl", "jsonlines", "ndjson")
 _DECODER = json.JSONDecoder(strict=False)
-_NEXT_LINE = re.compile(r"(?:\s*\n|\A)\s*(?=[\[{])")
+_NEXT_LINE = re.compile(r"(?:[^\S\n]*+\n|\A)\s*+(?=[\[{])")
 _BRACKET = re.compile(r"[\[{]")
 _JSON_BEGUN = re.compile(
     r"\{\s*\"[^\"\n]*\"\s*:|\[\s*(?:[\[{]\s*[\"\[{\d]|\"[^\"\n]*\"\s*[,\]])"

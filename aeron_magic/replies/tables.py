@@ -16,7 +16,7 @@ PROSE = ("", "markdown", "md", "text")
 """Languages of code blocks that may hold a table."""
 
 ESCAPE = re.compile(
-    r"(?P<same>(?P<ticks>`++).{1,1000}?(?<!`)(?P=ticks)(?!`)"
+    r"(?P<same>(?<!`)(?P<ticks>`++).{1,1000}?(?<!`)(?P=ticks)(?!`)"
     r"|\\\(.{1,1000}?\\\)|\$(?!\s)[^$`]+(?<!\s)\$(?!\d))"
     r"|\\(?P<escaped>[!-/:-@\[-`{-~])|&#?\w{1,32};"
 )
