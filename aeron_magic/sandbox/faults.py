@@ -113,8 +113,8 @@ class Faults:
     expired
         Tokens that have expired, independent of the clock.
     signal, signal_when, spelling, ids, streaming, status_where, reopen
-        Chatzy: an error or restriction signal (such as ``no_message_found`` or
-        ``__ERROR__: out of order``) and its place; signals as JSON or bare; ``id:`` lines;
+        Chatzy: a restriction or error signal (such as ``[FROZEN]``, ``[BLACKLISTED]``,
+        ``no_message_found`` or ``__ERROR__: out of order``) and its place; signals as JSON or bare; ``id:`` lines;
         chunks or one payload; where get_stream_status puts its fields; what a stream that is
         opened a second time returns.
     """
