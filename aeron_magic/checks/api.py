@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as NotYet
@@ -241,14 +242,17 @@ def run_check(
     finally:
         loop.stop()
     results = results_of(runs)
-    if journal is not None and not asker.stopped:
-        answers = [answer for run in runs for answer in run.answers.values()]
+    answers = [answer for run in runs for answer in run.answers.values()]
+    left = bool(asker.stopped) and any(answer.reason == asker.stopped for answer in answers)
+    if journal is not None and not left:
         lost = any(answer.reason == LOST for answer in answers)
         # Else the next check asks what has failed, once, and what is behind a lost reply, and
         # fetches what could not be fetched now.
         ended = journal.resumed and not lost and not journal.open
         if ended or all(answer.reply is not None or not answer.asked for answer in answers):
             journal.discard()
+        elif asker.unkept:
+            warnings.warn(f"{asker.unkept}; the next check may ask it again.", stacklevel=2)
     return results
 
 

@@ -85,8 +85,7 @@ class Journal:
 
     def sent(self, key: str) -> None:
         """The request of this turn is about to leave; the mark outlives a power failure."""
-        self._write("sent", key)
-        os.fsync(self._file.fileno())
+        self._write("sent", key, sync=True)
 
     def token(self, key: str, token: str) -> None:
         """The reply of this turn can be fetched by ``token``."""
@@ -102,10 +101,21 @@ class Journal:
 
     def discard(self) -> None:
         """Delete the file: every turn has an answer."""
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # an empty file is as good: Windows deletes no open file
+            self._file.truncate(0)
+            self._path.unlink(missing_ok=True)
 
-    def _write(self, *mark: str) -> None:
-        self._file.write((json.dumps(mark) + "\n").encode())
+    def _write(self, *mark: str, sync: bool = False) -> None:
+        end, data = self._file.seek(0, os.SEEK_END), (json.dumps(mark) + "\n").encode()
+        try:
+            while data:  # a full disk can take a part of it, without an error
+                data = data[self._file.write(data) :]
+            if sync:
+                os.fsync(self._file.fileno())
+        except OSError:
+            with suppress(OSError):  # else the next mark would follow a part of this one
+                self._file.truncate(end)
+            raise
         self._apply(*mark)
 
     def _apply(self, kind: str = "", key: str = "", *rest: str) -> None:

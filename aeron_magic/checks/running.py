@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from aeron_magic.checks.journal import Journal
 from aeron_magic.checks.plan import Answer, PlannedRun, PlannedTurn
@@ -47,6 +48,8 @@ class Asker:
     ----------
     stopped
         Why nothing more is asked; empty if nothing prevents it.
+    unkept
+        Why the journal lacks a mark; empty if it is complete.
     """
 
     def __init__(self, client: AsyncClient, journal: Journal | None = None) -> None:
@@ -55,6 +58,7 @@ class Asker:
         self._info = service_info(client.settings.service)
         self._failures = 0
         self.stopped = ""
+        self.unkept = ""
 
     async def answer_all(self, runs: Iterable[PlannedRun], concurrency: int = CONCURRENCY) -> None:
         """Ask all turns; a cancellation keeps the answers so far."""
@@ -100,11 +104,8 @@ class Asker:
                 return Answer(reason="the service cannot branch a conversation", asked=False)
         try:
             return await self._ask(turn, token)
-        except OSError as error:
-            self.stopped = f"the check cannot keep what it asked: {error.strerror or error}"
         except Exception as error:  # noqa: BLE001 - one turn must not end the others
             return Answer(reason=f"internal error: {type(error).__name__}")
-        return Answer(reason=self.stopped, asked=False)
 
     async def _ask(self, turn: PlannedTurn, token: str | None) -> Answer:
         key, journal, client = turn.key, self._journal, self._client
@@ -114,53 +115,66 @@ class Asker:
             return Answer(reason=failure)
         if self.stopped:
             return Answer(reason=self.stopped, asked=False)
-        begun = journal.open.get(key) if journal is not None else None
-        if journal is not None and begun is not None and not (begun and self._info.can_fetch):
-            journal.failed(key, LOST)
+        was_sent = journal is not None and key in journal.open
+        known = journal.open.get(key, "") if journal is not None and self._info.can_fetch else ""
+        if journal is not None and was_sent and not known:
+            self._mark(journal.failed, key, LOST)
             return Answer(reason=LOST)
+        if journal is not None and not was_sent and not self._mark(journal.sent, key):
+            return Answer(reason=self.stopped, asked=False)
         try:
-            stream = (
-                client.stream_fetch(begun)
-                if begun
-                else client.stream(turn.question, token, turn.images)
-            )
-            return await self._read(key, stream, begun)
+            if known:
+                return await self._read(key, client.stream_fetch(known), known)
+            return await self._read(key, client.stream(turn.question, token, turn.images))
         except AeronError as error:
-            return self._failed(key, error, begun)
+            return self._failed(key, error)
 
-    async def _read(self, key: str, stream: AsyncStream, begun: str | None) -> Answer:
+    def _mark(self, mark: Callable[..., None], *texts: Any) -> bool:
+        """Whether the journal took a mark; else nothing more is asked.
+
+        What is under way is received and judged: it may have been charged.
+        """
+        try:
+            mark(*texts)
+        except OSError as error:
+            self.unkept = f"the check cannot keep what it asked: {error.strerror or error}"
+            self.stopped = self.stopped or self.unkept
+            return False
+        return True
+
+    async def _read(self, key: str, stream: AsyncStream, known: str = "") -> Answer:
+        """The reply of a stream; ``known`` is the token by which it is fetched."""
         journal, left = self._journal, asyncio.Event()
-        stream.on_sent = left.set
-        if journal is not None:
-            stream.on_token = lambda token: (
-                None if key_of_token(token) else journal.token(key, token)
-            )
-            if not begun:
-                journal.sent(key)
+
+        def keep_token(found: str) -> None:
+            if journal is not None and key_of_token(found) is None:
+                self._mark(journal.token, key, found)
+
+        stream.on_sent, stream.on_token = left.set, keep_token
         try:
             async with stream:
                 reply = await stream.finish()
         except asyncio.CancelledError:
-            if journal is not None and not begun and not left.is_set():
-                journal.failed(key, "stopped before it was sent")
+            if journal is not None and not known and not left.is_set():
+                self._mark(journal.failed, key, "stopped before it was sent")
             raise
-        reply = replace(reply, context_token=reply.context_token or begun)
+        reply = replace(reply, context_token=reply.context_token or known or None)
         if journal is not None:
-            journal.answer(key, reply)
+            self._mark(journal.answer, key, reply)
         self._failures = 0
         return Answer(reply)
 
-    def _failed(self, key: str, error: AeronError, begun: str | None) -> Answer:
+    def _failed(self, key: str, error: AeronError) -> Answer:
         """The answer of a turn without a complete reply."""
         reason = f"{type(error).__name__}: {error}"
         connecting = isinstance(error, AuthenticationError | CredentialsError | Unreachable)
         self._failures = self._failures + 1 if connecting else 0
-        if self._failures >= MAX_FAILURES:
+        if self._failures >= MAX_FAILURES and not self.stopped:
             self.stopped = f"{MAX_FAILURES} questions in a row have failed: {reason}"
         known = self._journal is not None and bool(self._journal.open.get(key))
         can_fetch = known and not isinstance(error, TokenError)
         if self._journal is not None and (is_safe_to_ask_again(error) or not can_fetch):
-            self._journal.failed(key, reason)
+            self._mark(self._journal.failed, key, reason)
         return Answer(reason=reason, partial=error.partial)
 
 

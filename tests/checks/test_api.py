@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import signal
 import socket
 import stat
 import threading
@@ -544,6 +546,104 @@ def test_two_checks_of_the_same_files_exclude_each_other(
     ):
         check(path, client=client)
     assert asked(sandbox) == []
+
+
+def full_disk(*mark: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize(
+    ("mark", "results"),
+    [
+        ("sent", ["not asked", "not asked"]),
+        ("token", ["passed", "not asked"]),
+        ("answer", ["passed", "not asked"]),
+    ],
+)
+def test_a_full_disk_stops_a_check_and_keeps_the_reply_that_was_asked_for(
+    mark: str,
+    results: list[str],
+    client: Client,
+    sandbox: Sandbox,
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write("a.chat.md", chat("one", "two"))
+    with monkeypatch.context() as patch:
+        patch.setattr(api.Journal, mark, full_disk)
+        report = check(path, client=client)
+    assert list(report.result) == results
+    assert "cannot keep what it asked: No space left" in report.reason[results.index("not asked")]
+    assert [text for text, _ in asked(sandbox)] == ["one", "two"][: results.count("passed")]
+    assert bool(report.reply[0]) == (results[0] == "passed")
+    again = check(path, client=client)
+    if mark == "answer":  # its token is known
+        assert len(sandbox.log.of("fetch-response")) == 1
+    assert list(again.result) == ["passed", "passed"]
+    assert [text for text, _ in asked(sandbox)] == ["one", "two"]
+
+
+@pytest.mark.parametrize("mark", ["token", "answer"])
+def test_a_full_disk_during_the_last_question(
+    mark: str,
+    client: Client,
+    sandbox: Sandbox,
+    write: Write,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """If each turn has an answer, nothing is lost; else the next check may ask again."""
+    path, other = write("a.chat.md", chat("one")), write("b.chat.md", chat("two"))
+    monkeypatch.setattr(api.Journal, mark, full_disk)
+    assert list(check(path, client=client).result) == ["passed"]
+    assert journals(folder) == []
+    sandbox.faults = Faults(refuse=(Refusal("create-response", 400, times=1),))
+    with pytest.warns(UserWarning, match="No space left on device; the next check may ask"):
+        report = check(path, other, client=client, concurrency=1)
+    assert list(report.result) == ["error", "passed"]
+
+
+def test_a_full_disk_while_a_failure_is_kept_does_not_hide_it(
+    client: Client, sandbox: Sandbox, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write("a.chat.md", chat("one", "two"))
+    sandbox.faults = Faults(refuse=(Refusal("create-response", 400, times=1),))
+    monkeypatch.setattr(api.Journal, "failed", full_disk)
+    with pytest.warns(UserWarning, match="No space left"):
+        report = check(path, client=client)
+    assert list(report.result) == ["error", "not asked"]
+    assert "ServiceError" in report.reason[0]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit of files on Windows")
+def test_a_mark_that_is_written_in_part_is_removed(folder: Path) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with api.Journal(folder / "checks" / "a.jsonl") as journal:
+        journal.sent("a")
+        size = (folder / "checks" / "a.jsonl").stat().st_size
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size + 3, limits[1]))
+        try:
+            with pytest.raises(OSError, match="too large"):
+                journal.sent("b")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert list(journal.open) == ["a"]
+        journal.token("a", "t")
+    with api.Journal(folder / "checks" / "a.jsonl") as journal:
+        assert journal.open == {"a": "t"}
+
+
+def test_a_journal_that_cannot_be_deleted_is_emptied(
+    client: Client, sandbox: Sandbox, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Windows, which deletes no open file."""
+    path = write("a.chat.md", chat("one"))
+    monkeypatch.setattr(Path, "unlink", lambda *mark, **options: full_disk())
+    for count in (1, 2):
+        assert list(check(path, client=client).result) == ["passed"]
+        assert len(asked(sandbox)) == count
 
 
 @pytest.mark.parametrize("damage", ["garbage", "json", "half", "other"])
