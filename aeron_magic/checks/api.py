@@ -22,7 +22,7 @@ from aeron_magic.checks.plan import (
     references_of,
 )
 from aeron_magic.checks.report import CheckResult, frame_of, results_of
-from aeron_magic.checks.running import CONCURRENCY, LOST, Asker, missing
+from aeron_magic.checks.running import CONCURRENCY, LOST, CheckAsker, count_turns
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import Interrupted, UsageError
@@ -111,7 +111,7 @@ def check(
     plan = plan_check(request, settings, values or {})
     shown = defaults.show_progress() if progress is None else progress
     with open_journal(settings, recorder, plan.files) as journal:
-        refuse_above(at_most, missing(plan.runs, journal)[0])
+        refuse_above(at_most, count_turns(plan.runs, journal).to_ask)
         try:
             results = run_check(
                 plan.runs, settings, recorder, journal, concurrency, show_progress=shown
@@ -216,7 +216,7 @@ def run_check(
         replaying.speed = 0
     total = sum(len(run.turns) for run in runs)
     loop, client = IOLoop(), AsyncClient(settings=settings, recorder=replaying)
-    asker = Asker(client, journal)
+    asker = CheckAsker(client, journal)
 
     async def ask_all() -> None:
         try:
@@ -235,10 +235,12 @@ def run_check(
             work.result()
             watch(total)
     except (KeyboardInterrupt, CancelledError):
-        raise Interrupted(
-            "The check was stopped.",
-            hint="What was answered is kept: run it again to ask only the rest.",
-        ) from None
+        hint = "What was answered is kept: run it again to ask only the rest."
+        if journal is None:
+            hint = "Nothing of it is kept: the next check asks everything again."
+        elif asker.unkept:
+            hint = f"The next check may ask again what was answered: {asker.unkept}."
+        raise Interrupted("The check was stopped.", hint=hint) from None
     finally:
         loop.stop()
     results = results_of(runs)
@@ -252,7 +254,7 @@ def run_check(
         if ended or all(answer.reply is not None or not answer.asked for answer in answers):
             journal.discard()
         elif asker.unkept:
-            warnings.warn(f"{asker.unkept}; the next check may ask it again.", stacklevel=2)
+            warnings.warn(f"{asker.unkept}; the next check may ask it again.", stacklevel=3)
     return results
 
 

@@ -135,7 +135,7 @@ def read_chat(text: str, name: str) -> tuple[CheckedTurn, ...]:
 def _completed(turn: CheckedTurn, name: str) -> CheckedTurn:
     """``turn`` with the rule that holds without an expect block."""
     rules = turn.rules or (SAME,)
-    if turn.reference is None and (same := [rule for rule in rules if rule.word == "same"]):
+    if turn.reference is None and (same := [rule for rule in rules if rule.keyword == "same"]):
         raise _error(
             name,
             same[0].line or turn.line,

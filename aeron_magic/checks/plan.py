@@ -351,7 +351,7 @@ class Planner:
         reference = self._references.get(path)
         if reference is not None:
             return planned._replace(reference=reference)
-        if any(rule.word == "same" for rule, _ in planned.judges):
+        if any(rule.keyword == "same" for rule, _ in planned.judges):
             raise UsageError(
                 f"{source.name}, turn {turn.number}: the recording of `--against` does not contain "
                 "this question after the questions before it.",

@@ -19,7 +19,7 @@ from aeron_magic.checks.chat_file import read_chat
 from aeron_magic.checks.journal import Journal
 from aeron_magic.checks.plan import PlannedRun, Planner, Source, read_text
 from aeron_magic.checks.report import CheckResult, result_of
-from aeron_magic.checks.running import Asker
+from aeron_magic.checks.running import CheckAsker
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.errors import AeronError, RecordingError, UsageError
 from aeron_magic.markdown_text import truncate
@@ -174,7 +174,7 @@ class Conversation:
         run = self._run
         if index not in run.answers:
             with session.journal(run) as journal:
-                answer = Asker(session.client, journal).answer(run, index)
+                answer = CheckAsker(session.client, journal).answer(run, index)
                 session.loop.run(answer)
         return result_of(run, run.turns[index], run.answers[index])
 

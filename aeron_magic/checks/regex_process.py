@@ -57,6 +57,10 @@ class RegexProcess:
             self._finalizer.detach()
         self._process = self._finalizer = None
 
+    def validate(self, pattern: str) -> None:
+        """Raise a ValueError as :meth:`found` does, if the pattern cannot be used."""
+        self.found(pattern, "")
+
     def found(self, pattern: str, text: str) -> bool:
         """Whether the pattern is found in ``text``; ``^`` and ``$`` match at each line.
 

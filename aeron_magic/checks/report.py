@@ -89,10 +89,12 @@ def result_of(run: PlannedRun, turn: PlannedTurn, answer: Answer) -> CheckResult
         result = "error" if answer.asked else "not asked"
     else:
         text = answer.reply.text
-        judged = [(rule.word, judge(answer.reply, turn.reference)) for rule, judge in turn.judges]
-        broken = [(word, why) for word, why in judged if why]
+        judged = [
+            (rule.keyword, judge(answer.reply, turn.reference)) for rule, judge in turn.judges
+        ]
+        broken = [(keyword, why) for keyword, why in judged if why]
         if broken:
-            result = "changed" if all(word == "same" for word, _ in broken) else "failed"
+            result = "changed" if all(keyword == "same" for keyword, _ in broken) else "failed"
         reason = "; ".join(why for _, why in broken)
     return CheckResult(
         run.conversation,

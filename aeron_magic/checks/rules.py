@@ -42,22 +42,22 @@ Judge = Callable[[Reply, str | None], str]
 SHOWN = 200
 """Characters of a text in a reason."""
 
-WORDS = ("contains", "not contains", "matches", "json", "same", "python")
+KEYWORDS = ("contains", "not contains", "matches", "json", "same", "python")
 
-_LINE = re.compile(r"(?P<word>[a-z]+(?: [a-z]+)?)[ \t]*+(?::(?P<argument>.*))?", re.DOTALL)
+_LINE = re.compile(r"(?P<keyword>[a-z]+(?: [a-z]+)?)[ \t]*+(?::(?P<argument>.*))?", re.DOTALL)
 _EQUATION = re.compile(rf"(?P<path>(?:{NAME})?+(?:{STEP})*+)[ \t]*+==(?P<value>.*)", re.DOTALL)
 
 
 _QUOTES = "\"'`“”„\u2018\u2019«»"
 _composed = partial(unicodedata.normalize, "NFC")
-_PYTHON_WORDS = {"True": "true", "False": "false", "None": "null"}
-"""How a value of the notebook is inserted, and what it is in JSON."""
+_JSON_SPELLING = {"True": "true", "False": "false", "None": "null"}
+"""The JSON of these values: a placeholder inserts them as Python spells them."""
 
 
 class Rule(NamedTuple):
-    """One line of an ``expect`` block: its word, what follows it, and its number in the file."""
+    """One line of an ``expect`` block: its keyword, what follows it, and its number in the file."""
 
-    word: str
+    keyword: str
     argument: str = ""
     line: int = 0
 
@@ -72,26 +72,30 @@ def parse_rule(text: str, line: int) -> Rule:
     Raises
     ------
     UsageError
-        Its word is unknown, or what follows it is missing.
+        Its keyword is unknown, or what follows it is missing.
     """
     match = _LINE.fullmatch(text.strip())
-    word = match["word"] if match else ""
-    if match is None or word not in WORDS:
+    keyword = match["keyword"] if match else ""
+    if match is None or keyword not in KEYWORDS:
         raise UsageError(
             f"an expect block cannot say {truncate(one_line(text), 60)!r}.",
-            hint=f"Each line begins with one of: {', '.join(WORDS)}; all but `same` are followed "
-            "by a colon.",
+            hint=f"Each line begins with one of: {', '.join(KEYWORDS)}; all but `same` are "
+            "followed by a colon.",
         )
     argument = (match["argument"] or "").strip()
-    if (word == "same") != (match["argument"] is None) or (word != "same" and not argument):
-        example = "`same` alone" if word == "same" else f"`{word}: …`"
-        raise UsageError(f"`{word}` is not complete.", hint=f"Write {example}.")
-    if word == "not contains" and len(argument) > 2 and argument.strip(_QUOTES) == argument[1:-1]:
+    if (keyword == "same") != (match["argument"] is None) or (keyword != "same" and not argument):
+        example = "`same` alone" if keyword == "same" else f"`{keyword}: …`"
+        raise UsageError(f"`{keyword}` is not complete.", hint=f"Write {example}.")
+    if (
+        keyword == "not contains"
+        and len(argument) > 2
+        and argument.strip(_QUOTES) == argument[1:-1]
+    ):
         raise UsageError(
             f"the quotation marks in `{truncate(one_line(text), 60)}` are a part of the text.",
             hint="Leave them out: with them, the rule holds also for a reply with the bare text.",
         )
-    return Rule(word, argument, line)
+    return Rule(keyword, argument, line)
 
 
 def judge_for(rule: Rule, values: Mapping[str, Any], regexes: RegexProcess) -> Judge:
@@ -111,17 +115,17 @@ def judge_for(rule: Rule, values: Mapping[str, Any], regexes: RegexProcess) -> J
     UsageError
         The regular expression, the path, the value or the function's name is invalid.
     """
-    if rule.word != "same" and not rule.argument.strip():
+    if rule.keyword != "same" and not rule.argument.strip():
         raise UsageError(
-            f"nothing follows `{rule.word}:` with these values.",
+            f"nothing follows `{rule.keyword}:` with these values.",
             hint="An empty text is in each reply; give the placeholder a value.",
         )
-    if rule.word == "matches":
+    if rule.keyword == "matches":
         return _matches(rule.argument, regexes)
-    return _JUDGES[rule.word](rule.argument, values)
+    return _JUDGES[rule.keyword](rule.argument, values)
 
 
-def _words(text: str) -> str:
+def _normalized(text: str) -> str:
     return " ".join(_composed(strip_control_sequences(text)).split())
 
 
@@ -131,18 +135,18 @@ def quoted(text: str) -> str:
 
 
 def _contains(argument: str, values: Mapping[str, Any]) -> Judge:
-    wanted, reason = _words(argument), f"does not contain {quoted(argument)}"
-    return lambda reply, reference: "" if wanted in _words(reply.text) else reason
+    wanted, reason = _normalized(argument), f"does not contain {quoted(argument)}"
+    return lambda reply, reference: "" if wanted in _normalized(reply.text) else reason
 
 
 def _not_contains(argument: str, values: Mapping[str, Any]) -> Judge:
-    unwanted, reason = _words(argument), f"contains {quoted(argument)}"
-    return lambda reply, reference: reason if unwanted in _words(reply.text) else ""
+    unwanted, reason = _normalized(argument), f"contains {quoted(argument)}"
+    return lambda reply, reference: reason if unwanted in _normalized(reply.text) else ""
 
 
 def _matches(argument: str, regexes: RegexProcess) -> Judge:
     try:
-        regexes.found(argument, "")
+        regexes.validate(argument)
     except ValueError as error:
         raise UsageError(
             f"{quoted(argument)} cannot be used as a regular expression: {error}.",
@@ -168,7 +172,7 @@ def _json(argument: str, values: Mapping[str, Any]) -> Judge:
         )
     path, text = match["path"], match["value"].strip()
     try:
-        wanted = decode_json(_PYTHON_WORDS.get(text, text))
+        wanted = decode_json(_JSON_SPELLING.get(text, text))
     except ValueError:
         raise UsageError(
             f"{quoted(text)} is not a JSON value.",
@@ -214,7 +218,8 @@ def _equal(one: Any, other: Any) -> bool:
 
 def _same(argument: str, values: Mapping[str, Any]) -> Judge:
     def judge(reply: Reply, reference: str | None) -> str:
-        return "" if _words(reply.text) == _words(reference or "") else "differs from the reference"
+        equal = _normalized(reply.text) == _normalized(reference or "")
+        return "" if equal else "differs from the reference"
 
     return judge
 

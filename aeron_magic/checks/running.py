@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from aeron_magic.checks.journal import Journal
 from aeron_magic.checks.plan import Answer, PlannedRun, PlannedTurn
@@ -34,7 +34,7 @@ LOST = (
 )
 
 
-class Asker:
+class CheckAsker:
     """Asks the turns of runs, each once.
 
     Parameters
@@ -115,12 +115,13 @@ class Asker:
             return Answer(reason=failure)
         if self.stopped:
             return Answer(reason=self.stopped, asked=False)
-        was_sent = journal is not None and key in journal.open
-        known = journal.open.get(key, "") if journal is not None and self._info.can_fetch else ""
-        if journal is not None and was_sent and not known:
-            self._mark(journal.failed, key, LOST)
-            return Answer(reason=LOST)
-        if journal is not None and not was_sent and not self._mark(journal.sent, key):
+        known = ""  # the token of a reply that an earlier check did not receive
+        if journal is not None and key in journal.open:
+            known = journal.open[key] if self._info.can_fetch else ""
+            if not known:
+                self._mark(journal.failed, key, LOST)
+                return Answer(reason=LOST)
+        elif journal is not None and not self._mark(journal.sent, key):
             return Answer(reason=self.stopped, asked=False)
         try:
             if known:
@@ -178,8 +179,15 @@ class Asker:
         return Answer(reason=reason, partial=error.partial)
 
 
-def missing(runs: Sequence[PlannedRun], journal: Journal | None) -> tuple[int, int]:
-    """How many turns of ``runs`` have to be asked, and how many were answered before."""
+class TurnCounts(NamedTuple):
+    """How many turns have to be asked, and how many were answered before."""
+
+    to_ask: int
+    kept: int
+
+
+def count_turns(runs: Sequence[PlannedRun], journal: Journal | None) -> TurnCounts:
+    """Count the turns of ``runs`` that are not skipped."""
     turns = [turn for run in runs for turn in run.turns if not turn.skipped]
     kept = sum(turn.key in journal.answers for turn in turns) if journal is not None else 0
-    return len(turns) - kept, kept
+    return TurnCounts(len(turns) - kept, kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import signal
 import socket
 import stat
@@ -601,6 +602,34 @@ def test_a_full_disk_during_the_last_question(
     with pytest.warns(UserWarning, match="No space left on device; the next check may ask"):
         report = check(path, other, client=client, concurrency=1)
     assert list(report.result) == ["error", "passed"]
+
+
+@pytest.mark.parametrize(
+    ("history", "mark", "part"),
+    [
+        ("on", "discard", "is kept"),
+        ("on", "answer", "may ask again .* No space left"),
+        ("off", "answer", "Nothing of it is kept"),
+    ],
+)
+def test_an_interrupt_says_whether_the_answers_are_kept(
+    history: str,
+    mark: str,
+    part: str,
+    client: Client,
+    sandbox: Sandbox,
+    write: Write,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = write("a.chat.md", chat("one", "two"))
+    if history == "off":
+        monkeypatch.setenv("AERON_HISTORY", "off")
+    monkeypatch.setattr(api.Journal, mark, full_disk)
+    sandbox.set_faults(say="a b c d", pause=0.1)
+    interrupted_after(1, sandbox, monkeypatch)
+    with pytest.raises(Interrupted) as caught:
+        check(path, client=client)
+    assert re.search(part, str(caught.value.hint))
 
 
 def test_a_full_disk_while_a_failure_is_kept_does_not_hide_it(

@@ -245,7 +245,7 @@ def test_export_writes_the_branch_of_the_newest_reply(tmp_path: Path) -> None:
     path.write_text(path.read_text(encoding="utf-8") + "\n```expect\ncontains: re\n```\n")
     with pytest.raises(UsageError, match="overwritten"):
         write_chat(tree, path)
-    assert read_chat(path.read_text(encoding="utf-8"), "a")[1].rules[0].word == "contains"
+    assert read_chat(path.read_text(encoding="utf-8"), "a")[1].rules[0].keyword == "contains"
 
 
 def test_a_conversation_from_elsewhere_cannot_be_exported(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def verdict(line: str, text: str, reference: str | None = None, **values: Any) -
 
 
 @pytest.mark.parametrize(
-    ("line", "word", "argument"),
+    ("line", "keyword", "argument"),
     [
         ("contains: five days", "contains", "five days"),
         ("  contains:five: days  ", "contains", "five: days"),
@@ -38,8 +38,8 @@ def verdict(line: str, text: str, reference: str | None = None, **values: Any) -
         ("python: polite", "python", "polite"),
     ],
 )
-def test_the_six_words(line: str, word: str, argument: str) -> None:
-    assert parse_rule(line, 7) == Rule(word, argument, 7)
+def test_the_six_keywords(line: str, keyword: str, argument: str) -> None:
+    assert parse_rule(line, 7) == Rule(keyword, argument, 7)
 
 
 @each_case(
@@ -68,7 +68,7 @@ def test_the_six_words(line: str, word: str, argument: str) -> None:
         "x" * 10_000,
     ],
 )
-def test_every_other_line_is_an_error_with_the_words(line: str) -> None:
+def test_every_other_line_is_an_error_with_the_keywords(line: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_rule(line, 1)
     assert caught.value.hint

@@ -25,7 +25,7 @@ from aeron_magic.checks.report import (
     results_of,
     summary,
 )
-from aeron_magic.checks.running import missing
+from aeron_magic.checks.running import count_turns
 from aeron_magic.errors import CheckFailed, Interrupted, UsageError
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import Table, Verbatim, show
@@ -66,7 +66,7 @@ def check(app: App, command: Command) -> None:
     plan = plan_check(request, settings, _names(app.shell))
     interrupted: Interrupted | None = None
     with open_journal(settings, recorder, plan.files) as journal:
-        to_ask, kept = missing(plan.runs, journal)
+        to_ask, kept = count_turns(plan.runs, journal)
         if command["dry_run"]:
             _show_plan(app, plan, to_ask, kept)
             return
