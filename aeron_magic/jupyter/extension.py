@@ -54,9 +54,9 @@ def _names(app: App, source: str) -> Sequence[str]:
         return topics()
     if source != "stored":
         return app.names(source)
-    from aeron_magic.jupyter.commands.resume import names
+    from aeron_magic.jupyter.commands.resume import resumable_names
 
-    return names(app.session)
+    return resumable_names(app.session)
 
 
 def _offer(app: App) -> tuple[str, int, bool] | None:

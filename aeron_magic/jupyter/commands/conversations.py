@@ -14,7 +14,7 @@ from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.commands.resume import (
     SANDBOX_GONE,
-    find_stored,
+    find_unloaded,
     history_of,
     listed_conversations,
 )
@@ -261,7 +261,7 @@ def forget(app: App, command: Command) -> None:
 
 
 def _stored(session: Session, name: str) -> StoredConversation:
-    stored = find_stored(session, name)
+    stored = find_unloaded(session, name)
     if stored is None:
         raise UsageError(
             f"This kernel and the local history have no conversation {name[:60]!r}.",

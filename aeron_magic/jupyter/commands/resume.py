@@ -57,14 +57,20 @@ def stored_conversations(session: Session, notebook: str | None) -> list[StoredC
     return [one for one in stored if one.id not in loaded]
 
 
-def find_stored(session: Session, name: str | None) -> StoredConversation | None:
-    """The stored conversation ``name``, or this notebook's newest; reachable ones come first."""
+def find_unloaded(session: Session, name: str | None) -> StoredConversation | None:
+    """The stored conversation ``name``; without a name, this notebook's newest.
+
+    One that this kernel has loaded is left out. Of this notebook's, those that can continue over
+    the current connection come first.
+    """
+    if name is None and session.history_writer.history is None:
+        return None
     own = stored_conversations(session, session.notebook)
     if name is None:
         if not session.notebook:
             return None
-        reachable = [stored for stored in own if _is_reachable(session, stored)]
-        return next(iter(reachable or own), None)
+        fitting = [stored for stored in own if _fits_connection(session, stored)]
+        return next(iter(fitting or own), None)
     for stored in own:
         if name in (stored.name, f"{stored.name}#{stored.id}"):
             return stored
@@ -79,7 +85,7 @@ def listed_conversations(session: Session) -> list[StoredConversation]:
     return sorted(stored, key=lambda one: one.notebook != session.notebook)
 
 
-def names(session: Session) -> list[str]:
+def resumable_names(session: Session) -> list[str]:
     """The names that ``resume`` and ``forget`` accept."""
     here = list(session.registry.conversations)
     if session.history_writer.history is None:
@@ -96,10 +102,10 @@ def offer(app: App) -> tuple[str, int, bool] | None:
     None if there is nothing.
     """
     session = app.session
-    if session.history_writer.history is None or session.tree.turns:
+    if session.tree.turns:
         return None
     try:
-        stored = find_stored(session, None)
+        stored = find_unloaded(session, None)
     except HistoryError:
         return None  # the first question reports it
     if stored is None or not stored.turns:
@@ -120,26 +126,14 @@ def resume(app: App, command: Command) -> None:
     if name is None and not session.registry.is_rebuilding and _is_in_use(session):
         _stay(app, check_it=command["check"])
         return
-    reachable = True
-    if tree := session.registry.resumed(name):
-        session.use(tree.name)
-    elif stored := _find_past(session, name):
-        reachable = _connect(session, stored)
-        history = history_of(session)
-        tree = history.load(stored)
-        tree.ended = set() if reachable else set(tree)
-        if stored.notebook == session.notebook:
-            history.claim(stored)
-        session.adopt(tree)
-    elif tree := _find_live(session, name):
-        session.use(tree.name)
-    else:
+    tree, is_alive = _find_or_load(session, name)
+    if tree is None:
         show(app.shell, _nothing_to_load(session), _damage_note(session))
         return
     session.registry.remember_resumed(name, tree)
-    finished = _finish_all(app, tree, reachable=reachable)
-    if not reachable:
-        tree.ended = set(tree)
+    finished = _finish_all(app, tree, is_alive=is_alive)
+    if not is_alive:
+        tree.ended = set(tree)  # now with the unfinished turns, which were added as lost
     tree.head = tree.newest_to_continue  # a fetched reply may be to an earlier question
     if tree.has_ended:
         session.new(tree.name)
@@ -160,11 +154,33 @@ def _damage_note(session: Session) -> str:
     return history.damage_note() if history is not None else ""
 
 
-def _find_past(session: Session, name: str | None) -> StoredConversation | None:
-    """As :func:`find_stored`; None without a name and a history."""
-    if name is None and session.history_writer.history is None:
-        return None
-    return find_stored(session, name)
+def _find_or_load(session: Session, name: str | None) -> tuple[ConversationTree | None, bool]:
+    """Make the conversation ``name``, or the newest, the current one; None: there is none.
+
+    The second value is whether its service is alive. If this kernel has loaded the conversation
+    before, it is true: the turns that cannot be continued are marked as ended.
+
+    Raises
+    ------
+    HistoryError
+        It has a name, and the history is switched off.
+    UsageError
+        There is none of this name; or it cannot be connected to, see :func:`_connect`.
+    """
+    if tree := session.registry.resumed(name):
+        return session.use(tree.name), True
+    if stored := find_unloaded(session, name):
+        is_alive = _connect(session, stored)
+        history = history_of(session)
+        tree = history.load(stored)
+        if not is_alive:
+            tree.ended = set(tree)  # before anything can be asked in it
+        if stored.notebook == session.notebook:
+            history.claim(stored)
+        return session.adopt(tree), is_alive
+    if tree := _find_loaded(session, name):
+        return session.use(tree.name), True
+    return None, True
 
 
 def _is_in_use(session: Session) -> bool:
@@ -218,15 +234,15 @@ def _state(tree: ConversationTree) -> str:
     return f"{plural(len(tree.turns), 'turn')}, {state}"
 
 
-def _finish_all(app: App, tree: ConversationTree, *, reachable: bool = True) -> list[str]:
+def _finish_all(app: App, tree: ConversationTree, *, is_alive: bool = True) -> list[str]:
     """Fetch the replies of all unfinished questions; the results as texts."""
     return [
-        _finish_pending(app, pending, token, reachable)
+        _finish_pending(app, pending, token, is_alive)
         for pending, token in app.session.history_writer.unfinished(tree)
     ]
 
 
-def _find_live(session: Session, name: str | None) -> ConversationTree | None:
+def _find_loaded(session: Session, name: str | None) -> ConversationTree | None:
     """A conversation that this kernel has already: it can have an unfinished turn.
 
     Raises
@@ -265,7 +281,7 @@ def _nothing_to_load(session: Session) -> str:
     )
 
 
-def _is_reachable(session: Session, stored: StoredConversation) -> bool:
+def _fits_connection(session: Session, stored: StoredConversation) -> bool:
     """Whether the conversation can continue over the current connection, if there is one."""
     connection = session.connection
     return (
@@ -276,7 +292,7 @@ def _is_reachable(session: Session, stored: StoredConversation) -> bool:
 
 
 def _connect(session: Session, stored: StoredConversation) -> bool:
-    """Connect to the conversation's service; return whether it can be reached.
+    """Connect to the conversation's service; return whether it is alive.
 
     A history file can name any address. Credentials go only to the vendor's address, or to the one
     that the environment configures; a connection to another one needs the user's own line.
@@ -288,7 +304,7 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
         than the service's; or the service's credentials are missing.
     """
     connection = session.connection
-    if not _is_reachable(session, stored):
+    if not _fits_connection(session, stored):
         raise UsageError(
             f"That conversation belongs to {one_line(stored.address)}, but this kernel is "
             "connected to another address.",
@@ -325,14 +341,14 @@ def _target(stored: StoredConversation) -> str:
     return f"{stored.service}{chatbot} --base-url {address}{stream}"
 
 
-def _finish_pending(app: App, pending: PendingTurn, token: str | None, reachable: bool) -> str:
+def _finish_pending(app: App, pending: PendingTurn, token: str | None, is_alive: bool) -> str:
     """Fetch the reply of a question that its kernel did not finish; return the result as text."""
     session, turn = app.session, pending.turn
     label = f"The question of turn {turn.label} ({escape_cell(turn.question, 60)})"
     why = ""
     if token is None:
         why = "the kernel ended before the service sent a token"
-    elif not reachable:
+    elif not is_alive:
         why = "the sandbox that was asked has ended"
     elif not service_info(pending.position.tree.service).can_fetch:
         why = "the service has no call that returns a stored reply"

@@ -13,7 +13,7 @@ from aeron_magic.conversations.history import HistoryScope, HistoryStore
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.parser import parse_command
-from aeron_magic.jupyter.commands.resume import _connect, find_stored, resume
+from aeron_magic.jupyter.commands.resume import _connect, find_unloaded, resume
 from aeron_magic.jupyter.frontend import RunOrder
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.services.catalog import SERVICES
@@ -101,7 +101,7 @@ def test_the_configured_address_is_used(
 ) -> None:
     monkeypatch.setenv("AERON_BASE_URL", sandbox.aeronpay_url)
     store(path, sandbox.aeronpay_url)
-    stored = find_stored(session, None)
+    stored = find_unloaded(session, None)
     assert stored is not None
     assert _connect(session, stored)
     assert session.connection is not None
@@ -114,7 +114,7 @@ def test_the_service_address_is_used(path: Path, session: Session) -> None:
         chatzy = f"{SERVICES['chatzy'].addresses[0].default}#{AGENT}"
         store(path, address or chatzy, service)
         session.connections.connection = None
-        stored = find_stored(session, None)
+        stored = find_unloaded(session, None)
         assert stored is not None
         assert _connect(session, stored)
         assert session.connection is not None
