@@ -114,9 +114,9 @@ class Faults:
         Tokens that have expired, independent of the clock.
     signal, signal_when, spelling, ids, streaming, status_where, reopen
         Chatzy: a restriction or error signal (such as ``[FROZEN]``, ``[BLACKLISTED]``,
-        ``no_message_found`` or ``__ERROR__: out of order``) and its place; signals as JSON or bare; ``id:`` lines;
-        chunks or one payload; where get_stream_status puts its fields; what a stream that is
-        opened a second time returns.
+        ``no_message_found`` or ``__ERROR__: out of order``) and its place;
+        signals as JSON or bare; ``id:`` lines; chunks or one payload; where get_stream_status
+        puts its fields; what a stream that is opened a second time returns.
     """
 
     latency: float = 0.0
