@@ -43,11 +43,11 @@ def session(path: Path) -> Iterator[Session]:
     session.close()
 
 
-def store(path: Path, address: str, service: str = "aeronpay") -> None:
+def store(path: Path, address: str, service: str = "aeronpay", *, sandbox: bool = False) -> None:
     """A conversation at ``address`` with a pending question whose token is known."""
     history, registry = HistoryStore(path), ConversationRegistry(service)
     pending = registry.start(registry.position_for(), "why?")
-    history.save_pending(pending, HistoryScope(NOTEBOOK, address, False))
+    history.save_pending(pending, HistoryScope(NOTEBOOK, address, sandbox))
     history.save_token(pending, "apay_1")
     history.close()
 
@@ -86,6 +86,18 @@ def test_what_is_not_exactly_the_address_is_foreign(
     with pytest.raises(UsageError):
         run_resume(session)
     assert session.connection is None
+
+
+def test_a_conversation_of_one_lost_question_has_ended_with_its_sandbox(
+    path: Path, session: Session, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The question is added to it only as it is found to be lost."""
+    store(path, "http://127.0.0.1:9", sandbox=True)
+    run_resume(session)
+    shown = capsys.readouterr().out
+    assert "is lost: the sandbox that was asked has ended" in shown
+    assert "The next question starts a new conversation" in shown
+    assert session.tree.has_ended
 
 
 def test_a_foreign_address_of_an_agent_is_refused(path: Path, session: Session) -> None:
