@@ -196,12 +196,14 @@ class ConversationRegistry:
         new: bool = False,
         after: str | None = None,
         assigned: AssignedToken | None = None,
+        in_run: bool = True,
     ) -> Position:
-        """Where a question would be asked now; changes nothing.
+        """Where a question would be asked now; changes nothing, but for ``in_run``.
 
         ``cell`` is the cell's id, ``name`` the turn's name, ``conversation`` the conversation's.
         ``new`` starts a conversation, ``after`` continues from the turn with this name, number or
-        token, ``assigned`` from the token that the user assigned to ``context_token``.
+        token, ``assigned`` from the token that the user assigned to ``context_token``. Without
+        ``in_run``, for a question of the panel, a run of all cells ends first.
 
         Raises
         ------
@@ -212,6 +214,8 @@ class ConversationRegistry:
             raise UsageError(
                 "A turn's name cannot be a number.", hint="Turns are already numbered."
             )
+        if not in_run:
+            self.rebuilt()
         created_by = None
         if new:
             created_by = cell or (f"as {name}" if name else None)

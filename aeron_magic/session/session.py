@@ -319,11 +319,18 @@ class Session:
         conversation: str | None = None,
         new: bool = False,
         after: str | None = None,
+        in_run: bool = True,
     ) -> Position:
         """Where a question would be asked now; see ``ConversationRegistry.position_for``."""
         assigned = AssignedToken(self.token.read()) if self.token.assigned_by_user else None
         return self.registry.position_for(
-            cell=cell, name=name, conversation=conversation, new=new, after=after, assigned=assigned
+            cell=cell,
+            name=name,
+            conversation=conversation,
+            new=new,
+            after=after,
+            assigned=assigned,
+            in_run=in_run,
         )
 
     def validate(self, question: Question) -> None:

@@ -71,8 +71,8 @@ def _sync(controller: PanelController, action: Action) -> None:
 
 def _ask(controller: PanelController, action: Action) -> None:
     controller.draft = ""
-    controller.session.registry.rebuilt()  # the panel does not take part in a run of all cells
-    _ask_at(controller, action, action.text, controller.session.position_for())
+    position = controller.session.position_for(in_run=False)
+    _ask_at(controller, action, action.text, position)
 
 
 def _ask_at(
