@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from aeron_magic.client.client import AsyncClient, Client
+from aeron_magic.conversations.registry import check_turn_name
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.markdown_text import plural
@@ -60,7 +61,7 @@ class Conversation:
         self,
         text: str,
         *,
-        after: str | None = None,
+        after: str | int | None = None,
         name: str | None = None,
         images: Iterable[str] = (),
         stream: bool = True,
@@ -79,14 +80,19 @@ class Conversation:
         Raises
         ------
         UsageError
-            The turn to continue from does not exist, or has no complete reply; or the service
-            cannot branch (Chatzy), and the turn is not the newest. Nothing was sent. Also as for
-            :meth:`aeron_magic.Client.ask`.
+            The name is empty or a number; the turn to continue from does not exist, or has no
+            complete reply; or the service cannot branch (Chatzy), and the turn is not the newest.
+            Nothing was sent. Also as for :meth:`aeron_magic.Client.ask`.
         AeronError
             As for :meth:`aeron_magic.Client.ask`. ``context_token`` does not change; the incomplete
             reply is in the turn.
         """
-        position = self.tree.resolve(after) if after else self.tree.at_token(self.context_token)
+        if name is not None:
+            check_turn_name(name)
+        if after is None:
+            position = self.tree.at_token(self.context_token)
+        else:
+            position = self.tree.resolve(str(after))
         images = tuple(images)
         pending = self.tree.start(position, text, images, name=name)
         with self.client.stream(text, position.token, images, stream=stream) as reply_stream:

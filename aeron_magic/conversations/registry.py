@@ -42,12 +42,23 @@ class AssignedToken(NamedTuple):
 
 
 def _checked(name: str, kind: str) -> str:
-    if not name.strip() or len(name) > MAX_NAME_LENGTH or not name.isprintable():
+    if (
+        not isinstance(name, str)
+        or not name.strip()
+        or len(name) > MAX_NAME_LENGTH
+        or not name.isprintable()
+    ):
         raise UsageError(
             f"Invalid {kind} name.",
             hint=f"A name has up to {MAX_NAME_LENGTH} characters on one line.",
         )
     return name
+
+
+def check_turn_name(name: str) -> None:
+    """Raise UsageError if a turn cannot have this name."""
+    if _checked(name, "turn").isdecimal():
+        raise UsageError("A turn's name cannot be a number.", hint="Turns are already numbered.")
 
 
 class ConversationRegistry:
@@ -210,10 +221,8 @@ class ConversationRegistry:
         UsageError
             A name is invalid, or ``after`` is not a turn that can be continued.
         """
-        if name is not None and _checked(name, "turn").isdecimal():
-            raise UsageError(
-                "A turn's name cannot be a number.", hint="Turns are already numbered."
-            )
+        if name is not None:
+            check_turn_name(name)
         if not in_run:
             self.rebuilt()
         created_by = None

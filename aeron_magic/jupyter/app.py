@@ -191,7 +191,7 @@ class App:
         ]
         for name in names:
             self.bind(name, reply)
-        return f"It is now in {', '.join(f'`{name}`' for name in names)}." if names else ""
+        return f"It is now in {', '.join(names)}." if names else ""
 
     def show_progress(self) -> bool:
         """Whether to show a progress bar: not under nbclient, where it would stay in the output."""

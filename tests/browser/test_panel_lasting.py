@@ -113,7 +113,9 @@ def test_a_restarted_kernel_is_reported_and_the_question_kept(
     )
     panel.input.fill("Are you there?")
     panel.input.press("Enter")
-    panel.root.get_by_role("alert").get_by_text("Run the panel's cell again.").wait_for()
+    panel.root.get_by_role("alert").get_by_text(
+        "Run the cell with %load_ext again, then the panel's cell."
+    ).wait_for()
     panel.wait_state("silent")
     assert panel.input.input_value() == "Are you there?"
     assert panel.questions() == ["Hello"]

@@ -41,6 +41,21 @@ def test_a_question_can_continue_from_a_named_turn(client: Client, sandbox: Sand
     assert sent(sandbox)[2] == first.context_token
 
 
+def test_a_turn_is_found_by_its_number_and_invalid_names_are_refused(client: Client) -> None:
+    chat = Conversation(client)
+    chat.ask("one")
+    chat.ask("two")
+    chat.ask("three", after=1)
+    assert chat.turns[2].parent is chat.turns[0]
+    for wrong in (99, "", 1.5):
+        with pytest.raises(UsageError):
+            chat.ask("four", after=wrong)  # type: ignore[arg-type]
+    for name in ("", "5", 5, "a\nb"):
+        with pytest.raises(UsageError):
+            chat.ask("four", name=name)  # type: ignore[arg-type]
+    assert len(chat.turns) == 3
+
+
 def test_a_question_that_failed_does_not_move_the_head(client: Client) -> None:
     chat = Conversation(client)
     first = chat.ask("One?")

@@ -172,4 +172,6 @@ def logout(app: App, command: Command) -> None:
         if notes:
             show(app.shell, *notes)
         raise
-    show(app.shell, "Deleted." if found else "Nothing was stored.", *notes)
+    label = service_info(service).title
+    deleted = f"{label}'s credentials are deleted from the system keyring."
+    show(app.shell, deleted if found else "Nothing was stored.", *notes)

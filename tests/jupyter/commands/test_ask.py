@@ -72,7 +72,7 @@ def test_fetch_completes_the_variable_of_an_unfinished_reply(
     assert names["r"].text.startswith(cut.text)
     assert names["r"].is_complete
     assert names["other"] is cut
-    assert "It is now in `r`." in capsys.readouterr().out
+    assert "It is now in r." in capsys.readouterr().out
     names["r"] = "mine"
     fetch(app, parse_command(line.replace("TOKEN", cut.context_token)))
     assert names["r"] == "mine"

@@ -138,7 +138,7 @@ def test_after_logout_nothing_is_sent_with_the_credentials(
     capsys.readouterr()
     logout(harness.app, parse_command("logout"))
     said = capsys.readouterr().out
-    assert ("Deleted." if stored else "Nothing was stored.") in said
+    assert ("are deleted from the system keyring" if stored else "Nothing was stored.") in said
     assert "The connection to AeronPay has ended" in said
     assert "environment" not in said
     with pytest.raises(CredentialsError, match="Not connected"):
@@ -159,7 +159,7 @@ def test_logout_names_credentials_that_are_still_set(
     capsys.readouterr()
     logout(harness.app, parse_command("logout"))
     said = capsys.readouterr().out
-    assert "Deleted." in said
+    assert "AeronPay's credentials are deleted" in said
     assert "Still set in the environment: AERON_CLIENT_ID and AERON_CLIENT_SECRET." in said
     assert "has ended" not in said
     assert harness.session.connection is before

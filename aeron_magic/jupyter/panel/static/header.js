@@ -59,7 +59,7 @@ export class Header {
     const waiting = lost ? "the kernel has ended or was restarted" : "waiting for the kernel …";
     this.label.textContent = silent ? waiting : (state?.label ?? "connecting …");
     this.label.title = silent
-      ? `${lost ? "" : "The kernel has not answered yet. If it was restarted: "}Run the panel's cell again.`
+      ? `${lost ? "" : "The kernel has not answered yet. If it was restarted: "}Run the cell with %load_ext again, then the panel's cell.`
       : "";
     const names = state?.conversations ?? [];
     this.picker.replaceChildren(

@@ -13,7 +13,7 @@ const BUSY = {
 };
 const NO_KERNEL = {
   title: "The panel's kernel was restarted or has ended.",
-  hint: "Run the panel's cell again.",
+  hint: "Run the cell with %load_ext again, then the panel's cell.",
 };
 
 export class Store {
