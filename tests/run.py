@@ -1,6 +1,6 @@
 """Run every check of the project on a machine that has Python 3.11 or newer and nothing else.
 
-    python3 tests/run.py                  set up what is missing, run everything: about 9 minutes
+    python3 tests/run.py                  set up what is missing, run everything: about 8 minutes
     python3 tests/run.py --quick          without kernels, browsers, campaigns: about 1 minute
     python3 tests/run.py --only mypy      one step (may be repeated)
     python3 tests/run.py --lowest         the quick tests with the oldest versions of all packages
@@ -49,7 +49,7 @@ Result = tuple[str, int, float]
 def main() -> int:
     """Set up, run the steps, print a summary; 0 if every step passed."""
     parser = argparse.ArgumentParser(
-        description="Set up what is missing and run every check: about 9 minutes on two cores, "
+        description="Set up what is missing and run every check: about 8 minutes on two cores, "
         "and 2 to 5 more the first time."
     )
     parser.add_argument(
@@ -97,8 +97,9 @@ def main() -> int:
             # Tests without kernels often wait for a socket: four processes pay on two cores, too.
             in_parallel = ("-n4", "--dist=worksteal")
         else:
-            # One test at a time, in order: those of the browser have to be each process' last.
-            processes = max(2, min(4, os.cpu_count() or 2))
+            # Browsers and kernels are waited for, too. One test at a time, in order: those of the
+            # browser have to be each process' last.
+            processes = max(3, min(4, os.cpu_count() or 3))
             in_parallel = (f"-n{processes}", "--dist=load", "--maxschedchunk=1")
         steps["pytest"] += (*(_quick() if options.quick else ()), *(options.more or in_parallel))
     # Debian's Chromium does not depend on any font.
