@@ -118,7 +118,7 @@ def _highlight_slice(code: str, lexer: Lexer) -> str:
     """Cached, because lexing is most of the cost of a reply, which is painted again as it grows."""
     # Some lexers need the end of the last line.
     whole = code if code.endswith("\n") else f"{code}\n"
-    tokens = [(_class(kind), value) for kind, value in lexer.get_tokens(whole)]
+    tokens = [(_class(kind), value) for kind, value in lexer.get_tokens(whole) if value]
     html = []
     for kind, run in groupby(tokens, key=lambda token: token[0]):
         text = escapeHtml("".join(value for _, value in run))
