@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 _CHARSET = re.compile(r""";\s*+charset\s*+=\s*+["']?([\w.:-]{1,40})""", re.ASCII | re.IGNORECASE)
 _ASCII = rb"{\u-+~"
-"""Codecs that are no charset, such as ``unicode_escape``, ``punycode`` and ``idna``, fail on it."""
+"""Codecs that are not charsets, such as ``unicode_escape`` and ``idna``, fail on it."""
 
 _fast = orjson.loads
 _TOO_DEEP = "nested too deeply"

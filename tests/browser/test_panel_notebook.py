@@ -145,6 +145,7 @@ def test_a_restarted_kernel(lab: NotebookPage, sandbox: Sandbox, screenshots: Pa
     lab.page.evaluate(RESTART)
     panel.wait_state("silent")
     assert "restarted" in panel.root.locator(".ap-label").inner_text()
+    panel.root.get_by_text("Run the cell with %load_ext again").wait_for()
     assert panel.root.locator(".ap-dot").get_attribute("data-connected") == "false"
     lab.screenshot(screenshots / "panel-restarted.png")
     lab.run_all()

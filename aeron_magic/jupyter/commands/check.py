@@ -45,8 +45,7 @@ MAX_RATES = 30
 """Conversations and turns in the tables of rates."""
 
 RECORDING_UNCHANGED = (
-    "The recording was neither read nor written: a check asks anew. To record these questions, run "
-    "them in cells."
+    "A check does not use the recording. To record these questions, run them in cells."
 )
 
 

@@ -231,7 +231,7 @@ def test_a_conversation_is_exported_checked_and_its_change_noticed(notebook: Not
 def test_a_check_says_that_it_does_not_record(notebook: Notebook) -> None:
     notebook.run("record answers.jsonl")
     shown = notebook.run("check refund.chat.md")
-    assert "The recording was neither read nor written" in shown
+    assert "A check does not use the recording" in shown
     assert not Path("answers.jsonl").exists()
     notebook.run("record off")
     assert "recording" not in notebook.run("check refund.chat.md")
