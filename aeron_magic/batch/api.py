@@ -147,7 +147,7 @@ def ask_many(
         check_names(items, wanted)
     question = make_question("a question", after, images, stream)
     config = BatchConfig(own, question, concurrency, rate, recorder, kept, ask_again, at_most, dask)
-    texts = render_prompts(items.values, template, {}, own.secrets, wanted)
+    texts = render_prompts(items.values, template, {}, own, wanted)
     if progress and find_spec("tqdm") is None:
         raise missing_extra("The progress bar of a batch", "tables")
     show_progress = defaults.show_progress() if progress is None else progress
@@ -189,7 +189,7 @@ def render_prompts(
     items: Sequence[Any],
     template: str | None,
     namespace: dict[str, Any],
-    secrets: Iterable[str],
+    settings: Settings,
     columns: Columns | None = None,
 ) -> list[str | AeronError]:
     """The question of each item with the request for ``columns``, or why it cannot be built.
@@ -200,10 +200,11 @@ def render_prompts(
         The first error, if no item gives a question; or the template does not mention the item.
     """
     texts: list[str | AeronError] = []
-    secrets = tuple(secrets)
     for item in items:
         try:
-            text = make_question(_text(item, template, namespace, secrets)).text
+            question = make_question(_text(item, template, namespace, settings.secrets))
+            settings.validate(question)
+            text = question.text
             text = re.sub("\r\n?", "\n", text)  # which is the same question
             texts.append(f"{text}\n\n{columns.instruction}" if columns else text)
         except AeronError as error:

@@ -310,13 +310,12 @@ class Planner:
                 raise
 
         text = filled(turn.question, turn.line)
-        pattern = self._settings.secret_pattern
-        if pattern is not None and pattern.search("\n".join((text, *turn.images))):
-            raise UsageError(
-                f"{source.name}: a question contains a configured secret, which is never sent.",
-                hint="Remove it from the file or the values.",
-            )
         question = make_question(text, None, turn.images)
+        try:
+            self._settings.validate(question)
+        except ValueRefused as error:
+            error.message = f"{source.name}, turn at line {turn.line}: {error.message}"
+            raise
         reference = None if turn.reference is None else filled(turn.reference, turn.line)
         judges = []
         for rule in turn.rules:

@@ -12,8 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from aeron_magic.errors import CredentialsError, UsageError
+from aeron_magic.errors import CredentialsError, UsageError, ValueRefused
 from aeron_magic.plaintext import secret_pattern
+from aeron_magic.protocol.flow import Question
 from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
 from aeron_magic.services.catalog import (
     DEFAULT_SERVICE,
@@ -80,6 +81,21 @@ class Settings:
         long = tuple(one for one in secrets if len(one) >= MIN_SECRET_LENGTH)
         object.__setattr__(self, "secrets", secrets)
         object.__setattr__(self, "secret_pattern", secret_pattern(long))
+
+    def validate(self, question: Question) -> None:
+        """Refuse a question that must not be sent or saved.
+
+        Raises
+        ------
+        ValueRefused
+            It contains a secret.
+        """
+        pattern = self.secret_pattern
+        if pattern is not None and pattern.search("\n".join((question.text, *question.images))):
+            raise ValueRefused(
+                "The question contains a configured secret, which is never sent as text.",
+                hint="Remove it: what is saved with the question would reveal it.",
+            )
 
     @property
     def addresses(self) -> tuple[str, ...]:

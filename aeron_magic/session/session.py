@@ -15,7 +15,7 @@ from aeron_magic.conversations.history import HistoryScope, HistoryStore, Histor
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.conversations.registry import AssignedToken, ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
-from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError, ValueRefused
+from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services.catalog import SERVICES, service_info
@@ -343,12 +343,8 @@ class Session:
         UsageError
             It contains an unpaired surrogate.
         """
-        pattern = self.connection.settings.secret_pattern if self.connection else None
-        if pattern is not None and pattern.search("\n".join((question.text, *question.images))):
-            raise ValueRefused(
-                "The question contains a configured secret, which is never sent as text.",
-                hint="Remove it: what is saved with the question would reveal it.",
-            )
+        if self.connection is not None:
+            self.connection.settings.validate(question)
         try:
             "".join((question.text, question.context_token or "", *question.images)).encode()
         except UnicodeEncodeError:

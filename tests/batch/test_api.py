@@ -161,6 +161,13 @@ def test_no_secret_is_sent_in_a_row(sandbox: Sandbox, settings: Settings) -> Non
     result = ask_many(["fine", f"my {SECRET}"], "Say {{row}}", settings=settings)
     assert list(result.status) == ["complete", "failed"]
     assert SECRET not in str(result.error[1])
+    result = ask_many(["also fine", f"my {SECRET}", SECRET.upper()], settings=settings)
+    assert list(result.status) == ["complete", "failed", "failed"]
+    assert len(asked(sandbox)) == 2
+    with pytest.raises(ValueRefused) as caught:
+        ask_many(["a", "b"], f"{{{{row}}}} {SECRET}", settings=settings)
+    assert SECRET not in "".join(caught.value.lines())
+    assert len(asked(sandbox)) == 2
 
 
 def test_the_rate_is_kept(sandbox: Sandbox, settings: Settings) -> None:

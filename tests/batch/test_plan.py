@@ -54,7 +54,7 @@ def test_announced_requests_are_counted_requests(
             ask_many(known, TEMPLATE, settings=settings, checkpoint=file)
         mode: Any = chance.choice(["auto", "record", "off", None])
         recorder = Recorder(Cassette(file), mode, speed=0) if mode else None
-        texts = render_prompts(words, TEMPLATE, {}, ())
+        texts = render_prompts(words, TEMPLATE, {}, settings)
         plan = count_requests(BatchConfig(settings, Question(""), recorder=recorder), texts)
         sandbox.log.clear()
         with Client(settings=settings) as client:

@@ -201,7 +201,7 @@ def test_values_and_functions(client: Client, sandbox: Sandbox, write: Write) ->
         (chat("a", rule="contains: {{x}}"), {}, ValueRefused, "line 6: .*unknown variable x"),
         (chat("a", rule="python: f"), {}, UsageError, "a.chat.md, line 6: there is no function"),
         (chat("a", rule="matches: ("), {}, UsageError, "line 6: .*regular expression"),
-        (chat("hush-4f1c-hush"), {}, UsageError, "secret"),
+        (chat("hush-4f1c-hush"), {}, ValueRefused, "line 1: The question contains.* secret"),
         (chat("a"), {"each": [1]}, UsageError, "mentions {{row}}"),
         (chat("a{{row}}"), {"each": 5}, UsageError, "Expected a list"),
         (chat("a"), {"repeat": 0}, UsageError, "repeat"),

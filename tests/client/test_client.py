@@ -29,6 +29,7 @@ from aeron_magic.errors import (
     UnexpectedAnswer,
     Unreachable,
     UsageError,
+    ValueRefused,
 )
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
 
@@ -498,6 +499,20 @@ def test_an_invalid_token_is_not_sent(caller: Caller, sandbox: Sandbox, token: A
         with pytest.raises(UsageError):
             call(token)
     assert len(sandbox.log) == 0
+
+
+def test_a_question_with_the_client_secret_is_not_sent(
+    make: Callable[..., Caller], sandbox: Sandbox
+) -> None:
+    secret = "hush-4f1c-hush"
+    caller = make(client_secret=secret)
+    for text in (f"my {secret}", secret.upper(), secret.encode().hex()):
+        with pytest.raises(ValueRefused) as caught:
+            caller.ask(text)
+        assert secret not in "".join(caught.value.lines())
+    with pytest.raises(ValueRefused):
+        caller.ask("Look", images=(f"https://example.com/{secret}.png",))
+    assert not create_count(sandbox)
 
 
 def test_null_is_never_sent(caller: Caller, sandbox: Sandbox) -> None:

@@ -48,7 +48,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     check_names(items, columns)
     texts = [
         one.lstrip("\n") if isinstance(one, str) else one
-        for one in render_prompts(items.values, text, names, session.secrets, columns)
+        for one in render_prompts(items.values, text, names, settings, columns)
     ]
     token = None
     if options.after is not None:
