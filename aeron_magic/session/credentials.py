@@ -28,6 +28,13 @@ def find(service: str) -> dict[str, str] | None:
     return _kept.get(service) or _stored(service)
 
 
+def source(service: str) -> str:
+    """Where `find` finds the credentials for ``service``."""
+    if len(of_environment(service)) == len(SERVICES[service].credentials):
+        return "the environment"
+    return "this kernel" if service in _kept else f"the system keyring ({keyring_name()})"
+
+
 def of_environment(service: str) -> dict[str, str]:
     """The credentials for ``service`` that are set in the environment."""
     return {
@@ -100,6 +107,14 @@ def keyring_problem() -> str:
     with suppress(KeyringError):
         _delete("probe")
     return reason
+
+
+def keyring_name() -> str:
+    """The name of the keyring that values are stored in, such as ``SecretService Keyring``."""
+    import keyring
+
+    used = keyring.get_keyring()
+    return str(next(iter(getattr(used, "backends", ())), used).name)  # the first one of a chain
 
 
 def store(service: str, values: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.frontend import cell_id
 from aeron_magic.markdown_text import code_span, escape_markdown, one_line, plural
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
+from aeron_magic.services.settings import resolve_settings
 from aeron_magic.session import credentials
 
 if TYPE_CHECKING:
@@ -29,8 +30,11 @@ NO_CELL_IDS = (
 )
 
 
-def status(app: App, command: Command) -> None:
-    """Show service, address, conversation, token, turns and recording."""
+def status(app: App, command: Command, source: str = "") -> None:
+    """Show service, address, conversation, token, turns and recording.
+
+    ``source`` is where the credentials come from.
+    """
     session = app.session
     connection, tree, recorder = session.connection, session.tree, session.connections.recorder
     if connection is None:
@@ -46,7 +50,8 @@ def status(app: App, command: Command) -> None:
             f"service: {code_span(connection.label)}",
             f"address: {code_span(connection.settings.base_url)}",
         ]
-        if connection.sandbox and session.connections.answers and not command.name:
+        items += [f"credentials: from {escape_markdown(source)}"] if source else []
+        if connection.sandbox and session.connections.answers:
             items.append(f"answers from: {code_span(session.connections.answers)}")
     newest = f", the newest is {tree.head.label}" if tree.head else ""
     if tree.head is not None and any(map(is_shown, tree.followers.get(tree.head, ()))):
@@ -82,7 +87,7 @@ def status(app: App, command: Command) -> None:
 
 def connect(app: App, command: Command) -> None:
     """Connect, and show the status."""
-    session, target = app.session, command["target"]
+    session, target, source = app.session, command["target"], ""
     if target == "sandbox":
         service = command["service"] or DEFAULT_SERVICE
         session.connect(service, sandbox=True, answers=command["answers"])
@@ -95,7 +100,9 @@ def connect(app: App, command: Command) -> None:
         if not session.connections.sends_nothing:
             secret = [one for one in SERVICES[target].credentials if not one.is_agent_id]
             found = credentials.find(target)
-            if found is None and secret:
+            if found is not None and secret:
+                source = credentials.source(target)
+            elif secret:
                 if session.connections.recording_error is not None:  # perhaps of a replay
                     raise session.connections.recording_error
                 found = credentials.ask(target)
@@ -105,7 +112,7 @@ def connect(app: App, command: Command) -> None:
                     )
             options = {**(found or {}), **options}
         session.connect(target, **options)
-    status(app, command)
+    status(app, command, source)
     _greet(app)
 
 
@@ -147,12 +154,15 @@ def login(app: App, command: Command) -> None:
     entered = credentials.ask(service)
     if not entered:
         show(app.shell, "Nothing was stored.")
-    elif problem:
+        return
+    resolve_settings(service, environ={}, **entered)  # `connect` would refuse invalid ones
+    if problem:
         credentials.keep(service, entered)
         show(app.shell, f"Kept until this kernel ends. `%aeron connect {service}` uses it.")
     else:
         credentials.store(service, entered)
-        show(app.shell, f"Stored in the system keyring. `%aeron connect {service}` uses it.")
+        place = f"the system keyring ({escape_markdown(credentials.keyring_name())})"
+        show(app.shell, f"Stored in {place}. `%aeron connect {service}` uses it.")
 
 
 def logout(app: App, command: Command) -> None:

@@ -6,14 +6,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import ClassVar
 
 import keyring
 import pytest
 from keyring.backends import fail, null
+from keyring.backends.chainer import ChainerBackend
 from panel_harness import PanelHarness
 
 from aeron_magic.client.client import make_question
-from aeron_magic.errors import CredentialsError, RecordingError
+from aeron_magic.errors import CredentialsError, RecordingError, UsageError
 from aeron_magic.jupyter.command_line.parser import parse_command
 from aeron_magic.jupyter.commands.connect import connect, login, logout, status
 from aeron_magic.recording.cassette import Cassette
@@ -24,6 +26,7 @@ from aeron_magic.session import credentials
 from aeron_magic.session.recordings import open_recorder
 from aeron_magic.session.session import Session
 
+NAMES = ("AERON_CLIENT_ID", "AERON_CLIENT_SECRET")
 AGENT = "725e1f05-6142-467e-bdec-47862d50da79"
 
 
@@ -82,15 +85,56 @@ def test_without_a_keyring_that_is_said_before_anything_is_typed(
     assert credentials.find("aeronpay") is None
 
 
-def test_with_a_keyring_they_are_stored(harness: PanelHarness, typed: list[str]) -> None:
-    memory = Memory()
-    keyring.set_keyring(memory)
+class Chain(ChainerBackend):
+    """Keyrings of which the first one is used."""
+
+    backends: ClassVar = [Memory(), null.Keyring()]
+
+
+@pytest.mark.parametrize("chain", [False, True])
+def test_with_a_keyring_they_are_stored(
+    harness: PanelHarness, typed: list[str], chain: bool, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """``login`` names the keyring, and ``connect`` where the credentials come from."""
+    memory = Chain.backends[0] if chain else Memory()
+    keyring.set_keyring(Chain() if chain else memory)
     login(harness.app, parse_command("login"))
     assert typed == ["", ""]
+    assert "Stored in the system keyring (test connect Memory)." in capsys.readouterr().out
+    line = "connect aeronpay --base-url http://127.0.0.1:9"
+    connect(harness.app, parse_command(line))
+    assert "from the system keyring (test connect Memory)" in capsys.readouterr().out
+    for name in NAMES:
+        monkeypatch.setenv(name, "of-the-environment")
+    connect(harness.app, parse_command(line))
+    assert "credentials: from the environment" in capsys.readouterr().out
+    for name in NAMES:
+        monkeypatch.delenv(name)
     assert list(memory.values) == [("aeron-magic", "aeronpay")]
     assert credentials.find("aeronpay") is not None
     logout(harness.app, parse_command("logout"))
     assert not memory.values
+
+
+@pytest.mark.parametrize(
+    ("service", "entered", "problem"),
+    [
+        ("chatzy", "typed", "not a Chatzy chatbot_id"),
+        ("aeronpay", "typed\N{RIGHT DOUBLE QUOTATION MARK}", "not allowed in an HTTP header"),
+    ],
+)
+@pytest.mark.parametrize("backend", [fail.Keyring, Memory])
+def test_what_connect_would_refuse_is_not_stored(
+    harness: PanelHarness, typed: list[str], monkeypatch: pytest.MonkeyPatch,
+    backend: type[keyring.backend.KeyringBackend], service: str, entered: str, problem: str,
+) -> None:  # fmt: skip
+    monkeypatch.delenv("CHATZY_CHATBOT_ID", raising=False)
+    keyring.set_keyring(backend())
+    monkeypatch.setattr("getpass.getpass", lambda _: entered)
+    with pytest.raises(UsageError, match=problem):
+        login(harness.app, parse_command(f"login {service}"))
+    assert credentials.find(service) is None
 
 
 @pytest.mark.parametrize("backend", [fail.Keyring, Memory])
@@ -115,12 +159,9 @@ def test_the_status_names_the_file_that_the_sandbox_answers_from(
     (tmp_path / "faq.csv").write_text("question,answer\nWhy?,Because.\n")
     for answers, said in ((f" --answers {tmp_path / 'faq.csv'}", True), ("", False)):
         connect(harness.app, parse_command(f"connect sandbox{answers}"))
-        capsys.readouterr()
+        assert ("answers from: " in capsys.readouterr().out) is said
         status(harness.app, parse_command(""))
         assert ("answers from: " in capsys.readouterr().out) is said
-
-
-NAMES = ("AERON_CLIENT_ID", "AERON_CLIENT_SECRET")
 
 
 @pytest.mark.parametrize("stored", [True, False])
