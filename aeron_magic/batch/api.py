@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.progress import progress_bar
-from aeron_magic.batch.result import Row, check_names, result_of
+from aeron_magic.batch.result import Row, check_names, error_of_all, result_of
 from aeron_magic.batch.runner import BatchRun, Counts
 from aeron_magic.batch.worker import BatchConfig, RowResult
 from aeron_magic.client.client import make_question
@@ -197,7 +197,7 @@ def render_prompts(
     Raises
     ------
     AeronError
-        The first error, if no item gives a question; or the template does not mention the item.
+        No item gives a question; or the template does not mention the item.
     """
     texts: list[str | AeronError] = []
     for item in items:
@@ -211,7 +211,7 @@ def render_prompts(
             texts.append(error.without_frames())
     errors = [text for text in texts if isinstance(text, AeronError)]
     if errors and len(errors) == len(texts):
-        raise errors[0]
+        raise error_of_all(errors, "can be sent")
     names = {"row"} if template is None else {one.name for one in placeholders_in(template)}
     if len(items) > 1 and "row" not in names:
         raise same_for_each("The question does not mention {{row}}")
@@ -231,7 +231,8 @@ def _text(item: Any, template: str | None, namespace: dict[str, Any], secrets: A
         names = ChainMap({"row": item}, namespace)
         return interpolate(template, names, secrets=secrets, required="row")
     if is_missing(item):
-        raise ValueRefused("The item is missing.", hint="Fill it in, or drop it.")
+        problem = "text is empty" if isinstance(item, str) else "item is missing"
+        raise ValueRefused(f"The {problem}.", hint="Fill it in, or drop it.")
     if isinstance(item, str):
         return item
     raise UsageError(

@@ -142,7 +142,8 @@ def interpolate(
             )
         value = resolve(placeholder, namespace)
         if placeholder.name == required and is_missing(value):
-            raise ValueRefused("the value is missing", hint="Fill in the value, or drop the row.")
+            problem = "the text is empty" if isinstance(value, str) else "the value is missing"
+            raise ValueRefused(problem, hint="Fill in the value, or drop the row.")
         formatted = _with_format(value, match["format"]) or format_value(value)
         if any(form in formatted.lower() for form in forbidden):
             raise ValueRefused(

@@ -148,10 +148,14 @@ def test_invalid_items_fail_alone(sandbox: Sandbox, settings: Settings) -> None:
     """An empty text, a missing value; if all items are invalid, the call raises."""
     result = ask_many(["a", "", None], settings=settings)
     assert list(result.status) == ["complete", "failed", "failed"]
+    assert list(result.error[1:]) == ["The text is empty.", "The item is missing."]
     assert len(asked(sandbox)) == 1
-    with pytest.raises(UsageError, match="Expected a question"):
+    with pytest.raises(UsageError, match=r"^In all 2 rows: Expected a question"):
         ask_many([1, 2], settings=settings)
-    with pytest.raises(ValueRefused, match="txet"):
+    several = r"^None of the 2 rows can be sent\. The first: Expected a question"
+    with pytest.raises(UsageError, match=several):
+        ask_many([1, None], settings=settings)
+    with pytest.raises(ValueRefused, match=r"^\{\{row.txet"):
         ask_many([{"text": 1}], "{{row.txet}}", settings=settings)
     assert len(asked(sandbox)) == 1
 

@@ -197,8 +197,10 @@ def test_a_format_comes_after_a_colon() -> None:
 def test_a_missing_value_of_a_required_name_is_refused() -> None:
     masked = np.ma.array(["x"], mask=[1])[0]
     for value in (None, float("nan"), "", " \u200b", {"a": None}, masked, pa.array([None])[0]):
-        with pytest.raises(ValueRefused, match="the value is missing") as caught:
+        with pytest.raises(ValueRefused) as caught:
             interpolate("{{row}}", {"row": value}, required="row")
+        text = isinstance(value, str)
+        assert ("the text is empty" if text else "the value is missing") in str(caught.value)
         assert "--raw" not in caught.value.hint
     for value in (0, False, "x", [], {"a": None, "b": 1}, pa.array([0])[0]):
         assert interpolate("{{row}}", {"row": value}, required="row")

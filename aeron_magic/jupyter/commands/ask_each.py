@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.api import count_requests, render_prompts, run_batch, same_for_each
-from aeron_magic.batch.result import check_names, result_of
+from aeron_magic.batch.result import check_names, error_of_all, result_of
 from aeron_magic.batch.worker import BatchConfig
 from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.jupyter import frontend
@@ -97,7 +97,8 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         raise interrupted
     errors = [row.error for row in rows if row.error is not None]
     if errors and not any(row.status in ("complete", "recovered") for row in rows):
-        raise errors[0]
+        fit = " that fits the columns" if columns else ""
+        raise error_of_all(errors, f"has a complete answer{fit}")
 
 
 def _columns(names: dict[str, Any], wanted: str | None) -> Columns | None:

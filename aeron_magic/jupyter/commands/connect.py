@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aeron_magic.conversations.registry import is_shown, stale_text
 from aeron_magic.errors import AeronError, CredentialsError, ServiceError
@@ -151,7 +151,7 @@ def login(app: App, command: Command) -> None:
             f"until this kernel ends; leave it empty to stop. Permanent: set "
             f"{credentials.variables_of(service)} in the environment.",
         )
-    entered = credentials.ask(service)
+    entered: dict[str, Any] = credentials.ask(service)
     if not entered:
         show(app.shell, "Nothing was stored.")
         return

@@ -85,7 +85,10 @@ def preview(
     columns: Columns | None,
     secrets: Iterable[str],
 ) -> Iterator[str | Table]:
-    """The failures by cause, then the first rows; of their columns first those ``used``."""
+    """The failures by cause, then the first rows with their labels.
+
+    If the items have more than ``MAX_COLUMNS`` columns, those ``used`` in the question are shown.
+    """
     secrets = tuple(secrets)
     causes: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
@@ -99,10 +102,12 @@ def preview(
     )
     if len(causes) > MAX_SHOWN:
         yield f"({plural(len(causes) - MAX_SHOWN, 'other cause')} in the column `error`)"
-    own = sorted(items.columns, key=lambda name: name not in used)[:MAX_COLUMNS]
+    shown = sorted(items.columns, key=lambda name: name not in used)[:MAX_COLUMNS]
+    own = [name for name in items.columns if name in shown]
     new = list(columns.kinds) if columns else ["reply"]
     cells = [
         [
+            label,
             *(_own(row.item, name) for name in own),
             *(
                 [row.values.get(name) for name in new]
@@ -111,11 +116,11 @@ def preview(
             ),
             row.status,
         ]
-        for row in rows[:MAX_SHOWN]
+        for label, row in zip(labels, rows[:MAX_SHOWN], strict=False)
     ]
     if cells:
         yield Table(
-            (*own, *new, "status"), [[_short(one, secrets) for one in row] for row in cells]
+            ("", *own, *new, "status"), [[_short(one, secrets) for one in row] for row in cells]
         )
     if len(rows) > MAX_SHOWN:
         yield f"(first {MAX_SHOWN} of {len(rows):,} rows)"

@@ -106,13 +106,13 @@ COLUMNS = '%%aeron --each reviews -o labels --columns "sentiment: positive|negat
 
 def test_requested_columns_are_beside_those_of_the_items(kernel: Kernel, sandbox: Sandbox) -> None:
     """A specification, or a model of the notebook; no row is shown as JSON."""
-    cell = COLUMNS + "Classify the sentiment of {{row.text}}"
+    cell = COLUMNS + "With {{row.stars}} stars: classify the sentiment of {{row.text}}"
     run = kernel.execute(cell, "each-11")
     assert run.status == "ok", run.text
     plain = run.outputs[0]["data"]["text/plain"]
-    assert any(
-        line.split() == ["text", "stars", "sentiment", "status"] for line in plain.split("\n")
-    )
+    lines = [line.split() for line in plain.split("\n")]
+    head = lines.index(["text", "stars", "sentiment", "status"])
+    assert [line[0] for line in lines[head + 2 : head + 5]] == ["a", "b", "c"]  # as `.loc` takes it
     assert "{" not in plain
     assert "Answer with one JSON object" in asked(sandbox)[0]
     dry = kernel.execute(cell.replace("--each", "--dry-run --each"), "each-12")
@@ -129,6 +129,7 @@ def test_unfit_replies_are_shown_first_by_cause(kernel: Kernel, sandbox: Sandbox
     sandbox.faults = Faults(say='{"sentiment": "fine"}')
     run = kernel.execute(COLUMNS + "Classify the sentiment of {{row.text}}", "each-14")
     assert run.status == "error"
+    assert "In all 3 rows: " in run.of("error")[0].content["evalue"]
     sandbox.faults = Faults(say='{"sentiment": "fine"}', refuse=(Refusal("*", 400, times=1),))
     kernel.execute("reviews.loc['d'] = [None, 4]; reviews.loc['e'] = ['A joy.', 4]", None)
     run = kernel.execute(COLUMNS + "Is this positive? {{row.text}}", "each-14")
@@ -205,6 +206,7 @@ def test_the_cell_fails_if_no_row_was_answered(kernel: Kernel, sandbox: Sandbox)
     run = kernel.execute(ASK, "each-5")
     assert run.status == "error"
     assert run.of("error")[0].content["ename"] == "AuthenticationError"
+    assert "In all 3 rows: " in run.of("error")[0].content["evalue"]
     assert kernel.value("list(labels.status)") == ["failed"] * 3
 
 
@@ -264,7 +266,7 @@ def test_mistakes_are_reported_before_anything_is_sent(kernel: Kernel, sandbox: 
         "x = 1\n%aeron ask --each [1,2] {{row.txet}}": "line 2, column 1",
         "%%aeron --each reviews\n{{row.txet}}.": "line 2, column 1",
         "%%aeron --each [1,2]\nThe same twice?": "does not mention {{row}}",
-        "%%aeron --each [1,2]\n{{str(row)}}": "only a path can be inserted",
+        "%%aeron --each [1,2]\n{{str(row)}}": "In all 2 rows: {{str(row)}} (line 2, column 1):",
         "%%aeron --each [1,2] --raw\nSay {{row}}.": "--raw does not replace {{row}}",
         "%%aeron --each 5\n{{row}}": "DataFrame, not int",
         f"%%aeron --each ['{SECRET}']\n{{{{row}}}}": "secret",
