@@ -43,6 +43,8 @@ _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BIDI = "unicode-bidi:plaintext"
 _WRAPS = "overflow-wrap:break-word"
 _LONG_WORD = re.compile("[!-~]{60}")
+_OPTION = re.compile("(?<![-a-z])--[a-z]{1,20}+(?:-[a-z]{1,20}+){1,4}+(?![-a-z])")
+_UNBROKEN = "white-space:nowrap"
 _ALIGNMENTS = {f"text-align:{edge}" for edge in ("start", "left", "center", "right")}
 _SCROLLS = "overflow-x:auto"
 _AUTO = Markup(' dir="auto"')
@@ -70,6 +72,11 @@ class _Renderer(RendererHTML):
 
     def text(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         return str(escape_math(tokens[idx].content))
+
+    def code_inline(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
+        """An option such as ``--at-most`` is not broken at its hyphens."""
+        html = super().code_inline(tokens, idx, options, env)
+        return _OPTION.sub(rf'<span style="{_UNBROKEN}">\g<0></span>', html)
 
     def fence(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[idx]
@@ -397,6 +404,7 @@ _CLEANER = nh3.Cleaner(
         "figure": {**_DIRECTIONS, "data-cell": {"bash", "session", "raw"}},
         **{tag: {**_DIRECTIONS, "style": _BLOCK_STYLES} for tag in ("p", *_HEADINGS)},
         "li": {"style": _CELL_STYLES},
+        "span": {"style": {_UNBROKEN}},
         "code": {**_DIRECTIONS, "style": {CODE_STYLE}},
         "pre": {"style": {_SCROLLS}},
         "td": {"style": _CELL_STYLES},

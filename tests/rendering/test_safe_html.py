@@ -76,3 +76,11 @@ def test_a_long_word_wraps(markdown: str, count: int) -> None:
     html = to_html(markdown)
     assert html.count("overflow-wrap:break-word") == count
     assert not count or "overflow-wrap:break-word" in html.partition(">")[0]
+
+
+def test_an_option_in_code_is_not_broken_at_its_hyphens() -> None:
+    """A longer word may be broken: it would cover what is beside it."""
+    whole = '<span style="white-space:nowrap">--at-most</span>'
+    html = to_html("`%aeron check --at-most 5`, `--at-most`, --at-most `a--at-most`")
+    assert html.count(whole) == html.count("<span") == 2
+    assert "<span" not in to_html(f"`--{'a' * 50}-b` `--{'-b' * 20}`")
