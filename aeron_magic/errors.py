@@ -60,6 +60,10 @@ MESSAGE_SHOWN = 500
 """Characters of the service's message in the short block."""
 
 
+TOKEN_SHOWN = 200
+"""Characters of a token in the short block and in a hint."""
+
+
 class AeronError(Exception):
     """An error with a remedy.
 
@@ -113,11 +117,21 @@ class AeronError(Exception):
     @property
     def __notes__(self) -> list[str]:
         """What Python shows below an uncaught error: the facts, the remedy, and added notes."""
-        return [*self.lines()[1:], *self._notes]
+        return [*self._python_lines(), *self._notes]
 
     @__notes__.setter
     def __notes__(self, notes: list[str]) -> None:
-        self._notes = [note for note in notes if note not in self.lines()]
+        self._notes = [note for note in notes if note not in self._python_lines()]
+
+    def _python_lines(self) -> list[str]:
+        """The facts and the remedy, which names what to do in Python before the magic."""
+        import re
+
+        *facts, hint = ["", *self.lines()[1:]]
+        if self.hint:
+            swapped = r"\2 (in a notebook \1)"
+            hint = re.sub(r"(`[^`]+`) \(in Python:? ((?:[^()]|\([^()]*\))+)\)", swapped, hint)
+        return list(filter(None, [*facts, hint]))
 
     def add_note(self, note: str) -> None:
         """Add a line to what Python shows below the error."""
@@ -146,7 +160,8 @@ class AeronError(Exception):
         if self.service_message:
             shown.append(f"  the service says: {_start(self.service_message, message_limit)}")
         if self.context_token:
-            shown.append(f"  context_token: {_clean(self.context_token)}")
+            limit = None if partial_limit is None else TOKEN_SHOWN
+            shown.append(f"  context_token: {_start(self.context_token, limit)}")
         if self.partial and (partial_limit is None or not self.partial_shown):
             shown.append(f"  received so far: {_start(self.partial, partial_limit)}")
         if self.hint:
@@ -175,6 +190,12 @@ def is_safe_to_ask_again(error: AeronError) -> bool:
         refused = status is None or (400 <= status < 500 and status != 408)
         return refused and not isinstance(error, UnexpectedAnswer)
     return isinstance(error, UsageError | RecordingError | Unreachable | FailedReply)
+
+
+def fetch_command(token: str) -> str:
+    """The line that fetches the reply of ``token``, for a hint; one to copy unless it is long."""
+    shown = len(token) <= TOKEN_SHOWN
+    return f"`%aeron fetch {token}`" if shown else "`%aeron fetch TOKEN` with the context_token"
 
 
 def _clean(text: str) -> str:

@@ -18,6 +18,7 @@ from aeron_magic.errors import (
     LINE_WIDTH,
     MESSAGE_SHOWN,
     PARTIAL_SHOWN,
+    TOKEN_SHOWN,
     AccessRestricted,
     AeronError,
     AuthenticationError,
@@ -33,6 +34,7 @@ from aeron_magic.errors import (
     Unreachable,
     UsageError,
     ValueRefused,
+    fetch_command,
 )
 
 KINDS = [
@@ -182,6 +184,42 @@ def test_an_uncaught_error_shows_its_remedy_below_the_traceback() -> None:
     again = pickle.loads(pickle.dumps(error))
     again.__notes__ = error.__notes__  # as libraries do that move errors between processes
     assert again.__notes__ == error.__notes__
+
+
+@pytest.mark.parametrize(
+    ("hint", "shown"),
+    [
+        (
+            "`%aeron fetch a` (in Python `fetch`) asks.",
+            "`fetch` (in a notebook `%aeron fetch a`) asks.",
+        ),
+        (
+            "`%aeron connect sandbox` (in Python: Client('sandbox')) works; or wait.",
+            "Client('sandbox') (in a notebook `%aeron connect sandbox`) works; or wait.",
+        ),
+        (
+            "Ask again (-n, in Python without a token).",
+            "Ask again (-n, in Python without a token).",
+        ),
+    ],
+)
+def test_in_a_script_the_remedy_names_python_first(hint: str, shown: str) -> None:
+    """What the service says is not changed."""
+    error = ServiceError("It failed.", hint=hint, service_message=hint)
+    assert error.__notes__ == [f"  the service says: {hint}", f"  → {shown}"]
+    assert error.lines()[-1] == f"  → {hint}"
+    error.__notes__ = error.__notes__
+    assert len(error.__notes__) == 2
+
+
+def test_a_long_token_is_truncated_in_the_block_only() -> None:
+    """A line that cannot be copied is not given."""
+    token = "t" * (TOKEN_SHOWN + 1)
+    error = IncompleteReply("Cut.", context_token=token, hint=fetch_command(token))
+    assert error.lines()[1] == f"  context_token: {'t' * TOKEN_SHOWN} […]"
+    assert error.lines(partial_limit=None)[1] == f"  context_token: {token}"
+    assert error.lines()[2] == "  → `%aeron fetch TOKEN` with the context_token"
+    assert fetch_command(token[1:]) == f"`%aeron fetch {token[1:]}`"
 
 
 def test_only_interrupted_is_a_keyboard_interrupt() -> None:

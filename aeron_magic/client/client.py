@@ -19,7 +19,8 @@ from aeron_magic.client.httpx_transport import (
 )
 from aeron_magic.client.logs import keep_out_of_logs
 from aeron_magic.client.stream import AsyncStream, FlowRun, Stream, Watch
-from aeron_magic.errors import UsageError
+from aeron_magic.errors import TOKEN_SHOWN, UsageError
+from aeron_magic.markdown_text import truncate
 from aeron_magic.plaintext import VISIBLE, TextFilter
 from aeron_magic.protocol.flow import Question
 from aeron_magic.protocol.limits import Limits
@@ -78,7 +79,7 @@ def validate_token(token: object) -> str:
     """
     if not isinstance(token, str) or not token.strip():
         raise UsageError(
-            f"{token!r} is not a context token.",
+            f"{truncate(repr(token), TOKEN_SHOWN)} is not a context token.",
             hint="It is the string in a reply's `context_token`.",
         )
     return token

@@ -25,7 +25,8 @@ from aeron_magic.conversations.tree import (
     Turn,
     is_automatic,
 )
-from aeron_magic.errors import UsageError
+from aeron_magic.errors import TOKEN_SHOWN, UsageError
+from aeron_magic.markdown_text import truncate
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
 
@@ -369,8 +370,10 @@ def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:
     position, newest, notes = pending.position, pending.diverges_from, []
     actual = reply.parent_context_token
     if actual is not None and actual != position.token:
-        sent = f"continued from {position.token}" if position.token else "started a conversation"
-        notes.append(f"The service says that this reply follows {actual}; the question {sent}.")
+        token = truncate(position.token or "", TOKEN_SHOWN)
+        sent = f"continued from {token}" if token else "started a conversation"
+        follows = truncate(actual, TOKEN_SHOWN)
+        notes.append(f"The service says that this reply follows {follows}; the question {sent}.")
     if newest is not None and reply.is_complete and reply.context_token == position.token:
         asked = f"after turn {position.parent.label}" if position.parent else "at the token sent"
         notes.append(

@@ -206,7 +206,7 @@ class ReplyAccumulator:
                 self.status_text = "using a tool …"
             case Recovering():
                 reason = truncate(one_line(self._clean(event.reason)), MAX_REASON)
-                self.status_text = f"{reason}; fetching the reply …"
+                self.status_text = f"{reason}; waiting for the reply …"
             case Completed():
                 self._complete(event)
             case Unknown():

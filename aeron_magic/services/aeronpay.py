@@ -25,6 +25,7 @@ from aeron_magic.errors import (
     ServiceError,
     TokenError,
     UsageError,
+    fetch_command,
 )
 from aeron_magic.protocol.events import Chunk, Event, Recovering, Started, Unknown
 from aeron_magic.protocol.flow import (
@@ -147,7 +148,7 @@ class Service:
             why = "was not ready" if parser.processing else f"was cut off ({ended})"
             raise IncompleteReply(
                 f"The reply {why}, and could not be fetched: {error}",
-                hint=f"`%aeron fetch {parser.token}` (in Python `client.fetch`) requests it "
+                hint=f"{fetch_command(parser.token)} (in Python `client.fetch`) requests it "
                 "again; it costs nothing.",
                 status_code=error.status_code,
                 service_message=error.service_message,
@@ -304,7 +305,7 @@ class Service:
             if deadline.expired:
                 raise IncompleteReply(
                     f"The reply is still {status} after {self.settings.fetch_timeout:g} s.",
-                    hint=f"`%aeron fetch {token}` (in Python `client.fetch`) asks again; "
+                    hint=f"{fetch_command(token)} (in Python `client.fetch`) asks again; "
                     "fetch_timeout is the longest wait.",
                     context_token=token,
                 )

@@ -75,8 +75,8 @@ SERVICES = {
             Credential("client_secret", "AERON_CLIENT_SECRET", "AeronPay client-secret"),
         ),
         "`%aeron connect sandbox` (in Python: Client('sandbox')) works at once and needs no "
-        "account; or set AERON_CLIENT_ID and AERON_CLIENT_SECRET in the environment; or run "
-        "`%aeron login`, which asks for them.",
+        "account; or set AERON_CLIENT_ID and AERON_CLIENT_SECRET in the environment; or, in a "
+        "notebook, run `%aeron login`, which asks for them.",
         can_fetch=True,
     ),
     "chatzy": ServiceInfo(

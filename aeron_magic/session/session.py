@@ -15,7 +15,7 @@ from aeron_magic.conversations.history import HistoryScope, HistoryStore, Histor
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.conversations.registry import AssignedToken, ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
-from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError
+from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageError, fetch_command
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services.catalog import SERVICES, service_info
@@ -448,7 +448,7 @@ class Session:
             tree = self.registry.tree_of_token(newest)
             turn = tree.by_token(newest) if tree is not None else None
             of = f"turn {turn.label}" if turn is not None else "an earlier turn"
-            earlier = f" `%aeron fetch {newest}` shows the reply of {of}."
+            earlier = f" {fetch_command(newest)} shows the reply of {of}."
         return UsageError(
             f"Turn {lost.label}, the newest question, {why}: there is no reply to fetch.",
             hint=f"`%aeron last` shows its error; to ask again, run its cell again.{earlier}",

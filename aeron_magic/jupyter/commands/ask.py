@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aeron_magic.client.client import make_question
-from aeron_magic.errors import AeronError, Interrupted
+from aeron_magic.errors import AeronError, Interrupted, fetch_command
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.frontend import is_live, visible_names
 from aeron_magic.prompts.interpolation import interpolate
@@ -127,6 +127,6 @@ def _hint_after_stop(reply: Reply) -> str:
     if not service_info(reply.service).can_fetch or reply.context_token is None:
         return "Ask again if you want the whole reply; that may be charged a second time."
     return (
-        f"`%aeron fetch {reply.context_token}` gets the whole reply, completes the turn, and costs "
+        f"{fetch_command(reply.context_token)} gets the whole reply, completes the turn, and costs "
         "nothing."
     )

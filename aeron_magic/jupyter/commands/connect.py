@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.conversations.registry import is_shown, stale_text
-from aeron_magic.errors import AeronError, CredentialsError, ServiceError
+from aeron_magic.errors import TOKEN_SHOWN, AeronError, CredentialsError, ServiceError
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.frontend import cell_id
-from aeron_magic.markdown_text import code_span, escape_markdown, one_line, plural
+from aeron_magic.markdown_text import code_span, escape_markdown, one_line, plural, truncate
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
 from aeron_magic.services.settings import resolve_settings
 from aeron_magic.session import credentials
@@ -58,9 +58,10 @@ def status(app: App, command: Command, source: str = "") -> None:
         newest = f"; the next question continues after turn {tree.head.label}"
     stale = [turn for turn in tree.stale() if not turn.deleted]
     assigned = " (set by hand)" if session.token.assigned_by_user else ""
+    token = truncate(str(session.token.read()), TOKEN_SHOWN)
     items += [
         "conversation: " + code_span(f"{tree.name}, {plural(len(tree.turns), 'turn')}{newest}"),
-        f"context_token: {code_span(f'{session.token.read()}{assigned}')}",
+        f"context_token: {code_span(f'{token}{assigned}')}",
     ]
     if stale:
         items.append(

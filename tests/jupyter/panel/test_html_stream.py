@@ -95,7 +95,10 @@ def test_a_status_text_is_sent_without_a_chunk() -> None:
     accumulator.add([Recovering("The stream was lost")])
     message = html_stream.step(accumulator)
     assert message is not None
-    assert (message["notice"], message["add"]) == ("The stream was lost; fetching the reply …", "")
+    assert (message["notice"], message["add"]) == (
+        "The stream was lost; waiting for the reply …",
+        "",
+    )
     assert html_stream.step(accumulator) is None
 
 
