@@ -10,7 +10,8 @@ Grammar::
 
 Nothing is called or computed, and placeholders inside a value are not replaced. Double braces
 around anything but a path are left as they are, so LaTeX, JSON and code are safe. What is probably
-a mistake is an error: a path with an unknown name, a known name followed by anything else, and a
+a mistake is an error: a path with an unknown name, a known name followed by anything else, double
+braces before a known name that are never closed, and a
 Python expression on one line that calls something or contains a known name. A filter, as in
 ``{{other | upper}}``, belongs to a template language: not an expression.
 """
@@ -43,6 +44,7 @@ _BRACES = re.compile(
     rf"|\{{\{{[ \t]*+(?P<path>{NAME}(?:{STEP})*)[ \t]*+(?::(?P<format>[^{{}}\n]++))?\}}\}}"
     r"|\{\{[ \t]*+[fF](?P<formatted>[\"'])[^{\"'\n]*+\{[^\"'\n]*+(?P=formatted)[ \t]*+\}\}"
     r"|\{\{(?P<other>[^{}\n]++)\}\}"
+    rf"|\{{\{{[ \t]*+(?P<open>{NAME})"
 )
 _CONVERSION = re.compile(r"(?:![rsa])?(?::[^:]*)?\Z")
 _LONG_NUMBER = re.compile(r"\d{5}")
@@ -118,7 +120,14 @@ def interpolate(
     """
     forbidden = {form for secret in secrets if secret for form in _in_tables(secret)}
 
+    unclosed: set[int] | None = None
+
     def replaced(match: re.Match[str]) -> str:
+        nonlocal unclosed
+        if match["open"]:
+            unclosed = _unclosed(text) if unclosed is None else unclosed
+            if match["open"] not in namespace or match.start() not in unclosed:
+                return match[0]  # such as LaTeX: \sqrt{{n}+1}
         if match["other"] and not _is_expression(match["other"].strip(), namespace):
             return match[0]
         if match["literal"]:
@@ -134,6 +143,10 @@ def interpolate(
             raise ValueRefused(message, hint=hint) from error
 
     def value_text(placeholder: Placeholder, match: re.Match[str]) -> str:
+        if match["open"]:
+            raise ValueRefused(
+                "the braces are not closed", hint=f"Write `}}}}` after it; {_LITERAL_HINT}"
+            )
         if not match["path"]:
             raise ValueRefused(
                 'only a path can be inserted: a name, then .attribute, [0] or ["key"]',
@@ -160,6 +173,17 @@ def interpolate(
 def placeholders_in(text: str) -> list[Placeholder]:
     """Return the placeholders of ``text``, in order."""
     return [_placeholder(match) for match in _BRACES.finditer(text) if match["path"]]
+
+
+def _unclosed(text: str) -> set[int]:
+    """The positions of the opening braces that no brace closes."""
+    opened: list[int] = []
+    for brace in re.finditer("[{}]", text):
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif opened:
+            opened.pop()
+    return set(opened)
 
 
 def _is_expression(text: str, namespace: Mapping[str, object]) -> bool:
@@ -191,7 +215,7 @@ def _parsed(text: str) -> ast.expr | None:
 def _placeholder(match: re.Match[str]) -> Placeholder:
     text, start = match.string, match.start()
     return Placeholder(
-        path=(match["path"] or match[0][2:-2]).strip(),
+        path=(match["path"] or match["open"] or match[0][2:-2]).strip(),
         start=start,
         end=match.end(),
         line=text.count("\n", 0, start) + 1,

@@ -112,16 +112,21 @@ UNTOUCHED = [
     "{{" + "-" * 900 + "}} {{" + "(" * 900 + "}}",
     "function () { return {{}}; }",
     "std::vector<int> v{{1, 2}};",
-    "{{name",
+    "{{qqq",
     "name}}",
     "{ {name} }",
     "{{na\nme}}",
     "{{1}}",
     "{{'name'}}",
-    "$ {{name$",
+    "$ {{qqq$",
+    r"\sqrt{{n}+1} and {{name}_1}",
+    "style={{\n  n: 1 }} {{name\n}}",
 ]
 
 REFUSED = {
+    "a\n{{name": ("{{name}} (line 2, column 1): the braces are not closed.", "Write `}}` after it"),
+    r"\sqrt{{n}+1} is {{d.key} {}?": ("{{d}} (line 1, column 17): the braces are not", r"`\{{`"),
+    "{{ name } {{n}}": ("the braces are not closed", "--raw"),
     "{{nme}}": ("{{nme}} (line 1, column 1): unknown variable nme.", "`name`"),
     "a\n b {{ qqq }}": ("{{qqq}} (line 2, column 4): unknown variable qqq.", r"`\{{`"),
     r"\frac{{b}}{c}": ("{{b}} (line 1, column 6): unknown variable b.", "--raw"),
@@ -268,8 +273,9 @@ def test_a_long_line_of_braces_and_names_is_read_in_linear_time() -> None:
     for text in (
         "{{" * 50_000,
         "{{" + "a" * 100_000,
-        "{{a" + " " * 100_000,
-        "{{a" + ".a" * 50_000,
+        "{{a" + " " * 100_000 + "} }",
+        "{{a" + ".a" * 50_000 + "} }",
+        "{{a " * 50_000 + "} " * 100_000,
         *begun,
     ):
         assert interpolate(text, {"a": 1}) == text
