@@ -44,7 +44,7 @@ _BIDI = "unicode-bidi:plaintext"
 _WRAPS = "overflow-wrap:break-word"
 _LONG_WORD = re.compile("[!-~]{60}")
 _OPTION = re.compile("(?<![-a-z])--[a-z]{1,20}+(?:-[a-z]{1,20}+){1,4}+(?![-a-z])")
-_UNBROKEN = "white-space:nowrap"
+_WHOLE = Markup('<span style="white-space:nowrap">{}</span>')
 _ALIGNMENTS = {f"text-align:{edge}" for edge in ("start", "left", "center", "right")}
 _SCROLLS = "overflow-x:auto"
 _AUTO = Markup(' dir="auto"')
@@ -76,7 +76,7 @@ class _Renderer(RendererHTML):
     def code_inline(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         """An option such as ``--at-most`` is not broken at its hyphens."""
         html = super().code_inline(tokens, idx, options, env)
-        return _OPTION.sub(rf'<span style="{_UNBROKEN}">\g<0></span>', html)
+        return _OPTION.sub(lambda option: str(_WHOLE.format(option[0])), html)
 
     def fence(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[idx]
@@ -404,7 +404,7 @@ _CLEANER = nh3.Cleaner(
         "figure": {**_DIRECTIONS, "data-cell": {"bash", "session", "raw"}},
         **{tag: {**_DIRECTIONS, "style": _BLOCK_STYLES} for tag in ("p", *_HEADINGS)},
         "li": {"style": _CELL_STYLES},
-        "span": {"style": {_UNBROKEN}},
+        "span": {"style": {"white-space:nowrap"}},
         "code": {**_DIRECTIONS, "style": {CODE_STYLE}},
         "pre": {"style": {_SCROLLS}},
         "td": {"style": _CELL_STYLES},
