@@ -284,7 +284,8 @@ _CHECK_OPTIONS = (
     option("--against FILE", "a recording whose replies are the references"),
     option(
         "-o --out NAME",
-        "assign the report, a DataFrame, to the variable NAME",
+        "assign the report, a DataFrame (without pandas, a list of dictionaries), to the variable "
+        "NAME",
         read=_variable,
         completion_source="variables",
     ),

@@ -80,7 +80,11 @@ def check(app: App, command: Command) -> None:
     if command["out"]:
         app.shell.user_ns[command["out"]] = report
     recording = recorder is not None and recorder.mode != "replay"
-    _show(app, results, command["out"], kept, plan.damage, recording=recording)
+    place = ""
+    if command["out"]:
+        bare = ", a list of dictionaries because pandas is not installed"
+        place = f"`{command['out']}`{bare if isinstance(report, list) else ''}"
+    _show(app, results, place, kept, plan.damage, recording=recording)
     if interrupted is not None:
         interrupted.result = report
         raise interrupted
@@ -178,7 +182,7 @@ class _Changes(NamedTuple):
 def _show(
     app: App,
     results: Sequence[CheckResult],
-    out: str | None,
+    place: str,
     kept: int,
     damage: str,
     *,
@@ -192,7 +196,7 @@ def _show(
             groups.setdefault(key, (one, []))[1].append(one.repeat)
     changes = sorted(groups.values(), key=lambda group: ORDER.index(group[0].result))
     notes = [f"{summary(results)}."]
-    notes += [f"The report is in `{out}`."] if out else []
+    notes += [f"The report is in {place}."] if place else []
     notes += [f"{kept:,} of them are kept from the last check, which did not end."] if kept else []
     notes += [f"{escape_cell(damage, 1000)}."] if damage else []
     notes += [RECORDING_UNCHANGED] if recording else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -84,6 +85,15 @@ def test_a_passed_check_shows_rates_and_binds_the_report(notebook: Notebook) -> 
     assert "6 of 6 answers passed. The report is in report." in shown
     assert "refund.chat.md  6 of 6 (100%)  61% to 100%" in shown
     assert notebook.value("list(report.result)") == ["passed"] * 6
+
+
+def test_without_pandas_the_report_is_a_list_and_the_output_says_so(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    shown = notebook.run("check refund.chat.md -o report")
+    assert "in report, a list of dictionaries because pandas is not installed." in shown
+    assert [row["result"] for row in notebook.value("report")] == ["passed", "passed"]
 
 
 def test_a_changed_answer_is_shown_beside_the_reference_and_fails_the_cell(
