@@ -25,7 +25,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 from markupsafe import Markup
 
-from aeron_magic.markdown_text import MAX_LINES, is_long, truncate
+from aeron_magic.markdown_text import MAX_LINES, is_long, one_line, truncate
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.highlighting import CLASSES, highlight_code
 from aeron_magic.rendering.inline_rules import install_inline_rules
@@ -34,6 +34,8 @@ from aeron_magic.replies.tex_math import escape_math, install_math_rules, is_sel
 
 Tokens = Sequence[Token]
 
+_SPACE = Token("softbreak", "br", 0)
+_SPACES = {"softbreak", "hardbreak"}
 LINK_SCHEMES = {"http", "https", "mailto"}
 _TAGS = """
 p br hr h1 h2 h3 h4 h5 h6 ul ol li blockquote pre code em strong s del a sub sup kbd
@@ -285,6 +287,16 @@ def parse(markdown: str) -> list[Token] | None:
         with suppress(Exception):
             return _PARSER.parse(markdown)
     return None
+
+
+def to_line(markdown: str) -> str:
+    """Return the text of ``markdown`` on one line, without its markup and control sequences."""
+    plain = strip_control_sequences(markdown)
+    blocks = parse(plain)
+    if blocks is None:
+        return one_line(plain)
+    pieces = [piece for block in blocks for piece in (*(block.children or (block,)), _SPACE)]
+    return one_line("".join(piece.content or " " * (piece.type in _SPACES) for piece in pieces))
 
 
 def block_tokens(markdown: str) -> list[Token]:

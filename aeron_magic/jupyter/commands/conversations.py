@@ -23,6 +23,7 @@ from aeron_magic.jupyter.display.tables import (
     MAX_TURNS,
     comparison,
     conversations_table,
+    excerpt,
     found_table,
     resume_names,
     tree_text,
@@ -180,7 +181,9 @@ def _show_remote(app: App, tree: ConversationTree, order: Order) -> None:
     note = "The newest token is not from a turn of this conversation."
     if head is not None:
         note = comparison(head.path(), messages[:: -1 if order == "desc" else 1])
-    rows = [(message.role, message.text[:200]) for message in messages]
+    rows = [
+        (one.role, one.text[:200] if one.role == "user" else excerpt(one.text)) for one in messages
+    ]
     show(app.shell, Table(("message", "text"), rows), note)
 
 

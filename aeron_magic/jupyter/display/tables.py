@@ -36,12 +36,19 @@ def turns_table(turns: Sequence[Turn], stale: set[Turn]) -> Table:
             numbered(turn.number, turn.name),
             turn.parent.label if turn.parent else "",
             turn.question[:200],
-            turn.reply.text[:200] if turn.reply else "",
+            excerpt(turn.reply.text) if turn.reply else "",
             ", ".join(_remarks(turn, stale)) or "complete",
         )
         for turn in turns
     ]
     return Table(("turn", "after", "question", "reply", "status"), rows)
+
+
+def excerpt(reply: str) -> str:
+    """The beginning of a reply on one line."""
+    from aeron_magic.rendering.safe_html import to_line
+
+    return to_line(reply[:400])[:200]
 
 
 def _remarks(turn: Turn, stale: set[Turn]) -> list[str]:

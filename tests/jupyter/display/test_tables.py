@@ -105,6 +105,15 @@ def test_questions_in_a_tree_have_neither_escape_sequences_nor_line_breaks() -> 
     assert text == "1  a b 1  [newest]"
 
 
+def test_a_table_shows_a_reply_without_its_markup() -> None:
+    """A question stays as it was typed: its stars may mean a product."""
+    tree = tree_of(0, texts="2*3*4 {}")
+    text = "# Title\n\n* **Bold** and\n  `code`, [a link](https://x.example)\n\n```py\nx = 1\n```\n"
+    tree.turns[0].reply = Reply(f"{text}\n| a | b |\n|---|---|\n| 1 | \x1b[31m2 |")
+    shown = "Title Bold and code, a link x = 1 a b 1 2"
+    assert turns_table(tree.turns, set()).rows[0][2:4] == ("2*3*4 1", shown)
+
+
 def test_the_status_column_has_the_remarks_on_a_turn() -> None:
     tree = tree_of(0, 1)
     tree.turns[0].reply = Reply("because", "recovered", "token", "another")
