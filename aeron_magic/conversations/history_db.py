@@ -305,7 +305,7 @@ def resume_hint(path: Path, notebook: str) -> str:
     title = truncate(one_line(title_of(name, question if isinstance(question, str) else "")), 60)
     facts = f"{format_time(used)} ({title}, {plural(turns, 'turn')})"
     if not answered[1:]:
-        return f"This notebook has a conversation of {facts}: %aeron resume continues it."
+        return f"This notebook has a conversation of {facts}: %aeron resume loads it."
     seen, others = {name}, []
     for other, _, _, _, number in answered[1:MAX_HINTED]:
         others.append(truncate(f"{other}#{number}" if other in seen else other, 60))
@@ -313,7 +313,7 @@ def resume_hint(path: Path, notebook: str) -> str:
     more = ", …" if answered[MAX_HINTED:] else ""
     return (
         f"This notebook has several conversations. The newest is of {facts}: %aeron resume "
-        f"continues it. %aeron resume NAME continues another: {one_line(', '.join(others))}{more}."
+        f"loads it. %aeron resume NAME loads another: {one_line(', '.join(others))}{more}."
     )
 
 

@@ -85,11 +85,11 @@ def test_a_new_notebook_gives_no_hint(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "hint"),
     [
-        ("plots", "a conversation of TIME (plots, 1 turn): %aeron resume continues it."),
+        ("plots", "a conversation of TIME (plots, 1 turn): %aeron resume loads it."),
         (
             "plots side plots main old",
-            "several conversations. The newest is of TIME (plots, 1 turn): %aeron resume continues "
-            "it. %aeron resume NAME continues another: side, plots#3, main, ….",
+            "several conversations. The newest is of TIME (plots, 1 turn): %aeron resume loads it. "
+            "%aeron resume NAME loads another: side, plots#3, main, ….",
         ),
     ],
 )

@@ -68,7 +68,7 @@ def use(app: App, command: Command) -> None:
     same = next((full for full, one in zip(names, stored, strict=True) if one.name == name), None)
     if same is not None:
         line = code_span(f"%aeron resume {same}")
-        note = f"A stored conversation has that name: {line} loads and continues it."
+        note = f"A stored conversation has that name: {line} loads it."
     elif similar := get_close_matches(name, [*others, *(one.name for one in stored)]):
         note = f"Similar names: {', '.join(map(code_span, dict.fromkeys(similar)))}."
     show(app.shell, f"The next question starts the conversation {code_span(tree.name)}.", note)
@@ -85,9 +85,7 @@ def _list(app: App) -> None:
     left = len(stored) - MAX_EARLIER
     if stored and not note:
         more = f" {plural(left, 'older one')} not shown." if left > 0 else ""
-        note = (
-            f"`%aeron resume NAME` continues a stored one; those of this notebook come first.{more}"
-        )
+        note = f"`%aeron resume NAME` loads a stored one; those of this notebook come first.{more}"
     if hidden := len(found) - len(stored):
         note += (
             f" {plural(hidden, 'stored conversation')} without an answer not shown: "
@@ -145,7 +143,7 @@ def _find(app: App, words: str, *, newest_first: bool) -> None:
     more = f"Only the newest {MAX_TURNS} are shown." if len(found) > MAX_TURNS else ""
     found = found[:MAX_TURNS]
     table = found_table(found if newest_first else found[::-1], session.notebook)
-    hint = "`%aeron resume NAME` continues a conversation."
+    hint = "`%aeron resume NAME` loads a conversation."
     show(app.shell, table, f"{more} {hint}".strip(), history.damage_note())
 
 

@@ -82,11 +82,12 @@ def tree_text(tree: ConversationTree) -> str:
     for turn in tree.turns:
         children.setdefault(turn.parent, []).append(turn)
     stale = tree.stale()
+    newest = tree.newest if tree.has_ended else tree.head
     lines: list[str] = []
     waiting = _branches(children.get(None, []), "")
     while waiting:
         turn, lead, below = waiting.pop()
-        marks = _remarks(turn, stale) + (["newest"] if turn is tree.head else [])
+        marks = _remarks(turn, stale) + (["newest"] if turn is newest else [])
         label = numbered(turn.number, turn.name)
         text = truncate(one_line(turn.question[:400]), max(TREE_WIDTH - len(lead), 20))
         lines.append(f"{lead}{label}  {text}" + (f"  [{', '.join(marks)}]" if marks else ""))

@@ -351,7 +351,7 @@ def test_use_names_the_line_that_loads_a_stored_conversation(lab: Kernel) -> Non
     for notebook in ("", "os.environ['JPY_SESSION_NAME'] = '/elsewhere/other.ipynb'\n"):
         lab.execute(f"{notebook}%reload_ext aeron_magic", "again")
         used = lab.execute("%aeron use plots", "x").text
-        line = re.search(r"%aeron resume plots(#\d+)? loads and continues it", used)
+        line = re.search(r"%aeron resume plots(#\d+)? loads it", used)
         assert line is not None
         assert (line[1] is None) == (not notebook)
     forgotten = lab.execute(f"%aeron forget plots{line[1]}", "x").text

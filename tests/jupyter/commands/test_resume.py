@@ -187,7 +187,7 @@ def test_loading_names_the_earlier_conversation_and_resume_continues_it(
     notebook.ask("first of two", "a")
     notebook.ask("second of two", "b")
     notebook.restart()
-    assert "(first of two, 2 turns): %aeron resume continues it." in notebook.loaded.text
+    assert "(first of two, 2 turns): %aeron resume loads it." in notebook.loaded.text
     assert "<p>This notebook has" in str(notebook.loaded.of("display_data"))  # wraps at words
     resumed = notebook.kernel.execute("%aeron resume --check", "r")
     assert "Resumed the conversation main: 2 turns, the newest is turn 2." in resumed.text
