@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 _MAX_NUMBER = 2**31
+_SHOWN = 60  # characters of a wrong value in an error
 _CUTTABLE = ("create-response", "get-response")
 
 Endpoint = Literal[
@@ -39,6 +40,17 @@ Reopen = Literal["nothing", "repeat", "continue"]
 Where = Literal["data", "top"]
 When = Literal["start", "middle", "end"]
 Page = Literal["json", "html", "empty", "redirect", "drop"]
+
+
+class FaultError(ValueError):
+    """A fault does not exist, or its value is not allowed."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows instead of a traceback."""
+        return [
+            f"{type(self).__name__}: {self}",
+            "  → `help(Faults)` explains all; `from aeron_magic.sandbox import Faults` imports it.",
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +195,7 @@ class Faults:
         return now, later, None
 
     def checked(self) -> Faults:
-        """These faults, or a ValueError that says which value is wrong."""
+        """These faults, or a FaultError that says which value is wrong."""
         return Faults.from_json({one.name: getattr(self, one.name) for one in fields(self)})
 
     def as_json(self) -> dict[str, Any]:
@@ -196,7 +208,7 @@ class Faults:
 
         Raises
         ------
-        ValueError
+        FaultError
             An unknown field, or an invalid value.
         """
         _check_names(cls, values, "fault")
@@ -225,14 +237,14 @@ def _check_names(cls: type[Any], given: Iterable[str], kind: str) -> None:
 
     Raises
     ------
-    ValueError
+    FaultError
         One is unknown; the message lists all.
     """
     known = [field.name for field in fields(cls)]
     for name in sorted(set(given) - set(known)):
         near = get_close_matches(name, known, 1)
         meant = f" (did you mean {near[0]}?)" if near else ""
-        raise ValueError(f"unknown {kind} {name!r}{meant}; known are: {', '.join(known)}")
+        raise FaultError(f"unknown {kind} {name!r}{meant}; known are: {', '.join(known)}")
 
 
 def _check(value: Any) -> None:
@@ -240,13 +252,17 @@ def _check(value: Any) -> None:
 
     Raises
     ------
-    ValueError
-        A field has the wrong type, a negative number, or a word that is not allowed.
+    FaultError
+        A field has the wrong type, a negative number, an empty text that has no effect, or a word
+        that is not allowed.
     """
     for name, hint in get_type_hints(type(value)).items():
-        if not _fits(getattr(value, name), hint):
-            given = getattr(value, name)
-            raise ValueError(f"{name} must be {_words(hint)}, not {given!r}")
+        given = getattr(value, name)
+        if not _fits(given, hint):
+            shown = repr(given) if len(repr(given)) <= _SHOWN else type(given).__name__
+            raise FaultError(f"{name} must be {_words(hint)}, not {shown}")
+        if name == "signal" and given == "":
+            raise FaultError("signal must be a text such as [FROZEN], or None, not ''")
 
 
 def _words(hint: Any) -> str:
@@ -254,7 +270,8 @@ def _words(hint: Any) -> str:
         return f"one of {', '.join(get_args(hint))}"
     if get_origin(hint) is tuple:
         return f"a list of {get_args(hint)[0].__name__}"
-    return str(getattr(hint, "__name__", hint))
+    words = str(getattr(hint, "__name__", hint))
+    return f"{words}, 0 or more" if {"int", "float"} & set(words.split()) else words
 
 
 def _fits(value: Any, hint: Any) -> bool:

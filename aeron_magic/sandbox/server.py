@@ -177,7 +177,7 @@ class Sandbox:
 
     @property
     def faults(self) -> Faults:
-        """The current behaviour; can be assigned at any time. A wrong value is a ValueError."""
+        """The current behaviour; can be assigned at any time. A wrong value is a FaultError."""
         with self._lock:
             return self._faults
 

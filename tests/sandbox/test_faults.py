@@ -9,7 +9,7 @@ import pytest
 
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
 from aeron_magic.sandbox.answers.pages import handbook
-from aeron_magic.sandbox.faults import Endpoint
+from aeron_magic.sandbox.faults import Endpoint, FaultError
 
 
 def test_faults_survive_json():
@@ -61,13 +61,20 @@ def test_invalid_values(values):
         ({"cut_how": "x"}, "cut_how must be one of reset, close, end, not 'x'"),
         ({"refuse": [{"endpoint": "create"}]}, "endpoint must be one of *, create-response, "),
         ({"refuse": [500]}, "refuse must be a list of Refusal, not (500,)"),
-        ({"pause": "slow"}, "pause must be float, not 'slow'"),
-        ({"cut_after": "x"}, "cut_after must be int | None, not 'x'"),
+        (
+            {"refuse": Refusal("*", message="no " * 30)},
+            "refuse must be a list of Refusal, not Refusal",
+        ),
+        ({"signal": ""}, "signal must be a text such as [FROZEN], or None, not ''"),
+        ({"pause": "slow"}, "pause must be float, 0 or more, not 'slow'"),
+        ({"cut_after": "x"}, "cut_after must be int | None, 0 or more, not 'x'"),
     ],
 )
 def test_an_error_says_what_is_known(values, said):
-    with pytest.raises(ValueError, match=f"^{re.escape(said)}"):
+    """In a notebook without a traceback."""
+    with pytest.raises(FaultError, match=f"^{re.escape(said)}") as caught:
         Faults.from_json(values)
+    assert caught.value._render_traceback_()[0] == f"FaultError: {caught.value}"
 
 
 def test_the_handbook_names_every_fault():
