@@ -83,9 +83,11 @@ class _Renderer(RendererHTML):
     def fence(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[idx]
         # An open code block is repainted often, so it is highlighted only when it is closed.
-        is_open = "streaming" in env and is_unclosed(token, str(env["streaming"]))
+        is_open = is_unclosed(token, str(env["source"]))
+        if is_open and not env.get("streaming") and not token.content.strip():
+            return ""  # it was stopped before its first line
         language = fence_language(token.info)
-        if is_open or not env["highlight"]:
+        if (is_open and env.get("streaming")) or not env["highlight"]:
             language = ""
         direction = str(token.attrs.get("dir", ""))
         kind = cell_kind(token.info, token.content) if env.get("cells") else "code"
@@ -204,9 +206,7 @@ def to_html(
         Whether ``data-cell`` names the cell that a code block needs, unless that is a code cell.
     """
     markdown = strip_control_sequences(markdown)
-    env: dict[str, object] = {"highlight": highlight, "cells": cells}
-    if streaming:
-        env["streaming"] = markdown
+    env: dict[str, object] = {"highlight": highlight, "cells": cells, "streaming": streaming}
     return render_tokens(parse(markdown), markdown, env)
 
 
@@ -216,7 +216,7 @@ def render_tokens(
     """Return the HTML of ``tokens``, the result of `parse` for ``markdown``; see `to_html`."""
     with suppress(Exception):
         if tokens is not None:
-            env = {"highlight": True} if env is None else env
+            env = {"highlight": True, **(env or {}), "source": markdown}
             html = _CLEANER.clean(_PARSER.renderer.render(tokens, _PARSER.options, env))
             return _without_blank_lines(html)
     return to_plain_html(markdown)
@@ -265,7 +265,7 @@ def is_unclosed(fence: Token, markdown: str) -> bool:
     """Whether the code block ``fence`` lacks its closing line at the end of ``markdown``."""
     first, end = fence.map or (0, 0)
     last, line = _last_line(markdown)
-    if end <= last:
+    if end <= last or not fence.markup:  # an indented block has no closing line
         return False
     is_closing = line.startswith(fence.markup) and not line.strip(fence.markup[0])
     return first == last or not is_closing

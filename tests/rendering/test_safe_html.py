@@ -78,6 +78,24 @@ def test_a_long_word_wraps(markdown: str, count: int) -> None:
     assert not count or "overflow-wrap:break-word" in html.partition(">")[0]
 
 
+@pytest.mark.parametrize("fence", ["```", "```python", "* a\n\n  ```sh\n"])
+def test_a_code_block_that_was_stopped_before_its_first_line_is_not_shown(fence: str) -> None:
+    """It is while more may come, and if it is empty on purpose."""
+    text = f"Here it is:\n\n{fence}"
+    assert "<pre" not in to_html(text)
+    assert "<pre" not in to_html(f"{text}\n")
+    assert "<pre" in to_html(text, streaming=True)
+    assert "<pre" in to_html(f"{text}\nx")
+    assert "<pre" in to_html("```\n```")
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_an_indented_code_block_at_the_end_is_one(streaming: bool) -> None:
+    html = to_html("**a**\n\n    x = 1", streaming=streaming)
+    assert "<strong>a</strong>" in html
+    assert "x = 1</code>" in html
+
+
 def test_an_option_in_code_is_not_broken_at_its_hyphens() -> None:
     """A longer word may be broken: it would cover what is beside it."""
     whole = '<span style="white-space:nowrap">--at-most</span>'
