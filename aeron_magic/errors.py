@@ -25,7 +25,8 @@ Facts are attributes; `AeronError.lines` makes the text for the user from them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from copy import copy
 from typing import Any, Self
 
 __all__ = [
@@ -190,6 +191,16 @@ def is_safe_to_ask_again(error: AeronError) -> bool:
         refused = status is None or (400 <= status < 500 and status != 408)
         return refused and not isinstance(error, UnexpectedAnswer)
     return isinstance(error, UsageError | RecordingError | Unreachable | FailedReply)
+
+
+def error_of_all(errors: Sequence[AeronError], what: str) -> AeronError:
+    """The error of a batch in which no row could do ``what``: the first one, and their number."""
+    first, rows = copy(errors[0]), f"{len(errors):,} rows"
+    if len({str(error) for error in errors}) > 1:
+        first.message = f"None of the {rows} {what}. The first: {first}"
+    elif len(errors) > 1:
+        first.message = f"In all {rows}: {first}"
+    return first
 
 
 def fetch_command(token: str) -> str:

@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.progress import progress_bar
-from aeron_magic.batch.result import Row, check_names, error_of_all, result_of
+from aeron_magic.batch.result import Row, check_names, result_of
 from aeron_magic.batch.runner import BatchRun, Counts
 from aeron_magic.batch.worker import BatchConfig, RowResult
 from aeron_magic.client.client import make_question
@@ -24,6 +24,7 @@ from aeron_magic.errors import (
     ReplyFormatError,
     UsageError,
     ValueRefused,
+    error_of_all,
     missing_extra,
 )
 from aeron_magic.markdown_text import plural
@@ -231,8 +232,8 @@ def _text(item: Any, template: str | None, namespace: dict[str, Any], secrets: A
         names = ChainMap({"row": item}, namespace)
         return interpolate(template, names, secrets=secrets, required="row")
     if is_missing(item):
-        problem = "text is empty" if isinstance(item, str) else "item is missing"
-        raise ValueRefused(f"The {problem}.", hint="Fill it in, or drop it.")
+        what = "text is empty" if isinstance(item, str) else "item is missing"
+        raise ValueRefused(f"The {what}.", hint="Fill it in, or drop it.")
     if isinstance(item, str):
         return item
     raise UsageError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,16 +97,6 @@ def result_of(rows: Sequence[Row], items: Items, columns: Columns | None = None)
     }
     frame = items.with_columns(found)
     return list(rows) if frame is None else frame
-
-
-def error_of_all(errors: Sequence[AeronError], what: str) -> AeronError:
-    """The error of a batch in which no row could do ``what``: the first one, and their number."""
-    first, rows = copy(errors[0]), plural(len(errors), "row")
-    if len({str(error) for error in errors}) > 1:
-        first.message = f"None of the {rows} {what}. The first: {first}"
-    elif len(errors) > 1:
-        first.message = f"In all {rows}: {first}"
-    return first
 
 
 def error_text(error: AeronError) -> str:

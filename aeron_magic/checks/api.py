@@ -27,7 +27,7 @@ from aeron_magic.checks.running import CONCURRENCY, LOST, CheckAsker, count_turn
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import Interrupted, UsageError
-from aeron_magic.markdown_text import plural
+from aeron_magic.markdown_text import one_line, plural
 from aeron_magic.services.settings import Settings, resolve_settings
 from aeron_magic.session.io_loop import IOLoop
 
@@ -254,7 +254,8 @@ def run_check(
         if ended or all(answer.reply is not None or not answer.asked for answer in answers):
             journal.discard()
         elif asker.unkept:
-            warnings.warn(f"{asker.unkept}; the next check may ask it again.", stacklevel=3)
+            why = one_line(asker.unkept)
+            warnings.warn(f"{why}; the next check may ask it again.", stacklevel=3)
     return results
 
 

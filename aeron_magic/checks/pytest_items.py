@@ -23,6 +23,7 @@ from aeron_magic.checks.running import CheckAsker
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.errors import AeronError, RecordingError, UsageError
 from aeron_magic.markdown_text import truncate
+from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.prompts.interpolation import MARKS
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
@@ -197,7 +198,7 @@ class TurnItem(pytest.Item):
             pytest.skip(f"no service: add --aeron {'|'.join(NAMES)} or --aeron-replay FILE")
         result = self._conversation.result(_session_of(self.config), self, self._index)
         if result.result == "not asked":
-            pytest.skip(f"not asked: {result.reason}")
+            pytest.skip(strip_control_sequences(f"not asked: {result.reason}"))
         if result.result != "passed":
             raise CheckNotPassed(_explained(result))
 
@@ -215,6 +216,7 @@ class TurnItem(pytest.Item):
 
 
 def _explained(result: CheckResult) -> str:
+    """What is not as expected, for a terminal."""
     lines = [f"{result.result}: {result.reason}", "", f"question:  {result.question}"]
     compared = result.reference is not None and result.result != "error"
     marked = differences(result.reference or "", result.reply) if compared else None
@@ -222,4 +224,4 @@ def _explained(result: CheckResult) -> str:
         lines += [f"reference: {marked.plain_before}", f"answer:    {marked.plain_after}"]
     elif result.reply:
         lines.append(f"answer:    {result.reply}")
-    return "\n".join(lines)
+    return strip_control_sequences("\n".join(lines))

@@ -112,12 +112,14 @@ def test_a_changed_answer_fails_and_says_how(run: Run, write: Write) -> None:
 def test_an_answer_that_equals_its_reference_is_shown_whole(run: Run, write: Write) -> None:
     """A rule does not hold for either: two equal ends would not say which."""
     words = " ".join(f"word{number}" for number in range(60))
+    evil = "\x1b]0;owned\x07\x1b[2J"
     text = f"## Question\n\nWhy so?\n\n## Reply\n\n{words}\n\n```expect\ncontains: nope\n```\n"
     write("refund.chat.md", text)
-    write("faq.csv", f"question,answer\nWhy so?,{words}\n")
+    write("faq.csv", f"question,answer\nWhy so?,{evil}{words}\n")
     code, output = run("--aeron=sandbox", "--aeron-answers=faq.csv")
     assert code == 1
     assert f"answer:    {words}" in output
+    assert "\x1b]" not in output
     assert "reference:" not in output
 
 

@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.api import count_requests, render_prompts, run_batch, same_for_each
-from aeron_magic.batch.result import check_names, error_of_all, result_of
+from aeron_magic.batch.result import check_names, result_of
 from aeron_magic.batch.worker import BatchConfig
-from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.errors import AeronError, UsageError, error_of_all
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.display.batch import preview, summary
