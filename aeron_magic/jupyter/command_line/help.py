@@ -44,4 +44,5 @@ def option_help(flag: str) -> str:
 
 
 def _wrapped(line: str, indent: int) -> list[str]:
-    return textwrap.wrap(line.replace("`", ""), WIDTH, subsequent_indent=" " * indent)
+    text, lead = line.replace("`", ""), " " * indent
+    return textwrap.wrap(text, WIDTH, subsequent_indent=lead, break_on_hyphens=False)

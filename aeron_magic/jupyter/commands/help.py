@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,6 +55,7 @@ def _plain_table(lines: list[str]) -> str:
         [strip_markup(cell.strip()) for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
         for line in lines
     ]
+    wrap = partial(textwrap.wrap, break_on_hyphens=False)  # not inside an option
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     while sum(widths) + 2 * (len(widths) - 1) > PLAIN_WIDTH:
         widths[widths.index(max(widths))] -= 1
@@ -61,7 +63,7 @@ def _plain_table(lines: list[str]) -> str:
     return "\n".join(
         "  ".join(map(str.ljust, parts, widths)).rstrip()
         for row in rows
-        for parts in zip_longest(*map(textwrap.wrap, row, widths), fillvalue="")
+        for parts in zip_longest(*map(wrap, row, widths), fillvalue="")
     )
 
 

@@ -10,6 +10,8 @@ from each_case import each_case
 from IPython.core.interactiveshell import InteractiveShell
 
 from aeron_magic.errors import UsageError
+from aeron_magic.jupyter.command_line import help as command_line_help
+from aeron_magic.jupyter.commands.help import Block
 from aeron_magic.sandbox.answers.pages import handbook
 
 
@@ -78,6 +80,17 @@ def test_an_option_is_a_topic(shell: Any, capsys: Any, flag: str, said: list[str
     shown = capsys.readouterr().out
     assert [one for one in said if one not in shown] == [], shown
     assert max(map(len, shown.splitlines())) <= 84
+
+
+def test_no_option_is_broken_over_two_lines(shell: Any, capsys: Any) -> None:
+    """Not at its hyphens: neither in the reference nor in a column of a page."""
+    row = f"| {'--at-most ' * 20}| {'word ' * 30}|"
+    table = Block(f"| a | b |\n| --- | --- |\n{row}").plain
+    for flag in ("--at-most", "--no-stream", "--each"):
+        shell.run_line_magic("aeron", f"help {flag}")
+    wrapped = command_line_help._wrapped(f"{'x' * 76} --at-most 5", 4)
+    for line in (*table.splitlines(), *wrapped, *capsys.readouterr().out.splitlines()):
+        assert not re.search(r"\w-( |$)", line), line
 
 
 def test_an_unknown_option_is_no_topic(shell: Any) -> None:
