@@ -40,13 +40,31 @@ _LINE_BEGUN = re.compile(
     re.MULTILINE,
 )
 _MATH = re.compile(
-    r"(?P<open>\$\$?|\\[(\[])(?P<tex>.*?)(?P<close>\$\$|\$|\\[)\]])(?P<after>\s*+[.,;:]?)\s*+",
+    r"(?:(?P<open>\$\$?|\\[(\[])(?P<tex>.*?)(?P<close>\$\$|\$|\\[)\]])|(?P<bare>\\begin.*\}))"
+    r"(?P<after>\s*+[.,;:]?)\s*+",
     re.DOTALL,
 )
 _TEX = re.compile(
-    r"(?P<less>\\?<(?![\s\d=]))|(?P<percent>(?<!\\)%)|!(?=\s*\[)|\](?=\s*[\[(:])|:(?=//)|&(?=#?\w+;)"
+    r"(?P<less>\\?<(?![\s\d=]))|(?<!\\)(?P<sign>[%#])|!(?=\s*\[)|\](?=\s*[\[(:])|:(?=//)|&(?=#?\w+;)"
     r"|(?P<brace>(?<!\\)\{(?=:|[^{}\n=]{0,300}[A-Za-z]{2}\s*=))"
 )
+_ENVIRONMENT = re.compile(r"\\(?P<end>begin|end)\s*\{(?P<name>[A-Za-z]+)(?P<star>\*?)\}")
+_INNER = {
+    **dict.fromkeys(("align", "flalign", "eqnarray"), "aligned"),
+    **dict.fromkeys(("alignat", "xalignat", "xxalignat"), "alignedat"),
+    **dict.fromkeys(("gather", "multline"), "gathered"),
+    **dict.fromkeys(("equation", "displaymath", "math"), ""),
+}
+"""For an environment between paragraphs, the one that stands in a formula."""
+_NUMBERS = re.compile(r"\\(?:notag|nonumber)(?![A-Za-z])\s*|\\label\s*\{[^{}]*\}")
+_TAG = re.compile(r"\\tag\*?\s*\{([^{}]*)\}")
+_TEXT = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|mbox|emph)\s*\{[^{}$]*")
+_COMMAND = re.compile(r"\\([A-Za-z]+)")
+_NO_TEX = re.compile(
+    r"(?<!\\)[\^_]\s*(?:\Z|[}^_&'])"
+    r"|(?<!\\)(?P<mark>[\^_])\s*(?:\{[^{}]*\}|\\[A-Za-z]+|[^\\{}])\s*(?P=mark)"
+)
+"""Scripts that TeX refuses: none, and two at one place."""
 _BARE_DOLLAR = re.compile(r"(?<!\\)(?:\\\\)*\$")
 _BLOCK_BEGUN = re.compile(r"^[^\S\n]*+(?:[-+*>#=]|\d++[.)]\s)", re.MULTILINE)
 _WORDS = re.compile(r"(?:[^\W_]++|[ .,;()'\"/?]++)*+")
@@ -389,14 +407,12 @@ def _math(source: str, *, is_block: bool = False, in_cell: bool = False) -> str:
     """A formula in dollars, which all programs know; empty if it must not or cannot be one."""
     from aeron_magic.replies.tex_math import is_self_contained
 
-    if "`" in source or not is_self_contained(source):
-        return ""
-    if source.startswith("\\begin"):
-        return _TEX.sub(_harmless_tex, source)
     match = _MATH.fullmatch(source)
-    tex = _TEX.sub(_harmless_tex, match["tex"].strip()) if match else ""
-    is_display = match is not None and match["open"] in ("$$", "\\[")
-    if not tex or match is None or (not is_display and _BARE_DOLLAR.search(tex)):
+    if match is None or "`" in source or not is_self_contained(source):
+        return ""
+    tex = _TEX.sub(_harmless_tex, _for_latex((match["tex"] or match["bare"]).strip()))
+    is_display = match["open"] in (None, "$$", "\\[")
+    if not tex or (not is_display and _BARE_DOLLAR.search(tex)):
         return ""
     if in_cell:
         tex = tex.replace("|", "\\vert ")
@@ -406,8 +422,37 @@ def _math(source: str, *, is_block: bool = False, in_cell: bool = False) -> str:
     return f"$${tex}$${match['after']}" if is_display else f"${tex}$"
 
 
+def _for_latex(tex: str) -> str:
+    """The formula as LaTeX takes it, too, where MathJax takes more; empty if LaTeX cannot.
+
+    A single formula that LaTeX does not take would end the conversion of a notebook to PDF.
+    """
+    from aeron_magic.rendering.tex_commands import COMMANDS, ENVIRONMENTS
+
+    tex = _ENVIRONMENT.sub(_inner, _NUMBERS.sub("", tex))
+    tex = _TAG.sub(r"\\quad\\text{(\1)}", tex)
+    tex = _TEXT.sub(lambda text: re.sub(r"(?<!\\)[_&]", r"\\\g<0>", text[0]), tex)
+    commands = _COMMAND.findall(tex.replace("\\\\", " "))
+    if (
+        not COMMANDS.issuperset(commands)
+        or commands.count("left") != commands.count("right")
+        or ("middle" in commands and "left" not in commands)
+        or any(one["name"] + one["star"] not in ENVIRONMENTS for one in _ENVIRONMENT.finditer(tex))
+        or ("begin" not in commands and re.search(r"(?<!\\)&", tex))
+        or _NO_TEX.search(tex)
+    ):
+        return ""
+    return tex.strip()
+
+
+def _inner(match: re.Match[str]) -> str:
+    name = _INNER.get(match["name"])
+    if name is None:
+        return match[0]
+    return f"\\{match['end']}{{{name}}}" if name else ""
+
+
 def _harmless_tex(match: re.Match[str]) -> str:
     """The same formula, without what a renderer that does not know math could take for HTML."""
-    return {"less": "\\lt ", "percent": "\\%", "brace": "{{}"}.get(
-        match.lastgroup or "", f"{match[0]}{{}}"
-    )
+    replaced = {"less": "\\lt ", "sign": f"\\{match[0]}", "brace": "{{}"}
+    return replaced.get(match.lastgroup or "", f"{match[0]}{{}}")
