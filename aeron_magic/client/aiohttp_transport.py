@@ -153,12 +153,16 @@ class AiohttpFlowIO(AsyncFlowIO):
             return b""
         if self._loss is not None:
             return self._loss
-        check_wait(self._transport.limits, self._requested)
+        limits = self._transport.limits
+        check_wait(limits, self._requested)
         try:
+            seconds = self._requested + limits.wait - began
             if self._pieces is not None:
-                return await anext(self._pieces, b"")
-            return await _read(self._current.content, self._timeout)
+                async with asyncio.timeout(seconds):
+                    return await anext(self._pieces, b"")
+            return await _read(self._current.content, min(self._timeout, seconds))
         except LIBRARY_ERRORS as error:
+            check_wait(limits, self._requested)
             loss = connection_lost(error, KINDS, began, self._timeout)
         # aiohttp holds back bytes received before the loss. They may contain the reply's token.
         content = self._current.content

@@ -382,8 +382,10 @@ class FlowIO:
             return b""
         check_wait(self._limits, self._requested)
         try:
-            return next(self._bytes, b"")
+            with deadline(self._requested + self._limits.wait):
+                return next(self._bytes, b"")
         except LIBRARY_ERRORS as error:
+            check_wait(self._limits, self._requested)
             return connection_lost(error, KINDS, began, self._timeout)
 
     def _request(self, step: Send | OpenStream) -> Response | ConnectionLost:
@@ -532,13 +534,16 @@ class AsyncFlowIO:
         began = time.monotonic()
         if self._bytes is None:
             return b""
-        check_wait(self._transport.limits, self._requested)
+        limits = self._transport.limits
+        check_wait(limits, self._requested)
         try:
-            async for data in self._bytes:
-                if data:
-                    return data
+            with deadline(self._requested + limits.wait):
+                async for data in self._bytes:
+                    if data:
+                        return data
             return b""
         except LIBRARY_ERRORS as error:
+            check_wait(limits, self._requested)
             return connection_lost(error, KINDS, began, self._timeout)
 
     async def _request(self, step: Send | OpenStream) -> Response | ConnectionLost:

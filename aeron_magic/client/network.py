@@ -1,19 +1,20 @@
-"""What httpx's connections lack: a deadline for plain calls, a look at the socket before a write.
+"""What httpx's connections lack: a deadline for reads, a look at the socket before a write.
 
 httpx limits only the silence between two bytes: a server that sends one byte now and then keeps a
-plain call blocked for ever. And a question that is written to a connection which the server has
+read waiting for ever. And a question that is written to a connection which the server has
 just closed is lost, and in doubt; before it is written, it is not.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import select
 import ssl
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Literal
 
 import httpcore
@@ -22,17 +23,32 @@ PIECE = 16 * 2**10
 """Bytes that are written at once to a connection of an event loop."""
 
 _HANGUP = getattr(select, "POLLRDHUP", 0) | getattr(select, "POLLHUP", 0)
-_current = threading.local()
+_moment: ContextVar[float] = ContextVar("moment", default=math.inf)
 
 
 @contextmanager
 def deadline(moment: float) -> Iterator[None]:
-    """Reads of this thread time out at ``moment`` of ``time.monotonic`` at the latest."""
-    _current.moment = moment
+    """Reads of this thread or task time out at ``moment`` of ``time.monotonic`` at the latest."""
+    outer = _moment.get()
+    _moment.set(min(moment, outer))
     try:
         yield
     finally:
-        _current.moment = None
+        _moment.set(outer)
+
+
+def _time_left(timeout: float | None) -> float | None:
+    """The timeout of a read, which ends at the deadline.
+
+    Raises
+    ------
+    httpcore.ReadTimeout
+        The deadline is over.
+    """
+    left = _moment.get() - time.monotonic()
+    if left <= 0:
+        raise httpcore.ReadTimeout
+    return left if timeout is None or left < timeout else timeout
 
 
 def state(sock: Any) -> Literal["open", "full", "closed"]:
@@ -82,13 +98,7 @@ class _Stream:
 class _PlainStream(_Stream, httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         self._asked = False
-        moment: float | None = getattr(_current, "moment", None)
-        if moment is not None:
-            left = moment - time.monotonic()
-            if left <= 0:
-                raise httpcore.ReadTimeout
-            timeout = left if timeout is None else min(timeout, left)
-        data: bytes = self._stream.read(max_bytes, timeout)
+        data: bytes = self._stream.read(max_bytes, _time_left(timeout))
         return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -110,7 +120,7 @@ class _PlainStream(_Stream, httpcore.NetworkStream):
 class _AsyncStream(_Stream, httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         self._asked = False
-        data: bytes = await self._stream.read(max_bytes, timeout)
+        data: bytes = await self._stream.read(max_bytes, _time_left(timeout))
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
@@ -144,7 +154,7 @@ def _naming_host(host: str) -> Iterator[None]:
 
 
 class PlainBackend(httpcore.SyncBackend):
-    """Connections for plain calls; their reads obey :func:`deadline`."""
+    """Connections for plain calls."""
 
     def connect_tcp(self, host: str, *arguments: Any, **options: Any) -> httpcore.NetworkStream:
         with _naming_host(host):

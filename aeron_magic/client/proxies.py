@@ -115,6 +115,7 @@ def _matches(entry: str, host: str, port: int) -> bool:
 
 def _ip(text: str) -> IPv4Address | IPv6Address | None:
     try:
-        return ip_address(text.partition("%")[0])
+        # Only an IPv6 address has a zone: 127.0.0.1%.example is a name.
+        return ip_address(text.partition("%")[0] if ":" in text else text)
     except ValueError:
         return None

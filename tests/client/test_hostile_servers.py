@@ -19,6 +19,7 @@ from raw_server import Asked, RawServer, chunked, head, reset
 
 from aeron_magic.client.aiohttp_transport import KEEP_ALIVE, AiohttpTransport
 from aeron_magic.client.client import Client
+from aeron_magic.client.compression import Decompressor
 from aeron_magic.client.httpx_transport import AsyncHttpxTransport, HttpxTransport
 from aeron_magic.errors import IncompleteReply, UnexpectedAnswer, Unreachable, UsageError
 from aeron_magic.protocol.flow import (
@@ -173,6 +174,17 @@ def test_compressed_bodies_are_read(make: Make, encoding: str) -> None:
         assert server.asked[0].headers["accept-encoding"] == "gzip"
 
 
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize("rest", [b"", bytes(9), b"\x1f", b"\x1f\x8c junk"])
+def test_all_members_of_a_gzip_body_are_read(size: int, rest: bytes) -> None:
+    """A server may compress each event by itself. What follows the last member is ignored."""
+    text = [b"one ", b"", b"two ", random.Random(1).randbytes(3_000)]
+    packed = b"".join(map(gzip.compress, text)) + rest
+    feed = Decompressor("gzip").feed
+    pieces = [packed[at : at + size] for at in range(0, len(packed), size)]
+    assert b"".join(part for piece in pieces for part in feed(piece)) == b"".join(text)
+
+
 @pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, gzip", "nonsense"])
 def test_another_compression_is_a_loss(make: Make, encoding: str) -> None:
     body = head("200 OK", f"Content-Encoding: {encoding}", "Content-Length: 2") + b"{}"
@@ -214,28 +226,39 @@ def drip(connection: socket.socket, *parts: bytes) -> None:
         time.sleep(0.02)
 
 
-@pytest.mark.parametrize("where", ["header", "body", "stream", "continue"])
+@pytest.mark.parametrize("where", ["header", "body", "stream", "continue", "chunk", "compressed"])
 def test_an_answer_that_drips_ends_at_the_limit(make: Make, where: str) -> None:
-    """Each byte comes well within the timeout."""
+    """Each byte comes well within the timeout, and what comes may be nothing of the reply."""
 
     def answer(connection: socket.socket, _: Asked) -> bool:
+        if where == "chunk":
+            connection.sendall(head("200 OK", "Transfer-Encoding: chunked") + b"5;")
+        if where == "compressed":
+            connection.sendall(head("200 OK", "Content-Encoding: gzip"))
+            pack = zlib.compressobj(wbits=31)
+            connection.sendall(pack.compress(b"") + pack.flush(zlib.Z_SYNC_FLUSH))
+            for _ in range(200):
+                connection.sendall(bytes.fromhex("000000ffff"))  # an empty block
+                time.sleep(0.02)
         if where == "header":
             drip(connection, b"HTTP/1.1 200 OK\r\nX: ", bytes(b"x" * 1_000))
         if where == "continue":
             for _ in range(200):
                 connection.sendall(head("100 Continue"))
                 time.sleep(0.02)
-        connection.sendall(head("200 OK", "Content-Length: 1000"))
+        if where not in ("chunk", "compressed"):
+            connection.sendall(head("200 OK", "Content-Length: 1000"))
         drip(connection, bytes(b"x" * 200))
         return False
 
     with RawServer(answer) as server:
         do = make(server.url, limits=Limits(wait=0.3))
         began = time.monotonic()
-        if where == "stream":
+        streamed = where in ("stream", "chunk", "compressed")
+        if streamed:
             do(OpenStream(post(server.url)))
         with pytest.raises(IncompleteReply, match=r"longer than 0\.3 s") as caught:
-            read_all(do) if where == "stream" else do(Send(post(server.url)))
+            read_all(do) if streamed else do(Send(post(server.url)))
         assert time.monotonic() - began < 2
         assert "Limits(wait=…)" in caught.value.hint
 
@@ -325,8 +348,10 @@ def test_a_netrc_file_is_not_read(
 
 
 @pytest.mark.parametrize(
-    "url", ["http://api.test/x", "http://10.0.0.1", "http://127.1", "http://localhost.evil.test"]
-)
+    "url",
+    ["http://api.test/x", "http://10.0.0.1", "http://127.1", "http://localhost.evil.test",
+     "http://127.0.0.1%.evil.test"],
+)  # fmt: skip
 def test_another_machine_without_encryption_is_refused(make: Make, url: str) -> None:
     with pytest.raises(UsageError, match="not encrypted") as caught:
         make(url)
