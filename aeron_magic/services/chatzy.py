@@ -120,6 +120,7 @@ OVER: dict[tuple[str | None, str | None], str] = {
 }
 
 # Comments and reconnection times: they keep a stream alive and contain nothing of the reply.
+_LINE_HEAD = 16  # bytes that suffice to know what a line is
 _KEEP_ALIVE = re.compile(rb"(?:\xef\xbb\xbf)?(?:(?::|retry:)[^\r\n]*+|[\r\n]+)*+")
 
 
@@ -368,7 +369,8 @@ class _StreamParser:
         if not self.began:
             self._line += chunk
             self.began = _KEEP_ALIVE.fullmatch(self._line) is None
-            self._line = self._line[max(self._line.rfind(b"\n"), self._line.rfind(b"\r")) + 1 :]
+            begin = max(self._line.rfind(b"\n"), self._line.rfind(b"\r")) + 1
+            self._line = self._line[begin : begin + _LINE_HEAD]
         events: list[Event] = []
         for frame in frames:
             if self.done:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cpu_time import least_cpu
 from each_case import each_case
 from flow_server import FlowServer
 
@@ -38,7 +39,7 @@ from aeron_magic.protocol.flow import (
 )
 from aeron_magic.protocol.limits import Limits
 from aeron_magic.replies.accumulator import ReplyAccumulator
-from aeron_magic.services.chatzy import MAX_REOPENS, Service
+from aeron_magic.services.chatzy import MAX_REOPENS, Service, _StreamParser
 from aeron_magic.services.settings import Settings
 
 WIRE = Path(__file__).parents[1] / "fixtures" / "wire" / "chatzy"
@@ -824,3 +825,25 @@ def test_reading_a_reply_stops_at_a_limit(name: str, most: int) -> None:
     assert f"Limits({name}=…)" in caught.value.hint
     assert server.seen == ["get_inference", "get-response"]
     assert server.stream
+
+
+@pytest.mark.parametrize("start", [b":", b"\xef\xbb\xbf:", b"retry:", b""])
+def test_a_long_line_that_keeps_the_stream_alive_costs_in_proportion(start: bytes) -> None:
+    """Eight times the length costs about eight times as much; so do many short lines."""
+
+    def seconds(length: int, enough: float = 0.0) -> float:
+        unit = b"x" * 100 if start else b"\n:\r\n"
+        reads = [start, *[unit] * (length // len(unit))]
+
+        def work() -> None:
+            parser = _StreamParser(reopened=False)
+            for piece in reads:
+                parser.feed(piece, [])
+            assert not parser.began
+            parser.feed(b"\ndata", [])
+            assert parser.began
+
+        return least_cpu(work, enough)
+
+    limit = 24 * seconds(100_000)
+    assert seconds(800_000, limit) < limit
