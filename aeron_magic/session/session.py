@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, MutableMapping
+from contextlib import suppress
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -63,16 +64,20 @@ class TokenVariable:
         UsageError
             The variable holds something else.
         """
-        value = self._namespace.get(self.NAME)
-        value = getattr(value, "context_token", value)  # of a Reply
-        if value is None or value == "":
+        given: Any = self._namespace.get(self.NAME)
+        value = given
+        if not isinstance(given, str):
+            with suppress(Exception):  # whatever another class raises
+                value = given.context_token  # of a Reply
+        if value is None:
             return None
         if not isinstance(value, str):
             raise UsageError(
-                f"context_token must be a token (str) or None, not {type(value).__name__}.",
+                f"context_token must be a token (str) or None, not {type(given).__name__}.",
                 hint="Assign a token (`reply.context_token`), or None to continue no earlier turn.",
             )
-        return value if value == self._written else value.strip()  # the service's own as it is
+        token = str.__str__(value)  # a subclass may have methods of its own
+        return (token if token == self._written else token.strip()) or None
 
     @property
     def assigned_by_user(self) -> bool:

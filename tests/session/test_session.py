@@ -11,12 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 from fake_notebook import Cell, FakeNotebook, shape
 
 from aeron_magic.client.client import make_question
 from aeron_magic.errors import FailedReply, TokenError, Unreachable, UsageError, ValueRefused
 from aeron_magic.replies.accumulator import ReplyAccumulator
+from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.sandbox.faults import Faults, Refusal
 from aeron_magic.session.session import PendingQuestion, Session, TokenVariable
@@ -559,6 +561,38 @@ def test_blanks_around_a_token_are_those_of_a_line_that_assigned_it() -> None:
     token._namespace[token.NAME] = " t-2\n"
     assert token.read() == "t-2"
     assert token.assigned_by_user
+
+
+class _ForeignText(str):
+    """Its methods must not be called."""
+
+    __slots__ = ()
+    __hash__ = str.__hash__
+    strip = __str__ = None  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+
+class _Broken:
+    def __getattr__(self, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+def test_any_object_may_be_assigned_as_token() -> None:
+    """Also a table with a column ``context_token``."""
+    token = TokenVariable({})
+    for value, read in [
+        (_ForeignText(" t "), "t"),
+        ("  ", None),
+        (Reply("", context_token="t"), "t"),
+    ]:
+        token._namespace[token.NAME] = value
+        assert repr(token.read()) == repr(read)
+    for value in (pandas.DataFrame({"context_token": ["t-1", "t-2"]}), _Broken(), 5, ["t-1"]):
+        token._namespace[token.NAME] = value
+        with pytest.raises(UsageError, match=f"not {type(value).__name__}"):
+            token.read()
 
 
 def test_a_token_that_is_there_at_the_start_is_used(notebook: FakeNotebook) -> None:
