@@ -50,10 +50,11 @@ def patterns() -> Iterator[Found]:
         module = importlib.import_module(name.removesuffix(".__init__"))
         source = path.read_text("utf-8")
         for variable, value in vars(module).items():
-            if not isinstance(value, re.Pattern) or f"import {variable}" in source:
+            if f"import {variable}" in source:
                 continue
             used = frozenset(re.findall(rf"\b{variable}\.({'|'.join(METHODS)})\b", source))
-            yield f"{name}.{variable}", value, used or frozenset({"search"})
+            for one in patterns_in(value):
+                yield f"{name}.{variable}", one, used or frozenset({"search"})
         for node in ast.walk(ast.parse(source)):
             if (
                 isinstance(node, ast.Call)
@@ -64,6 +65,15 @@ def patterns() -> Iterator[Found]:
             ):
                 pattern = re.compile(node.args[0].value)
                 yield f"{name}:{node.lineno}", pattern, frozenset({node.func.attr})
+
+
+def patterns_in(value: Any) -> Iterator[re.Pattern[Any]]:
+    """``value``, or what it contains, if it is a tuple."""
+    if isinstance(value, tuple):
+        for one in value:
+            yield from patterns_in(one)
+    elif isinstance(value, re.Pattern):
+        yield value
 
 
 @pytest.fixture(scope="module")

@@ -43,8 +43,9 @@ _UNIT = r"(?:\s*(?:k|lakhs?|lacs?|crores?|लाख|करोड़|हज़ा
 _NUMBERS = (
     re.compile(_MONEY + _UNIT, re.IGNORECASE),
     re.compile(
-        rf"\d[\d,.]*{_UNIT}(?=\s*(?:rupees?|rupaye|रुपये|रुपए))"
-        rf"|\d[\d,.]*\s*(?:lakhs?|crores?|लाख|करोड़)",
+        # From the beginning of a run, which is read once.
+        rf"(?<![\d,.])[,.]*+\d[\d,.]*+(?:{_UNIT}(?=\s*(?:rupees?|rupaye|रुपये|रुपए))"
+        rf"|\s*(?:lakhs?|crores?|लाख|करोड़))",
         re.IGNORECASE,
     ),
     re.compile(rf"(?<![\w,.])\d(?:,?\d){{2,}}(?:\.\d+)?{_UNIT}(?![\w,]|\.\d)", re.IGNORECASE),
@@ -102,7 +103,7 @@ def _value(text: str, key: str, kind: Any) -> Any:
             return _count(text, key.replace("_", " ")) > 0
         case "number":
             found = (pattern.search(text) for pattern in _NUMBERS)
-            return next((one[0] for one in found if one), None)
+            return next((one[0].lstrip(",.") for one in found if one), None)
         case "date":
             day = re.search(r"\b\d{4}-\d\d-\d\d\b", text)
             return day and day[0]

@@ -62,6 +62,7 @@ def test_rules_in_three_languages():
         "It cost 120.50 in all": ["other", "normal", "120.50"],
         "It cost 1,234.5.": ["other", "normal", "1,234.5"],
         "My address is 192.168.100.200": ["other", "normal", None],
+        "Paid:,.500 rupees": ["failed payment", "normal", "500"],
         "Where is the office?": ["other", "normal", None],
     }.items():
         value = json.loads(answer(f"Classify this message: {text}{REQUEST}"))
