@@ -24,6 +24,7 @@ from markdown_it.rules_inline import StateInline
 from markupsafe import Markup
 
 from aeron_magic.markdown_text import CJK
+from aeron_magic.replies.tex_commands import TEX_COMMANDS
 
 BLOCK_LINES = 200
 """Maximum lines of a math block, which bounds the cost of an unclosed one."""
@@ -65,16 +66,10 @@ _CODE = re.compile(r"(?<![`\\])(`++)(?!`)[^\n]{1,1000}?(?<!`)\1(?!`)")
 _BRACKETS = re.compile(r"\\\([^`\n]{1,1000}?\\\)")
 _AFTER_BLOCK = re.compile(r"\s*+[.,;:]?+\s*+")
 
-# What has effects outside its formula: links, styles, classes, ids; definitions, which would change
-# the formulas of other cells; files and other primitives, for a notebook that becomes a PDF.
-UNSAFE_COMMANDS = re.compile(
-    r"\\(?:(?:href|url|style|class|cssId|data|require|includegraphics|[gex]?def|let|futurelet"
-    r"|global|(?:re)?new(?:command|environment|tagform|read|write)|providecommand|usetagform"
-    r"|mmlToken|Declare[A-Za-z]*|Newextarrow|mathtoolsset|usepackage|special|directlua|immediate"
-    r"|[A-Za-z]*(?:input|include)[A-Za-z]*|(?:open|close)(?:in|out)|read(?:line)?|write|catcode"
-    r"|(?:end)?csname|expandafter|scantokens|every[a-z]+|shipout)(?![A-Za-z])"
-    rf"|(?:begin|end)(?![A-Za-z]|\s*\{{{_ENVIRONMENT}\*?\}}))"
-    r"|\^\^"
+_COMMAND = re.compile(
+    rf"\\(?:(?:begin|end)\s*\{{{_ENVIRONMENT}\*?\}}|(?P<name>[A-Za-z]++)"
+    r"|\\\*?(?P<back>\s*\[\s*-)?|.)",
+    re.DOTALL,
 )
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _DELIMITER = re.compile(r"\$|\\(?=[\\$(\[]|begin|(?:eq)?ref|\Z)")
@@ -95,13 +90,18 @@ def install_table_rules(parser: MarkdownIt) -> None:
 
 
 def is_self_contained(tex: str) -> bool:
-    """Whether ``tex`` has no effects outside its formula, and its braces are balanced."""
+    """Whether ``tex`` has no effects outside its formula, and its braces are balanced.
+
+    It has only `TEX_COMMANDS`, no characters of TeX that spell another one (``^^``), and no line
+    that is moved up over the one before.
+    """
     depth = 0
     for brace in _BRACE.findall(tex):
         depth += {"{": 1, "}": -1}.get(brace, 0)
         if depth < 0:
             return False
-    return not depth and not UNSAFE_COMMANDS.search(tex)
+    names = (one for one in _COMMAND.finditer(tex) if one["name"] or one["back"])
+    return not (depth or "^^" in tex) and all(one["name"] in TEX_COMMANDS for one in names)
 
 
 def escape_math(text: str) -> Markup:

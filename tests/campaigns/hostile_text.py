@@ -132,6 +132,8 @@ VECTORS = [
     "\\\\<script>alert(1)</script>",
     "&lt;script&gt;alert(1)&lt;/script&gt; &#60;img src=x onerror=alert(1)&#62;",
     "$\\href{javascript:alert(1)}{x}$ $$\\style{position:fixed;inset:0}{x}$$",
+    "$\\smash{\\raise 9em{x}}$ $\\bbox[position:fixed;inset:0;background:red]{x}$",
+    "$\\hbox{\\BVerbatimInput{/etc/passwd}}$ $\\PushButton[onclick={app.alert(1)}]{x}$",
     "$</span><img src=x onerror=alert(1)>$ \\(\\class{jp-Dialog}{x}\\)",
     "\\begin{align}</div><iframe src=javascript:alert(1)>\\end{align}",
     "\x1b]8;;javascript:alert(1)\x07x\x1b]8;;\x07 \x1b[2J\x9b31m \x1b]0;t\x07\x00",

@@ -34,7 +34,18 @@ def test_mathjax_finds_nothing_in_escaped_text(text: str) -> None:
     assert not [run for run in re.split("</?span>", html) if MATHJAX.search(unescape(run))]
 
 
-@pytest.mark.parametrize("tex", [r"\frac{a}{b}", r"\left( x \right)", r"\defect", r"\text{href}"])
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\frac{a}{b}",
+        r"\left( x \right)",
+        r"\text{href}",
+        r"x\\href",
+        r"\begin{bmatrix} a \\[1em] b \\* c \end{bmatrix}",
+        r"\mathbf{\hat\beta}\,\%\{x\}",
+        r"\bm{x} \in \R",
+    ],
+)
 def test_usual_tex_is_typeset(tex: str) -> None:
     assert is_self_contained(tex)
 
@@ -57,6 +68,19 @@ def test_usual_tex_is_typeset(tex: str) -> None:
         r"\frac{a}{",
         "a}{b",
         r"\csname input\endcsname",
+        r"\defect",
+        r"\BVerbatimInput{a}",
+        r"\filedump offset 0 length 9 {a}",
+        r"\adjustimage{width=2cm}{a.png}",
+        r"\XeTeXpdffile a.pdf",
+        r"\globaldefs=1",
+        r"\output={}",
+        r"\loop\iftrue\repeat",
+        r"\AddToHook{shipout/background}{a}",
+        r"\PushButton[onclick={app.alert()}]{a}",
+        r"\smash{\raise 9em{a}}",
+        r"\begin{array}{c} a \\[-9em] b \end{array}",
+        r"\begin{array}{c} a \\* [ -9em] b \end{array}",
     ],
 )
 def test_tex_with_effects_outside_its_formula_is_not_typeset(tex: str) -> None:
