@@ -85,6 +85,8 @@ class BatchQuestion:
         self.token: str | None = None
         self.result: RowResult | None = None
         self.is_new = self.is_sent = self.awaits_token = self.asked_elsewhere = False
+        self._is_marked = False
+        """Whether this run has marked the row as sent, so that no other kernel asks it."""
         self.release: Callable[[], None] | None = None
         self.watch: Watch | None = None
         self._config = config
@@ -111,14 +113,14 @@ class BatchQuestion:
             raise interrupted(Reply(""))  # it was waiting for the rate limit
         if self.token is None:
             kept, scope = self._config.kept, self._config.settings.conversation_scope
-            again = self.is_sent or not self.is_new
+            again = self._is_marked or not self.is_new
             if kept is not None and not kept.mark_sent(self.key, scope, again=again):
                 self.asked_elsewhere = True
                 raise AeronError(
                     "Another kernel is asking this question now.",
                     hint="Run it again when that has ended: the reply is kept.",
                 )
-            self.is_sent = self.awaits_token = True
+            self.is_sent = self._is_marked = self.awaits_token = True
 
     def began(self, token: str) -> None:
         """The token of the reply is known; that of a recorded reply is not one to fetch by."""
@@ -149,6 +151,7 @@ class BatchQuestion:
                 kept.mark_token(self.key, "")  # it was accepted, and cannot be fetched
             elif error is not None and is_safe_to_ask_again(error):
                 kept.release(self.key)
+                self.is_new, self._is_marked = True, False
 
 
 async def ask_row(

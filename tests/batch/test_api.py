@@ -20,9 +20,11 @@ import pytest
 
 import aeron_magic
 from aeron_magic import (
+    AeronError,
     Client,
     IncompleteReply,
     Interrupted,
+    RateLimited,
     RecordingError,
     ServiceError,
     TokenError,
@@ -32,8 +34,8 @@ from aeron_magic import (
 )
 from aeron_magic.batch import api, progress, runner
 from aeron_magic.batch.runner import BatchRun, Counts
-from aeron_magic.batch.worker import BatchConfig
-from aeron_magic.conversations.kept_rows import KeptRows
+from aeron_magic.batch.worker import BatchConfig, RowResult
+from aeron_magic.conversations.kept_rows import KeptRows, RowState
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
@@ -379,6 +381,28 @@ def test_two_kernels_with_the_same_rows_ask_each_once(
         assert "Another kernel is asking this question" in str(found[2].error)
     assert sorted(asked(sandbox)) == ["answered", "new"]
     assert [one.asked for one in batches] == [[True, False, False, True], [False] * 4]
+    for one in kept:
+        one.close()
+
+
+def test_a_row_that_was_refused_can_be_asked_by_another_kernel_only_once(
+    settings: Settings, tmp_path: Path
+) -> None:
+    """It is free until this kernel asks again, which it does not if the other one was faster."""
+    kept = [KeptRows(tmp_path / "x") for _ in range(2)]
+    here, there = (BatchRun(BatchConfig(settings, kept=one), ["row"])._open[0] for one in kept)
+    refused = RowResult(error=RateLimited("Too many requests.", status_code=429))
+    for _ in range(2):
+        here.sending()
+        here.sending()  # the second attempt of the same question
+        with pytest.raises(AeronError, match="Another kernel"):
+            there.sending()
+        here.keep(refused)
+    there.sending()
+    with pytest.raises(AeronError, match="Another kernel") as caught:
+        here.sending()
+    here.keep(RowResult(error=caught.value))
+    assert kept[0].get(here.key, settings.conversation_scope) == RowState()
     for one in kept:
         one.close()
 
