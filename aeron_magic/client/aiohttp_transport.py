@@ -14,6 +14,7 @@ import zlib
 from collections.abc import AsyncIterator, Iterable
 from contextvars import ContextVar
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 
@@ -58,15 +59,25 @@ _socket: ContextVar[Any] = ContextVar("socket")
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Looks at the socket of an idle connection before it is used again."""
+    """Looks at an idle connection before it is used again.
+
+    More than the answer may have come: aiohttp would take that for the answer to the next request.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._used: WeakSet[Any] = WeakSet()
 
     async def connect(self, *arguments: Any, **options: Any) -> aiohttp.connector.Connection:
         for _ in range(MAX_IDLE):
             connection = await super().connect(*arguments, **options)
-            transport = connection.transport
+            transport, protocol = connection.transport, connection.protocol
             sock = transport.get_extra_info("socket") if transport else None
-            if state(sock) != "closed":
+            used = protocol is not None and protocol in self._used
+            more = used and protocol is not None and protocol.should_close
+            if not more and state(sock, idle=used) != "closed":
                 _socket.set(sock)
+                self._used.add(protocol)
                 return connection
             connection.close()
         return await super().connect(*arguments, **options)

@@ -25,8 +25,8 @@ from aeron_magic.client.compression import Decompressor, UnknownEncoding
 from aeron_magic.client.network import (
     AsyncBackend,
     PlainBackend,
+    choose_connections,
     deadline,
-    keep_assigned_connections,
 )
 from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, KEEP_ALIVE, connection_policy
 from aeron_magic.errors import UsageError
@@ -260,7 +260,7 @@ def _client_options(
         made = kind(verify=policy.tls, trust_env=False, limits=limits, proxy=proxy)
         plain = kind is _HTTPTransport
         made._pool._network_backend = PlainBackend() if plain else AsyncBackend()
-        keep_assigned_connections(made._pool)
+        choose_connections(made._pool)
         return made
 
     return {

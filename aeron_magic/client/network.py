@@ -2,7 +2,8 @@
 
 httpx limits only the silence between two bytes: a server that sends one byte now and then keeps a
 read waiting for ever. And a question that is written to a connection which the server has
-just closed is lost, and in doubt; before it is written, it is not.
+just closed is lost, and in doubt; before it is written, it is not. Nor is one written to a
+connection on which more came than the answer: the next question would take that for its own.
 """
 
 from __future__ import annotations
@@ -51,18 +52,19 @@ def _time_left(timeout: float | None) -> float | None:
     return left if timeout is None or left < timeout else timeout
 
 
-def state(sock: Any) -> Literal["open", "full", "closed"]:
+def state(sock: Any, *, idle: bool = False) -> Literal["open", "full", "closed"]:
     """The state of a connection. Where the system cannot tell, it is open.
 
     ``full``: nothing can be written to it at present. ``closed``: by the server, perhaps after an
-    answer.
+    answer. It cannot be used either if it is ``idle`` after an answer, and more has come.
     """
     if not _HANGUP or sock is None or sock.fileno() < 0:
         return "open"
+    unusable = _HANGUP | (select.POLLIN if idle else 0)
     poll = select.poll()
-    poll.register(sock.fileno(), _HANGUP | select.POLLOUT)
+    poll.register(sock.fileno(), unusable | select.POLLOUT)
     events = next((found for _, found in poll.poll(0)), 0)
-    if events & (_HANGUP | select.POLLERR):
+    if events & (unusable | select.POLLERR):
         return "closed"
     return "open" if events & select.POLLOUT else "full"
 
@@ -74,6 +76,8 @@ class _Stream:
         self._stream = stream
         self._asked = False
         """Whether a part of the present request was written."""
+        self._answered = False
+        """Whether a request was answered before."""
 
     def get_extra_info(self, info: str) -> Any:
         return self._stream.get_extra_info(info)
@@ -84,12 +88,15 @@ class _Stream:
         Raises
         ------
         httpcore.ConnectError
-            The server closed the connection before a byte of the request was written.
+            The server closed the connection before a byte of the request was written, or has sent
+        more than it was asked for.
         httpcore.WriteError
             It closed it later. httpcore reads what it answered, if anything.
         """
-        now = state(self._stream.get_extra_info("socket"))
-        if now == "closed":
+        idle = self._answered and not self._asked
+        tls = self._stream.get_extra_info("ssl_object") if idle else None
+        now = state(self._stream.get_extra_info("socket"), idle=idle)
+        if now == "closed" or (tls is not None and tls.pending()):
             raise httpcore.WriteError if self._asked else httpcore.ConnectError
         self._asked = True
         return now == "open"
@@ -97,7 +104,7 @@ class _Stream:
 
 class _PlainStream(_Stream, httpcore.NetworkStream):
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self._asked = False
+        self._asked, self._answered = False, True
         data: bytes = self._stream.read(max_bytes, _time_left(timeout))
         return data
 
@@ -119,7 +126,7 @@ class _PlainStream(_Stream, httpcore.NetworkStream):
 
 class _AsyncStream(_Stream, httpcore.AsyncNetworkStream):
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        self._asked = False
+        self._asked, self._answered = False, True
         data: bytes = await self._stream.read(max_bytes, _time_left(timeout))
         return data
 
@@ -171,18 +178,30 @@ class AsyncBackend(httpcore.AnyIOBackend):
             return _AsyncStream(await super().connect_tcp(host, *arguments, **options))
 
 
-def keep_assigned_connections(pool: Any) -> None:
-    """Make a pool of httpcore keep the idle connections that it has given to a request.
+def choose_connections(pool: Any) -> None:
+    """Make a pool of httpcore keep the idle connections that it has given to a request, and use
+    none again on which more came than the answer.
 
     httpcore gives an idle connection to a request, which begins a moment later. If the connection
     expires in between, the next request closes it, and the first one would seem to be sent.
     """
     assign = pool._assign_requests_to_connections
 
-    def assign_and_keep() -> list[Any]:
+    def choose() -> list[Any]:
         given = [one.connection for one in pool._requests if one.connection is not None]
+        for one in pool._connections:
+            if one.is_idle() and one not in given:
+                _expire_if_unread(one)
         closing = assign()
         pool._connections += [one for one in closing if one in given]
         return [one for one in closing if one not in given]
 
-    pool._assign_requests_to_connections = assign_and_keep
+    pool._assign_requests_to_connections = choose
+
+
+def _expire_if_unread(connection: Any) -> None:
+    while (inner := getattr(connection, "_connection", None)) is not None:
+        connection = inner  # below a proxy's
+    protocol = getattr(connection, "_h11_state", None)
+    if protocol is not None and protocol.trailing_data[0]:
+        connection._expire_at = 0.0

@@ -437,6 +437,37 @@ def test_a_connection_closed_after_each_answer_is_not_used(make: Make, closed: b
         assert set(server.creates().values()) == {1}
 
 
+@pytest.mark.parametrize("status", [200, 429])
+@pytest.mark.parametrize("pause", [0.0, 0.0005, 0.02])
+def test_a_second_answer_is_not_taken_for_that_of_the_next_question(
+    make: Make, status: int, pause: float
+) -> None:
+    """As of a proxy that gives up, and passes the answer on all the same. A question that is
+    refused in this way would be asked again."""
+    sent = threading.Semaphore(0)
+
+    def answer(connection: socket.socket, asked: Asked) -> bool:
+        stray = head(f"{status} X", "Retry-After: 0", "Content-Length: 4") + b"else"
+        text = asked.question.encode()
+        own = head("200 OK", f"Content-Length: {len(text)}") + text
+        connection.sendall(own if pause else own + stray)
+        if pause:
+            time.sleep(pause)
+            with contextlib.suppress(OSError):
+                connection.sendall(stray)
+        sent.release()
+        return True
+
+    with RawServer(answer) as server:
+        do = make(server.url)
+        for question in ("one", "two", "three"):
+            result = do(Send(post(server.url, user={"text": question})))
+            assert isinstance(result, Response)
+            assert (result.status, result.body.decode()) == (200, question)
+            sent.acquire(timeout=5)
+        assert [one.question for one in server.asked] == ["one", "two", "three"]
+
+
 # TLS, and refusals before the body.
 
 
