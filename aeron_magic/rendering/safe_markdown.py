@@ -427,18 +427,19 @@ def _for_latex(tex: str) -> str:
 
     A single formula that LaTeX does not take would end the conversion of a notebook to PDF.
     """
-    from aeron_magic.rendering.tex_commands import COMMANDS, ENVIRONMENTS
+    from aeron_magic.replies.tex_commands import LATEX_COMMANDS, LATEX_ENVIRONMENTS
 
     tex = _ENVIRONMENT.sub(_inner, _NUMBERS.sub("", tex))
     tex = _TAG.sub(r"\\quad\\text{(\1)}", tex)
     tex = _TEXT.sub(lambda text: re.sub(r"(?<!\\)[_&]", r"\\\g<0>", text[0]), tex)
-    commands = _COMMAND.findall(tex.replace("\\\\", " "))
+    environments = {one["name"] + one["star"] for one in _ENVIRONMENT.finditer(tex)}
+    commands = _COMMAND.findall(_ENVIRONMENT.sub("", tex).replace("\\\\", " "))
     if (
-        not COMMANDS.issuperset(commands)
+        not LATEX_COMMANDS.issuperset(commands)
         or commands.count("left") != commands.count("right")
         or ("middle" in commands and "left" not in commands)
-        or any(one["name"] + one["star"] not in ENVIRONMENTS for one in _ENVIRONMENT.finditer(tex))
-        or ("begin" not in commands and re.search(r"(?<!\\)&", tex))
+        or not LATEX_ENVIRONMENTS.issuperset(environments)
+        or (not environments and re.search(r"(?<!\\)&", tex))
         or _NO_TEX.search(tex)
     ):
         return ""

@@ -24,7 +24,7 @@ from markdown_it.rules_inline import StateInline
 from markupsafe import Markup
 
 from aeron_magic.markdown_text import CJK
-from aeron_magic.replies.tex_commands import TEX_COMMANDS
+from aeron_magic.replies.tex_commands import MATHJAX_COMMANDS
 
 BLOCK_LINES = 200
 """Maximum lines of a math block, which bounds the cost of an unclosed one."""
@@ -92,8 +92,8 @@ def install_table_rules(parser: MarkdownIt) -> None:
 def is_self_contained(tex: str) -> bool:
     """Whether ``tex`` has no effects outside its formula, and its braces are balanced.
 
-    It has only `TEX_COMMANDS`, no characters of TeX that spell another one (``^^``), and no line
-    that is moved up over the one before.
+    It has only `MATHJAX_COMMANDS`, no characters of TeX that spell another one (``^^``), and no
+    line that is moved up over the one before.
     """
     depth = 0
     for brace in _BRACE.findall(tex):
@@ -101,7 +101,7 @@ def is_self_contained(tex: str) -> bool:
         if depth < 0:
             return False
     names = (one for one in _COMMAND.finditer(tex) if one["name"] or one["back"])
-    return not (depth or "^^" in tex) and all(one["name"] in TEX_COMMANDS for one in names)
+    return not (depth or "^^" in tex) and all(one["name"] in MATHJAX_COMMANDS for one in names)
 
 
 def escape_math(text: str) -> Markup:
