@@ -91,9 +91,9 @@ def save(text: str, path: Path) -> None:
     """Write an export to ``path``; for what it raises see :func:`write`."""
     try:
         _write_file(path, text.encode(errors="replace"))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name with a null character
         raise UsageError(
-            f"{path} cannot be written: {error.strerror or error}.",
+            f"{path} cannot be written: {getattr(error, 'strerror', None) or error}.",
             hint="Name a file in a folder that exists.",
         ) from error
 

@@ -61,7 +61,12 @@ _RIGHT_TO_LEFT = re.compile(
 _BLANK_LINE = re.compile(r"\n(?=[ \t]*\n)")
 PARAGRAPH_LIMIT = 10_000
 """Characters of a paragraph beyond which it is shown as plain text."""
-_HOST = re.compile(r"[^\W_](?:[\w-]{0,62}+\.){1,8}[^\W\d_]{2,63}+")
+_HOST = re.compile(
+    r"(?<=://)[\w.-]++|[^\W_](?:[\w-]{0,62}+\.){1,8}[^\W\d_]{2,63}+|\blocalhost\b"
+    r"|(?<![\d.])\d{1,3}+(?:\.\d{1,3}+){3}(?![\d.])"
+)
+_DOTS = str.maketrans("\u3002\uff61", "..")
+"""What a browser reads as the dots of a host."""
 URL_SHOWN = 80
 """Characters shown of a URL that stands for a missing text."""
 
@@ -377,7 +382,7 @@ def foreign_host(shown: str, url: str) -> str:
     except ValueError:
         return ""
     host = (parts.hostname or parts.path.rpartition("@")[2]).lower()
-    text = "".join(filter(str.isprintable, normalize("NFKC", shown))).lower()
+    text = "".join(filter(str.isprintable, normalize("NFKC", shown.translate(_DOTS)))).lower()
     named = {name.removeprefix("www.") for name in _HOST.findall(text[:PARAGRAPH_LIMIT])}
     return "" if named <= {host, host.removeprefix("www.")} else truncate(host, URL_SHOWN)
 

@@ -303,6 +303,7 @@ def test_an_exported_json_has_its_format_and_version(lab: Kernel, tmp_path: Path
     [
         ("%aeron export nope.txt", "Unknown file extension"),
         ("%aeron export no/such/folder.md", "cannot be written"),
+        ("%aeron export nul\0.md", "cannot be written"),
     ],
 )
 def test_an_export_that_cannot_be_written_fails_the_cell(
