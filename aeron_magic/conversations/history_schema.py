@@ -13,18 +13,17 @@ from msgspec import Meta, Struct
 from msgspec.structs import astuple
 
 from aeron_magic.conversations.registry import MAX_NAME_LENGTH
-from aeron_magic.conversations.tree import Turn
+from aeron_magic.conversations.tree import MAX_MOMENT, Turn
 from aeron_magic.protocol.json_values import checked, decode_as
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import SERVICES
 
 MAX_NUMBER = 1_000_000
-MAX_TIME = 32_503_680_000.0  # the year 3000
 MAX_WORD = 10_000
 MAX_LIST = 10_000
 
 Number = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
-Time = Annotated[float, Meta(ge=0, le=MAX_TIME)]
+Time = Annotated[float, Meta(ge=0, le=MAX_MOMENT)]
 Seconds = Annotated[float, Meta(ge=0, le=1e9)]
 Word = Annotated[str, Meta(max_length=MAX_WORD)]
 Name = Annotated[str, Meta(min_length=1, max_length=MAX_NAME_LENGTH)]

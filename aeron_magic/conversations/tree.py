@@ -20,6 +20,7 @@ another position are rejected before they are sent.
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Iterable, Iterator
@@ -31,6 +32,9 @@ from aeron_magic.errors import UsageError
 from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
+
+MAX_MOMENT = 32_503_680_000.0  # the year 3000
+"""The latest moment, in seconds since the epoch, at which a turn can have been asked."""
 
 MAIN = "main"
 """The name of the first conversation."""
@@ -169,6 +173,8 @@ class ConversationTree:
     """Its id in the local history, once it is stored."""
     last_number: int = 0
     """The highest number of a turn, pending ones included."""
+    last_asked: float = 0.0
+    """The highest ``asked_at`` of a turn, pending ones included."""
     edits: int = 0
     """How often a turn that was there already has changed; added turns do not count."""
     ended: set[Turn] = field(default_factory=set, init=False, repr=False)
@@ -193,6 +199,7 @@ class ConversationTree:
         """Add a turn at the end; ``turns`` grows in no other way."""
         self.turns.append(turn)
         self.last_number = max(self.last_number, turn.number)
+        self.last_asked = max(self.last_asked, turn.asked_at)
         self._numbers.setdefault(turn.number, turn)
         if turn.cell:
             self._cells.setdefault(turn.cell, turn)
@@ -425,7 +432,7 @@ class ConversationTree:
             parent_token=position.token,
             cell=cell,
             name=name,
-            asked_at=time.time() if now is None else now,
+            asked_at=self._next_moment(time.time() if now is None else now),
             placed=position.placed,
         )
         return PendingTurn(position, turn, diverges_from)
@@ -433,6 +440,15 @@ class ConversationTree:
     def _next_number(self) -> int:
         self.last_number += 1
         return self.last_number
+
+    def _next_moment(self, now: float) -> float:
+        """``now``, or if the clock was set back, the moment after the turn before.
+
+        The newest turn is the one that was asked last.
+        """
+        after = min(math.nextafter(self.last_asked, math.inf), MAX_MOMENT)
+        self.last_asked = max(now, after)
+        return self.last_asked
 
     def _diverges_from(self, position: Position) -> Turn | None:
         """The newest turn whose reply has the position's token, if that is not its parent."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from aeron_magic.conversations.tree import ConversationTree, Position, Turn
+from aeron_magic.conversations.tree import MAX_MOMENT, ConversationTree, Position, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply, Status
 
@@ -271,6 +271,16 @@ class TestOneLine:
 
     def test_the_newest_turn_can_be_continued(self, chat: ConversationTree) -> None:
         assert ask(chat, chat.at_head(), token="conversation").number == 4
+
+    @pytest.mark.parametrize("moment", [0.0, 1e9, MAX_MOMENT])
+    def test_a_clock_that_is_set_back_changes_no_order(self, moment: float) -> None:
+        """Else the newest turn would be an older one, and nothing could be asked."""
+        chat = ConversationTree("main", "chatzy")
+        for number in range(1, 4 if moment < MAX_MOMENT else 2):  # no moment is later
+            pending = chat.start(chat.at_head(), "?", now=moment / number)
+            turn = chat.complete(pending, Reply("a", context_token="conversation"))
+            assert turn is chat.newest is chat.head is chat.by_token("conversation")
+            assert turn.asked_at <= MAX_MOMENT
 
     @pytest.mark.parametrize("label", ["1", "2"])
     def test_a_branch_is_rejected_before_it_is_sent(
