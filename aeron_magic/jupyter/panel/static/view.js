@@ -84,7 +84,7 @@ export class View {
 
   /** Show a change of the store. */
   notify(what, detail) {
-    this[`show_${what}`](detail);
+    this[`on_${what}`](detail);
     for (const ask of this.edits) ask.disabled = this.store.busy;
     this.root.dataset.state = this.store.silent
       ? "silent"
@@ -105,38 +105,38 @@ export class View {
     this.status.textContent = text;
   }
 
-  // Notifications ---------------------------------------------------------------------------
+  // Notifications: `on_X` handles the notification X -------------------------------------------
 
-  show_all() {
+  on_all() {
     const { store } = this;
     this.turns.clear();
     this.edits.clear();
     this.list.replaceChildren(...store.turns.map((turn) => this.add(turn).element));
     if (store.live) this.turns.get(store.live.key)?.begin(store.live);
-    this.show_about();
-    this.show_asked();
-    this.show_error();
+    this.on_about();
+    this.on_asked();
+    this.drawError();
     this.composer.restore();
     if (!this.returnToPlace()) this.toEnd();
   }
 
-  show_about() {
+  on_about() {
     const { store } = this;
     this.root.setAttribute("aria-label", `Chat with ${store.state?.label ?? "…"}`);
     this.head.update();
     this.composer.update();
-    this.showOlder();
-    this.showStart();
+    this.drawOlder();
+    this.drawStart();
   }
 
-  show_older(turns) {
+  on_older(turns) {
     const before = this.log.scrollHeight - this.log.scrollTop;
     this.list.prepend(...turns.map((turn) => this.add(turn).element));
-    this.showOlder();
+    this.drawOlder();
     this.log.scrollTop = this.log.scrollHeight - before;
   }
 
-  show_asked() {
+  on_asked() {
     const { asked } = this.store;
     this.pending?.remove();
     this.pending = null;
@@ -153,25 +153,25 @@ export class View {
       }
       this.toEnd();
     }
-    this.show_error();
-    this.showStart();
+    this.drawError();
+    this.drawStart();
     this.composer.update();
   }
 
-  show_begin({ turn, fresh }) {
+  on_begin({ turn, fresh }) {
     this.pending?.remove();
     this.pending = null;
     if (fresh) this.list.append(this.add(turn).element);
     else this.turns.get(turn.key).update(turn);
     this.turns.get(turn.key).begin(this.store.live);
-    this.show_error();
-    this.showStart();
+    this.drawError();
+    this.drawStart();
     this.composer.update();
     this.announce(`${turn.speaker} is answering.`);
     this.follow();
   }
 
-  show_delta(fresh) {
+  on_delta(fresh) {
     const view = this.turns.get(this.store.live.key);
     view?.grow(fresh);
     // The tail is drawn once per frame of the screen, not once per message.
@@ -182,7 +182,7 @@ export class View {
     });
   }
 
-  show_end({ turn, patch, live }) {
+  on_end({ turn, patch, live }) {
     cancelAnimationFrame(this.frame);
     this.frame = null;
     this.turns.get(turn.key)?.finish(turn, patch, live);
@@ -192,23 +192,45 @@ export class View {
     this.follow();
   }
 
-  show_stopping() {
+  on_stopping() {
     this.announce("Stopping.");
     this.composer.update();
   }
 
-  show_input() {
+  on_input() {
     this.composer.restore();
     this.composer.update();
   }
 
-  show_connection() {
+  on_connection() {
     this.head.update();
     this.composer.update();
     if (this.store.silent) this.announce("Waiting for the kernel.");
   }
 
-  show_error() {
+  on_error() {
+    this.drawError();
+  }
+
+  on_file({ name, mime, text, request }) {
+    if (this.store.exporting !== request) return;
+    this.store.exporting = null;
+    const link = element("a", { href: URL.createObjectURL(new Blob([text], { type: mime })) });
+    link.download = name;
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    this.announce(`Saved as ${name}.`);
+  }
+
+  // Parts: `draw…` shows the present state of the store ----------------------------------------
+
+  add(turn) {
+    const view = new TurnView(this, turn);
+    this.turns.set(turn.key, view);
+    return view;
+  }
+
+  drawError() {
     const { error } = this.store;
     this.pending?.remove();
     if (this.store.asked && this.pending) this.list.append(this.pending);
@@ -231,25 +253,7 @@ export class View {
     );
   }
 
-  show_file({ name, mime, text, request }) {
-    if (this.store.exporting !== request) return;
-    this.store.exporting = null;
-    const link = element("a", { href: URL.createObjectURL(new Blob([text], { type: mime })) });
-    link.download = name;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-    this.announce(`Saved as ${name}.`);
-  }
-
-  // Parts -----------------------------------------------------------------------------------
-
-  add(turn) {
-    const view = new TurnView(this, turn);
-    this.turns.set(turn.key, view);
-    return view;
-  }
-
-  showOlder() {
+  drawOlder() {
     const { first } = this.store;
     this.olderRow.hidden = !first;
     this.older.textContent = `Show earlier turns (${first})`;
@@ -257,7 +261,7 @@ export class View {
   }
 
   /** Show the introduction, or a title and suggestions, above the first turn. */
-  showStart() {
+  drawStart() {
     const { state, turns, first, asked } = this.store;
     this.start.replaceChildren();
     if (!state || first) return;
