@@ -193,7 +193,8 @@ def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
         elif (option := spec.flags.get(token.flag)) is None:
             raise _unknown_option(spec, token.flag)
         else:
-            _reject_repeated(token.flag, option, typed)
+            if option.dest in given and not option.multiple:
+                raise UsageError(f"{token.flag} is given twice.", hint="Leave one of them out.")
             typed[token.flag] = option
             value = _value(option, token, rest, line)
             phrase = option.dest if option.phrase else ""
@@ -288,18 +289,6 @@ def _reject_bad_quotes(token: Token, line: str) -> None:
         raise UsageError(
             "A space is missing after a closing quote.", hint="Put the whole value in quotes."
         )
-
-
-def _reject_repeated(flag: str, option: Option, typed: Mapping[str, Option]) -> None:
-    if option.multiple:
-        return
-    for name, other in typed.items():
-        if other is option:
-            raise UsageError(f"{flag} is given twice.", hint="Leave one of them out.")
-        if other.dest == option.dest:
-            raise UsageError(
-                f"{flag} and {name} contradict each other.", hint="Leave one of them out."
-            )
 
 
 def _nearest(word: str, names: Iterable[str]) -> str:
