@@ -124,7 +124,7 @@ def resume(app: App, command: Command) -> None:
     session, name = app.session, command["name"]
     app.run_order.follow(app.shell, session)
     if name is None and not session.registry.is_rebuilding and _is_in_use(session):
-        _stay(app, check_it=command["check"])
+        _stay(app, compare=command["check"])
         return
     tree, is_alive = _find_or_load(session, name)
     if tree is None:
@@ -144,7 +144,7 @@ def resume(app: App, command: Command) -> None:
         notes.append("`context_token` is set.")
     notes.append(_damage_note(session))
     if command["check"]:
-        notes.append(check(session, tree))
+        notes.append(_compared(session, tree))
     summary = f"Resumed the conversation {code_span(tree.name)}: {_state(tree)}."
     show(app.shell, summary, *filter(None, notes))
 
@@ -189,7 +189,7 @@ def _is_in_use(session: Session) -> bool:
     return bool(unfinished) or any(tree.newest is not None for tree in session.registry)
 
 
-def _stay(app: App, *, check_it: bool) -> None:
+def _stay(app: App, *, compare: bool) -> None:
     """Fetch unfinished replies of the current conversation, and name the others."""
     session, tree = app.session, app.session.tree
     stored, before = [], _head(tree)
@@ -207,8 +207,8 @@ def _stay(app: App, *, check_it: bool) -> None:
     if stored and session.notebook:
         names = resume_names(stored, session.registry.conversations, session.notebook)
         notes.append(f"Stored: {_listed(names)}; `%aeron resume NAME` loads one.")
-    if check_it:
-        notes.append(check(session, tree))
+    if compare:
+        notes.append(_compared(session, tree))
     show(
         app.shell,
         f"Nothing to load: the conversation {code_span(tree.name)} is in use in this kernel "
@@ -370,7 +370,7 @@ def _finish_pending(app: App, pending: PendingTurn, token: str | None, is_alive:
     return f"{label} was unfinished; its reply has been fetched."
 
 
-def check(session: Session, tree: ConversationTree) -> str:
+def _compared(session: Session, tree: ConversationTree) -> str:
     """The differences between the conversation and the service's messages, as Markdown."""
     head = tree.head or tree.newest_to_continue
     if head is None or head.token is None:
