@@ -151,7 +151,7 @@ class CheckAsker:
             if journal is not None and key_of_token(found) is None:
                 self._mark(journal.token, key, found)
 
-        stream.on_sent, stream.on_token = left.set, keep_token
+        stream.flow_io.on_sent, stream.run.on_token = left.set, keep_token
         try:
             async with stream:
                 reply = await stream.finish()

@@ -253,18 +253,18 @@ class FlowRun(Generic[T]):
 
 
 class _Stream(Generic[E]):
-    """What both streams offer."""
+    """What both streams offer; ``run`` and ``flow_io`` report the reply's token and requests."""
 
     def __init__(self, run: FlowRun[Any], flow_io: E) -> None:
-        self._run = run
-        self._flow_io: E = flow_io
+        self.run = run
+        self.flow_io: E = flow_io
         self.accumulator: ReplyAccumulator = run.accumulator
         """The state behind the reply: notices, the introduction, what is not understood."""
 
     @property
     def reply(self) -> Reply:
         """The reply so far; its ``status`` tells whether it is complete."""
-        return self._run.reply()
+        return self.run.reply()
 
 
 class Stream(_Stream[FlowIO]):
@@ -283,7 +283,7 @@ class Stream(_Stream[FlowIO]):
         return self._pieces
 
     def _drive(self) -> Generator[str]:
-        run, flow_io = self._run, self._flow_io
+        run, flow_io = self.run, self.flow_io
         result: StepResult = None
         try:
             while (step := run.send(result)) is not None:
@@ -316,8 +316,8 @@ class Stream(_Stream[FlowIO]):
     def close(self) -> None:
         """Stop reading and close the connection."""
         self._pieces.close()
-        self._flow_io.close()
-        self._run.end("interrupted")
+        self.flow_io.close()
+        self.run.end("interrupted")
 
     def __enter__(self) -> Self:
         return self
@@ -327,33 +327,18 @@ class Stream(_Stream[FlowIO]):
 
 
 class AsyncStream(_Stream[AsyncFlowIO]):
-    """The same as :class:`Stream`, with ``async with`` and ``async for``.
-
-    Attributes
-    ----------
-    pieces
-        What an iteration yields.
-    on_token
-        Called once, on the loop, with the reply's token as soon as it is known.
-    on_sent
-        Called on the loop whenever a request has left this machine.
-    """
+    """The same as :class:`Stream`, with ``async with`` and ``async for``."""
 
     def __init__(self, run: FlowRun[Any], flow_io: AsyncFlowIO) -> None:
         super().__init__(run, flow_io)
-        self.on_token: Callable[[str], None] | None = None
-        self.on_sent: Callable[[], None] | None = None
         self.pieces = self._drive()
+        """What an iteration yields."""
 
     def __aiter__(self) -> AsyncIterator[str]:
         return self.pieces
 
     async def _drive(self) -> AsyncGenerator[str]:
-        run, flow_io = self._run, self._flow_io
-        if self.on_token is not None:
-            run.on_token = self.on_token
-        if self.on_sent is not None:
-            flow_io.on_sent = self.on_sent
+        run, flow_io = self.run, self.flow_io
         result: StepResult = None
         try:
             while (step := run.send(result)) is not None:
@@ -380,8 +365,8 @@ class AsyncStream(_Stream[AsyncFlowIO]):
 
         The connection stays open; see :meth:`close`.
         """
-        self._run.end("interrupted")
-        return self._run.reply()
+        self.run.end("interrupted")
+        return self.run.reply()
 
     async def finish(self) -> Reply:
         """See :meth:`Stream.finish`."""
@@ -392,8 +377,8 @@ class AsyncStream(_Stream[AsyncFlowIO]):
     async def close(self) -> None:
         """Stop reading and close the connection."""
         await self.pieces.aclose()
-        await self._flow_io.close()
-        self._run.end("interrupted")
+        await self.flow_io.close()
+        self.run.end("interrupted")
 
     async def __aenter__(self) -> Self:
         return self

@@ -136,7 +136,7 @@ class ReplyTask:
         self._loop = loop
         self._stream = stream
         self._task: asyncio.Task[None] | None = None
-        stream.on_sent = self.sent.set
+        stream.flow_io.on_sent = self.sent.set
         loop.call_soon(self._start)
 
     def on_start(self) -> None:

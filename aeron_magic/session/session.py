@@ -385,7 +385,7 @@ class Session:
         stream = connection.client.stream_question(question)
         pending = self._start_turn(position, question.text, question.images)
         self.history_writer.save_pending(pending, self._scope(connection))
-        stream.on_token = partial(self.history_writer.save_token, pending)
+        stream.run.on_token = partial(self.history_writer.save_token, pending)
         return PendingQuestion(self, stream, pending, connection, request_id)
 
     def fetch(self, tree: ConversationTree, turn: Turn, *, request_id: str = "") -> PendingQuestion:

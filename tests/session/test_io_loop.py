@@ -25,6 +25,6 @@ def test_an_internal_error_closes_the_connection(sandbox: Sandbox) -> None:
     task = FailingTask(loop, stream)
     assert task.done.wait(5)
     assert str(task.error) == "Internal error: ValueError."
-    assert stream._flow_io._response is None
+    assert stream.flow_io._response is None
     loop.run(client.close())
     loop.stop()
