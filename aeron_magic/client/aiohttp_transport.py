@@ -11,7 +11,7 @@ import asyncio
 import json
 import time
 import zlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
@@ -30,10 +30,9 @@ from aeron_magic.client.httpx_transport import (
     timeout_for,
 )
 from aeron_magic.client.network import PIECE, state
-from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, connection_policy
+from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS
 from aeron_magic.errors import UsageError
 from aeron_magic.protocol.flow import ConnectionLost, OpenStream, Request, Response, Send
-from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
 
 KEEP_ALIVE = 0.1
 """As :data:`aeron_magic.client.tls.KEEP_ALIVE`; a loop with many workers may be busy so long."""
@@ -84,29 +83,9 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class AiohttpTransport(AsyncHttpxTransport):
-    """Performs the steps of many concurrent flows on one event loop.
+    """Performs the steps of many concurrent flows on one event loop, through HTTP proxies only."""
 
-    Parameters
-    ----------
-    addresses, timeout, limits, insecure
-        As for :class:`~aeron_magic.client.httpx_transport.HttpxTransport`.
-
-    Raises
-    ------
-    UsageError
-        An address is not encrypted, or its proxy is not an HTTP proxy.
-    """
-
-    def __init__(
-        self,
-        addresses: Iterable[str],
-        timeout: float,
-        limits: Limits = DEFAULT_LIMITS,
-        insecure: bool = False,
-    ) -> None:
-        self.timeout = timeout
-        self.limits = limits
-        self._policy = connection_policy(addresses, insecure=insecure)
+    def _open(self) -> None:
         self._session: aiohttp.ClientSession | None = None
         if any(proxy and not proxy.startswith("http") for proxy in self._policy.proxies.values()):
             raise UsageError(

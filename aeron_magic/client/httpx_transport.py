@@ -28,7 +28,13 @@ from aeron_magic.client.network import (
     choose_connections,
     deadline,
 )
-from aeron_magic.client.tls import CONNECT_TIMEOUT, HEADERS, KEEP_ALIVE, connection_policy
+from aeron_magic.client.tls import (
+    CONNECT_TIMEOUT,
+    HEADERS,
+    KEEP_ALIVE,
+    ConnectionPolicy,
+    connection_policy,
+)
 from aeron_magic.errors import UsageError
 from aeron_magic.forks import restart_after_fork
 from aeron_magic.protocol.flow import (
@@ -247,11 +253,8 @@ class _AsyncHTTPTransport(httpx.AsyncHTTPTransport):
         return _unread(await super().handle_async_request(request))
 
 
-def _client_options(
-    addresses: Iterable[str], insecure: bool, kind: Callable[..., Any]
-) -> dict[str, Any]:
+def _client_options(policy: ConnectionPolicy, kind: Callable[..., Any]) -> dict[str, Any]:
     """The options of a client; ``kind`` is its transport's class."""
-    policy = connection_policy(addresses, insecure=insecure)
 
     def transport(proxy: str | None = None) -> Any:
         limits = httpx.Limits(
@@ -304,8 +307,8 @@ def _async_pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
     return cast("AsyncGenerator[bytes]", raw)
 
 
-class HttpxTransport:
-    """Performs the steps of flows with blocking calls.
+class Transport:
+    """What all transports have.
 
     Parameters
     ----------
@@ -328,14 +331,27 @@ class HttpxTransport:
     ) -> None:
         self.timeout = timeout
         self.limits = limits
-        self._options = (tuple(addresses), insecure, _HTTPTransport)
-        self.http = httpx.Client(**_client_options(*self._options))
+        self._policy = connection_policy(addresses, insecure=insecure)
+        self._open()
+
+    def _open(self) -> None:
+        """Create what performs the requests."""
+
+
+class HttpxTransport(Transport):
+    """Performs the steps of flows with blocking calls."""
+
+    def _open(self) -> None:
+        self.http = self._client()
         self._left: httpx.Client | None = None
         restart_after_fork(self)
 
+    def _client(self) -> httpx.Client:
+        return httpx.Client(**_client_options(self._policy, _HTTPTransport))
+
     def after_fork(self) -> None:
         """Begin again in a forked process: the connections are those of the other one."""
-        self._left, self.http = self.http, httpx.Client(**_client_options(*self._options))
+        self._left, self.http = self.http, self._client()
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # At the end of the interpreter, modules that closing needs are gone; so are the sockets.
@@ -443,24 +459,14 @@ def failure(
     return connection_lost(error, kinds, began, timeout, received)
 
 
-class AsyncHttpxTransport:
+class AsyncHttpxTransport(Transport):
     """Performs the steps of flows on an event loop; else the same as :class:`HttpxTransport`.
 
     The loop may change, as with each ``asyncio.run`` of a script. Connections belong to the loop
     that opened them, so another loop gets a new client.
     """
 
-    def __init__(
-        self,
-        addresses: Iterable[str],
-        timeout: float,
-        limits: Limits = DEFAULT_LIMITS,
-        insecure: bool = False,
-    ) -> None:
-        self.timeout = timeout
-        self.limits = limits
-        self._addresses = tuple(addresses)
-        self._insecure = insecure
+    def _open(self) -> None:
         self._http = self._client()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -486,8 +492,7 @@ class AsyncHttpxTransport:
         return self._http
 
     def _client(self) -> httpx.AsyncClient:
-        options = _client_options(self._addresses, self._insecure, _AsyncHTTPTransport)
-        return httpx.AsyncClient(**options)
+        return httpx.AsyncClient(**_client_options(self._policy, _AsyncHTTPTransport))
 
     def flow_io(self) -> AsyncFlowIO:
         """The I/O of one flow: at most one open stream at a time."""
