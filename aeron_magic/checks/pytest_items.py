@@ -29,7 +29,7 @@ from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.rendering.differences import differences
 from aeron_magic.services.catalog import SERVICES
-from aeron_magic.services.settings import ANY_CREDENTIAL, Settings, resolve_settings
+from aeron_magic.services.settings import Settings, any_credentials, resolve_settings
 from aeron_magic.session.connection import ConnectionManager
 from aeron_magic.session.io_loop import IOLoop
 
@@ -107,12 +107,7 @@ def _recorded_settings(recorder: Recorder, service: str | None) -> Settings:
             hint="Record the conversation first, with `%aeron record FILE`.",
         )
     wanted = {SANDBOX: name}.get(service or name, service or name)
-    return resolve_settings(
-        wanted,
-        client_id=ANY_CREDENTIAL,
-        client_secret=ANY_CREDENTIAL,
-        chatbot_id=agent or ANY_CREDENTIAL,
-    )
+    return resolve_settings(wanted, **any_credentials(wanted, agent))
 
 
 _session = pytest.StashKey[CheckSession]()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES
-from aeron_magic.services.settings import ANY_CREDENTIAL, Settings, resolve_settings
+from aeron_magic.services.settings import Settings, any_credentials, resolve_settings
 
 if TYPE_CHECKING:
     from aeron_magic.sandbox.server import Sandbox
@@ -47,5 +47,4 @@ def sandbox_settings(sandbox: Sandbox, service: str = DEFAULT_SERVICE, **options
             "The sandbox has its own address.", hint="Leave out base_url and stream_url."
         )
     options |= {one.field: getattr(sandbox, one.in_sandbox) for one in info.addresses}
-    options |= {one.field: ANY_CREDENTIAL for one in info.credentials}
-    return resolve_settings(service, **options)
+    return resolve_settings(service, **options, **any_credentials(service))

@@ -1,6 +1,8 @@
 """``SERVICES``: what other modules need to know of each service.
 
-A service is its own file plus its entry here; no other module compares a service's name.
+A service is its own file plus its entry here. A setting that no other service has is also a field
+of `Settings` and a parameter of `Client`. No other module compares a service's name, or knows which
+settings are secret.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ class Credential(NamedTuple):
     """The environment variable that it is read from."""
     label: str
     """Its name in prompts and errors."""
+    is_secret: bool = False
+    """Whether it must not be shown, recorded or sent in a question."""
     is_agent_id: bool = False
     """Whether it is an agent's UUID, which is public and part of a recording's key; else it is sent
     as an HTTP header."""
@@ -58,6 +62,11 @@ class ServiceInfo(NamedTuple):
         addresses = [address.field for address in self.addresses]
         return addresses + [credential.field for credential in self.credentials]
 
+    @property
+    def agent(self) -> Credential | None:
+        """The credential that is an agent's id, if it has one."""
+        return next((one for one in self.credentials if one.is_agent_id), None)
+
 
 DEFAULT_SERVICE = "aeronpay"
 
@@ -72,7 +81,7 @@ SERVICES = {
         (Address("base_url", "AERON_BASE_URL", _AERONPAY, "aeronpay_url"),),
         (
             Credential("client_id", "AERON_CLIENT_ID", "AeronPay client-id"),
-            Credential("client_secret", "AERON_CLIENT_SECRET", "AeronPay client-secret"),
+            Credential("client_secret", "AERON_CLIENT_SECRET", "AeronPay client-secret", True),
         ),
         "`%aeron connect sandbox` (in Python: Client('sandbox')) works at once and needs no "
         "account; or set AERON_CLIENT_ID and AERON_CLIENT_SECRET in the environment; or, in a "

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 from aeron_magic.errors import CredentialsError, UsageError, ValueRefused
@@ -22,6 +23,7 @@ from aeron_magic.services.catalog import (
     Address,
     Credential,
     ServiceInfo,
+    service_info,
 )
 
 MAX_TIMEOUT = 1e6
@@ -77,7 +79,9 @@ class Settings:
     """Finds every spelling of the secrets that a prompt must not contain."""
 
     def __post_init__(self) -> None:
-        secrets = () if self.client_secret in ("", ANY_CREDENTIAL) else (self.client_secret,)
+        known = service_info(self.service).credentials
+        values = (getattr(self, one.field) for one in known if one.is_secret)
+        secrets = tuple(value for value in values if value not in ("", ANY_CREDENTIAL))
         long = tuple(one for one in secrets if len(one) >= MIN_SECRET_LENGTH)
         object.__setattr__(self, "secrets", secrets)
         object.__setattr__(self, "secret_pattern", secret_pattern(long))
@@ -103,14 +107,20 @@ class Settings:
         return tuple(filter(None, (self.base_url, self.stream_url)))
 
     @property
+    def _agent(self) -> str:
+        """The agent's id; empty for a service without agents."""
+        agent = service_info(self.service).agent
+        return str(getattr(self, agent.field)) if agent is not None else ""
+
+    @property
     def recording_id(self) -> str:
-        """The service in recordings, and for Chatzy the agent."""
-        return f"{self.service}/{self.chatbot_id}" if self.chatbot_id else self.service
+        """The service in recordings, and its agent."""
+        return f"{self.service}/{self._agent}" if self._agent else self.service
 
     @property
     def conversation_scope(self) -> str:
-        """The scope of a conversation: the address, and for Chatzy the agent."""
-        return f"{self.base_url}#{self.chatbot_id}" if self.chatbot_id else self.base_url
+        """The scope of a conversation: the address, and the agent."""
+        return f"{self.base_url}#{self._agent}" if self._agent else self.base_url
 
 
 def resolve_settings(
@@ -191,6 +201,12 @@ def _reject_mixed_addresses(info: ServiceInfo, missing: Address, values: dict[st
                 f"The {one.field} is not {info.title}'s own, but the {missing.field} is missing.",
                 hint=f"Add {option} (in Python: {missing.field}=…), or set {missing.variable}.",
             )
+
+
+def any_credentials(service: str, agent: str = "") -> dict[str, Any]:
+    """Valid credentials of no account, for `resolve_settings`; ``agent`` is the id of an agent."""
+    known = service_info(service).credentials
+    return {one.field: (one.is_agent_id and agent) or ANY_CREDENTIAL for one in known}
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.client.client import AsyncClient
+from aeron_magic.client.embedded import sandbox_settings
 from aeron_magic.errors import AeronError, CredentialsError, RecordingError, UsageError
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
 from aeron_magic.services.settings import (
@@ -99,11 +100,7 @@ class ConnectionManager:
                 "headings are the questions.",
             ) from None
         self.answers = answers
-        info = SERVICES[service]
-        options = {one.field: getattr(sandbox, one.in_sandbox) for one in info.addresses}
-        options |= {one.field: ANY_CREDENTIAL for one in info.credentials}
-        settings = self._resolve(service, **options)
-        return self.use(settings, sandbox=True)
+        return self.use(sandbox_settings(sandbox, service, **self.options), sandbox=True)
 
     def connect(self, service: str, **options: Any) -> Connection:
         """Connect to ``service``; options as for ``resolve_settings``.
@@ -132,10 +129,10 @@ class ConnectionManager:
                     recorded = self._recorded_agent(service) if one.is_agent_id else ""
                     given[one.field] = recorded or ANY_CREDENTIAL
             options = given
-        return self._resolve(service, **options)
+        return resolve_settings(service, **{**self.options, **options})
 
     def _recorded_agent(self, service: str) -> str:
-        """The id of the agent in the recording; empty if there is none.
+        """The id of the service's agent in the recording; empty if there is none.
 
         Raises
         ------
@@ -228,9 +225,6 @@ class ConnectionManager:
                 for one in SERVICES[connection.settings.service].credentials
             )
         )
-
-    def _resolve(self, service: str, **options: Any) -> Settings:
-        return resolve_settings(service, **{**self.options, **options})
 
     def use(self, settings: Settings, sandbox: bool = False) -> Connection:
         """The connection with these settings: the current one, if its settings are the same."""

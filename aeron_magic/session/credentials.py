@@ -79,7 +79,7 @@ def ask(service: str) -> dict[str, str]:
     """
     answers: dict[str, str] = {}
     hint = SERVICES[service].how_to_connect
-    for name, _, prompt, is_agent_id in SERVICES[service].credentials:
+    for name, _, prompt, _, is_agent_id in SERVICES[service].credentials:
         try:
             with warnings.catch_warnings():
                 # getpass warns if it cannot hide the input, and would show it.

@@ -33,6 +33,18 @@ def test_an_entry_names_fields_of_the_settings_and_attributes_of_the_sandbox() -
         assert load(resolve_settings(name, environ={}, **values)).settings.service == name
 
 
+def test_the_catalog_says_which_settings_are_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    info = SERVICES[DEFAULT_SERVICE]
+    secret = info._replace(credentials=tuple(c._replace(is_secret=True) for c in info.credentials))
+    monkeypatch.setitem(SERVICES, DEFAULT_SERVICE, secret)
+    service_info.cache_clear()
+    values = {one.field: f"{one.field}-4f1c-hush" for one in info.credentials}
+    try:
+        assert resolve_settings(environ={}, **values).secrets == tuple(values.values())
+    finally:
+        service_info.cache_clear()
+
+
 def test_an_unknown_service_has_its_name_as_title() -> None:
     """A conversation has an empty service before the first connection."""
     for name in ("", "elsewhere"):

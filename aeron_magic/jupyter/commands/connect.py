@@ -95,8 +95,8 @@ def connect(app: App, command: Command) -> None:
     else:
         options = {
             name: command[name]
-            for name in ("base_url", "stream_url", "chatbot_id")
-            if command[name] is not None
+            for name in SERVICES[target].fields
+            if command.values.get(name) is not None
         }
         if not session.connections.sends_nothing:
             secret = [one for one in SERVICES[target].credentials if not one.is_agent_id]

@@ -315,11 +315,10 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
     if stored.sandbox:
         connection = session.connect(stored.service, sandbox=True)
         return connection.settings.conversation_scope == stored.address
-    _, _, agent = stored.address.partition("#")
     replayed = session.connections.replayed is not None
     options: dict[str, Any] = {**((not replayed and credentials.find(stored.service)) or {})}
-    if agent:
-        options["chatbot_id"] = agent
+    if agent := service_info(stored.service).agent:
+        options[agent.field] = stored.address.partition("#")[2]
     if session.connections.scope_of(stored.service, **options) != stored.address:
         raise UsageError(
             f"That conversation belongs to {one_line(stored.address)}, which is neither the "
@@ -335,10 +334,13 @@ def _target(stored: StoredConversation) -> str:
     """The arguments of ``connect`` for the conversation's service and address."""
     if stored.sandbox:
         return "sandbox"
-    address, _, agent = stored.address.partition("#")
-    chatbot = f" --chatbot-id {agent}" if agent else ""
-    stream = " --stream-url URL" if "stream_url" in service_info(stored.service).fields else ""
-    return f"{stored.service}{chatbot} --base-url {address}{stream}"
+    address, _, agent_id = stored.address.partition("#")
+    words, info = [stored.service], service_info(stored.service)
+    if info.agent is not None and agent_id:
+        words += [f"--{info.agent.field.replace('_', '-')}", agent_id]
+    words += ["--base-url", address]
+    words += [f"--{one.field.replace('_', '-')} URL" for one in info.addresses[1:]]
+    return " ".join(words)
 
 
 def _finish_pending(app: App, pending: PendingTurn, token: str | None, is_alive: bool) -> str:
