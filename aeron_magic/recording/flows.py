@@ -7,8 +7,10 @@ replay yields the same events with the same pauses, without a network.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from aeron_magic import errors
 from aeron_magic.errors import (
@@ -32,9 +34,9 @@ from aeron_magic.protocol.events import (
 )
 from aeron_magic.protocol.flow import Flow, Question, Sleep
 from aeron_magic.recording.record import (
+    Entry,
     Record,
-    event_facts,
-    event_from,
+    RecordedError,
     placeholder_token,
     turn_key,
 )
@@ -58,7 +60,7 @@ class _EventLog:
         self._texts: list[str] = []
         self.token: str | None = None
         self.is_recovered = False
-        self.events: list[list[Any]] = []
+        self.events: list[Entry] = []
 
     def add(self, events: Iterable[Event]) -> None:
         now = self._clock()
@@ -67,20 +69,17 @@ class _EventLog:
             match event:
                 case Chunk():
                     number = self._messages.setdefault(event.msg_id, len(self._messages))
-                    entry: list[Any] = [self._milliseconds(), event.text]
-                    if number:
-                        entry.append(number)
                     self._texts.append(event.text)
                     if event.sequence is not None:
                         self._numbers.append(event.sequence)
-                    self.events.append(entry)
+                    self.events.append(Entry(self._milliseconds(), event.text, number))
                 case Started():
                     self.token = event.context_token or self.token
                 case Completed():
                     self.token = event.context_token or self.token
                     self._completed(event)
                 case Introduced() | ToolCalled() | Recovering():
-                    self.events.append([self._milliseconds(), event_facts(event)])
+                    self.events.append(Entry.of(self._milliseconds(), event))
                 case Unknown() | Waiting():
                     pass
 
@@ -90,13 +89,11 @@ class _EventLog:
         return round(waited * 1000)
 
     def _completed(self, event: Completed) -> None:
-        end: dict[str, Any] = {"event": "completed"}
         in_order = self._numbers == sorted(set(self._numbers))
-        if event.text and (event.text != "".join(self._texts) or not in_order):
-            end["text"] = event.text
-        if event.recovered:
-            end["recovered"] = self.is_recovered = True
-        self.events.append([self._milliseconds(), end])
+        repeated = in_order and event.text == "".join(self._texts)
+        self.is_recovered = self.is_recovered or event.recovered
+        end = event._replace(text=None if repeated else event.text or None)
+        self.events.append(Entry.of(self._milliseconds(), end))
 
 
 def record_flow(
@@ -115,7 +112,7 @@ def record_flow(
     was sent, or never reached the service, is not recorded. ``secrets`` are redacted.
     """
     log = _EventLog(clock)
-    status = "interrupted"
+    status: Any = "interrupted"
     error: AeronError | None = None
     try:
         step = next(flow)
@@ -135,14 +132,14 @@ def record_flow(
         if recordable and (status != "interrupted" or log.events):
             key = turn_key(service, question.text, question.images, parent_key)
             record = Record(
-                key,
-                parent_key,
-                service,
-                question.text,
-                question.images,
-                status,
-                log.events,
-                _error_facts(error, log.token, placeholder_token(key)) if error else None,
+                key=key,
+                parent_key=parent_key,
+                service=service,
+                question=question.text,
+                images=question.images,
+                status=status,
+                error=_recorded(error, log.token, placeholder_token(key)) if error else None,
+                events=log.events,
             )
             clean = _redacted(record, secrets)
             if clean.question == record.question:  # else its key would not fit
@@ -153,35 +150,34 @@ def _redacted(record: Record, secrets: Iterable[str]) -> Record:
     """``record`` with the secrets replaced, also one that was split over chunks."""
     secrets = tuple(secrets)
     pieces = TextFilter(secrets)
-    chunks = [entry for entry in record.events if isinstance(entry[1], str)]
+    chunks = [entry for entry in record.events if isinstance(entry.what, str)]
     for entry in chunks:
-        entry[1] = pieces.feed(entry[1])
+        entry.what = pieces.feed(str(entry.what))
     if chunks:
-        chunks[-1][1] += pieces.rest
+        chunks[-1].what = str(chunks[-1].what) + pieces.rest
 
     def clean(value: Any) -> Any:
         if isinstance(value, str):
             return redact(pieces.clean(value), secrets)
-        if isinstance(value, dict):
-            return {name: clean(one) for name, one in value.items()}
-        return [clean(one) for one in value] if isinstance(value, list) else value
+        if isinstance(value, Struct):
+            return replace(value, **{n: clean(getattr(value, n)) for n in value.__struct_fields__})
+        return type(value)(map(clean, value)) if isinstance(value, list | tuple) else value
 
     events, error = clean(record.events), clean(record.error)
     return replace(record, question=clean(record.question), events=events, error=error)
 
 
-def _error_facts(error: AeronError, token: str | None, placeholder: str) -> dict[str, Any]:
-    def neutral(text: str | None) -> str | None:
-        return text.replace(token, placeholder) if text and token else text
+def _recorded(error: AeronError, token: str | None, placeholder: str) -> RecordedError:
+    def neutral(text: str | None) -> str:
+        return (text or "").replace(token, placeholder) if token else text or ""
 
-    facts = {
-        "type": type(error).__name__,
-        "message": neutral(error.message),
-        "hint": neutral(error.hint),
-        "status_code": error.status_code,
-        "service_message": neutral(error.service_message),
-    }
-    return {name: value for name, value in facts.items() if value}
+    return RecordedError(
+        type(error).__name__,
+        neutral(error.message),
+        neutral(error.hint),
+        error.status_code,
+        neutral(error.service_message) or None,
+    )
 
 
 def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None) -> Flow[None]:
@@ -203,11 +199,11 @@ def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None
     left = MAX_PAUSES
     yield [Started(token, parent, recorded=_seconds(record))]
     for entry in record.events:
-        pause = min(entry[0] / 1000, MAX_PAUSE, left)
+        pause = min(entry.milliseconds / 1000, MAX_PAUSE, left)
         if speed and pause:
             left -= pause
             yield Sleep(pause / speed)
-        yield [event_from(entry, token, parent)]
+        yield [entry.event(token, parent)]
     if record.error is not None:
         raise _error(record.error, token)
     if not record.is_complete:
@@ -222,23 +218,23 @@ def _seconds(record: Record) -> tuple[float, float | None]:
     """The time that the reply took when it was recorded, in all and until its first chunk."""
     passed, first = 0, None
     for entry in record.events:
-        passed += entry[0]
-        if first is None and isinstance(entry[1], str):
+        passed += entry.milliseconds
+        if first is None and isinstance(entry.what, str):
             first = passed / 1000
     return passed / 1000, first
 
 
-def _error(facts: dict[str, Any], token: str) -> AeronError:
-    kind = getattr(errors, facts.get("type", ""), AeronError)
+def _error(found: RecordedError, token: str) -> AeronError:
+    kind = getattr(errors, found.type, AeronError)
     # Others are never recorded; an Interrupted is also a KeyboardInterrupt.
     recorded = isinstance(kind, type) and issubclass(kind, ServiceError | ReplyError)
     if not recorded or issubclass(kind, Interrupted):
         kind = AeronError
     error: AeronError = kind(
-        facts.get("message", ""),
-        hint=facts.get("hint", ""),
-        status_code=facts.get("status_code"),
-        service_message=facts.get("service_message"),
+        found.message,
+        hint=found.hint,
+        status_code=found.status_code,
+        service_message=found.service_message,
     )
     if isinstance(error, ReplyError):
         error.context_token = token

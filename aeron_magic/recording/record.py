@@ -4,6 +4,8 @@ A turn is identified by its *key*: a hash of the service, the question as sent, 
 turn before it. Tokens, message ids and dates differ on each run, so they are neither part of the
 key nor recorded. A replayed reply has the placeholder token ``replay_<key>``, from which the key
 of the turn after it is computed.
+
+A recording may come from another person: msgspec validates each line when it is read.
 """
 
 from __future__ import annotations
@@ -11,8 +13,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field, to_builtins
 
 from aeron_magic.errors import RecordingError
 from aeron_magic.protocol.events import (
@@ -28,6 +31,13 @@ from aeron_magic.protocol.json_values import decode_as
 PLACEHOLDER = "replay_"
 UNRECORDED_PARENT = "elsewhere"
 """The parent key of a turn that continues a conversation from outside the recording."""
+
+MAX_EVENTS = 2_000_000
+MAX_IMAGES = 1_000
+MAX_MILLISECONDS = 10**12
+
+Name = Annotated[str, Meta(max_length=100)]
+Texts = Annotated[tuple[str, ...], Meta(max_length=MAX_IMAGES)]
 
 
 def placeholder_token(key: str) -> str:
@@ -51,51 +61,97 @@ def turn_key(service: str, text: str, images: Sequence[str] = (), parent_key: st
     return hashlib.sha256(parts.encode(errors="surrogatepass")).hexdigest()[:24]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One recorded turn.
+class _Completed(Struct, tag_field="event", tag="completed", omit_defaults=True):
+    text: str | None = None
+    recovered: bool = False
 
-    Attributes
-    ----------
-    key, parent_key
-        The keys of the turn and of the turn before it (empty at the start of a conversation).
-    service, question, images
-        The question, and the service that it was sent to.
-    status
-        ``complete``, ``recovered``, ``interrupted``, ``incomplete`` or ``failed``.
-    events
-        The events in order: ``[milliseconds, "text"]`` for a chunk, with the number of its message
-        as a third element if there are several; else ``[milliseconds, {"event": …}]``.
-        Milliseconds count from the previous event.
-    error
-        The attributes of the error that ended the reply, or None.
+
+class _Introduced(Struct, tag_field="event", tag="introduced"):
+    text: str
+    buttons: Texts
+
+
+class _ToolCalled(Struct, tag_field="event", tag="tool called"):
+    pass
+
+
+class _Recovering(Struct, tag_field="event", tag="recovering"):
+    reason: str
+
+
+class Entry(Struct, array_like=True, forbid_unknown_fields=True):
+    """An event, ``milliseconds`` after the one before: a text is a chunk of message ``message``."""
+
+    milliseconds: Annotated[int, Meta(ge=0, le=MAX_MILLISECONDS)]
+    what: str | _Completed | _Introduced | _ToolCalled | _Recovering
+    message: Annotated[int, Meta(ge=0, le=MAX_EVENTS)] = 0
+
+    @classmethod
+    def of(
+        cls, milliseconds: int, event: Completed | Introduced | ToolCalled | Recovering
+    ) -> Entry:
+        """The entry of an event that is not a chunk."""
+        match event:
+            case Completed():
+                return cls(milliseconds, _Completed(event.text, event.recovered))
+            case Introduced():
+                return cls(milliseconds, _Introduced(event.text, event.buttons))
+            case ToolCalled():
+                return cls(milliseconds, _ToolCalled())
+            case Recovering():
+                return cls(milliseconds, _Recovering(event.reason))
+
+    def event(self, token: str = "", parent: str | None = None) -> Event:
+        """The event, with these tokens."""
+        match self.what:
+            case str():
+                return Chunk(self.what, msg_id=f"message {self.message}")
+            case _Completed(text, recovered):
+                return Completed(text, token, parent, recovered=recovered)
+            case _Introduced(text, buttons):
+                return Introduced(text, buttons)
+            case _ToolCalled():
+                return ToolCalled()
+            case _Recovering(reason):
+                return Recovering(reason)
+
+
+class RecordedError(Struct, omit_defaults=True):
+    """The attributes of an `AeronError`, and the name of its class."""
+
+    type: Name = ""
+    message: str = ""
+    hint: str = ""
+    status_code: Annotated[int, Meta(ge=0, le=999_999)] | None = None
+    service_message: str | None = None
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """One recorded turn; the fields are those of its line, in order.
+
+    ``parent_key`` is the key of the turn before; empty at the start of a conversation.
     """
 
-    key: str
-    parent_key: str
-    service: str
+    key: Name
+    parent_key: Name = field(name="after")
+    service: Name
     question: str
-    images: tuple[str, ...] = ()
-    status: str = "complete"
-    events: list[list[Any]] = field(default_factory=list)
-    error: dict[str, Any] | None = None
+    images: Texts = ()
+    status: Literal["complete", "recovered", "interrupted", "incomplete", "failed"]
+    error: RecordedError | None = None
+    events: Annotated[list[Entry], Meta(max_length=MAX_EVENTS)]
 
     @property
     def is_complete(self) -> bool:
         return self.status in ("complete", "recovered")
 
     @property
-    def seconds(self) -> float:
-        """The recorded duration."""
-        return float(sum(event[0] for event in self.events)) / 1000
-
-    @property
     def text(self) -> str:
         """The reply's text."""
-        last = self.events[-1][1] if self.events else None
-        if isinstance(last, dict) and "text" in last and last["event"] == "completed":
-            return str(last["text"])
-        return "".join(event[1] for event in self.events if isinstance(event[1], str))
+        last = self.events[-1].what if self.events else None
+        if isinstance(last, _Completed) and last.text is not None:
+            return last.text
+        return "".join(entry.what for entry in self.events if isinstance(entry.what, str))
 
     def matches(self, other: Record) -> bool:
         """Whether both have the same result; timing and the division into chunks do not count."""
@@ -104,18 +160,11 @@ class Record:
 
     def to_json_line(self) -> str:
         """The record as one line of JSON; the key comes first."""
-        fields: dict[str, Any] = {
-            "key": self.key,
-            "after": self.parent_key,
-            "service": self.service,
-            "question": self.question,
-        }
-        if self.images:
-            fields["images"] = list(self.images)
-        fields["status"] = self.status
-        if self.error:
-            fields["error"] = self.error
-        fields["events"] = self.events
+        fields = to_builtins(self)
+        fields["events"] = [one if one[-1] else one[:2] for one in fields["events"]]
+        for name in ("images", "error"):
+            if not fields[name]:
+                del fields[name]
         text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
         # Some readers also break lines at these characters.
         for character in ("\x85", "\u2028", "\u2029"):
@@ -127,55 +176,13 @@ class Record:
     def from_line(cls, line: str | bytes) -> Record:
         """Parse and validate one line.
 
-        Raises
-        ------
-        RecordingError
-            It is not a recorded turn, or its key is not that of its content. The message names the
-            reason without repeating the line.
+        Raises RecordingError if it is not a recorded turn, or its key is not that of its content.
+        The message names the reason without repeating the line.
         """
-        from aeron_magic.recording.schema import Line, builtin_error, builtin_events
-
         try:
-            read = decode_as(line, Line)
+            read = decode_as(line, cls)
         except ValueError as error:
             raise RecordingError(f"Not a recorded turn: {error}.") from None
-        if read.key != turn_key(read.service, read.question, read.images, read.after):
+        if read.key != turn_key(read.service, read.question, read.images, read.parent_key):
             raise RecordingError("Not a recorded turn: the key does not fit the question.")
-        return cls(
-            key=read.key,
-            parent_key=read.after,
-            service=read.service,
-            question=read.question,
-            images=read.images,
-            status=read.status,
-            events=builtin_events(read),
-            error=builtin_error(read),
-        )
-
-
-def event_facts(event: Introduced | ToolCalled | Recovering) -> dict[str, Any]:
-    """The JSON object of an event without text."""
-    match event:
-        case Introduced():
-            return {"event": "introduced", "text": event.text, "buttons": list(event.buttons)}
-        case ToolCalled():
-            return {"event": "tool called"}
-        case Recovering():
-            return {"event": "recovering", "reason": event.reason}
-
-
-def event_from(entry: list[Any], token: str = "", parent: str | None = None) -> Event:
-    """The event of an entry of `Record.events`, with these tokens."""
-    _, facts, *message = entry
-    if isinstance(facts, str):
-        return Chunk(facts, msg_id=f"message {message[0] if message else 0}")
-    match facts["event"]:
-        case "completed":
-            recovered = bool(facts.get("recovered"))
-            return Completed(facts.get("text"), token, parent, recovered=recovered)
-        case "introduced":
-            return Introduced(facts["text"], tuple(facts["buttons"]))
-        case "tool called":
-            return ToolCalled()
-        case _:
-            return Recovering(facts["reason"])
+        return read

@@ -18,7 +18,6 @@ from aeron_magic.services.settings import (
 )
 from aeron_magic.session import credentials
 from aeron_magic.session.io_loop import IOLoop
-from aeron_magic.session.recordings import VARIABLE as MODE_VARIABLE
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
@@ -118,8 +117,11 @@ class ConnectionManager:
     @property
     def sends_nothing(self) -> bool:
         """Whether a recording is replayed, or has to be, although none is named yet."""
-        must_replay = os.environ.get(MODE_VARIABLE) == "replay" and self.recording_error is not None
-        return self.replayed is not None or must_replay
+        if self.recording_error is None:
+            return self.replayed is not None
+        from aeron_magic.session.recordings import VARIABLE
+
+        return self.replayed is not None or os.environ.get(VARIABLE) == "replay"
 
     def _with_credentials(self, service: str, **options: Any) -> Settings:
         if self.sends_nothing:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from measure import Measure
+from records import make_record
 
 from aeron_magic.conversations.history import HistoryScope, HistoryStore
 from aeron_magic.conversations.history_db import resume_hint
@@ -23,7 +24,6 @@ from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree
 from aeron_magic.jupyter.display.tables import MAX_TURNS, tree_text, turns_table
 from aeron_magic.recording.cassette import Cassette
-from aeron_magic.recording.record import Record, turn_key
 from aeron_magic.rendering.mimebundle import mimebundle
 from aeron_magic.replies.reply import Reply
 
@@ -121,11 +121,9 @@ def _recording(path: Path, rounds: int) -> list[Measure]:
     with path.open("w", encoding="utf-8") as file:
         for number in range(TURNS_IN_ALL):
             question = f"{QUESTION} ({number})"
-            keys.append(turn_key("aeronpay", question, (), keys[-1]))
-            file.write(
-                Record(keys[-1], keys[-2], "aeronpay", question, events=events).to_json_line()
-            )
-            file.write("\n")
+            record = make_record("aeronpay", question, *events, after=keys[-1])
+            keys.append(record.key)
+            file.write(f"{record.to_json_line()}\n")
     cassette = Cassette(path)
 
     def found() -> None:

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
+from records import make_record
 
 from aeron_magic.conversations.export import export_text
 from aeron_magic.conversations.history import HistoryScope, HistoryStore
@@ -132,22 +133,22 @@ def records() -> list[Record]:
     """A chain of turns and some alone, with all kinds of events and errors."""
     made, parent = [], ""
     for number in range(6):
-        key = turn_key("aeronpay", f"question {number}", (), parent)
         made.append(
-            Record(
-                key, parent, "aeronpay", f"question {number}",
-                events=[[5, "yes "], [3, "and", 1], [0, {"event": "recovering", "reason": "lost"}],
-                        [1, {"event": "completed", "recovered": True}]],
+            make_record(
+                "aeronpay", f"question {number}",
+                [5, "yes "], [3, "and", 1], [0, {"event": "recovering", "reason": "lost"}],
+                [1, {"event": "completed", "recovered": True}],
+                after=parent,
             )
         )  # fmt: skip
-        parent = key
+        parent = made[-1].key
     made.append(
-        Record(
-            turn_key("chatzy/725e1f05-6142-467e-bdec-47862d50da79", "fails"), "",
-            "chatzy/725e1f05-6142-467e-bdec-47862d50da79", "fails", (), "failed",
-            [[1, {"event": "introduced", "text": "Hi", "buttons": ["a"]}],
-             [1, {"event": "tool called"}]],
-            {"type": "FailedReply", "message": "It failed.", "status_code": 500},
+        make_record(
+            "chatzy/725e1f05-6142-467e-bdec-47862d50da79", "fails",
+            [1, {"event": "introduced", "text": "Hi", "buttons": ["a"]}],
+            [1, {"event": "tool called"}],
+            status="failed",
+            error={"type": "FailedReply", "message": "It failed.", "status_code": 500},
         )
     )  # fmt: skip
     return made

@@ -26,6 +26,7 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 import html5lib
+from records import make_record
 
 from aeron_magic.conversations.export import as_markdown, as_notebook
 from aeron_magic.conversations.tree import ConversationTree
@@ -37,7 +38,7 @@ from aeron_magic.jupyter.panel.transcript import bundle
 from aeron_magic.jupyter.panel.turn_views import HtmlStream, TreeIndex, turn_views
 from aeron_magic.protocol.events import Chunk, Recovering, Started
 from aeron_magic.recording.flows import replay_flow
-from aeron_magic.recording.record import Record, turn_key
+from aeron_magic.recording.record import Record
 from aeron_magic.rendering.mimebundle import mimebundle
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
@@ -304,7 +305,7 @@ def exports(text: str) -> Iterator[Shown]:
 def recordings(text: str) -> Iterator[Shown]:
     """A replayed recording."""
     events: list[list[Any]] = [[0, {"event": "recovering", "reason": text}], [0, text]]
-    record = Record(turn_key("aeronpay", "q"), "", "aeronpay", "q", (), "complete", events)
+    record = make_record("aeronpay", "q", *events)
     try:
         record = Record.from_line(record.to_json_line())
     except RecordingError:  # a line that is not JSON, since a surrogate lacks its other half

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from records import make_record
 
 from aeron_magic.errors import RecordingError
 from aeron_magic.recording import cassette as cassette_module
@@ -19,13 +20,7 @@ from aeron_magic.recording.record import Record, turn_key
 
 
 def turn(question: str, answer: str = "yes", milliseconds: int = 5) -> Record:
-    return Record(
-        turn_key("aeronpay", question),
-        "",
-        "aeronpay",
-        question,
-        events=[[milliseconds, answer], [0, {"event": "completed"}]],
-    )
+    return make_record("aeronpay", question, [milliseconds, answer], [0, {"event": "completed"}])
 
 
 @pytest.fixture

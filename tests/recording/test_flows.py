@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from records import make_record
 
 from aeron_magic.errors import (
     AeronError,
@@ -76,7 +78,8 @@ def test_a_reply_replays_with_its_chunks_and_pauses() -> None:
         ticks=ticks,
     )
     assert record is not None
-    assert record.events == [[500, "Hel"], [500, "lo"], [0, {"event": "completed"}]]
+    events = json.loads(record.to_json_line())["events"]
+    assert events == [[500, "Hel"], [500, "lo"], [0, {"event": "completed"}]]
     steps, error = replayed(record, parent="p")
     assert error is None
     assert [step.seconds for step in steps if isinstance(step, Sleep)] == [0.5, 0.5]
@@ -93,9 +96,7 @@ def test_a_reply_replays_with_its_chunks_and_pauses() -> None:
 
 @pytest.mark.parametrize(("speed", "pauses"), [(0.0, []), (2.0, [0.5])])
 def test_the_speed_of_a_replay(speed: float, pauses: list[float]) -> None:
-    record = Record(
-        "k" * 24, "", "aeronpay", "q", events=[[1000, "text"], [0, {"event": "completed"}]]
-    )
+    record = make_record("aeronpay", "q", [1000, "text"], [0, {"event": "completed"}])
     steps, _ = replayed(record, speed=speed)
     assert [step.seconds for step in steps if isinstance(step, Sleep)] == pauses
 

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from records import make_record
 
 from aeron_magic.checks.journal import Journal
 from aeron_magic.conversations.history_db import open_file
 from aeron_magic.errors import HistoryError, RecordingError
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.private_lock import private_lock
-from aeron_magic.recording.record import Record, turn_key
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +129,7 @@ def test_a_link_of_another_user_is_not_followed(
     target = tmp_path / "target"
     link = tmp_path / "link"
     link.symlink_to(target)
-    record = Record(turn_key("aeronpay", "a"), "", "aeronpay", "a")
+    record = make_record("aeronpay", "a")
     owner = os.geteuid()
     with monkeypatch.context() as patch:
         if owner:

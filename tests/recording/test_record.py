@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from records import make_record
 
 from aeron_magic.errors import RecordingError
 from aeron_magic.recording.record import Record, key_of_token, placeholder_token, turn_key
@@ -38,14 +39,8 @@ def test_a_placeholder_token_contains_its_key() -> None:
 def test_a_record_is_one_line_that_reads_back(
     text: str, pieces: list[str], images: list[str]
 ) -> None:
-    record = Record(
-        turn_key("aeronpay", text, images),
-        "",
-        "aeronpay",
-        text,
-        tuple(images),
-        events=[*([1, piece] for piece in pieces), [0, {"event": "completed"}]],
-    )
+    events = [*([1, piece] for piece in pieces), [0, {"event": "completed"}]]
+    record = make_record("aeronpay", text, *events, images=images)
     line = record.to_json_line()
     assert len(line.splitlines()) == 1
     assert line.startswith('{"key":"')
@@ -71,9 +66,7 @@ def test_an_invalid_line_is_an_error(line: str) -> None:
 
 
 VALID: dict[str, Any] = json.loads(
-    Record(
-        turn_key("aeronpay", "q"), "", "aeronpay", "q", events=[[1, "a"], [2, "b", 1]]
-    ).to_json_line()
+    make_record("aeronpay", "q", [1, "a"], [2, "b", 1]).to_json_line()
 )
 
 

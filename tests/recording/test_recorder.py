@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from records import make_record
 
 from aeron_magic.errors import AeronError, FailedReply, RecordingError, UsageError
 from aeron_magic.protocol.events import Chunk, Completed, Recovering, Started
 from aeron_magic.protocol.flow import Flow, Question, Sleep
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.flows import MAX_PAUSE, MAX_PAUSES
-from aeron_magic.recording.record import Record, placeholder_token, turn_key
+from aeron_magic.recording.record import placeholder_token
 from aeron_magic.recording.recorder import MAX_COMPARED, Mode, Recorder
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
@@ -340,7 +341,7 @@ def test_foreign_questions_are_not_sent_before_a_new_one(service: Service, path:
     path.write_text(text.replace('"q 0"', '"evil"'), encoding="utf-8")
     with pytest.raises(RecordingError, match="does not contain the turn"):
         asker(service, path)("new", token)
-    other = Record(turn_key("chatzy", "evil"), "", "chatzy", "evil")
+    other = make_record("chatzy", "evil")
     path.write_text(other.to_json_line() + "\n", encoding="utf-8")
     with pytest.raises(RecordingError, match="does not contain the turn"):
         asker(service, path)("new", placeholder_token(other.key))
@@ -368,10 +369,8 @@ def test_a_reply_that_cannot_be_recorded_is_not_lost(
 def test_hostile_pauses_are_limited(path: Path) -> None:
     """One, and all together; an error of another kind is not raised as such."""
     events = [[10**12, "a"] for _ in range(1_000)]
-    record = Record(
-        turn_key("aeronpay", "a"), "", "aeronpay", "a", (), "failed", events,
-        {"type": "Interrupted", "message": "no"},
-    )  # fmt: skip
+    error = {"type": "Interrupted", "message": "no"}
+    record = make_record("aeronpay", "a", *events, status="failed", error=error)
     Cassette(path).save(record)
     waited: list[float] = []
     flow = Recorder(Cassette(path), "replay").ask(Question("a"), "aeronpay", lambda _: iter(()))  # type: ignore[arg-type,return-value]
@@ -387,7 +386,7 @@ def test_a_hostile_recording_does_not_slow_down_the_comparison(path: Path) -> No
     with path.open("w", encoding="utf-8") as file:
         for number in range(100):
             text = "\n".join(f"line {number} {n} " + "ab " * 20 for n in range(3_000))
-            record = Record(turn_key("aeronpay", text), "", "aeronpay", text)
+            record = make_record("aeronpay", text)
             file.write(record.to_json_line() + "\n")
     question = Question("\n".join(f"line {n} " + "ab " * 21 for n in range(3_000)))
     began = time.process_time()

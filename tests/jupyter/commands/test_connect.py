@@ -13,13 +13,13 @@ import pytest
 from keyring.backends import fail, null
 from keyring.backends.chainer import ChainerBackend
 from panel_harness import PanelHarness
+from records import make_record
 
 from aeron_magic.client.client import make_question
 from aeron_magic.errors import CredentialsError, RecordingError, UsageError
 from aeron_magic.jupyter.command_line.parser import parse_command
 from aeron_magic.jupyter.commands.connect import connect, login, logout, status
 from aeron_magic.recording.cassette import Cassette
-from aeron_magic.recording.record import Record, turn_key
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.services.settings import ANY_CREDENTIAL
 from aeron_magic.session import credentials
@@ -215,8 +215,7 @@ def replaying(folder: Path, *services: str) -> Session:
     """A session that replays a recording of one question to each of these services."""
     cassette = Cassette(folder / "talk.jsonl")
     for service in services:
-        key = turn_key(service, "Hello")
-        cassette.save(Record(key, "", service, "Hello", events=[[0, "Good day"]]))
+        cassette.save(make_record(service, "Hello", [0, "Good day"]))
     session = Session({})
     session.connections.set_recorder(Recorder(cassette, "replay", speed=0))
     return session
