@@ -97,13 +97,11 @@ class CheckSession:
 
 def _recorded_settings(recorder: Recorder, service: str | None) -> Settings:
     """The settings under which the recording has been made; nothing is sent with them."""
-    cassette = recorder.store
-    assert isinstance(cassette, Cassette)
-    recorded = next((record.service for record in cassette), "")
+    recorded = next((record.service for record in recorder.store), "")
     name, _, agent = recorded.partition("/")
     if not name:
         raise RecordingError(
-            f"The recording {cassette.path} does not exist or is empty.",
+            f"The recording {recorder.store.path} does not exist or is empty.",
             hint="Record the conversation first, with `%aeron record FILE`.",
         )
     wanted = {SANDBOX: name}.get(service or name, service or name)

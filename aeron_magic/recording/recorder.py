@@ -22,12 +22,13 @@ import heapq
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.markdown_text import plural
 from aeron_magic.protocol.events import Completed, Event, Recovering, Started
 from aeron_magic.protocol.flow import Flow, Question, Sleep
+from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.flows import record_flow, replay_flow
 from aeron_magic.recording.record import UNRECORDED_PARENT, Record, key_of_token, turn_key
 
@@ -57,21 +58,6 @@ DIFF_LENGTH = 300
 """Characters of the difference to the nearest question that an error shows."""
 
 
-class RecordStore(Protocol):
-    """Stores records; see :class:`aeron_magic.recording.cassette.Cassette`."""
-
-    @property
-    def name(self) -> str: ...
-
-    def find(self, key: str) -> Record | None: ...
-
-    def save(self, record: Record) -> None: ...
-
-    def questions(self) -> Iterable[tuple[str, str]]: ...
-
-    def services(self) -> set[str]: ...
-
-
 class Recorder:
     """Replays, sends and records questions.
 
@@ -91,7 +77,7 @@ class Recorder:
 
     def __init__(
         self,
-        store: RecordStore,
+        store: Cassette,
         mode: Mode = "auto",
         *,
         speed: float = 1.0,

@@ -179,16 +179,12 @@ class ReplyAccumulator:
             # Part of an earlier message: shown as it comes, and moved there at the end.
             self._late = self._late or (bool(chunk.msg_id) and chunk.msg_id in self._released)
             self._released.add(chunk.msg_id)
-            fresh.append(self._separated(chunk.text, chunk.msg_id, self.msg_id))
+            begins = self.msg_id and chunk.msg_id  # another message, as a new paragraph
+            fresh.append(f"\n\n{chunk.text}" if begins else chunk.text)
             self.msg_id = chunk.msg_id or self.msg_id
         else:
             fresh.append(chunk.text)
         self.status_text = ""
-
-    @staticmethod
-    def _separated(text: str, msg_id: str, last: str) -> str:
-        """A chunk's text, as a new paragraph if it begins another message."""
-        return f"\n\n{text}" if last and msg_id and msg_id != last else text
 
     def _other(self, event: Event, fresh: list[str]) -> None:
         match event:

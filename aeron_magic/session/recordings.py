@@ -79,7 +79,6 @@ def describe(recorder: Recorder | None, *, whole_path: bool = False) -> str:
     if recorder is None:
         return "Recording is off."
     cassette = recorder.store
-    assert isinstance(cassette, Cassette)
     replays = recorder.mode == "replay"
     by = f" (by {VARIABLE})" if os.environ.get(VARIABLE) else ""
     file = cassette.path if whole_path else cassette.name
