@@ -257,6 +257,3 @@ def run_check(
             why = one_line(asker.unkept)
             warnings.warn(f"{why}; the next check may ask it again.", stacklevel=3)
     return results
-
-
-__all__ = ["CheckRequest", "CheckResult", "check"]

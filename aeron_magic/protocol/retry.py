@@ -52,8 +52,8 @@ def is_transient(result: Response | ConnectionLost) -> bool:
 def is_safe_to_resend(result: Response | ConnectionLost) -> bool:
     """Whether even a paid request may be repeated: the service certainly did not accept it.
 
-    That is the case if no connection was made, after 429, and after 503 with ``Retry-After``,
-    unless a part of the body is missing, which might have named the reply's token.
+    That is the case if no connection was made, after 429, and after 503 with ``Retry-After``. But
+    not if a part of the body is missing, which might have named the reply's token.
     """
     if isinstance(result, ConnectionLost):
         return not result.sent and not result.remedy

@@ -10,8 +10,6 @@ if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
     from aeron_magic.jupyter.command_line.parser import Command
 
-__all__ = ["find_command"]
-
 _MODULES = {
     "connect": ("status", "connect", "login", "logout"),
     "conversations": ("use", "history", "tree", "export", "forget"),
