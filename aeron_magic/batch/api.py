@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.batch.progress import progress_bar
 from aeron_magic.batch.result import Row, check_names, result_of
 from aeron_magic.batch.runner import BatchRun, Counts
 from aeron_magic.batch.worker import BatchConfig, RowResult
@@ -28,6 +27,7 @@ from aeron_magic.errors import (
     missing_extra,
 )
 from aeron_magic.markdown_text import plural
+from aeron_magic.progress import progress_bar
 from aeron_magic.prompts.interpolation import interpolate, placeholders_in
 from aeron_magic.prompts.items import Items, items_of
 from aeron_magic.prompts.values import is_missing

@@ -12,7 +12,6 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from aeron_magic.batch.progress import progress_bar
 from aeron_magic.checks.journal import Journal
 from aeron_magic.checks.plan import (
     PlannedRun,
@@ -28,6 +27,7 @@ from aeron_magic.client.client import AsyncClient
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import Interrupted, UsageError
 from aeron_magic.markdown_text import one_line, plural
+from aeron_magic.progress import progress_bar
 from aeron_magic.services.settings import Settings, resolve_settings
 from aeron_magic.session.io_loop import IOLoop
 

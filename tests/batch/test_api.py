@@ -31,8 +31,9 @@ from aeron_magic import (
     UsageError,
     ValueRefused,
     ask_many,
+    progress,
 )
-from aeron_magic.batch import api, progress, runner
+from aeron_magic.batch import api, runner
 from aeron_magic.batch.runner import BatchRun, Counts
 from aeron_magic.batch.worker import BatchConfig, RowResult
 from aeron_magic.conversations.kept_rows import KeptRows, RowState
