@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
-from collections import ChainMap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -14,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from aeron_magic.batch.result import Row, check_names, result_of
 from aeron_magic.batch.runner import BatchRun, Counts
 from aeron_magic.batch.worker import BatchConfig, RowResult
-from aeron_magic.client.client import make_question
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import (
@@ -22,15 +19,12 @@ from aeron_magic.errors import (
     Interrupted,
     ReplyFormatError,
     UsageError,
-    ValueRefused,
-    error_of_all,
     missing_extra,
 )
 from aeron_magic.markdown_text import plural
 from aeron_magic.progress import progress_bar
-from aeron_magic.prompts.interpolation import interpolate, placeholders_in
-from aeron_magic.prompts.items import Items, items_of
-from aeron_magic.prompts.values import is_missing
+from aeron_magic.prompts.items import Items, items_of, render_prompts
+from aeron_magic.prompts.questions import make_question
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.columns import Columns
@@ -148,7 +142,8 @@ def ask_many(
         check_names(items, wanted)
     question = make_question("a question", after, images, stream)
     config = BatchConfig(own, question, concurrency, rate, recorder, kept, ask_again, at_most, dask)
-    texts = render_prompts(items.values, template, {}, own, wanted)
+    instruction = wanted.instruction if wanted else ""
+    texts = render_prompts(items.values, template, {}, own.secrets, own.validate, instruction)
     if progress and find_spec("tqdm") is None:
         raise missing_extra("The progress bar of a batch", "tables")
     show_progress = defaults.show_progress() if progress is None else progress
@@ -184,62 +179,6 @@ def _check(concurrency: int, rate: float | None, at_most: int | None, dask: Any)
     client = hasattr(dask, "submit") and not getattr(dask, "asynchronous", True)
     fits = dask is None or (client and dask.status == "running")
     require(fits, "dask", dask, "Give a distributed.Client, not asynchronous and not closed.")
-
-
-def render_prompts(
-    items: Sequence[Any],
-    template: str | None,
-    namespace: dict[str, Any],
-    settings: Settings,
-    columns: Columns | None = None,
-) -> list[str | AeronError]:
-    """The question of each item with the request for ``columns``, or why it cannot be built.
-
-    Raises
-    ------
-    AeronError
-        No item gives a question; or the template does not mention the item.
-    """
-    texts: list[str | AeronError] = []
-    for item in items:
-        try:
-            question = make_question(_text(item, template, namespace, settings.secrets))
-            settings.validate(question)
-            text = question.text
-            text = re.sub("\r\n?", "\n", text)  # which is the same question
-            texts.append(f"{text}\n\n{columns.instruction}" if columns else text)
-        except AeronError as error:
-            texts.append(error.without_frames())
-    errors = [text for text in texts if isinstance(text, AeronError)]
-    if errors and len(errors) == len(texts):
-        raise error_of_all(errors, "can be sent")
-    names = {"row"} if template is None else {one.name for one in placeholders_in(template)}
-    if len(items) > 1 and "row" not in names:
-        raise same_for_each("The question does not mention {{row}}")
-    return texts
-
-
-def same_for_each(why: str) -> UsageError:
-    """The error of a question that does not depend on the item."""
-    return UsageError(
-        f"{why}: the question would be the same for each item.",
-        hint="Write {{row}}, or {{row.column}}, for the item, and `\\{{` for two literal braces.",
-    )
-
-
-def _text(item: Any, template: str | None, namespace: dict[str, Any], secrets: Any) -> str:
-    if template is not None:
-        names = ChainMap({"row": item}, namespace)
-        return interpolate(template, names, secrets=secrets, required="row")
-    if is_missing(item):
-        what = "text is empty" if isinstance(item, str) else "item is missing"
-        raise ValueRefused(f"The {what}.", hint="Fill it in, or drop it.")
-    if isinstance(item, str):
-        return item
-    raise UsageError(
-        f"Expected a question (str) as item, not {type(item).__name__}.",
-        hint="Give a template, such as ask_many(items, 'Classify: {{row.text}}').",
-    )
 
 
 def run_batch(

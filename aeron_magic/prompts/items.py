@@ -1,18 +1,24 @@
-"""The items of a list, Series or DataFrame, and a frame of the same library with more columns.
+"""The items of a list, Series or DataFrame, their questions, and a frame with more columns.
 
 The libraries are those that narwhals supports.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import re
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from aeron_magic.errors import AeronError, UsageError, missing_extra
+from aeron_magic.errors import AeronError, UsageError, ValueRefused, error_of_all, missing_extra
+from aeron_magic.markdown_text import plural
 from aeron_magic.plaintext import well_formed
+from aeron_magic.prompts.interpolation import interpolate, placeholders_in
+from aeron_magic.prompts.questions import make_question
 from aeron_magic.prompts.values import format_value, is_missing
+from aeron_magic.protocol.flow import Question
 
 ITEM = "item"
 """The column of items that have no name."""
@@ -84,6 +90,18 @@ class Items:
         """The same without items."""
         return Items([], None if self.frame is None else self.frame.head(0))
 
+    def refuse(self, names: Iterable[str]) -> None:
+        """Raise UsageError if one of these names of new columns is taken."""
+        # With levels, a new column is (name, "").
+        labels = {one[0] if isinstance(one, tuple) else one for one in self.columns}
+        if taken := [name for name in names if name in labels]:
+            listed = ", ".join(f'"{name}"' for name in taken)
+            raise UsageError(
+                f"The items already have {plural(len(taken), 'column')} of the result: {listed}.",
+                hint="Rename them in what you give to --each or ask_many, or leave them out: "
+                f"`.drop(columns=[{listed}])` in pandas, `.drop({listed})` in polars.",
+            )
+
     def with_columns(self, columns: Mapping[str, tuple[str, list[Any]]]) -> Any:
         """A frame of the same library with more columns, each of a kind; of pandas for a list.
 
@@ -148,6 +166,65 @@ def items_of(source: Any) -> Items:
             "`.collect()` or `.compute()`.",
         )
     return Items(list(values))
+
+
+def render_prompts(
+    items: Sequence[Any],
+    template: str | None,
+    namespace: dict[str, Any],
+    secrets: Iterable[str],
+    validate: Callable[[Question], object],
+    instruction: str = "",
+) -> list[str | AeronError]:
+    """The question of each item with ``instruction`` below, or why it cannot be sent.
+
+    ``validate`` raises an AeronError for a question that must not be sent.
+
+    Raises
+    ------
+    AeronError
+        No item gives a question; or the template does not mention the item.
+    """
+    texts: list[str | AeronError] = []
+    secrets = tuple(secrets)
+    for item in items:
+        try:
+            question = make_question(_text(item, template, namespace, secrets))
+            validate(question)
+            text = re.sub("\r\n?", "\n", question.text)  # which is the same question
+            texts.append(f"{text}\n\n{instruction}" if instruction else text)
+        except AeronError as error:
+            texts.append(error.without_frames())
+    errors = [text for text in texts if isinstance(text, AeronError)]
+    if errors and len(errors) == len(texts):
+        raise error_of_all(errors, "can be sent")
+    names = {"row"} if template is None else {one.name for one in placeholders_in(template)}
+    if len(items) > 1 and "row" not in names:
+        raise same_for_each("The question does not mention {{row}}")
+    return texts
+
+
+def same_for_each(why: str) -> UsageError:
+    """The error of a question that does not depend on the item."""
+    return UsageError(
+        f"{why}: the question would be the same for each item.",
+        hint="Write {{row}}, or {{row.column}}, for the item, and `\\{{` for two literal braces.",
+    )
+
+
+def _text(item: Any, template: str | None, namespace: dict[str, Any], secrets: Any) -> str:
+    if template is not None:
+        names = ChainMap({"row": item}, namespace)
+        return interpolate(template, names, secrets=secrets, required="row")
+    if is_missing(item):
+        what = "text is empty" if isinstance(item, str) else "item is missing"
+        raise ValueRefused(f"The {what}.", hint="Fill it in, or drop it.")
+    if isinstance(item, str):
+        return item
+    raise UsageError(
+        f"Expected a question (str) as item, not {type(item).__name__}.",
+        hint="Give a template, such as ask_many(items, 'Classify: {{row.text}}').",
+    )
 
 
 def _with_pandas(frame: Any, found: Mapping[str, tuple[str, list[Any]]]) -> Any:

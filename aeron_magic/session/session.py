@@ -368,7 +368,8 @@ class Session:
         Parameters
         ----------
         question
-            From :func:`~aeron_magic.client.client.make_question`, with the token of ``position``.
+            From :func:`~aeron_magic.prompts.questions.make_question`, with the token of
+            ``position``.
         position
             Where to ask: from :meth:`position_for`, or from the tree.
         request_id

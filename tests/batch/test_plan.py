@@ -12,9 +12,9 @@ import polars as pl
 import pytest
 
 from aeron_magic import Client, UsageError, ask_many
-from aeron_magic.batch.api import count_requests, render_prompts
+from aeron_magic.batch.api import count_requests
 from aeron_magic.batch.worker import BatchConfig
-from aeron_magic.prompts.items import items_of
+from aeron_magic.prompts.items import items_of, render_prompts
 from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
@@ -54,7 +54,7 @@ def test_announced_requests_are_counted_requests(
             ask_many(known, TEMPLATE, settings=settings, checkpoint=file)
         mode: Any = chance.choice(["auto", "record", "off", None])
         recorder = Recorder(Cassette(file), mode, speed=0) if mode else None
-        texts = render_prompts(words, TEMPLATE, {}, settings)
+        texts = render_prompts(words, TEMPLATE, {}, (), settings.validate)
         plan = count_requests(BatchConfig(settings, Question(""), recorder=recorder), texts)
         sandbox.log.clear()
         with Client(settings=settings) as client:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.batch.api import count_requests, render_prompts, run_batch, same_for_each
+from aeron_magic.batch.api import count_requests, run_batch
 from aeron_magic.batch.result import check_names, result_of
 from aeron_magic.batch.worker import BatchConfig
 from aeron_magic.errors import AeronError, UsageError, error_of_all
@@ -19,7 +19,7 @@ from aeron_magic.jupyter.display.batch import preview, summary
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.markdown_text import escape_markdown
 from aeron_magic.prompts.interpolation import placeholders_in
-from aeron_magic.prompts.items import Items, items_of
+from aeron_magic.prompts.items import Items, items_of, render_prompts, same_for_each
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.columns import Columns
 
@@ -46,9 +46,12 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         raise same_for_each("--raw does not replace {{row}}")
     columns = _columns(names, options.columns)
     check_names(items, columns)
+    instruction = columns.instruction if columns else ""
     texts = [
         one.lstrip("\n") if isinstance(one, str) else one
-        for one in render_prompts(items.values, text, names, settings, columns)
+        for one in render_prompts(
+            items.values, text, names, settings.secrets, settings.validate, instruction
+        )
     ]
     token = None
     if options.after is not None:
