@@ -24,12 +24,12 @@ from aeron_magic.checks.plan import (
 from aeron_magic.checks.report import CheckResult, frame_of, results_of
 from aeron_magic.checks.running import CONCURRENCY, LOST, CheckAsker, count_turns
 from aeron_magic.client.client import AsyncClient
+from aeron_magic.client.io_loop import IOLoop
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import Interrupted, UsageError
 from aeron_magic.markdown_text import one_line, plural
 from aeron_magic.progress import progress_bar
 from aeron_magic.services.settings import Settings, resolve_settings
-from aeron_magic.session.io_loop import IOLoop
 
 if TYPE_CHECKING:
     from aeron_magic.client.client import Client

@@ -21,6 +21,7 @@ from aeron_magic.checks.plan import PlannedRun, Planner, Source, read_text
 from aeron_magic.checks.report import CheckResult, result_of
 from aeron_magic.checks.running import CheckAsker
 from aeron_magic.client.client import AsyncClient
+from aeron_magic.client.io_loop import IOLoop
 from aeron_magic.errors import AeronError, RecordingError, UsageError
 from aeron_magic.markdown_text import truncate
 from aeron_magic.plaintext import strip_control_sequences
@@ -31,7 +32,6 @@ from aeron_magic.rendering.differences import differences
 from aeron_magic.services.catalog import SERVICES
 from aeron_magic.services.settings import Settings, any_credentials, resolve_settings
 from aeron_magic.session.connection import ConnectionManager
-from aeron_magic.session.io_loop import IOLoop
 
 SANDBOX = "sandbox"
 NAMES = (SANDBOX, *SERVICES)

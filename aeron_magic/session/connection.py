@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.client.embedded import sandbox_settings
+from aeron_magic.client.io_loop import IOLoop
 from aeron_magic.errors import AeronError, CredentialsError, RecordingError, UsageError
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
 from aeron_magic.services.settings import (
@@ -17,7 +18,6 @@ from aeron_magic.services.settings import (
     validate_limits,
 )
 from aeron_magic.session import credentials
-from aeron_magic.session.io_loop import IOLoop
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder

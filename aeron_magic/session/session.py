@@ -10,6 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from aeron_magic.client.io_loop import IOLoop
 from aeron_magic.client.logs import log_failure
 from aeron_magic.client.stream import AsyncStream
 from aeron_magic.conversations.history import HistoryScope, HistoryStore, HistoryWriter
@@ -22,7 +23,7 @@ from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services.catalog import SERVICES, service_info
 from aeron_magic.session import credentials
 from aeron_magic.session.connection import Connection, ConnectionManager
-from aeron_magic.session.io_loop import IOLoop, ReplyTask
+from aeron_magic.session.reply_task import ReplyTask
 
 if TYPE_CHECKING:
     from aeron_magic.client.client import Order

@@ -125,7 +125,7 @@ def _greet(app: App) -> None:
     if not service_info(connection.settings.service).has_introduction:
         return
     from aeron_magic.jupyter.display.outputs import greeting
-    from aeron_magic.session.io_loop import ReplyTask
+    from aeron_magic.session.reply_task import ReplyTask
 
     task = ReplyTask(app.session.io_loop, connection.client.stream_introduction())
     try:

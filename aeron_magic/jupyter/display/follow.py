@@ -11,7 +11,7 @@ from aeron_magic.jupyter.display.live import LiveOutput
 from aeron_magic.jupyter.display.outputs import CellOutput, NoOutput, Output
 from aeron_magic.jupyter.display.publish import publish, write
 from aeron_magic.jupyter.display.terminal import TerminalOutput
-from aeron_magic.session.io_loop import ReplyTask
+from aeron_magic.session.reply_task import ReplyTask
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
