@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -12,9 +11,9 @@ from weakref import WeakSet, finalize
 
 from aeron_magic.client.embedded import SANDBOX, sandbox_settings, start_sandbox
 from aeron_magic.client.httpx_transport import (
-    SETTINGS_ERRORS,
     AsyncHttpxTransport,
     HttpxTransport,
+    open_transport,
 )
 from aeron_magic.client.logs import keep_out_of_logs
 from aeron_magic.client.stream import AsyncStream, FlowRun, Stream, Watch
@@ -37,15 +36,6 @@ Order = Literal["asc", "desc"]
 
 IDLE_INTERVAL = 0.1
 """Seconds between two looks at whether a client is idle."""
-
-
-def _network_variables() -> str:
-    """The variables of the environment that are set and concern connections, by name."""
-    return ", ".join(
-        name
-        for name, value in sorted(os.environ.items())
-        if value and (name.lower().endswith("_proxy") or name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
-    )
 
 
 class _Client(Generic[W, S]):
@@ -97,20 +87,7 @@ class _Client(Generic[W, S]):
             )
         self.service: Service = load(self.settings)
         self.recorder = recorder
-        try:
-            self._transport: W = self._transport_class(
-                self.settings.addresses,
-                self.settings.timeout,
-                self.settings.limits,
-                self.settings.insecure,
-            )
-        except SETTINGS_ERRORS:
-            # Their texts quote parts of a proxy's address, and so of its password.
-            raise UsageError(
-                f"The network settings in the environment are invalid: {_network_variables()}.",
-                hint="SSL_CERT_FILE and SSL_CERT_DIR name certificates; a proxy is an address "
-                "such as http://proxy.example:8080, and NO_PROXY a list of hosts.",
-            ) from None
+        self._transport: W = open_transport(self._transport_class, self.settings)
         keep_out_of_logs(self.settings.secrets)
         self._closed = False
         self._running: WeakSet[FlowRun[Any]] = WeakSet()

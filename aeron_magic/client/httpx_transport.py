@@ -17,7 +17,7 @@ import time
 import zlib
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Iterator, Mapping
 from email.utils import formatdate
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
 import httpx
 
@@ -49,8 +49,10 @@ from aeron_magic.protocol.flow import (
     StepResult,
 )
 from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits, limit_error
+from aeron_magic.services.settings import Settings
 
 Errors = tuple[type[Exception], ...]
+T = TypeVar("T")
 
 DRAIN_TIMEOUT = 0.01
 """Seconds to wait for the end of a finished body before its connection is closed."""
@@ -602,3 +604,33 @@ class AsyncFlowIO:
             await reading.aclose()
         if response is not None:
             await response.aclose()
+
+
+def open_transport(
+    kind: Callable[[Iterable[str], float, Limits, bool], T], settings: Settings
+) -> T:
+    """A transport of this kind to the service of ``settings``.
+
+    Raises
+    ------
+    UsageError
+        The environment is invalid, or an address is not encrypted.
+    """
+    try:
+        return kind(settings.addresses, settings.timeout, settings.limits, settings.insecure)
+    except SETTINGS_ERRORS:
+        # Their texts quote parts of a proxy's address, and so of its password.
+        raise UsageError(
+            f"The network settings in the environment are invalid: {_network_variables()}.",
+            hint="SSL_CERT_FILE and SSL_CERT_DIR name certificates; a proxy is an address "
+            "such as http://proxy.example:8080, and NO_PROXY a list of hosts.",
+        ) from None
+
+
+def _network_variables() -> str:
+    """The variables of the environment that are set and concern connections, by name."""
+    return ", ".join(
+        name
+        for name, value in sorted(os.environ.items())
+        if value and (name.lower().endswith("_proxy") or name in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    )
