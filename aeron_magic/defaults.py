@@ -1,19 +1,23 @@
-"""Process-wide defaults for ``ask_many``; the extension sets them."""
+"""Process-wide defaults for ``ask_many`` and ``check``; the extension sets them."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
+from aeron_magic.errors import missing_extra
+
 if TYPE_CHECKING:
+    from aeron_magic.client.client import AsyncClient, Client
     from aeron_magic.conversations.kept_rows import KeptRows
     from aeron_magic.recording.recorder import Recorder
     from aeron_magic.services.settings import Settings
 
 
 class Defaults:
-    """What ``ask_many`` uses if it is not given a connection.
+    """What they use if they are not given a connection.
 
     Attributes
     ----------
@@ -34,6 +38,33 @@ class Defaults:
         """Set the values for a process without a notebook."""
         self.connection = None
         self.show_progress = _has_terminal
+
+    def target(
+        self, client: Client | AsyncClient | None, settings: Settings | None = None
+    ) -> tuple[Settings, Recorder | None, KeptRows | None]:
+        """The settings, the recorder and the kept rows to ask with.
+
+        They are those of a client, of settings, of the notebook, or of the environment.
+        """
+        if client is not None:
+            return client.settings, client.recorder, None
+        if settings is None and self.connection is not None:
+            return self.connection()
+        from aeron_magic.services.settings import resolve_settings  # not with the extension: 10 ms
+
+        return settings or resolve_settings(), None, None
+
+    def shows_progress(self, wanted: bool | None) -> bool:
+        """Whether to show a progress bar.
+
+        Raises
+        ------
+        UsageError
+            One is wanted, and its package is not installed.
+        """
+        if wanted and find_spec("tqdm") is None:
+            raise missing_extra("The progress bar", "tables")
+        return self.show_progress() if wanted is None else wanted
 
 
 def _has_terminal() -> bool:

@@ -169,6 +169,17 @@ class AeronError(Exception):
             shown.append(f"  → {_clean(self.hint)}")
         return shown
 
+    def line(self) -> str:
+        """What happened and the service's own words, on one line, for a table."""
+        from aeron_magic.plaintext import strip_control_sequences, well_formed
+
+        parts = [str(self)]
+        if self.status_code is not None:
+            parts.append(f"HTTP status {self.status_code}.")
+        if self.service_message:
+            parts.append(f"The service says: {self.service_message}")
+        return " ".join(strip_control_sequences(well_formed(" ".join(parts))).split())
+
     def _render_traceback_(self) -> list[str]:
         """What IPython shows instead of a traceback."""
         from textwrap import TextWrapper
@@ -231,6 +242,38 @@ class CredentialsError(UsageError):
 
 class ValueRefused(UsageError):
     """A value for the prompt is unknown, cannot be shown as text, or contains a secret."""
+
+
+def invalid(name: str, value: object, hint: str) -> UsageError:
+    """The error for the value of an argument."""
+    return UsageError(f"Invalid {name}: {value!r}.", hint=hint)
+
+
+def validate_count(name: str, value: object, least: int = 0, most: int | None = None) -> None:
+    """Raise UsageError if an argument is not a whole number in these limits."""
+    if type(value) is not int or value < least or (most is not None and value > most):
+        limits = "" if most is None else f" from {least:,} to {most:,}"
+        raise invalid(name, value, f"Give a whole number{limits}.")
+
+
+class FailureCounter:
+    """Counts refused credentials and failures to connect in a row, after which asking is useless.
+
+    Parameters
+    ----------
+    most
+        Failures after which nothing more is to be asked.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._count = 0
+
+    def add(self, error: AeronError | None) -> bool:
+        """Count the end of a question; whether no other one is to be asked."""
+        failed = isinstance(error, AuthenticationError | CredentialsError | Unreachable)
+        self._count = self._count + 1 if failed else 0
+        return self._count >= self._most
 
 
 def missing_extra(what: str, extra: str) -> UsageError:

@@ -6,20 +6,20 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from aeron_magic.batch.question import BatchConfig, RowResult
 from aeron_magic.batch.result import Row, check_names, result_of
 from aeron_magic.batch.runner import BatchRun, Counts
-from aeron_magic.batch.worker import BatchConfig, RowResult
-from aeron_magic.conversations.kept_rows import KeptRows
+from aeron_magic.conversations.kept_rows import kept_beside
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import (
     AeronError,
     Interrupted,
     ReplyFormatError,
     UsageError,
-    missing_extra,
+    invalid,
+    validate_count,
 )
 from aeron_magic.markdown_text import plural
 from aeron_magic.progress import progress_bar
@@ -28,7 +28,7 @@ from aeron_magic.prompts.questions import make_question
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.columns import Columns
-from aeron_magic.services.settings import Settings, resolve_settings
+from aeron_magic.services.settings import Settings
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -134,7 +134,7 @@ def ask_many(
         )
     _check(concurrency, rate, at_most, dask)
     wanted = None if columns is None else Columns(columns)
-    own, recorder, kept = _resolve_target(client, settings)
+    own, recorder, kept = defaults.target(client, settings)
     if checkpoint is not None:
         recorder, kept = Recorder(Cassette(checkpoint), "auto", speed=0), None
     items = items_of(prompts)
@@ -144,10 +144,8 @@ def ask_many(
     config = BatchConfig(own, question, concurrency, rate, recorder, kept, ask_again, at_most, dask)
     instruction = wanted.instruction if wanted else ""
     texts = render_prompts(items.values, template, {}, own.secrets, own.validate, instruction)
-    if progress and find_spec("tqdm") is None:
-        raise missing_extra("The progress bar of a batch", "tables")
-    show_progress = defaults.show_progress() if progress is None else progress
-    rows, interrupted = run_batch(config, items, texts, wanted, show_progress=show_progress)
+    shown = defaults.shows_progress(progress)
+    rows, interrupted = run_batch(config, items, texts, wanted, show_progress=shown)
     result = result_of(rows, items, wanted) if frame else rows
     if interrupted is not None:
         interrupted.result = result
@@ -155,30 +153,15 @@ def ask_many(
     return result
 
 
-def _resolve_target(
-    client: Client | AsyncClient | None, settings: Settings | None
-) -> tuple[Settings, Recorder | None, KeptRows | None]:
-    if client is not None:
-        return client.settings, client.recorder, None
-    if settings is None and defaults.connection is not None:
-        return defaults.connection()
-    return settings or resolve_settings(), None, None
-
-
 def _check(concurrency: int, rate: float | None, at_most: int | None, dask: Any) -> None:
-    def require(valid: bool, name: str, value: object, hint: str) -> None:
-        if not valid:
-            raise UsageError(f"Invalid {name}: {value!r}.", hint=hint)
-
-    fits = isinstance(concurrency, int) and 1 <= concurrency <= 10_000
-    require(fits, "concurrency", concurrency, "Give a whole number from 1 to 10,000.")
-    fits = at_most is None or (isinstance(at_most, int) and at_most >= 0)
-    require(fits, "at_most", at_most, "Give a whole number of questions.")
-    fits = rate is None or (isinstance(rate, int | float) and 0 < rate < float("inf"))
-    require(fits, "rate", rate, "Give a number of requests per second above 0.")
+    validate_count("concurrency", concurrency, 1, 10_000)
+    if at_most is not None:
+        validate_count("at_most", at_most)
+    if rate is not None and not (isinstance(rate, int | float) and 0 < rate < float("inf")):
+        raise invalid("rate", rate, "Give a number of requests per second above 0.")
     client = hasattr(dask, "submit") and not getattr(dask, "asynchronous", True)
-    fits = dask is None or (client and dask.status == "running")
-    require(fits, "dask", dask, "Give a distributed.Client, not asynchronous and not closed.")
+    if dask is not None and not (client and dask.status == "running"):
+        raise invalid("dask", dask, "Give a distributed.Client, not asynchronous and not closed.")
 
 
 def run_batch(
@@ -220,13 +203,10 @@ def count_requests(config: BatchConfig, texts: Sequence[str | AeronError]) -> Co
 
 @contextmanager
 def _open_batch(config: BatchConfig, texts: Sequence[str | AeronError]) -> Iterator[BatchRun]:
-    recorder, kept = config.recorder, config.kept
-    store = recorder.store if recorder is not None and recorder.mode == "auto" else None
-    if kept is None and isinstance(store, Cassette):
-        kept = KeptRows(store.path.with_name(store.path.name + ".pending"), pending=True)
-        config = config._replace(kept=kept)
+    recorder = config.recorder
+    kept = config.kept or kept_beside(recorder)
     try:
-        yield BatchRun(config, texts)
+        yield BatchRun(config._replace(kept=kept), texts)
     finally:
         unrecorded = recorder.warning() if recorder else ""
         if kept is not None:

@@ -11,7 +11,6 @@ charged.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import uuid
 import warnings
 from collections.abc import Coroutine
@@ -22,16 +21,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Self
 
-from aeron_magic.batch.worker import (
-    BatchQuestion,
-    RowResult,
-    ask_row,
-    interrupted,
-    make_transport,
-    maybe_charged,
-)
+from aeron_magic.batch.question import BatchConfig, BatchQuestion, RowResult, ask_row, maybe_charged
+from aeron_magic.client.aiohttp_transport import AiohttpTransport
+from aeron_magic.client.httpx_transport import open_transport
 from aeron_magic.client.rate_limiter import RateLimitedFlowIO, RateLimiter
-from aeron_magic.errors import AeronError, IncompleteReply, Unreachable
+from aeron_magic.errors import AeronError, IncompleteReply, Interrupted, ReplyError, Unreachable
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Reply, Status
 from aeron_magic.services.base import load
@@ -49,6 +43,9 @@ SLICE = 4
 GATHERING = 0.002
 """Seconds in which rows start at the same time."""
 
+SAME_VERSIONS = "Each worker needs the same versions of aeron-magic and Python as here."
+NEW_CLIENT = "Run the batch again with a new client: rows with a token are fetched."
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -63,28 +60,27 @@ class Job:
     rate: float | None
 
 
-Rows = list[tuple[BatchQuestion, Question]]
-"""Rows of one task, and their questions with the service's token."""
-
-Slice = tuple[Rows, asyncio.Task[list[RowResult] | None]]
+Slice = tuple[list[BatchQuestion], asyncio.Task[list[RowResult] | None]]
+"""Rows that travel together, and what asks them."""
 
 
 class DaskAsker:
-    """Asks questions as tasks of the cluster of ``client``, with the limiter of the batch."""
+    """Asks the questions of a batch as tasks of a cluster.
 
-    def __init__(
-        self, client: Any, settings: Settings, limiter: RateLimiter, rate: float | None
-    ) -> None:
-        self._client = client
-        self._settings = settings
+    ``limiter`` is that of the batch; ``after`` is the service's token that they continue from.
+    """
+
+    def __init__(self, config: BatchConfig, limiter: RateLimiter, after: str | None) -> None:
+        self._client = config.dask
+        self._settings = config.settings
+        self._rate = config.rate
         self._limiter = limiter
-        self._rate = rate
+        self._after = after
         self.loop = asyncio.get_running_loop()
         self._batch = uuid.uuid4().hex[:12]
-        self._topic = f"aeron-magic-{client.id}"
+        self._topic = f"aeron-magic-{self._client.id}"
         self._filling: Slice | None = None
-        self._running: dict[str, Rows] = {}
-        self._numbers = itertools.count()
+        self._running: dict[str, list[BatchQuestion]] = {}
         self._slices: set[asyncio.Task[list[RowResult] | None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -100,21 +96,18 @@ class DaskAsker:
     async def __aexit__(self, *failure: object) -> None:
         del _askers[self._batch]
         for task in self._slices:
-            task.cancel()
+            if not task.cancelling():  # else its end would be interrupted
+                task.cancel()
         await asyncio.gather(*self._slices, return_exceptions=True)
 
-    async def __call__(self, row: BatchQuestion, question: Question) -> RowResult:
+    async def __call__(self, row: BatchQuestion) -> RowResult:
+        error: AeronError
         try:
             for _ in range(MAX_WORKERS_LOST):
                 await self._limiter.acquire()
-                if self._client.status != "running":
-                    raise Unreachable(
-                        "The connection to the Dask scheduler is lost.",
-                        hint="Run the batch again with a new client.",
-                    )
                 row.sending()
                 rows, task = self._filling or self._new_slice()
-                rows.append((row, question))
+                rows.append(row)
                 if len(rows) == SLICE:
                     self._filling = None
                 place = len(rows) - 1
@@ -128,37 +121,37 @@ class DaskAsker:
             )
         except AeronError as failure:
             error = copy(failure)  # it is that of all rows of the task
-            if not isinstance(error, IncompleteReply):
-                return RowResult(error=error)
-            error.context_token = row.token
-            return RowResult(self._reply(row, "incomplete"), error)
         except asyncio.CancelledError:
-            reply = self._reply(row, "interrupted")
-            return RowResult(reply, interrupted(reply))
-
-    def _reply(self, row: BatchQuestion, status: Status) -> Reply:
-        return Reply("", status, row.token, service=self._settings.service)
+            error = Interrupted("The question was interrupted.", hint="Run the batch again.")
+        if not isinstance(error, ReplyError):
+            return RowResult(error=error)
+        error.context_token = row.token
+        status: Status = "interrupted" if isinstance(error, Interrupted) else "incomplete"
+        return RowResult(Reply("", status, row.token, service=self._settings.service), error)
 
     def _new_slice(self) -> Slice:
-        rows: Rows = []
+        rows: list[BatchQuestion] = []
         self._filling = rows, self.loop.create_task(self._run_task(rows))
         self._slices.add(task := self._filling[1])
         task.add_done_callback(self._slices.discard)
         return self._filling
 
-    async def _run_task(self, rows: Rows) -> list[RowResult] | None:
+    async def _run_task(self, rows: list[BatchQuestion]) -> list[RowResult] | None:
         """The results of one task; None if its worker was lost."""
         from distributed import KilledWorker
 
         await asyncio.sleep(GATHERING)
         if self._filling is not None and self._filling[0] is rows:
             self._filling = None
-        key = f"aeron-magic-{self._batch}-{next(self._numbers)}"
-        questions = tuple((question, row.token) for row, question in rows)
+        key = f"aeron-magic-{uuid.uuid4().hex}"
+        after = self._after
+        questions = tuple((row.question._replace(context_token=after), row.token) for row in rows)
         job = Job(key, self._batch, self._topic, self._settings, questions, self._rate)
         self._running[key] = rows
-        future, allowed = None, any(token is None for _, token in questions)
+        future, allowed = None, any(row.token is None for row in rows)
         try:
+            if self._client.status != "running":
+                raise ConnectionError  # now, and not after a time-out
             if allowed:
                 await self._on_client(self._client.scheduler.event_set(name=key))
             future = self._client.submit(ask_as_task, job, key=key, pure=False, retries=0)
@@ -171,21 +164,23 @@ class DaskAsker:
         except AeronError:
             raise
         except Exception as error:  # noqa: BLE001 - what Dask and a worker raise
+            reason, hint = f"{type(error).__name__}: {error}", SAME_VERSIONS
             lost = isinstance(error, CancelledError) or self._client.status != "running"
-            if future is not None and lost:
+            if lost:
+                reason, hint = "the connection to the Dask scheduler is lost", NEW_CLIENT
+            has_begun = future is not None
+            if has_begun and allowed and not lost:
+                with suppress(Exception):  # of a connection that is lost now
+                    is_set = await self._on_client(self._client.scheduler.event_is_set(name=key))
+                    has_begun = not is_set  # a task begins by clearing its event
+            if has_begun:
                 raise IncompleteReply(
-                    "The connection to the Dask scheduler is lost; this row may have been charged.",
-                    hint="Run the batch again with a new client: rows with a token are fetched.",
-                ) from None
-            if future is not None and allowed and await self._has_begun(key):
-                raise IncompleteReply(
-                    f"The result of this row was lost on its way: {type(error).__name__}: {error}. "
+                    f"The result of this row was lost on its way: {reason}. "
                     "The row may have been charged.",
-                    hint="Each worker needs the same versions of aeron-magic and Python as here.",
+                    hint=hint,
                 ) from None
             raise Unreachable(
-                f"The cluster could not begin with this row: {type(error).__name__}: {error}",
-                hint="Each worker needs the same versions of aeron-magic and Python as here.",
+                f"The cluster could not begin with this row: {reason}.", hint=hint
             ) from None
         finally:
             del self._running[key]
@@ -195,13 +190,6 @@ class DaskAsker:
                 with suppress(Exception):  # of a connection that is lost
                     await self._on_client(self._client.scheduler.event_clear(name=key))
 
-    async def _has_begun(self, key: str) -> bool:
-        """Whether a task has begun, by clearing its event, or may have."""
-        try:
-            return not await self._on_client(self._client.scheduler.event_is_set(name=key))
-        except Exception:  # noqa: BLE001 - of a connection that is lost
-            return True
-
     async def _on_client(self, work: Coroutine[Any, Any, Any]) -> Any:
         """Run ``work`` on the loop of the client."""
         loop = self._client.loop.asyncio_loop
@@ -210,9 +198,9 @@ class DaskAsker:
     def hear(self, message: dict[str, Any]) -> None:
         match message:
             case {"key": key, "row": int(row), "token": str(token)} if key in self._running:
-                self._running[key][row][0].began(token)
+                self._running[key][row].began(token)
             case {"key": key, "ended": int(row)} if key in self._running:
-                self._running[key][row][0].ended()
+                self._running[key][row].ended()
             case {"requests": 1}:
                 self._limiter.charge()
             case {"pause": float(seconds)} if self._limiter.pause(seconds):
@@ -236,16 +224,12 @@ def _hear(event: tuple[float, Any]) -> None:
 
 
 class _Share:
-    """The transport and the limiters of one batch on one worker.
-
-    The client has waited for the rate before the first request of a row; the others have a share.
-    """
+    """The transport and the limiter of one batch on one worker."""
 
     def __init__(self, worker: Any, job: Job) -> None:
         self.users = 0
-        self.transport = make_transport(job.settings)
-        self.first = RateLimiter()
-        self.others = RateLimiter(job.rate)
+        self.transport = open_transport(AiohttpTransport, job.settings)
+        self.limiter = RateLimiter(job.rate)
         self._worker = worker
         self._job = job
 
@@ -253,27 +237,25 @@ class _Share:
         """Send a message to the client, by way of the scheduler."""
         self._worker.log_event(self._job.topic, {"batch": self._job.batch, **message})
 
-    def pause(self, seconds: float) -> None:
-        self.first.pause(seconds)
-        self.others.pause(seconds)
-
 
 class _RowLimiter:
-    """The limiter of one row."""
+    """The limiter of one row. The client has waited for the rate before its first request."""
 
     def __init__(self, share: _Share) -> None:
         self._share = share
-        self._next = share.first
+        self._is_first = True
 
     async def acquire(self) -> None:
-        limiter, self._next = self._next, self._share.others
-        if limiter is self._share.others:
+        if self._is_first:
+            self._is_first = False
+            await self._share.limiter.resumed()
+        else:
             self._share.tell(requests=1)
-        await limiter.acquire()
+            await self._share.limiter.acquire()
 
     def pause(self, seconds: float) -> None:
         self._share.tell(pause=float(seconds))
-        self._share.pause(seconds)
+        self._share.limiter.pause(seconds)
 
 
 _shares: dict[tuple[str, str], _Share] = {}
@@ -283,7 +265,7 @@ _shares: dict[tuple[str, str], _Share] = {}
 def pause_worker(batch: str, seconds: float, dask_worker: Any) -> None:
     """Send no request of ``batch`` for this time; runs on each worker."""
     if (share := _shares.get((dask_worker.address, batch))) is not None:
-        share.pause(seconds)
+        share.limiter.pause(seconds)
 
 
 def ask_as_task(job: Job) -> list[RowResult] | None:

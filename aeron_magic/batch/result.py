@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aeron_magic.errors import AeronError, UsageError
-from aeron_magic.markdown_text import one_line, plural, truncate
-from aeron_magic.plaintext import well_formed
+from aeron_magic.markdown_text import truncate
 from aeron_magic.prompts.items import Items
 from aeron_magic.replies.columns import Columns
 from aeron_magic.replies.reply import Reply
@@ -69,15 +68,7 @@ def check_names(items: Items, columns: Columns | None) -> None:
             raise UsageError(
                 f"Every result has a column `{name}`.", hint="Give the requested one another name."
             )
-    # With levels, a column of the result is ("reply", "").
-    labels = {one[0] if isinstance(one, tuple) else one for one in items.columns}
-    if taken := [name for name in (*requested, *OUTCOME) if name in labels]:
-        names = ", ".join(f'"{name}"' for name in taken)
-        raise UsageError(
-            f"The items already have {plural(len(taken), 'column')} of the result: {names}.",
-            hint="Rename them in what you give to --each or ask_many, or leave them out: "
-            f"`.drop(columns=[{names}])` in pandas, `.drop({names})` in polars.",
-        )
+    items.refuse((*requested, *OUTCOME))
     result_of([], items.empty, columns)
 
 
@@ -91,19 +82,9 @@ def result_of(rows: Sequence[Row], items: Items, columns: Columns | None = None)
     found |= {
         "reply": ("text", [one and one.text for one in replies]),
         "status": ("text", [row.status for row in rows]),
-        "error": ("text", [row.error and error_text(row.error) for row in rows]),
+        "error": ("text", [row.error and row.error.line() for row in rows]),
         "seconds": ("number", [row.seconds for row in rows]),
         "context_token": ("text", [one and one.context_token for one in replies]),
     }
     frame = items.with_columns(found)
     return list(rows) if frame is None else frame
-
-
-def error_text(error: AeronError) -> str:
-    """The error on one line, with the service's own words."""
-    parts = [str(error)]
-    if error.status_code is not None:
-        parts.append(f"HTTP status {error.status_code}.")
-    if error.service_message:
-        parts.append(f"The service says: {error.service_message}")
-    return one_line(well_formed(" ".join(parts)))

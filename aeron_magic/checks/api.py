@@ -7,7 +7,6 @@ import hashlib
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import CancelledError
-from concurrent.futures import TimeoutError as NotYet
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,12 +23,12 @@ from aeron_magic.checks.plan import (
 from aeron_magic.checks.report import CheckResult, frame_of, results_of
 from aeron_magic.checks.running import CONCURRENCY, LOST, CheckAsker, count_turns
 from aeron_magic.client.client import AsyncClient
-from aeron_magic.client.io_loop import IOLoop
+from aeron_magic.client.io_loop import IOLoop, wait_for
 from aeron_magic.defaults import defaults
-from aeron_magic.errors import Interrupted, UsageError
+from aeron_magic.errors import Interrupted, UsageError, validate_count
 from aeron_magic.markdown_text import one_line, plural
 from aeron_magic.progress import progress_bar
-from aeron_magic.services.settings import Settings, resolve_settings
+from aeron_magic.services.settings import Settings
 
 if TYPE_CHECKING:
     from aeron_magic.client.client import Client
@@ -94,22 +93,13 @@ def check(
     Interrupted
         The user stopped it; its ``result`` is what would have been returned.
     """
-    if type(concurrency) is not int or not 1 <= concurrency <= MAX_CONCURRENCY:
-        raise UsageError(
-            f"Invalid concurrency: {concurrency!r}.",
-            hint=f"Give a whole number from 1 to {MAX_CONCURRENCY:,}.",
-        )
-    if client is not None:
-        settings, recorder = client.settings, client.recorder
-    elif defaults.connection is not None:
-        settings, recorder = defaults.connection()[:2]
-    else:
-        settings, recorder = resolve_settings(), None
+    validate_count("concurrency", concurrency, 1, MAX_CONCURRENCY)
+    settings, recorder, _ = defaults.target(client)
     request = CheckRequest(
         tuple(str(file) for file in files), repeat, each, None if against is None else str(against)
     )
     plan = plan_check(request, settings, values or {})
-    shown = defaults.show_progress() if progress is None else progress
+    shown = defaults.shows_progress(progress)
     with open_journal(settings, recorder, plan.files) as journal:
         refuse_above(at_most, count_turns(plan.runs, journal).to_ask)
         try:
@@ -141,11 +131,7 @@ class CheckPlan(NamedTuple):
 
 def plan_check(request: CheckRequest, settings: Settings, values: Mapping[str, Any]) -> CheckPlan:
     """Read the files and make the questions; for what it raises see :func:`check`."""
-    if type(request.repeat) is not int or not 1 <= request.repeat <= MAX_REPEATS:
-        raise UsageError(
-            f"Invalid repeat: {request.repeat!r}.",
-            hint=f"Give a whole number from 1 to {MAX_REPEATS:,}.",
-        )
+    validate_count("repeat", request.repeat, 1, MAX_REPEATS)
     if not request.files:
         raise UsageError("No file to check.", hint="Name .chat.md files or recordings.")
     references = None
@@ -161,8 +147,8 @@ def plan_check(request: CheckRequest, settings: Settings, values: Mapping[str, A
 
 def refuse_above(at_most: int | None, count: int) -> None:
     """Raise a UsageError if more questions than ``at_most`` would be asked."""
-    if at_most is not None and (type(at_most) is not int or at_most < 0):
-        raise UsageError(f"Invalid at_most: {at_most!r}.", hint="Give a whole number of questions.")
+    if at_most is not None:
+        validate_count("at_most", at_most)
     if at_most is not None and count > at_most:
         raise UsageError(
             f"This check would ask {plural(count, 'question')}; the limit is {at_most:,}.",
@@ -227,12 +213,7 @@ def run_check(
     work = loop.submit(ask_all())
     try:
         with progress_bar(total, show_progress, unit="turn") as watch:
-            while not work.done():
-                try:
-                    work.result(timeout=0.1)
-                except NotYet:
-                    watch(sum(len(run.answers) for run in runs))
-            work.result()
+            wait_for(work, lambda: watch(sum(len(run.answers) for run in runs)))
             watch(total)
     except (KeyboardInterrupt, CancelledError):
         hint = "What was answered is kept: run it again to ask only the rest."

@@ -11,14 +11,7 @@ from aeron_magic.checks.journal import Journal
 from aeron_magic.checks.plan import Answer, PlannedRun, PlannedTurn
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.client.stream import AsyncStream
-from aeron_magic.errors import (
-    AeronError,
-    AuthenticationError,
-    CredentialsError,
-    TokenError,
-    Unreachable,
-    is_safe_to_ask_again,
-)
+from aeron_magic.errors import AeronError, FailureCounter, TokenError, is_safe_to_ask_again
 from aeron_magic.recording.record import key_of_token
 from aeron_magic.services.catalog import service_info
 
@@ -56,7 +49,7 @@ class CheckAsker:
         self._client = client
         self._journal = journal
         self._info = service_info(client.settings.service)
-        self._failures = 0
+        self._failures = FailureCounter(MAX_FAILURES)
         self.stopped = ""
         self.unkept = ""
 
@@ -162,15 +155,13 @@ class CheckAsker:
         reply = replace(reply, context_token=reply.context_token or known or None)
         if journal is not None:
             self._mark(journal.answer, key, reply)
-        self._failures = 0
+        self._failures.add(None)
         return Answer(reply)
 
     def _failed(self, key: str, error: AeronError) -> Answer:
         """The answer of a turn without a complete reply."""
         reason = f"{type(error).__name__}: {error}"
-        connecting = isinstance(error, AuthenticationError | CredentialsError | Unreachable)
-        self._failures = self._failures + 1 if connecting else 0
-        if self._failures >= MAX_FAILURES and not self.stopped:
+        if self._failures.add(error) and not self.stopped:
             self.stopped = f"{MAX_FAILURES} questions in a row have failed: {reason}"
         known = self._journal is not None and bool(self._journal.open.get(key))
         can_fetch = known and not isinstance(error, TokenError)

@@ -57,6 +57,11 @@ class RateLimiter:
         self._paused_until = max(before, until)
         return until > before + 0.1
 
+    async def resumed(self) -> None:
+        """Wait for the end of the pause, without taking a token."""
+        while (wait := self._paused_until - self._clock()) > 0:
+            await self._sleep(wait)
+
     async def acquire(self) -> None:
         """Wait until a request may be sent; the first to wait is the first to go."""
         async with self._turn:

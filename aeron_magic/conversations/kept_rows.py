@@ -14,7 +14,7 @@ import weakref
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.conversations.history_db import (
     BUSY_TIMEOUT,
@@ -23,8 +23,19 @@ from aeron_magic.conversations.history_db import (
     open_file,
     translating_errors,
 )
-from aeron_magic.errors import HistoryError, RecordingError
+from aeron_magic.errors import (
+    AeronError,
+    HistoryError,
+    RecordingError,
+    TokenError,
+    is_safe_to_ask_again,
+)
+from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Reply
+from aeron_magic.services.settings import Settings
+
+if TYPE_CHECKING:
+    from aeron_magic.recording.recorder import Recorder
 
 MAX_AGE = 90 * 86_400
 """Seconds after which a row is deleted."""
@@ -62,8 +73,9 @@ class KeptRows:
     Raises
     ------
     RecordingError
-        From every method, with ``pending``: the file cannot be used. Without, the first error is
-        in ``warning`` and the rows are in memory from then on.
+        With ``pending``, before a request leaves: the file cannot be used. A mark that cannot be
+        made later is missing: the row stays under way. Without ``pending``, the first error is in
+        ``warning`` and the rows are in memory from then on.
     """
 
     def __init__(self, path: Path | None, *, scope: str = "", pending: bool = False) -> None:
@@ -127,6 +139,13 @@ class KeptRows:
             hint="Nothing more is sent. Check the path, or name another checkpoint.",
         )
 
+    def key(self, question: Question, settings: Settings) -> str:
+        """The key of the row of ``question``."""
+        from aeron_magic.recording.record import turn_key  # not with a session: it needs msgspec
+
+        service = f"{settings.recording_id} {self.scope or settings.conversation_scope}"
+        return turn_key(service, question.text, question.images, question.context_token or "")
+
     def get(self, key: str, address: str) -> RowState | None:
         """What is known of a row; None if it can be asked.
 
@@ -166,16 +185,31 @@ class KeptRows:
 
     def mark_token(self, key: str, token: str) -> None:
         """The reply of this row can be fetched by ``token``; not at all, if it is empty."""
-        self._execute("UPDATE batch_row SET token = ? WHERE key = ?", token, key)
+        self._mark("UPDATE batch_row SET token = ? WHERE key = ?", token, key)
 
     def keep(self, key: str, reply: Reply) -> None:
         """The reply of this row is complete."""
         document = json.dumps(asdict(reply))
-        self._execute("UPDATE batch_row SET reply = ? WHERE key = ?", document, key)
+        self._mark("UPDATE batch_row SET reply = ? WHERE key = ?", document, key)
 
     def release(self, key: str) -> None:
         """This row was surely not accepted; it can be asked again."""
-        self._execute("DELETE FROM batch_row WHERE key = ? AND reply IS NULL", key)
+        self._mark("DELETE FROM batch_row WHERE key = ? AND reply IS NULL", key)
+
+    def end(self, key: str, reply: Reply | None, error: AeronError | None) -> bool:
+        """The question of this row has ended; whether it is released, for any kernel."""
+        if error is None and reply is not None and reply.is_complete:
+            self.keep(key, reply)
+        elif isinstance(error, TokenError) and error.was_accepted:
+            self.mark_token(key, "")  # it cannot be fetched
+        elif error is not None and is_safe_to_ask_again(error):
+            self.release(key)
+            return True
+        return False
+
+    def _mark(self, sql: str, *values: object) -> None:
+        with suppress(RecordingError):
+            self._execute(sql, *values)
 
     def close(self, *, recorded: bool = True) -> None:
         """Close the file; rows in memory are kept.
@@ -194,6 +228,14 @@ class KeptRows:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def kept_beside(recorder: Recorder | None) -> KeptRows | None:
+    """The rows under way of a recording, in a file beside it; None if nothing is recorded."""
+    if recorder is None or recorder.mode != "auto":
+        return None
+    file = recorder.store.path
+    return KeptRows(file.with_name(f"{file.name}.pending"), pending=True)
 
 
 def _in_memory() -> sqlite3.Connection:

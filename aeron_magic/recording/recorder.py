@@ -26,11 +26,12 @@ from typing import Literal, get_args
 
 from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.markdown_text import plural
-from aeron_magic.protocol.events import Completed, Event, Recovering, Started
+from aeron_magic.protocol.events import Completed, Recovering, Started
 from aeron_magic.protocol.flow import Flow, Question, Sleep
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.flows import record_flow, replay_flow
 from aeron_magic.recording.record import UNRECORDED_PARENT, Record, key_of_token, turn_key
+from aeron_magic.replies.reply import Reply
 
 Mode = Literal["auto", "replay", "record", "off"]
 
@@ -131,12 +132,8 @@ class Recorder:
         service: str,
         ask: Ask,
         secrets: Iterable[str] = (),
-        *,
-        begun: Flow[None] | None = None,
     ) -> Flow[None]:
         """The flow that answers ``question``, from a recording or by ``ask``.
-
-        If the service has begun the reply in an earlier run, ``begun`` fetches it.
 
         Raises RecordingError in mode ``replay`` if the question is not recorded; the error shows
         the nearest question that is.
@@ -149,9 +146,7 @@ class Recorder:
             return
         if self.mode == "replay":
             raise self._not_recorded(question)
-        flow = begun
-        if flow is None:
-            flow = ask((yield from self.with_live_token(question, service, ask)))
+        flow = ask((yield from self.with_live_token(question, service, ask)))
         if self.mode == "off":
             yield from flow
             return
@@ -161,20 +156,16 @@ class Recorder:
         )
 
     def record(
-        self,
-        question: Question,
-        service: str,
-        events: list[Event],
-        seconds: float,
-        secrets: Iterable[str] = (),
+        self, question: Question, service: str, reply: Reply, secrets: Iterable[str] = ()
     ) -> None:
-        """Record a reply that came without this recorder: its events, all after ``seconds``."""
-        if self.mode in ("auto", "record"):
+        """Record a reply that came without this recorder, if it is complete."""
+        if self.mode in ("auto", "record") and reply.is_complete:
+            recovered = reply.status == "recovered"
 
             def received() -> Flow[None]:
-                yield events
+                yield [Completed(reply.text, reply.context_token, recovered=recovered)]
 
-            parent_key, clock = self._parent_key(question), iter((0.0, seconds)).__next__
+            parent_key, clock = self._parent_key(question), iter((0.0, reply.seconds)).__next__
             for _ in record_flow(
                 received(), question, service, parent_key, self._save, secrets=secrets, clock=clock
             ):
@@ -199,8 +190,10 @@ class Recorder:
             )
         yield from replay_flow(found, speed=0, parent=None)
 
-    def has(self, question: Question, service: str) -> bool:
-        """Whether the question is recorded with a complete reply."""
+    def replays(self, question: Question, service: str) -> bool:
+        """Whether :meth:`ask` sends nothing."""
+        if self.mode != "auto":
+            return self.mode == "replay"
         found = self.store.find(self.key(question, service))
         return found is not None and found.is_complete
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from aeron_magic.errors import CredentialsError, UsageError, ValueRefused
+from aeron_magic.errors import CredentialsError, UsageError, ValueRefused, invalid
 from aeron_magic.plaintext import secret_pattern
 from aeron_magic.protocol.flow import Question
 from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
@@ -248,10 +248,8 @@ def validate_timeout(name: str, seconds: float) -> float:
         It is not a number above 0 and at most ``MAX_TIMEOUT``.
     """
     if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_TIMEOUT:
-        raise UsageError(
-            f"Invalid {name}: {seconds!r}.",
-            hint=f"Give a number of seconds above 0, at most {MAX_TIMEOUT:g}.",
-        )
+        hint = f"Give a number of seconds above 0, at most {MAX_TIMEOUT:g}."
+        raise invalid(name, seconds, hint)
     return seconds
 
 

@@ -31,11 +31,12 @@ from aeron_magic import (
     UsageError,
     ValueRefused,
     ask_many,
+    defaults,
     progress,
 )
-from aeron_magic.batch import api, runner
+from aeron_magic.batch import runner
+from aeron_magic.batch.question import BatchConfig, RowResult
 from aeron_magic.batch.runner import BatchRun, Counts
-from aeron_magic.batch.worker import BatchConfig, RowResult
 from aeron_magic.conversations.kept_rows import KeptRows, RowState
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
@@ -562,7 +563,7 @@ def test_an_interrupt_while_the_thread_starts_stops_the_batch(
 
     def interrupted(thread: threading.Thread) -> None:
         start(thread)
-        if thread.name == "aeron-magic-batch":
+        if thread.name == "aeron-magic":
             raise KeyboardInterrupt
 
     sandbox.set_faults(latency=0.2)
@@ -675,7 +676,7 @@ def test_without_tqdm_only_a_requested_bar_is_an_error(
     monkeypatch.setitem(sys.modules, "tqdm.auto", None)
     find = importlib.util.find_spec
     hidden = lambda name, *rest: None if name == "tqdm" else find(name, *rest)  # noqa: E731
-    for module in (api, progress):
+    for module in (defaults, progress):
         monkeypatch.setattr(module, "find_spec", hidden)
     monkeypatch.setattr("aeron_magic.defaults.defaults.show_progress", lambda: True)
     with pytest.raises(UsageError, match="needs a package that is not installed"):

@@ -26,8 +26,8 @@ from two_networks import SCHEDULER, NoNamespaces, two_networks
 from aeron_magic import Interrupted, UsageError, ask_many
 from aeron_magic.batch import dask_tasks
 from aeron_magic.batch.dask_tasks import Job
+from aeron_magic.batch.question import BatchConfig
 from aeron_magic.batch.runner import BatchRun, Counts
-from aeron_magic.batch.worker import BatchConfig
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.cassette import Cassette

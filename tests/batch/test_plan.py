@@ -13,7 +13,7 @@ import pytest
 
 from aeron_magic import Client, UsageError, ask_many
 from aeron_magic.batch.api import count_requests
-from aeron_magic.batch.worker import BatchConfig
+from aeron_magic.batch.question import BatchConfig
 from aeron_magic.prompts.items import items_of, render_prompts
 from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.cassette import Cassette

@@ -40,6 +40,7 @@ def asked(sandbox: Sandbox) -> list[tuple[str, str | None]]:
     return [
         (seen.body["user"]["text"], seen.body.get("context_token"))
         for seen in sandbox.log.of("create-response")
+        if seen.body is not None  # else an interrupt came before its end
     ]
 
 
@@ -705,6 +706,17 @@ def test_a_journal_is_deleted_after_some_time(client: Client, write: Write, fold
     os.utime(old, (0, 0))
     check(write("c.chat.md", chat("three")), client=client)
     assert journals(folder) == [new]
+
+
+def test_a_requested_progress_bar_needs_its_package(
+    client: Client, sandbox: Sandbox, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before anything is asked."""
+    monkeypatch.setattr("aeron_magic.defaults.find_spec", lambda name: None)
+    path = write("a.chat.md", chat("one"))
+    with pytest.raises(UsageError, match="progress bar needs a package"):
+        check(path, client=client, progress=True)
+    assert asked(sandbox) == []
 
 
 def test_without_a_place_or_with_the_history_off_a_check_works(

@@ -15,7 +15,16 @@ from typing import Any
 import pytest
 from each_case import each_case
 
-from aeron_magic import AeronError, AsyncClient, AsyncStream, Client, Message, Reply, Stream
+from aeron_magic import (
+    AeronError,
+    AsyncClient,
+    AsyncStream,
+    Client,
+    Message,
+    Reply,
+    Stream,
+    ask_many,
+)
 from aeron_magic.client import tls
 from aeron_magic.client.aiohttp_transport import AiohttpTransport
 from aeron_magic.errors import (
@@ -32,6 +41,7 @@ from aeron_magic.errors import (
     ValueRefused,
 )
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
+from aeron_magic.services.settings import resolve_settings
 
 WORDS = "one two three four five six seven eight nine ten"
 KINDS = ("sync", "async", "many")
@@ -677,7 +687,12 @@ def test_a_closed_client_raises_a_usage_error(caller: Caller) -> None:
     caller._done(caller.client.close())
 
 
-@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def ask_with(**options: Any) -> None:
+    """Ask many, with settings of these options."""
+    ask_many(["a"], settings=resolve_settings(**options))
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient, ask_with])
 @pytest.mark.parametrize(
     ("variable", "value"),
     [
@@ -688,9 +703,9 @@ def test_a_closed_client_raises_a_usage_error(caller: Caller) -> None:
     ],
 )
 def test_an_invalid_environment_is_reported(
-    kind: type[Client | AsyncClient], variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+    kind: Callable[..., object], variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """When the client is created."""
+    """When the client is created, and by a batch."""
     monkeypatch.setenv(variable, value)
     tls._tls.cache_clear()
     with pytest.raises(UsageError, match="environment") as caught:

@@ -93,6 +93,21 @@ def test_a_pause_delays_requests_that_wait_already() -> None:
     assert asyncio.run(run()) >= 5
 
 
+def test_a_request_that_was_counted_elsewhere_waits_for_the_pause_only() -> None:
+    """As the first of each row on a worker; the rate is that of the others."""
+    limiter, clock = limiter_at(2)
+
+    async def run() -> list[float]:
+        limiter.pause(3)
+        times = []
+        for wait in (limiter.resumed, limiter.resumed, limiter.acquire, limiter.acquire):
+            await wait()
+            times.append(clock.now - 100.0)
+        return times
+
+    assert asyncio.run(run()) == [3.0, 3.0, 3.0, 3.5]
+
+
 @given(
     rate=st.floats(0.1, 500),
     gaps=st.lists(st.floats(0, 5), min_size=1, max_size=60),

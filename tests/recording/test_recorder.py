@@ -176,7 +176,7 @@ def test_off_records_nothing(service: Service, path: Path) -> None:
 def test_a_reply_that_came_otherwise_is_recorded_with_its_time(path: Path, mode: Mode) -> None:
     """As one of a cluster or of the history; a replay has its seconds."""
     recorder = Recorder(Cassette(path), mode)
-    recorder.record(Question("a"), "aeronpay", [Started("apay_1"), Completed("x", "apay_1")], 2.5)
+    recorder.record(Question("a"), "aeronpay", Reply("x", "complete", "apay_1", seconds=2.5))
     assert len(Cassette(path)) == (mode in ("auto", "record"))
     if mode == "auto":
         reply = drive(recorder.ask(Question("a"), "aeronpay", Service().ask))

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.api import count_requests, run_batch
+from aeron_magic.batch.question import BatchConfig
 from aeron_magic.batch.result import check_names, result_of
-from aeron_magic.batch.worker import BatchConfig
 from aeron_magic.errors import AeronError, UsageError, error_of_all
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from aeron_magic.batch.result import NOT_ASKED, Row, error_text
+from aeron_magic.batch.result import NOT_ASKED, Row
 from aeron_magic.errors import (
     AeronError,
     IncompleteReply,
@@ -93,7 +93,7 @@ def preview(
     causes: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         if row.error is not None:
-            causes.setdefault(error_text(row.error), []).append(number)
+            causes.setdefault(row.error.line(), []).append(number)
     labels = items.labels
     yield "\n".join(
         f"- {plural(len(numbers), 'row')} ({_labels(numbers, labels)}): "

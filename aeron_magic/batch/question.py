@@ -5,25 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from aeron_magic.client.aiohttp_transport import AiohttpFlowIO, AiohttpTransport
+from aeron_magic.client.aiohttp_transport import AiohttpFlowIO
 from aeron_magic.client.stream import AsyncStream, FlowRun, Watch
 from aeron_magic.conversations.kept_rows import KeptRows
-from aeron_magic.errors import (
-    AeronError,
-    FailedReply,
-    IncompleteReply,
-    Interrupted,
-    RateLimited,
-    RecordingError,
-    TokenError,
-    is_safe_to_ask_again,
-)
+from aeron_magic.errors import AeronError, FailedReply, IncompleteReply
 from aeron_magic.protocol.flow import Flow, Question
-from aeron_magic.recording.record import key_of_token, turn_key
+from aeron_magic.recording.record import key_of_token
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
@@ -47,8 +36,7 @@ class BatchConfig(NamedTuple):
     dask: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class RowResult:
+class RowResult(NamedTuple):
     """The result of one question."""
 
     reply: Reply | None = None
@@ -66,17 +54,20 @@ class BatchQuestion:
     ----------
     rows
         The number of rows with this question.
+    key
+        The key among the kept rows.
     token
         The token by which the reply can be fetched, if the service has begun it.
     result
         The result; None until there is one.
-    is_new
-        Whether it was not among the kept rows when this run began.
+    is_ours
+        Whether it was among the kept rows when this run began, or was marked as sent by this run:
+        no other kernel asks it then.
     is_sent, awaits_token, asked_elsewhere
         Whether a request was sent in this run; whether its token is not known yet; and whether
         another kernel has asked it since this run began.
-    release
-        Called when no request of it runs any more; at the latest, when the result is known.
+    place
+        Released when no request of it runs any more; at the latest, when the result is known.
     """
 
     def __init__(self, config: BatchConfig, stopped: threading.Event, text: str, rows: int) -> None:
@@ -84,74 +75,49 @@ class BatchQuestion:
         self.rows = rows
         self.token: str | None = None
         self.result: RowResult | None = None
-        self.is_new = self.is_sent = self.awaits_token = self.asked_elsewhere = False
-        self._is_marked = False
-        """Whether this run has marked the row as sent, so that no other kernel asks it."""
-        self.release: Callable[[], None] | None = None
+        self.is_ours = self.is_sent = self.awaits_token = self.asked_elsewhere = False
+        self.place: asyncio.Semaphore | None = None
         self.watch: Watch | None = None
-        self._config = config
+        self._kept = config.kept
+        self._address = config.settings.conversation_scope
         self._stopped = stopped
-
-    @property
-    def key(self) -> str:
-        """The key among the kept rows."""
-        config, settings = self._config, self._config.settings
-        scope = (config.kept and config.kept.scope) or settings.conversation_scope
-        parent = config.question.context_token or ""
-        service = f"{settings.recording_id} {scope}"
-        return turn_key(service, self.question.text, self.question.images, parent)
-
-    @property
-    def was_rate_limited(self) -> bool:
-        """Whether it was answered with 429, and can be asked again."""
-        error = self.result and self.result.error
-        return isinstance(error, RateLimited) and not error.was_accepted
+        self.key = config.kept.key(self.question, config.settings) if config.kept else ""
 
     def sending(self) -> None:
-        """A request is about to leave; it does not if this raises an AeronError."""
+        """A request is about to leave; it does not if this raises an exception."""
         if self._stopped.is_set():
-            raise interrupted(Reply(""))  # it was waiting for the rate limit
-        if self.token is None:
-            kept, scope = self._config.kept, self._config.settings.conversation_scope
-            again = self._is_marked or not self.is_new
-            if kept is not None and not kept.mark_sent(self.key, scope, again=again):
-                self.asked_elsewhere = True
-                raise AeronError(
-                    "Another kernel is asking this question now.",
-                    hint="Run it again when that has ended: the reply is kept.",
-                )
-            self.is_sent = self._is_marked = self.awaits_token = True
+            raise asyncio.CancelledError  # it was waiting for the rate limit
+        if self.token is not None:
+            return
+        kept = self._kept
+        if kept is not None and not kept.mark_sent(self.key, self._address, again=self.is_ours):
+            self.asked_elsewhere = True
+            raise AeronError(
+                "Another kernel is asking this question now.",
+                hint="Run it again when that has ended: the reply is kept.",
+            )
+        self.is_sent = self.is_ours = self.awaits_token = True
 
     def began(self, token: str) -> None:
         """The token of the reply is known; that of a recorded reply is not one to fetch by."""
         if key_of_token(token) is None:
             self.token, self.awaits_token = token, False
-            if (kept := self._config.kept) is not None:
-                with suppress(RecordingError):  # the reply is being received
-                    kept.mark_token(self.key, token)
+            if self._kept is not None:
+                self._kept.mark_token(self.key, token)
 
     def ended(self) -> None:
         """No request of it runs any more."""
-        release, self.release = self.release, None
-        if release is not None:
-            release()
+        place, self.place = self.place, None
+        if place is not None:
+            place.release()
 
     def keep(self, result: RowResult) -> None:
         """Keep the result, for this run and the next ones."""
-        self.result, self.awaits_token = result, False
-        kept, error = self._config.kept, result.error
+        self.result, self.awaits_token, error = result, False, result.error
         if error is not None and self.token is not None and not isinstance(error, FailedReply):
             error.was_accepted = True
-        if kept is None:
-            return
-        with suppress(RecordingError):  # the row stays marked as under way
-            if result.is_complete and result.reply is not None:
-                kept.keep(self.key, result.reply)
-            elif isinstance(error, TokenError) and self.token is not None:
-                kept.mark_token(self.key, "")  # it was accepted, and cannot be fetched
-            elif error is not None and is_safe_to_ask_again(error):
-                kept.release(self.key)
-                self.is_new, self._is_marked = True, False
+        if self._kept is not None and self._kept.end(self.key, *result):
+            self.is_ours = False
 
 
 async def ask_row(
@@ -174,7 +140,7 @@ async def ask_row(
     except AeronError as failure:
         error = failure
     except asyncio.CancelledError:
-        error = interrupted(stream.reply)
+        error = run.interrupt()
     except Exception as failure:  # noqa: BLE001 - a failed row must not stop the others
         error = AeronError(
             f"Internal error: {type(failure).__name__}: {failure}", hint="Please report it."
@@ -191,20 +157,3 @@ def maybe_charged(service: str) -> RowResult:
         "second time.",
     )
     return RowResult(Reply("", "incomplete", service=service), error)
-
-
-def interrupted(reply: Reply) -> Interrupted:
-    """The error of a row that was running when the user stopped the batch."""
-    return Interrupted(
-        "The batch was interrupted while this row was running.",
-        hint="The finished rows are kept; run it again to ask the others.",
-        context_token=reply.context_token,
-        partial=reply.text,
-    )
-
-
-def make_transport(settings: Settings) -> AiohttpTransport:
-    """A transport to the service."""
-    return AiohttpTransport(
-        settings.addresses, settings.timeout, settings.limits, settings.insecure
-    )
