@@ -19,13 +19,10 @@ if TYPE_CHECKING:
 class Defaults:
     """What they use if they are not given a connection.
 
-    Attributes
-    ----------
-    connection
-        Returns the settings, the recorder and the kept rows of the notebook's connection; None
-        without a notebook.
-    show_progress
-        Returns whether to show a progress bar.
+    Attributes:
+    * ``connection``: returns the settings, the recorder and the kept rows of the notebook's
+      connection; None without a notebook.
+    * ``show_progress``: returns whether to show a progress bar.
     """
 
     connection: Callable[[], tuple[Settings, Recorder | None, KeptRows]] | None

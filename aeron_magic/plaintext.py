@@ -207,10 +207,8 @@ class TextFilter:
 
     What may be the beginning of a secret, or the first half of a surrogate pair, is held back.
 
-    Parameters
-    ----------
-    secrets
-        Those with fewer than `MIN_LENGTH` characters are ignored: they would be found in words.
+    * ``secrets``: those with fewer than `MIN_LENGTH` characters are ignored: they would be found in
+      words.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:

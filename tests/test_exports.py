@@ -83,7 +83,7 @@ def test_the_version_is_the_projects() -> None:
 
 
 def test_a_documented_parameter_is_a_parameter() -> None:
-    """The names in a docstring's *Parameters* section are those of the signature."""
+    """The names in a docstring's *Parameters* section, or its list, are those of the signature."""
     for path in PATHS:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
@@ -91,14 +91,14 @@ def test_a_documented_parameter_is_a_parameter() -> None:
 
 
 def documented(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> set[str]:
-    """The names in the *Parameters* section of a docstring."""
-    section = re.search(
-        r"^Parameters\n-+\n(.*?)(?:\n\n\w+\n-+|\Z)",
-        ast.get_docstring(node) or "",
-        re.DOTALL | re.MULTILINE,
-    )
+    """The names in the *Parameters* section of a docstring, or in its list."""
+    text = ast.get_docstring(node) or ""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?:\n\n\w+\n-+|\Z)", text, re.DOTALL | re.MULTILINE)
     lines = re.findall(r"^(\w.*)$", section[1], re.MULTILINE) if section else []
-    return {name.strip() for line in lines for name in line.split(",")}
+    lines += re.findall(
+        r"^\* (``\w+``(?:, ``\w+``)*): ", text.split("Attributes:")[0], re.MULTILINE
+    )
+    return {name.strip(" `") for line in lines for name in line.split(",")}
 
 
 def parameters(node: ast.AST) -> set[str]:

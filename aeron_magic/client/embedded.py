@@ -17,10 +17,7 @@ SANDBOX = "sandbox"
 def start_sandbox() -> Sandbox:
     """Start a sandbox on a free port of this machine.
 
-    Raises
-    ------
-    AeronError
-        The system allows no local server.
+    Raises AeronError: the system allows no local server.
     """
     from aeron_magic.sandbox.server import Sandbox
 
@@ -36,10 +33,7 @@ def start_sandbox() -> Sandbox:
 def sandbox_settings(sandbox: Sandbox, service: str = DEFAULT_SERVICE, **options: Any) -> Settings:
     """Settings for ``service`` at ``sandbox``; ``options`` as for ``resolve_settings``.
 
-    Raises
-    ------
-    UsageError
-        An option is invalid, or an address is given.
+    Raises UsageError: an option is invalid, or an address is given.
     """
     info = SERVICES[service]
     if any(options.pop(address.field, None) for address in info.addresses):

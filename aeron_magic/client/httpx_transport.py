@@ -119,10 +119,7 @@ def connection_lost(
 
     Its reason is in our words: the library's may quote what the server sent.
 
-    Raises
-    ------
-    UsageError
-        The address or the text cannot be sent.
+    Raises UsageError: the address or the text cannot be sent.
     """
     if isinstance(error, kinds.url):
         raise UsageError(
@@ -176,19 +173,9 @@ def _reason(error: Exception) -> str:
 class Body:
     """A body that is not streamed, collected up to the limits.
 
-    Parameters
-    ----------
-    status, headers
-        Those of the response.
-    limits
-        The body's limits.
-    began
-        When the request began (``time.monotonic``).
+    * ``began``: when the request began (``time.monotonic``).
 
-    Raises
-    ------
-    IncompleteReply
-        The header exceeds its limit.
+    Raises IncompleteReply: the header exceeds its limit.
     """
 
     def __init__(
@@ -203,10 +190,8 @@ class Body:
     def add(self, piece: bytes) -> bool:
         """Add ``piece``; whether to read on.
 
-        Raises
-        ------
-        IncompleteReply
-            The body exceeds a limit. The status of an error suffices without its end.
+        Raises IncompleteReply: the body exceeds a limit. The status of an error suffices without
+        its end.
         """
         self.received += piece
         if len(self.received) <= self._limits.body:
@@ -475,10 +460,7 @@ class AsyncHttpxTransport(Transport):
     def http(self) -> httpx.AsyncClient:
         """The client of the running loop.
 
-        Raises
-        ------
-        UsageError
-            No loop of asyncio is running, as under trio.
+        Raises UsageError: no loop of asyncio is running, as under trio.
         """
         try:
             loop = asyncio.get_running_loop()
@@ -507,10 +489,8 @@ class AsyncHttpxTransport(Transport):
 class AsyncFlowIO:
     """The steps of one flow.
 
-    Attributes
-    ----------
-    on_sent
-        Called when a request was sent; not by the aiohttp transport.
+    Attributes:
+    * ``on_sent``: called when a request was sent; not by the aiohttp transport.
     """
 
     on_sent: Callable[[], None] | None = None

@@ -26,10 +26,7 @@ def proxy_for(address: str) -> str | None:
     An entry of ``NO_PROXY`` is a host with its subdomains, an IP address, or a network such as
     ``10.0.0.0/8`` or ``fd07::/64``; it may have a port, a scheme, and brackets. ``*`` is all hosts.
 
-    Raises
-    ------
-    UsageError
-        The proxy or an entry of ``NO_PROXY`` cannot be used.
+    Raises UsageError: the proxy or an entry of ``NO_PROXY`` cannot be used.
     """
     parts = urlsplit(address)
     host = parts.hostname or ""
@@ -83,10 +80,7 @@ def _bypassed(entries: str, host: str, port: int) -> bool:
 def _matches(entry: str, host: str, port: int) -> bool:
     """Whether ``entry`` names ``host``.
 
-    Raises
-    ------
-    ValueError
-        It cannot be used.
+    Raises ValueError if it cannot be used.
     """
     if entry == "*":
         return True

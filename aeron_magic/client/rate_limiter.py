@@ -27,12 +27,8 @@ BURST = 0.1
 class RateLimiter:
     """A token bucket; each token is the time at which one request may be sent.
 
-    Parameters
-    ----------
-    rate
-        Requests per second, averaged over more than ``BURST``; None: no limit.
-    clock, sleep
-        Monotonic seconds, and a coroutine that waits for some.
+    * ``rate``: requests per second, averaged over more than ``BURST``; None: no limit.
+    * ``clock``, ``sleep``: monotonic seconds, and a coroutine that waits for some.
     """
 
     def __init__(

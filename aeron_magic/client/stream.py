@@ -62,14 +62,8 @@ _numbers = itertools.count(1)
 class Watch:
     """Observes one run of a flow, or all runs of a question of a batch.
 
-    Parameters
-    ----------
-    settings
-        The service and its address.
-    question
-        Whether it is a question, which gets a span; else a fetch or a list.
-    repeated
-        Whether a question that is refused with 429 is asked again: its span stays open.
+    * ``question``: whether it is a question, which gets a span; else a fetch or a list.
+    * ``repeated``: whether a question that is refused with 429 is asked again: its span stays open.
     """
 
     def __init__(

@@ -73,11 +73,8 @@ def connection_policy(addresses: Iterable[str], *, insecure: bool = False) -> Co
     ``insecure`` allows plain HTTP to other machines. Nothing else is taken from the environment
     than proxies and certificate authorities; ``.netrc`` is not read.
 
-    Raises
-    ------
-    UsageError
-        An address cannot be used, or is one of another machine and begins with ``http://``; or a
-        proxy cannot be used.
+    Raises UsageError: an address cannot be used, or is one of another machine and begins with
+    ``http://``; or a proxy cannot be used.
     """
     addresses = tuple(addresses)
     for address in addresses:

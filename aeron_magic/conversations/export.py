@@ -73,16 +73,11 @@ NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
 def write(tree: ConversationTree, path: Path, *, sandbox: bool = False) -> None:
     """Write ``tree`` to ``path``, in the format that its extension names.
 
-    Parameters
-    ----------
-    sandbox
-        Whether the conversation is one with the sandbox, to which the notebook then connects.
+    * ``sandbox``: whether the conversation is one with the sandbox, to which the notebook then
+      connects.
 
-    Raises
-    ------
-    UsageError
-        Unknown extension; the file cannot be written; or there is another file, which is not an
-        export of this user that is unchanged since.
+    Raises UsageError: unknown extension; the file cannot be written; or there is another file,
+    which is not an export of this user that is unchanged since.
     """
     save(export_text(tree, path.suffix.lower(), sandbox=sandbox), path)
 
@@ -169,10 +164,7 @@ def _write_file(path: Path, data: bytes) -> None:
 def _mode_of_earlier_export(path: Path) -> int | None:
     """The mode of the file that may be overwritten; None if the file is missing.
 
-    Raises
-    ------
-    UsageError
-        There is one, and it must not be overwritten.
+    Raises UsageError: there is one, and it must not be overwritten.
     """
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | NO_FOLLOW)

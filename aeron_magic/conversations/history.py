@@ -82,10 +82,7 @@ def stable_cell_id(cell: str | None) -> str | None:
 class HistoryStore:
     """The conversations in the file ``path``, which is opened or created with the first use.
 
-    Raises
-    ------
-    HistoryError
-        From every method: the file cannot be read or written.
+    Every method raises HistoryError if the file cannot be read or written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -359,10 +356,7 @@ class HistoryStore:
     def _documents(self, history_id: int | None, column: str) -> list[tuple[int, str | None]]:
         """The numbers of a conversation's turns and their JSON in ``column``, in order.
 
-        Raises
-        ------
-        HistoryError
-            There is more than fits into memory.
+        Raises HistoryError: there is more than fits into memory.
         """
         found: list[tuple[int, str | None]] = []
         size = 0

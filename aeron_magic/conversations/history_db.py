@@ -116,10 +116,7 @@ def history_path(configured: str = "", environ: Mapping[str, str] | None = None)
     ``AERON_HISTORY`` has precedence over ``configured``; each is a path, or one of ``OFF``. The
     default is a file in the user's data folder.
 
-    Raises
-    ------
-    HistoryError
-        The user has no home folder.
+    Raises HistoryError: the user has no home folder.
     """
     setting = (os.environ if environ is None else environ).get(VARIABLE) or configured
     if setting.lower() in OFF:
@@ -179,10 +176,8 @@ def open_file(path: Path, busy_timeout: float = BUSY_TIMEOUT) -> sqlite3.Connect
 
     ``busy_timeout`` is the number of seconds to wait for another kernel's write, here and later.
 
-    Raises
-    ------
-    HistoryError
-        The file cannot be read or written, is damaged, or has another schema version.
+    Raises HistoryError: the file cannot be read or written, is damaged, or has another schema
+    version.
     """
     with translating_errors(path):
         make_private_folder(path.parent)
@@ -242,10 +237,7 @@ def _check_schema(connection: sqlite3.Connection, path: Path, *, new: bool = Fal
     ``trusted_schema`` would do less, and SQLite before 3.41 then rejects our indexes.) Views are
     never read, so they may be there: an earlier version made one.
 
-    Raises
-    ------
-    HistoryError
-        They are not.
+    Raises HistoryError if they are not.
     """
     # What an entry is decides its SQL, not its type or name.
     query = (
@@ -273,10 +265,7 @@ def _version(connection: sqlite3.Connection) -> int:
 def resume_hint(path: Path, notebook: str) -> str:
     """One line about the conversations of ``notebook`` with an answer; empty if there are none.
 
-    Raises
-    ------
-    HistoryError
-        The file cannot be read.
+    Raises HistoryError: the file cannot be read.
     """
     with translating_errors(path):
         if not path.exists():

@@ -32,10 +32,7 @@ class FoundTurn(NamedTuple):
 def find_turns(history: HistoryStore, words: str) -> list[FoundTurn]:
     """The turns whose question and reply contain all ``words``, in any case, newest first.
 
-    Raises
-    ------
-    HistoryError
-        The file cannot be read.
+    Raises HistoryError: the file cannot be read.
     """
     wanted = words.casefold().split()
     conversations = {one.id: one for one in history.conversations()}

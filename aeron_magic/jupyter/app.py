@@ -59,27 +59,17 @@ class Resuming(NamedTuple):
 class App:
     """What all commands of a kernel share.
 
-    Parameters
-    ----------
-    shell
-        IPython's shell.
-    preferences
-        What the user has configured; :meth:`configure` applies a change.
+    * ``preferences``: what the user has configured; :meth:`configure` applies a change.
 
-    Attributes
-    ----------
-    cell_keys
-        The keys of the questions of cells.
-    run_order
-        Sees whether the notebook is being run from its beginning.
-    cell_id_notice_shown
-        Whether the user was informed that this front end sends no cell ids.
-    unfinished_variables
-        The incomplete replies by their variables (``-o``); ``fetch`` completes them.
-    resuming
-        How the panel resumes a stored conversation; None without the extension.
-    panel_controller
-        The :class:`~aeron_magic.jupyter.panel.controller.PanelController`, once there is a panel.
+    Attributes:
+    * ``cell_keys``: the keys of the questions of cells.
+    * ``run_order``: sees whether the notebook is being run from its beginning.
+    * ``cell_id_notice_shown``: whether the user was informed that this front end sends no cell ids.
+    * ``unfinished_variables``: the incomplete replies by their variables (``-o``); ``fetch``
+      completes them.
+    * ``resuming``: how the panel resumes a stored conversation; None without the extension.
+    * ``panel_controller``: the :class:`~aeron_magic.jupyter.panel.controller.PanelController`, once
+      there is a panel.
     """
 
     def __init__(self, shell: Any, preferences: Preferences) -> None:
@@ -148,10 +138,7 @@ class App:
     def history_path(self) -> Path | None:
         """The file of the local history; None if the history is disabled.
 
-        Raises
-        ------
-        HistoryError
-            The user has no home folder.
+        Raises HistoryError: the user has no home folder.
         """
         from aeron_magic.conversations.history_db import history_path
 

@@ -72,10 +72,7 @@ def is_live(shell: Any, configured: bool | None) -> bool:
     traitlet, whether the front end sends cell ids. A runner without them saves every update, or
     only the first. In a terminal, outputs are never updated.
 
-    Raises
-    ------
-    UsageError
-        The environment variable decides, and has another value.
+    Raises UsageError: the environment variable decides, and has another value.
     """
     if not has_kernel(shell) or _is_captured(shell):
         return False
@@ -121,10 +118,7 @@ class RunOrder:
     That is so from the cell that loaded the extension on, as long as each cell is run within
     ``MAX_PAUSE`` after the one before. The methods are callbacks of IPython's events.
 
-    Parameters
-    ----------
-    first
-        The id of the cell that loaded the extension; None if unknown.
+    * ``first``: the id of the cell that loaded the extension; None if unknown.
     """
 
     MAX_PAUSE = 1.0

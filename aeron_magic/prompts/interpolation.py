@@ -66,14 +66,9 @@ _PRIVATE = "Put it in a variable with another name, and name that."
 class Placeholder(NamedTuple):
     """One ``{{path}}`` of a text.
 
-    Parameters
-    ----------
-    path
-        The text between the braces, stripped.
-    start, end
-        Its position in the text, braces included.
-    line, column
-        Where it begins, both counted from 1.
+    * ``path``: the text between the braces, stripped.
+    * ``start``, ``end``: its position in the text, braces included.
+    * ``line``, ``column``: where it begins, both counted from 1.
     """
 
     path: str
@@ -102,21 +97,12 @@ def interpolate(
 ) -> str:
     """Return ``text`` with its placeholders replaced.
 
-    Parameters
-    ----------
-    text
-        The question as typed.
-    namespace
-        The variables, by name.
-    secrets
-        Texts that no value may contain, such as the credentials in use.
-    required
-        The name of the variable for a row, of which no missing value is inserted.
+    * ``namespace``: the variables, by name.
+    * ``secrets``: texts that no value may contain, such as the credentials in use.
+    * ``required``: the name of the variable for a row, of which no missing value is inserted.
 
-    Raises
-    ------
-    ValueRefused
-        Unknown name, or a value that is missing, cannot be formatted or contains a secret.
+    Raises ValueRefused: unknown name, or a value that is missing, cannot be formatted or contains a
+    secret.
     """
     forbidden = {form for secret in secrets if secret for form in _in_tables(secret)}
 
@@ -261,10 +247,7 @@ def resolve(placeholder: Placeholder, namespace: Mapping[str, object]) -> object
 
     Reading an attribute can run a property's code; nothing else is run.
 
-    Raises
-    ------
-    ValueRefused
-        The value does not exist, or reading it failed.
+    Raises ValueRefused: the value does not exist, or reading it failed.
     """
     name = placeholder.name
     if name.startswith("__"):

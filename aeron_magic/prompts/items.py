@@ -127,10 +127,8 @@ class Items:
 def items_of(source: Any) -> Items:
     """The items of a list or another iterable, a Series, or a DataFrame (its rows).
 
-    Raises
-    ------
-    UsageError
-        It is not iterable; or it is a str, bytes or a dictionary, most likely by mistake.
+    Raises UsageError: it is not iterable; or it is a str, bytes or a dictionary, most likely by
+    mistake.
     """
     if isinstance(source, list | tuple):
         return Items(source)

@@ -50,10 +50,8 @@ def format_value(value: object) -> str:
     or polars becomes a Markdown table of at most ``MAX_ROWS`` rows; numbers, dates and most other
     objects are formatted with ``str``.
 
-    Raises
-    ------
-    ValueRefused
-        It has no useful text: bytes, images, functions, modules, objects without a ``__str__``.
+    Raises ValueRefused: it has no useful text: bytes, images, functions, modules, objects without a
+    ``__str__``.
     """
     try:
         return _text(value)

@@ -43,15 +43,10 @@ _CR = ord("\r")
 class Frame(NamedTuple):
     """One event of a stream, or one JSON object.
 
-    Parameters
-    ----------
-    data
-        The event's data, its lines joined by line feeds; or the text of one JSON object, of which
-        only the braces are checked.
-    id
-        The last event id of the stream, empty if there was none. Empty for JSON.
-    event
-        The event's type; empty for the default type ``message`` and for JSON.
+    * ``data``: the event's data, its lines joined by line feeds; or the text of one JSON object, of
+      which only the braces are checked.
+    * ``id``: the last event id of the stream, empty if there was none. Empty for JSON.
+    * ``event``: the event's type; empty for the default type ``message`` and for JSON.
     """
 
     data: str
@@ -62,19 +57,15 @@ class Frame(NamedTuple):
 class FrameDecoder:
     """Cuts one body into frames.
 
-    Parameters
-    ----------
-    content_type
-        The response's ``Content-Type``. Used only if the body begins with neither a JSON object,
-        nor markup, nor a field of an event stream; and its charset for JSON that is not UTF-8.
-    limits
-        The most to read of the body, of one frame (so that a line or an object that never ends
-        cannot fill the memory), and the most frames.
+    * ``content_type``: the response's ``Content-Type``. Used only if the body begins with neither a
+      JSON object, nor markup, nor a field of an event stream; and its charset for JSON that is not
+      UTF-8.
+    * ``limits``: the most to read of the body, of one frame (so that a line or an object that never
+      ends cannot fill the memory), and the most frames.
 
-    Attributes
-    ----------
-    exceeded
-        The name of the limit that the body exceeds, else empty. Nothing is read after that.
+    Attributes:
+    * ``exceeded``: the name of the limit that the body exceeds, else empty. Nothing is read after
+      that.
     """
 
     __slots__ = (

@@ -34,14 +34,8 @@ AUTHENTICATION = (
 def decode_response(result: Response | ConnectionLost, url: str) -> dict[str, Any]:
     """The JSON object in the body of ``result``.
 
-    Raises
-    ------
-    Unreachable
-        The connection failed.
-    ServiceError
-        The status is an error; one of the subclasses if the reason is known.
-    UnexpectedAnswer
-        The body is not a JSON object.
+    Raises Unreachable: the connection failed. Raises ServiceError: the status is an error; one of
+    the subclasses if the reason is known. Raises UnexpectedAnswer: the body is not a JSON object.
     """
     if isinstance(result, ConnectionLost):
         if result.sent and result.remedy:

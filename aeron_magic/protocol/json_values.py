@@ -50,10 +50,7 @@ def _charset_of(content_type: str) -> str:
 def decode_json(data: str | bytes) -> Any:
     """The JSON value of ``data``; bytes may have any Unicode encoding.
 
-    Raises
-    ------
-    ValueError
-        ``data`` is not JSON, or is nested more than `MAX_DEPTH` levels deep.
+    Raises ValueError: ``data`` is not JSON, or is nested more than `MAX_DEPTH` levels deep.
     """
     try:
         value = _fast(data)
@@ -107,11 +104,8 @@ def id_or_none(value: Any) -> str | None:
 def decode_as(data: str | bytes, kind: type[T]) -> T:
     """The JSON value of ``data``, validated as ``kind``, a type that msgspec supports.
 
-    Raises
-    ------
-    ValueError
-        ``data`` is not JSON or does not fit. The text says what was expected and where, and never
-        repeats ``data``.
+    Raises ValueError: ``data`` is not JSON or does not fit. The text says what was expected and
+    where, and never repeats ``data``.
     """
     import msgspec
 

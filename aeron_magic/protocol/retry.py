@@ -135,12 +135,9 @@ def retrying(
 class PollDeadline:
     """The time limit of a poll, with delays that grow.
 
-    Parameters
-    ----------
-    seconds
-        The time for all requests and delays together.
-    jitter
-        Returns random numbers in [0, 1) that scale half of each delay; by default it is not scaled.
+    * ``seconds``: the time for all requests and delays together.
+    * ``jitter``: returns random numbers in [0, 1) that scale half of each delay; by default it is
+      not scaled.
     """
 
     def __init__(self, seconds: float, jitter: Callable[[], float] = lambda: 1.0) -> None:

@@ -53,15 +53,10 @@ _DECODER = json.JSONDecoder()
 class Cassette:
     """The records in one file.
 
-    Parameters
-    ----------
-    path
-        The file; it is created with the first record.
+    * ``path``: the file; it is created with the first record.
 
-    Attributes
-    ----------
-    damaged
-        The numbers (from 1) of invalid lines, and the reasons; they are ignored.
+    Attributes:
+    * ``damaged``: the numbers (from 1) of invalid lines, and the reasons; they are ignored.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

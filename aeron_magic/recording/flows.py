@@ -183,17 +183,10 @@ def _recorded(error: AeronError, token: str | None, placeholder: str) -> Recorde
 def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None) -> Flow[None]:
     """Yield the recorded events.
 
-    Parameters
-    ----------
-    speed
-        1 with the recorded pauses, 2 twice as fast, 0 without pauses.
-    parent
-        The token that the question continues from.
+    * ``speed``: 1 with the recorded pauses, 2 twice as fast, 0 without pauses.
+    * ``parent``: the token that the question continues from.
 
-    Raises
-    ------
-    AeronError
-        The recorded error; IncompleteReply if the user had interrupted the reply.
+    Raises AeronError: the recorded error; IncompleteReply if the user had interrupted the reply.
     """
     token = placeholder_token(record.key)
     left = MAX_PAUSES

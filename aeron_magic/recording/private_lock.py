@@ -27,15 +27,8 @@ POLL_INTERVAL = 0.01
 def private_lock(timeout: float) -> Iterator[None]:
     """Hold the user's lock.
 
-    Parameters
-    ----------
-    timeout
-        Seconds to wait for it.
 
-    Raises
-    ------
-    TimeoutError
-        Another process of the user holds it for longer.
+    Raises TimeoutError: another process of the user holds it for longer.
     """
     folder = None if fcntl is None else _private_folder()
     if folder is None:

@@ -61,19 +61,12 @@ _WORD_END = re.compile(r".*\s", re.DOTALL)
 class MarkdownBlock:
     """A part of a reply that can be rendered separately.
 
-    Parameters
-    ----------
-    source
-        The text of the part.
-    context
-        Markdown to put before it: an opening fence, a table's head, a list marker.
-    number
-        The number of the list item that it begins with, if its text says another one: in Markdown
-        every item may be ``1.``.
-    is_open
-        Whether its last line can still grow.
-    is_plain
-        Whether it is shown as it is.
+    * ``source``: the text of the part.
+    * ``context``: Markdown to put before it: an opening fence, a table's head, a list marker.
+    * ``number``: the number of the list item that it begins with, if its text says another one: in
+      Markdown every item may be ``1.``.
+    * ``is_open``: whether its last line can still grow.
+    * ``is_plain``: whether it is shown as it is.
     """
 
     source: str
@@ -141,12 +134,8 @@ _PLAIN = _SplitPoint(IN_BLOCK, is_plain=True)
 class MarkdownStream:
     """Splits a reply, as it arrives, into finished blocks and an open tail.
 
-    Parameters
-    ----------
-    limit
-        Characters from which on the first block may end.
-    limit_blocks
-        Whether the limit grows with the text, to limit the number of blocks.
+    * ``limit``: characters from which on the first block may end.
+    * ``limit_blocks``: whether the limit grows with the text, to limit the number of blocks.
     """
 
     def __init__(self, limit: int = LIMIT, *, limit_blocks: bool = True) -> None:

@@ -63,21 +63,11 @@ def mimebundle(
 ) -> Bundle:
     """Return ``text`` as the data of one display: ``text/html``, ``text/markdown``, ``text/plain``.
 
-    Parameters
-    ----------
-    text
-        The reply.
-    format
-        How to show it: a name in `FORMATS`.
-    note
-        One line below the reply, such as "Interrupted"; empty for none.
+    * ``format``: how to show it: a name in `FORMATS`.
+    * ``note``: one line below the reply, such as "Interrupted"; empty for none.
 
-    Raises
-    ------
-    UsageError
-        Unknown format.
-    ReplyFormatError
-        The text has no JSON, table or code, but ``format`` asks for it.
+    Raises UsageError: unknown format. Raises ReplyFormatError: the text has no JSON, table or code,
+    but ``format`` asks for it.
     """
     if format not in FORMATS:
         known = ", ".join(FORMATS)

@@ -200,15 +200,11 @@ def to_html(
     and backslashes cannot be taken for math. Markdown that the parser cannot handle is shown as
     code: it is part of a paid reply.
 
-    Parameters
-    ----------
-    streaming
-        Whether ``markdown`` is still growing: a code block that is open at its end is not
-        highlighted, which would be most of the cost of repainting it.
-    highlight
-        Whether code is coloured, with the classes of Jupyter's style sheets.
-    cells
-        Whether ``data-cell`` names the cell that a code block needs, unless that is a code cell.
+    * ``streaming``: whether ``markdown`` is still growing: a code block that is open at its end is
+      not highlighted, which would be most of the cost of repainting it.
+    * ``highlight``: whether code is coloured, with the classes of Jupyter's style sheets.
+    * ``cells``: whether ``data-cell`` names the cell that a code block needs, unless that is a code
+      cell.
     """
     markdown = strip_control_sequences(markdown)
     env: dict[str, object] = {"highlight": highlight, "cells": cells, "streaming": streaming}

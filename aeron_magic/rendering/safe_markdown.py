@@ -230,10 +230,7 @@ _EDGE = _Piece("", " ")
 class _Text:
     """Writes the text of one block.
 
-    Parameters
-    ----------
-    tokens
-        The block; what needs a reference depends on all of it.
+    * ``tokens``: the block; what needs a reference depends on all of it.
     """
 
     def __init__(self, tokens: Sequence[Token]) -> None:

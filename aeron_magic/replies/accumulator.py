@@ -45,21 +45,12 @@ class ReplyAccumulator:
     the service repeats the whole text, that text is the reply. Here events become text: it is
     well-formed, and contains no secret.
 
-    Parameters
-    ----------
-    service
-        The service's name.
-    request_token
-        The token that was sent.
-    secrets
-        What is taken out of all texts; see `TextFilter`.
+    * ``secrets``: what is taken out of all texts; see `TextFilter`.
 
-    Attributes
-    ----------
-    context_token
-        The token of the reply; None until the service has sent it.
-    displayed
-        The parts of the text that were returned by `add`, in order; only ever appended to.
+    Attributes:
+    * ``context_token``: the token of the reply; None until the service has sent it.
+    * ``displayed``: the parts of the text that were returned by `add`, in order; only ever appended
+      to.
     """
 
     def __init__(

@@ -78,15 +78,9 @@ class Column(NamedTuple):
 class Columns:
     """The requested columns.
 
-    Parameters
-    ----------
-    wanted
-        A specification, or a pydantic model.
+    * ``wanted``: a specification, or a pydantic model.
 
-    Raises
-    ------
-    UsageError
-        It cannot be read, or pydantic is not installed.
+    Raises UsageError: it cannot be read, or pydantic is not installed.
     """
 
     instruction: str
@@ -160,10 +154,7 @@ class Columns:
     def values(self, text: str) -> dict[str, Any]:
         """The columns' values in the reply ``text``, by name.
 
-        Raises
-        ------
-        ReplyFormatError
-            The reply does not fit; the message says why.
+        Raises ReplyFormatError: the reply does not fit; the message says why.
         """
         from pydantic import ValidationError
 

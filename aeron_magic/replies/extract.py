@@ -86,14 +86,10 @@ def lines_of(text: str) -> list[str]:
 class CodeBlock:
     """A fenced code block.
 
-    Attributes
-    ----------
-    language
-        In lower case; empty if the fence names none.
-    code
-        Without the last line end.
-    line
-        The line of the reply, from 1, on which the code begins.
+    Attributes:
+    * ``language``: in lower case; empty if the fence names none.
+    * ``code``: without the last line end.
+    * ``line``: the line of the reply, from 1, on which the code begins.
     """
 
     language: str

@@ -17,10 +17,7 @@ _PAUSE = 1 / 60  # seconds between words: a fast reading pace
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until interrupted, and return the exit status.
 
-    Parameters
-    ----------
-    arguments
-        The command line without the program's name; by default that of the process.
+    * ``arguments``: the command line without the program's name; by default that of the process.
     """
     parser = _parser()
     given = vars(parser.parse_args(arguments))
@@ -129,7 +126,6 @@ Ask AeronPay, and start a conversation with Chatzy:
     -d '{body}'
 
   curl '{sandbox.chatzy_url}/init_conversation?chatbot_id={chatbot}'
-
 """
 
 

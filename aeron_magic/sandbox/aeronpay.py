@@ -81,18 +81,11 @@ class _Turn:
 class AeronPay:
     """The service with its conversations.
 
-    Parameters
-    ----------
-    answer
-        Returns the answer to a question and the turns before it.
-    clock
-        Seconds since the epoch, for expiry and for ``processing``.
-    token_rule
-        ``new``: a token for each reply; ``same``: one for the conversation.
-    token_life
-        Seconds until a token expires.
-    require_credentials
-        Whether requests without ``client-id`` and ``client-secret`` are refused.
+    * ``clock``: seconds since the epoch, for expiry and for ``processing``.
+    * ``token_rule``: ``new``: a token for each reply; ``same``: one for the conversation.
+    * ``token_life``: seconds until a token expires.
+    * ``require_credentials``: whether requests without ``client-id`` and ``client-secret`` are
+      refused.
     """
 
     name = "aeronpay"

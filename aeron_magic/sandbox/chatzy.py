@@ -57,12 +57,7 @@ class _Conversation:
 class Chatzy:
     """The service with its conversations, each with one current reply.
 
-    Parameters
-    ----------
-    answer
-        Returns the answer to a question and the turns before it.
-    clock
-        Seconds since the epoch, for the expiry of tokens and the times in answers.
+    * ``clock``: seconds since the epoch, for the expiry of tokens and the times in answers.
     """
 
     name = "chatzy"

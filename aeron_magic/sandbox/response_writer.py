@@ -31,16 +31,9 @@ class _BodyEnded(Exception):
 class ResponseWriter:
     """The answer to one request.
 
-    Parameters
-    ----------
-    connection
-        The client's socket.
-    faults
-        The behaviour for this answer; cuts and stalls are only set if they apply to it.
-    log, number
-        Where the request is logged.
-    stopping
-        Set when the server stops.
+    * ``faults``: the behaviour for this answer; cuts and stalls are only set if they apply to it.
+    * ``log``, ``number``: where the request is logged.
+    * ``stopping``: set when the server stops.
     """
 
     def __init__(
@@ -62,10 +55,7 @@ class ResponseWriter:
     def wait(self, seconds: float) -> None:
         """Wait while the client is connected and the server runs.
 
-        Raises
-        ------
-        ConnectionDropped
-            The client closed the connection, or the server stops.
+        Raises ConnectionDropped: the client closed the connection, or the server stops.
         """
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:

@@ -92,12 +92,7 @@ def reference_id() -> str:
 class Service:
     """AeronPay's three endpoints.
 
-    Parameters
-    ----------
-    settings
-        The address, the credentials and the timeouts.
-    jitter
-        Returns random numbers in [0, 1) that spread the retries of many clients.
+    * ``jitter``: returns random numbers in [0, 1) that spread the retries of many clients.
     """
 
     def __init__(self, settings: Settings, jitter: Callable[[], float] = random.random) -> None:

@@ -125,13 +125,7 @@ _KEEP_ALIVE = re.compile(rb"(?:\xef\xbb\xbf)?(?:(?::|retry:)[^\r\n]*+|[\r\n]+)*+
 
 
 class Service:
-    """Chatzy's public calls for one agent.
-
-    Parameters
-    ----------
-    settings
-        The addresses of the API and of the stream, the agent's id, and the timeouts.
-    """
+    """Chatzy's public calls for one agent."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -146,10 +140,7 @@ class Service:
 
         ``question.stream`` is ignored: a request cannot choose it.
 
-        Raises
-        ------
-        UsageError
-            The question has images; nothing was sent.
+        Raises UsageError: the question has images; nothing was sent.
         """
         yield from _restrictions(self._ask(question))
 
@@ -318,10 +309,7 @@ class Service:
     ) -> Flow[None]:
         """Poll get_stream_status until the stream can be opened again without losing text.
 
-        Raises
-        ------
-        IncompleteReply
-            It cannot be opened again.
+        Raises IncompleteReply: it cannot be opened again.
         """
         request = self._get("get_stream_status", conversation_id=conversation)
         while True:

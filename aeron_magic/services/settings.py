@@ -223,10 +223,7 @@ def _naming(variable: str) -> Iterator[None]:
 def validate_limits(limits: Limits | Mapping[str, float]) -> Limits:
     """Limits from those that are named; the others have their defaults.
 
-    Raises
-    ------
-    UsageError
-        A name is unknown, or a limit is not a number above 0.
+    Raises UsageError: a name is unknown, or a limit is not a number above 0.
     """
     named = limits._asdict() if isinstance(limits, Limits) else limits
     for name, value in named.items():
@@ -242,10 +239,7 @@ def validate_limits(limits: Limits | Mapping[str, float]) -> Limits:
 def validate_timeout(name: str, seconds: float) -> float:
     """``seconds``, if it is a valid timeout.
 
-    Raises
-    ------
-    UsageError
-        It is not a number above 0 and at most ``MAX_TIMEOUT``.
+    Raises UsageError: it is not a number above 0 and at most ``MAX_TIMEOUT``.
     """
     if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_TIMEOUT:
         hint = f"Give a number of seconds above 0, at most {MAX_TIMEOUT:g}."

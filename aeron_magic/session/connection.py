@@ -47,24 +47,14 @@ class Connection(NamedTuple):
 class ConnectionManager:
     """Creates connections and holds the current one.
 
-    Parameters
-    ----------
-    loop
-        The loop that the clients are used on.
-    options
-        ``timeout``, ``fetch_timeout`` and others that every connection has; see
-        :class:`~aeron_magic.services.settings.Settings`. :meth:`configure` changes them.
+    * ``options``: ``timeout``, ``fetch_timeout`` and others that every connection has; see
+      :class:`~aeron_magic.services.settings.Settings`. :meth:`configure` changes them.
 
-    Attributes
-    ----------
-    connection
-        The current connection, if there is one.
-    recorder
-        Replays and records questions; None if recording is off.
-    answers
-        The file that the sandbox answers from; None: the handbook.
-    recording_error
-        Why the recording that the environment names cannot be used; no question is asked then.
+    Attributes:
+    * ``recorder``: replays and records questions; None if recording is off.
+    * ``answers``: the file that the sandbox answers from; None: the handbook.
+    * ``recording_error``: why the recording that the environment names cannot be used; no question
+      is asked then.
     """
 
     def __init__(self, loop: IOLoop, **options: Any) -> None:
@@ -82,10 +72,7 @@ class ConnectionManager:
 
         It answers from the file ``answers``, or from the handbook.
 
-        Raises
-        ------
-        UsageError
-            The file cannot be read, or has no questions and answers.
+        Raises UsageError: the file cannot be read, or has no questions and answers.
         """
         from aeron_magic.sandbox.server import embedded_sandbox
 
@@ -136,10 +123,7 @@ class ConnectionManager:
     def _recorded_agent(self, service: str) -> str:
         """The id of the service's agent in the recording; empty if there is none.
 
-        Raises
-        ------
-        RecordingError
-            There are several.
+        Raises RecordingError if there are several.
         """
         if self.recorder is None:
             return ""
@@ -156,10 +140,7 @@ class ConnectionManager:
     def scope_of(self, service: str, **options: Any) -> str:
         """Where conversations would be held after :meth:`connect` with these arguments.
 
-        Raises
-        ------
-        CredentialsError
-            The service's credentials are missing.
+        Raises CredentialsError: the service's credentials are missing.
         """
         return self._with_credentials(service, **options).conversation_scope
 
@@ -168,12 +149,8 @@ class ConnectionManager:
 
         While a recording is replayed: to the service that it is of.
 
-        Raises
-        ------
-        CredentialsError
-            There are none; the hint names three ways to connect.
-        RecordingError
-            The recording is of several services, or of several agents.
+        Raises CredentialsError: there are none; the hint names three ways to connect. Raises
+        RecordingError: the recording is of several services, or of several agents.
         """
         if self.replayed is not None:
             return self.connect(self._recorded_service(self.replayed))

@@ -72,10 +72,7 @@ def _stored(service: str) -> dict[str, str] | None:
 def ask(service: str) -> dict[str, str]:
     """Ask for the credentials with hidden input; empty if an answer was empty.
 
-    Raises
-    ------
-    CredentialsError
-        Hidden input is not possible here.
+    Raises CredentialsError: hidden input is not possible here.
     """
     answers: dict[str, str] = {}
     hint = SERVICES[service].how_to_connect
@@ -120,10 +117,7 @@ def keyring_name() -> str:
 def store(service: str, values: dict[str, Any]) -> None:
     """Save the credentials in the system keyring.
 
-    Raises
-    ------
-    CredentialsError
-        This machine has no keyring, or it is locked or disabled.
+    Raises CredentialsError: this machine has no keyring, or it is locked or disabled.
     """
     if reason := _write(service, json.dumps(values)):
         raise _no_keyring(service, reason)
@@ -158,10 +152,7 @@ def _reason(error: Exception) -> str:
 def _delete(name: str) -> bool:
     """Delete an entry of the keyring; return whether there was one.
 
-    Raises
-    ------
-    KeyringError
-        The keyring cannot be used.
+    Raises KeyringError: the keyring cannot be used.
     """
     import keyring
     from keyring.errors import PasswordDeleteError
@@ -176,12 +167,8 @@ def _delete(name: str) -> bool:
 def forget(service: str) -> bool:
     """Delete the credentials for ``service`` here and in the keyring; whether there were any.
 
-    Raises
-    ------
-    UsageError
-        The package of the keyring is not installed.
-    CredentialsError
-        This machine has no keyring, or it is locked.
+    Raises UsageError: the package of the keyring is not installed. Raises CredentialsError: this
+    machine has no keyring, or it is locked.
     """
 
     kept = _kept.pop(service, None) is not None

@@ -31,11 +31,8 @@ def open_recorder(
 
     Without ``file``, that of ``AERON_RECORD``.
 
-    Raises
-    ------
-    RecordingError
-        The mode is ``replay`` and the file does not exist or is not named; or the file's folder
-        does not exist.
+    Raises RecordingError: the mode is ``replay`` and the file does not exist or is not named; or
+    the file's folder does not exist.
     """
     decided = _mode(mode)
     named = os.environ.get(FILE_VARIABLE, "")

@@ -20,27 +20,15 @@ class ReplyTask:
 
     A subclass can override ``on_start``, ``on_chunk``, ``on_end`` and ``on_done``.
 
-    Parameters
-    ----------
-    loop
-        The loop to read on; reading starts at once.
-    stream
-        What to read.
+    * ``loop``: the loop to read on; reading starts at once.
 
-    Attributes
-    ----------
-    accumulator
-        The state of the reply, at any time.
-    sent
-        Set when the request was sent; at the latest, when there is text or the reply has ended.
-    changed
-        Set when there is more to show; the reader clears it.
-    done
-        Set when the reply has ended and ``reply`` and ``error`` are final.
-    reply
-        The reply; empty until it has ended.
-    error
-        Why the reply is incomplete; None if it is complete or was stopped.
+    Attributes:
+    * ``sent``: set when the request was sent; at the latest, when there is text or the reply has
+      ended.
+    * ``changed``: set when there is more to show; the reader clears it.
+    * ``done``: set when the reply has ended and ``reply`` and ``error`` are final.
+    * ``reply``: the reply; empty until it has ended.
+    * ``error``: why the reply is incomplete; None if it is complete or was stopped.
     """
 
     def __init__(self, loop: IOLoop, stream: AsyncStream) -> None:

@@ -44,10 +44,8 @@ class TokenVariable:
     It is compared when a question is asked, not watched: a value other than the one written last
     was assigned by the user.
 
-    Parameters
-    ----------
-    namespace
-        The notebook's variables. A token that is already there counts as assigned by the user.
+    * ``namespace``: the notebook's variables. A token that is already there counts as assigned by
+      the user.
     """
 
     NAME = "context_token"
@@ -60,10 +58,7 @@ class TokenVariable:
     def read(self) -> str | None:
         """The token in the variable; None if the variable is None, empty or deleted.
 
-        Raises
-        ------
-        UsageError
-            The variable holds something else.
+        Raises UsageError: the variable holds something else.
         """
         given: Any = self._namespace.get(self.NAME)
         value = given
@@ -97,18 +92,12 @@ class PendingQuestion(ReplyTask):
     ``done`` is set after the session has recorded the reply, ``notified`` after its observers were
     notified of that.
 
-    Attributes
-    ----------
-    pending
-        The turn as it was asked.
-    turn
-        Until the question has finished, the pending turn; then the turn in the tree.
-    connection
-        Where it was sent.
-    request_id
-        The id of the panel's action that asked it; empty for a cell.
-    notes
-        Sentences to show besides the reply.
+    Attributes:
+    * ``pending``: the turn as it was asked.
+    * ``turn``: until the question has finished, the pending turn; then the turn in the tree.
+    * ``connection``: where it was sent.
+    * ``request_id``: the id of the panel's action that asked it; empty for a cell.
+    * ``notes``: sentences to show besides the reply.
     """
 
     def __init__(
@@ -188,16 +177,9 @@ class Session:
     records it in the tree, the history and ``context_token``, then sets ``done``, then notifies its
     observers once. A cell waits for ``done`` only: an observer may take long to show a reply.
 
-    Parameters
-    ----------
-    namespace
-        The notebook's variables.
-    timeout, fetch_timeout
-        See :class:`~aeron_magic.services.settings.Settings`.
-    history
-        The file of the local history; None keeps nothing.
-    notebook
-        The key under which conversations are saved: the notebook's path, a name, or empty.
+    * ``history``: the file of the local history; None keeps nothing.
+    * ``notebook``: the key under which conversations are saved: the notebook's path, a name, or
+      empty.
     """
 
     def __init__(
@@ -254,12 +236,8 @@ class Session:
     def ensure_connected(self) -> Connection:
         """The connection; the first question connects to AeronPay if there are credentials.
 
-        Raises
-        ------
-        CredentialsError
-            There are none; the hint names three ways to connect.
-        RecordingError
-            The recording that the environment names cannot be used.
+        Raises CredentialsError: there are none; the hint names three ways to connect. Raises
+        RecordingError: the recording that the environment names cannot be used.
         """
         if self.connections.recording_error is not None:
             raise self.connections.recording_error
@@ -342,12 +320,8 @@ class Session:
     def validate(self, question: Question) -> None:
         """Refuse a question that must not be sent, before it is saved anywhere.
 
-        Raises
-        ------
-        ValueRefused
-            It contains a secret that is in use.
-        UsageError
-            It contains an unpaired surrogate.
+        Raises ValueRefused: it contains a secret that is in use. Raises UsageError: it contains an
+        unpaired surrogate.
         """
         if self.connection is not None:
             self.connection.settings.validate(question)
@@ -393,10 +367,7 @@ class Session:
     def fetch(self, tree: ConversationTree, turn: Turn, *, request_id: str = "") -> PendingQuestion:
         """Fetch the reply of an incomplete turn by its token.
 
-        Raises
-        ------
-        UsageError
-            The turn has no token.
+        Raises UsageError: the turn has no token.
         """
         token = turn.reply.context_token if turn.reply is not None else None
         if token is None:
@@ -428,10 +399,7 @@ class Session:
 
         None if all replies of the conversation are complete.
 
-        Raises
-        ------
-        UsageError
-            The newest question has no reply that could be fetched.
+        Raises UsageError: the newest question has no reply that could be fetched.
         """
         if token is None and self.lost is not None and not self.token.assigned_by_user:
             raise self._nothing_to_fetch(self.lost)
@@ -633,10 +601,7 @@ class Session:
     def newest_token(self) -> str:
         """The token of the newest reply.
 
-        Raises
-        ------
-        UsageError
-            There is none that the service could be asked for.
+        Raises UsageError: there is none that the service could be asked for.
         """
         token = self.token.read()
         if token is None and self.tree.has_ended:

@@ -121,10 +121,7 @@ def tokens(line: str, start: int = 0) -> Iterator[Token]:
 def parse_options(line: str) -> Options:
     """Parse the rest of a ``%%aeron`` line.
 
-    Raises
-    ------
-    UsageError
-        The line is not valid; the hint says how to correct it.
+    Raises UsageError: the line is not valid; the hint says how to correct it.
     """
     return _options(_parse(QUESTION, line))
 
@@ -132,10 +129,7 @@ def parse_options(line: str) -> Options:
 def parse_command(line: str) -> Command:
     """Parse the rest of an ``%aeron`` line; an empty one is a command without a name.
 
-    Raises
-    ------
-    UsageError
-        The line is not valid; the hint says how to correct it.
+    Raises UsageError: the line is not valid; the hint says how to correct it.
     """
     first = next(tokens(line), None)
     if first is None or first.text == "#":

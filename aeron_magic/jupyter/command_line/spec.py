@@ -25,18 +25,12 @@ _URL = re.compile(r"https?://[^\s/@?#]+(?:[/?#]\S*)?", re.IGNORECASE)
 class Option(NamedTuple):
     """One option; the fields not listed here are as in `argparse`.
 
-    Parameters
-    ----------
-    read
-        Converts the text of the value; raises ValueError with a description of a valid value.
-    completion_source
-        The key under which completion finds values known only at run time.
-    multiple
-        Whether it may be repeated; its value is then a tuple.
-    only_for
-        The values of the command's first argument that it is valid with; empty: all.
-    phrase
-        Whether its value may be several words, up to the next option.
+    * ``read``: converts the text of the value; raises ValueError with a description of a valid
+      value.
+    * ``completion_source``: the key under which completion finds values known only at run time.
+    * ``multiple``: whether it may be repeated; its value is then a tuple.
+    * ``only_for``: the values of the command's first argument that it is valid with; empty: all.
+    * ``phrase``: whether its value may be several words, up to the next option.
     """
 
     flags: tuple[str, ...]

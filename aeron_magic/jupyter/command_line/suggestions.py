@@ -38,12 +38,7 @@ class Completion:
 class Suggestions:
     """Finds completions.
 
-    Parameters
-    ----------
-    names
-        Returns the values of a ``completion_source`` other than ``variables``.
-    namespace
-        The notebook's variables.
+    * ``names``: returns the values of a ``completion_source`` other than ``variables``.
     """
 
     def __init__(

@@ -30,10 +30,7 @@ NOTIFIED_TIMEOUT = 10.0
 def ask(app: App, options: Options, text: str) -> None:
     """Ask ``text`` with ``options``, show the reply, and bind it to the variable of ``-o``.
 
-    Raises
-    ------
-    AeronError
-        The question is invalid, or the reply is incomplete.
+    Raises AeronError: the question is invalid, or the reply is incomplete.
     """
     session, shell = app.session, app.shell
     cell = app.cell_keys.next(shell)

@@ -32,10 +32,7 @@ CONCURRENCY = 8
 def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     """Ask ``text`` for each item, show a summary, and assign the result to the variable.
 
-    Raises
-    ------
-    AeronError
-        The question or an option is invalid, or all rows failed.
+    Raises AeronError: the question or an option is invalid, or all rows failed.
     """
     session, shell = app.session, app.shell
     settings, recorder, kept = app.batch_target()

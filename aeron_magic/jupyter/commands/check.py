@@ -52,12 +52,8 @@ RECORDING_UNCHANGED = (
 def check(app: App, command: Command) -> None:
     """Ask again, show what has not passed, and bind the report to the variable of ``-o``.
 
-    Raises
-    ------
-    CheckFailed
-        An answer has not passed, or a line of a recording cannot be read.
-    Interrupted
-        The user stopped it; its ``result`` is the report so far.
+    Raises CheckFailed: an answer has not passed, or a line of a recording cannot be read. Raises
+    Interrupted: the user stopped it; its ``result`` is the report so far.
     """
     settings, recorder = app.batch_target()[:2]
     table = None if command["each"] is None else _table(app.shell, command["each"])

@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 def panel(app: App, command: Command) -> None:
     """Show the chat panel on the kernel's session: below the cell, or beside the notebook.
 
-    Raises
-    ------
-    UsageError
-        The shell is a terminal, which cannot show widgets; or the package ``sidecar`` is missing.
+    Raises UsageError: the shell is a terminal, which cannot show widgets; or the package
+    ``sidecar`` is missing.
     """
     from IPython.display import display
 

@@ -37,10 +37,7 @@ MAX_NAMED = 5
 def history_of(session: Session) -> HistoryStore:
     """The local history.
 
-    Raises
-    ------
-    HistoryError
-        It is switched off.
+    Raises HistoryError if it is switched off.
     """
     if session.history_writer.history is None:
         raise HistoryError(
@@ -160,12 +157,8 @@ def _find_or_load(session: Session, name: str | None) -> tuple[ConversationTree 
     The second value is whether its service is alive. If this kernel has loaded the conversation
     before, it is true: the turns that cannot be continued are marked as ended.
 
-    Raises
-    ------
-    HistoryError
-        It has a name, and the history is switched off.
-    UsageError
-        There is none of this name; or it cannot be connected to, see :func:`_connect`.
+    Raises HistoryError: it has a name, and the history is switched off. Raises UsageError: there is
+    none of this name; or it cannot be connected to, see :func:`_connect`.
     """
     if tree := session.registry.resumed(name):
         return session.use(tree.name), True
@@ -245,10 +238,7 @@ def _finish_all(app: App, tree: ConversationTree, *, is_alive: bool = True) -> l
 def _find_loaded(session: Session, name: str | None) -> ConversationTree | None:
     """A conversation that this kernel has already: it can have an unfinished turn.
 
-    Raises
-    ------
-    UsageError
-        There is none of this name, and none is stored.
+    Raises UsageError: there is none of this name, and none is stored.
     """
     tree = session.registry.conversations.get(name) if name else session.tree
     if tree is not None and tree.history_id and (name or session.history_writer.unfinished(tree)):
@@ -297,11 +287,8 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
     A history file can name any address. Credentials go only to the vendor's address, or to the one
     that the environment configures; a connection to another one needs the user's own line.
 
-    Raises
-    ------
-    UsageError
-        This kernel is connected to another service; or the conversation belongs to another address
-        than the service's; or the service's credentials are missing.
+    Raises UsageError: this kernel is connected to another service; or the conversation belongs to
+    another address than the service's; or the service's credentials are missing.
     """
     connection = session.connection
     if not _fits_connection(session, stored):

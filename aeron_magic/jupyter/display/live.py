@@ -44,13 +44,8 @@ makes its HTML two or three times as long."""
 class LiveOutput(CellOutput):
     """An output that grows with the reply.
 
-    Parameters
-    ----------
-    publish, form
-        See :class:`CellOutput`.
-    clear
-        Clears the cell's outputs before the next one; None if the cell has other outputs, too.
-        Then only the tail is shown, in one display that the whole reply replaces at the end.
+    * ``clear``: clears the cell's outputs before the next one; None if the cell has other outputs,
+      too. Then only the tail is shown, in one display that the whole reply replaces at the end.
     """
 
     def __init__(

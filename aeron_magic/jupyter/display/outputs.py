@@ -133,12 +133,7 @@ class NoOutput:
 class CellOutput:
     """Shows one display at the end, for front ends that do not update displays.
 
-    Parameters
-    ----------
-    publish
-        Publishes a display to the front end.
-    form
-        A name in :data:`aeron_magic.rendering.mimebundle.FORMATS`.
+    * ``form``: a name in :data:`aeron_magic.rendering.mimebundle.FORMATS`.
     """
 
     def __init__(self, publish: Publish, form: str = "markdown") -> None:

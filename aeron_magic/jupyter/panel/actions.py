@@ -35,10 +35,7 @@ class Action(NamedTuple):
     def read(cls, content: object) -> Action:
         """The action in a message.
 
-        Raises
-        ------
-        UsageError
-            It is not an action of this version of the panel.
+        Raises UsageError: it is not an action of this version of the panel.
         """
         if isinstance(content, Mapping):
             _, fields = ACTIONS.get(str(content.get("do")), (None, None))

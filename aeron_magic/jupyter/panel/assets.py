@@ -37,10 +37,7 @@ def _text(name: str) -> str:
 def script() -> str:
     """The whole script, as one ES module.
 
-    Raises
-    ------
-    ImportError
-        A file imports one that comes after it.
+    Raises ImportError: a file imports one that comes after it.
     """
     joined: list[str] = []
     for position, name in enumerate(PARTS):

@@ -122,12 +122,7 @@ def _in_order(
 class PanelController:
     """Observes a session and keeps its panels up to date.
 
-    Parameters
-    ----------
-    session
-        The session that cells and panels share.
-    resuming
-        How a stored conversation is resumed; None: that is not offered.
+    * ``resuming``: how a stored conversation is resumed; None: that is not offered.
     """
 
     def __init__(self, session: Session, resuming: Resuming | None = None) -> None:

@@ -100,12 +100,7 @@ def _title(turns: Sequence[Turn]) -> str:
 class Transcript:
     """The transcript in one cell.
 
-    Parameters
-    ----------
-    publish
-        Publishes a display in that cell.
-    name
-        A unique prefix for the names of the displays.
+    * ``name``: a unique prefix for the names of the displays.
     """
 
     def __init__(self, publish: Publish, name: str) -> None:

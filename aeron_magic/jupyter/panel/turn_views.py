@@ -83,14 +83,8 @@ def _common(most: int, same: Any) -> int:
 class HtmlStream:
     """The differences of one reply's HTML from step to step.
 
-    Attributes
-    ----------
-    blocks
-        The HTML of the finished blocks.
-    tail
-        The HTML of the rest.
-    sequence
-        The number of the last step; a page that misses one requests a snapshot.
+    Attributes:
+    * ``sequence``: the number of the last step; a page that misses one requests a snapshot.
     """
 
     def __init__(self) -> None:
@@ -189,11 +183,6 @@ class TreeIndex:
 
     Turns that were added since the last look are added here, too; after any other change of the
     tree, all is found again.
-
-    Parameters
-    ----------
-    tree
-        The conversation.
     """
 
     def __init__(self, tree: ConversationTree) -> None:
@@ -268,14 +257,8 @@ class TreeIndex:
 def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> Problem | None:
     """Why a reply is not complete, or lost, and what the reader can do; None if it is complete.
 
-    Parameters
-    ----------
-    error
-        The cause; None if the reply was stopped, or the cause was not saved.
-    reply
-        The reply so far; None if it is lost.
-    service
-        The service that was asked.
+    * ``error``: the cause; None if the reply was stopped, or the cause was not saved.
+    * ``reply``: the reply so far; None if it is lost.
     """
     if error is None and reply is not None and reply.is_complete:
         return None
@@ -326,16 +309,9 @@ def turn_views(
 ) -> list[TurnView]:
     """The views of some turns of a tree.
 
-    Parameters
-    ----------
-    index, turns
-        The conversation and its turns to show, which may be pending.
-    problems
-        The problems of failed turns, by key.
-    pending
-        The turns whose reply is being read; each may replace a turn of the tree.
-    streamed
-        A reply that the pages have already: its view has no blocks.
+    * ``problems``: the problems of failed turns, by key.
+    * ``pending``: the turns whose reply is being read; each may replace a turn of the tree.
+    * ``streamed``: a reply that the pages have already: its view has no blocks.
     """
     index.update()
     tree, service = index.tree, service_info(index.tree.service)

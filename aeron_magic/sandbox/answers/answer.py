@@ -37,12 +37,8 @@ _TOPICS = re.compile(
 def answer(question: str, turns: Turns = ()) -> str:
     """The answer to `question`.
 
-    Parameters
-    ----------
-    question
-        The prompt as it was sent, including data.
-    turns
-        The turns before it in this branch, oldest first: pairs of question and answer.
+    * ``question``: the prompt as it was sent, including data.
+    * ``turns``: the turns before it in this branch, oldest first: pairs of question and answer.
     """
     about, fields = requested_fields(question)
     if fields:

@@ -37,17 +37,10 @@ _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
 class Faq:
     """Answers questions from a file or a mapping; safe to use from many threads.
 
-    Parameters
-    ----------
-    source
-        The file's path, or the answers by question.
+    * ``source``: the file's path, or the answers by question.
 
-    Raises
-    ------
-    OSError
-        The file cannot be read.
-    ValueError
-        It has no questions and answers; the text says what is missing.
+    Raises OSError: the file cannot be read. Raises ValueError: it has no questions and answers; the
+    text says what is missing.
     """
 
     def __init__(self, source: str | os.PathLike[str] | Mapping[str, str]) -> None:

@@ -16,17 +16,11 @@ FollowUp = Literal["", "example", "python", "why", "short", "more"]
 class ParsedQuestion:
     """A question taken apart.
 
-    Parameters
-    ----------
-    text
-        The question without data and without the request for a form.
-    task
-        ``explain``: answer from the handbook. ``route``: name the page that answers `text`.
-        ``sentiment``: classify `text`.
-    form
-        The requested form of the answer.
-    follow_up
-        What a question such as "why?" asks about the current topic.
+    * ``text``: the question without data and without the request for a form.
+    * ``task``: ``explain``: answer from the handbook. ``route``: name the page that answers `text`.
+      ``sentiment``: classify `text`.
+    * ``form``: the requested form of the answer.
+    * ``follow_up``: what a question such as "why?" asks about the current topic.
     """
 
     text: str
@@ -84,10 +78,7 @@ _QUOTED = re.compile(r"[\"“](.{3,300})[\"”]", re.DOTALL)
 def parse(question: str) -> ParsedQuestion:
     """Take a question apart.
 
-    Parameters
-    ----------
-    question
-        The whole prompt, as it was sent.
+    * ``question``: the whole prompt, as it was sent.
     """
     for instruction, text in _instructions(question):
         if _ROUTE.search(instruction):

@@ -24,20 +24,12 @@ _PAGE = re.compile(
 class Page:
     """One page of the handbook.
 
-    Parameters
-    ----------
-    name
-        The file's name without its suffix.
-    title, lead
-        The heading, and the first paragraph.
-    blocks
-        Paragraphs, lists, tables and fenced examples after the lead, in order.
-    sections
-        Blocks under further headings, by heading.
-    phrasings
-        Questions and keywords that this page answers.
-    related
-        Names of pages to read next.
+    * ``name``: the file's name without its suffix.
+    * ``title``, ``lead``: the heading, and the first paragraph.
+    * ``blocks``: paragraphs, lists, tables and fenced examples after the lead, in order.
+    * ``sections``: blocks under further headings, by heading.
+    * ``phrasings``: questions and keywords that this page answers.
+    * ``related``: names of pages to read next.
     """
 
     name: str
@@ -63,10 +55,7 @@ class Page:
 def handbook() -> Mapping[str, Page]:
     """All pages by name, sorted by name.
 
-    Raises
-    ------
-    ValueError
-        A page lacks its title, text or closing comment.
+    Raises ValueError: a page lacks its title, text or closing comment.
     """
     folder = resources.files(__package__) / "handbook"
     files = sorted(folder.iterdir(), key=lambda file: file.name)

@@ -30,14 +30,8 @@ _MIN_SIMILARITY = 0.83
 class SearchHit:
     """A page that matches a question.
 
-    Parameters
-    ----------
-    page
-        The page.
-    score
-        0 to 1.
-    coverage
-        0 to 1: the share of the question's words that occur in the page, weighted by rarity.
+    * ``coverage``: 0 to 1: the share of the question's words that occur in the page, weighted by
+      rarity.
     """
 
     page: Page
@@ -46,13 +40,7 @@ class SearchHit:
 
 
 class Index:
-    """An in-memory index; safe to use from many threads.
-
-    Parameters
-    ----------
-    pages
-        The pages to search.
-    """
+    """An in-memory index; safe to use from many threads."""
 
     def __init__(self, pages: Iterable[Page]) -> None:
         self._pages: Mapping[str, Page] = {page.name: page for page in pages}

@@ -36,10 +36,7 @@ _NOTATION = (
 def tokenize(text: str) -> list[str]:
     """The words of a text in lower case, in order.
 
-    Parameters
-    ----------
-    text
-        Prose. ``%%aeron``, double braces and options such as ``--each`` become words, too.
+    * ``text``: prose. ``%%aeron``, double braces and options such as ``--each`` become words, too.
     """
     for pattern, word in _NOTATION:
         text = pattern.sub(word, text)
