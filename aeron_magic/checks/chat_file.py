@@ -87,17 +87,11 @@ class _Section:
 def read_chat(text: str, name: str) -> tuple[CheckedTurn, ...]:
     """The turns of a file.
 
-    Parameters
-    ----------
-    text
-        The file's content.
-    name
-        The file's name, for errors.
+    * ``text``: the file's content.
+    * ``name``: the file's name, for errors.
 
-    Raises
-    ------
-    UsageError
-        It is not such a file, or a line of it is invalid; the message names the line.
+    Raises UsageError: it is not such a file, or a line of it is invalid; the message names the
+    line.
     """
     turns: list[CheckedTurn] = []
     for section in _sections(text, name):
@@ -287,11 +281,8 @@ def _rules(content: str, line: int, name: str) -> Iterator[Rule]:
 def write_chat(tree: ConversationTree, path: Path) -> int:
     """Write the current branch up to its newest reply; return the number of its turns.
 
-    Raises
-    ------
-    UsageError
-        No turn has a complete reply; the branch continues a conversation from elsewhere;
-        or as for :func:`aeron_magic.conversations.export.write`.
+    Raises UsageError: no turn has a complete reply; the branch continues a conversation from
+    elsewhere; or as for :func:`aeron_magic.conversations.export.write`.
     """
     turns = tree.head.path() if tree.head is not None else []
     if not turns:

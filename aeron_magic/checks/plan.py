@@ -88,10 +88,7 @@ class PlannedRun:
 def find_files(names: Iterable[str]) -> list[Path]:
     """The files of names and patterns such as ``checks/*.chat.md``, each once.
 
-    Raises
-    ------
-    UsageError
-        A name or a pattern has no file.
+    Raises UsageError: a name or a pattern has no file.
     """
     found: dict[Path, Path] = {}
     for name in names:
@@ -117,10 +114,7 @@ def find_files(names: Iterable[str]) -> list[Path]:
 def read_file(path: Path) -> list[Source]:
     """The conversations of a ``.chat.md`` file or of a recording.
 
-    Raises
-    ------
-    UsageError, RecordingError
-        The file is neither, or cannot be read.
+    Raises UsageError or RecordingError: the file is neither, or cannot be read.
     """
     name = path.as_posix()
     if path.name.endswith(SUFFIX):
@@ -198,14 +192,10 @@ def _names_row(text: str) -> bool:
 class Planner:
     """Makes the runs of a check.
 
-    Parameters
-    ----------
-    settings
-        The service that is asked.
-    values
-        The values of placeholders, and the functions of ``python:``, by name.
-    references
-        Reference replies by the questions that lead to them, instead of those of the files.
+    * ``settings``: the service that is asked.
+    * ``values``: the values of placeholders, and the functions of ``python:``, by name.
+    * ``references``: reference replies by the questions that lead to them, instead of those of the
+      files.
     """
 
     def __init__(
@@ -225,12 +215,9 @@ class Planner:
     ) -> list[PlannedRun]:
         """One run for each conversation, row and repeat.
 
-        Raises
-        ------
-        UsageError
-            A question, a rule or the table is invalid; a recording lacks a reference.
-        ValueRefused
-            A placeholder has no value; with a table such a row is not asked instead.
+        Raises UsageError: a question, a rule or the table is invalid; a recording lacks a
+        reference. Raises ValueRefused: a placeholder has no value; with a table such a row is not
+        asked instead.
         """
         rows = [({}, None)] if table is None else self._rows(sources, table)
         count = repeat * len(rows) * sum(len(source.turns) for source in sources)

@@ -64,10 +64,7 @@ class RegexProcess:
     def found(self, pattern: str, text: str) -> bool:
         """Whether the pattern is found in ``text``; ``^`` and ``$`` match at each line.
 
-        Raises
-        ------
-        ValueError
-            The pattern is invalid, or takes too long; the message says which.
+        Raises ValueError: the pattern is invalid, or takes too long; the message says which.
         """
         try:
             answer = self._answer(pattern, text)

@@ -23,21 +23,15 @@ Z = 1.959963984540054
 class CheckResult:
     """The result of one turn in one repeat.
 
-    Attributes
-    ----------
-    conversation, turn, repeat
-        The file, the number of the turn in it, and the number of the repeat; both from 1.
-    row
-        The label of the table's row; None without a table.
-    result
-        ``passed``; ``changed``: only the rule ``same`` does not hold; ``failed``: another rule does
-        not hold; ``error``: the reply is not complete; ``not asked``.
-    reason
-        Why it has not passed.
-    reply
-        The text of the reply.
-    question, reference
-        What was asked, and the reference reply.
+    Attributes:
+    * ``conversation``, ``turn``, ``repeat``: the file, the number of the turn in it, and the number
+      of the repeat; both from 1.
+    * ``row``: the label of the table's row; None without a table.
+    * ``result``: ``passed``; ``changed``: only the rule ``same`` does not hold; ``failed``: another
+      rule does not hold; ``error``: the reply is not complete; ``not asked``.
+    * ``reason``: why it has not passed.
+    * ``reply``: the text of the reply.
+    * ``question``, ``reference``: what was asked, and the reference reply.
     """
 
     conversation: str

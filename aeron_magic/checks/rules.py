@@ -69,10 +69,7 @@ SAME = Rule("same")
 def parse_rule(text: str, line: int) -> Rule:
     """The rule of one line.
 
-    Raises
-    ------
-    UsageError
-        Its keyword is unknown, or what follows it is missing.
+    Raises UsageError: its keyword is unknown, or what follows it is missing.
     """
     match = _LINE.fullmatch(text.strip())
     keyword = match["keyword"] if match else ""
@@ -101,19 +98,12 @@ def parse_rule(text: str, line: int) -> Rule:
 def judge_for(rule: Rule, values: Mapping[str, Any], regexes: RegexProcess) -> Judge:
     """The function that judges replies by ``rule``.
 
-    Parameters
-    ----------
-    rule
-        A rule of a file.
-    values
-        The functions of ``python:``, by name.
-    regexes
-        What searches for regular expressions.
+    * ``rule``: a rule of a file.
+    * ``values``: the functions of ``python:``, by name.
+    * ``regexes``: what searches for regular expressions.
 
-    Raises
-    ------
-    UsageError
-        The regular expression, the path, the value or the function's name is invalid.
+    Raises UsageError: the regular expression, the path, the value or the function's name is
+    invalid.
     """
     if rule.keyword != "same" and not rule.argument.strip():
         raise UsageError(

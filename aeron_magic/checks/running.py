@@ -30,19 +30,12 @@ LOST = (
 class CheckAsker:
     """Asks the turns of runs, each once.
 
-    Parameters
-    ----------
-    client
-        The client that asks.
-    journal
-        What was asked before; None: nothing is kept.
+    * ``client``: the client that asks.
+    * ``journal``: what was asked before; None: nothing is kept.
 
-    Attributes
-    ----------
-    stopped
-        Why nothing more is asked; empty if nothing prevents it.
-    unkept
-        Why the journal lacks a mark; empty if it is complete.
+    Attributes:
+    * ``stopped``: why nothing more is asked; empty if nothing prevents it.
+    * ``unkept``: why the journal lacks a mark; empty if it is complete.
     """
 
     def __init__(self, client: AsyncClient, journal: Journal | None = None) -> None:

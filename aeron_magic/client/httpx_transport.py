@@ -297,16 +297,10 @@ def _async_pieces(response: httpx.Response) -> AsyncGenerator[bytes]:
 class Transport:
     """What all transports have.
 
-    Parameters
-    ----------
-    addresses
-        All addresses that requests go to.
-    timeout
-        Seconds of silence after which a connection counts as lost.
-    limits
-        The most that is accepted.
-    insecure
-        Whether plain HTTP to other machines is allowed.
+    * ``addresses``: all addresses that requests go to.
+    * ``timeout``: seconds of silence after which a connection counts as lost.
+    * ``limits``: the most that is accepted.
+    * ``insecure``: whether plain HTTP to other machines is allowed.
     """
 
     def __init__(

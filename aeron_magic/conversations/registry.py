@@ -118,10 +118,7 @@ class ConversationRegistry:
     def use(self, name: str) -> ConversationTree:
         """Make the conversation of this name the current one.
 
-        Raises
-        ------
-        UsageError
-            It does not exist.
+        Raises UsageError: it does not exist.
         """
         tree = self.conversations.get(name)
         if tree is None:
@@ -217,10 +214,7 @@ class ConversationRegistry:
         token, ``assigned`` from the token that the user assigned to ``context_token``. Without
         ``in_run``, for a question of the panel, a run of all cells ends first.
 
-        Raises
-        ------
-        UsageError
-            A name is invalid, or ``after`` is not a turn that can be continued.
+        Raises UsageError: a name is invalid, or ``after`` is not a turn that can be continued.
         """
         if name is not None:
             check_turn_name(name)

@@ -322,10 +322,7 @@ class ConversationTree:
     def after_turn(self, turn: Turn) -> Position:
         """After the newest reply of ``turn``.
 
-        Raises
-        ------
-        UsageError
-            It has no complete reply, or its service has ended.
+        Raises UsageError: it has no complete reply, or its service has ended.
         """
         self._check_not_ended(turn)
         if not turn.revision:
@@ -348,10 +345,7 @@ class ConversationTree:
     def at_token(self, token: str | None) -> Position:
         """After the reply with this token, which may be an older one or not of this tree.
 
-        Raises
-        ------
-        UsageError
-            The service of that reply has ended.
+        Raises UsageError: the service of that reply has ended.
         """
         if token is None:
             return self.at_root()
@@ -365,10 +359,7 @@ class ConversationTree:
     def resolve(self, label: str) -> Position:
         """After the turn with this name or number, or after this token.
 
-        Raises
-        ------
-        UsageError
-            No turn has this name or number, or the turn has no complete reply.
+        Raises UsageError: no turn has this name or number, or the turn has no complete reply.
         """
         turn = self.find(label)
         if turn is not None and label not in turn.tokens:
@@ -410,10 +401,7 @@ class ConversationTree:
     ) -> PendingTurn:
         """A pending turn at ``position``; the turn it replaces stays until this one is complete.
 
-        Raises
-        ------
-        UsageError
-            The service cannot branch, and the position is not after the newest turn.
+        Raises UsageError: the service cannot branch, and the position is not after the newest turn.
         """
         diverges_from = self._diverges_from(position)
         if diverges_from is not None and not service_info(self.service).branches:

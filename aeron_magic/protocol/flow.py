@@ -33,16 +33,10 @@ _NONE: Mapping[str, str] = MappingProxyType({})
 class Question(NamedTuple):
     """A question to a service.
 
-    Parameters
-    ----------
-    text
-        The prompt as it is sent.
-    images
-        http(s) addresses of images that belong to it.
-    context_token
-        The token of the reply to continue from; None starts a conversation.
-    stream
-        Whether to stream the reply.
+    * ``text``: the prompt as it is sent.
+    * ``images``: http(s) addresses of images that belong to it.
+    * ``context_token``: the token of the reply to continue from; None starts a conversation.
+    * ``stream``: whether to stream the reply.
     """
 
     text: str
