@@ -14,6 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -181,17 +182,13 @@ def newest_leaf(tree: ConversationTree, turn: Turn) -> Turn:
 class TreeIndex:
     """What the panel has to know of a whole tree, at a cost that does not grow with it.
 
-    Turns that were added since the last look are added here, too; after any other change of the
-    tree, all is found again.
+    Turns that were added since the last look are followed; after any other change of the tree, all
+    is found again.
     """
 
     def __init__(self, tree: ConversationTree) -> None:
         self.tree = tree
-        self.forks: dict[Turn | None, set[int]] = {}
-        """The numbers of the turns that are branches after a turn."""
         self.stale: set[Turn] = set()
-        self._dead: dict[Turn | None, list[Turn]] = {}
-        self._parents: set[Turn | None] = set()
         self._count = 0
         self._edits = -1
         self._leaf: Turn | None = None
@@ -205,24 +202,20 @@ class TreeIndex:
             # A dead end that is continued is one no longer.
             revived = any(one.parent is not None and not one.parent.tokens for one in added)
             if edits != self._edits or revived:
-                added, self._edits = list(self.tree.turns), edits
-                self._count, self._path = 0, None
-                self.forks, self._dead, self.stale = {}, {}, self.tree.stale()
-                self._parents = {turn.parent for turn in added}
+                self._edits, self._path, self.stale = edits, None, self.tree.stale()
             for turn in added:
-                self._add(turn)
+                parent = turn.parent
+                if parent and (parent in self.stale or parent.revision != turn.parent_revision):
+                    self.stale.add(turn)
+                if not turn.tokens:
+                    self._path = None
             self._count += len(added)
 
-    def _add(self, turn: Turn) -> None:
-        parent = turn.parent
-        self._parents.add(parent)
-        if turn.tokens or turn in self._parents:
-            self.forks.setdefault(parent, set()).add(turn.number)
-        else:
-            self._dead.setdefault(parent, []).append(turn)
-            self._path = None
-        if parent is not None and (parent in self.stale or parent.revision != turn.parent_revision):
-            self.stale.add(turn)
+    def after(self, parent: Turn | None, *, dead: bool) -> list[Turn]:
+        """The branches after a turn; or the dead ends, without a reply and successors."""
+        followers = self.tree.followers
+        turns = sorted(followers.get(parent, ()), key=attrgetter("number"))
+        return [one for one in turns if dead is not bool(one.tokens or followers.get(one))]
 
     def visible_path(self, leaf: Turn | None) -> list[Turn]:
         """The turns to show for the path that ends at ``leaf``, oldest first.
@@ -233,8 +226,8 @@ class TreeIndex:
         with self._lock:
             self.update()
             end, path = self._leaf, self._path
-            continues = leaf is not None and leaf.parent is end and not self._dead.get(end)
-            if path is not None and continues and not self._dead.get(leaf):
+            continues = leaf is not None and leaf.parent is end and not self.after(end, dead=True)
+            if path is not None and continues and not self.after(leaf, dead=True):
                 path.append(leaf)  # type: ignore[arg-type] # not None: it continues
             elif path is None or leaf is not end:
                 path = self._find_path(leaf)
@@ -246,12 +239,12 @@ class TreeIndex:
         on_path = {turn.number for turn in path}  # a pending turn has that of the one it replaces
         shown: list[Turn] = []
         for turn in path:
-            before = self._dead.get(turn.parent, ())
+            before = self.after(turn.parent, dead=True)
             shown += [
                 one for one in before if one.asked_at < turn.asked_at and one.number not in on_path
             ]
             shown.append(turn)
-        return shown + [one for one in self._dead.get(leaf, ()) if one.number not in on_path]
+        return shown + [one for one in self.after(leaf, dead=True) if one.number not in on_path]
 
 
 def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> Problem | None:
@@ -319,7 +312,8 @@ def turn_views(
     views = []
     for turn in turns:
         beside = [one.number for one in pending if one.parent is turn.parent]
-        numbers = sorted({*index.forks.get(turn.parent, ()), *beside, turn.number})
+        branches = (one.number for one in index.after(turn.parent, dead=False))
+        numbers = sorted({*branches, *beside, turn.number})
         key = turn_id(tree, turn)
         is_live = turn.number in live
         reply = None if is_live else turn.reply
