@@ -6,20 +6,17 @@ A connection that both processes used would mix their replies.
 from __future__ import annotations
 
 import os
-from typing import Protocol
+from typing import Any
 from weakref import WeakSet
 
-
-class _Restartable(Protocol):
-    def after_fork(self) -> None:
-        """Leave connections, threads and locks as they are, and make others when needed."""
+_objects: WeakSet[Any] = WeakSet()
 
 
-_objects: WeakSet[_Restartable] = WeakSet()
+def restart_after_fork(one: Any) -> None:
+    """Call the object's ``after_fork`` in every forked process, as long as the object exists.
 
-
-def restart_after_fork(one: _Restartable) -> None:
-    """Call the object's ``after_fork`` in every forked process, as long as the object exists."""
+    It leaves connections, threads and locks as they are, and makes others when needed.
+    """
     _objects.add(one)
 
 

@@ -144,7 +144,7 @@ def test_a_connection_does_not_show_the_secret(settings: Settings) -> None:
     connection = session.connect(
         "aeronpay", base_url=settings.base_url, client_id="me", client_secret=SECRET
     )
-    assert connection.secrets == (SECRET,)
+    assert connection.settings.secrets == (SECRET,)
     assert SECRET not in repr(connection) + str(vars(session.connections))
     session.close()
 

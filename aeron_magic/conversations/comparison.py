@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import NamedTuple
 
 from aeron_magic.conversations.tree import Turn
 from aeron_magic.replies.reply import Message
@@ -12,17 +11,10 @@ from aeron_magic.replies.reply import Message
 _MISSING = ("", "nothing")
 
 
-class Difference(NamedTuple):
-    """Role and text of the message with this number, from 1: here and at the service."""
-
-    number: int
-    here: str
-    there: str
-
-
-def differences(path: Sequence[Turn], messages: Sequence[Message]) -> list[Difference]:
+def differences(path: Sequence[Turn], messages: Sequence[Message]) -> list[tuple[int, str, str]]:
     """Compare a path of turns with the messages of list-input, oldest first.
 
+    A difference is the number of a message, from 1, and its role and text here and at the service.
     The service omits the reply of the token that was asked for. If the path starts with a token
     from another conversation, only the end is compared.
     """
@@ -38,7 +30,7 @@ def differences(path: Sequence[Turn], messages: Sequence[Message]) -> list[Diffe
     if path[0].parent_token is not None:
         theirs = theirs[-len(ours) :]
     return [
-        Difference(number, " ".join(mine).strip(), " ".join(their).strip())
+        (number, " ".join(mine).strip(), " ".join(their).strip())
         for number, (mine, their) in enumerate(zip_longest(ours, theirs, fillvalue=_MISSING), 1)
         if mine != their
     ]

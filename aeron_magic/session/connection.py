@@ -26,17 +26,13 @@ if TYPE_CHECKING:
 class Connection(NamedTuple):
     """A service that questions are sent to.
 
-    ``address`` is the scope of its conversations; ``secrets`` are never shown or sent as text.
+    ``address`` is the scope of its conversations.
     """
 
     settings: Settings
     client: AsyncClient
     address: str
     sandbox: bool = False
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        return self.settings.secrets
 
     @property
     def label(self) -> str:

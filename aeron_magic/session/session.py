@@ -295,27 +295,10 @@ class Session:
 
     # Asking ---------------------------------------------------------------------------------
 
-    def position_for(
-        self,
-        *,
-        cell: str | None = None,
-        name: str | None = None,
-        conversation: str | None = None,
-        new: bool = False,
-        after: str | None = None,
-        in_run: bool = True,
-    ) -> Position:
+    def position_for(self, **wanted: Any) -> Position:
         """Where a question would be asked now; see ``ConversationRegistry.position_for``."""
         assigned = AssignedToken(self.token.read()) if self.token.assigned_by_user else None
-        return self.registry.position_for(
-            cell=cell,
-            name=name,
-            conversation=conversation,
-            new=new,
-            after=after,
-            assigned=assigned,
-            in_run=in_run,
-        )
+        return self.registry.position_for(**wanted, assigned=assigned)
 
     def validate(self, question: Question) -> None:
         """Refuse a question that must not be sent, before it is saved anywhere.
@@ -621,7 +604,7 @@ class Session:
     @property
     def secrets(self) -> Iterable[str]:
         """The secrets of the connection, which are never shown or sent as text."""
-        return self.connection.secrets if self.connection else ()
+        return self.connection.settings.secrets if self.connection else ()
 
     def close(self) -> None:
         """Stop all work, and close the connection and the history."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from aeron_magic.conversations.comparison import Difference, differences
+from aeron_magic.conversations.comparison import differences
 from aeron_magic.conversations.tree import Turn
 from aeron_magic.replies.reply import Message, Reply
 
@@ -45,12 +45,14 @@ def test_messages_before_a_token_from_elsewhere_are_not_compared() -> None:
 @pytest.mark.parametrize(
     ("theirs", "different"),
     [
-        (["a", "other", "b"], [Difference(2, "assistant a!", "assistant other")]),
-        (["a", "a!"], [Difference(3, "user b", "nothing")]),
-        (["a", "a!", "b", "z", "c"], [Difference(4, "nothing", "assistant z")]),
-        ([], [Difference(1, "user a", "nothing")]),
+        (["a", "other", "b"], [(2, "assistant a!", "assistant other")]),
+        (["a", "a!"], [(3, "user b", "nothing")]),
+        (["a", "a!", "b", "z", "c"], [(4, "nothing", "assistant z")]),
+        ([], [(1, "user a", "nothing")]),
     ],
 )
-def test_each_difference_has_both_messages(theirs: list[str], different: list[Difference]) -> None:
+def test_each_difference_has_both_messages(
+    theirs: list[str], different: list[tuple[int, str, str]]
+) -> None:
     """And the message's number."""
     assert differences(path("a", "b"), messages(*theirs))[: len(different)] == different

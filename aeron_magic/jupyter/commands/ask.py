@@ -43,7 +43,7 @@ def ask(app: App, options: Options, text: str) -> None:
         return
     connection = session.ensure_connected()
     if not options.raw and "{{" in text:
-        text = interpolate(text, visible_names(shell), secrets=connection.secrets)
+        text = interpolate(text, visible_names(shell), secrets=connection.settings.secrets)
     text = text.lstrip("\n")
     app.run_order.follow(app.shell, session)
     position = session.position_for(

@@ -130,7 +130,7 @@ class NoOutput:
         return False
 
 
-class CellOutput:
+class CellOutput(NoOutput):
     """Shows one display at the end, for front ends that do not update displays.
 
     * ``form``: a name in :data:`aeron_magic.rendering.mimebundle.FORMATS`.
@@ -140,12 +140,6 @@ class CellOutput:
         self._publish = publish
         self._form = form
         self._greeting = ""
-
-    def waiting(self, label: str) -> None:
-        pass
-
-    def render(self, accumulator: ReplyAccumulator) -> float:
-        return REPAINT_INTERVAL
 
     def finish(self, accumulator: ReplyAccumulator, reply: Reply, metadata: dict[str, Any]) -> bool:
         if not reply.text and not reply.is_complete:
