@@ -118,8 +118,6 @@ def _session_of(config: pytest.Config) -> CheckSession:
 
 
 class ChatFile(pytest.File):
-    """A ``.chat.md`` file."""
-
     def collect(self) -> Iterator[TurnItem]:
         """Yield a test for each turn, for each repeat."""
         repeats = self.config.getoption("--aeron-repeat")
@@ -186,7 +184,6 @@ class TurnItem(pytest.Item):
         self._index = index
 
     def runtest(self) -> None:
-        """Ask the question and judge the answer."""
         if not _has_service(self.config):
             pytest.skip(f"no service: add --aeron {'|'.join(NAMES)} or --aeron-replay FILE")
         result = self._conversation.result(_session_of(self.config), self, self._index)

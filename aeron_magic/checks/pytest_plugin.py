@@ -21,7 +21,6 @@ _shared = pytest.StashKey[str]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the options of checks."""
     group = parser.getgroup("aeron", "checks of conversations (*.chat.md)")
     group.addoption(
         "--aeron",
@@ -55,12 +54,10 @@ class Hooks:
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add the hooks that a conftest.py can define."""
     pluginmanager.add_hookspecs(Hooks)
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ChatFile | None:
-    """Collect a conversation."""
     if not file_path.name.endswith(".chat.md"):
         return None
     from aeron_magic.checks.pytest_items import ChatFile

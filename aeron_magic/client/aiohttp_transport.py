@@ -124,8 +124,6 @@ class AiohttpTransport(AsyncHttpxTransport):
 
 
 class AiohttpFlowIO(AsyncFlowIO):
-    """The steps of one flow."""
-
     _transport: AiohttpTransport
 
     def __init__(self, transport: AiohttpTransport) -> None:

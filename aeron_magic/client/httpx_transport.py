@@ -359,7 +359,6 @@ class FlowIO:
         self._requested = 0.0
 
     def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
-        """Perform ``step``; return its result."""
         if isinstance(step, ReadChunk):
             return self.read()
         if isinstance(step, Send | OpenStream):
@@ -473,7 +472,6 @@ class AsyncHttpxTransport(Transport):
         return httpx.AsyncClient(**_client_options(self._policy, _AsyncHTTPTransport))
 
     def flow_io(self) -> AsyncFlowIO:
-        """The I/O of one flow: at most one open stream at a time."""
         return AsyncFlowIO(self)
 
     async def close(self) -> None:
@@ -497,7 +495,6 @@ class AsyncFlowIO:
         self._requested = 0.0
 
     async def perform(self, step: Send | OpenStream | ReadChunk | Close | Sleep) -> StepResult:
-        """Perform ``step``; return its result."""
         if isinstance(step, ReadChunk):
             return await self.read()
         if isinstance(step, Send | OpenStream):
@@ -511,7 +508,6 @@ class AsyncFlowIO:
         return None
 
     async def read(self) -> bytes | ConnectionLost:
-        """The next bytes of the open stream; ``b""`` at its end."""
         began = time.monotonic()
         if self._bytes is None:
             return b""
@@ -561,7 +557,6 @@ class AsyncFlowIO:
             self.on_sent()
 
     async def _drain(self) -> None:
-        """Read the end of a finished body, if it has arrived, to keep the connection."""
         left = DRAIN_LIMIT
         try:
             async with asyncio.timeout(DRAIN_TIMEOUT):
@@ -571,7 +566,6 @@ class AsyncFlowIO:
             return
 
     async def close(self) -> None:
-        """Close the open stream, if any. Closing twice is allowed."""
         response, self._response = self._response, None
         reading, self._bytes = self._bytes, None
         if reading is not None:

@@ -239,7 +239,6 @@ class FlowRun(Generic[T]):
         error.redact(self._settings.secrets)
 
     def reply(self) -> Reply:
-        """The reply as it is now."""
         seconds = self._seconds if self._seconds is not None else time.monotonic() - self._began
         return self.accumulator.reply(
             status=self.ended, seconds=seconds, first_chunk_seconds=self._first

@@ -135,7 +135,6 @@ class HistoryStore:
         self.kernel = uuid.uuid4().hex
 
     def close(self) -> None:
-        """Close the file."""
         with self._lock:
             if self._connection is not None:
                 self._connection.close()

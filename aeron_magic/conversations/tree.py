@@ -225,12 +225,10 @@ class ConversationTree:
         return turn if turn is not None and turn.cell == cell else None
 
     def by_name(self, name: str | None) -> Turn | None:
-        """The turn with this name."""
         turn = self._names.get(name or "")
         return turn if turn is not None and turn.name == name else None
 
     def by_number(self, number: int | None) -> Turn | None:
-        """The turn with this number."""
         return self._numbers.get(number)
 
     def by_token(self, token: str) -> Turn | None:

@@ -152,7 +152,6 @@ class PollDeadline:
 
     @property
     def expired(self) -> bool:
-        """Whether the time is used up."""
         return self._remaining <= 0
 
     def consume(self, result: Response | ConnectionLost) -> None:

@@ -102,7 +102,6 @@ class Entry(Struct, array_like=True, forbid_unknown_fields=True):
                 return cls(milliseconds, _Recovering(event.reason))
 
     def event(self, token: str = "", parent: str | None = None) -> Event:
-        """The event, with these tokens."""
         match self.what:
             case str():
                 return Chunk(self.what, msg_id=f"message {self.message}")
@@ -147,7 +146,6 @@ class Record(Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        """The reply's text."""
         last = self.events[-1].what if self.events else None
         if isinstance(last, _Completed) and last.text is not None:
             return last.text

@@ -118,7 +118,6 @@ class Recorder:
         self._tokens[key] = token
 
     def key(self, question: Question, service: str) -> str:
-        """The key of ``question``."""
         return turn_key(service, question.text, question.images, self._parent_key(question))
 
     def _parent_key(self, question: Question) -> str:

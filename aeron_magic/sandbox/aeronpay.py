@@ -59,7 +59,6 @@ class _Turn:
         return self.token[-16:]
 
     def path(self) -> list[_Turn]:
-        """The turns from the first to this one."""
         turns: list[_Turn] = []
         turn: _Turn | None = self
         while turn is not None:
@@ -115,7 +114,6 @@ class AeronPay:
         self._references: set[str] = set()
 
     def handle(self, request: Request, faults: Faults) -> Answer | Stream:
-        """Serve one request."""
         try:
             if request.method != "POST":
                 raise Refused(405, "Only POST is allowed here.")

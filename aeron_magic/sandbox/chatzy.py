@@ -77,7 +77,6 @@ class Chatzy:
         self._secrets: dict[str, tuple[_Conversation, float]] = {}
 
     def handle(self, request: Request, faults: Faults) -> Answer | Stream:
-        """Serve one request."""
         method = "POST" if request.endpoint == "get_inference" else "GET"
         try:
             if request.method != method:
@@ -98,7 +97,6 @@ class Chatzy:
             return self.refusal(refused.status, refused.message, faults)
 
     def refusal(self, status: int, message: str, faults: Faults) -> Answer:
-        """The error object."""
         return Answer(status, {"success": False, "message": message})
 
     # The API -------------------------------------------------------------------------------

@@ -48,7 +48,6 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)
 
     def encoded(self) -> bytes:
-        """The body's bytes."""
         return json.dumps(self.value, ensure_ascii=False).encode("utf-8", "replace")
 
 

@@ -77,7 +77,6 @@ class RequestLog:
                 self._changed.notify_all()
 
     def clear(self) -> None:
-        """Delete all records."""
         with self._changed:
             self._records.clear()
 

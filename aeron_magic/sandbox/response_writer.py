@@ -74,7 +74,6 @@ class ResponseWriter:
         self._connection.settimeout(None)
 
     def answer(self, answer: Answer) -> None:
-        """Send an answer whole."""
         self.wait(answer.wait)
         self.send(answer.status, "application/json", answer.encoded(), answer.headers)
 

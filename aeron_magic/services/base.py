@@ -37,7 +37,6 @@ class Service(Protocol):
 
 
 def load(settings: Settings) -> Service:
-    """The service of ``settings``."""
     module = import_module(f"aeron_magic.services.{settings.service}")
     service: Service = module.Service(settings)
     return service

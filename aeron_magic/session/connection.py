@@ -219,7 +219,6 @@ class ConnectionManager:
             self.connection = None
 
     def close(self) -> None:
-        """Close the connection."""
         if self.connection is not None:
             self._loop.run(self.connection.client.close())
             self.connection = None

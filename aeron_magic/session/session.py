@@ -81,7 +81,6 @@ class TokenVariable:
         return self.read() != self._written
 
     def write(self, token: str | None) -> None:
-        """Set the variable."""
         self._written = token
         self._namespace[self.NAME] = token
 
@@ -214,7 +213,6 @@ class Session:
 
     @property
     def tree(self) -> ConversationTree:
-        """The current conversation."""
         return self.registry.current
 
     def set_history_file(self, history: Path | None) -> None:
@@ -230,7 +228,6 @@ class Session:
 
     @property
     def connection(self) -> Connection | None:
-        """The connection, if there is one."""
         return self.connections.connection
 
     def ensure_connected(self) -> Connection:

@@ -186,13 +186,11 @@ def _show_remote(app: App, tree: ConversationTree, order: Order) -> None:
 
 
 def tree(app: App, command: Command) -> None:
-    """Show the turns as a tree."""
     shown = app.session.tree
     show(app.shell, Verbatim(tree_text(shown)) if shown.turns else _no_turns(shown))
 
 
 def export(app: App, command: Command) -> None:
-    """Write the conversation to a file."""
     from aeron_magic.conversations.export import write
 
     session = app.session

@@ -27,7 +27,6 @@ def record(app: App, command: Command) -> None:
 
 
 def replay(app: App, command: Command) -> None:
-    """Only replay."""
     _use(app, command["file"], "replay")
 
 

@@ -19,8 +19,6 @@ REPAINT_INTERVAL = 0.095
 
 
 class Publish(Protocol):
-    """Publishes a display."""
-
     def __call__(
         self,
         *,
@@ -103,8 +101,6 @@ def code_note(text: str) -> str:
 
 
 class Output(Protocol):
-    """Shows one reply."""
-
     def waiting(self, label: str) -> None:
         """Show that no text has arrived yet."""
 

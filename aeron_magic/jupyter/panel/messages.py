@@ -97,8 +97,6 @@ class ConversationSummary(TypedDict):
 
 
 class Introduction(TypedDict):
-    """An agent's introductory message."""
-
     html: Markup
     buttons: list[str]
 
