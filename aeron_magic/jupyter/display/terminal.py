@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL, greeting, status_note
+from aeron_magic.jupyter.display.outputs import REPAINT_INTERVAL, NoOutput, greeting, status_note
 from aeron_magic.plaintext import ControlSequenceFilter, printable, strip_control_sequences
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 
 
-class TerminalOutput:
+class TerminalOutput(NoOutput):
     """Writes text as it arrives, without control sequences."""
 
     def __init__(self) -> None:
@@ -20,9 +20,6 @@ class TerminalOutput:
         self._greeted = False
         self._last = ""
         self._status_text = ""
-
-    def waiting(self, label: str) -> None:
-        """Show nothing: the cursor is enough."""
 
     def render(self, accumulator: ReplyAccumulator) -> float:
         new = accumulator.displayed[self._written :]

@@ -142,14 +142,16 @@ class ChatPanel(AnyWidget):
         # A later update of these outputs must be published in the context of their cell.
         transcript = Transcript(publish, f"{self.model_id}-{len(self._transcripts)}")
         self._transcripts.append((copy_context(), transcript))
+        self._update(transcript)
+
+    def _update(self, transcript: Transcript) -> None:
         if self._controller is not None:
             transcript.show(self._controller.tree, self._controller.visible_turns)
 
     def turns_changed(self) -> None:
         """Update the transcripts, each in the context of its cell."""
         for context, transcript in self._transcripts:
-            if self._controller is not None:
-                context.run(transcript.show, self._controller.tree, self._controller.visible_turns)
+            context.run(self._update, transcript)
 
     def cell_ended(self) -> None:
         """Update the transcripts within the cell that asked, for a runner without cell ids.
@@ -158,8 +160,7 @@ class ChatPanel(AnyWidget):
         """
         if cell_id(get_ipython()) is None:
             for _, transcript in self._transcripts:
-                if self._controller is not None:
-                    transcript.show(self._controller.tree, self._controller.visible_turns)
+                self._update(transcript)
 
 
 def _plain(content: Any) -> Any:
