@@ -62,18 +62,12 @@ DIFF_LENGTH = 300
 class Recorder:
     """Replays, sends and records questions.
 
-    Parameters
-    ----------
-    store
-        The records.
-    mode
-        See the table above; any other raises UsageError.
-    speed
-        Speed of a replay: 1 with the recorded pauses, 2 twice as fast, 0 without pauses.
-    hint
-        The hint of an error about a question that is not recorded.
-    max_resent
-        How many recorded questions may be sent again before a new one that continues from them.
+    * ``store``: the records.
+    * ``mode``: see the table above; any other raises UsageError.
+    * ``speed``: speed of a replay: 1 with the recorded pauses, 2 twice as fast, 0 without pauses.
+    * ``hint``: the hint of an error about a question that is not recorded.
+    * ``max_resent``: how many recorded questions may be sent again before a new one that continues
+      from them.
     """
 
     def __init__(

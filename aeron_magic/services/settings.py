@@ -135,21 +135,13 @@ def resolve_settings(
 ) -> Settings:
     """Settings from the parameters, else the environment, else the vendor's addresses.
 
-    Parameters
-    ----------
-    service, timeout, fetch_timeout, limits, insecure
-        See `Settings`.
-    environ
-        The environment; by default ``os.environ``. `SERVICES` lists the variables.
-    given
-        Other fields of `Settings`; those that the service does not have are ignored.
+    * ``service``, ``timeout``, ``fetch_timeout``, ``limits``, ``insecure``: see `Settings`.
+    * ``environ``: the environment; by default ``os.environ``. `SERVICES` lists the variables.
+    * ``given``: other fields of `Settings`; those that the service does not have are ignored.
 
-    Raises
-    ------
-    UsageError
-        The service is unknown, or an address, an agent's id, a timeout or a limit is invalid.
-    CredentialsError
-        The service's credentials (for Chatzy: the agent's id) are missing or invalid.
+    Raises UsageError: the service is unknown, or an address, an agent's id, a timeout or a limit is
+    invalid. Raises CredentialsError: the service's credentials (for Chatzy: the agent's id) are
+    missing or invalid.
     """
     env = os.environ if environ is None else environ
     validate_timeout("timeout", timeout)
