@@ -144,7 +144,9 @@ class _Client(Generic[W, S]):
     def stream_question(self, question: Question) -> S:
         """The same as :meth:`stream`, for a question that :func:`make_question` has built."""
         settings, ask = self.settings, self.service.ask
-        settings.validate(question)
+        pattern = settings.secret_pattern
+        if pattern is not None and pattern.search("\n".join((question.text, *question.images))):
+            settings.validate(question)  # which says why
         if self.recorder is None:
             flow = ask(question)
         else:

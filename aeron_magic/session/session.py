@@ -150,6 +150,15 @@ def _metadata(tree: ConversationTree | None, turn: Turn | None, reply: Reply) ->
     }
 
 
+def _refuse_surrogates(question: Question) -> None:
+    try:
+        "".join((question.text, question.context_token or "", *question.images)).encode()
+    except UnicodeEncodeError:
+        from aeron_magic.client.httpx_transport import unpaired_surrogate
+
+        raise unpaired_surrogate() from None
+
+
 class SessionObserver(Protocol):
     """An observer of a session; called on the session's background loop, in order.
 
@@ -298,19 +307,14 @@ class Session:
         return self.registry.position_for(**wanted, assigned=assigned)
 
     def validate(self, question: Question) -> None:
-        """Refuse a question that must not be sent, before it is saved anywhere.
+        """Refuse a question that must not be sent.
 
         Raises ValueRefused: it contains a secret that is in use. Raises UsageError: it contains an
         unpaired surrogate.
         """
         if self.connection is not None:
             self.connection.settings.validate(question)
-        try:
-            "".join((question.text, question.context_token or "", *question.images)).encode()
-        except UnicodeEncodeError:
-            from aeron_magic.client.httpx_transport import unpaired_surrogate
-
-            raise unpaired_surrogate() from None
+        _refuse_surrogates(question)
 
     def ask(
         self,
@@ -336,7 +340,7 @@ class Session:
             See :meth:`validate`.
         """
         connection = self.ensure_connected()
-        self.validate(question)
+        _refuse_surrogates(question)
         self.register_path(self.connections.recorder, position)
         stream = connection.client.stream_question(question)
         pending = self._start_turn(position, question.text, question.images)
