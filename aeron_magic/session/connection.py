@@ -191,15 +191,11 @@ class ConnectionManager:
             self.connection.client.recorder = recorder
 
     def _has_no_credentials(self) -> bool:
-        connection = self.connection
-        return (
-            connection is not None
-            and not connection.sandbox
-            and any(
-                getattr(connection.settings, one.field) == ANY_CREDENTIAL
-                for one in SERVICES[connection.settings.service].credentials
-            )
-        )
+        if self.connection is None or self.connection.sandbox:
+            return False
+        settings = self.connection.settings
+        known = SERVICES[settings.service].credentials
+        return ANY_CREDENTIAL in [getattr(settings, one.field) for one in known]
 
     def use(self, settings: Settings, sandbox: bool = False) -> Connection:
         """The connection with these settings: the current one, if its settings are the same."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from contextvars import copy_context
 from functools import partial, wraps
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from aeron_magic.client.io_loop import IOLoop
@@ -47,9 +47,6 @@ if TYPE_CHECKING:
     from aeron_magic.protocol.events import Introduced
     from aeron_magic.replies.reply import Reply
     from aeron_magic.session.session import PendingQuestion, Session
-
-P = ParamSpec("P")
-
 
 PAGE_SIZE = 20
 """Turns that a page gets at once; it requests older ones when the reader scrolls up to them."""
@@ -88,33 +85,29 @@ class _Live:
         self.last_sent = 0.0
 
 
-def _guarded(
-    method: Callable[Concatenate[PanelController, P], None],
-) -> Callable[Concatenate[PanelController, P], None]:
+def _guarded(method: Callable[..., None]) -> Callable[..., None]:
     """Show an error of ``method`` in the panels: the event loop would only log it."""
 
     @wraps(method)
-    def call(self: PanelController, /, *args: P.args, **kwargs: P.kwargs) -> None:
+    def call(self: PanelController, *args: Any) -> None:
         try:
-            method(self, *args, **kwargs)
+            method(self, *args)
         except Exception as error:  # noqa: BLE001 - see above
             self.broadcast(error_message(error, self.session.secrets))
 
     return call
 
 
-def _in_order(
-    method: Callable[Concatenate[PanelController, P], None],
-) -> Callable[Concatenate[PanelController, P], None]:
+def _in_order(method: Callable[..., None]) -> Callable[..., None]:
     """Call ``method`` after the end that is being rendered in a thread, if there is one."""
     guarded = _guarded(method)
 
     @wraps(method)
-    def call(self: PanelController, /, *args: P.args, **kwargs: P.kwargs) -> None:
+    def call(self: PanelController, *args: Any) -> None:
         if self._postponed is None:
-            guarded(self, *args, **kwargs)
+            guarded(self, *args)
         else:
-            self._postponed.append(partial(copy_context().run, call, self, *args, **kwargs))
+            self._postponed.append(partial(copy_context().run, call, self, *args))
 
     return call
 
