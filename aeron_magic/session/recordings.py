@@ -34,7 +34,12 @@ def open_recorder(
     Raises RecordingError: the mode is ``replay`` and the file does not exist or is not named; or
     the file's folder does not exist.
     """
-    decided = _mode(mode)
+    name = os.environ.get(VARIABLE) or mode
+    if name not in MODES:
+        raise UsageError(
+            f"{VARIABLE} must be {' or '.join(MODES)}.", hint="Set it to one of them, or unset it."
+        )
+    decided = MODES[name]
     named = os.environ.get(FILE_VARIABLE, "")
     remedy = HINT
     if os.environ.get(VARIABLE):
@@ -60,15 +65,6 @@ def open_recorder(
     # Under CI, replies are replayed without delays.
     speed = 0.0 if os.environ.get("CI") else speed
     return Recorder(cassette, decided, speed=speed, hint=remedy, max_resent=max_resent)
-
-
-def _mode(requested: str) -> Mode:
-    name = os.environ.get(VARIABLE) or requested
-    if name not in MODES:
-        raise UsageError(
-            f"{VARIABLE} must be {' or '.join(MODES)}.", hint="Set it to one of them, or unset it."
-        )
-    return MODES[name]
 
 
 def describe(recorder: Recorder | None, *, whole_path: bool = False) -> str:
