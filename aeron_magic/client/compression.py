@@ -23,11 +23,8 @@ class UnknownEncoding(zlib.error):
 class Decompressor:
     """Decompresses one body.
 
-    Parameters
-    ----------
-    encoding
-        The response's ``Content-Encoding``: gzip, deflate, or none. Only gzip is asked for, which
-        may have several members, one after another; what else follows its end is ignored.
+    * ``encoding``: the response's ``Content-Encoding``: gzip, deflate, or none. Only gzip is asked
+      for, which may have several members, one after another; what else follows its end is ignored.
     """
 
     def __init__(self, encoding: str) -> None:
@@ -39,10 +36,7 @@ class Decompressor:
     def feed(self, data: bytes) -> Iterator[bytes]:
         """The bytes of the body that ``data`` completes.
 
-        Raises
-        ------
-        zlib.error
-            The encoding is unknown, or the data is damaged.
+        Raises zlib.error: the encoding is unknown, or the data is damaged.
         """
         if self._encoding in ("", "identity"):
             yield data

@@ -41,10 +41,7 @@ def deadline(moment: float) -> Iterator[None]:
 def _time_left(timeout: float | None) -> float | None:
     """The timeout of a read, which ends at the deadline.
 
-    Raises
-    ------
-    httpcore.ReadTimeout
-        The deadline is over.
+    Raises httpcore.ReadTimeout: the deadline is over.
     """
     left = _moment.get() - time.monotonic()
     if left <= 0:
@@ -85,13 +82,9 @@ class _Stream:
     def _before_write(self) -> bool:
         """Whether there is room for a write now.
 
-        Raises
-        ------
-        httpcore.ConnectError
-            The server closed the connection before a byte of the request was written, or has sent
-        more than it was asked for.
-        httpcore.WriteError
-            It closed it later. httpcore reads what it answered, if anything.
+        Raises httpcore.ConnectError: the server closed the connection before a byte of the request
+        was written, or has sent Raises more than it was asked for.:  Raises httpcore.WriteError: it
+        closed it later. httpcore reads what it answered, if anything.
         """
         idle = self._answered and not self._asked
         tls = self._stream.get_extra_info("ssl_object") if idle else None

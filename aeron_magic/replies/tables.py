@@ -106,10 +106,10 @@ def extract_table(text: str, number: int = 1) -> Table:
 def table_to_dataframe(text: str, number: int = 1) -> Any:
     """Table ``number`` (from 1) as a DataFrame; without pandas, as a list of dictionaries.
 
-    A column is of integers, decimal numbers (both may have commas, as in ``1,200,000`` or
-    ``12,00,000``), dates (``2026-11-21``) or truth values (``true``, ``false``) if all its
-    non-empty cells are; else it is text. So a number with a unit or a percent sign stays text, and
-    so does ``007``. Empty cells are missing values in columns that are not text.
+    A column is of integers, decimal numbers, dates (``2026-11-21``) or truth values (``true``,
+    ``false``) if all its non-empty cells are; else it is text. Numbers may have commas, as in
+    ``1,200,000`` or ``12,00,000``. So a number with a unit or a percent sign stays text, and so
+    does ``007``. Empty cells are missing values in columns that are not text.
     """
     table = extract_table(text, number)
     columns = {
