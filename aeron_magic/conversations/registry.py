@@ -7,7 +7,8 @@ After ``%aeron use NEW``, cells that are run again ask in the new conversation, 
 rebuilt from them. This ends with the first question of a cell that has no turn in another one.
 
 While a notebook is run from its beginning, each conversation is built as in a new kernel: a cell
-asks in the current one, after the turn asked last, and its earlier turn is replaced.
+asks in the current one, after the turn asked last, and its earlier turn is replaced. A new one has
+the name that it has there; the conversation that had this name before is restarted.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ class ConversationRegistry:
         self._resumed: dict[str | None, ConversationTree] = {}
         self._clock = clock
         self._moving_cells = False
-        self._rebuilding: dict[ConversationTree, Turn | None] | None = None
+        self._before_run: dict[ConversationTree, tuple[Turn | None, str | None]] | None = None
+        self._run: dict[ConversationTree, bool] = {}
+        """The conversations of a run from the beginning, and whether a question was asked in it."""
         self._current_before = self.current
 
     def __iter__(self) -> Iterator[ConversationTree]:
@@ -90,6 +93,7 @@ class ConversationRegistry:
         tree.created_by = by or tree.created_by
         tree.head = None
         self.conversations[tree.name] = self.current = tree
+        self._run.setdefault(tree, False)
         self._moving_cells = True
         return tree
 
@@ -97,16 +101,28 @@ class ConversationRegistry:
         if name is not None:
             found = self.conversations.get(_checked(name, "conversation"))
         else:
-            started = [
-                tree
-                for tree in self
-                if by is not None and tree.created_by == by and is_automatic(tree.name)
-            ]
-            # While the notebook is run from its beginning, not one in which another cell has asked.
-            found = next((tree for tree in started if not (self.is_rebuilding and tree.head)), None)
-            if found is None and not self.current.turns:
+            started = (tree for tree in self if by is not None and tree.created_by == by)
+            found = next((tree for tree in started if is_automatic(tree.name)), None)
+            if found is None and not self._is_asked_in(self.current):
                 found = self.current
+            elif found is None and self.is_rebuilding:
+                found = self._next_of_run()
         return found or ConversationTree(name or self.free_name(), self.service)
+
+    def _is_asked_in(self, tree: ConversationTree) -> bool:
+        return self._run.get(tree, False) if self.is_rebuilding else bool(tree.turns)
+
+    def _next_of_run(self) -> ConversationTree | None:
+        """The conversation with the name that a new one would have in a new kernel.
+
+        None if there is none. One that was started in a panel is passed over.
+        """
+        number = 2
+        while tree := self.conversations.get(f"conversation-{number}"):
+            if tree not in self._run and (not tree.turns or tree.turns[0].cell):
+                break
+            number += 1
+        return tree
 
     def free_name(self, base: str = "conversation") -> str:
         """A name that no conversation has."""
@@ -131,32 +147,36 @@ class ConversationRegistry:
         if not self.is_rebuilding:
             tree.head = tree.head or tree.newest_to_continue
         self.current = tree
+        self._run.setdefault(tree, False)
         self._moving_cells = False
         return tree
 
     @property
     def is_rebuilding(self) -> bool:
         """Whether the notebook is being run from its beginning."""
-        return self._rebuilding is not None
+        return self._before_run is not None
 
     def rebuild(self) -> None:
         """The notebook is run from its beginning: ask as in a new kernel, until :meth:`rebuilt`."""
         self.rebuilt()
-        self._rebuilding = {tree: tree.head for tree in self}
+        self._before_run = {tree: (tree.head, tree.created_by) for tree in self}
         for tree in self:
-            tree.head = None
+            tree.head = tree.created_by = None
         self._current_before = self.current
         self.current = self.conversations.setdefault(MAIN, ConversationTree(MAIN, self.service))
+        self._run = {self.current: False}
 
     def rebuilt(self) -> None:
         """The run has ended: conversations in which nothing was asked continue as before."""
-        if self._rebuilding is None:
+        if self._before_run is None:
             return
         if self.current.head is None:
             self.current = self._current_before
-        for tree, head in self._rebuilding.items():
+        for tree, (head, created_by) in self._before_run.items():
             tree.head = tree.head or head
-        self._rebuilding = None
+            if not self._run.get(tree):
+                tree.created_by = tree.created_by or created_by
+        self._before_run = None
 
     def mark_deleted(self, cells: Collection[str]) -> None:
         """Mark all turns of cells that were deleted; a cell that asks again is there again."""
@@ -280,6 +300,7 @@ class ConversationRegistry:
                     other.created_by = None
             tree.created_by = position.created_by
         self.conversations.setdefault(tree.name, tree)
+        self._run[tree] = True
         self._moving_cells = (
             self._moving_cells
             and tree is self.current

@@ -5,8 +5,12 @@ Each under both readings of the vendor's page: a token for each reply, or one fo
 
 from __future__ import annotations
 
+import itertools
+import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from fake_notebook import Cell, FakeNotebook, shape
@@ -15,6 +19,7 @@ from hypothesis import strategies as st
 
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import Turn
+from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.frontend import RunOrder
 from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Sandbox
@@ -136,6 +141,19 @@ SEVERAL = {
         [Cell("n", "new", {"new": True})],
         ["a", "b", Cell("n", "new", {"new": True}), "c"],
     ),
+    "a new one is the first now": (["a", "b"], [Cell("b", "new", {"new": True}), "c"]),
+    "the cell of a new one follows another conversation": (
+        [Cell("n", "new", {"new": True})],
+        [Cell("p", "plot", PLOTS), Cell("n", "new", {"new": True})],
+    ),
+    "main is asked in before and after a new one": (
+        [Cell("m", "back", {"conversation": "main"})],
+        [Cell("n", "new", {"new": True}), Cell("m", "back", {"conversation": "main"})],
+    ),
+    "one of two new ones deleted": (
+        ["a", Cell("n", "new", {"new": True}), Cell("o", "newer", {"new": True})],
+        ["a", Cell("o", "newer", {"new": True}), "b"],
+    ),
     "a branch": (
         [Cell("a", "one", {"name": "one"}), "b", Cell("x", "other", {"after": "one"}), "c"],
         [Cell("a", "one", {"name": "one"}), "y", Cell("x", "other", {"after": "one"}), "c"],
@@ -183,6 +201,89 @@ def test_any_edits_then_run_all(runs: list[list[str]], single: list[str]) -> Non
         assert paths(live, cells) == paths(fresh, cells)
     for turn in live.current:
         assert turn in turn.path()  # there is no circle
+
+
+def random_cell(chance: random.Random, number: int) -> Cell:
+    options: list[dict[str, Any]] = [
+        *({}, {}, {}, {"new": True}, {"new": True}, {"after": "p"}, {"use": "plots"}),
+        *({"conversation": name} for name in ("main", "plots", "conversation-2")),
+        {"conversation": "plots", "new": True},
+    ]
+    chosen = chance.choice(options)
+    if "use" not in chosen and chance.random() < 0.2:
+        chosen = {**chosen, "name": chance.choice("pq")}
+    return Cell(f"c{number}", f"question {number}", chosen)
+
+
+def edit(chance: random.Random, cells: list[Cell], number: int) -> Cell | None:
+    """Insert, copy, move, change or delete a cell; the one that was deleted."""
+    at, made = chance.randrange(len(cells)), random_cell(chance, number)
+    match chance.choice(("insert", "copy", "move", "change", "delete")):
+        case "insert":
+            cells.insert(at, made)
+        case "copy":
+            cells.insert(at, replace(chance.choice(cells), id=made.id))
+        case "move":
+            cells.insert(at, cells.pop(chance.randrange(len(cells))))
+        case "change":
+            cells[at] = replace(made, id=cells[at].id)
+        case "delete" if cells[1:]:
+            return cells.pop(at)
+    return None
+
+
+def run_cells(registry: ConversationRegistry, cells: Sequence[Cell]) -> Paths | None:
+    """The paths of the cells' turns; None if one continues a turn that is not there yet."""
+    found: Paths = {}
+    for cell in cells:
+        if name := cell.options.get("use"):
+            known = name in registry.conversations
+            registry.use(name) if known else registry.new(name)
+            continue
+        try:
+            position = registry.position_for(cell=cell.id, **cell.options)
+        except UsageError:
+            return None
+        pending = registry.start(position, cell.question)
+        turn, _ = registry.finish(pending, Reply("so", context_token=f"token {next(TOKENS)}"))
+        found[cell.id or ""] = (position.tree.name, [one.question for one in turn.path()])
+    return found
+
+
+TOKENS = itertools.count()
+
+
+@pytest.mark.parametrize("block", range(5))
+def test_random_edits_of_cells_with_options_then_run_all(block: int) -> None:
+    """Also with cells run alone in between; explicit places are compared where a new kernel has
+    the turn that is named."""
+    for seed in range(100 * block, 100 * block + 100):
+        chance, numbers = random.Random(seed), itertools.count()
+        live = ConversationRegistry(clock=lambda: float(next(TOKENS)))
+        cells = [random_cell(chance, next(numbers)) for _ in range(chance.randint(2, 5))]
+        for _ in range(4):
+            run_cells(live, [chance.choice(cells)])
+            live.rebuild()
+            found = run_cells(live, cells)
+            live.rebuilt()
+            expected = run_cells(ConversationRegistry(), cells)
+            if expected is None:
+                break
+            assert found == expected, f"history {seed}"
+            for _ in range(chance.randint(0, 3)):
+                deleted = edit(chance, cells, next(numbers))
+                if deleted is not None and chance.random() < 0.5:
+                    live.mark_deleted({deleted.id or ""})
+
+
+def test_a_run_of_all_cells_does_not_restart_a_chat_of_the_panel(notebook: FakeNotebook) -> None:
+    cells = ["a", Cell("n", "new", {"new": True})]
+    notebook.run("a")
+    chat = notebook.session.new()
+    notebook.run(Cell(None, "typed"))
+    run_from_the_start(notebook, cells)
+    assert notebook.tree is not chat
+    assert [turn.question for turn in chat] == ["typed"]
 
 
 # One cell alone ------------------------------------------------------------------------------
