@@ -84,8 +84,9 @@ class Conversation:
             complete reply; or the service cannot branch (Chatzy), and the turn is not the newest.
             Nothing was sent. Also as for :meth:`aeron_magic.Client.ask`.
         AeronError
-            As for :meth:`aeron_magic.Client.ask`. ``context_token`` does not change; the incomplete
-            reply is in the turn.
+            As for :meth:`aeron_magic.Client.ask`. The incomplete reply is in the turn.
+            ``context_token`` does not change, but for the first question of a conversation with
+            Chatzy, if it was accepted: the next question continues that conversation.
         """
         if name is not None:
             check_turn_name(name)
@@ -102,7 +103,9 @@ class Conversation:
                 self.tree.cancel(pending)
                 raise
             except AeronError:
-                self.tree.complete(pending, reply_stream.reply)
+                turn = self.tree.complete(pending, reply_stream.reply)
+                if turn is self.tree.opening:
+                    self.context_token = self.tree.current_token
                 raise
         self.tree.complete(pending, reply)
         self.context_token = reply.context_token

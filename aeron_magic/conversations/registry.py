@@ -73,7 +73,9 @@ class ConversationRegistry:
         self._resumed: dict[str | None, ConversationTree] = {}
         self._clock = clock
         self._moving_cells = False
-        self._before_run: dict[ConversationTree, tuple[Turn | None, str | None]] | None = None
+        self._before_run: (
+            dict[ConversationTree, tuple[Turn | None, Turn | None, str | None]] | None
+        ) = None
         self._run: dict[ConversationTree, bool] = {}
         """The conversations of a run from the beginning, and whether a question was asked in it."""
         self._current_before = self.current
@@ -91,7 +93,7 @@ class ConversationRegistry:
         """
         tree = self._tree_to_restart(name, by)
         tree.created_by = by or tree.created_by
-        tree.head = None
+        tree.restart()
         self.conversations[tree.name] = self.current = tree
         self._run.setdefault(tree, False)
         self._moving_cells = True
@@ -145,7 +147,7 @@ class ConversationRegistry:
                 "`%aeron resume NAME` continues one from the local history.",
             )
         if not self.is_rebuilding:
-            tree.head = tree.head or tree.newest_to_continue
+            tree.reopen()
         self.current = tree
         self._run.setdefault(tree, False)
         self._moving_cells = False
@@ -159,9 +161,10 @@ class ConversationRegistry:
     def rebuild(self) -> None:
         """The notebook is run from its beginning: ask as in a new kernel, until :meth:`rebuilt`."""
         self.rebuilt()
-        self._before_run = {tree: (tree.head, tree.created_by) for tree in self}
+        self._before_run = {tree: (tree.head, tree.opening, tree.created_by) for tree in self}
         for tree in self:
-            tree.head = tree.created_by = None
+            tree.restart()
+            tree.created_by = None
         self._current_before = self.current
         self.current = self.conversations.setdefault(MAIN, ConversationTree(MAIN, self.service))
         self._run = {self.current: False}
@@ -170,10 +173,11 @@ class ConversationRegistry:
         """The run has ended: conversations in which nothing was asked continue as before."""
         if self._before_run is None:
             return
-        if self.current.head is None:
+        if self.current.head is self.current.opening is None:
             self.current = self._current_before
-        for tree, (head, created_by) in self._before_run.items():
-            tree.head = tree.head or head
+        for tree, (head, opening, created_by) in self._before_run.items():
+            if tree.head is tree.opening is None:
+                tree.head, tree.opening = head, opening
             if not self._run.get(tree):
                 tree.created_by = tree.created_by or created_by
         self._before_run = None
@@ -211,7 +215,7 @@ class ConversationRegistry:
         if tree is not self.current:
             return False
         self.current = self.conversations.setdefault(MAIN, ConversationTree(MAIN, self.service))
-        self.current.head = None
+        self.current.restart()
         return True
 
     # Asking --------------------------------------------------------------------------------
@@ -311,6 +315,8 @@ class ConversationRegistry:
     def finish(self, pending: PendingTurn, reply: Reply) -> tuple[Turn, list[str]]:
         """See ``ConversationTree.complete``; a complete reply makes its conversation current.
 
+        So does an incomplete one whose token is that of a whole conversation that it has begun.
+
         The notes are for the user, on the turn's position.
         """
         tree, replaced = pending.position.tree, pending.position.replaces
@@ -318,9 +324,10 @@ class ConversationRegistry:
         named = tree.by_name(pending.turn.name) if pending.turn.name else None
         stale = tree.stale() if replaced is not None and replaced.revision else None
         turn = tree.complete(pending, reply)
+        moves = reply.is_complete or tree.opening is turn
+        if moves and self.conversations.get(tree.name) is tree:  # not deleted meanwhile
+            self.current = tree
         if reply.is_complete:
-            if self.conversations.get(tree.name) is tree:  # not deleted meanwhile
-                self.current = tree
             if not self.is_rebuilding:
                 notes += place_notes(tree, turn, stale)
             # In a run from the beginning, only if that turn was asked in it, too.

@@ -15,7 +15,8 @@ other branches: they keep their positions.
 A reply is identified by its turn and its number among the turn's replies (``revision``, from 1),
 not by its token: some services give each reply a token, others the whole conversation one. The
 latter (``ServiceInfo.branches`` is False) can only continue after the newest turn; questions at
-another position are rejected before they are sent.
+another position are rejected before they are sent. Its conversation goes on also after a first
+question without a complete reply.
 """
 
 from __future__ import annotations
@@ -169,6 +170,9 @@ class ConversationTree:
     turns: list[Turn] = field(default_factory=list)
     head: Turn | None = None
     created_by: str | None = None
+    opening: Turn | None = None
+    """Without a head: a first question without a complete reply, whose token is that of the whole
+    conversation."""
     history_id: int | None = None
     """Its id in the local history, once it is stored."""
     last_number: int = 0
@@ -297,9 +301,37 @@ class ConversationTree:
             turn = turn.parent
         return turn
 
+    @property
+    def current_token(self) -> str | None:
+        """The token that the next question continues from."""
+        if self.head is not None:
+            return self.head.token
+        opening = self._not_left_out(self.opening)
+        return opening.reply.context_token if opening and opening.reply else None
+
+    def restart(self) -> None:
+        """The next question starts the conversation again; the turns stay."""
+        self.head = self.opening = None
+
+    def reopen(self) -> None:
+        """After a restart without a question since: continue where it was continued last."""
+        if self.head is self.opening is None:
+            self.head = self.newest_to_continue
+            self.opening = None if self.head else _newest(filter(self._is_opening, self.turns))
+
+    def _starts_all(self, turn: Turn) -> bool:
+        """Whether its token is that of a whole conversation, which it started."""
+        return turn.parent_token is None and not service_info(self.service).branches
+
+    def _is_opening(self, turn: Turn) -> bool:
+        has_token = turn.reply is not None and turn.reply.context_token is not None
+        return has_token and not turn.tokens and self._starts_all(turn)
+
     def at_head(self) -> Position:
         """After the newest reply."""
-        return self.after_turn(self.last) if self.last is not None else self.at_root()
+        if self.last is not None:
+            return self.after_turn(self.last)
+        return Position(self, self.current_token if self.head is None else None)
 
     def again(self, turn: Turn, *, rebuilding: bool = False) -> Position:
         """Where ``turn`` is asked again: after the turn asked last, or at its own position.
@@ -309,7 +341,11 @@ class ConversationTree:
         line, at = set(turn.path()), self.last
         while at is not None and at not in line and (rebuilding or not at.placed):
             at = at.parent
-        if at is turn or (at is not None and at not in line):
+        if (
+            at is turn
+            or (at is not None and at not in line)
+            or (at is None and turn is self.opening)
+        ):
             return self.rerun(turn)
         return self.at_head()._replace(replaces=turn)
 
@@ -463,8 +499,8 @@ class ConversationTree:
             self._move(turn, asked.parent)
             turn.parent_revision, turn.parent_token = asked.parent_revision, asked.parent_token
             turn.reply, turn.placed, turn.deleted = reply, asked.placed, False
-        if reply.is_complete:
             self.ended.discard(turn)
+        if reply.is_complete:
             turn.tokens.append(reply.context_token)
             if known is not None:
                 self._tokens.setdefault(reply.context_token, []).append(turn)
@@ -474,7 +510,9 @@ class ConversationTree:
         else:
             self.edits += 1
         if reply.is_complete:
-            self.head = turn
+            self.head, self.opening = turn, None
+        elif self._is_opening(turn):
+            self.head, self.opening = None, turn
         return turn
 
     def _move(self, turn: Turn, parent: Turn | None) -> None:
@@ -483,11 +521,16 @@ class ConversationTree:
         if turn.number in self._numbers:
             self.followers.setdefault(parent, set()).add(turn)
 
-    def mark_lost(self, pending: PendingTurn) -> Turn:
-        """Add the question of a pending turn whose reply cannot be fetched."""
+    def mark_lost(self, pending: PendingTurn, token: str | None = None) -> Turn:
+        """Add the question of a pending turn whose reply cannot be fetched.
+
+        ``token`` is what the service sent, if its conversation can be continued.
+        """
         turn = self.by_number(pending.turn.number)
         if turn is None:
             turn = pending.turn
+            if token is not None and self._starts_all(turn):
+                turn.reply = Reply("", "incomplete", context_token=token, service=self.service)
             self.add(turn)
             self._assign_cell_and_name(turn, turn.cell, turn.name)
         return turn

@@ -88,7 +88,7 @@ MAX_TOKEN = 8_000
 """Characters of a token that can be a part of an address."""
 
 WHICH_AGENT = "Check the agent's id (--chatbot-id, CHATZY_CHATBOT_ID), and whether it is public."
-REPEAT = "Ask the agent to repeat its answer: the conversation goes on with this context_token."
+REPEAT = "Ask the agent to repeat its answer, in the conversation of this context_token."
 ACCEPTED = "The question was accepted: asking it again may be charged a second time."
 
 ENDS = ("close_connection", "[DONE]")

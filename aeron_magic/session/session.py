@@ -454,6 +454,8 @@ class Session:
                 )
             if complete:
                 self.token.write(reply.context_token)
+            elif asked.turn is asked.tree.opening:
+                self._move_token()
         if warning := self.history_writer.warning():
             asked.notes.append(warning)
         if isinstance(error, TokenError):
@@ -492,10 +494,10 @@ class Session:
         self.remember(reply, _metadata(pending.position.tree, turn, reply))
         return self.last_metadata
 
-    def mark_lost(self, pending: PendingTurn) -> None:
-        """Record a question whose reply is lost, as a turn without one."""
+    def mark_lost(self, pending: PendingTurn, token: str | None) -> None:
+        """See ``ConversationTree.mark_lost``."""
         with self._lock:
-            turn = pending.position.tree.mark_lost(pending)
+            turn = pending.position.tree.mark_lost(pending, token)
             self.history_writer.save_turn(pending, turn, None)
 
     def _scope(self, connection: Connection) -> HistoryScope:
@@ -568,9 +570,8 @@ class Session:
         return tree
 
     def _move_token(self) -> None:
-        """Set ``context_token`` to the newest reply of the current conversation."""
-        head = self.registry.current.head
-        self.token.write(head.token if head is not None else None)
+        """Set ``context_token`` to where the current conversation continues."""
+        self.token.write(self.registry.current.current_token)
 
     # What the service has stored ---------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from aeron_magic import AsyncClient, Client, Conversation, TokenError, UsageError
+from aeron_magic.errors import IncompleteReply
 from aeron_magic.sandbox import Sandbox
 
 
@@ -54,6 +55,32 @@ def test_a_turn_is_found_by_its_number_and_invalid_names_are_refused(client: Cli
         with pytest.raises(UsageError):
             chat.ask("four", name=name)  # type: ignore[arg-type]
     assert len(chat.turns) == 3
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_conversation_with_chatzy_continues_after_a_reply_that_was_cut(
+    sandbox: Sandbox, earlier: int
+) -> None:
+    """The token is that of the whole conversation; None starts another one."""
+    client = Client(
+        "chatzy",
+        base_url=sandbox.chatzy_url,
+        stream_url=sandbox.chatzy_stream_url,
+        chatbot_id="725e1f05-6142-467e-bdec-47862d50da79",
+    )
+    chat = Conversation(client)
+    for _ in range(earlier):
+        chat.ask("zero")
+    sandbox.set_faults(cut_after=100, cut_times=1)
+    with pytest.raises(IncompleteReply) as caught:
+        chat.ask("one")
+    assert chat.context_token == caught.value.context_token
+    chat.ask("two")
+    chat.context_token = None
+    chat.ask("three")
+    asked = [seen.body["conversation_id"] for seen in sandbox.log.of("get_inference")]
+    assert asked[:-1] == [caught.value.context_token] * (earlier + 2)
+    assert asked[-1] not in asked[:-1]
 
 
 def test_a_question_that_failed_does_not_move_the_head(client: Client) -> None:

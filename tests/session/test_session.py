@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,14 @@ import pandas
 import pytest
 from fake_notebook import Cell, FakeNotebook, shape
 
-from aeron_magic.errors import FailedReply, TokenError, Unreachable, UsageError, ValueRefused
+from aeron_magic.errors import (
+    FailedReply,
+    ReplyError,
+    TokenError,
+    Unreachable,
+    UsageError,
+    ValueRefused,
+)
 from aeron_magic.prompts.questions import make_question
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
@@ -735,6 +743,72 @@ def test_chatzy_asks_an_interrupted_question_again_with_a_note(
     chat.run("b")
     assert shape(chat.tree) == ["1", "2<1*"]
     assert "may contain this question twice" in chat.notes[0]
+
+
+ENDS_AFTER_THE_TOKEN: dict[str, dict[str, Any]] = {
+    "cut": {"cut_after": 150, "cut_times": 9},
+    "interrupted": {"stall_after": 150},
+    "failed": {"signal": "__ERROR__: out of order"},
+    "its temporary token refused": {"refuse": (Refusal("get-response", 401, 9),)},
+}
+
+
+@pytest.mark.parametrize("end", ENDS_AFTER_THE_TOKEN)
+@pytest.mark.parametrize("place", ["first", "later", "new"])
+def test_a_conversation_with_chatzy_continues_after_any_end_of_a_question(
+    chat: FakeNotebook, end: str, place: str
+) -> None:
+    """It has one token, which came with the first question; a later one cannot be separated."""
+    if place != "first":
+        chat.run("a")
+    last = Cell("x", "what?", {"new": True} if place == "new" else {})
+    faults = ENDS_AFTER_THE_TOKEN[end]
+    chat.sandbox.set_faults(say="one two three four", **faults)
+    with suppress(ReplyError):
+        chat.run(last, interrupt=end == "interrupted")
+    chat.sandbox.set_faults(**{name: getattr(Faults(), name) for name in faults})
+    asked = asked_of_chatzy(chat)
+    assert chat.context_token == asked[-1][1]
+    chat.run_all("y", "z")
+    conversations = [conversation for _, conversation in asked_of_chatzy(chat)]
+    assert set(conversations[len(asked) - 1 :]) == {asked[-1][1]}
+    assert len(set(conversations)) == (2 if place == "new" else 1)
+
+
+def test_a_first_question_to_chatzy_that_is_asked_again_starts_another_conversation(
+    chat: FakeNotebook,
+) -> None:
+    """So that the service does not have it twice. A deleted one is not continued."""
+    chat.sandbox.set_faults(say="one two three four", stall_after=150)
+    chat.run("a", interrupt=True)
+    chat.sandbox.set_faults(say=None)
+    chat.run_all("a", "b")
+    conversations = [conversation for _, conversation in asked_of_chatzy(chat)]
+    assert conversations[0] != conversations[1] == conversations[2]
+    chat.sandbox.set_faults(say="one two three four", stall_after=150)
+    chat.run(Cell("c", "another", {"new": True}), interrupt=True)
+    chat.session.registry.mark_deleted({"c"})
+    chat.sandbox.set_faults(say=None)
+    chat.run("d")
+    assert len({conversation for _, conversation in asked_of_chatzy(chat)}) == 4
+
+
+@pytest.mark.parametrize("done", ["before", "in the run"])
+def test_a_run_from_the_start_forgets_a_first_question_to_chatzy(
+    chat: FakeNotebook, done: str
+) -> None:
+    """Also one that is not asked again. If nothing is asked, its conversation continues."""
+    chat.sandbox.set_faults(say="one two three four", stall_after=150)
+    chat.run("a", interrupt=True)
+    chat.sandbox.set_faults(say=None)
+    chat.session.rebuild()
+    assert chat.context_token is None
+    if done == "in the run":
+        chat.run("b")
+    chat.session.rebuilt()
+    chat.run("c")
+    (_, first), *others = asked_of_chatzy(chat)
+    assert all((conversation == first) is (done == "before") for _, conversation in others)
 
 
 # What the service says of the parent ---------------------------------------------------------

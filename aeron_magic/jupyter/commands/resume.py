@@ -131,13 +131,14 @@ def resume(app: App, command: Command) -> None:
     finished = _finish_all(app, tree, is_alive=is_alive)
     if not is_alive:
         tree.ended = set(tree)  # now with the unfinished turns, which were added as lost
-    tree.head = tree.newest_to_continue  # a fetched reply may be to an earlier question
+    tree.restart()
+    tree.reopen()  # a fetched reply may be to an earlier question
     if tree.has_ended:
         session.new(tree.name)
     else:
         session.use(tree.name)
     notes = [SANDBOX_GONE, *finished] if tree.has_ended else finished
-    if tree.head is not None:
+    if tree.current_token is not None:
         notes.append("`context_token` is set.")
     notes.append(_damage_note(session))
     if command["check"]:
@@ -342,7 +343,7 @@ def _finish_pending(app: App, pending: PendingTurn, token: str | None, is_alive:
     elif not service_info(pending.position.tree.service).can_fetch:
         why = "the service has no call that returns a stored reply"
     if token is None or why:
-        session.mark_lost(pending)
+        session.mark_lost(pending, token if is_alive else None)
         return f"{label} is lost: {why}. It was not sent again."
     task, output, interrupted = show_fetched(app, token, "the unfinished reply")
     reply, error = task.reply, task.error
