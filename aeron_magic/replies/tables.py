@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from html import unescape
 from typing import Any
 
 from aeron_magic.errors import ReplyFormatError
 from aeron_magic.replies.extract import check_number, code_blocks, lines_of, preview, reply_tokens
+from aeron_magic.replies.spellings import MAX_INT
 
 PROSE = ("", "markdown", "md", "text")
 """Languages of code blocks that may hold a table."""
@@ -109,7 +112,8 @@ def table_to_dataframe(text: str, number: int = 1) -> Any:
     A column is of integers, decimal numbers, dates (``2026-11-21``) or truth values (``true``,
     ``false``) if all its non-empty cells are; else it is text. Numbers may have commas, as in
     ``1,200,000`` or ``12,00,000``. So a number with a unit or a percent sign stays text, and so
-    does ``007``. Empty cells are missing values in columns that are not text.
+    do ``007`` and a number with more digits than its type keeps. Empty cells are missing values in
+    columns that are not text.
     """
     table = extract_table(text, number)
     columns = {
@@ -136,11 +140,15 @@ def _typed(cells: list[str]) -> tuple[list[Any], Any]:
         known = map(read, full)
         return [next(known) if cell else None for cell in cells]
 
-    if all(map(INTEGER.fullmatch, full)) and all(len(cell) < 19 for cell in full):
-        whole = values(lambda cell: int(cell.replace(",", "")))
-        return whole, "Int64" if missing else "int64"
     if all(map(NUMBER.fullmatch, full)):
-        return values(lambda cell: float(cell.replace(",", ""))), "float64"
+        whole = [Decimal(cell.replace(",", "")) for cell in full if INTEGER.fullmatch(cell)]
+        if len(whole) == len(full) and all(abs(number) <= MAX_INT for number in whole):
+            return values(lambda cell: int(cell.replace(",", ""))), "Int64" if missing else "int64"
+        numbers = values(lambda cell: float(cell.replace(",", "")))
+        is_finite = all(math.isfinite(number) for number in numbers if number is not None)
+        if is_finite and all(number == float(number) for number in whole):
+            return numbers, "float64"
+        return list(cells), "str"
     if all(cell.lower() in ("true", "false") for cell in full):
         return values(lambda cell: cell.lower() == "true"), "boolean" if missing else "bool"
     if all(map(DATE.fullmatch, full)):

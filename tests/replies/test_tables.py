@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 
+from typing import Any
+
 import pytest
 from fresh_process import printed
 
@@ -64,6 +66,24 @@ def test_numbers_may_have_commas_as_in_india() -> None:
     assert found.a.tolist() == [120_000, 500]
     assert found.b.tolist() == [1_000_000.5, 1000.0]
     assert found.c.tolist() == ["1,2,000", "1"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["12345678901234567890", "1"], ["12345678901234567890", "1"]),
+        (["9,007,199,254,740,993", "1"], [9_007_199_254_740_993, 1]),
+        (["9007199254740993", "0.5"], ["9007199254740993", "0.5"]),
+        (["-9223372036854775807", ""], [-9_223_372_036_854_775_807, None]),
+        (["1e400", "1"], ["1e400", "1"]),
+        (["9" * 5_000], ["9" * 5_000]),
+        (["0.30000000000000004", "2"], [0.30000000000000004, 2]),
+    ],
+)
+def test_no_digit_of_a_number_is_lost(cells: list[str], expected: list[Any]) -> None:
+    """Such as of an identifier; what no type keeps stays text."""
+    found = table_to_dataframe("| a | b |\n|---|---|\n" + "".join(f"| {x} | y |\n" for x in cells))
+    assert found.a.astype(object).where(found.a.notna(), None).tolist() == expected
 
 
 def test_bars_in_code_end_no_cell() -> None:
