@@ -17,7 +17,7 @@ from aeron_magic.markdown_text import plural
 from aeron_magic.plaintext import well_formed
 from aeron_magic.prompts.interpolation import interpolate, placeholders_in
 from aeron_magic.prompts.questions import make_question
-from aeron_magic.prompts.values import format_value, is_missing
+from aeron_magic.prompts.values import format_value, is_missing, short_float, shown_digits
 from aeron_magic.protocol.flow import Question
 
 ITEM = "item"
@@ -140,10 +140,15 @@ def items_of(source: Any) -> Items:
     try:
         found = narwhals.from_native(source, eager_only=True, allow_series=True, pass_through=True)
         if isinstance(found, narwhals.DataFrame):
-            return Items([DataFrameRow(row) for row in found.iter_rows(named=True)], found)
+            rows = list(found.iter_rows(named=True))
+            for name, dtype in found.schema.items():
+                if short_float(dtype):
+                    rows = [{**row, name: shown_digits(row[name], dtype)} for row in rows]
+            return Items([DataFrameRow(row) for row in rows], found)
         if isinstance(found, narwhals.Series):
             name = "" if found.name is None else str(found.name)
-            return Items(found.to_list(), found.alias(name or ITEM).to_frame())
+            shown = shown_digits(found.to_list(), found.dtype)
+            return Items(shown, found.alias(name or ITEM).to_frame())
     except (narwhals.exceptions.NarwhalsError, ValueError) as error:
         raise UsageError(
             f"This {type(source).__name__} cannot be read: {error}",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from collections.abc import Mapping, Sequence, Set, ValuesView
+from contextlib import suppress
 from datetime import datetime
 from math import isfinite
 from numbers import Number
@@ -21,6 +23,8 @@ _ONE_LINE = 80
 """Characters of JSON up to which it is not indented."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+>")
 _LISTS = (Sequence, Set, ValuesView)
+_SHORT_FLOATS = {"float32": "f", "bfloat16": "f", "float": "f", "float16": "e", "halffloat": "e"}
+"""Floats of fewer than 64 bits, by the names of numpy, polars, Arrow and torch, for ``struct``."""
 _IMAGE_LIBRARIES = {"PIL", "altair", "bokeh", "matplotlib", "plotly"}
 
 
@@ -85,7 +89,7 @@ def _text(value: object) -> str:
     if frame := table_class(value):
         return _table(value, frame)
     if _is_array(value):
-        value = value.tolist()  # type: ignore[attr-defined]
+        value = _listed(value)
     if isinstance(value, (Mapping, *_LISTS)) and not hasattr(value, "_fields"):
         return _json(value)
     text = str(value)
@@ -108,6 +112,35 @@ def _is_array(value: object) -> bool:
     return isinstance(shape, tuple) and hasattr(value, "dtype") and hasattr(value, "tolist")
 
 
+def _listed(array: Any) -> Any:
+    """An array as nested lists, or a scalar as a number."""
+    return shown_digits(array.tolist(), array.dtype)
+
+
+def shown_digits(value: Any, dtype: object) -> Any:
+    """``value`` with the digits that are shown where ``dtype`` is of fewer than 64 bits.
+
+    As a number of Python, 0.1 of 32 bits is 0.10000000149011612.
+    """
+    short = short_float(dtype)
+    if not short:
+        return value
+    if isinstance(value, list):
+        return [shown_digits(one, dtype) for one in value]
+    if isinstance(value, float) and isfinite(value):
+        for digits in range(1, 10):
+            shown = float(f"{value:.{digits}g}")
+            with suppress(OverflowError):  # rounded up, beyond the greatest one
+                if struct.pack(short, shown) == struct.pack(short, value):
+                    return shown
+    return value
+
+
+def short_float(dtype: object) -> str:
+    """The code of ``struct`` for a type of floats of fewer than 64 bits; empty for others."""
+    return _SHORT_FLOATS.get(str(dtype).lower().rpartition(".")[2].partition("[")[0], "")
+
+
 def _json(value: object) -> str:
     def plain(part: object) -> object:
         if isinstance(part, Mapping):
@@ -126,7 +159,7 @@ def _json(value: object) -> str:
         if isinstance(part, float) and isfinite(part):
             return part
         if _is_array(part) and not table_class(part):
-            return plain(part.tolist())  # type: ignore[attr-defined]
+            return plain(_listed(part))
         return _text(part)
 
     value = plain(value)
@@ -163,7 +196,11 @@ def _table(value: Any, frame: str) -> str:
     head, body = (_of_pandas if library == "pandas" else _of_polars)(value.head(MAX_ROWS))
     if not head:
         return f"(a table of {plural(total, 'row')} and no columns)"
-    table = markdown_table(head, ([_cell(cell) for cell in row] for row in body))
+    kinds = [None] * (len(head) - len(value.columns)) + list(value.dtypes)
+    table = markdown_table(
+        head,
+        ([_cell(shown_digits(*cell)) for cell in zip(row, kinds, strict=True)] for row in body),
+    )
     if total > MAX_ROWS:
         return f"{table}\n\n(first {MAX_ROWS} of {total:,} rows)"
     return table if total else f"{table}\n\n(no rows)"

@@ -99,6 +99,14 @@ def test_rows_of_a_frame_are_compared_by_value() -> None:
     assert DataFrameRow({"a": 1}) == DataFrameRow({"a": 1}) != DataFrameRow({"a": 2})
 
 
+@pytest.mark.parametrize("library", [pd, pl], ids=["pandas", "polars"])
+def test_numbers_of_few_bits_have_the_digits_that_the_notebook_shows(library: Any) -> None:
+    frame = library.DataFrame({"a": np.array([0.1, 0.7], "f4"), "b": [0.1, 0.7]})
+    rows = [interpolate("{{row.a}} {{row.b}}", {"row": row}) for row in items_of(frame).values]
+    assert rows == ["0.1 0.1", "0.7 0.7"]
+    assert items_of(frame["a"]).values == [0.1, 0.7]
+
+
 def test_a_row_of_a_frame_is_a_mapping() -> None:
     """Its columns are attributes, too, and precede methods."""
     row: Any = DataFrameRow({"a": 1, "items": 2})

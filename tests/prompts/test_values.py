@@ -215,3 +215,22 @@ def test_a_subclass_of_a_dataframe_is_a_table() -> None:
 def test_no_table_library_is_imported() -> None:
     found = modules_after("from aeron_magic.prompts.values import format_value; format_value([1])")
     assert not found & {"pandas", "polars", "numpy"}
+
+
+FEW_BITS = {
+    "a scalar": (np.float32(0.1), "0.1"),
+    "of 16 bits": (np.float16(0.1), "0.1"),
+    "the greatest": (np.finfo("f4").max, "3.4028235e+38"),
+    "an array": (np.array([0.1, np.nan, 1e-9], "f4"), "[0.1, null, 1e-09]"),
+    "in a list": ([np.float32(0.1), {"a": np.array([[0.7]], "f4")}], '[0.1, {"a": [[0.7]]}]'),
+    "pandas": (pd.DataFrame({"a": np.array([0.1], "f4")}, ["x"]), "0.1 |"),
+    "nullable": (pd.Series([0.1, None], dtype="Float32"), "0.1 |"),
+    "polars": (pl.DataFrame({"a": [0.1]}, schema={"a": pl.Float32}), "| 0.1 |"),
+    "of 64 bits": (np.float64(0.10000000149011612), "0.10000000149011612"),
+}
+
+
+@pytest.mark.parametrize(("value", "text"), FEW_BITS.values(), ids=list(FEW_BITS))
+def test_a_number_has_the_digits_that_the_notebook_shows(value: object, text: str) -> None:
+    """As a number of Python, 0.1 of 32 bits is 0.10000000149011612."""
+    assert text in format_value(value)
