@@ -20,9 +20,10 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from types import ModuleType
 from typing import Any, NamedTuple
+from unicodedata import normalize
 
 from aeron_magic.errors import ValueRefused
 from aeron_magic.markdown_text import one_line, truncate
@@ -119,7 +120,7 @@ def interpolate(
         if match["literal"]:
             return "{{"
         placeholder = _placeholder(match)
-        if match["format"] and placeholder.name not in namespace:
+        if match["format"] and _as_known(placeholder.name, namespace) not in namespace:
             return match[0]
         try:
             return value_text(placeholder, match)
@@ -175,7 +176,7 @@ def _unclosed(text: str) -> set[int]:
 def _is_expression(text: str, namespace: Mapping[str, object]) -> bool:
     """Whether ``text`` was probably meant to be computed; it is not a path."""
     begun = re.match(NAME, text)
-    if begun and begun[0] in namespace:
+    if begun and _as_known(begun[0], namespace) in namespace:
         return True
     if len(text) > _MAX_EXPRESSION or "\\" in text:  # a backslash: LaTeX
         return False
@@ -188,6 +189,11 @@ def _is_expression(text: str, namespace: Mapping[str, object]) -> bool:
         else isinstance(node, ast.Call) and not isinstance(node.func, ast.Constant)
         for node in ast.walk(parsed)
     )
+
+
+def _as_known(name: str, known: Container[str]) -> str:
+    """``name``, or how Python spells it: the character µ of a keyboard is a Greek letter there."""
+    return name if name in known else normalize("NFKC", name)
 
 
 def _parsed(text: str) -> ast.expr | None:
@@ -249,7 +255,8 @@ def resolve(placeholder: Placeholder, namespace: Mapping[str, object]) -> object
 
     Raises ValueRefused: the value does not exist, or reading it failed.
     """
-    name = placeholder.name
+    typed = placeholder.name
+    name = _as_known(typed, namespace)
     if name.startswith("__"):
         raise ValueRefused(
             "names that begin with two underscores cannot be inserted", hint=_PRIVATE
@@ -264,7 +271,7 @@ def resolve(placeholder: Placeholder, namespace: Mapping[str, object]) -> object
         raise ValueRefused(f"unknown variable {name}", hint=_hint(_nearest(name, public)))
     value: Any = namespace[name]
     shown = name
-    for step in STEPS.finditer(placeholder.path, len(name)):
+    for step in STEPS.finditer(placeholder.path, len(typed)):
         value = _step_into(value, step, shown)
         shown += step[0]
     return value
@@ -274,6 +281,11 @@ def _step_into(value: Any, step: re.Match[str], shown: str) -> object:
     attribute = step["attribute"]
     if attribute and attribute.startswith("_"):
         raise ValueRefused("private attributes cannot be inserted", hint=_PRIVATE)
+    if attribute and not attribute.isascii():
+        composed = normalize("NFKC", attribute)
+        # The characters of a column's name can be composed in another way than the typed ones.
+        same = [one for one in keys_of(value) if normalize("NFKC", one) == composed]
+        attribute = attribute if attribute in same else (*same, composed)[0]
     key: object = int(step["index"]) if step["index"] else step["key"]
     try:
         return getattr(value, attribute) if attribute else value[key]

@@ -4,6 +4,7 @@ import os
 from collections import ChainMap
 from datetime import date
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 
 from aeron_magic.errors import ValueRefused
 from aeron_magic.prompts.interpolation import interpolate, placeholders_in
-from aeron_magic.prompts.items import DataFrameRow
+from aeron_magic.prompts.items import DataFrameRow, items_of
 from aeron_magic.prompts.values import format_value
 
 SECRET = 'pa|ss"wo\\rd-ü'
@@ -336,3 +337,27 @@ def test_a_value_that_contains_a_secret_is_refused_without_showing_it(value: obj
 
 def test_an_empty_secret_is_ignored() -> None:
     assert interpolate("{{v}}", {"v": "x"}, secrets=["", "y"]) == "x"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{{\N{MICRO SIGN}}}",
+        "{{\N{GREEK SMALL LETTER MU}}}",
+        "{{\N{MICRO SIGN}:d}}",
+        "{{row.caf\N{LATIN SMALL LETTER E WITH ACUTE}}}",
+        "{{row.cafe\N{COMBINING ACUTE ACCENT}}}",
+        "{{frame.caf\N{LATIN SMALL LETTER E WITH ACUTE}[0]}}",
+        "{{thing.\N{MICRO SIGN}}}",
+        "{{\N{LATIN SMALL LIGATURE FI}t}}",
+    ],
+)
+def test_names_are_compared_as_python_does(text: str) -> None:
+    """The sign of micro is a letter mu there. A column's name may be of another keyboard."""
+    column = {"cafe\N{COMBINING ACUTE ACCENT}": [5]}
+    values: dict[str, Any] = {}
+    exec("\N{MICRO SIGN} = \N{LATIN SMALL LIGATURE FI}t = 5", values)
+    exec("class thing: \N{MICRO SIGN} = 5", values)
+    frame = pd.DataFrame(column)
+    values |= {"frame": frame, "row": items_of(frame).values[0]}
+    assert interpolate(text, values) == "5"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+import unicodedata
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -144,6 +145,7 @@ def _with(field: str) -> tuple[str, ...]:
 
 
 def _variable(text: str) -> str:
+    text = unicodedata.normalize("NFKC", text)  # as Python does
     if keyword.iskeyword(text):
         raise ValueError(f"another name: `{text}` is a keyword of Python")
     if not text.isidentifier():

@@ -44,6 +44,7 @@ VALID_OPTIONS = {
     ),
     "--no-stream --raw --dry-run": Options(stream=False, raw=True, dry_run=True),
     "-o answer  # a comment": Options(out="answer"),
+    "-o \N{MICRO SIGN}": Options(out="\N{GREEK SMALL LETTER MU}"),  # as Python names it
     "#": Options(),
     "-q #comment with 'one quote": Options(quiet=True),
     " -q\t-n ": Options(new=True, quiet=True),
