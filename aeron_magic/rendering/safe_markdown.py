@@ -195,12 +195,21 @@ def _list(head: Token, inner: list[Token]) -> list[_Block]:
                 text, is_ended = "", True
             elif not place:
                 lead = " " if block.kind == "paragraph" else indent[len(marker) :]
-                text += _indented(block.text, lead, indent)
+                is_code = block.kind in {"fence", "code_block"}
+                text += _indented(_with_tildes(block.text) if is_code else block.text, lead, indent)
             else:
-                follows = is_tight and block.kind in {"list", "fence", "code_block"}
-                text += "\n" if follows else "\n\n"
+                # pandoc would take the backticks of a block without a blank line for those of a
+                # line.
+                text += "\n" if is_tight and block.kind == "list" else "\n\n"
                 text += _indented(block.text, indent, indent)
     return [*found, _Block("list", text)] if text else found
+
+
+def _with_tildes(block: str) -> str:
+    """A code block at the beginning of an item, where pandoc knows no backticks."""
+    begin, *lines, _ = block.split("\n")
+    fence = "~" * max(3, 1 + max(map(len, re.findall("~+", block)), default=0))
+    return "\n".join([fence + begin.lstrip("`"), *lines, fence])
 
 
 def _table(inner: list[Token]) -> str:
@@ -322,6 +331,11 @@ class _Text:
                     yield _Piece("break", "\n")
                 case "hardbreak":
                     yield _Piece("break", "<br> " if in_line else "  \n")
+                case "code_inline" if in_cell and "|" in token.content:
+                    # In code, not every renderer takes the backslash before a bar away.
+                    yield _Piece("tag_open", "<code>")
+                    yield _Piece("text", token.content, bool(address))
+                    yield _Piece("tag_close", "</code>")
                 case "code_inline":
                     yield self._code(token.content, bool(address), in_cell)
                 case "math_inline":

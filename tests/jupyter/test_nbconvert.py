@@ -128,6 +128,20 @@ first line
 # Not a heading
 ```
 
+1. In an item:
+   ```sh
+   echo one |
+     tr n m
+   ```
+2. ```
+   as the
+     item
+   ```
+
+| code |
+|---|
+| `a|b_c` |
+
 \input{/etc/passwd} $\input{/etc/passwd}$ $^^5cinput{x}$
 """
 
@@ -149,6 +163,9 @@ def test_latex_has_the_same_formulas_and_prices() -> None:
     assert r"\textbf{「重要」}です" in latex
     assert r"\url{https://docs.example.com/page}" in latex
     assert r"\textbackslash input" in latex
+    assert "\nas the\n  item\n" in latex
+    assert "tr n m" in re.sub(r"\\\w+\{([^}]*)\}", r"\1", latex)
+    assert r"a\textbar b\_c" in latex.replace("{}", "").replace(r"\texttt", "")
     body = latex.partition(r"\begin{document}")[2]
     assert not re.search(r"\\(input|includegraphics)\b|\^\^", body)
 
