@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
+from unicodedata import normalize
 
 from aeron_magic.conversations.history import HistoryStore, StoredConversation
 from aeron_magic.markdown_text import one_line
@@ -34,12 +35,13 @@ def find_turns(history: HistoryStore, words: str) -> list[FoundTurn]:
 
     Raises HistoryError: the file cannot be read.
     """
-    wanted = words.casefold().split()
+    wanted = normalize("NFC", words).casefold().split()
     conversations = {one.id: one for one in history.conversations()}
     found = []
     with history.opened() as connection:
         for conversation, number, *texts, name, asked_at in connection.execute(TURNS):
-            text = one_line("  ".join(part for part in texts if isinstance(part, str)))
+            text = "  ".join(part for part in texts if isinstance(part, str))
+            text = normalize("NFC", one_line(text))
             folded = text.casefold()
             known = conversations.get(conversation)
             if known is None or not isinstance(number, int) or not isinstance(asked_at, float):

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from unicodedata import normalize
 
 import pytest
 from fake_notebook import FakeNotebook, shape
@@ -23,6 +24,7 @@ from aeron_magic.conversations.history import (
     StoredConversation,
 )
 from aeron_magic.conversations.history_db import open_file, resume_hint
+from aeron_magic.conversations.history_search import find_turns
 from aeron_magic.conversations.kept_rows import KeptRows, RowState
 from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Turn
@@ -83,6 +85,16 @@ def ask(
 def only(history: HistoryStore) -> StoredConversation:
     (stored,) = history.conversations()
     return stored
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+@pytest.mark.parametrize("words", ["CAFÉ", "ज़रूर", "\u095bरूर"])
+def test_words_are_found_however_their_letters_are_composed(
+    history: HistoryStore, words: str, form: Literal["NFC", "NFD"]
+) -> None:
+    """As by the keyboards of several systems."""
+    ask(history, ConversationRegistry("aeronpay"), normalize(form, "the café, ज़रूर"))
+    assert len(find_turns(history, words)) == 1
 
 
 def test_a_loaded_conversation_equals_the_stored_one(

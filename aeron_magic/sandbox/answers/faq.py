@@ -18,6 +18,7 @@ import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from unicodedata import category, normalize
 
 from .pages import Page
 from .search import Index
@@ -62,8 +63,9 @@ class Faq:
                 self._refresh()
             except (OSError, ValueError) as error:
                 return f"The file of answers cannot be read: {error}\n"
-            exact, index = self._exact, self._index
-        if (found := exact.get(_key(question))) is not None:
+            exact, by_words, index = self._exact, self._by_words, self._index
+        text, words = _keys(question)
+        if (found := exact.get(text, by_words.get(words))) is not None:
             return found
         hits = index.search(question)
         return hits[0].page.lead if hits and hits[0].coverage >= MIN_COVERAGE else UNKNOWN
@@ -83,15 +85,23 @@ class Faq:
         if len(entries) > MAX_ENTRIES:
             raise ValueError(f"it has more than {MAX_ENTRIES:,} entries")
         self._entries = entries
-        self._exact = {_key(question): answer for question, answer in reversed(entries)}
+        keys = [(*_keys(question), answer) for question, answer in reversed(entries)]
+        self._exact = {text: answer for text, _, answer in keys}
+        self._by_words = {words: answer for _, words, answer in keys}
         self._index = Index(
             Page(f"{number:06}", question, answer, (), {}, (), ())
             for number, (question, answer) in enumerate(entries)
         )
 
 
-def _key(question: str) -> str:
-    return " ".join(re.findall(r"\w+", question.casefold())) or question.strip()
+def _keys(question: str) -> tuple[str, str]:
+    r"""A question as it is compared: its text, and its words, without signs.
+
+    The vowel signs of Hindi and other scripts belong to the words, though not to ``\w``.
+    """
+    text = " ".join(normalize("NFC", question.casefold()).split())
+    marked = (one if one.isalnum() or category(one)[0] == "M" else " " for one in text)
+    return text, " ".join("".join(marked).split()) or text
 
 
 def read_entries(path: Path) -> Iterator[tuple[str, str]]:

@@ -54,6 +54,25 @@ def test_an_unknown_question_gets_an_honest_answer(question: str) -> None:
     assert Faq(dict(ENTRIES)).answer(question) == UNKNOWN
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("दिन क्या है?", "दान क्या है?"),
+        ("மணி", "மண்"),
+        ("C++ price?", "C# price?"),
+        ("5 > 3?", "5 < 3?"),
+    ],
+)
+def test_questions_that_differ_in_vowel_signs_or_signs_are_two(first: str, second: str) -> None:
+    faq = Faq({first: "one", second: "two"})
+    assert [faq.answer(first), faq.answer(second.lower())] == ["one", "two"]
+
+
+def test_a_question_may_be_composed_of_other_characters() -> None:
+    """And have other signs."""
+    assert Faq({"ज़रूर कीमत?": "so"}).answer("\u095bरूर  कीमत!") == "so"
+
+
 def test_a_question_of_small_words_finds_its_own_entry() -> None:
     assert Faq({"How can I do it?": "Like this."}).answer("how can i do it") == "Like this."
 
