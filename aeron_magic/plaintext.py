@@ -52,6 +52,8 @@ VISIBLE = re.compile(
 )
 """Finds a character that is seen: no white space, control, format character or filler."""
 
+_JOINERS = {0x200C: None, 0x200D: None}
+
 _SCHEME = re.compile(r"(?i)(?:\bdata:|(?<!http)(?<!https):(?=//))(?=\S)")
 
 _harmful = re.compile(_HARMFUL)
@@ -67,6 +69,14 @@ def strip_control_sequences(text: str) -> str:
     if text.isprintable() or not _harmful.search(text):
         return text
     return _at_end.sub(_replacement, text)
+
+
+def is_name(text: str) -> bool:
+    """Whether ``text`` can be a name: it is visible, on one line, and hides nothing.
+
+    Joiners are a part of the spelling of words in Hindi or Persian, and of emoji.
+    """
+    return text.translate(_JOINERS).isprintable() and VISIBLE.search(text) is not None
 
 
 def unlinked(text: str) -> str:

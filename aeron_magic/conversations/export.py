@@ -49,6 +49,7 @@ from urllib.parse import quote
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.markdown_text import escape_cell, one_line
+from aeron_magic.plaintext import is_name
 from aeron_magic.rendering.mimebundle import mimebundle, to_markdown
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES
@@ -336,7 +337,7 @@ def _quoted(text: str) -> str | None:
     """``text`` as one word of a magic line; None if no quotes can hold it."""
     if PLAIN_WORD.fullmatch(text):
         return text
-    if not text.isprintable() or ('"' in text and "'" in text):
+    if not is_name(text) or ('"' in text and "'" in text):
         return None
     return f"'{text}'" if '"' in text else f'"{text}"'
 

@@ -14,6 +14,7 @@ from msgspec.structs import astuple
 
 from aeron_magic.conversations.registry import MAX_NAME_LENGTH
 from aeron_magic.conversations.tree import MAX_MOMENT, Turn
+from aeron_magic.plaintext import is_name
 from aeron_magic.protocol.json_values import checked, decode_as
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import SERVICES
@@ -77,7 +78,7 @@ def check_conversation(row: tuple[Any, ...]) -> None:
     found = checked(row, _Conversation)
     if found.service not in SERVICES:
         raise ValueError("the service is unknown")
-    if not found.name.isprintable() or not found.name.strip():
+    if not is_name(found.name):
         raise ValueError("the name is not printable")
     if not _is_address(found.address):
         raise ValueError("the address is invalid")
@@ -100,7 +101,7 @@ def decode_turn(document: str, number: int) -> tuple[Turn, int | None]:
     read = decode_as(document, _Turn)
     if read.number != number:
         raise ValueError("the number is that of another turn")
-    if read.name is not None and (not read.name.isprintable() or not read.name.strip()):
+    if read.name is not None and not is_name(read.name):
         raise ValueError("the name is not printable")
     for image in read.images:
         if not image.lower().startswith(("http://", "https://")) or not _is_one_word(image):

@@ -28,6 +28,7 @@ from aeron_magic.conversations.tree import (
 )
 from aeron_magic.errors import TOKEN_SHOWN, UsageError
 from aeron_magic.markdown_text import truncate
+from aeron_magic.plaintext import is_name
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
 
@@ -44,15 +45,10 @@ class AssignedToken(NamedTuple):
 
 
 def _checked(name: str, kind: str) -> str:
-    if (
-        not isinstance(name, str)
-        or not name.strip()
-        or len(name) > MAX_NAME_LENGTH
-        or not name.isprintable()
-    ):
+    if not isinstance(name, str) or len(name) > MAX_NAME_LENGTH or not is_name(name):
         raise UsageError(
             f"Invalid {kind} name.",
-            hint=f"A name has up to {MAX_NAME_LENGTH} characters on one line.",
+            hint=f"A name has up to {MAX_NAME_LENGTH} visible characters on one line.",
         )
     return name
 

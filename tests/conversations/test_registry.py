@@ -286,7 +286,18 @@ def test_a_cancelled_question_leaves_no_conversation(notebook: Notebook) -> None
     assert notebook.shape == {MAIN: []}
 
 
-@pytest.mark.parametrize("name", ["", "  ", "two\nlines", "x" * 61])
+NAMES = ["refunds 2026", "क्\u200dष", "می\u200cشود", "👩\u200d👧", "#5 & <b>"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_joiners_are_a_part_of_words_and_emoji(notebook: Notebook, name: str) -> None:
+    position = notebook.registry.position_for(conversation=name, name=name)
+    assert (position.tree.name, position.name) == (name, name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "  ", "two\nlines", "x" * 61, "\u200d", "a\u200bb", "a\u202eb", "a\u00a0b"]
+)
 def test_invalid_names_are_rejected(notebook: Notebook, name: str) -> None:
     with pytest.raises(UsageError, match="Invalid conversation name"):
         notebook.registry.position_for(conversation=name)
