@@ -169,8 +169,10 @@ class ConversationRegistry:
         """The run has ended: conversations in which nothing was asked continue as before."""
         if self._before_run is None:
             return
-        if self.current.head is self.current.opening is None:
-            self.current = self._current_before
+        before = self._current_before
+        is_listed = self.conversations.get(before.name) is before  # not deleted meanwhile
+        if self.current.head is self.current.opening is None and is_listed:
+            self.current = before
         for tree, (head, opening, created_by) in self._before_run.items():
             if tree.head is tree.opening is None:
                 tree.head, tree.opening = head, opening

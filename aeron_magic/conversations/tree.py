@@ -319,6 +319,12 @@ class ConversationTree:
             self.head = self.newest_to_continue
             self.opening = None if self.head else _newest(filter(self._is_opening, self.turns))
 
+    def choose(self, turn: Turn) -> None:
+        """Continue after ``turn``, or after the last turn before it that can be continued."""
+        path = turn.path()[::-1]
+        self.head = next((one for one in path if one.tokens), None)
+        self.opening = None if self.head else next(filter(self._is_opening, path), None)
+
     def _starts_all(self, turn: Turn) -> bool:
         """Whether its token is that of a whole conversation, which it started."""
         return turn.parent_token is None and not service_info(self.service).branches

@@ -557,9 +557,8 @@ class Session:
         self._notify_change()
 
     def select_branch(self, tree: ConversationTree, turn: Turn) -> None:
-        """Continue after ``turn``, or after the last complete turn before it."""
-        complete = [other for other in turn.path() if other.tokens]
-        tree.head = complete[-1] if complete else None
+        """Switch to ``tree``; see ``ConversationTree.choose``."""
+        tree.choose(turn)
         self.registry.current = tree
         self._move_token()
 

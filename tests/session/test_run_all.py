@@ -477,6 +477,16 @@ def test_a_run_that_asks_nothing_changes_nothing(notebook: FakeNotebook) -> None
     assert notebook.tree.name == "plots"
 
 
+def test_a_conversation_that_is_deleted_in_a_run_does_not_come_back(notebook: FakeNotebook) -> None:
+    notebook.run("a")
+    notebook.session.rebuild()
+    notebook.session.forget(notebook.tree)
+    notebook.session.rebuilt()
+    notebook.run("b")
+    assert notebook.tree is notebook.session.registry.conversations["main"]
+    assert [turn.question for turn in notebook.tree] == ["question of b"]
+
+
 def test_a_failed_first_question_of_a_run_changes_nothing(notebook: FakeNotebook) -> None:
     notebook.run_all(*"abc")
     notebook.session.rebuild()

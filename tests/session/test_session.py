@@ -793,6 +793,19 @@ def test_a_first_question_to_chatzy_that_is_asked_again_starts_another_conversat
     assert len({conversation for _, conversation in asked_of_chatzy(chat)}) == 4
 
 
+def test_a_branch_of_chatzy_without_a_complete_reply_can_be_chosen(chat: FakeNotebook) -> None:
+    chat.sandbox.set_faults(say="one two three four", stall_after=150)
+    chat.run("a", interrupt=True)
+    chat.sandbox.set_faults(say=None)
+    chat.context_token = ""
+    chat.run("b")
+    for turn in chat.tree.turns:
+        chat.session.select_branch(chat.tree, turn)
+        conversation = asked_of_chatzy(chat)[turn.number - 1][1]
+        assert chat.context_token == conversation
+        assert chat.session.position_for().token == conversation
+
+
 @pytest.mark.parametrize("done", ["before", "in the run"])
 def test_a_run_from_the_start_forgets_a_first_question_to_chatzy(
     chat: FakeNotebook, done: str
