@@ -75,6 +75,7 @@ class ConversationRegistry:
         self._run: dict[ConversationTree, bool] = {}
         """The conversations of a run from the beginning, and whether a question was asked in it."""
         self._current_before = self.current
+        self._began = 0.0
 
     def __iter__(self) -> Iterator[ConversationTree]:
         return iter(self.conversations.values())
@@ -142,8 +143,7 @@ class ConversationRegistry:
                 hint=f"It has: {known}. `%aeron use NAME` creates one, "
                 "`%aeron resume NAME` continues one from the local history.",
             )
-        if not self.is_rebuilding:
-            tree.reopen()
+        tree.reopen(self._began) if self.is_rebuilding else tree.reopen()
         self.current = tree
         self._run.setdefault(tree, False)
         self._moving_cells = False
@@ -162,6 +162,7 @@ class ConversationRegistry:
             tree.restart()
             tree.created_by = None
         self._current_before = self.current
+        self._began = self._clock()
         self.current = self.conversations.setdefault(MAIN, ConversationTree(MAIN, self.service))
         self._run = {self.current: False}
 

@@ -313,11 +313,12 @@ class ConversationTree:
         """The next question starts the conversation again; the turns stay."""
         self.head = self.opening = None
 
-    def reopen(self) -> None:
-        """After a restart without a question since: continue where it was continued last."""
+    def reopen(self, since: float = -1.0) -> None:
+        """After a restart without a question: continue the turn asked last, after ``since``."""
         if self.head is self.opening is None:
-            self.head = self.newest_to_continue
-            self.opening = None if self.head else _newest(filter(self._is_opening, self.turns))
+            turns = [turn for turn in self.turns if turn.asked_at > since]
+            self.head = _newest(one for one in turns if one.tokens and one not in self.ended)
+            self.opening = None if self.head else _newest(filter(self._is_opening, turns))
 
     def choose(self, turn: Turn) -> None:
         """Continue after ``turn``, or after the last turn before it that can be continued."""

@@ -205,12 +205,13 @@ def test_any_edits_then_run_all(runs: list[list[str]], single: list[str]) -> Non
 
 def random_cell(chance: random.Random, number: int) -> Cell:
     options: list[dict[str, Any]] = [
-        *({}, {}, {}, {"new": True}, {"new": True}, {"after": "p"}, {"use": "plots"}),
+        *({}, {}, {}, {"new": True}, {"new": True}, {"after": "p"}),
+        *({"use": "plots"}, {"use": "main"}, {"forget": "plots"}),
         *({"conversation": name} for name in ("main", "plots", "conversation-2")),
         {"conversation": "plots", "new": True},
     ]
     chosen = chance.choice(options)
-    if "use" not in chosen and chance.random() < 0.2:
+    if not {"use", "forget"} & chosen.keys() and chance.random() < 0.2:
         chosen = {**chosen, "name": chance.choice("pq")}
     return Cell(f"c{number}", f"question {number}", chosen)
 
@@ -240,6 +241,9 @@ def run_cells(registry: ConversationRegistry, cells: Sequence[Cell]) -> Paths | 
             known = name in registry.conversations
             registry.use(name) if known else registry.new(name)
             continue
+        if name := cell.options.get("forget"):
+            registry.forget(name) if name in registry.conversations else None
+            continue
         try:
             position = registry.position_for(cell=cell.id, **cell.options)
         except UsageError:
@@ -253,7 +257,7 @@ def run_cells(registry: ConversationRegistry, cells: Sequence[Cell]) -> Paths | 
 TOKENS = itertools.count()
 
 
-@pytest.mark.parametrize("block", range(5))
+@pytest.mark.parametrize("block", range(10))
 def test_random_edits_of_cells_with_options_then_run_all(block: int) -> None:
     """Also with cells run alone in between; explicit places are compared where a new kernel has
     the turn that is named."""
@@ -274,6 +278,15 @@ def test_random_edits_of_cells_with_options_then_run_all(block: int) -> None:
                 deleted = edit(chance, cells, next(numbers))
                 if deleted is not None and chance.random() < 0.5:
                     live.mark_deleted({deleted.id or ""})
+
+
+def test_use_after_a_deleted_conversation_continues_what_was_asked_in_the_run() -> None:
+    options = [{"new": True}, {"conversation": "plots"}, {"forget": "plots"}, {"use": "main"}, {}]
+    cells = [Cell(f"c{at}", f"question {at}", one) for at, one in enumerate(options)]
+    live = ConversationRegistry(clock=lambda: float(next(TOKENS)))
+    run_cells(live, [*cells, Cell("last", "the newest")])
+    live.rebuild()
+    assert run_cells(live, cells) == run_cells(ConversationRegistry(), cells)
 
 
 def test_a_run_of_all_cells_does_not_restart_a_chat_of_the_panel(notebook: FakeNotebook) -> None:
