@@ -155,7 +155,7 @@ class RunOrder:
         named = deleted if isinstance(deleted, list) else []
         before, self._deleted = self._deleted, {one for one in named if isinstance(one, str)}
         if self._deleted:
-            session.registry.mark_deleted(self._deleted - before)
+            session.mark_deleted(self._deleted - before)
         if self._followed != self._run:
             self._followed = self._run
             session.rebuild() if self._run else session.rebuilt()

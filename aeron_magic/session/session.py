@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Collection, Iterable, MutableMapping
 from contextlib import suppress
 from functools import partial
 from operator import attrgetter
@@ -223,6 +223,11 @@ class Session:
     @property
     def tree(self) -> ConversationTree:
         return self.registry.current
+
+    @property
+    def _all_registries(self) -> set[ConversationRegistry]:
+        """Those of all addresses that were connected to."""
+        return {self.registry, *self._registries.values()}
 
     def set_history_file(self, history: Path | None) -> None:
         """Save conversations in this file from now on; None saves nothing."""
@@ -532,15 +537,22 @@ class Session:
 
     def rebuild(self) -> None:
         """The notebook is run from its beginning; see ``ConversationRegistry.rebuild``."""
-        self.registry.rebuild()
+        for registry in self._all_registries:
+            registry.rebuild()
         if not self.token.assigned_by_user:
             self._move_token()
 
     def rebuilt(self) -> None:
         """That run has ended."""
-        self.registry.rebuilt()
+        for registry in self._all_registries:
+            registry.rebuilt()
         if not self.token.assigned_by_user:
             self._move_token()
+
+    def mark_deleted(self, cells: Collection[str]) -> None:
+        """See ``ConversationRegistry.mark_deleted``."""
+        for registry in self._all_registries:
+            registry.mark_deleted(cells)
 
     def use(self, name: str) -> ConversationTree:
         """Switch to a conversation of this kernel."""

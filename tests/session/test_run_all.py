@@ -172,6 +172,34 @@ def test_run_all_from_the_start_with_several_conversations(
         assert paths(notebook.session.registry, after) == in_a_new_kernel(notebook, after)
 
 
+def test_run_all_from_the_start_with_two_services(notebook: FakeNotebook) -> None:
+    """The conversations of both are built again, the second's from its first question on, too."""
+    session = notebook.session
+
+    def run_both(first: str, second: str) -> None:
+        session.connect("aeronpay", **addresses[0])
+        notebook.run_all(*first)
+        session.connect("aeronpay", **addresses[1])
+        notebook.run_all(*second)
+
+    with Sandbox() as other:
+        addresses = [
+            {"base_url": one.aeronpay_url, "client_id": "me", "client_secret": "mine"}
+            for one in (notebook.sandbox, other)
+        ]
+        run_both("a", "bc")
+        session.rebuild()
+        run_both("xa", "xbc")
+        session.rebuilt()
+        assert paths(session.registry, "xbc") == one_after_the_other("xbc")
+        session.connect("aeronpay", **addresses[0])
+        assert paths(session.registry, "xa") == one_after_the_other("xa")
+        session.mark_deleted({"b"})
+        session.connect("aeronpay", **addresses[1])
+        notebook.run("c")
+        assert paths(session.registry, "xc") == one_after_the_other("xc")
+
+
 @given(
     st.lists(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=6, unique=True), max_size=5),
     st.lists(st.sampled_from("abcdef"), max_size=8),
