@@ -188,13 +188,16 @@ def _list(head: Token, inner: list[Token]) -> list[_Block]:
         text += "\n" * (1 + (not is_tight)) if text else ""
         text += marker
         is_ended = False
-        for place, block in enumerate(_blocks(item[1:-1])):
+        blocks = _blocks(item[1:-1])
+        # pandoc finds a heading only where the text of the item begins.
+        begin = indent[len(marker) :] if any(one.kind == "heading" for one in blocks) else " "
+        for place, block in enumerate(blocks):
             if block.is_active or is_ended:
                 found += [_Block("list", text)] if text else []
                 found.append(block)
                 text, is_ended = "", True
             elif not place:
-                lead = " " if block.kind == "paragraph" else indent[len(marker) :]
+                lead = begin if block.kind == "paragraph" else indent[len(marker) :]
                 is_code = block.kind in {"fence", "code_block"}
                 text += _indented(_with_tildes(block.text) if is_code else block.text, lead, indent)
             else:
