@@ -142,7 +142,11 @@ def _find(app: App, words: str, *, newest_first: bool) -> None:
         return
     more = f"Only the newest {MAX_TURNS} are shown." if len(found) > MAX_TURNS else ""
     found = found[:MAX_TURNS]
-    table = found_table(found if newest_first else found[::-1], session.notebook)
+    here = {one.history_id: one.name for one in session.registry if one.turns and one.history_id}
+    stored = listed_conversations(session)
+    known = resume_names(stored, here.values(), session.notebook)
+    names = here | {one.id: name for one, name in zip(stored, known, strict=True)}
+    table = found_table(found if newest_first else found[::-1], names)
     hint = "`%aeron resume NAME` loads a conversation."
     show(app.shell, table, f"{more} {hint}".strip(), history.damage_note())
 

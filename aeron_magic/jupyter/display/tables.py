@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from aeron_magic.conversations.comparison import differences
 from aeron_magic.conversations.history import StoredConversation
@@ -129,17 +129,11 @@ def conversations_table(
     return Table(("conversation", "turns", "first question", "other notebook", "last used"), rows)
 
 
-def found_table(found: Sequence[FoundTurn], notebook: str) -> Table:
-    """Turns that were found in stored conversations."""
-    names = {}
-    for one in found:
-        stored = one.conversation
-        names[stored.id] = (
-            stored.name if stored.notebook == notebook else f"{stored.name}#{stored.id}"
-        )
+def found_table(found: Sequence[FoundTurn], names: Mapping[int, str]) -> Table:
+    """Turns that were found in stored conversations, whose ``names`` are by their numbers."""
     rows = [
         (
-            names[one.conversation.id],
+            names.get(one.conversation.id) or f"{one.conversation.name}#{one.conversation.id}",
             _file_name(one.conversation.notebook),
             format_time(one.asked_at),
             numbered(one.number, one.name),

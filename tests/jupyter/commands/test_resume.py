@@ -451,6 +451,21 @@ def test_without_a_notebook_resume_requires_a_name(
     assert "plots: 1 turn" in kernel.execute("%aeron resume plots", None).text
 
 
+def test_a_conversation_that_was_found_is_resumed_by_the_name_in_the_table(
+    notebook: Notebook,
+) -> None:
+    """Kernels of one notebook that were not resumed have one conversation of the same name each."""
+    for number in range(3):
+        notebook.ask(f"refund {number}", "a")
+        notebook.restart()
+    found = notebook.kernel.execute("%aeron history --find refund", "f").text.splitlines()[2:5]
+    names = [row.split()[0] for row in found]
+    assert names == ["main", "main#2", "main#1"]
+    for number, name in enumerate(names):
+        notebook.kernel.execute(f"%aeron resume {name}", "r")
+        assert f"refund {2 - number}" in notebook.kernel.execute("%aeron tree", "t").text
+
+
 def test_vs_code_sends_the_path_of_the_notebook_and_new_cell_ids(notebook: Notebook) -> None:
     """Its cell ids are valid only while the notebook is open, so they are not stored."""
     del notebook.environment["JPY_SESSION_NAME"]

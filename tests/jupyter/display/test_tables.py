@@ -133,7 +133,7 @@ def test_a_turn_with_a_name_is_shown_with_its_number() -> None:
     assert numbers(tree) == ["1", "2 (plan)"]
     stored = StoredConversation(7, "a", "", "", False, 0.0, "", 3, "/n.ipynb")
     found = [FoundTurn(stored, 2, "plan", 0.0, "text"), FoundTurn(stored, 3, "", 0.0, "text")]
-    assert [row[3] for row in found_table(found, "").rows] == ["2 (plan)", "3"]
+    assert [row[3] for row in found_table(found, {}).rows] == ["2 (plan)", "3"]
 
 
 def test_earlier_conversations_of_the_same_name_have_their_number_in_the_history() -> None:
