@@ -65,6 +65,11 @@ _NO_TEX = re.compile(
     r"|(?<!\\)(?P<mark>[\^_])\s*(?:\{[^{}]*\}|\\[A-Za-z]+|[^\\{}])\s*(?P=mark)"
 )
 """Scripts that TeX refuses: none, and two at one place."""
+_LIMITS = re.compile(r"\\(?:no|display)?limits(?![A-Za-z])")
+_OPERATOR = re.compile(
+    r"(?:\}|\\(?:sum|(?:co)?prod|o?i{0,3}nt|big[a-z]+|lim(?:inf|sup)?|max|min|sup|inf|det|gcd|Pr))\s*\Z"
+)
+"""What limits can follow; a brace may end ``\\operatorname*{…}``."""
 _BARE_DOLLAR = re.compile(r"(?<!\\)(?:\\\\)*\$")
 _BLOCK_BEGUN = re.compile(r"^[^\S\n]*+(?:[-+*>#=]|\d++[.)]\s)", re.MULTILINE)
 _WORDS = re.compile(r"(?:[^\W_]++|[ .,;()'\"/?]++)*+")
@@ -424,7 +429,8 @@ def _math(source: str, *, is_block: bool = False, in_cell: bool = False) -> str:
     match = _MATH.fullmatch(source)
     if match is None or "`" in source or not is_self_contained(source):
         return ""
-    tex = _TEX.sub(_harmless_tex, _for_latex((match["tex"] or match["bare"]).strip()))
+    tex = _for_latex((match["tex"] or match["bare"]).strip(), in_cell)
+    tex = _TEX.sub(_harmless_tex, tex)
     is_display = match["open"] in (None, "$$", "\\[")
     if not tex or (not is_display and _BARE_DOLLAR.search(tex)):
         return ""
@@ -436,7 +442,7 @@ def _math(source: str, *, is_block: bool = False, in_cell: bool = False) -> str:
     return f"$${tex}$${match['after']}" if is_display else f"${tex}$"
 
 
-def _for_latex(tex: str) -> str:
+def _for_latex(tex: str, in_cell: bool) -> str:
     """The formula as LaTeX takes it, too, where MathJax takes more; empty if LaTeX cannot.
 
     A single formula that LaTeX does not take would end the conversion of a notebook to PDF.
@@ -453,8 +459,10 @@ def _for_latex(tex: str) -> str:
         or commands.count("left") != commands.count("right")
         or ("middle" in commands and "left" not in commands)
         or not LATEX_ENVIRONMENTS.issuperset(environments)
-        or (not environments and re.search(r"(?<!\\)&", tex))
+        or (not environments and re.search(r"(?<!\\)&|\\hline(?![A-Za-z])", tex))
+        or (not environments and in_cell and "\\\\" in tex)  # it would end the row
         or _NO_TEX.search(tex)
+        or not all(_OPERATOR.search(tex[: one.start()][-40:]) for one in _LIMITS.finditer(tex))
     ):
         return ""
     return tex.strip()
