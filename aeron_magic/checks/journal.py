@@ -29,6 +29,19 @@ MAX_AGE = 90 * 86_400
 """Seconds after which the file of a check that was not run again is deleted."""
 
 
+def _delete_old(folder: Path) -> None:
+    """Delete old files: relative to the newest, as a clock may be wrong today."""
+    changed: dict[Path, float] = {}
+    for path in folder.glob("*.jsonl"):
+        with suppress(OSError):
+            changed[path] = path.stat().st_mtime
+    now = min(time.time(), max(changed.values(), default=0.0))
+    for path, when in changed.items():
+        if when < now - MAX_AGE:
+            with suppress(OSError):
+                path.unlink()
+
+
 class Journal:
     """The answers and the open turns of one check.
 
@@ -65,10 +78,7 @@ class Journal:
         self.failures: dict[str, str] = {}
         self.open: dict[str, str] = {}
         make_private_folder(path.parent)
-        for old in path.parent.glob("*.jsonl"):
-            with suppress(OSError):
-                if old.stat().st_mtime < time.time() - MAX_AGE:
-                    old.unlink()
+        _delete_old(path.parent)
         self._file = self._locked(time.monotonic() + wait)
         try:
             self._read()

@@ -10,6 +10,7 @@ import signal
 import socket
 import stat
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -717,6 +718,17 @@ def test_a_requested_progress_bar_needs_its_package(
     with pytest.raises(UsageError, match="progress bar needs a package"):
         check(path, client=client, progress=True)
     assert asked(sandbox) == []
+
+
+def test_a_clock_that_is_wrong_today_deletes_no_journal(
+    client: Client, write: Write, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with api.open_journal(client.settings, None, [write("a.chat.md", chat("one"))]):
+        pass
+    later = time.time() + 400 * 86_400
+    monkeypatch.setattr("aeron_magic.checks.journal.time.time", lambda: later)
+    check(write("b.chat.md", chat("two")), client=client)
+    assert len(journals(folder)) == 1
 
 
 def test_without_a_place_or_with_the_history_off_a_check_works(
