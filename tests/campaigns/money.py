@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -39,8 +40,12 @@ from wire import (
 )
 
 from aeron_magic import AsyncClient, Client
+from aeron_magic.batch.runner import BatchRun
+from aeron_magic.batch.worker import BatchConfig
+from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
+from aeron_magic.services.settings import Settings
 
 CREDENTIALS = {"client_id": "me", "client_secret": "hush-4f1c-hush"}
 
@@ -91,6 +96,39 @@ def refusals() -> dict[str, tuple[Plan, bool]]:
                     plan = Plan(answers=(answer(status, after, json.dumps(body).encode()),))
                     cases[question] = (plan, stream)
     return cases
+
+
+def strays(count: int) -> dict[str, tuple[Plan, bool]]:
+    """A second answer, 429, follows the first one at once."""
+    framings = ("sse", "ndjson", "object", "gzip")
+    return {
+        f"{number:06}": (Plan(framings[number % 4], "stray"), number % 4 != 2)
+        for number in range(count)
+    }
+
+
+def two_kernels(count: int) -> Tally:
+    """The same rows in two batches at the same time; each is refused several times before."""
+    questions = [f"{number:06}" for number in range(count)]
+    refused = (
+        head("429 X", "Retry-After: 0", "Content-Length: 31") + b'{"message": "surely-refused"}  '
+    )
+    # Each attempt of a row is four requests.
+    service = Service(
+        {one: Plan(answers=(refused,) * (4 + n % 9)) for n, one in enumerate(questions)}
+    )
+    settings = Settings("aeronpay", service.server.url, **CREDENTIALS)
+
+    def ask(path: Path) -> int:
+        kept = KeptRows(path)
+        batch = BatchRun(BatchConfig(settings, kept=kept), questions)
+        batch.run()
+        kept.close()
+        return sum(one is not None and one.is_complete for one in batch.results)
+
+    with service.server, tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(2) as pool:
+        right = max(pool.map(ask, [Path(folder) / "history"] * 2))
+    return tally("two kernels, rows refused before", service, questions, right)
 
 
 def keep_alive(kind: str, count: int, seed: int) -> Tally:
@@ -245,9 +283,11 @@ def campaign(seed: int, *, quick: bool) -> list[Tally]:
         if quick:
             cases = dict(random.Random(seed).sample(sorted(cases.items()), 15))
         tallies.append(run("refusals", kind, cases))
+        tallies.append(run("stray answers", kind, strays(12 if quick else 120)))
         tallies.append(keep_alive(kind, 20 if quick else 400, seed))
     tallies.append(cancellations(10 if quick else 60, seed))
     tallies.append(replays(4 if quick else 20))
+    tallies.append(two_kernels(9 if quick else 60))
     tallies.append(clicks(3 if quick else 30))
     if not quick:
         tallies.append(restarts(10, seed))

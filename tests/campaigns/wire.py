@@ -140,6 +140,10 @@ def _send(connection: socket.socket, whole: bytes, plan: Plan) -> bool:
             connection.sendall(bytes([byte]))
             time.sleep(0.0001)
         return plan.framing != "close"
+    if plan.how == "stray":  # a second answer, which nobody asked for
+        stray = head("429 X", "Retry-After: 0", "Content-Length: 2") + b"{}"
+        connection.sendall(whole + stray)
+        return True
     connection.sendall(whole[: plan.at])
     if plan.how == "stall":
         time.sleep(TIMEOUT * 2)
