@@ -26,6 +26,7 @@ from aeron_magic.jupyter.panel.assets import script, style
 from aeron_magic.jupyter.panel.controller import PanelController
 from aeron_magic.jupyter.panel.messages import PanelMessage
 from aeron_magic.jupyter.panel.transcript import PANEL, Transcript
+from aeron_magic.plaintext import well_formed
 
 VIEW: Literal["application/vnd.jupyter.widget-view+json"] = (
     "application/vnd.jupyter.widget-view+json"
@@ -103,7 +104,10 @@ class ChatPanel(AnyWidget):
         self.send(message)
 
     def send(self, content: Any, buffers: Any = None) -> None:
-        """Send plain strings: marimo would send a subclass, as HTML is here, as an object."""
+        """Send plain strings: marimo would send a subclass, as HTML is here, as an object.
+
+        They are well-formed: a message with half a surrogate pair, as of a draft, is not sent.
+        """
         super().send(_plain(content), buffers)
 
     def _on_message(self, _widget: object, content: object, _buffers: object) -> None:
@@ -168,7 +172,7 @@ def _plain(content: Any) -> Any:
         return {name: _plain(one) for name, one in content.items()}
     if isinstance(content, list):
         return [_plain(one) for one in content]
-    return str(content) if isinstance(content, str) else content
+    return well_formed(str(content)) if isinstance(content, str) else content
 
 
 def _app_of(client: Client) -> App:

@@ -192,6 +192,15 @@ def test_a_cell_that_runs_again_is_answered_in_its_place(harness: PanelHarness) 
     assert shown == [("Hello again", False), ("Why?", True)]
 
 
+def test_half_a_surrogate_pair_in_a_draft_stops_no_message(harness: PanelHarness) -> None:
+    """Jupyter sends no text that cannot be encoded: pages would get nothing at all."""
+    harness.send("draft", text="a \ud83d")
+    harness.send("sync")
+    state = harness.wait("state")
+    assert json.dumps(state, ensure_ascii=False).encode()
+    assert state["draft"] == "a \ufffd"
+
+
 def test_a_page_that_comes_late_gets_all(harness: PanelHarness, sandbox: Sandbox) -> None:
     """The snapshot has the turns, the half reply and the draft, and what follows fits to it."""
     sandbox.set_faults(say=TEXT, chunk_size=40, pause=0.02)
