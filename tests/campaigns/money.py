@@ -24,6 +24,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from aeron_magic.batch.worker import BatchConfig
 from wire import (
     DRIVERS,
     FRAMINGS,
@@ -41,7 +42,6 @@ from wire import (
 
 from aeron_magic import AsyncClient, Client
 from aeron_magic.batch.runner import BatchRun
-from aeron_magic.batch.worker import BatchConfig
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
