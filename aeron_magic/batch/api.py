@@ -6,11 +6,13 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.question import BatchConfig, RowResult
 from aeron_magic.batch.result import Row, check_names, result_of
 from aeron_magic.batch.runner import BatchRun, Counts
+from aeron_magic.client.client import make_question, validate_prompt
 from aeron_magic.conversations.kept_rows import kept_beside
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import (
@@ -24,7 +26,6 @@ from aeron_magic.errors import (
 from aeron_magic.markdown_text import plural
 from aeron_magic.progress import progress_bar
 from aeron_magic.prompts.items import Items, items_of, render_prompts
-from aeron_magic.prompts.questions import make_question
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.columns import Columns
@@ -143,7 +144,8 @@ def ask_many(
     question = make_question("a question", after, images, stream)
     config = BatchConfig(own, question, concurrency, rate, recorder, kept, ask_again, at_most, dask)
     instruction = wanted.instruction if wanted else ""
-    texts = render_prompts(items.values, template, {}, own.secrets, own.validate, instruction)
+    validate = partial(validate_prompt, own)
+    texts = render_prompts(items.values, template, {}, own.secrets, validate, instruction)
     shown = defaults.shows_progress(progress)
     rows, interrupted = run_batch(config, items, texts, wanted, show_progress=shown)
     result = result_of(rows, items, wanted) if frame else rows

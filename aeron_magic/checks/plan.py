@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 from aeron_magic.checks.chat_file import SUFFIX, CheckedTurn, read_chat
 from aeron_magic.checks.regex_process import RegexProcess
 from aeron_magic.checks.rules import Judge, Rule, judge_for
+from aeron_magic.client.client import make_question
 from aeron_magic.errors import UsageError, ValueRefused
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.prompts.interpolation import interpolate, placeholders_in
 from aeron_magic.prompts.items import items_of
-from aeron_magic.prompts.questions import make_question
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.record import UNRECORDED_PARENT, Record, turn_key
 from aeron_magic.replies.reply import Reply

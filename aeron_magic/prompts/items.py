@@ -16,9 +16,7 @@ from aeron_magic.errors import AeronError, UsageError, ValueRefused, error_of_al
 from aeron_magic.markdown_text import plural
 from aeron_magic.plaintext import well_formed
 from aeron_magic.prompts.interpolation import interpolate, placeholders_in
-from aeron_magic.prompts.questions import make_question
 from aeron_magic.prompts.values import format_value, is_missing, short_float, shown_digits
-from aeron_magic.protocol.flow import Question
 
 ITEM = "item"
 """The column of items that have no name."""
@@ -176,7 +174,7 @@ def render_prompts(
     template: str | None,
     namespace: dict[str, Any],
     secrets: Iterable[str],
-    validate: Callable[[Question], object],
+    validate: Callable[[str], object],
     instruction: str = "",
 ) -> list[str | AeronError]:
     """The question of each item with ``instruction`` below, or why it cannot be sent.
@@ -192,9 +190,8 @@ def render_prompts(
     secrets = tuple(secrets)
     for item in items:
         try:
-            question = make_question(_text(item, template, namespace, secrets))
-            validate(question)
-            text = re.sub("\r\n?", "\n", question.text)  # which is the same question
+            validate(text := _text(item, template, namespace, secrets))
+            text = re.sub("\r\n?", "\n", text)  # which is the same question
             texts.append(f"{text}\n\n{instruction}" if instruction else text)
         except AeronError as error:
             texts.append(error.without_frames())

@@ -10,7 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aeron_magic.client.io_loop import IOLoop
+from aeron_magic.client.io_loop import IOLoop, ReplyTask
 from aeron_magic.client.logs import log_failure
 from aeron_magic.client.stream import AsyncStream
 from aeron_magic.conversations.history import HistoryScope, HistoryStore, HistoryWriter
@@ -23,7 +23,6 @@ from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services.catalog import SERVICES, service_info
 from aeron_magic.session import credentials
 from aeron_magic.session.connection import Connection, ConnectionManager
-from aeron_magic.session.reply_task import ReplyTask
 
 if TYPE_CHECKING:
     from aeron_magic.client.client import Order
@@ -332,7 +331,7 @@ class Session:
         Parameters
         ----------
         question
-            From :func:`~aeron_magic.prompts.questions.make_question`, with the token of
+            From :func:`~aeron_magic.client.client.make_question`, with the token of
             ``position``.
         position
             Where to ask: from :meth:`position_for`, or from the tree.

@@ -51,7 +51,7 @@ PANEL = """
 ASKED = """
 import threading as _threading, time as _time
 from aeron_magic import ChatPanel as _ChatPanel
-from aeron_magic.prompts.questions import make_question as _question
+from aeron_magic.client.client import make_question as _question
 from aeron_magic.jupyter.app import current_app as _current_app
 from aeron_magic.replies.reply import Reply as _Reply
 

@@ -41,12 +41,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 from fake_notebook import Cell
 
 from aeron_magic import AeronError, AsyncClient, Client
+from aeron_magic.client.client import make_question
 from aeron_magic.conversations import export
 from aeron_magic.jupyter.app import App, Preferences
 from aeron_magic.jupyter.display.live import LiveOutput
 from aeron_magic.jupyter.display.terminal import TerminalOutput
 from aeron_magic.jupyter.magics import AeronMagics
-from aeron_magic.prompts.questions import make_question
 from aeron_magic.protocol import retry
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from fake_notebook import FakeNotebook
 
+from aeron_magic.client.client import make_question
 from aeron_magic.errors import RecordingError
-from aeron_magic.prompts.questions import make_question
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.sandbox import Sandbox

@@ -16,6 +16,7 @@ import pandas
 import pytest
 from fake_notebook import Cell, FakeNotebook, shape
 
+from aeron_magic.client.client import make_question
 from aeron_magic.errors import (
     FailedReply,
     ReplyError,
@@ -24,7 +25,6 @@ from aeron_magic.errors import (
     UsageError,
     ValueRefused,
 )
-from aeron_magic.prompts.questions import make_question
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Sandbox

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from aeron_magic.client.client import make_question
 from aeron_magic.conversations.tree import ConversationTree
 from aeron_magic.errors import AeronError
-from aeron_magic.prompts.questions import make_question
 from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.session.session import Session

@@ -13,9 +13,9 @@ import pytest
 from comm.base_comm import BaseComm
 from credentials import SECRET
 
+from aeron_magic.client.client import make_question
 from aeron_magic.jupyter.app import App, Preferences
 from aeron_magic.jupyter.panel.widget import ChatPanel
-from aeron_magic.prompts.questions import make_question
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.session.session import PendingQuestion
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aeron_magic.client.client import make_question
 from aeron_magic.errors import AeronError, Interrupted, fetch_command
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.frontend import is_live, visible_names
 from aeron_magic.prompts.interpolation import interpolate
-from aeron_magic.prompts.questions import make_question
 from aeron_magic.services.catalog import service_info
 
 if TYPE_CHECKING:

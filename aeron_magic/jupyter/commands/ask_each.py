@@ -7,11 +7,13 @@ token is known is fetched. ``-n`` asks all rows.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.api import count_requests, run_batch
 from aeron_magic.batch.question import BatchConfig
 from aeron_magic.batch.result import check_names, result_of
+from aeron_magic.client.client import validate_prompt
 from aeron_magic.errors import AeronError, UsageError, error_of_all
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
@@ -44,10 +46,11 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     columns = _columns(names, options.columns)
     check_names(items, columns)
     instruction = columns.instruction if columns else ""
+    validate = partial(validate_prompt, settings)
     texts = [
         one.lstrip("\n") if isinstance(one, str) else one
         for one in render_prompts(
-            items.values, text, names, settings.secrets, settings.validate, instruction
+            items.values, text, names, settings.secrets, validate, instruction
         )
     ]
     token = None

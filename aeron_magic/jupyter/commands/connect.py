@@ -124,8 +124,8 @@ def _greet(app: App) -> None:
     connection = app.session.ensure_connected()
     if not service_info(connection.settings.service).has_introduction:
         return
+    from aeron_magic.client.io_loop import ReplyTask
     from aeron_magic.jupyter.display.outputs import greeting
-    from aeron_magic.session.reply_task import ReplyTask
 
     task = ReplyTask(app.session.io_loop, connection.client.stream_introduction())
     try:

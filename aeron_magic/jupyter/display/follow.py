@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
+from aeron_magic.client.io_loop import ReplyTask
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.display.live import LiveOutput
 from aeron_magic.jupyter.display.outputs import CellOutput, NoOutput, Output
 from aeron_magic.jupyter.display.publish import publish, write
 from aeron_magic.jupyter.display.terminal import TerminalOutput
-from aeron_magic.session.reply_task import ReplyTask
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App

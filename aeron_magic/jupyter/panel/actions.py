@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from aeron_magic.client.client import make_question
 from aeron_magic.conversations.export import export_text
 from aeron_magic.conversations.tree import ConversationTree, Position, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.panel.controller import PanelController
 from aeron_magic.jupyter.panel.messages import PanelMessage, error_message
 from aeron_magic.jupyter.panel.turn_views import newest_leaf
-from aeron_magic.prompts.questions import make_question
 from aeron_magic.services.catalog import DEFAULT_SERVICE
 
 

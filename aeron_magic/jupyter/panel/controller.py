@@ -15,7 +15,7 @@ from functools import partial, wraps
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
-from aeron_magic.client.io_loop import IOLoop
+from aeron_magic.client.io_loop import IOLoop, ReplyTask
 from aeron_magic.client.logs import log_failure
 from aeron_magic.jupyter.panel.messages import (
     Introduction,
@@ -38,7 +38,6 @@ from aeron_magic.jupyter.panel.turn_views import (
     turn_views,
 )
 from aeron_magic.services.catalog import service_info
-from aeron_magic.session.reply_task import ReplyTask
 
 if TYPE_CHECKING:
     from aeron_magic.client.stream import AsyncStream

@@ -26,7 +26,6 @@ from aeron_magic.jupyter.panel.assets import script, style
 from aeron_magic.jupyter.panel.controller import PanelController
 from aeron_magic.jupyter.panel.messages import PanelMessage
 from aeron_magic.jupyter.panel.transcript import PANEL, Transcript
-from aeron_magic.plaintext import well_formed
 
 VIEW: Literal["application/vnd.jupyter.widget-view+json"] = (
     "application/vnd.jupyter.widget-view+json"
@@ -172,7 +171,9 @@ def _plain(content: Any) -> Any:
         return {name: _plain(one) for name, one in content.items()}
     if isinstance(content, list):
         return [_plain(one) for one in content]
-    return well_formed(str(content)) if isinstance(content, str) else content
+    if isinstance(content, str):
+        return content.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return content
 
 
 def _app_of(client: Client) -> App:

@@ -15,10 +15,10 @@ from keyring.backends.chainer import ChainerBackend
 from panel_harness import PanelHarness
 from records import make_record
 
+from aeron_magic.client.client import make_question
 from aeron_magic.errors import CredentialsError, RecordingError, UsageError
 from aeron_magic.jupyter.command_line.parser import parse_command
 from aeron_magic.jupyter.commands.connect import connect, login, logout, status
-from aeron_magic.prompts.questions import make_question
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.services.settings import ANY_CREDENTIAL

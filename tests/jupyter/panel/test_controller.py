@@ -10,11 +10,11 @@ from collections.abc import Callable
 import pytest
 from panel_harness import PanelHarness, rebuilt
 
+from aeron_magic.client.client import make_question
 from aeron_magic.jupyter.panel.controller import DELTA_INTERVAL, PAGE_SIZE
 from aeron_magic.jupyter.panel.transcript import bundle
 from aeron_magic.jupyter.panel.turn_views import MAX_STEP, reply_html, utf16_safe
 from aeron_magic.jupyter.panel.widget import ChatPanel
-from aeron_magic.prompts.questions import make_question
 from aeron_magic.rendering.safe_html import to_html
 from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Refusal, Sandbox

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from aeron_magic.client.client import AsyncClient
-from aeron_magic.client.io_loop import IOLoop
+from aeron_magic.client.io_loop import IOLoop, ReplyTask
 from aeron_magic.sandbox import Sandbox
-from aeron_magic.session.reply_task import ReplyTask
 
 
 class FailingTask(ReplyTask):
