@@ -50,12 +50,23 @@ _TEX = re.compile(
 )
 _ENVIRONMENT = re.compile(r"\\(?P<end>begin|end)\s*\{(?P<name>[A-Za-z]+)(?P<star>\*?)\}")
 _INNER = {
-    **dict.fromkeys(("align", "flalign", "eqnarray"), "aligned"),
+    **dict.fromkeys(("align", "flalign", "eqnarray", "split"), "aligned"),
     **dict.fromkeys(("alignat", "xalignat", "xxalignat"), "alignedat"),
     **dict.fromkeys(("gather", "multline"), "gathered"),
     **dict.fromkeys(("equation", "displaymath", "math"), ""),
 }
 """For an environment between paragraphs, the one that stands in a formula."""
+_GRID = re.compile(
+    r"\\begin\{(?P<name>[A-Za-z]+)\*?\}(?P<body>(?:[^\\]|\\(?!(?:begin|end)\{).)*+)\\end\{[A-Za-z]+\*?\}",
+    re.DOTALL,
+)
+_COLUMNS = re.compile(r"\s*(?:\[[a-z]\]\s*)?\{(?P<columns>(?:[^{}]|\{[^{}]*\})*)\}")
+_WIDTHS = {
+    **dict.fromkeys(("matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix"), 10),
+    **dict.fromkeys(("cases", "dcases", "rcases", "drcases"), 2),
+    **dict.fromkeys(("gathered", "subarray"), 1),
+}
+"""How many columns an environment has at most."""
 _NUMBERS = re.compile(r"\\(?:notag|nonumber)(?![A-Za-z])\s*|\\label\s*\{[^{}]*\}")
 _TAG = re.compile(r"\\tag\*?\s*\{([^{}]*)\}")
 _TEXT = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|mbox|emph)\s*\{[^{}$]*")
@@ -339,17 +350,14 @@ class _Text:
                     yield _Piece("break", "\n")
                 case "hardbreak":
                     yield _Piece("break", "<br> " if in_line else "  \n")
-                case "code_inline" if in_cell and "|" in token.content:
+                case "math_inline" if tex := _math(token.content, in_cell=in_cell):
+                    yield _Piece("math", tex)
+                case "code_inline" | "math_inline" if in_cell and "|" in token.content:
                     # In code, not every renderer takes the backslash before a bar away.
-                    yield _Piece("tag_open", "<code>")
-                    yield _Piece("text", token.content, bool(address))
-                    yield _Piece("tag_close", "</code>")
-                case "code_inline":
-                    yield self._code(token.content, bool(address), in_cell)
-                case "math_inline":
-                    tex = _math(token.content, in_cell=in_cell)
-                    code = self._code(token.content, bool(address), in_cell)
-                    yield _Piece("math", tex) if tex else code
+                    code = re.sub(r"[^\w\s]|_", lambda one: _reference(one[0]), token.content)
+                    yield _Piece("code", f"<code>{code}</code>")
+                case "code_inline" | "math_inline":
+                    yield self._code(token.content, bool(address))
                 case "em_open" | "strong_open" | "s_open":
                     yield _Piece("open", token.markup)
                 case "em_close" | "strong_close" | "s_close":
@@ -374,14 +382,13 @@ class _Text:
                 case "sub_close" | "sup_close" | "kbd_close":
                     yield _Piece("tag_close", f"</{name}>")
 
-    def _code(self, code: str, in_link: bool, in_cell: bool) -> _Piece:
+    def _code(self, code: str, in_link: bool) -> _Piece:
         code = code.replace("\n", " ")  # of a formula
-        if _ACTIVE.search(code) and (self._has_ticks or (in_cell and "|" in code)):
+        if _ACTIVE.search(code) and self._has_ticks:
             return _Piece("text", code, in_link)
         ticks = "`" * (1 + max(map(len, re.findall("`+", code)), default=0))
         is_padded = "`" in code[:1] + code[-1:] or code[:1] == code[-1:] == " " != code
         space = " " if is_padded and code.strip() else ""
-        code = code.replace("|", "\\|") if in_cell else code
         return _Piece("code", f"{ticks}{space}{code}{space}{ticks}")
 
 
@@ -459,6 +466,7 @@ def _for_latex(tex: str, in_cell: bool) -> str:
         or commands.count("left") != commands.count("right")
         or ("middle" in commands and "left" not in commands)
         or not LATEX_ENVIRONMENTS.issuperset(environments)
+        or not _fits(tex, in_cell)
         or (not environments and re.search(r"(?<!\\)&|\\hline(?![A-Za-z])", tex))
         or (not environments and in_cell and "\\\\" in tex)  # it would end the row
         or _NO_TEX.search(tex)
@@ -466,6 +474,25 @@ def _for_latex(tex: str, in_cell: bool) -> str:
     ):
         return ""
     return tex.strip()
+
+
+def _fits(tex: str, in_cell: bool) -> bool:
+    """Whether all rows of all environments have cells for columns that there are."""
+    while _GRID.search(tex):
+        for grid in _GRID.finditer(tex):
+            width, body = _WIDTHS.get(grid["name"]), grid["body"]
+            if grid["name"] == "array":
+                columns = _COLUMNS.match(body)
+                if columns is None or (in_cell and "|" in columns[0]):
+                    return False
+                kinds = re.sub(r"\{[^{}]*\}", "", columns["columns"])
+                width = None if "*" in kinds else len(re.findall("[lcrpmb]", kinds))
+                body = body[columns.end() :]
+            rows = body.replace("\\\\", "\n").replace("\\&", "").split("\n")
+            if width is not None and any(row.count("&") >= max(width, 1) for row in rows):
+                return False
+        tex = _GRID.sub("x", tex)  # what is inside of others comes first
+    return True
 
 
 def _inner(match: re.Match[str]) -> str:
