@@ -36,7 +36,7 @@ _REFERENCES = (
 _LINE_BEGUN = re.compile(
     r"^[ \t]*+(?:(?P<before>\(?(?:\d{1,9}|[A-Za-z]|[IVXivx]{1,6}|@[\w-]{0,40}))"
     r"(?P<after>[.)])(?=\s|$)|(?P<mark>[#>]|[-+*](?=\s|$))"
-    r"|(?P<other>[:|](?=[\s:|-])|~(?=\s)|\A%|[-=+:|](?=(?:[-=+:|]|[^\S\n])*+$)))?",
+    r"|(?P<other>:|\|(?=[\s:|-])|[Tt](?=able:)|~(?=\s)|\A%|[-=+:|](?=(?:[-=+:|]|[^\S\n])*+$)))?",
     re.MULTILINE,
 )
 _MATH = re.compile(
