@@ -57,6 +57,11 @@ def make_question(
             hint="Give a text that is not blank: below %%aeron, after `%aeron ask`, or in Python "
             "as the first argument.",
         )
+    if not isinstance(images, Iterable):
+        raise UsageError(
+            f"images must be a list of addresses, not {type(images).__name__}.",
+            hint="Leave it out, or give the http(s) address of each image.",
+        )
     addresses = (images,) if isinstance(images, str) else tuple(images)
     for address in addresses:
         if not (isinstance(address, str) and IMAGE.fullmatch(address)):
@@ -121,6 +126,11 @@ class _Client(Generic[W, S]):
         }
         self._stop_sandbox: Callable[[], object] | None = None
         if settings is not None:
+            if not isinstance(settings, Settings):
+                raise UsageError(
+                    f"settings must be a Settings, not {type(settings).__name__}.",
+                    hint="`resolve_settings` of aeron_magic.services.settings makes it.",
+                )
             self.settings = settings
         elif service == SANDBOX:
             sandbox = start_sandbox()

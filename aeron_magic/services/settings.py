@@ -178,7 +178,7 @@ def resolve_settings(
         service,
         timeout=timeout,
         fetch_timeout=fetch_timeout,
-        limits=validate_limits(limits or {}),
+        limits=validate_limits({} if limits is None else limits),
         insecure=bool(insecure),
         **values,
     )
@@ -218,6 +218,11 @@ def validate_limits(limits: Limits | Mapping[str, float]) -> Limits:
     Raises UsageError: a name is unknown, or a limit is not a number above 0.
     """
     named = limits._asdict() if isinstance(limits, Limits) else limits
+    if not isinstance(named, Mapping):
+        raise UsageError(
+            f"The limits are a dictionary, not {type(limits).__name__}.",
+            hint=f"Give those that differ by name: {', '.join(Limits._fields)}.",
+        )
     for name, value in named.items():
         if name not in Limits._fields:
             raise UsageError(

@@ -48,11 +48,10 @@ def _stored(service: str) -> dict[str, str] | None:
     if find_spec("keyring") is None:
         return None
     import keyring
-    from keyring.errors import KeyringError
 
     try:
         stored = keyring.get_password(APPLICATION, service)
-    except KeyringError:
+    except Exception:  # noqa: BLE001 - see `_write`
         return None  # this machine has no keyring, or it is locked
     if stored is None:
         return None
@@ -98,10 +97,8 @@ def keyring_problem() -> str:
     """Why this machine's keyring cannot be used; empty if it can."""
     if find_spec("keyring") is None:
         return 'its package is not installed; `pip install "aeron-magic[keyring]"`'
-    from keyring.errors import KeyringError
-
     reason = _write("probe", "probe")
-    with suppress(KeyringError):
+    with suppress(Exception):
         _delete("probe")
     return reason
 
@@ -130,14 +127,16 @@ def keep(service: str, values: dict[str, str]) -> None:
 
 
 def _write(name: str, value: str) -> str:
-    """Store ``value`` in the keyring; why it could not be stored, else empty."""
+    """Store ``value`` in the keyring; why it could not be stored, else empty.
+
+    A backend may raise any error of its library, whose traceback could show ``value``.
+    """
     import keyring
-    from keyring.errors import KeyringError
 
     try:
         keyring.set_password(APPLICATION, name, value)
         stored = keyring.get_password(APPLICATION, name)
-    except KeyringError as error:
+    except Exception as error:  # noqa: BLE001 - see above
         return _reason(error)
     # A disabled keyring accepts a value without storing it.
     return "" if stored == value else "it stores nothing"
@@ -176,11 +175,9 @@ def forget(service: str) -> bool:
         if kept:
             return True
         raise missing_extra("The system keyring", "keyring")
-    from keyring.errors import KeyringError
-
     try:
         return _delete(service) or kept
-    except KeyringError as error:
+    except Exception as error:  # noqa: BLE001 - see `_write`
         if kept:
             return True
         raise _no_keyring(service, _reason(error)) from None

@@ -488,6 +488,7 @@ def test_an_unreachable_host_is_reported(make: Callable[..., Caller]) -> None:
         (("Well?",), {"images": ["https://a.test/1 2.png"]}),
         (("Well?",), {"images": ["data:image/png;base64,AAAA"]}),
         (("Well?",), {"images": [None]}),
+        (("Well?",), {"images": 5}),
         (("Well?",), {"context_token": 7}),
         (("Well?",), {"context_token": " "}),
         (("half a \ud83d",), {}),
@@ -678,6 +679,14 @@ def test_the_repr_of_a_client_names_its_service(caller: Caller, sandbox: Sandbox
         repr(caller.client)
         == f"{type(caller.client).__name__}('aeronpay', '{sandbox.aeronpay_url}')"
     )
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+@pytest.mark.parametrize("wrong", [{"limits": 5}, {"limits": "body"}, {"settings": {"a": 1}}])
+def test_a_wrong_type_is_a_usage_error(kind: type, wrong: dict[str, Any]) -> None:
+    """A traceback with arguments, as of `%xmode Verbose`, would show the client secret."""
+    with pytest.raises(UsageError, match=r"not (int|str|dict)"):
+        kind(client_id="me", client_secret="mine", **wrong)
 
 
 def test_a_closed_client_raises_a_usage_error(caller: Caller) -> None:

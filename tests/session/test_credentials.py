@@ -56,3 +56,25 @@ def test_a_keyring_that_stores_nothing_is_an_error() -> None:
     assert "The system keyring cannot be used" in output
     assert "Set AERON_CLIENT_ID and AERON_CLIENT_SECRET" in output
     assert "hush" not in output
+
+
+def test_any_error_of_a_keyring_is_one_without_a_traceback() -> None:
+    """Backends raise errors of their libraries; a traceback can show the arguments of calls."""
+    failing = (
+        "import keyring, keyring.backend as b; "
+        "F = type('F', (b.KeyringBackend,), {'priority': 1, **dict.fromkeys("
+        "('get_password', 'set_password', 'delete_password'), lambda *_: 1 / 0)}); "
+        "keyring.set_keyring(F()); "
+    )
+    values = {"client_id": "me", "client_secret": "hush"}
+    for call in (f"store('aeronpay', {values})", "forget('aeronpay')"):
+        output = refused(f"from aeron_magic.session.credentials import forget; {failing}{call}")
+        assert "The system keyring cannot be used (it failed)" in output
+        assert "Traceback" not in output
+        assert "hush" not in output
+    found = "from aeron_magic.session.credentials import find; "
+    assert refused(f"{found}{failing}print(find('aeronpay'))", env=_unset()) == "None\n"
+
+
+def _unset() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("AERON_")}
