@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from aeron_magic.batch.result import NOT_ASKED, Row
 from aeron_magic.errors import (
-    AeronError,
     IncompleteReply,
     RecordingError,
     UsageError,
@@ -128,7 +128,8 @@ def preview(
 
 def _labels(numbers: Sequence[int], labels: Sequence[object]) -> str:
     """The rows as ``.loc`` takes them; without an index, positions from 0."""
-    shown = ", ".join(escape_cell(str(labels[one]), MAX_LABEL) for one in numbers[:MAX_SHOWN])
+    first = [_text(labels[one], str) for one in numbers[:MAX_SHOWN]]
+    shown = ", ".join(escape_cell(label, MAX_LABEL) for label in first)
     return f"{shown}, …" if len(numbers) > MAX_SHOWN else shown
 
 
@@ -137,17 +138,25 @@ def _own(item: object, name: str) -> object:
 
 
 def _short(value: object, secrets: Iterable[str]) -> str:
+    # An item with a secret is not asked, but shown.
+    return redact(_text(value, _cell), secrets)[:1000]
+
+
+def _text(value: object, write: Callable[[Any], str]) -> str:
+    """What ``write`` returns; the kind of a value whose own methods fail: its row was charged."""
+    try:
+        return write(value)
+    except Exception:  # noqa: BLE001 - the value's own code, and that of a refused one
+        return f"({type(value).__name__})"
+
+
+def _cell(value: Any) -> str:
     if is_missing(value):
         return ""
     if isinstance(value, Mapping):
-        text = ", ".join(f"{key}: {one}" for key, one in value.items())
-    elif isinstance(value, list | tuple):
-        text = ", ".join(map(str, value))
-    elif isinstance(value, float) and value.is_integer():
-        text = f"{value:.0f}"
-    else:
-        try:
-            text = format_value(value)
-        except AeronError:
-            text = f"({type(value).__name__})"
-    return redact(text, secrets)[:1000]  # an item with a secret is not asked, but shown
+        return ", ".join(f"{key}: {one}" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    if isinstance(value, float) and value.is_integer():
+        return f"{value:.0f}"
+    return format_value(value)

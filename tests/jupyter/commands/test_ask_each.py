@@ -373,3 +373,25 @@ def test_rows_are_recorded_and_replayed(kernel: Kernel, sandbox: Sandbox, tmp_pa
     shown, before = (run.outputs[0]["data"]["text/plain"] for run in (again, first))
     assert shown.replace("3 kept, 0 asked", "0 kept, 3 asked") == before
     assert len(asked(sandbox)) == 3
+
+
+BROKEN = """
+import pandas
+class Broken:
+    def __init__(self, *_): pass
+    def __str__(self): raise RuntimeError("mine")
+    __repr__ = __ne__ = __str__
+    __hash__ = object.__hash__
+broken = pandas.DataFrame(
+    {"text": ["A joy.", None], "more": [Broken(), [Broken()]]}, index=[Broken(), Broken()])
+"""
+
+
+def test_objects_whose_own_methods_fail_are_shown_by_their_kind(kernel: Kernel) -> None:
+    """As cells and as labels of rows: the rows were charged."""
+    assert kernel.execute(BROKEN).status == "ok"
+    run = kernel.execute(ASK.replace("reviews", "broken"), "each-1")
+    assert run.status == "ok"
+    assert "1 row ((Broken)): " in run.text.replace("\\", "")
+    assert "(list)" in run.text
+    assert kernel.value("list(labels.status)") == ["complete", "failed"]
