@@ -326,7 +326,10 @@ class _StreamParser:
         """The last such object."""
         self.error: AeronError | None = None
         """To be raised after the events before it were yielded, so that their text is kept."""
-        self._numbers: set[int] = set()
+        self._texts: dict[int, Any] = {}
+        """The text of each number."""
+        self._ambiguous = False
+        """Whether a number was repeated with another text, which is dropped."""
         self._has_text = False
 
     def feed(self, frames: list[Frame]) -> list[Event]:
@@ -350,9 +353,9 @@ class _StreamParser:
                     system = system_of(body)
                 if type(number) is not int:
                     number = number_of(number)
-                if number is not None:
-                    self._numbers.add(number)
                 text, msg_id = system.get("text_chunk"), system.get("msg_id")
+                if number is not None and self._texts.setdefault(number, text) != text:
+                    self._ambiguous = True
                 if text and not self._has_text:
                     self._has_text = not str(text).isspace()
                 events.append(Chunk(str(text or ""), number, str(msg_id or "")))
@@ -392,9 +395,9 @@ class _StreamParser:
             events.append(Unknown(event or "no event"))
 
     def _skipped(self) -> bool:
-        """Whether a number is missing between the first chunk and the last."""
-        numbers = self._numbers
-        return bool(numbers) and max(numbers) - min(numbers) >= len(numbers)
+        """Whether a number is missing between the first chunk and the last, or has two texts."""
+        numbers = self._texts
+        return self._ambiguous or (bool(numbers) and max(numbers) - min(numbers) >= len(numbers))
 
 
 def _response_status(body: dict[str, Any]) -> str:

@@ -370,11 +370,14 @@ def test_a_gap_is_closed_by_the_completed_text() -> None:
     assert server.count("fetch-response") == 0
 
 
-def test_a_reply_with_a_gap_and_no_completed_text_is_fetched() -> None:
-    server = streaming(BEGIN, CHUNKS[0], CHUNKS[2], completed(None))
+@pytest.mark.parametrize("chunks", [[CHUNKS[0], CHUNKS[2]], [*CHUNKS, chunk(2, "again ")]])
+def test_a_reply_without_some_chunks_and_no_completed_text_is_fetched(chunks: list[bytes]) -> None:
+    """A number is missing, or came with two texts, of which one is dropped."""
+    server = streaming(BEGIN, *chunks, completed(None))
     accumulator = server.ask()
     assert (accumulator.text, accumulator.status) == (WHOLE, "recovered")
     assert server.count("create-response") == 1
+    assert streaming(BEGIN, *CHUNKS, CHUNKS[0], completed(None)).ask().status == "complete"
 
 
 def test_data_after_the_end_is_not_read() -> None:
