@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from unicodedata import normalize
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import nh3
 from markdown_it import MarkdownIt
@@ -394,9 +394,10 @@ def _scheme(url: str) -> str:
         parts = urlsplit(url)
     except ValueError:  # invalid IPv6 address
         return ""
-    if parts.scheme == "mailto" or (parts.hostname and "%" not in parts.hostname):
-        return parts.scheme
-    return ""
+    if parts.scheme == "mailto":
+        # Some mail programs attach the files that such a field names.
+        return "" if "attach" in unquote(parts.query).lower() else parts.scheme
+    return parts.scheme if parts.hostname and "%" not in parts.hostname else ""
 
 
 def _text(content: str) -> Token:

@@ -110,3 +110,11 @@ def test_an_option_in_code_is_not_broken_at_its_hyphens() -> None:
     html = to_html("`%aeron check --at-most 5`, `--at-most`, --at-most `a--at-most`")
     assert html.count(whole) == html.count("<span") == 2
     assert "<span" not in to_html(f"`--{'a' * 50}-b` `--{'-b' * 20}`")
+
+
+@pytest.mark.parametrize("field", ["attach", "Attachment", "%61ttach"])
+def test_a_mail_that_attaches_a_file_is_no_link(field: str) -> None:
+    html = to_html(f"[mail](mailto:a@b.example?subject=x&{field}=/etc/passwd)")
+    assert "<a " not in html
+    assert "mailto:a@b.example" in html
+    assert "<a " in to_html("[mail](mailto:a@b.example?subject=x&body=y)")
