@@ -24,7 +24,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
-from aeron_magic.batch.worker import BatchConfig
 from wire import (
     DRIVERS,
     FRAMINGS,
@@ -41,6 +40,7 @@ from wire import (
 )
 
 from aeron_magic import AsyncClient, Client
+from aeron_magic.batch.question import BatchConfig
 from aeron_magic.batch.runner import BatchRun
 from aeron_magic.conversations.kept_rows import KeptRows
 from aeron_magic.recording.cassette import Cassette
