@@ -345,14 +345,14 @@ class ConversationTree:
 
         ``rebuilding`` is whether all are asked again from the first on.
         """
-        line, at = set(turn.path()), self.last
+        line, at, start = set(turn.path()), self.last, self.last
         while at is not None and at not in line and (rebuilding or not at.placed):
-            at = at.parent
-        if (
-            at is turn
-            or (at is not None and at not in line)
-            or (at is None and turn is self.opening)
-        ):
+            at, start = at.parent, at
+        if at is None:  # what was asked last has another start, before or after this turn
+            is_start = turn.parent is None and turn not in self.ended and not rebuilding
+            is_first = start is not None and turn.number < start.number
+            at = turn if turn is self.opening or (is_start and is_first) else None
+        if at is turn or (at is not None and at not in line):
             return self.rerun(turn)
         return self.at_head()._replace(replaces=turn)
 

@@ -327,6 +327,30 @@ def test_a_run_of_all_cells_does_not_restart_a_chat_of_the_panel(notebook: FakeN
     assert [turn.question for turn in chat] == ["typed"]
 
 
+@pytest.mark.parametrize("why", ["failed", "started over"])
+def test_cells_one_by_one_where_there_are_several_starts(notebook: FakeNotebook, why: str) -> None:
+    """After a first question that failed, and after ``context_token = None``."""
+
+    def run_all() -> None:
+        notebook.run_all("a", "b")
+        if why == "started over":
+            notebook.context_token = None
+        notebook.run_all("c", "d")
+
+    if why == "failed":
+        notebook.sandbox.set_faults(refuse=[Refusal("create-response", 403)])
+        notebook.fails("a")
+        notebook.run_all("b")
+    else:
+        run_all()
+    run_all()
+    found = paths(notebook.session.registry, "abcd")
+    if why == "failed":
+        assert found == one_after_the_other("abcd")
+    else:
+        assert found == one_after_the_other("ab") | one_after_the_other("cd")
+
+
 # One cell alone ------------------------------------------------------------------------------
 
 
