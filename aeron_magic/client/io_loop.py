@@ -191,7 +191,7 @@ class ReplyTask:
     def _internal_error(self, error: Exception) -> AeronError:
         wrapped = AeronError(
             f"Internal error: {type(error).__name__}.",
-            hint="Please report it, with what `%aeron last` shows.",
+            hint="Please report it, with the traceback.",
             partial=self.accumulator.text,
         )
         wrapped.__cause__ = error

@@ -355,7 +355,9 @@ class _Text:
                 case "code_inline" | "math_inline" if in_cell and "|" in token.content:
                     # In code, not every renderer takes the backslash before a bar away.
                     code = re.sub(r"[^\w\s]|_", lambda one: _reference(one[0]), token.content)
-                    yield _Piece("code", f"<code>{code}</code>")
+                    yield _Piece("tag_open", "<code>")
+                    yield _Piece("code", code)
+                    yield _Piece("tag_close", "</code>")
                 case "code_inline" | "math_inline":
                     yield self._code(token.content, bool(address))
                 case "em_open" | "strong_open" | "s_open":
