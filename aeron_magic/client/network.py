@@ -83,8 +83,8 @@ class _Stream:
         """Whether there is room for a write now.
 
         Raises httpcore.ConnectError: the server closed the connection before a byte of the request
-        was written, or has sent Raises more than it was asked for.:  Raises httpcore.WriteError: it
-        closed it later. httpcore reads what it answered, if anything.
+        was written, or has sent more than it was asked for. Raises httpcore.WriteError: it closed
+        it later. httpcore reads what it answered, if anything.
         """
         idle = self._answered and not self._asked
         tls = self._stream.get_extra_info("ssl_object") if idle else None
