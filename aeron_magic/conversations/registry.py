@@ -75,7 +75,8 @@ class ConversationRegistry:
         self._run: dict[ConversationTree, bool] = {}
         """The conversations of a run from the beginning, and whether a question was asked in it."""
         self._current_before = self.current
-        self._began = 0.0
+        self._asked_before: dict[ConversationTree, float] = {}
+        """During such a run, when the last question of each conversation before it was asked."""
 
     def __iter__(self) -> Iterator[ConversationTree]:
         return iter(self.conversations.values())
@@ -143,7 +144,7 @@ class ConversationRegistry:
                 hint=f"It has: {known}. `%aeron use NAME` creates one, "
                 "`%aeron resume NAME` continues one from the local history.",
             )
-        tree.reopen(self._began) if self.is_rebuilding else tree.reopen()
+        tree.reopen(self._asked_before.get(tree, -1.0))
         self.current = tree
         self._run.setdefault(tree, False)
         self._moving_cells = False
@@ -162,7 +163,7 @@ class ConversationRegistry:
             tree.restart()
             tree.created_by = None
         self._current_before = self.current
-        self._began = self._clock()
+        self._asked_before = {tree: tree.last_asked for tree in self}
         self.current = self.conversations.setdefault(MAIN, ConversationTree(MAIN, self.service))
         self._run = {self.current: False}
 
@@ -180,6 +181,7 @@ class ConversationRegistry:
             if not self._run.get(tree):
                 tree.created_by = tree.created_by or created_by
         self._before_run = None
+        self._asked_before = {}
 
     def mark_deleted(self, cells: Collection[str]) -> None:
         """Mark all turns of cells that were deleted; a cell that asks again is there again."""

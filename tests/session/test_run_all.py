@@ -317,6 +317,21 @@ def test_use_after_a_deleted_conversation_continues_what_was_asked_in_the_run() 
     assert run_cells(live, cells) == run_cells(ConversationRegistry(), cells)
 
 
+def test_use_in_a_run_continues_nothing_of_before_if_the_clock_was_set_back() -> None:
+    names = ["", "plots", "", "plots"]
+    cells = [
+        Cell(f"c{at}", f"question {at}", {"use": name} if name else {})
+        for at, name in enumerate(names)
+    ]
+    moment = 5_000.0
+    live = ConversationRegistry(clock=lambda: moment)
+    run_cells(live, [*cells, Cell("last", "the newest")])
+    moment = 100.0
+    live.rebuild()
+    cells.insert(2, Cell("new", "inserted"))
+    assert run_cells(live, cells) == run_cells(ConversationRegistry(), cells)
+
+
 def test_a_run_of_all_cells_does_not_restart_a_chat_of_the_panel(notebook: FakeNotebook) -> None:
     cells = ["a", Cell("n", "new", {"new": True})]
     notebook.run("a")
