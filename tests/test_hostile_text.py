@@ -149,6 +149,12 @@ PIPELINES: dict[str, Callable[[str], object]] = {
     "tables": tables,
     "JSON": _json,
 }
+
+
+def _nested(command: str, length: int) -> str:
+    return f"\\{command}{{matrix}}" * (length // 28)
+
+
 SHAPES: dict[str, Callable[[int], str]] = {
     "tildes": lambda n: "~" * n,
     "bangs": lambda n: "!" * n + "<b>",
@@ -156,6 +162,7 @@ SHAPES: dict[str, Callable[[int], str]] = {
     "dashes": lambda n: f"| a |\n|{' - ' * (n // 3)}",
     "cells": lambda n: "| a | b |\n|---|---|\n" + "|" * n,
     "math": lambda n: f"$$\nx\n$${' ' * n}a",
+    "environments": lambda n: f"$${_nested('begin', n)}x{_nested('end', n)}$$",
     "open math": lambda n: "\\[\n" * (n // 3),
     "info": lambda n: f"```{' a' * (n // 2)}\n<b>\n```",
     "fences": lambda n: "~~~\n" * (n // 4),

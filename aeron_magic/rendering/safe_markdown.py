@@ -60,6 +60,8 @@ _GRID = re.compile(
     r"\\begin\{(?P<name>[A-Za-z]+)\*?\}(?P<body>(?:[^\\]|\\(?!(?:begin|end)\{).)*+)\\end\{[A-Za-z]+\*?\}",
     re.DOTALL,
 )
+MAX_NESTED = 20
+"""Environments inside each other that a formula has at most."""
 _COLUMNS = re.compile(r"\s*(?:\[[a-z]\]\s*)?\{(?P<columns>(?:[^{}]|\{[^{}]*\})*)\}")
 _WIDTHS = {
     **dict.fromkeys(("matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix"), 10),
@@ -472,7 +474,10 @@ def _for_latex(tex: str, in_cell: bool) -> str:
         or (not environments and re.search(r"(?<!\\)&|\\hline(?![A-Za-z])", tex))
         or (not environments and in_cell and "\\\\" in tex)  # it would end the row
         or _NO_TEX.search(tex)
-        or not all(_OPERATOR.search(tex[: one.start()][-40:]) for one in _LIMITS.finditer(tex))
+        or not all(
+            _OPERATOR.search(tex, max(0, one.start() - 40), one.start())
+            for one in _LIMITS.finditer(tex)
+        )
     ):
         return ""
     return tex.strip()
@@ -480,7 +485,9 @@ def _for_latex(tex: str, in_cell: bool) -> str:
 
 def _fits(tex: str, in_cell: bool) -> bool:
     """Whether all rows of all environments have cells for columns that there are."""
-    while _GRID.search(tex):
+    for _ in range(MAX_NESTED):
+        if not _GRID.search(tex):
+            return True
         for grid in _GRID.finditer(tex):
             width, body = _WIDTHS.get(grid["name"]), grid["body"]
             if grid["name"] == "array":
@@ -494,7 +501,7 @@ def _fits(tex: str, in_cell: bool) -> bool:
             if width is not None and any(row.count("&") >= max(width, 1) for row in rows):
                 return False
         tex = _GRID.sub("x", tex)  # what is inside of others comes first
-    return True
+    return False
 
 
 def _inner(match: re.Match[str]) -> str:
