@@ -204,13 +204,13 @@ def is_safe_to_ask_again(error: AeronError) -> bool:
     return isinstance(error, UsageError | RecordingError | Unreachable | FailedReply)
 
 
-def error_of_all(errors: Sequence[AeronError], what: str) -> AeronError:
-    """The error of a batch in which no row could do ``what``: the first one, and their number."""
-    first, rows = copy(errors[0]), f"{len(errors):,} rows"
+def error_of_all(errors: Sequence[AeronError], rows: int, what: str) -> AeronError:
+    """The error of a batch in which none of ``rows`` could do ``what``: the first, and how many."""
+    first, failed = copy(errors[0]), len(errors)
     if len({str(error) for error in errors}) > 1:
-        first.message = f"None of the {rows} {what}. The first: {first}"
-    elif len(errors) > 1:
-        first.message = f"In all {rows}: {first}"
+        first.message = f"None of the {rows:,} rows {what}. The first: {first}"
+    elif failed > 1:
+        first.message = f"In {'all ' * (failed == rows)}{failed:,} rows: {first}"
     return first
 
 

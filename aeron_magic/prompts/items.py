@@ -197,7 +197,7 @@ def render_prompts(
             texts.append(error.without_frames())
     errors = [text for text in texts if isinstance(text, AeronError)]
     if errors and len(errors) == len(texts):
-        raise error_of_all(errors, "can be sent")
+        raise error_of_all(errors, len(texts), "can be sent")
     names = {"row"} if template is None else {one.name for one in placeholders_in(template)}
     if len(items) > 1 and "row" not in names:
         raise same_for_each("The question does not mention {{row}}")

@@ -101,7 +101,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     errors = [row.error for row in rows if row.error is not None]
     if errors and not any(row.status in ("complete", "recovered") for row in rows):
         fit = " that fits the columns" if columns else ""
-        raise error_of_all(errors, f"has a complete answer{fit}")
+        raise error_of_all(errors, len(rows), f"has a complete answer{fit}")
 
 
 def _columns(names: dict[str, Any], wanted: str | None) -> Columns | None:

@@ -210,6 +210,18 @@ def test_the_cell_fails_if_no_row_was_answered(kernel: Kernel, sandbox: Sandbox)
     assert kernel.value("list(labels.status)") == ["failed"] * 3
 
 
+def test_rows_that_wait_when_all_others_are_refused_are_not_asked(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    """They were not interrupted by the user, and the error does not count them."""
+    sandbox.faults = Faults(refuse=(Refusal("create-response", 403, times=99),))
+    run = kernel.execute(
+        "%%aeron --each range(60) --concurrency 50 --rate 200 -o out\nIs {{row}} odd?", "each-30"
+    )
+    assert re.match(r"In \d\d rows: ", run.of("error")[0].content["evalue"])
+    assert kernel.value("set(out.status) == {'failed', 'not asked'}")
+
+
 def test_an_interrupt_keeps_the_finished_rows(kernel: Kernel, sandbox: Sandbox) -> None:
     """The cell fails with those rows assigned; run again, it asks only the others."""
     text = "one two three four"
