@@ -64,8 +64,8 @@ class BatchQuestion:
         Whether it was among the kept rows when this run began, or was marked as sent by this run:
         no other kernel asks it then.
     is_sent, awaits_token, asked_elsewhere
-        Whether a request was sent in this run; whether its token is not known yet; and whether
-        another kernel has asked it since this run began.
+        Whether a request was sent in this run; whether its token is not known yet; and whether it
+        was not sent because another kernel has asked it since this run began.
     place
         Released when no request of it runs any more; at the latest, when the result is known.
     """
@@ -97,6 +97,7 @@ class BatchQuestion:
                 hint="Run it again when that has ended: the reply is kept.",
             )
         self.is_sent = self.is_ours = self.awaits_token = True
+        self.asked_elsewhere = False
 
     def began(self, token: str) -> None:
         """The token of the reply is known; that of a recorded reply is not one to fetch by."""

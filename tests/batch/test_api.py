@@ -35,11 +35,12 @@ from aeron_magic import (
     progress,
 )
 from aeron_magic.batch import runner
-from aeron_magic.batch.question import BatchConfig, RowResult
+from aeron_magic.batch.question import BatchConfig, BatchQuestion, RowResult
 from aeron_magic.batch.runner import BatchRun, Counts
 from aeron_magic.conversations.kept_rows import KeptRows, RowState
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
+from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
 from aeron_magic.services.settings import Settings
 
@@ -407,6 +408,26 @@ def test_a_row_that_was_refused_can_be_asked_by_another_kernel_only_once(
     assert kept[0].get(here.key, settings.conversation_scope) == RowState()
     for one in kept:
         one.close()
+
+
+def test_a_row_of_another_kernel_that_is_asked_here_is_asked_once(settings: Settings) -> None:
+    """Also if it is refused first, and there is no token by which it could be fetched."""
+    kept = KeptRows(None)
+    batch = BatchRun(BatchConfig(settings, kept=kept, ask_again=True), ["row"])
+    kept.mark_sent(batch._open[0].key, settings.conversation_scope)
+    refused = RowResult(error=RateLimited("Too many requests.", status_code=429))
+    results = [refused, RowResult(Reply("a", "complete", service="chatzy"))]
+
+    async def ask(row: BatchQuestion) -> RowResult:
+        try:
+            row.sending()
+        except AeronError as error:
+            return RowResult(error=error)
+        return results.pop(0)
+
+    asyncio.run(batch._ask_all(ask))
+    assert not results
+    assert batch.results[0] is not None and batch.results[0].is_complete
 
 
 def test_a_recording_comes_before_the_kept_rows(
