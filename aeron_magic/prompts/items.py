@@ -138,10 +138,11 @@ def items_of(source: Any) -> Items:
     try:
         found = narwhals.from_native(source, eager_only=True, allow_series=True, pass_through=True)
         if isinstance(found, narwhals.DataFrame):
-            rows = list(found.iter_rows(named=True))
-            for name, dtype in found.schema.items():
-                if short_float(dtype):
-                    rows = [{**row, name: shown_digits(row[name], dtype)} for row in rows]
+            short = [(name, kind) for name, kind in found.schema.items() if short_float(kind)]
+            rows = (
+                row | {name: shown_digits(row[name], kind) for name, kind in short}
+                for row in found.iter_rows(named=True)
+            )
             return Items([DataFrameRow(row) for row in rows], found)
         if isinstance(found, narwhals.Series):
             name = "" if found.name is None else str(found.name)

@@ -427,7 +427,7 @@ def test_a_row_of_another_kernel_that_is_asked_here_is_asked_once(settings: Sett
 
     asyncio.run(batch._ask_all(ask))
     assert not results
-    assert batch.results[0] is not None and batch.results[0].is_complete
+    assert [one is not None and one.is_complete for one in batch.results] == [True]
 
 
 def test_a_recording_comes_before_the_kept_rows(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -105,6 +106,21 @@ def test_numbers_of_few_bits_have_the_digits_that_the_notebook_shows(library: An
     rows = [interpolate("{{row.a}} {{row.b}}", {"row": row}) for row in items_of(frame).values]
     assert rows == ["0.1 0.1", "0.7 0.7"]
     assert items_of(frame["a"]).values == [0.1, 0.7]
+
+
+def test_a_frame_of_many_numbers_of_few_bits_takes_linear_time() -> None:
+    """Such as embeddings: the time of four times as many columns is about four times as long."""
+
+    def seconds(columns: int) -> float:
+        frame = pd.DataFrame(
+            np.zeros((50, columns), "f4"), columns=[f"c{n}" for n in range(columns)]
+        )
+        began = time.process_time()
+        items_of(frame)
+        return time.process_time() - began
+
+    small = min(seconds(500) for _ in range(2))
+    assert min(seconds(2_000) for _ in range(2)) < 9 * small
 
 
 def test_a_row_of_a_frame_is_a_mapping() -> None:
