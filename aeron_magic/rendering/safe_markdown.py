@@ -73,9 +73,13 @@ _NUMBERS = re.compile(r"\\(?:notag|nonumber)(?![A-Za-z])\s*|\\label\s*\{[^{}]*\}
 _TAG = re.compile(r"\\tag\*?\s*\{([^{}]*)\}")
 _TEXT = re.compile(r"\\(?:text(?:bf|it|rm|sf|tt|normal)?|mbox|emph)\s*\{[^{}$]*")
 _COMMAND = re.compile(r"\\([A-Za-z]+)")
+_SCRIPT = (
+    r"\s*+(?:\{(?:[^{}]++|\{[^{}]*+\})*+\}|\\[A-Za-z]++(?:\s*+\{[^{}]*+\})?+|[^\\{}\s^_&'])\s*+"
+)
 _NO_TEX = re.compile(
-    r"(?<!\\)[\^_]\s*(?:\Z|[}^_&'])"
-    r"|(?<!\\)(?P<mark>[\^_])\s*(?:\{[^{}]*\}|\\[A-Za-z]+|[^\\{}])\s*(?P=mark)"
+    r"(?<!\\)[\^_]\s*+(?:\Z|[}^_&'])"
+    rf"|(?<!\\)\^{_SCRIPT}(?:_{_SCRIPT})?+[\^']|(?<!\\)_{_SCRIPT}(?:\^{_SCRIPT}|'++\s*+)?+_"
+    rf"|'\s*+_{_SCRIPT}[\^']"
 )
 """Scripts that TeX refuses: none, and two at one place."""
 _LIMITS = re.compile(r"\\(?:no|display)?limits(?![A-Za-z])")
