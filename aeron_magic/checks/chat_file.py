@@ -281,8 +281,8 @@ def _rules(content: str, line: int, name: str) -> Iterator[Rule]:
 def write_chat(tree: ConversationTree, path: Path) -> int:
     """Write the current branch up to its newest reply; return the number of its turns.
 
-    Raises UsageError: no turn has a complete reply; the branch continues a conversation from
-    elsewhere; or as for :func:`aeron_magic.conversations.export.write`.
+    Raises UsageError: no turn has a complete reply; the branch continues a reply that
+    is not a part of it; or as for :func:`aeron_magic.conversations.export.write`.
     """
     turns = tree.head.path() if tree.head is not None else []
     if not turns:
@@ -292,7 +292,7 @@ def write_chat(tree: ConversationTree, path: Path) -> int:
         )
     if turns[0].parent_token is not None:
         raise UsageError(
-            "This conversation continues one from elsewhere, which a check cannot repeat.",
+            "This branch continues a reply that is not a part of it, which a check cannot repeat.",
             hint="Ask the questions in a new conversation, from its beginning.",
         )
     save(chat_text(tree.name, turns), path)

@@ -46,7 +46,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from aeron_magic.conversations.tree import ConversationTree, Turn
+from aeron_magic.conversations.tree import ConversationTree, Turn, beginning
 from aeron_magic.errors import UsageError
 from aeron_magic.markdown_text import escape_cell, one_line
 from aeron_magic.plaintext import is_name
@@ -237,7 +237,7 @@ def as_markdown(tree: ConversationTree) -> str:
     for turn in tree.in_order():
         suffix = ""
         if turn.parent is not before:
-            suffix = f", after {_title(turn.parent)}" if turn.parent else ", from the start"
+            suffix = f", after {_title(turn.parent)}" if turn.parent else f", {beginning(turn)}"
         remark = ", stale" if turn in stale else ""
         parts.append(f"## {_title(turn)}{suffix}{remark}")
         parts.append(quoted_markdown(turn.question))

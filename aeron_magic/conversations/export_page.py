@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from markupsafe import Markup
 
-from aeron_magic.conversations.tree import ConversationTree, Turn
+from aeron_magic.conversations.tree import ConversationTree, Turn, beginning
 from aeron_magic.rendering.mimebundle import text_html
 from aeron_magic.rendering.safe_html import to_html
 
@@ -60,7 +60,8 @@ def as_page(tree: ConversationTree) -> str:
     for turn in tree.in_order():
         title = f"Turn {turn.number}" + (f" ({turn.name})" if turn.name else "")
         if turn.parent is not before:
-            title += f", after turn {turn.parent.label}" if turn.parent else ", from the start"
+            where = f"after turn {turn.parent.label}" if turn.parent else beginning(turn)
+            title += f", {where}"
         title += ", stale" if turn in stale else ""
         title += f" ({turn.status})" if turn.status != "complete" else ""
         question = "\n".join((turn.question, *(f"Image: {address}" for address in turn.images)))

@@ -128,6 +128,11 @@ class Turn:
         return back[::-1]
 
 
+def beginning(turn: Turn) -> str:
+    """Where a turn without a parent was asked."""
+    return "from the start" if turn.parent_token is None else "after an earlier reply"
+
+
 class Position(NamedTuple):
     """The position of a question in a conversation.
 

@@ -251,7 +251,7 @@ def test_export_writes_the_branch_of_the_newest_reply(tmp_path: Path) -> None:
 def test_a_conversation_from_elsewhere_cannot_be_exported(tmp_path: Path) -> None:
     tree = ConversationTree("main", "aeronpay")
     tree.complete(tree.start(tree.at_token("t" * 30), "a"), Reply("b", context_token="u"))
-    with pytest.raises(UsageError, match="from elsewhere"):
+    with pytest.raises(UsageError, match="continues a reply that is not a part"):
         write_chat(tree, tmp_path / "a.chat.md")
 
 

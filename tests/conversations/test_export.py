@@ -21,6 +21,7 @@ from aeron_magic.conversations.export import (
     as_notebook,
     write,
 )
+from aeron_magic.conversations.export_page import as_page
 from aeron_magic.conversations.tree import ConversationTree, Position
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.parser import parse_options
@@ -106,6 +107,15 @@ def test_the_document_has_each_turn_and_its_position(tree: ConversationTree) -> 
         "## Turn 4, from the start",
         "## Turn 5",
     ]
+
+
+def test_a_turn_that_continues_another_reply_is_not_from_the_start() -> None:
+    """Such as after a first question to Chatzy without a complete reply, or a foreign token."""
+    tree = ConversationTree("x", "chatzy")
+    tree.complete(tree.start(tree.at_head(), "one"), Reply("", "incomplete", "conversation"))
+    tree.complete(tree.start(tree.at_head(), "two"), Reply("a", "complete", "conversation"))
+    assert "## Turn 2, after an earlier reply" in as_markdown(tree)
+    assert "Turn 2, after an earlier reply" in as_page(tree)
 
 
 @pytest.mark.parametrize(
