@@ -27,6 +27,9 @@ from pathlib import Path
 from typing import Any
 
 from IPython.core.inputtransformer2 import TransformerManager
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
 from records import make_record
 
 from aeron_magic.conversations.export import export_text

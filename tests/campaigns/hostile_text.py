@@ -26,6 +26,9 @@ from unittest import mock
 from urllib.parse import urlsplit
 
 import html5lib
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
 from records import make_record
 
 from aeron_magic.conversations.export import as_markdown, as_notebook
@@ -642,5 +645,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
     sys.exit(main())
