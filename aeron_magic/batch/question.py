@@ -50,24 +50,18 @@ class RowResult(NamedTuple):
 class BatchQuestion:
     """A question of a batch, and what is known of its reply.
 
-    Attributes
-    ----------
-    rows
-        The number of rows with this question.
-    key
-        The key among the kept rows.
-    token
-        The token by which the reply can be fetched, if the service has begun it.
-    result
-        The result; None until there is one.
-    is_ours
-        Whether it was among the kept rows when this run began, or was marked as sent by this run:
-        no other kernel asks it then.
-    is_sent, awaits_token, asked_elsewhere
-        Whether a request was sent in this run; whether its token is not known yet; and whether it
-        was not sent because another kernel has asked it since this run began.
-    place
-        Released when no request of it runs any more; at the latest, when the result is known.
+    * ``rows``: the number of rows with this question.
+    * ``key``: the key among the kept rows.
+    * ``token``: the token by which the reply can be fetched, if the service has begun it.
+    * ``result``: the result; None until there is one.
+    * ``is_ours``: whether it was among the kept rows when this run began, or was marked as sent by
+      this run: no other kernel asks it then.
+    * ``is_sent``: whether a request was sent in this run.
+    * ``awaits_token``: whether it was sent, and its token is not known yet.
+    * ``asked_elsewhere``: whether it was not sent because another kernel has asked it since this
+      run began.
+    * ``place``: released when no request of it runs any more; at the latest, when the result is
+      known.
     """
 
     def __init__(self, config: BatchConfig, stopped: threading.Event, text: str, rows: int) -> None:
