@@ -169,8 +169,10 @@ class App:
     def bind_fetched(self, reply: Reply) -> str:
         """Assign a fetched reply to the variables that still hold its incomplete one.
 
-        Returns a sentence that names them; empty if there are none.
+        Returns a sentence that names them; empty if there are none, or if nothing was received.
         """
+        if not reply.is_complete and not reply.text:
+            return ""
         names = [
             name
             for name, held in self.unfinished_variables.items()

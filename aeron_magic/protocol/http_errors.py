@@ -108,7 +108,9 @@ def error_for_status(
         after = f" The service asks for a pause of {int(wait)} s." if is_number else ""
         return RateLimited(
             f"Too many requests.{after}",
-            hint="Ask again after that." if after else "Wait a little, then ask again.",
+            hint="Run the same again after that."
+            if after
+            else "Wait a little, then run the same again.",
             **facts,
         )
     if 300 <= status < 400:
@@ -128,7 +130,7 @@ def error_for_status(
     if status >= 500 or status == 408:
         return ServiceError(
             "The service failed.",
-            hint="The question is not the cause: ask again in a moment.",
+            hint="The request is not the cause: run the same again in a moment.",
             **facts,
         )
     if status == 404:

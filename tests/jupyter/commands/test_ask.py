@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 from panel_harness import PanelHarness
 
-from aeron_magic.errors import AeronError, IncompleteReply, Interrupted, UsageError
+from aeron_magic.errors import AeronError, IncompleteReply, Interrupted, ServiceError, UsageError
 from aeron_magic.jupyter.app import App, Preferences
 from aeron_magic.jupyter.command_line.parser import Options, parse_command, parse_options
 from aeron_magic.jupyter.commands.ask import ask
 from aeron_magic.jupyter.commands.replies import fetch
 from aeron_magic.jupyter.display import follow
-from aeron_magic.sandbox import Sandbox
+from aeron_magic.sandbox import Refusal, Sandbox
 
 
 @pytest.fixture
@@ -65,7 +65,12 @@ def test_fetch_completes_the_variable_of_an_unfinished_reply(
     app.shell.user_ns["other"] = cut
     assert not cut.is_complete
     app.session.connections.configure(fetch_timeout=30)
-    sandbox.set_faults(processing_fetches=0)
+    sandbox.set_faults(refuse=(Refusal("fetch-response", 400),))
+    with pytest.raises(ServiceError):
+        fetch(app, parse_command(line.replace("TOKEN", cut.context_token)))
+    assert names["r"] is cut
+    assert "It is now in" not in capsys.readouterr().out
+    sandbox.set_faults(refuse=(), processing_fetches=0)
     if by_panel:
         assert app.session.fetch(app.session.tree, turn).done.wait(10)
     fetch(app, parse_command(line.replace("TOKEN", cut.context_token)))
