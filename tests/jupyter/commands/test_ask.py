@@ -69,6 +69,7 @@ def test_fetch_completes_the_variable_of_an_unfinished_reply(
     with pytest.raises(ServiceError):
         fetch(app, parse_command(line.replace("TOKEN", cut.context_token)))
     assert names["r"] is cut
+    assert app.session.tree.turns[0].reply.text == cut.text
     assert "It is now in" not in capsys.readouterr().out
     sandbox.set_faults(refuse=(), processing_fetches=0)
     if by_panel:
