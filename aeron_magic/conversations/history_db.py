@@ -9,6 +9,7 @@ The extension imports this module when it is loaded, so it imports little.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import stat
 import time
@@ -24,6 +25,9 @@ VARIABLE = "AERON_HISTORY"
 
 OFF = ("off", "0", "no", "false")
 """Values of the setting that disable the history."""
+
+ON = ("", "on", "1", "yes", "true")
+"""Values of the setting that mean the file in the user's data folder."""
 
 BUSY_TIMEOUT = 2.0
 """Seconds to wait for another kernel's write, which takes milliseconds."""
@@ -113,16 +117,23 @@ class Deadline:
 def history_path(configured: str = "", environ: Mapping[str, str] | None = None) -> Path | None:
     """The file to use; None if the history is disabled.
 
-    ``AERON_HISTORY`` has precedence over ``configured``; each is a path, or one of ``OFF``. The
-    default is a file in the user's data folder.
+    ``AERON_HISTORY`` has precedence over ``configured``; each is a path, or one of ``OFF`` or
+    ``ON``. The default is a file in the user's data folder.
 
-    Raises HistoryError: the user has no home folder.
+    Raises HistoryError: the setting is a bare word, such as a misspelt ``off``, which would create
+    a file in the working folder; or the user has no home folder.
     """
     setting = (os.environ if environ is None else environ).get(VARIABLE) or configured
     if setting.lower() in OFF:
         return None
+    if re.fullmatch(r"\w+", setting) and setting.lower() not in ON:
+        raise HistoryError(
+            f"The setting of the local history, {setting!r}, is neither `off` nor a file.",
+            hint=f"Set {VARIABLE} or `%config AeronMagics.history` to `off`, or to a path such as "
+            "`./history.sqlite3`.",
+        )
     try:
-        if setting:
+        if setting.lower() not in ON:
             return Path(setting).expanduser()
         from platformdirs import user_data_path
 

@@ -108,6 +108,17 @@ class AeronMagics(Magics):
             raise TraitError(f"{error} {error.hint}") from None
         return dict(proposal.value)
 
+    @validate("history")
+    def _usable(self, proposal: Any) -> str:
+        from aeron_magic.conversations.history_db import history_path
+
+        value = str(proposal.value)
+        try:
+            history_path(value, {})
+        except AeronError as error:
+            raise TraitError(f"{error} {error.hint}") from None
+        return value
+
     def _preferences(self) -> Preferences:
         return Preferences(*(getattr(self, name) for name in Preferences._fields))
 

@@ -36,6 +36,20 @@ def test_it_can_be_disabled_by_setting_and_variable() -> None:
         assert history_path("~/mine", {"AERON_HISTORY": value}) is None, value
 
 
+def test_a_bare_word_is_no_file() -> None:
+    """A misspelt ``off`` would write the questions to a file in the working folder."""
+    default = history_path("", {})
+    for value in ("on", "1", "YES", "true"):
+        assert history_path(value, {}) == default, value
+    for value in ("of", "Off1", "none", "history"):
+        with pytest.raises(HistoryError, match="neither `off` nor a file"):
+            history_path(value, {})
+        with pytest.raises(HistoryError):
+            history_path("", {"AERON_HISTORY": value})
+    for value in ("./history", "history.sqlite3", "~/history"):
+        assert history_path(value, {}) == Path(value).expanduser()
+
+
 def test_a_new_file_has_the_schema(tmp_path: Path) -> None:
     connection = open_file(tmp_path / "new")
     assert connection.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
