@@ -85,8 +85,8 @@ class Conversation:
             Nothing was sent. Also as for :meth:`aeron_magic.Client.ask`.
         AeronError
             As for :meth:`aeron_magic.Client.ask`. The incomplete reply is in the turn.
-            ``context_token`` does not change, but for the first question of a conversation with
-            Chatzy, if it was accepted: the next question continues that conversation.
+            ``context_token`` does not change, except after the first question of a conversation
+            with Chatzy that was accepted: the next question continues that conversation.
         """
         if name is not None:
             check_turn_name(name)

@@ -11,9 +11,9 @@ Grammar::
 Nothing is called or computed, and placeholders inside a value are not replaced. Double braces
 around anything but a path are left as they are, so LaTeX, JSON and code are safe. What is probably
 a mistake is an error: a path with an unknown name, a known name followed by anything else, double
-braces before a known name that are never closed, and a
-Python expression on one line that calls something or contains a known name. A filter, as in
-``{{other | upper}}``, belongs to a template language: not an expression.
+braces before a known name that are never closed, and a Python expression on one line that calls
+something or contains a known name. A filter, as in ``{{other | upper}}``, belongs to a template
+language: not an expression.
 """
 
 from __future__ import annotations
