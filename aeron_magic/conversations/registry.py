@@ -70,7 +70,7 @@ class ConversationRegistry:
         self._clock = clock
         self._moving_cells = False
         self._before_run: (
-            dict[ConversationTree, tuple[Turn | None, Turn | None, str | None]] | None
+            dict[ConversationTree, tuple[Turn | None, Turn | None, str | None, str | None]] | None
         ) = None
         self._run: dict[ConversationTree, bool] = {}
         """The conversations of a run from the beginning, and whether a question was asked in it."""
@@ -158,7 +158,9 @@ class ConversationRegistry:
     def rebuild(self) -> None:
         """The notebook is run from its beginning: ask as in a new kernel, until :meth:`rebuilt`."""
         self.rebuilt()
-        self._before_run = {tree: (tree.head, tree.opening, tree.created_by) for tree in self}
+        self._before_run = {
+            tree: (tree.head, tree.opening, tree.opening_token, tree.created_by) for tree in self
+        }
         for tree in self:
             tree.restart()
             tree.created_by = None
@@ -175,9 +177,9 @@ class ConversationRegistry:
         is_listed = self.conversations.get(before.name) is before  # not deleted meanwhile
         if self.current.head is self.current.opening is None and is_listed:
             self.current = before
-        for tree, (head, opening, created_by) in self._before_run.items():
+        for tree, (head, opening, token, created_by) in self._before_run.items():
             if tree.head is tree.opening is None:
-                tree.head, tree.opening = head, opening
+                tree.head, tree.opening, tree.opening_token = head, opening, token
             if not self._run.get(tree):
                 tree.created_by = tree.created_by or created_by
         self._before_run = None

@@ -177,7 +177,9 @@ class ConversationTree:
     created_by: str | None = None
     opening: Turn | None = None
     """Without a head: a first question without a complete reply, whose token is that of the whole
-    conversation."""
+    conversation. Its turn may keep an earlier reply."""
+    opening_token: str | None = None
+    """That token."""
     history_id: int | None = None
     """Its id in the local history, once it is stored."""
     last_number: int = 0
@@ -311,8 +313,7 @@ class ConversationTree:
         """The token that the next question continues from."""
         if self.head is not None:
             return self.head.token
-        opening = self._not_left_out(self.opening)
-        return opening.reply.context_token if opening and opening.reply else None
+        return self.opening_token if self._not_left_out(self.opening) else None
 
     def restart(self) -> None:
         """The next question starts the conversation again; the turns stay."""
@@ -323,13 +324,17 @@ class ConversationTree:
         if self.head is self.opening is None:
             turns = [turn for turn in self.turns if turn.asked_at > since]
             self.head = _newest(one for one in turns if one.tokens and one not in self.ended)
-            self.opening = None if self.head else _newest(filter(self._is_opening, turns))
+            self._open(None if self.head else _newest(filter(self._is_opening, turns)))
 
     def choose(self, turn: Turn) -> None:
         """Continue after ``turn``, or after the last turn before it that can be continued."""
         path = turn.path()[::-1]
         self.head = next((one for one in path if one.tokens), None)
-        self.opening = None if self.head else next(filter(self._is_opening, path), None)
+        self._open(None if self.head else next(filter(self._is_opening, path), None))
+
+    def _open(self, turn: Turn | None) -> None:
+        reply = turn.reply if turn is not None else None
+        self.opening, self.opening_token = turn, reply.context_token if reply else None
 
     def _starts_all(self, turn: Turn) -> bool:
         """Whether its token is that of a whole conversation, which it started."""
@@ -523,8 +528,12 @@ class ConversationTree:
             self.edits += 1
         if reply.is_complete:
             self.head, self.opening = turn, None
-        elif self._is_opening(turn):
-            self.head, self.opening = None, turn
+        elif (
+            reply.context_token is not None
+            and self._starts_all(asked)
+            and (not turn.tokens or self.head is None)
+        ):
+            self.head, self.opening, self.opening_token = None, turn, reply.context_token
         return turn
 
     def _move(self, turn: Turn, parent: Turn | None) -> None:

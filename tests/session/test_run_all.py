@@ -21,7 +21,7 @@ from aeron_magic.conversations.registry import ConversationRegistry
 from aeron_magic.conversations.tree import Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.frontend import RunOrder
-from aeron_magic.replies.reply import Reply
+from aeron_magic.replies.reply import Reply, Status
 from aeron_magic.sandbox import Sandbox
 from aeron_magic.sandbox.faults import Faults, Refusal
 
@@ -330,6 +330,54 @@ def test_use_in_a_run_continues_nothing_of_before_if_the_clock_was_set_back() ->
     live.rebuild()
     cells.insert(2, Cell("new", "inserted"))
     assert run_cells(live, cells) == run_cells(ConversationRegistry(), cells)
+
+
+@pytest.mark.parametrize("service", ["aeronpay", "chatzy"])
+def test_replies_that_are_cut_in_a_run_of_all_cells(service: str) -> None:
+    """What follows is asked where a new kernel asks it, also after an earlier complete reply."""
+
+    def run(registry: ConversationRegistry, cells: Sequence[Cell], cut: set[str]) -> Paths:
+        found: Paths = {}
+        for cell in cells:
+            position = registry.position_for(cell=cell.id, **cell.options)
+            token = f"token {next(TOKENS)}"
+            if service == "chatzy":
+                token = position.token or token
+            status: Status = "incomplete" if cell.id in cut else "complete"
+            pending = registry.start(position, cell.question)
+            turn, _ = registry.finish(pending, Reply("so", status, token, service=service))
+            if status == "complete":
+                is_first = turn.parent_token is None
+                asked = [one.question for one in turn.path()]
+                found[cell.id or ""] = (position.tree.name, ["(starts)"] * is_first + asked)
+        return found
+
+    for seed in range(300):
+        chance = random.Random(seed)
+        options = [{}, {}, {"new": True}, {"conversation": "plots"}]
+        cells = [Cell(f"c{n}", f"question {n}", chance.choice(options)) for n in range(4)]
+        live = ConversationRegistry(service, clock=lambda: float(next(TOKENS)))
+        for _ in range(3):
+            cut = {cell.id or "" for cell in cells if chance.random() < 0.3}
+            live.rebuild()
+            found = run(live, cells, cut)
+            live.rebuilt()
+            assert found == run(ConversationRegistry(service), cells, cut), f"history {seed}"
+
+
+def test_a_run_of_all_cells_keeps_where_another_conversation_of_chatzy_was_cut() -> None:
+    live = ConversationRegistry("chatzy")
+
+    def ask(token: str, *, new: bool = False) -> None:
+        pending = live.start(live.position_for(cell=token, new=new), "why?")
+        live.finish(pending, Reply("so", "incomplete", token, service="chatzy"))
+
+    ask("before")
+    live.rebuild()
+    ask("in the run")
+    live.new("main")
+    live.rebuilt()
+    assert live.current.current_token == "before"
 
 
 def test_a_run_of_all_cells_does_not_restart_a_chat_of_the_panel(notebook: FakeNotebook) -> None:
