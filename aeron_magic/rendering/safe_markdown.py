@@ -83,6 +83,8 @@ _NO_TEX = re.compile(
 )
 """Scripts that TeX refuses: none, and two at one place."""
 _LIMITS = re.compile(r"\\(?:no|display)?limits(?![A-Za-z])")
+_IN_GRID = re.compile(r"(?<!\\)&|\\(?:[hc]line|multicolumn)(?![A-Za-z])")
+"""What stands only in the rows of an environment."""
 _OPERATOR = re.compile(
     r"(?:\}|\\(?:sum|(?:co)?prod|o?i{0,3}nt|big[a-z]+|lim(?:inf|sup)?|max|min|sup|inf|det|gcd|Pr))\s*\Z"
 )
@@ -471,11 +473,11 @@ def _for_latex(tex: str, in_cell: bool) -> str:
     commands = _COMMAND.findall(_ENVIRONMENT.sub("", tex).replace("\\\\", " "))
     if (
         not LATEX_COMMANDS.issuperset(commands)
-        or commands.count("left") != commands.count("right")
+        or not _is_balanced(commands)
         or ("middle" in commands and "left" not in commands)
         or not LATEX_ENVIRONMENTS.issuperset(environments)
         or not _fits(tex, in_cell)
-        or (not environments and re.search(r"(?<!\\)&|\\hline(?![A-Za-z])", tex))
+        or (not environments and _IN_GRID.search(tex))
         or (not environments and in_cell and "\\\\" in tex)  # it would end the row
         or _NO_TEX.search(tex)
         or not all(
@@ -485,6 +487,16 @@ def _for_latex(tex: str, in_cell: bool) -> str:
     ):
         return ""
     return tex.strip()
+
+
+def _is_balanced(commands: Sequence[str]) -> bool:
+    """Whether each ``\\left`` has a ``\\right`` after it."""
+    depth = 0
+    for command in commands:
+        depth += {"left": 1, "right": -1}.get(command, 0)
+        if depth < 0:
+            return False
+    return not depth
 
 
 def _fits(tex: str, in_cell: bool) -> bool:

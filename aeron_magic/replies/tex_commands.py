@@ -93,7 +93,8 @@ vmatrix Vmatrix
 """
 
 LATEX_COMMANDS = frozenset(_LATEX.split())
-"""Commands of LaTeX, amsmath, amssymb, mathrsfs and xcolor, which nbconvert's template loads."""
+"""Commands of LaTeX and of what nbconvert's template loads: amsmath, amssymb, mathrsfs, xcolor, and
+unicode-math for xelatex."""
 
 LATEX_ENVIRONMENTS = frozenset(_ENVIRONMENTS.split())
 """Environments inside a formula, of the same packages."""
