@@ -15,6 +15,8 @@ from aeron_magic.services.catalog import SERVICES
 
 APPLICATION = "aeron-magic"
 
+NO_KEYRING = "there is none"
+
 
 _kept: dict[str, dict[str, str]] = {}
 """Credentials of this process, for machines without a keyring."""
@@ -144,7 +146,7 @@ def _write(name: str, value: str) -> str:
 
 def _reason(error: Exception) -> str:
     """Why the keyring cannot be used."""
-    words = {"NoKeyringError": "there is none", "KeyringLocked": "it is locked"}
+    words = {"NoKeyringError": NO_KEYRING, "KeyringLocked": "it is locked"}
     return words.get(type(error).__name__, "it failed")
 
 
@@ -156,6 +158,8 @@ def _delete(name: str) -> bool:
     import keyring
     from keyring.errors import PasswordDeleteError
 
+    if keyring.get_password(APPLICATION, name) is None:
+        return False  # a disabled keyring deletes anything without an error
     try:
         keyring.delete_password(APPLICATION, name)
     except PasswordDeleteError:
@@ -163,24 +167,27 @@ def _delete(name: str) -> bool:
     return True
 
 
-def forget(service: str) -> bool:
-    """Delete the credentials for ``service`` here and in the keyring; whether there were any.
+def forget(service: str) -> str:
+    """Delete the credentials for ``service`` here and in the keyring.
 
-    Raises UsageError: the package of the keyring is not installed. Raises CredentialsError: this
-    machine has no keyring, or it is locked.
+    Returns how that was done, such as ``deleted from the system keyring``; empty if there were
+    none. Raises UsageError: the package of the keyring is not installed. Raises CredentialsError:
+    the keyring is locked or fails.
     """
-
-    kept = _kept.pop(service, None) is not None
+    done = "forgotten in this kernel" if _kept.pop(service, None) is not None else ""
     if find_spec("keyring") is None:
-        if kept:
-            return True
-        raise missing_extra("The system keyring", "keyring")
+        if not done:
+            raise missing_extra("The system keyring", "keyring")
+        return f"{done}; the package of the system keyring is not installed"
     try:
-        return _delete(service) or kept
+        return "deleted from the system keyring" if _delete(service) else done
     except Exception as error:  # noqa: BLE001 - see `_write`
-        if kept:
-            return True
-        raise _no_keyring(service, _reason(error)) from None
+        reason = _reason(error)
+        if reason == NO_KEYRING:
+            return done and f"{done}; there is no system keyring"
+        if done:
+            return f"{done}; the system keyring cannot be used ({reason})"
+        raise _no_keyring(service, reason) from None
 
 
 def variables_of(service: str) -> str:

@@ -178,11 +178,10 @@ def logout(app: App, command: Command) -> None:
     if variables := credentials.variables_set(service):
         notes.append(f"Still set in the environment: {variables}.")
     try:
-        found = credentials.forget(service)
+        done = credentials.forget(service)
     except AeronError:
         if notes:
             show(app.shell, *notes)
         raise
     label = service_info(service).title
-    deleted = f"{label}'s credentials are deleted from the system keyring."
-    show(app.shell, deleted if found else "Nothing was stored.", *notes)
+    show(app.shell, f"{label}'s credentials are {done}." if done else "Nothing was stored.", *notes)

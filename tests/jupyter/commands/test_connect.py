@@ -72,7 +72,7 @@ def test_without_a_keyring_that_is_said_before_anything_is_typed(
     harness: PanelHarness, typed: list[str], backend: type[keyring.backend.KeyringBackend],
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
-    """The credentials are kept for this kernel instead; logout forgets them."""
+    """The credentials are kept for this kernel instead; logout forgets them, and says just that."""
     keyring.set_keyring(backend())
     login(harness.app, parse_command("login"))
     assert re.search(r"cannot be used here \((there is none|it stores nothing)\)", typed[0])
@@ -83,6 +83,12 @@ def test_without_a_keyring_that_is_said_before_anything_is_typed(
     assert credentials.find("aeronpay") == found
     logout(harness.app, parse_command("logout"))
     assert credentials.find("aeronpay") is None
+    said = capsys.readouterr().out
+    assert "AeronPay's credentials are forgotten in this kernel" in said
+    assert ("; there is no system keyring." in said) is (backend is fail.Keyring)
+    assert "deleted" not in said
+    logout(harness.app, parse_command("logout"))
+    assert capsys.readouterr().out == "Nothing was stored.\n"
 
 
 class Chain(ChainerBackend):
