@@ -322,7 +322,7 @@ def _handles(tree: ConversationTree) -> dict[int, str]:
     taken = {turn.name for turn in tree}
     handles = {}
     for turn in tree:
-        quoted = _quoted(turn.name) if turn.name else None
+        quoted = quoted_word(turn.name) if turn.name else None
         if quoted is None:
             name = f"turn-{turn.number}"
             while name in taken:
@@ -333,7 +333,7 @@ def _handles(tree: ConversationTree) -> dict[int, str]:
     return handles
 
 
-def _quoted(text: str) -> str | None:
+def quoted_word(text: str) -> str | None:
     """``text`` as one word of a magic line; None if no quotes can hold it."""
     if PLAIN_WORD.fullmatch(text):
         return text

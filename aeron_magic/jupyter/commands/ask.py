@@ -15,10 +15,11 @@ from aeron_magic.prompts.interpolation import interpolate
 from aeron_magic.services.catalog import service_info
 
 if TYPE_CHECKING:
+    from aeron_magic.conversations.tree import Position
     from aeron_magic.jupyter.app import App
     from aeron_magic.jupyter.display.outputs import Output
     from aeron_magic.replies.reply import Reply
-    from aeron_magic.session.session import PendingQuestion
+    from aeron_magic.session.session import PendingQuestion, Session
 
 SEND_GRACE = 0.5
 """Seconds for which nothing else runs while the question is being sent."""
@@ -60,8 +61,9 @@ def ask(app: App, options: Options, text: str) -> None:
         show_dry_run(session, question, shell)
         return
     live = not options.quiet and is_live(shell, app.preferences.live)
+    note = _moved_note(session, options, position)
     asked = session.ask(question, position)
-    _show_until_done(app, options, asked, live)
+    _show_until_done(app, options, asked, live, note)
 
     from aeron_magic.jupyter.display.outputs import missing_format_error
 
@@ -69,8 +71,29 @@ def ask(app: App, options: Options, text: str) -> None:
         raise problem
 
 
-def _show_until_done(app: App, options: Options, asked: PendingQuestion, live: bool) -> None:
-    """Show the reply until it has ended, bind it, and raise its error; an interrupt stops it."""
+def _moved_note(session: Session, options: Options, position: Position) -> str:
+    """What to say below a complete reply if the cell's own place is in another conversation.
+
+    Then this one becomes the current one, although no option and no assigned token says so.
+    """
+    is_placed = options.conversation or options.new or options.after is not None
+    if position.tree is session.tree or is_placed or session.token.assigned_by_user:
+        return ""
+    from aeron_magic.conversations.export import quoted_word
+
+    return (
+        f"Asked in {position.tree.name}, where this cell belongs; the next question continues "
+        f"there. %aeron use {quoted_word(session.tree.name) or 'NAME'} goes back."
+    )
+
+
+def _show_until_done(
+    app: App, options: Options, asked: PendingQuestion, live: bool, note: str
+) -> None:
+    """Show the reply until it has ended, bind it, and raise its error; an interrupt stops it.
+
+    ``note`` is for below a complete reply in this cell, not in a panel.
+    """
     output: Output | None = None
     failure: Exception | None = None
     shown = False
@@ -95,7 +118,10 @@ def _show_until_done(app: App, options: Options, asked: PendingQuestion, live: b
                 from aeron_magic.jupyter.display import follow
 
                 output = follow.choose_output(options, app.shell, live)
-            shown = output.finish(asked.accumulator, reply, asked.metadata)
+            metadata = asked.metadata
+            if note and reply.is_complete:
+                metadata = {**metadata, "notes": [*asked.notes, note]}
+            shown = output.finish(asked.accumulator, reply, metadata)
         except Exception as problem:  # noqa: BLE001 - as above
             failure = problem
     if asked.pending.turn.cell is None:  # such a runner accepts a panel's transcript only now

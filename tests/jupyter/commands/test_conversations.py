@@ -175,6 +175,36 @@ def test_use_creates_switches_and_lists(lab: Kernel) -> None:
     assert "Similar names: plots" in lab.execute("%aeron use plot", "p").text
 
 
+def test_a_cell_that_asks_in_its_own_conversation_says_that_this_is_the_current_one_now(
+    lab: Kernel,
+) -> None:
+    """Once; not with an option that says so, nor after an assigned token."""
+    run_all(lab, {"one": "%%aeron -c intr\nWhy?", "two": "%%aeron\nWhat is a fork?"})
+    note = "Asked in intr, where this cell belongs; the next question continues there. "
+    use = {"u": "%aeron use 'the other'", "three": "%%aeron\nWhat is a turn?"}
+    run_all(lab, use)
+    run = lab.execute("%%aeron\nWhat is a branch?", "two")
+    assert note + '%aeron use "the other" goes back.' in run.text
+    assert "belongs" not in lab.execute("%%aeron\nWhat is a token?", "two").text
+    run_all(lab, use)
+    assert "belongs" not in lab.execute("%%aeron -c intr\nWhat is a token?", "two").text
+    run_all(lab, use)
+    session = "get_ipython().magics_manager.registry['AeronMagics'].app.session"
+    token = f"{session}.registry.conversations['intr'].turns[0].token"
+    assert lab.execute(f"context_token = {token}", "t").status == "ok"
+    assert "belongs" not in lab.execute("%%aeron\nWhat is a token?", "two").text
+
+
+def test_a_run_from_the_start_says_nothing_of_the_conversation_of_a_cell(lab: Kernel) -> None:
+    """There, each cell asks in the current one."""
+    cells = {"one": "%%aeron\nWhy?", "two": "%aeron use other", "three": "%%aeron\nWhat is a turn?"}
+    session = "get_ipython().magics_manager.registry['AeronMagics'].app.session"
+    for _ in range(2):
+        assert lab.execute(f"{session}.rebuild()", "start").status == "ok"
+        for cell, source in cells.items():
+            assert "belongs" not in lab.execute(source, cell).text
+
+
 @pytest.mark.parametrize(
     ("line", "error"),
     [
