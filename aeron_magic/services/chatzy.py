@@ -88,7 +88,10 @@ MAX_TOKEN = 8_000
 """Characters of a token that can be a part of an address."""
 
 WHICH_AGENT = "Check the agent's id (--chatbot-id, CHATZY_CHATBOT_ID), and whether it is public."
-REPEAT = "Ask the agent to repeat its answer, in the conversation of this context_token."
+REPEAT = (
+    "Ask the agent to repeat its answer: in a notebook the next question continues this "
+    "conversation; in Python, ask with this context_token."
+)
 ACCEPTED = "The question was accepted: asking it again may be charged a second time."
 
 ENDS = ("close_connection", "[DONE]")
@@ -176,7 +179,7 @@ class Service:
         yield from ()
         raise UsageError(
             "Chatzy has no call that returns a stored reply.",
-            hint="`%aeron history` (in Python `Conversation.turns`) shows the local transcript.",
+            hint=REPEAT,
             context_token=token,
         )
 

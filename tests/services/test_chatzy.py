@@ -195,13 +195,16 @@ def test_a_question_without_stream_reads_the_stream() -> None:
     assert stream(content("Fine."), END).ask(stream=False).text == "Fine."
 
 
-@pytest.mark.parametrize("call", [Service.fetch, Service.history])
-def test_nothing_can_be_fetched(call: Callable[[Service, str], Flow[Any]]) -> None:
-    """Chatzy has no such call; the hint names the local transcript."""
+@pytest.mark.parametrize(
+    ("call", "remedy"),
+    [(Service.fetch, "the next question continues"), (Service.history, "%aeron history")],
+)
+def test_nothing_can_be_fetched(call: Callable[[Service, str], Flow[Any]], remedy: str) -> None:
+    """Chatzy has no such call; the hint says how to get the reply, or the messages."""
     server = Server()
     with pytest.raises(UsageError, match="has no call") as caught:
         server.run(call(Service(SETTINGS), CONVERSATION))
-    assert "%aeron history" in caught.value.hint
+    assert remedy in caught.value.hint
     assert server.seen == []
 
 
