@@ -67,8 +67,13 @@ def comparison(path: Sequence[Turn], messages: Sequence[Message]) -> str:
     if not different:
         questions = sum(message.role == "user" for message in messages)
         replies = len(messages) - questions
-        omitted = "" if replies >= questions else "; it does not list the newest reply"
-        return f"The service has the same {plural(questions, 'turn')} of this branch{omitted}."
+        if replies >= questions:
+            return f"The service has the same {plural(questions, 'turn')} of this branch."
+        earlier = " and the same earlier replies" if replies else ""
+        return (
+            f"The service has the same {plural(questions, 'question')} of this branch{earlier}. "
+            "It does not list the newest reply, so that is not compared."
+        )
     return "The service's messages differ:\n\n" + "\n".join(
         f"- message {number}: here {escape_cell(repr(here), 60)}, "
         f"at the service {escape_cell(repr(there), 60)}"

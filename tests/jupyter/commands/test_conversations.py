@@ -359,8 +359,8 @@ def test_another_conversation_is_asked_from_the_service(lab: Kernel) -> None:
     shown = lab.execute("%aeron history plots --remote", "x").text
     assert "What is a branch?" in shown
     assert (
-        "The service has the same 1 turn of this branch; it does not list the newest reply."
-        in shown
+        "The service has the same 1 question of this branch. "
+        "It does not list the newest reply, so that is not compared." in shown
     )
 
 
