@@ -19,7 +19,7 @@ from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from aeron_magic.errors import ReplyFormatError, UsageError
-from aeron_magic.markdown_text import truncate
+from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.replies.spellings import (
     MAX_INT,
     read_bool,
@@ -47,6 +47,9 @@ WORDS = {
     "bool": "true or false",
     "date": "a date as YYYY-MM-DD",
 }
+MAX_VALUE = 40
+"""Characters of a value that does not fit, in the reason."""
+
 MAX_REASON = 300
 """Characters of the reason why a reply does not fit; a part of it may come from the reply."""
 
@@ -179,8 +182,8 @@ class Columns:
             }
         except ValidationError as error:
             problems = [
-                f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}"
-                for one in error.errors(include_url=False, include_input=False)
+                f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}{_got(one['input'])}"
+                for one in error.errors(include_url=False)
             ]
             raise _unfit("; ".join(problems)) from None
         except ReplyFormatError:
@@ -194,6 +197,15 @@ def _unfit(reason: str) -> ReplyFormatError:
         f"The reply does not fit: {truncate(reason, MAX_REASON)}.",
         hint="Its text is kept in the column `reply`.",
     )
+
+
+def _got(value: Any) -> str:
+    """The value that came, short and on one line; empty for a list or an object."""
+    if isinstance(value, str):
+        return f" (got {truncate(one_line(value[: 10 * MAX_VALUE]), MAX_VALUE)!r})"
+    if value is None or isinstance(value, bool | int | float):
+        return f" (got {truncate(json.dumps(value), MAX_VALUE)})"
+    return ""
 
 
 def _type(kind: str) -> tuple[Any, str]:
@@ -308,7 +320,9 @@ def _read(column: Column, value: Any) -> Any:
         and not re.fullmatch(r"\d{4}(-\d\d){2}", read)
     ):
         # pydantic would read digits as seconds
-        raise _unfit(f"{column.keys[0]}: Input should be a valid date in the format YYYY-MM-DD")
+        raise _unfit(
+            f"{column.keys[0]}: Input should be a valid date in the format YYYY-MM-DD{_got(read)}"
+        )
     return read
 
 

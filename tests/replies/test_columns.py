@@ -15,7 +15,7 @@ import pytest
 from fresh_process import modules_after, printed
 
 from aeron_magic.errors import ReplyFormatError, UsageError
-from aeron_magic.replies.columns import Columns
+from aeron_magic.replies.columns import MAX_VALUE, Columns
 
 WANTED = Columns(
     "mood: positive|negative|neutral, refund: bool, amount: number?, n: int, day: date?"
@@ -195,10 +195,24 @@ def test_control_characters_in_a_text_may_be_unescaped() -> None:
 
 
 def test_an_error_says_what_does_not_fit() -> None:
-    """In pydantic's words."""
+    """In pydantic's words, with the value: short, and on one line."""
     with pytest.raises(ReplyFormatError) as caught:
         WANTED.values(made(mood='"good"', amount='"much"'))
-    assert "mood: Input should be 'positive', 'negative' or 'neutral'" in str(caught.value)
+    moods = "mood: Input should be 'positive', 'negative' or 'neutral' (got "
+    assert f"{moods}'good')" in str(caught.value)
+    for value, shown in {
+        '"a\\n\\u001b[31mb"': "'a b'",
+        f'"{"x" * 5000}"': f"'{'x' * (MAX_VALUE - 1)}…'",
+        "null": "null",
+        "true": "true",
+        "1.5": "1.5",
+    }.items():
+        with pytest.raises(ReplyFormatError) as caught_too:
+            WANTED.values(made(mood=value))
+        assert f"{moods}{shown})" in str(caught_too.value)
+    with pytest.raises(ReplyFormatError) as no_value:
+        WANTED.values(made(mood='["good"]'))
+    assert "(got" not in str(no_value.value)
     assert "amount: Input should be a valid number" in str(caught.value)
 
 
