@@ -200,7 +200,7 @@ def render_prompts(
     if errors and len(errors) == len(texts):
         raise error_of_all(errors, len(texts), "can be sent")
     names = {"row"} if template is None else {one.name for one in placeholders_in(template)}
-    if len(items) > 1 and "row" not in names:
+    if items and "row" not in names:
         raise same_for_each("The question does not mention {{row}}")
     return texts
 
