@@ -13,6 +13,14 @@ from aeron_magic.markdown_text import one_line, plural, truncate
 Status = Literal["complete", "recovered", "interrupted", "incomplete", "failed", "processing"]
 
 
+_WHY = {
+    "failed": "the question failed",
+    "interrupted": "the question was interrupted",
+    "incomplete": "it was cut off",
+    "processing": "the service is still working on it",
+}
+"""Why a reply is not complete."""
+
 REPR_LENGTH = 60
 """Characters of a reply's text in its ``repr``."""
 
@@ -66,7 +74,10 @@ class Reply:
         """The rendered reply, for a notebook that shows it as the value of a cell."""
         from aeron_magic.rendering.mimebundle import mimebundle
 
-        note = "" if self.is_complete else f"This reply is {self.status}."
+        note = ""
+        if not self.is_complete:
+            kind = "Not the whole reply" if self.text.strip() else "No reply"
+            note = f"{kind}: {_WHY[self.status]}."
         # Plain strings: marimo sends a subclass as an object.
         return {kind: str(shown) for kind, shown in mimebundle(self.text, note=note).items()}
 

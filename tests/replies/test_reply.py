@@ -30,6 +30,21 @@ def test_repr_is_one_short_line_without_the_token(reply: Reply, expected: str) -
     assert "secret" not in repr([reply])
 
 
+@pytest.mark.parametrize(
+    ("reply", "note"),
+    [
+        (Reply("", "failed"), "No reply: the question failed."),
+        (Reply("", "processing"), "No reply: the service is still working on it."),
+        (Reply("Hi", "incomplete"), "Not the whole reply: it was cut off."),
+        (Reply("Hi", "failed"), "Not the whole reply: the question failed."),
+    ],
+)
+def test_a_notebook_shows_why_a_reply_is_not_complete(reply: Reply, note: str) -> None:
+    data, _metadata = DisplayFormatter().format(reply)
+    assert note in data["text/plain"]
+    assert note in data["text/html"]
+
+
 @pytest.mark.parametrize("reply", [Reply("*Hi* $5 <b>"), Reply("*Hi*", "interrupted")])
 def test_a_notebook_shows_the_rendered_reply(reply: Reply) -> None:
     data, _metadata = DisplayFormatter().format(reply)
