@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.spec import (
+    ALIKE,
     COMMANDS,
     MOVED,
     QUESTION,
@@ -139,9 +140,10 @@ def parse_command(line: str) -> Command:
         _reject_secret(first)
         if first.text in MOVED:
             raise _moved(first.text)
+        near = _nearest(ALIKE.get(first.text, first.text), COMMANDS)
         raise UsageError(
             f"%aeron has no command {(first.flag or first.text)[:30]}.",
-            hint=f"{_nearest(first.text, COMMANDS)}To ask, write `%aeron ask …`. {_SEE_HELP}",
+            hint=f"{near}To ask, write `%aeron ask …`. {_SEE_HELP}",
         )
     given = _parse(spec, line, first.end)
     values = {argument.dest: given.pop(argument.dest, None) for argument in spec.arguments}

@@ -395,6 +395,9 @@ _COMMANDS = (
 COMMANDS = {spec.name: spec for spec in _COMMANDS}
 """The commands of ``%aeron`` by name."""
 
+ALIKE = {"list": "use", "errors": "last"}
+"""The commands that other words mean, which are written like a different one."""
+
 MOVED = {
     "new": "`%aeron use NAME`, or `-n` with a question",
     "conversations": "`%aeron use`",

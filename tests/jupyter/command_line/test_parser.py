@@ -189,6 +189,8 @@ INVALID_COMMANDS = {
     "connect sandbox --base-url http://x": ("--base-url is not an option of", "aeronpay or chatzy"),
     "connect aeronpay --service chatzy": ("--service is not an option of", "sandbox"),
     "ASK why?": ("no command ASK", "`ask`"),
+    "list": ("no command list", "Did you mean `use`?"),
+    "errors": ("no command errors", "Did you mean `last`?"),
     "use two words": ("Too many arguments", "in quotes"),
     "connect sandbox aeronpay": ("Too many arguments", "`%aeron connect "),
     "login aeronpay hunter2hunter2": ("Too many arguments", "`%aeron login "),
