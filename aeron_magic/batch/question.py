@@ -50,6 +50,7 @@ class RowResult(NamedTuple):
 class BatchQuestion:
     """A question of a batch, and what is known of its reply.
 
+    Attributes:
     * ``rows``: the number of rows with this question.
     * ``key``: the key among the kept rows.
     * ``token``: the token by which the reply can be fetched, if the service has begun it.

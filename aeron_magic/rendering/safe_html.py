@@ -319,7 +319,7 @@ def _sanitize_links(state: StateCore) -> None:
 def _strip_references(tokens: Tokens) -> None:
     """Remove the control characters that were written as character references."""
     for token in tokens:
-        if token.type in ("text", "image"):
+        if token.type in ("text", "text_special", "image"):
             token.content = strip_control_sequences(token.content)
             _strip_references(token.children or ())
 
