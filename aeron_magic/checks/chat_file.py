@@ -281,7 +281,7 @@ def _rules(content: str, line: int, name: str) -> Iterator[Rule]:
 def write_chat(tree: ConversationTree, path: Path) -> int:
     """Write the current branch up to its newest reply; return the number of its turns.
 
-    Raises UsageError: no turn has a complete reply; the branch continues a reply that
+    Raises UsageError: a turn, or each, has no complete reply; the branch continues a reply that
     is not a part of it; or as for :func:`aeron_magic.conversations.export.write`.
     """
     turns = tree.head.path() if tree.head is not None else []
@@ -289,6 +289,12 @@ def write_chat(tree: ConversationTree, path: Path) -> int:
         raise UsageError(
             "No turn of the current branch has a complete reply to check against.",
             hint="Ask something with %%aeron first.",
+        )
+    incomplete = next((turn for turn in turns if not turn.revision), None)
+    if incomplete is not None:
+        raise UsageError(
+            f"Turn {incomplete.label} has no complete reply to check against.",
+            hint="Run its cell and those after it again, then export.",
         )
     if turns[0].parent_token is not None:
         raise UsageError(

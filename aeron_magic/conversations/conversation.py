@@ -104,7 +104,7 @@ class Conversation:
                 raise
             except AeronError:
                 turn = self.tree.complete(pending, reply_stream.reply)
-                if turn is self.tree.opening:
+                if turn is self.tree.head:
                     self.context_token = self.tree.current_token
                 raise
         self.tree.complete(pending, reply)

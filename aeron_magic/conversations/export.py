@@ -27,8 +27,8 @@ A turn is an object:
                             ``seconds``, ``first_chunk_seconds`` and ``replayed``
 ==========================  ==================================================================
 
-The notebook asks every question with a complete reply again, in the order of the numbers and at
-the same positions. It connects to the conversation's service, or to the sandbox.
+The notebook asks every question with a complete reply, and those before it, again, in the order of
+the numbers and at the same positions. It connects to the conversation's service, or to the sandbox.
 """
 
 from __future__ import annotations
@@ -270,7 +270,13 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
         _code("load", "%load_ext aeron_magic"),
         _code("connect", f"%aeron {connect}"),
     ]
-    asked = [turn for turn in _in_order(tree) if turn.revision]
+    needed: set[Turn] = set()
+    for turn in tree:
+        at = turn if turn.revision else None
+        while at is not None and at not in needed:
+            needed.add(at)
+            at = at.parent
+    asked = [turn for turn in _in_order(tree) if turn in needed]
     followed = {id(turn.parent) for turn in asked}
     handles = _handles(tree)
     before: Turn | None = None
@@ -279,7 +285,7 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
         # A turn that was asked again at another position may follow one with a higher number.
         for turn in asked:
             parent = turn.parent
-            if turn.number in done or (parent and parent.revision and parent.number not in done):
+            if turn.number in done or (parent and parent.number not in done):
                 continue
             line = _magic_line(turn, before, handles, named=id(turn) in followed)
             cells.append(_code(f"turn-{turn.number}", f"{line}\n{turn.question}", turn.reply))
@@ -304,7 +310,7 @@ def as_notebook(tree: ConversationTree, *, sandbox: bool = False) -> dict[str, A
 def _magic_line(turn: Turn, before: Turn | None, handles: dict[int, str], *, named: bool) -> str:
     """The magic line that asks ``turn`` at its position, if ``before`` was asked last."""
     words = ["%%aeron"]
-    if turn.parent is None or not turn.parent.revision:
+    if turn.parent is None:
         words += ["-n"] if before is not None else []
     elif turn.parent is not before:
         words += ["--after", handles[turn.parent.number]]

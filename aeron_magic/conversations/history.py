@@ -330,7 +330,7 @@ class HistoryStore:
         for turn, parent in turns.values():
             turn.parent = turns[parent][0] if parent in turns else None
             tree.add(turn)
-        tree.head = tree.newest
+        tree.head = tree.newest_to_continue
         return tree
 
     def unfinished(self, tree: ConversationTree) -> list[tuple[PendingTurn, str | None]]:

@@ -69,9 +69,7 @@ class ConversationRegistry:
         self._resumed: dict[str | None, ConversationTree] = {}
         self._clock = clock
         self._moving_cells = False
-        self._before_run: (
-            dict[ConversationTree, tuple[Turn | None, Turn | None, str | None, str | None]] | None
-        ) = None
+        self._before_run: dict[ConversationTree, tuple[Turn | None, str | None]] | None = None
         self._run: dict[ConversationTree, bool] = {}
         """The conversations of a run from the beginning, and whether a question was asked in it."""
         self._current_before = self.current
@@ -158,9 +156,7 @@ class ConversationRegistry:
     def rebuild(self) -> None:
         """The notebook is run from its beginning: ask as in a new kernel, until :meth:`rebuilt`."""
         self.rebuilt()
-        self._before_run = {
-            tree: (tree.head, tree.opening, tree.opening_token, tree.created_by) for tree in self
-        }
+        self._before_run = {tree: (tree.head, tree.created_by) for tree in self}
         for tree in self:
             tree.restart()
             tree.created_by = None
@@ -175,11 +171,10 @@ class ConversationRegistry:
             return
         before = self._current_before
         is_listed = self.conversations.get(before.name) is before  # not deleted meanwhile
-        if self.current.head is self.current.opening is None and is_listed:
+        if self.current.head is None and is_listed:
             self.current = before
-        for tree, (head, opening, token, created_by) in self._before_run.items():
-            if tree.head is tree.opening is None:
-                tree.head, tree.opening, tree.opening_token = head, opening, token
+        for tree, (head, created_by) in self._before_run.items():
+            tree.head = tree.head or head
             if not self._run.get(tree):
                 tree.created_by = tree.created_by or created_by
         self._before_run = None
@@ -325,14 +320,14 @@ class ConversationRegistry:
         tree, replaced = pending.position.tree, pending.position.replaces
         notes = divergence_notes(pending, reply)
         named = tree.by_name(pending.turn.name) if pending.turn.name else None
-        stale = tree.stale() if replaced is not None and replaced.revision else None
+        stale = tree.stale() if replaced is not None else None
         turn = tree.complete(pending, reply)
-        moves = reply.is_complete or tree.opening is turn
+        moves = reply.is_complete or turn.opened == reply.context_token is not None
         if moves and self.conversations.get(tree.name) is tree:  # not deleted meanwhile
             self.current = tree
+        if moves and not self.is_rebuilding:
+            notes += place_notes(tree, turn, stale)
         if reply.is_complete:
-            if not self.is_rebuilding:
-                notes += place_notes(tree, turn, stale)
             # In a run from the beginning, only if that turn was asked in it, too.
             is_seen = not self.is_rebuilding or named in turn.path()
             if named is not None and named.name is None and is_seen:

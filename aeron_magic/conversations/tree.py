@@ -15,8 +15,8 @@ other branches: they keep their positions.
 A reply is identified by its turn and its number among the turn's replies (``revision``, from 1),
 not by its token: some services give each reply a token, others the whole conversation one. The
 latter (``ServiceInfo.branches`` is False) can only continue after the newest turn; questions at
-another position are rejected before they are sent. Its conversation goes on also after a first
-question without a complete reply.
+another position are rejected before they are sent. Its conversation goes on also after its
+*opening* turn: a first question without a complete reply, which counts as the turn's reply 0.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ class Turn:
     parent
         The turn it follows; None for the first, and after a token from another conversation.
     parent_revision
-        Which reply of the parent it continues; if the parent has a newer one, it is stale.
+        Which reply of the parent it continues, 0 for an incomplete one; if the parent has a newer
+        one, it is stale.
     parent_token
         The token that was sent with the question; None if it started a conversation.
     tokens
@@ -75,6 +76,9 @@ class Turn:
         Whether the user chose its position, by ``--after``, a token or in the panel.
     deleted
         Whether the cell that asked it was deleted.
+    opened
+        The token of the whole conversation that it began without a complete reply, when it was
+        asked last; the turn may keep an earlier reply.
     """
 
     number: int
@@ -90,6 +94,7 @@ class Turn:
     asked_at: float = 0.0
     placed: bool = False
     deleted: bool = False
+    opened: str | None = None
 
     def __repr__(self) -> str:
         """Short, and without tokens: it is what a list of turns shows."""
@@ -104,6 +109,21 @@ class Turn:
     def token(self) -> str | None:
         """The token that continues after this turn; None without a complete reply."""
         return self.tokens[-1] if self.tokens else None
+
+    @property
+    def can_be_followed(self) -> bool:
+        """Whether a question can continue after it."""
+        return bool(self.tokens) or self.opened is not None
+
+    @property
+    def is_outdated(self) -> bool:
+        """Whether its parent has a newer reply than the one it continues."""
+        parent = self.parent
+        if parent is None:
+            return False
+        if parent.opened is not None:
+            return parent.opened != self.parent_token
+        return parent.revision != self.parent_revision
 
     @property
     def status(self) -> str:
@@ -175,11 +195,6 @@ class ConversationTree:
     turns: list[Turn] = field(default_factory=list)
     head: Turn | None = None
     created_by: str | None = None
-    opening: Turn | None = None
-    """Without a head: a first question without a complete reply, whose token is that of the whole
-    conversation. Its turn may keep an earlier reply."""
-    opening_token: str | None = None
-    """That token."""
     history_id: int | None = None
     """Its id in the local history, once it is stored."""
     last_number: int = 0
@@ -209,6 +224,8 @@ class ConversationTree:
     def add(self, turn: Turn) -> None:
         """Add a turn at the end; ``turns`` grows in no other way."""
         self.turns.append(turn)
+        if not turn.tokens and turn.reply is not None and self._starts_all(turn):
+            turn.opened = turn.reply.context_token
         self.last_number = max(self.last_number, turn.number)
         self.last_asked = max(self.last_asked, turn.asked_at)
         self._numbers.setdefault(turn.number, turn)
@@ -244,10 +261,12 @@ class ConversationTree:
 
     def by_token(self, token: str) -> Turn | None:
         """The turn that has, or had, a reply with this token; of several the head or the newest."""
-        if self.head is not None and token in self.head.tokens:
+        if self.head is not None and token in (*self.head.tokens, self.head.opened):
             return self.head
-        found = self._tokens.get(token, [])
-        return max(found, key=attrgetter("asked_at"), default=None)
+        found = self._tokens.get(token) or [
+            turn for turn in self.followers.get(None, ()) if turn.opened == token
+        ]
+        return _newest(found)
 
     def find(self, label: str) -> Turn | None:
         """The turn with this name, number or token."""
@@ -273,8 +292,8 @@ class ConversationTree:
 
     @property
     def newest_to_continue(self) -> Turn | None:
-        """Like :attr:`newest`, of the turns whose service has not ended."""
-        return _newest(turn for turn in self.turns if turn.tokens and turn not in self.ended)
+        """The turn asked last of those that can be continued."""
+        return _newest(filter(self._can_continue, self.turns))
 
     @property
     def has_ended(self) -> bool:
@@ -291,10 +310,8 @@ class ConversationTree:
                 path.append(at)
                 at = at.parent
             for one in reversed(path):
-                parent = one.parent
-                known[one] = parent is not None and (
-                    known[parent] or parent.revision != one.parent_revision
-                )
+                before = one.parent is not None and known[one.parent]
+                known[one] = before or one.is_outdated
         return {turn for turn in self.turns if known[turn]}
 
     @property
@@ -311,44 +328,33 @@ class ConversationTree:
     @property
     def current_token(self) -> str | None:
         """The token that the next question continues from."""
-        if self.head is not None:
-            return self.head.token
-        return self.opening_token if self._not_left_out(self.opening) else None
+        return self.head.opened or self.head.token if self.head is not None else None
 
     def restart(self) -> None:
         """The next question starts the conversation again; the turns stay."""
-        self.head = self.opening = None
+        self.head = None
 
     def reopen(self, since: float = -1.0) -> None:
         """After a restart without a question: continue the turn asked last, after ``since``."""
-        if self.head is self.opening is None:
-            turns = [turn for turn in self.turns if turn.asked_at > since]
-            self.head = _newest(one for one in turns if one.tokens and one not in self.ended)
-            self._open(None if self.head else _newest(filter(self._is_opening, turns)))
+        if self.head is None:
+            turns = (turn for turn in self.turns if turn.asked_at > since)
+            self.head = _newest(filter(self._can_continue, turns))
 
     def choose(self, turn: Turn) -> None:
         """Continue after ``turn``, or after the last turn before it that can be continued."""
         path = turn.path()[::-1]
-        self.head = next((one for one in path if one.tokens), None)
-        self._open(None if self.head else next(filter(self._is_opening, path), None))
-
-    def _open(self, turn: Turn | None) -> None:
-        reply = turn.reply if turn is not None else None
-        self.opening, self.opening_token = turn, reply.context_token if reply else None
+        self.head = next((one for one in path if one.can_be_followed), None)
 
     def _starts_all(self, turn: Turn) -> bool:
         """Whether its token is that of a whole conversation, which it started."""
         return turn.parent_token is None and not service_info(self.service).branches
 
-    def _is_opening(self, turn: Turn) -> bool:
-        has_token = turn.reply is not None and turn.reply.context_token is not None
-        return has_token and not turn.tokens and self._starts_all(turn)
+    def _can_continue(self, turn: Turn) -> bool:
+        return turn.can_be_followed and turn not in self.ended
 
     def at_head(self) -> Position:
         """After the newest reply."""
-        if self.last is not None:
-            return self.after_turn(self.last)
-        return Position(self, self.current_token if self.head is None else None)
+        return self.after_turn(self.last) if self.last is not None else self.at_root()
 
     def again(self, turn: Turn, *, rebuilding: bool = False) -> Position:
         """Where ``turn`` is asked again: after the turn asked last, or at its own position.
@@ -361,7 +367,7 @@ class ConversationTree:
         if at is None:  # what was asked last has another start, before or after this turn
             is_start = turn.parent is None and turn not in self.ended and not rebuilding
             is_first = start is not None and turn.number < start.number
-            at = turn if turn is self.opening or (is_start and is_first) else None
+            at = turn if is_start and is_first else None
         if at is turn or (at is not None and at not in line):
             return self.rerun(turn)
         return self.at_head()._replace(replaces=turn)
@@ -373,15 +379,18 @@ class ConversationTree:
     def after_turn(self, turn: Turn) -> Position:
         """After the newest reply of ``turn``.
 
-        Raises UsageError: it has no complete reply, or its service has ended.
+        Raises UsageError: it has no complete reply and is not the opening turn, or its service
+        has ended.
         """
         self._check_not_ended(turn)
-        if not turn.revision:
+        if not turn.can_be_followed:
             raise UsageError(
                 f"Turn {turn.label} has no complete reply to continue from.",
                 hint="Run its cell again first, or fetch its reply with `%aeron fetch`; in "
                 "Python, ask again.",
             )
+        if turn.opened is not None:
+            return Position(self, turn.opened, turn)
         return Position(self, turn.token, turn, turn.revision)
 
     def _check_not_ended(self, turn: Turn) -> None:
@@ -403,6 +412,8 @@ class ConversationTree:
         turn = self.by_token(token)
         if turn is None:
             return Position(self, token)
+        if token == turn.opened:
+            return self.after_turn(turn)
         self._check_not_ended(turn)
         newest_first = turn.tokens[::-1]
         return Position(self, token, turn, turn.revision - newest_first.index(token))
@@ -426,7 +437,7 @@ class ConversationTree:
     def rerun(self, turn: Turn) -> Position:
         """The position of ``turn`` itself: after the newest reply of its parent."""
         parent = self._not_left_out(turn.parent)
-        if parent is not None and parent.revision:
+        if parent is not None and parent.can_be_followed:
             position = self.after_turn(parent)
         elif parent is not turn.parent:
             position = self.at_root()
@@ -502,8 +513,8 @@ class ConversationTree:
         """Add the reply of ``pending`` to the tree; the turn as it now is.
 
         A complete reply replaces the one before, and the head moves to its turn. An incomplete
-        reply does not move the head, and is kept only if the turn has no complete one. The text of
-        an interrupted reply is kept until it is fetched.
+        reply moves the head only if it opens a conversation, and is kept only if the turn has no
+        complete one. The text of an interrupted reply is kept until it is fetched.
         """
         asked = pending.turn
         known = self.by_number(asked.number)
@@ -511,6 +522,15 @@ class ConversationTree:
         before = turn.reply
         if before is not None and reply.context_token == before.context_token is not None:
             reply = reply if reply.text else replace(reply, text=before.text)  # not fetched
+        token = reply.context_token
+        if reply.is_complete:
+            turn.opened = None
+        elif token is not None and self._starts_all(asked) and (not turn.tokens or not self.head):
+            turn.opened = token  # a restarted conversation begins with it, as in a new kernel
+            turn.deleted = False
+            self.ended.discard(turn)
+            self._move(turn, asked.parent)
+            turn.parent_revision, turn.parent_token = 0, None
         if reply.is_complete or not turn.revision:
             turn.question, turn.images, turn.asked_at = asked.question, asked.images, asked.asked_at
             self._move(turn, asked.parent)
@@ -518,22 +538,16 @@ class ConversationTree:
             turn.reply, turn.placed, turn.deleted = reply, asked.placed, False
             self.ended.discard(turn)
         if reply.is_complete:
-            turn.tokens.append(reply.context_token)
+            turn.tokens.append(token)
             if known is not None:
-                self._tokens.setdefault(reply.context_token, []).append(turn)
+                self._tokens.setdefault(token, []).append(turn)
         self._assign_cell_and_name(turn, asked.cell, asked.name)
         if known is None:  # at last: others may look at it from now on
             self.add(turn)
         else:
             self.edits += 1
-        if reply.is_complete:
-            self.head, self.opening = turn, None
-        elif (
-            reply.context_token is not None
-            and self._starts_all(asked)
-            and (not turn.tokens or self.head is None)
-        ):
-            self.head, self.opening, self.opening_token = None, turn, reply.context_token
+        if reply.is_complete or turn.opened == token is not None:
+            self.head = turn
         return turn
 
     def _move(self, turn: Turn, parent: Turn | None) -> None:

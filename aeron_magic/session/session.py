@@ -458,7 +458,7 @@ class Session:
                 )
             if complete:
                 self.token.write(reply.context_token)
-            elif asked.turn is asked.tree.opening:
+            elif asked.turn.opened == reply.context_token is not None:
                 self._move_token()
         if warning := self.history_writer.warning():
             asked.notes.append(warning)

@@ -255,6 +255,19 @@ def test_a_conversation_from_elsewhere_cannot_be_exported(tmp_path: Path) -> Non
         write_chat(tree, tmp_path / "a.chat.md")
 
 
+@pytest.mark.parametrize("later", [(), ("two",)])
+def test_a_conversation_whose_first_reply_is_incomplete_cannot_be_exported(
+    tmp_path: Path, later: tuple[str, ...]
+) -> None:
+    """As one with Chatzy, which goes on after it."""
+    tree = ConversationTree("main", "chatzy")
+    tree.complete(tree.start(tree.at_head(), "one"), Reply("a", "incomplete", "conversation"))
+    for question in later:
+        tree.complete(tree.start(tree.at_head(), question), Reply("b", "complete", "conversation"))
+    with pytest.raises(UsageError, match="Turn 1 has no complete reply to check against"):
+        write_chat(tree, tmp_path / "a.chat.md")
+
+
 @pytest.mark.parametrize("unit", ["#\n", "## Question\n", "## Question\nq\n## Reply\na\n"])
 def test_a_file_with_many_lines_is_refused_before_it_is_parsed(unit: str) -> None:
     with pytest.raises(UsageError, match="more than"):

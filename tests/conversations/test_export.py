@@ -8,7 +8,7 @@ import os
 import stat
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import nbformat
 import pytest
@@ -110,12 +110,28 @@ def test_the_document_has_each_turn_and_its_position(tree: ConversationTree) -> 
 
 
 def test_a_turn_that_continues_another_reply_is_not_from_the_start() -> None:
-    """Such as after a first question to Chatzy without a complete reply, or a foreign token."""
-    tree = ConversationTree("x", "chatzy")
-    tree.complete(tree.start(tree.at_head(), "one"), Reply("", "incomplete", "conversation"))
-    tree.complete(tree.start(tree.at_head(), "two"), Reply("a", "complete", "conversation"))
+    """But after a token that is not of this conversation."""
+    tree = ConversationTree("x", "aeronpay")
+    ask(tree, tree.at_head(), "one")
+    ask(tree, tree.at_token("another"), "two")
     assert "## Turn 2, after an earlier reply" in as_markdown(tree)
     assert "Turn 2, after an earlier reply" in as_page(tree)
+
+
+def test_a_first_question_without_a_complete_reply_is_in_each_export() -> None:
+    """The conversation with Chatzy that it began goes on; the notebook asks it, too."""
+    tree = ConversationTree("x", "chatzy")
+    for question, status in [("one", "incomplete"), ("two", "complete"), ("three", "failed")]:
+        reply = Reply("a", cast(Status, status), "conversation")
+        tree.complete(tree.start(tree.at_head(), question), reply)
+    titles = [line for line in as_markdown(tree).splitlines() if line.startswith("## ")]
+    assert titles == ["## Turn 1", "## Turn 2", "## Turn 3"]
+    assert ", after" not in as_page(tree)
+    assert [turn["parent"] for turn in as_json(tree)["turns"]] == [None, 1, 2]
+    assert sources(as_notebook(tree))[3:] == [
+        "%%aeron --as turn-1\none",
+        "%%aeron\ntwo",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,25 @@ def test_a_loaded_conversation_equals_the_stored_one(
     assert tree.head.number == before.head.number == 1
 
 
+@pytest.mark.parametrize("later", [0, 2])
+def test_a_conversation_with_chatzy_is_loaded_with_its_opening_turn(
+    history: HistoryStore, again: HistoryStore, later: int
+) -> None:
+    """A first question without a complete reply, and what follows it."""
+    registry = ConversationRegistry("chatzy")
+    ask(history, registry, "one", cell="a", status="incomplete")
+    for number in range(later):
+        ask(history, registry, f"question {number}")
+    tree = again.load(only(again))
+    assert [_facts(turn) for turn in tree] == [_facts(turn) for turn in registry.current]
+    assert [turn.number for turn in tree.turns[-1].path()] == list(range(1, later + 2))
+    assert tree.head is tree.turns[-1]
+    assert not tree.stale()
+    position = tree.at_head()
+    assert position.token == registry.current.current_token
+    assert position.parent is tree.head
+
+
 def _facts(turn: Turn) -> tuple[Any, ...]:
     parent = turn.parent.number if turn.parent else None
     return (

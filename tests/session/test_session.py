@@ -806,6 +806,101 @@ def test_a_branch_of_chatzy_without_a_complete_reply_can_be_chosen(chat: FakeNot
         assert chat.session.position_for().token == conversation
 
 
+CUT: dict[str, Any] = {"cut_after": 150, "cut_times": 9}
+WHOLE: dict[str, Any] = {name: getattr(Faults(), name) for name in CUT}
+
+
+@pytest.fixture
+def opened(chat: FakeNotebook) -> FakeNotebook:
+    """A notebook on Chatzy whose first question has no complete reply, and two later ones."""
+    chat.sandbox.set_faults(say="one two three four", **CUT)
+    chat.fails("a")
+    chat.sandbox.set_faults(**WHOLE)
+    chat.run_all("b", "c")
+    return chat
+
+
+def test_a_question_after_the_opening_turn_of_chatzy_follows_it(opened: FakeNotebook) -> None:
+    """With the opening turn, it is one line; its token finds the newest turn of it."""
+    assert shape(opened.tree) == ["1 incomplete", "2<1", "3<2*"]
+    assert opened.context_token == opened.tree.turns[1].parent_token
+    assert opened.tree.by_token(opened.context_token or "") is opened.tree.turns[2]
+    error = opened.fails(Cell("d", "a branch", {"after": "1"}))
+    assert "can continue only after turn 3" in str(error)
+
+
+STALE = "Turns 2 and 3 are stale now; run their cells again."
+
+
+def test_the_turns_after_the_opening_turn_of_chatzy_are_stale_once_it_is_asked_again(
+    opened: FakeNotebook,
+) -> None:
+    """It began another conversation, with a complete reply or not."""
+    opened.sandbox.set_faults(**CUT)
+    opened.fails("a")
+    assert shape(opened.tree) == ["1* incomplete", "2<1 stale", "3<2 stale"]
+    assert STALE in opened.notes
+    assert opened.context_token == asked_of_chatzy(opened)[-1][1]
+    opened.sandbox.set_faults(**WHOLE)
+    opened.run("b")
+    assert shape(opened.tree) == ["1 incomplete", "2<1*", "3<2 stale"]
+    opened.run("a")
+    assert shape(opened.tree) == ["1*", "2<1 stale", "3<2 stale"]
+    assert "Turn 2 is stale now; run its cell again." in opened.notes
+    assert opened.context_token == asked_of_chatzy(opened)[-1][1]
+    opened.run_all("b", "c")
+    assert shape(opened.tree) == ["1", "2<1", "3<2*"]
+    assert len({conversation for _, conversation in asked_of_chatzy(opened)[-3:]}) == 1
+
+
+def test_the_opening_turn_of_chatzy_asked_again_without_a_token_changes_no_other_turn(
+    opened: FakeNotebook,
+) -> None:
+    """Its conversation is continued where it was."""
+    before = opened.context_token
+    opened.sandbox.set_faults(refuse=(Refusal("get_inference", 400, 9),))
+    opened.fails("a")
+    opened.sandbox.set_faults(refuse=())
+    assert [one.split()[0] for one in shape(opened.tree)] == ["1", "2<1", "3<2*"]
+    assert opened.context_token == before
+    assert not opened.tree.stale()
+
+
+@pytest.mark.parametrize("between", ["", "a", "ab"])
+def test_a_run_from_the_start_with_an_opening_turn_of_chatzy_is_as_in_a_new_kernel(
+    opened: FakeNotebook, between: str
+) -> None:
+    """The first question has no complete reply again; also if it had one in between."""
+    opened.run_all(*between)
+    opened.session.rebuild()
+    assert opened.context_token is None
+    opened.sandbox.set_faults(**CUT)
+    opened.fails("a")
+    assert opened.context_token == asked_of_chatzy(opened)[-1][1]
+    assert len(opened.tree.stale()) == 2
+    opened.sandbox.set_faults(**WHOLE)
+    opened.run_all("b", "c")
+    opened.session.rebuilt()
+    assert shape(opened.tree) == ["1" if between else "1 incomplete", "2<1", "3<2*"]
+    assert len({conversation for _, conversation in asked_of_chatzy(opened)[-3:]}) == 1
+
+
+@pytest.mark.parametrize("how", ["after", "assigned", "panel"])
+def test_the_opening_turn_of_chatzy_can_be_named_to_continue(chat: FakeNotebook, how: str) -> None:
+    """By its number, its token, or as the branch that the panel shows."""
+    chat.sandbox.set_faults(say="one two three four", **CUT)
+    chat.fails("a")
+    chat.sandbox.set_faults(**WHOLE)
+    options = {"after": "1"} if how == "after" else {}
+    if how == "assigned":
+        chat.namespace["context_token"] = str(chat.context_token)
+    elif how == "panel":
+        chat.session.select_branch(chat.tree, chat.tree.turns[0])
+    chat.run(Cell("b", "next", options))
+    assert shape(chat.tree) == ["1 incomplete", "2<1*"]
+    assert len({conversation for _, conversation in asked_of_chatzy(chat)}) == 1
+
+
 @pytest.mark.parametrize("done", ["before", "in the run"])
 def test_a_run_from_the_start_forgets_a_first_question_to_chatzy(
     chat: FakeNotebook, done: str

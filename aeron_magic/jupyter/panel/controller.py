@@ -302,7 +302,7 @@ class PanelController:
         if asked.pending.position.replaces is not None:
             same = (other for other in self.visible_turns if other.number == turn.number)
             shown = next(same, None)
-        if tree is self.tree and shown is not None and shown.tokens:
+        if tree is self.tree and shown and (shown.tokens or tree.followers.get(shown)):
             self._send_begin(asked, shown)  # in its place
         elif (
             tree is self.tree
@@ -401,7 +401,7 @@ class PanelController:
             return
         self.live = None
         if self._leaf is asked.pending.turn:
-            self._leaf = turn if turn.tokens else turn.parent
+            self._leaf = turn if turn.tokens or turn is asked.tree.head else turn.parent
         view = self._turn_views([turn], streamed=reply)[0]
         patch = None
         if turn.reply is reply:

@@ -204,8 +204,7 @@ class TreeIndex:
             if edits != self._edits or revived:
                 self._edits, self._path, self.stale = edits, None, self.tree.stale()
             for turn in added:
-                parent = turn.parent
-                if parent and (parent in self.stale or parent.revision != turn.parent_revision):
+                if turn.parent in self.stale or turn.is_outdated:
                     self.stale.add(turn)
                 if not turn.tokens:
                     self._path = None
@@ -220,8 +219,9 @@ class TreeIndex:
     def visible_path(self, leaf: Turn | None) -> list[Turn]:
         """The turns to show for the path that ends at ``leaf``, oldest first.
 
-        A turn without a complete reply has no successors: the next question is its sibling. Such
-        dead ends are shown, too, where they were asked.
+        A turn without a complete reply has no successors, unless it opened a conversation with
+        Chatzy: the next question is its sibling. Such dead ends are shown, too, where they were
+        asked.
         """
         with self._lock:
             self.update()

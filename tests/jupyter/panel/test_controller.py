@@ -286,6 +286,31 @@ def test_an_agent_introduces_itself(harness: PanelHarness, sandbox: Sandbox) -> 
     assert introduction["buttons"]
 
 
+def test_the_turns_after_the_opening_turn_of_chatzy_stay_when_it_is_asked_again(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """A first question without a complete reply, which is asked again in its place."""
+    harness.session.connect(
+        "chatzy",
+        base_url=sandbox.chatzy_url,
+        stream_url=sandbox.chatzy_stream_url,
+        chatbot_id="00000000-0000-4000-8000-000000000000",
+    )
+    sandbox.set_faults(say="one two three four", cut_after=150, cut_times=9)
+    harness.ask_in_cell("one", "a")
+    harness.wait("end")
+    sandbox.set_faults(cut_after=None)
+    harness.ask_in_cell("two", "b")
+    harness.wait("end", count=2)
+    harness.ask_in_cell("one", "a")
+    harness.wait("end", count=3)
+    states = len(harness.messages("state"))
+    harness.send("sync")
+    turns = harness.wait("state", count=states + 1)["turns"]
+    shown = [(turn["question"], turn["status"], turn["stale"]) for turn in turns]
+    assert shown == [("one", "complete", False), ("two", "complete", True)]
+
+
 def test_a_long_reply_is_rendered_beside_other_replies(
     harness: PanelHarness, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -124,6 +124,24 @@ def test_one_line_services_have_no_branches() -> None:
         assert turn_views(TreeIndex(tree), [ask(tree, "one")])[0]["branches"] is branches
 
 
+def test_the_opening_turn_of_a_one_line_service_is_on_the_path() -> None:
+    """It has no complete reply; what follows is stale once it is asked again."""
+    tree = ConversationTree("main", "chatzy")
+    index = TreeIndex(tree)
+    first = Reply("a", "incomplete", "conversation")
+    opening = tree.complete(tree.start(tree.at_head(), "one"), first)
+    assert index.visible_path(tree.head) == [opening]
+    two, three = (
+        tree.complete(tree.start(tree.at_head(), text), Reply("b", "complete", "conversation"))
+        for text in ("two", "three")
+    )
+    assert index.visible_path(tree.head) == [opening, two, three]
+    assert index.stale == set()
+    tree.complete(tree.start(tree.rerun(opening), "one"), Reply("a", "incomplete", "other"))
+    assert index.visible_path(three) == [opening, two, three]
+    assert index.stale == {two, three}
+
+
 @pytest.mark.parametrize(
     ("error", "actions"),
     [
