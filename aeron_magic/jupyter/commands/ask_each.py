@@ -89,9 +89,10 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
 
             clear_output(wait=True)  # type: ignore[no-untyped-call]  # removes the progress bar
         first_columns = [one.path.removeprefix("row.") for one in placeholders_in(text)]
+        requests = len({one for one, row in zip(texts, rows, strict=True) if row.asked})
         show(
             shell,
-            summary(rows, texts, options.out, result),
+            summary(rows, requests, options.out, result),
             *preview(rows, items, first_columns, columns, tuple(session.secrets)),
         )
     if interrupted is not None:

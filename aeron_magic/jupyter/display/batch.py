@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from aeron_magic.batch.result import NOT_ASKED, Row
 from aeron_magic.errors import (
-    AeronError,
     IncompleteReply,
     RecordingError,
     UsageError,
@@ -34,34 +34,28 @@ MAX_COLUMNS = 3
 """Columns of the items in the output."""
 
 
-def summary(
-    rows: Sequence[Row],
-    texts: Sequence[str | AeronError],
-    out: str | None,
-    result: object = None,
-) -> str:
-    """What happened to the rows, as Markdown, in the words of `aeron_magic.batch.runner.Counts`.
+_VALUE = re.compile(r" \(got .{1,80}?\)(?=;|\.|$)")
+"""The value that did not fit, in the reason of a row: rows with others have the same cause."""
 
-    ``texts`` has the question of each row, or why it cannot be sent; ``result`` is what the
-    variable ``out`` has.
+
+def summary(rows: Sequence[Row], requests: int, out: str | None, result: object = None) -> str:
+    """What happened to the rows, as Markdown.
+
+    ``requests`` is the number of questions asked, ``result`` what the variable ``out`` has.
     """
-    sent = [pair for pair in zip(texts, rows, strict=True) if isinstance(pair[0], str)]
-    questions = {text for text, _ in sent}
-    asked = {text for text, row in sent if row.asked}
-    kept = {text for text, row in sent if row.reply is not None and row.reply.is_complete} - asked
+    asked = sum(row.asked for row in rows)
+    kept = sum(not row.asked and row.reply is not None and row.reply.is_complete for row in rows)
     unfit = sum(row.status == "unfit" for row in rows)
     missing = sum(row.status == NOT_ASKED for row in rows)
-    failed = sum(row.error is not None for _, row in sent) - unfit
-    counts = [plural(len(rows), "row")]
-    counts[0] += f" (**{len(rows) - len(sent):,} cannot be sent**)" if len(sent) < len(rows) else ""
-    counts += [plural(len(questions), "different question")]
-    counts += [f"{len(kept):,} already answered", f"{len(asked):,} asked now"]
-    parts = [f"{', '.join(counts)}."]
-    problems = [f"**{plural(unfit, 'row')} unfit**"] if unfit else []
-    problems += [f"**{plural(failed, 'row')} incomplete or failed**"] if failed else []
-    problems += [f"**{plural(missing, 'row')} not asked**"] if missing else []
-    parts += [f"{', '.join(problems)}."] if problems else []
-    if len(asked) < sum(row.asked for row in rows):
+    unusable = sum(isinstance(row.error, UsageError) and not row.asked for row in rows)
+    failed = sum(row.error is not None for row in rows) - unfit - unusable
+    counts = [f"{kept:,} kept", f"{requests:,} asked now"]
+    counts += [f"**{unfit:,} unfit**"] if unfit else []
+    counts += [f"**{failed:,} incomplete or failed**"] if failed else []
+    counts += [f"**{unusable:,} cannot be sent**"] if unusable else []
+    counts += [f"**{missing:,} not asked**"] if missing else []
+    parts = [f"{plural(len(rows), 'row')}: {', '.join(counts)}."]
+    if requests < asked:
         parts.append("Rows with the same question share one reply.")
     if out:
         kind = ", a list because pandas is not installed" if isinstance(result, list) else ""
@@ -106,7 +100,7 @@ def preview(
     causes: dict[str, list[int]] = {}
     for number, row in enumerate(rows):
         if row.error is not None:
-            causes.setdefault(row.error.line(), []).append(number)
+            causes.setdefault(_VALUE.sub("", row.error.line()), []).append(number)
     labels = items.labels
     yield "\n".join(
         f"- {plural(len(numbers), 'row')} ({_labels(numbers, labels)}): "

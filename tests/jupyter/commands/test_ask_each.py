@@ -19,7 +19,8 @@ from aeron_magic.errors import (
     ValueRefused,
 )
 from aeron_magic.jupyter.command_line.parser import parse_options
-from aeron_magic.jupyter.display.batch import summary
+from aeron_magic.jupyter.display.batch import preview, summary
+from aeron_magic.prompts.items import items_of
 from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Faults, LoggedRequest, Refusal, Sandbox
 
@@ -81,40 +82,20 @@ def test_the_summary_says_what_the_next_run_does(
 ) -> None:
     """A row that may have been charged is not asked again, however it has failed."""
     row = Row("x", Reply("", "failed", service=service), "failed", error, asked=asked)
-    found = [one for one in (RUN_AGAIN, AGAIN_ONLY) if one in summary([row], ["x"], None)]
+    found = [one for one in (RUN_AGAIN, AGAIN_ONLY) if one in summary([row], 1, None)]
     assert found == ([advice] if advice else [])
-
-
-def test_the_summary_counts_as_the_dry_run() -> None:
-    """Rows that cannot be sent are no failed ones; the questions are those asked and answered."""
-    error, done = UsageError("missing"), Reply("yes", "complete")
-    rows = [
-        Row("a", done, "complete", asked=True),
-        Row("a", done, "complete", asked=True),
-        Row("b", done, "complete"),
-        Row("c", None, "failed", AeronError("no"), asked=True),
-        Row(None, None, "failed", error),
-    ]
-    assert summary(rows, ["a", "a", "b", "c", error], None).startswith(
-        "5 rows (**1 cannot be sent**), 3 different questions, 1 already answered, 2 asked now. "
-        "**1 row incomplete or failed**. Rows with the same question share one reply."
-    )
 
 
 def test_the_summary_says_why_the_result_is_a_list() -> None:
     rows = [Row("x")]
-    assert "in `r`, a list because pandas is not installed." in summary(rows, ["x"], "r", rows)
+    assert "in `r`, a list because pandas is not installed." in summary(rows, 0, "r", rows)
 
 
 def test_the_cell_ends_as_one_output(kernel: Kernel) -> None:
     """No progress bar remains, and the summary names the variable."""
     run = kernel.execute(ASK, "each-2")
     (output,) = run.outputs
-    plain_text = output["data"]["text/plain"]
-    assert (
-        "3 rows, 3 different questions, 0 already answered, 3 asked now. The result is"
-        in plain_text
-    )
+    assert "3 rows: 0 kept, 3 asked now. The result is in labels." in output["data"]["text/plain"]
     assert "<table" in output["data"]["text/html"]
     plain = output["data"]["text/plain"].splitlines()
     assert any(line.split() == ["text", "stars", "reply", "status"] for line in plain)
@@ -155,16 +136,29 @@ def test_unfit_replies_are_shown_first_by_cause(kernel: Kernel, sandbox: Sandbox
     run = kernel.execute(COLUMNS + "Is this positive? {{row.text}}", "each-14")
     assert kernel.value("sorted(labels.status)") == ["failed"] * 2 + ["unfit"] * 3 or run.text
     plain = run.outputs[0]["data"]["text/plain"]
-    asked_now = (
-        "5 rows (1 cannot be sent), 3 different questions, 0 already answered, 3 asked now. "
-    )
-    assert asked_now + "2 rows unfit, 2 rows incomplete or failed." in plain
+    assert "5 rows: 0 kept, 3 asked now" in plain
     assert plain.index("sentiment: Input should be 'positive'") < plain.index(
         "the value is missing"
     )
     sandbox.log.clear()
     kernel.execute(COLUMNS + "Is this positive? {{row.text}}", "each-14")
     assert len(asked(sandbox)) == 1
+
+
+def test_rows_of_one_cause_with_different_values_are_one_group() -> None:
+    """And what cannot be sent has not failed."""
+    reason = "mood: Input should be 'a' (got 'b'); n: a number (got 'c.')"
+    reasons = [reason, reason.replace("'b'", "'it is (so)'"), "other"]
+    rows = [
+        Row(n, Reply("x"), "unfit", AeronError(one), asked=True) for n, one in enumerate(reasons)
+    ]
+    rows.append(Row(3, None, "failed", UsageError("missing")))
+    assert summary(rows, 3, None).startswith(
+        "4 rows: 0 kept, 3 asked now, **3 unfit**, **1 cannot be sent**."
+    )
+    groups, *_ = preview(rows, items_of(list(range(4))), [], None, ())
+    assert isinstance(groups, str)
+    assert groups.splitlines()[0] == "- 2 rows (0, 1): mood: Input should be 'a'; n: a number"
 
 
 def test_no_more_questions_than_allowed_are_asked(kernel: Kernel, sandbox: Sandbox) -> None:
@@ -179,7 +173,7 @@ def test_no_more_questions_than_allowed_are_asked(kernel: Kernel, sandbox: Sandb
 def test_running_again_asks_nothing_and_new_asks_all(kernel: Kernel, sandbox: Sandbox) -> None:
     """The rows of a cell are kept; ``-n`` drops them."""
     kernel.execute(ASK, "each-3")
-    assert "3 already answered, 0 asked now." in kernel.execute(ASK, "each-3").text
+    assert "3 rows: 3 kept, 0 asked now." in kernel.execute(ASK, "each-3").text
     assert len(asked(sandbox)) == 3
     assert sandbox.log.of("fetch-response") == []
     kernel.execute(ASK.replace("-o", "-n -o"), "each-3")
@@ -189,10 +183,7 @@ def test_running_again_asks_nothing_and_new_asks_all(kernel: Kernel, sandbox: Sa
 def test_rows_with_the_same_question_are_asked_once(kernel: Kernel, sandbox: Sandbox) -> None:
     items = '"[*reviews.text, reviews.text.iloc[0]]"'
     run = kernel.execute(ASK.replace("reviews", items).replace(".text}", "}"), "each-16")
-    assert (
-        "4 rows, 3 different questions, 0 already answered, 3 asked now. "
-        "Rows with the same question share one reply." in run.text
-    )
+    assert "4 rows: 0 kept, 3 asked now. Rows with the same question share one reply." in run.text
     assert len(asked(sandbox)) == 3
 
 
@@ -214,14 +205,14 @@ def test_a_failed_row_fails_alone_and_is_asked_again(kernel: Kernel, sandbox: Sa
     sandbox.faults = Faults(refuse=(Refusal("create-response", 400, message="too rude"),))
     run = kernel.execute(ASK, "each-4")
     assert run.status == "ok"
-    assert "0 already answered, 3 asked now. 1 row incomplete or failed." in run.text
+    assert "3 rows: 0 kept, 3 asked now, 1 incomplete or failed" in run.text
     assert "HTTP status 400. The service says: too rude" in run.text
     assert re.search(r"1 row \([abc]\): ", run.text)  # its label, as `.loc` takes it
     assert kernel.value("sorted(labels.status)") == ["complete", "complete", "failed"]
     assert kernel.value("labels.error.notna().sum().item()") == 1
     sandbox.log.clear()
     run = kernel.execute(ASK, "each-4")
-    assert "2 already answered, 1 asked now." in run.text
+    assert "3 rows: 2 kept, 1 asked now." in run.text
     assert len(asked(sandbox)) == 1
     assert kernel.value("list(labels.status)") == ["complete"] * 3
 
@@ -409,7 +400,7 @@ def test_rows_are_recorded_and_replayed(kernel: Kernel, sandbox: Sandbox, tmp_pa
     assert "Run the cell again" not in other.text
     assert again.status == "ok"
     shown, before = (run.outputs[0]["data"]["text/plain"] for run in (again, first))
-    assert shown.replace("3 already answered, 0", "0 already answered, 3") == before
+    assert shown.replace("3 kept, 0 asked", "0 kept, 3 asked") == before
     assert len(asked(sandbox)) == 3
 
 
