@@ -427,10 +427,15 @@ class ConversationTree:
         if turn is not None and label not in turn.tokens:
             return self.after_turn(turn)
         if turn is None and len(label) < MIN_TOKEN_LENGTH:
+            from difflib import get_close_matches  # only errors use it
+
             known = ", ".join(turn.label for turn in self.turns[-10:]) or "none yet"
+            names = [turn.name for turn in self.turns if turn.name]
+            near = get_close_matches(label, names, 1)
             raise UsageError(
                 f"The conversation {self.name!r} has no turn {label!r}.",
-                hint=f"Its turns: {known}. A context_token works too.",
+                hint=(f"Did you mean `{near[0]}`? " if near else "")
+                + f"Its turns: {known}. A turn's number or a context_token works, too.",
             )
         return self.at_token(label)
 

@@ -143,6 +143,13 @@ def test_after_takes_a_name_a_number_and_a_token(tree: ConversationTree, line: l
     assert tree.resolve("plan") == tree.resolve("2") == tree.resolve(turn.token)
 
 
+def test_after_a_misspelt_name_suggests_the_nearest(tree: ConversationTree) -> None:
+    ask(tree, tree.at_head(), name="plan")
+    with pytest.raises(UsageError) as caught:
+        tree.resolve("plna")
+    assert "Did you mean `plan`? Its turns: plan. A turn's number" in caught.value.hint
+
+
 def test_after_an_unknown_name_is_an_error(tree: ConversationTree, line: list[Turn]) -> None:
     """It lists the known turns."""
     with pytest.raises(UsageError, match="no turn 'plan'") as caught:
