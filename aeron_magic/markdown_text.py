@@ -70,8 +70,8 @@ def markdown_table(
 def escaped_table(head: Sequence[object], rows: Iterable[Sequence[object]], width: int = 80) -> str:
     """Return a Markdown table of untrusted values, each cut to ``width`` characters."""
     cells = [[escape_cell(value, width) for value in row] for row in (head, *rows)]
-    rules = [max(3, *map(len, column)) * "-" for column in zip(*cells, strict=True)]
     # Pandoc divides the page by the lengths of the rules, if a line is longer than 72 characters.
+    rules = ["-" * min(3 + max(map(len, column)), 40) for column in zip(*cells, strict=True)]
     return markdown_table(cells[0], cells[1:], rules if len("".join(rules)) > 60 else ())
 
 
