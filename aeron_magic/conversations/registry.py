@@ -320,13 +320,13 @@ class ConversationRegistry:
         tree, replaced = pending.position.tree, pending.position.replaces
         notes = divergence_notes(pending, reply)
         named = tree.by_name(pending.turn.name) if pending.turn.name else None
-        stale = tree.stale() if replaced is not None else None
+        stale, left = (tree.stale(), tree.head) if replaced is not None else (None, None)
         turn = tree.complete(pending, reply)
         moves = reply.is_complete or turn.opened == reply.context_token is not None
         if moves and self.conversations.get(tree.name) is tree:  # not deleted meanwhile
             self.current = tree
         if moves and not self.is_rebuilding:
-            notes += place_notes(tree, turn, stale)
+            notes += place_notes(tree, turn, stale, left)
         if reply.is_complete:
             # In a run from the beginning, only if that turn was asked in it, too.
             is_seen = not self.is_rebuilding or named in turn.path()
@@ -346,11 +346,15 @@ class ConversationRegistry:
             del self.conversations[tree.name]
 
 
-def place_notes(tree: ConversationTree, turn: Turn, stale_before: set[Turn] | None) -> list[str]:
+def place_notes(
+    tree: ConversationTree, turn: Turn, stale_before: set[Turn] | None, left: Turn | None = None
+) -> list[str]:
     """Notes for the user on where ``turn`` now stands in ``tree``.
 
-    After which turn it continues, if others continue after that one, too; and which turns became
-    stale. ``stale_before`` are those that were stale before ``turn`` was asked again; else None.
+    After which turn it continues, if others continue after that one, too; which turns became
+    stale; and if the conversation goes on from another place. ``stale_before`` are the turns that
+    were stale before ``turn`` was asked again or fetched, and ``left`` was the head then; else
+    None.
     """
     notes, parent = [], turn.parent
     others = tree.followers.get(parent, set()) - {turn} if parent is not None else ()
@@ -363,6 +367,10 @@ def place_notes(tree: ConversationTree, turn: Turn, stale_before: set[Turn] | No
                 f"{stale_text(now)} now; run {'their cells' if now[1:] else 'its cell'} again."
             )
             notes.append(f"The next question continues after turn {turn.label}.")
+        elif left is not None and left not in turn.path() and turn not in left.path():
+            notes.append(
+                f"The next question continues after turn {turn.label}, not after turn {left.label}."
+            )
     return notes
 
 

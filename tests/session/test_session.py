@@ -421,6 +421,22 @@ def test_an_interrupted_reply_is_fetched_and_completes_its_turn(
     assert notebook.tokens[-1] == token
 
 
+def test_a_fetch_says_that_the_conversation_goes_on_from_another_place(
+    notebook: FakeNotebook,
+) -> None:
+    """If a question was asked since, which continued from before."""
+    notebook.run("a")
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    token = notebook.run("b", interrupt=True).context_token
+    notebook.sandbox.set_faults(say=None)
+    notebook.run("c")
+    fetched = notebook.session.fetch_unfinished(token)
+    assert fetched is not None
+    assert fetched.done.wait(5)
+    assert "The next question continues after turn 2, not after turn 3." in fetched.notes
+    assert shape(notebook.tree) == ["1", "2<1*", "3<1"]
+
+
 @pytest.mark.parametrize("refusal", [Refusal(status=401, times=9), Refusal(page="drop", times=9)])
 def test_a_reply_that_cannot_be_fetched_now_is_fetched_later(
     notebook: FakeNotebook, refusal: Refusal

@@ -248,6 +248,11 @@ def forget(app: App, command: Command) -> None:
         )
         return
     tree = _local_tree(session, name)
+    if tree is not None and not tree.turns and tree.history_id is None and not name:
+        raise UsageError(
+            f"The conversation {tree.name!r} has no turns in this kernel; nothing was deleted.",
+            hint="`%aeron use` lists the stored ones; `%aeron forget NAME` deletes one.",
+        )
     if tree is not None:
         stored, label, count = tree.history_id, tree.name, len(tree.turns)
         session.forget(tree)

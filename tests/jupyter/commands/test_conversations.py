@@ -249,6 +249,8 @@ def test_forget_deletes_a_conversation_here_and_in_the_file(lab: Kernel) -> None
     assert lab.value("context_token is None")
     assert lab.value("shape()") == []
     assert "no conversation" in str(lab.execute("%aeron resume main", "r").of("error"))
+    again = str(lab.execute("%aeron forget", "f").of("error"))
+    assert "has no turns in this kernel; nothing was deleted" in again
 
 
 def test_the_history_can_be_switched_off_by_the_traitlet(lab: Kernel) -> None:
