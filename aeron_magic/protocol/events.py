@@ -42,9 +42,10 @@ class ToolCalled:
 
 
 class Recovering(NamedTuple):
-    """The stream was lost; the reply is being fetched by its token."""
+    """The stream was lost; the reply is being fetched by its token, for at most ``seconds``."""
 
     reason: str
+    seconds: float | None = None
 
 
 class Waiting(NamedTuple):

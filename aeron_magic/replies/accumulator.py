@@ -193,7 +193,8 @@ class ReplyAccumulator:
                 self.status_text = "using a tool …"
             case Recovering():
                 reason = truncate(one_line(self._clean(event.reason)), MAX_REASON)
-                self.status_text = f"{reason}; waiting for the reply …"
+                limit = f", at most {ceil(event.seconds)} s" if event.seconds else ""
+                self.status_text = f"{reason}; waiting for the reply{limit} …"
             case Completed():
                 self._complete(event)
             case Unknown():

@@ -132,7 +132,7 @@ class Service:
         if parser.token is None:
             raise maybe_accepted(ended, parser.message)
         if not parser.processing:
-            yield [Recovering(ended)]
+            yield [Recovering(ended, self.settings.fetch_timeout)]
         try:
             yield from self._poll(
                 parser.token, recovered=not parser.processing, after_question=True

@@ -92,11 +92,11 @@ def test_lengths_are_those_of_a_browser() -> None:
 def test_a_status_text_is_sent_without_a_chunk() -> None:
     """What the service does meanwhile changes nothing of the text."""
     accumulator, html_stream = ReplyAccumulator("aeronpay"), HtmlStream()
-    accumulator.add([Recovering("The stream was lost")])
+    accumulator.add([Recovering("The stream was lost", 119.5)])
     message = html_stream.step(accumulator)
     assert message is not None
     assert (message["notice"], message["add"]) == (
-        "The stream was lost; waiting for the reply …",
+        "The stream was lost; waiting for the reply, at most 120 s …",
         "",
     )
     assert html_stream.step(accumulator) is None
