@@ -140,7 +140,7 @@ def _send(connection: socket.socket, whole: bytes, plan: Plan) -> bool:
             connection.sendall(bytes([byte]))
             time.sleep(0.0001)
         return plan.framing != "close"
-    if plan.how == "stray":  # a second answer, which nobody asked for
+    if plan.how == "stray":  # a second answer, to no request
         stray = head("429 X", "Retry-After: 0", "Content-Length: 2") + b"{}"
         connection.sendall(whole + stray)
         return True

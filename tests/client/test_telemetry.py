@@ -23,8 +23,8 @@ from aeron_magic.sandbox import Faults, Refusal, Sandbox
 from aeron_magic.services.settings import Settings, resolve_settings
 
 SECRET = "hush-4f1c-hush"
-QUESTION = "What is 4711 good for?"
-ANSWER = "Only 0815 knows."
+QUESTION = "What does Xanthippe want?"
+ANSWER = "Only Quetzalcoatl knows."
 CHATBOT = "00000000-0000-4000-8000-000000000000"
 
 Ask = Callable[[Settings], None]
@@ -107,7 +107,7 @@ def test_a_question_is_one_span(
     assert names(span) == ["request"]
     assert span.status.status_code is StatusCode.UNSET
     shown = span.to_json()
-    assert not [one for one in (SECRET, "4711", "0815", "context_token") if one in shown]
+    assert not [one for one in (SECRET, "Xanthippe", "Quetzal", "context_token") if one in shown]
 
 
 @ways
@@ -214,7 +214,7 @@ def test_the_log_names_requests_waits_and_recoveries(
     ask(settings)
     assert any(one.endswith("complete after 1 request") for one in caplog.messages)
     assert all(one.levelno <= logging.INFO for one in records)
-    assert not [one for one in (SECRET, "4711", "0815") if one in text]
+    assert not [one for one in (SECRET, "Xanthippe", "Quetzal") if one in text]
 
 
 def test_the_token_in_an_address_is_not_logged(
@@ -233,7 +233,8 @@ def test_the_token_in_an_address_is_not_logged(
     assert conversation
     text = caplog.text + only(spans).to_json()
     assert "GET get-response at 127.0.0.1: HTTP 200" in text
-    assert not [one for one in ("token=", conversation, CHATBOT, "4711", "0815") if one in text]
+    secret = ("token=", conversation, CHATBOT, "Xanthippe", "Quetzal")
+    assert not [one for one in secret if one in text]
 
 
 def test_an_internal_failure_is_logged_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
@@ -243,7 +244,7 @@ def test_an_internal_failure_is_logged_without_its_text(caplog: pytest.LogCaptur
         log_failure("Something failed:", error)
     assert "ValueError" in caplog.text
     assert __file__ in caplog.text
-    assert "0815" not in caplog.text
+    assert "Quetzal" not in caplog.text
 
 
 def test_without_a_provider_no_span_is_made(
