@@ -34,7 +34,7 @@ class Defaults:
     def reset(self) -> None:
         """Set the values for a process without a notebook."""
         self.connection = None
-        self.show_progress = _has_terminal
+        self.show_progress = has_terminal
 
     def target(
         self, client: Client | AsyncClient | None, settings: Settings | None = None
@@ -64,7 +64,8 @@ class Defaults:
         return self.show_progress() if wanted is None else wanted
 
 
-def _has_terminal() -> bool:
+def has_terminal() -> bool:
+    """Whether the error output is shown in a terminal."""
     return sys.stderr is not None and sys.stderr.isatty()
 
 

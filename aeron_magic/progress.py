@@ -13,10 +13,10 @@ def progress_bar(
 ) -> Iterator[Callable[[int], object]]:
     """A function that sets how many of ``total`` are finished; ``text`` is before the bar.
 
-    Where tqdm is not installed, nothing is shown. In a notebook, a line of text replaces the bar at
-    the end: a saved widget would show the beginning.
+    Where tqdm is not installed or ``total`` is 0, nothing is shown. In a notebook, a line of text
+    replaces the bar at the end: a saved widget would show the beginning.
     """
-    if not shown or find_spec("tqdm") is None:
+    if not (shown and total) or find_spec("tqdm") is None:
         yield lambda finished: None
         return
     from tqdm.auto import tqdm

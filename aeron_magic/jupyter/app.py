@@ -12,6 +12,7 @@ from functools import cached_property
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from aeron_magic.defaults import has_terminal
 from aeron_magic.errors import AeronError, HistoryError
 from aeron_magic.jupyter.frontend import (
     CellKeys,
@@ -183,8 +184,10 @@ class App:
         return f"It is now in {', '.join(names)}." if names else ""
 
     def show_progress(self) -> bool:
-        """Whether to show a progress bar: not under nbclient, where it would stay in the output."""
-        return is_live(self.shell, self.preferences.live) if self.has_kernel else True
+        """Whether to show a progress bar: not under nbclient or in a file, where it would stay."""
+        if self.has_kernel:
+            return is_live(self.shell, self.preferences.live)
+        return has_terminal()
 
     def names(self, source: str) -> Sequence[str]:
         """Names for completion: of ``turns``, ``tokens`` or ``conversations`` of this kernel."""

@@ -687,6 +687,8 @@ def test_progress_is_shown_on_stderr_only_if_requested(
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "2/2" in captured.err
+    ask_many([], "{{row}}", settings=settings, progress=True)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_without_tqdm_only_a_requested_bar_is_an_error(

@@ -67,3 +67,26 @@ def test_characters_are_replaced_and_the_reply_is_kept(
     assert "%aeron resume" in shown
     assert f"has no turn '{'?' * 7}'" in shown
     assert HINDI in (tmp_path / "out.md").read_text(encoding="utf-8")
+
+
+def test_a_file_holds_no_progress_bar(sandbox: Sandbox, tmp_path: Path) -> None:
+    """Standard output and error are pipes; a terminal shows one."""
+    environment = {
+        **private_environment(tmp_path),
+        "AERON_BASE_URL": sandbox.aeronpay_url,
+        "AERON_CLIENT_ID": "me",
+        "AERON_CLIENT_SECRET": "a-secret",
+    }
+    cells = "%load_ext aeron_magic\n%aeron ask --each ['one','two'] Say {{row}}\n"
+    (tmp_path / "cells.ipy").write_text(cells, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--colors=NoColor", "cells.ipy"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        check=True,
+        timeout=50,
+    )
+    assert b"2 asked now" in done.stdout
+    assert b"it/s" not in done.stderr
+    assert b"row/s" not in done.stderr
