@@ -410,7 +410,7 @@ def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:
         )
     replaced = position.replaces if position.token is not None else None
     branches = service_info(position.tree.service).branches
-    if replaced is not None and not replaced.revision and not branches:
+    if replaced is not None and not replaced.can_be_followed and not branches:
         notes.append(
             "The service cannot branch: its conversation may contain this question twice, "
             "because it was asked before without a complete reply."

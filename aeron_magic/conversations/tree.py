@@ -518,8 +518,8 @@ class ConversationTree:
         """Add the reply of ``pending`` to the tree; the turn as it now is.
 
         A complete reply replaces the one before, and the head moves to its turn. An incomplete
-        reply moves the head only if it opens a conversation, and is kept only if the turn has no
-        complete one. The text of an interrupted reply is kept until it is fetched.
+        reply moves the head only if it opens a conversation; another one is kept only if nothing
+        can continue after the turn. The text of an interrupted reply is kept until it is fetched.
         """
         asked = pending.turn
         known = self.by_number(asked.number)
@@ -528,20 +528,17 @@ class ConversationTree:
         if before is not None and reply.context_token == before.context_token is not None:
             reply = reply if reply.text else replace(reply, text=before.text)  # not fetched
         token = reply.context_token
-        if reply.is_complete:
-            turn.opened = None
-        elif token is not None and self._starts_all(asked) and (not turn.tokens or not self.head):
-            turn.opened = token  # a restarted conversation begins with it, as in a new kernel
-            turn.deleted = False
-            self.ended.discard(turn)
-            self._move(turn, asked.parent)
-            turn.parent_revision, turn.parent_token = 0, None
-        if reply.is_complete or not turn.revision:
-            turn.question, turn.images, turn.asked_at = asked.question, asked.images, asked.asked_at
+        # A restarted conversation begins with it, as in a new kernel.
+        opens = token is not None and self._starts_all(asked) and not (turn.tokens and self.head)
+        if reply.is_complete or opens or not turn.can_be_followed:
             self._move(turn, asked.parent)
             turn.parent_revision, turn.parent_token = asked.parent_revision, asked.parent_token
-            turn.reply, turn.placed, turn.deleted = reply, asked.placed, False
+            turn.opened = token if opens and not reply.is_complete else None
+            turn.placed, turn.deleted = asked.placed, False
             self.ended.discard(turn)
+            if reply.is_complete or not turn.tokens:
+                turn.question, turn.images = asked.question, asked.images
+                turn.asked_at, turn.reply = asked.asked_at, reply
         if reply.is_complete:
             turn.tokens.append(token)
             if known is not None:

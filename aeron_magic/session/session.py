@@ -456,10 +456,8 @@ class Session:
                     self._scope(asked.connection),
                     unfinished=token is not None,
                 )
-            if complete:
+            if complete or asked.turn.opened == reply.context_token is not None:
                 self.token.write(reply.context_token)
-            elif asked.turn.opened == reply.context_token is not None:
-                self._move_token()
         if warning := self.history_writer.warning():
             asked.notes.append(warning)
         if isinstance(error, TokenError):

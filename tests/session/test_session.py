@@ -882,6 +882,26 @@ def test_the_opening_turn_of_chatzy_asked_again_without_a_token_changes_no_other
     assert not opened.tree.stale()
 
 
+@pytest.mark.parametrize("end", ["cut", "refused"])
+def test_an_opening_turn_of_chatzy_keeps_its_place_if_it_fails_after_another_start(
+    chat: FakeNotebook, end: str
+) -> None:
+    """There are two conversations then; the question is in the other one once."""
+    chat.run("a")
+    chat.context_token = None
+    chat.sandbox.set_faults(say="one two three four", **CUT)
+    chat.fails("b")
+    chat.sandbox.set_faults(**WHOLE)
+    chat.run_all("c", "a")
+    before = chat.context_token
+    faults = CUT if end == "cut" else {"refuse": (Refusal("get_inference", 400, 9),)}
+    chat.sandbox.set_faults(**faults)
+    chat.fails("b")
+    assert shape(chat.tree) == ["1*", "2 incomplete", "3<2"]
+    assert chat.context_token == before
+    assert "question twice" not in str(chat.notes)
+
+
 @pytest.mark.parametrize("between", ["", "a", "ab"])
 def test_a_run_from_the_start_with_an_opening_turn_of_chatzy_is_as_in_a_new_kernel(
     opened: FakeNotebook, between: str
