@@ -72,9 +72,9 @@ def ask(app: App, options: Options, text: str) -> None:
 
 
 def _moved_note(session: Session, options: Options, position: Position) -> str:
-    """What to say below a complete reply if the cell's own place is in another conversation.
+    """What to say below a reply if the cell's own place is in another conversation.
 
-    Then this one becomes the current one, although no option and no assigned token says so.
+    Then that one becomes the current one, although no option and no assigned token says so.
     """
     is_placed = options.conversation or options.new or options.after is not None
     if position.tree is session.tree or is_placed or session.token.assigned_by_user:
@@ -92,7 +92,7 @@ def _show_until_done(
 ) -> None:
     """Show the reply until it has ended, bind it, and raise its error; an interrupt stops it.
 
-    ``note`` is for below a complete reply in this cell, not in a panel.
+    ``note`` is for below the reply if its conversation is then the current one; not in a panel.
     """
     output: Output | None = None
     failure: Exception | None = None
@@ -119,7 +119,7 @@ def _show_until_done(
 
                 output = follow.choose_output(options, app.shell, live)
             metadata = asked.metadata
-            if note and reply.is_complete:
+            if note and asked.tree is app.session.tree:
                 metadata = {**metadata, "notes": [*asked.notes, note]}
             shown = output.finish(asked.accumulator, reply, metadata)
         except Exception as problem:  # noqa: BLE001 - as above

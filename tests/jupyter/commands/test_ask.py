@@ -50,6 +50,27 @@ def test_an_interrupt_before_the_reply_is_shown_stops_the_question(
     assert [turn.status for turn in app.session.tree] == ["interrupted"]
 
 
+def test_a_first_question_to_chatzy_that_is_cut_says_that_its_conversation_is_the_current_one_now(
+    app: App, sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If it was asked again while another one was the current one."""
+    app.session.connect(
+        "chatzy",
+        base_url=sandbox.chatzy_url,
+        stream_url=sandbox.chatzy_stream_url,
+        chatbot_id="00000000-0000-4000-8000-000000000000",
+    )
+    sandbox.set_faults(say="one two three four", cut_after=150, cut_times=99)
+    said = []
+    for cell, line in [("a", ""), ("b", "-c other"), ("a", "")]:
+        monkeypatch.setattr(app.cell_keys, "next", lambda _, cell=cell: cell)
+        with pytest.raises(IncompleteReply):
+            ask(app, parse_options(line), "Count")
+        said.append("Asked in main, where this cell belongs" in capsys.readouterr().out)
+    assert said == [False, False, True]
+    assert app.session.tree.name == "main"
+
+
 @pytest.mark.parametrize("by_panel", [False, True])
 @pytest.mark.parametrize("line", ["fetch", "fetch TOKEN"])
 def test_fetch_completes_the_variable_of_an_unfinished_reply(
