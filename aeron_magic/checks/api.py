@@ -25,7 +25,7 @@ from aeron_magic.checks.running import CONCURRENCY, LOST, CheckAsker, count_turn
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.client.io_loop import IOLoop, wait_for
 from aeron_magic.defaults import defaults
-from aeron_magic.errors import Interrupted, UsageError, validate_count
+from aeron_magic.errors import HistoryError, Interrupted, UsageError, validate_count
 from aeron_magic.markdown_text import one_line, plural
 from aeron_magic.progress import progress_bar
 from aeron_magic.services.settings import Settings
@@ -173,7 +173,7 @@ def open_journal(
         digest = hashlib.sha256("\n".join(names).encode(errors="replace")).hexdigest()[:24]
         folder = user_data_path("aeron-magic", appauthor=False) / "checks"
         return Journal(folder / f"{digest}.jsonl")
-    except (OSError, RuntimeError):  # RuntimeError: the user has no home
+    except (OSError, RuntimeError, HistoryError):  # RuntimeError: the user has no home
         return nullcontext()
 
 

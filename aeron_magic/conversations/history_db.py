@@ -124,6 +124,7 @@ def history_path(configured: str = "", environ: Mapping[str, str] | None = None)
     a file in the working folder; or the user has no home folder.
     """
     setting = (os.environ if environ is None else environ).get(VARIABLE) or configured
+    setting = setting.strip()  # `set AERON_HISTORY=off && …` of Windows keeps the space
     if setting.lower() in OFF:
         return None
     if re.fullmatch(r"\w+", setting) and setting.lower() not in ON:

@@ -320,7 +320,7 @@ class ConversationRegistry:
         tree, replaced = pending.position.tree, pending.position.replaces
         notes = divergence_notes(pending, reply)
         named = tree.by_name(pending.turn.name) if pending.turn.name else None
-        stale, left = (tree.stale(), tree.head) if replaced is not None else (None, None)
+        stale, left = (tree.stale(), tree.last) if replaced is not None else (None, None)
         turn = tree.complete(pending, reply)
         moves = reply.is_complete or turn.opened == reply.context_token is not None
         if moves and self.conversations.get(tree.name) is tree:  # not deleted meanwhile
@@ -353,7 +353,7 @@ def place_notes(
 
     After which turn it continues, if others continue after that one, too; which turns became
     stale; and if the conversation goes on from another place. ``stale_before`` are the turns that
-    were stale before ``turn`` was asked again or fetched, and ``left`` was the head then; else
+    were stale before ``turn`` was asked again or fetched, and ``left`` was the last turn then; else
     None.
     """
     notes, parent = [], turn.parent

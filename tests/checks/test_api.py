@@ -735,9 +735,10 @@ def test_without_a_place_or_with_the_history_off_a_check_works(
     client: Client, write: Write, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write("a.chat.md", chat("one"))
-    monkeypatch.setenv("AERON_HISTORY", "off")
-    assert list(check(path, client=client).result) == ["passed"]
-    assert not (folder / "data").exists()
+    for setting in ("off", "of"):  # a cell asks with a setting that cannot be used, too
+        monkeypatch.setenv("AERON_HISTORY", setting)
+        assert list(check(path, client=client).result) == ["passed"]
+        assert not (folder / "data").exists()
     monkeypatch.setenv("AERON_HISTORY", "h.sqlite3")
     monkeypatch.setenv("XDG_DATA_HOME", os.devnull)
     assert list(check(path, client=client).result) == ["passed"]

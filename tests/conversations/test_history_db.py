@@ -46,6 +46,7 @@ def test_a_bare_word_is_no_file() -> None:
             history_path(value, {})
         with pytest.raises(HistoryError):
             history_path("", {"AERON_HISTORY": value})
+    assert history_path("", {"AERON_HISTORY": "off "}) is None
     for value in ("./history", "history.sqlite3", "~/history"):
         assert history_path(value, {}) == Path(value).expanduser()
 

@@ -421,19 +421,23 @@ def test_an_interrupted_reply_is_fetched_and_completes_its_turn(
     assert notebook.tokens[-1] == token
 
 
+@pytest.mark.parametrize("deleted", [False, True])
 def test_a_fetch_says_that_the_conversation_goes_on_from_another_place(
-    notebook: FakeNotebook,
+    notebook: FakeNotebook, deleted: bool
 ) -> None:
-    """If a question was asked since, which continued from before."""
+    """If a question was asked since, which continued from before, and whose cell is still there."""
     notebook.run("a")
     notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
     token = notebook.run("b", interrupt=True).context_token
     notebook.sandbox.set_faults(say=None)
     notebook.run("c")
+    if deleted:
+        notebook.session.mark_deleted({"c"})
     fetched = notebook.session.fetch_unfinished(token)
     assert fetched is not None
     assert fetched.done.wait(5)
-    assert "The next question continues after turn 2, not after turn 3." in fetched.notes
+    note = "The next question continues after turn 2, not after turn 3."
+    assert (note in fetched.notes) is not deleted
     assert shape(notebook.tree) == ["1", "2<1*", "3<1"]
 
 
