@@ -157,9 +157,12 @@ def refuse_above(at_most: int | None, count: int) -> None:
 
 
 def open_journal(
-    settings: Settings, recorder: Recorder | None, files: Iterable[Path]
+    settings: Settings, recorder: Recorder | None, files: Iterable[Path], history: str = ""
 ) -> Journal | nullcontext[None]:
-    """The journal of a check of these files; none if nothing is asked or nothing may be stored."""
+    """The journal of a check of these files; none if nothing is asked or nothing may be stored.
+
+    ``history`` is the configured history, as for ``history_path``.
+    """
     from platformdirs import user_data_path
 
     from aeron_magic.conversations.history_db import history_path
@@ -167,7 +170,7 @@ def open_journal(
     if recorder is not None and recorder.mode == "replay":
         return nullcontext()
     try:
-        if history_path() is None:
+        if history_path(history) is None:
             return nullcontext()
         names = [settings.conversation_scope, *sorted(str(file.resolve()) for file in files)]
         digest = hashlib.sha256("\n".join(names).encode(errors="replace")).hexdigest()[:24]

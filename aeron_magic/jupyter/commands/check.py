@@ -60,7 +60,8 @@ def check(app: App, command: Command) -> None:
     request = CheckRequest(command["files"], command["repeat"] or 1, table, command["against"])
     plan = plan_check(request, settings, _names(app.shell))
     interrupted: Interrupted | None = None
-    with open_journal(settings, recorder, plan.files) as journal:
+    history = app.preferences.history
+    with open_journal(settings, recorder, plan.files, history) as journal:
         to_ask, kept = count_turns(plan.runs, journal)
         if command["dry_run"]:
             _show_plan(app, plan, to_ask, kept)

@@ -23,7 +23,7 @@ from aeron_magic.sandbox import Refusal, Sandbox
 @pytest.fixture
 def app(sandbox: Sandbox) -> Iterator[App]:
     """The application object in a terminal."""
-    app = App(SimpleNamespace(user_ns={}), Preferences(30.0, 120.0, 1.0, None, "off", ""))
+    app = App(SimpleNamespace(user_ns={}), Preferences(history="off"))
     app.session.connect(
         "aeronpay", base_url=sandbox.aeronpay_url, client_id="me", client_secret="mine"
     )

@@ -264,3 +264,15 @@ def test_a_file_of_answers_that_cannot_be_used(notebook: Notebook) -> None:
     error, _ = notebook.fails("connect sandbox --answers none.csv", UsageError)
     assert "none.csv cannot be used: No such file" in str(error)
     assert "2 of 2 answers passed" in notebook.run("check refund.chat.md")
+
+
+@pytest.mark.parametrize("history", ["", "off"])
+def test_a_check_keeps_nothing_if_the_history_is_configured_as_off(
+    notebook: Notebook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, history: str
+) -> None:
+    """Not even until it has ended."""
+    monkeypatch.delenv("AERON_HISTORY")
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    notebook.shell.run_line_magic("config", f"AeronMagics.history = {history!r}")
+    notebook.run("check refund.chat.md")
+    assert (tmp_path / "data" / "aeron-magic" / "checks").exists() is (history == "")
