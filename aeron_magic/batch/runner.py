@@ -280,8 +280,8 @@ class BatchRun:
                     result = known
         finally:
             one.ended()
-        if isinstance(result.error, Interrupted) and not one.is_sent and one.token is None:
-            return  # it was waiting for the rate limit
+        if isinstance(result.error, Interrupted) and not one.awaits_token and one.token is None:
+            return  # it was waiting for the rate limit, perhaps after a 429
         if one.result is None:
             self._finished += one.rows
         one.keep(result)

@@ -430,6 +430,28 @@ def test_a_row_of_another_kernel_that_is_asked_here_is_asked_once(settings: Sett
     assert [one is not None and one.is_complete for one in batch.results] == [True]
 
 
+def test_a_refused_row_that_waits_when_the_batch_stops_was_not_interrupted(
+    settings: Settings,
+) -> None:
+    """Its result is still that it was refused."""
+    batch = BatchRun(BatchConfig(settings, kept=KeptRows(None)), ["row"])
+    refused = RowResult(error=RateLimited("Too many requests.", status_code=429))
+
+    tries = iter([False, True])
+
+    async def ask(row: BatchQuestion) -> RowResult:
+        if next(tries):
+            batch._stopped.set()  # while it waits for the rate limit
+        try:
+            row.sending()
+        except asyncio.CancelledError:
+            return RowResult(error=Interrupted("The question was interrupted."))
+        return refused
+
+    asyncio.run(batch._ask_all(ask))
+    assert batch.results == [refused]
+
+
 def test_a_recording_comes_before_the_kept_rows(
     sandbox: Sandbox, settings: Settings, tmp_path: Path
 ) -> None:
