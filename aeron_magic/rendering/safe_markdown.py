@@ -80,11 +80,16 @@ _NO_TEX = re.compile(
     r"(?<!\\)[\^_]\s*+(?:\Z|[}^_&'])"
     rf"|(?<!\\)\^{_SCRIPT}(?:_{_SCRIPT})?+[\^']|(?<!\\)_{_SCRIPT}(?:\^{_SCRIPT}|'++\s*+)?+_"
     rf"|'\s*+_{_SCRIPT}[\^']"
+    r"|\\(?:left|middle|right)(?![A-Za-z])\s*+(?![()\[\]/|.<>]|\\[{}|A-Za-z]|[^\x00-\x7f])"
 )
-"""Scripts that TeX refuses: none, and two at one place."""
+"""What TeX refuses: no script, two at one place, and no delimiter."""
 _LIMITS = re.compile(r"\\(?:no|display)?limits(?![A-Za-z])")
-_IN_GRID = re.compile(r"(?<!\\)&|\\(?:[hc]line|multicolumn)(?![A-Za-z])")
+_IN_GRID = re.compile(r"\\(?:[hc]line|multicolumn)(?![A-Za-z])")
 """What stands only in the rows of an environment."""
+_NESTING = re.compile(r"\\(left|middle|right|begin|end)(?![A-Za-z])|\\\\|\\.|[{}&]", re.DOTALL)
+_NESTED = {"{": "}", "left": "right", "begin": "end"}
+_WITHIN = {"middle": "left", "&": "begin"}
+"""What stands only directly inside of which."""
 _OPERATOR = re.compile(
     r"(?:\}|\\(?:sum|(?:co)?prod|o?i{0,3}nt|big[a-z]+|lim(?:inf|sup)?|max|min|sup|inf|det|gcd|Pr))\s*\Z"
 )
@@ -473,8 +478,7 @@ def _for_latex(tex: str, in_cell: bool) -> str:
     commands = _COMMAND.findall(_ENVIRONMENT.sub("", tex).replace("\\\\", " "))
     if (
         not LATEX_COMMANDS.issuperset(commands)
-        or not _is_balanced(commands)
-        or ("middle" in commands and "left" not in commands)
+        or not _is_nested(tex)
         or not LATEX_ENVIRONMENTS.issuperset(environments)
         or not _fits(tex, in_cell)
         or (not environments and _IN_GRID.search(tex))
@@ -489,21 +493,27 @@ def _for_latex(tex: str, in_cell: bool) -> str:
     return tex.strip()
 
 
-def _is_balanced(commands: Sequence[str]) -> bool:
-    """Whether each ``\\left`` has a ``\\right`` after it."""
-    depth = 0
-    for command in commands:
-        depth += {"left": 1, "right": -1}.get(command, 0)
-        if depth < 0:
+def _is_nested(tex: str) -> bool:
+    """Whether braces, delimiters and environments are inside each other, as are their cells."""
+    begun: list[str] = []
+    for one in _NESTING.finditer(tex):
+        mark = one[1] or one[0]
+        if mark in _NESTED:
+            begun.append(mark)
+        elif mark in _NESTED.values():
+            if not begun or _NESTED[begun.pop()] != mark:
+                return False
+        elif mark == "\\\\":
+            if begun[-1:] == ["left"] and "begin" in begun:
+                return False
+        elif mark in _WITHIN and begun[-1:] != [_WITHIN[mark]]:
             return False
-    return not depth
+    return not begun
 
 
 def _fits(tex: str, in_cell: bool) -> bool:
     """Whether all rows of all environments have cells for columns that there are."""
-    for _ in range(MAX_NESTED):
-        if not _GRID.search(tex):
-            return True
+    for _ in range(MAX_NESTED + 1):
         for grid in _GRID.finditer(tex):
             width, body = _WIDTHS.get(grid["name"]), grid["body"]
             if grid["name"] == "array":
@@ -516,7 +526,9 @@ def _fits(tex: str, in_cell: bool) -> bool:
             rows = body.replace("\\\\", "\n").replace("\\&", "").split("\n")
             if width is not None and any(row.count("&") >= max(width, 1) for row in rows):
                 return False
-        tex = _GRID.sub("x", tex)  # what is inside of others comes first
+        tex, count = _GRID.subn("x", tex)  # what is inside of others comes first
+        if not count:
+            return True
     return False
 
 
