@@ -108,9 +108,7 @@ def error_for_status(
         after = f" The service asks for a pause of {int(wait)} s." if is_number else ""
         return RateLimited(
             f"Too many requests.{after}",
-            hint="Run the same again after that."
-            if after
-            else "Wait a little, then run the same again.",
+            hint="Try again after that." if after else "Wait a little, then try again.",
             **facts,
         )
     if 300 <= status < 400:
@@ -130,7 +128,7 @@ def error_for_status(
     if status >= 500 or status == 408:
         return ServiceError(
             "The service failed.",
-            hint="The request is not the cause: run the same again in a moment.",
+            hint="The request is not the cause: try again in a moment.",
             **facts,
         )
     if status == 404:
