@@ -321,7 +321,7 @@ class ConversationRegistry:
         notes = divergence_notes(pending, reply)
         named = tree.by_name(pending.turn.name) if pending.turn.name else None
         stale, left = (tree.stale(), tree.last) if replaced is not None else (None, None)
-        turn = tree.complete(pending, reply)
+        turn = tree.complete(pending, reply, rebuilding=self.is_rebuilding)
         moves = reply.is_complete or turn.opened == reply.context_token is not None
         if moves and self.conversations.get(tree.name) is tree:  # not deleted meanwhile
             self.current = tree

@@ -514,12 +514,13 @@ class ConversationTree:
         newest = max(found, key=attrgetter("asked_at"), default=None)
         return None if newest is position.parent else newest
 
-    def complete(self, pending: PendingTurn, reply: Reply) -> Turn:
+    def complete(self, pending: PendingTurn, reply: Reply, *, rebuilding: bool = False) -> Turn:
         """Add the reply of ``pending`` to the tree; the turn as it now is.
 
         A complete reply replaces the one before, and the head moves to its turn. An incomplete
         reply moves the head only if it opens a conversation; another one is kept only if nothing
         can continue after the turn. The text of an interrupted reply is kept until it is fetched.
+        ``rebuilding``: see :meth:`again`.
         """
         asked = pending.turn
         known = self.by_number(asked.number)
@@ -529,7 +530,8 @@ class ConversationTree:
             reply = reply if reply.text else replace(reply, text=before.text)  # not fetched
         token = reply.context_token
         # A restarted conversation begins with it, as in a new kernel.
-        opens = token is not None and self._starts_all(asked) and not (turn.tokens and self.head)
+        is_restarted = rebuilding or self.head is None or not turn.tokens
+        opens = token is not None and self._starts_all(asked) and is_restarted
         if reply.is_complete or opens or not turn.can_be_followed:
             self._move(turn, asked.parent)
             turn.parent_revision, turn.parent_token = asked.parent_revision, asked.parent_token

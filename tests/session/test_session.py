@@ -925,6 +925,28 @@ def test_a_run_from_the_start_with_an_opening_turn_of_chatzy_is_as_in_a_new_kern
     assert len({conversation for _, conversation in asked_of_chatzy(opened)[-3:]}) == 1
 
 
+def test_a_run_from_the_start_with_a_second_opening_turn_of_chatzy_is_as_in_a_new_kernel(
+    chat: FakeNotebook,
+) -> None:
+    """After ``context_token = None``; the turn had a complete reply before."""
+    chat.sandbox.set_faults(say="one two three four")
+    for is_cut in (False, True):
+        chat.session.rebuild()
+        chat.run("a")
+        chat.context_token = None
+        if is_cut:
+            chat.sandbox.set_faults(**CUT)
+            chat.fails("b")
+            chat.sandbox.set_faults(**WHOLE)
+        else:
+            chat.run("b")
+        chat.run("c")
+        chat.session.rebuilt()
+        assert shape(chat.tree) == ["1", "2", "3<2*"]
+        (_, second), (_, third) = asked_of_chatzy(chat)[-2:]
+        assert second == third
+
+
 @pytest.mark.parametrize("how", ["after", "assigned", "panel"])
 def test_the_opening_turn_of_chatzy_can_be_named_to_continue(chat: FakeNotebook, how: str) -> None:
     """By its number, its token, or as the branch that the panel shows."""
