@@ -180,7 +180,7 @@ def _find_or_load(session: Session, name: str | None) -> tuple[ConversationTree 
 def _is_in_use(session: Session) -> bool:
     """Whether this kernel has a conversation that was asked in or resumed."""
     unfinished = session.history_writer.unfinished(session.tree)
-    return bool(unfinished) or any(tree.newest is not None for tree in session.registry)
+    return bool(unfinished) or any(tree.newest or tree.head for tree in session.registry)
 
 
 def _stay(app: App, *, compare: bool) -> None:

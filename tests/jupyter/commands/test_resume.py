@@ -29,6 +29,7 @@ pytestmark = pytest.mark.jupyter
 
 KILLS = int(os.environ.get("AERON_TEST_KILLS", "3"))
 
+AGENT = "725e1f05-6142-467e-bdec-47862d50da79"
 TEXT = " ".join(f"word{number}" for number in range(40))
 
 
@@ -286,6 +287,26 @@ def test_a_failed_question_is_no_conversation_in_use(notebook: Notebook, sandbox
     assert "Hello" in notebook.kernel.execute("%aeron history --find hello", "h").text
 
 
+def test_a_first_question_of_chatzy_that_is_continued_is_a_conversation_in_use(
+    notebook: Notebook, sandbox: Sandbox
+) -> None:
+    """It has no complete reply."""
+    connect = (
+        f"%aeron connect chatzy --chatbot-id {AGENT} --base-url {sandbox.chatzy_url} "
+        f"--stream-url {sandbox.chatzy_stream_url}"
+    )
+    notebook.kernel.execute(connect, "c")
+    notebook.ask("older", "a")
+    notebook.restart()
+    notebook.kernel.execute(connect, "c")
+    sandbox.set_faults(say=TEXT, cut_after=150, cut_times=9)
+    assert notebook.ask("Hello", "b").status == "error"
+    token = notebook.kernel.value("context_token")
+    said = notebook.kernel.execute("%aeron resume", "r").text
+    assert "is in use in this kernel (1 turn, none has a complete reply)" in said
+    assert notebook.kernel.value("context_token") == token is not None
+
+
 def test_a_renamed_notebook_shows_the_conversations_that_can_be_resumed(
     notebook: Notebook, tmp_path: Path
 ) -> None:
@@ -416,7 +437,7 @@ def test_an_unfinished_reply_of_chatzy_is_lost_and_the_conversation_continues(
         tmp_path,
         CHATZY_BASE_URL=sandbox.chatzy_url,
         CHATZY_STREAM_URL=sandbox.chatzy_stream_url,
-        CHATZY_CHATBOT_ID="725e1f05-6142-467e-bdec-47862d50da79",
+        CHATZY_CHATBOT_ID=AGENT,
     )
     notebook.kernel.execute("%aeron connect chatzy", "c")
     for question in earlier:
