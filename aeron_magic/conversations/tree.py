@@ -509,9 +509,8 @@ class ConversationTree:
         """The newest turn whose reply has the position's token, if that is not its parent."""
         if position.token is None:
             return None
-        token = position.token
-        found = [turn for turn in self._tokens.get(token, []) if turn.tokens[-1] == token]
-        newest = max(found, key=attrgetter("asked_at"), default=None)
+        found = self._tokens.get(position.token, ())
+        newest = _newest(turn for turn in found if turn.token == position.token)
         return None if newest is position.parent else newest
 
     def complete(self, pending: PendingTurn, reply: Reply, *, rebuilding: bool = False) -> Turn:

@@ -84,12 +84,12 @@ _NO_TEX = re.compile(
 )
 """What TeX refuses: no script, two at one place, and no delimiter."""
 _LIMITS = re.compile(r"\\(?:no|display)?limits(?![A-Za-z])")
-_IN_GRID = re.compile(r"\\(?:[hc]line|multicolumn)(?![A-Za-z])")
-"""What stands only in the rows of an environment."""
-_NESTING = re.compile(r"\\(left|middle|right|begin|end)(?![A-Za-z])|\\\\|\\.|[{}&]", re.DOTALL)
 _NESTED = {"{": "}", "left": "right", "begin": "end"}
-_WITHIN = {"middle": "left", "&": "begin"}
+_WITHIN = {"middle": "left"} | dict.fromkeys(("&", "hline", "cline", "multicolumn"), "begin")
 """What stands only directly inside of which."""
+_NESTING = re.compile(
+    r"\\(left|middle|right|begin|end|[hc]line|multicolumn)(?![A-Za-z])|\\\\|\\.|[{}&]", re.DOTALL
+)
 _OPERATOR = re.compile(
     r"(?:\}|\\(?:sum|(?:co)?prod|o?i{0,3}nt|big[a-z]+|lim(?:inf|sup)?|max|min|sup|inf|det|gcd|Pr))\s*\Z"
 )
@@ -481,7 +481,6 @@ def _for_latex(tex: str, in_cell: bool) -> str:
         or not _is_nested(tex)
         or not LATEX_ENVIRONMENTS.issuperset(environments)
         or not _fits(tex, in_cell)
-        or (not environments and _IN_GRID.search(tex))
         or (not environments and in_cell and "\\\\" in tex)  # it would end the row
         or _NO_TEX.search(tex)
         or not all(
