@@ -475,7 +475,7 @@ def _for_latex(tex: str, in_cell: bool) -> str:
     tex = _TAG.sub(r"\\quad\\text{(\1)}", tex)
     tex = _TEXT.sub(lambda text: re.sub(r"(?<!\\)[_&]", r"\\\g<0>", text[0]), tex)
     environments = {one["name"] + one["star"] for one in _ENVIRONMENT.finditer(tex)}
-    commands = _COMMAND.findall(_ENVIRONMENT.sub("", tex).replace("\\\\", " "))
+    commands = _COMMAND.findall(_ENVIRONMENT.sub(" ", tex).replace("\\\\", " "))
     if (
         not LATEX_COMMANDS.issuperset(commands)
         or not _is_nested(tex)
