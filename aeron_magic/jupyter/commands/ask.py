@@ -15,7 +15,7 @@ from aeron_magic.prompts.interpolation import interpolate
 from aeron_magic.services.catalog import service_info
 
 if TYPE_CHECKING:
-    from aeron_magic.conversations.tree import Position
+    from aeron_magic.conversations.tree import ConversationTree, Position
     from aeron_magic.jupyter.app import App
     from aeron_magic.jupyter.display.outputs import Output
     from aeron_magic.replies.reply import Reply
@@ -79,12 +79,17 @@ def _moved_note(session: Session, options: Options, position: Position) -> str:
     is_placed = options.conversation or options.new or options.after is not None
     if position.tree is session.tree or is_placed or session.token.assigned_by_user:
         return ""
+    return (
+        f"Asked in {position.tree.name}, where this cell belongs; {continues_there(session.tree)}"
+    )
+
+
+def continues_there(before: ConversationTree) -> str:
+    """The end of a note on a conversation that is the current one now, instead of ``before``."""
     from aeron_magic.conversations.export import quoted_word
 
-    return (
-        f"Asked in {position.tree.name}, where this cell belongs; the next question continues "
-        f"there. %aeron use {quoted_word(session.tree.name) or 'NAME'} goes back."
-    )
+    name = quoted_word(before.name) or "NAME"
+    return f"the next question continues there. %aeron use {name} goes back."
 
 
 def _show_until_done(

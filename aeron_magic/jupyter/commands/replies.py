@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.command_line.parser import Command
+from aeron_magic.jupyter.commands.ask import continues_there
 from aeron_magic.jupyter.display.follow import follow_to_end, output_for, show_fetched
 from aeron_magic.jupyter.display.outputs import saved_metadata, status_note
 from aeron_magic.jupyter.display.publish import Verbatim, publish, show, write
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 def fetch(app: App, command: Command) -> None:
     """Fetch and show a stored reply; that of a turn without a complete reply completes the turn."""
-    session = app.session
+    session, before = app.session, app.session.tree
     try:
         asked = session.fetch_unfinished(command["token"])
     except UsageError as lost:
@@ -29,6 +30,8 @@ def fetch(app: App, command: Command) -> None:
         interrupted = follow_to_end(asked, output, "the unfinished reply")
         if note := app.bind_fetched(asked.reply):
             asked.notes.append(note)
+        if before is not asked.tree is session.tree:
+            asked.notes.append(f"The turn is in {asked.tree.name}; {continues_there(before)}")
         output.finish(asked.accumulator, asked.reply, asked.metadata)
         error = asked.error
     else:

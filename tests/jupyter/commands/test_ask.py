@@ -105,6 +105,22 @@ def test_fetch_completes_the_variable_of_an_unfinished_reply(
     assert names["r"] == "mine"
 
 
+def test_fetch_says_that_another_conversation_is_the_current_one_now(
+    app: App, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app.session.connections.configure(fetch_timeout=0.2)
+    sandbox.set_faults(say="one two three four", cut_after=900, processing_fetches=10**6)
+    with pytest.raises(IncompleteReply):
+        ask(app, parse_options("-o r"), "Count")
+    sandbox.set_faults(cut_after=None, processing_fetches=0)
+    ask(app, parse_options("-c other"), "Count")
+    capsys.readouterr()
+    fetch(app, parse_command(f"fetch {app.shell.user_ns['r'].context_token}"))
+    said = capsys.readouterr().out
+    assert "The turn is in main; the next question continues there. %aeron use other" in said
+    assert app.session.tree.name == "main"
+
+
 def test_aeron_live_is_read_only_where_an_output_can_be_live(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
