@@ -281,8 +281,8 @@ def _rules(content: str, line: int, name: str) -> Iterator[Rule]:
 def write_chat(tree: ConversationTree, path: Path) -> int:
     """Write the current branch up to its newest reply; return the number of its turns.
 
-    Raises UsageError: a turn, or each, has no complete reply; the branch continues a reply that
-    is not a part of it; or as for :func:`aeron_magic.conversations.export.write`.
+    Raises UsageError: one of its turns has no complete reply; it continues a reply that is not a
+    part of it; or as for :func:`aeron_magic.conversations.export.write`.
     """
     turns = tree.head.path() if tree.head is not None else []
     if not turns:

@@ -396,7 +396,7 @@ COMMANDS = {spec.name: spec for spec in _COMMANDS}
 """The commands of ``%aeron`` by name."""
 
 ALIKE = {"list": "use", "errors": "last"}
-"""The commands that other words mean, which are written like a different one."""
+"""What is meant by words that are spelt more like another command."""
 
 MOVED = {
     "new": "`%aeron use NAME`, or `-n` with a question",
