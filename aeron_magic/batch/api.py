@@ -29,6 +29,7 @@ from aeron_magic.prompts.items import Items, items_of, render_prompts
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.columns import Columns
+from aeron_magic.services.catalog import service_info
 from aeron_magic.services.settings import Settings
 
 if TYPE_CHECKING:
@@ -205,12 +206,16 @@ def count_requests(config: BatchConfig, texts: Sequence[str | AeronError]) -> Co
 
 @contextmanager
 def _open_batch(config: BatchConfig, texts: Sequence[str | AeronError]) -> Iterator[BatchRun]:
-    recorder = config.recorder
-    kept = config.kept or kept_beside(recorder)
+    if config.question.context_token and not service_info(config.settings.service).branches:
+        raise UsageError(
+            "The service cannot branch: the rows cannot all continue from one turn.",
+            hint="Leave out --after (in Python after=): each row starts a conversation.",
+        )
+    kept = config.kept or kept_beside(config.recorder)
     try:
         yield BatchRun(config._replace(kept=kept), texts)
     finally:
-        unrecorded = recorder.warning() if recorder else ""
+        unrecorded = config.recorder.warning() if config.recorder else ""
         if kept is not None:
             kept.close(recorded=not unrecorded)
         for warning in (unrecorded, kept.warning if kept else ""):

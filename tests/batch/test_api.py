@@ -741,3 +741,7 @@ def test_chatzy_is_asked_the_same_way(sandbox: Sandbox) -> None:
     result = ask_many(["What is a token?", "What is a turn?"], settings=settings)
     assert list(result.status) == ["complete"] * 2
     assert len({*result.context_token}) == 2
+    before = len(sandbox.log)
+    with pytest.raises(UsageError, match="cannot branch"):
+        ask_many(["What is a turn?", "Why?"], settings=settings, after=result.context_token[0])
+    assert len(sandbox.log) == before
