@@ -81,8 +81,9 @@ _NO_TEX = re.compile(
     rf"|(?<!\\)\^{_SCRIPT}(?:_{_SCRIPT})?+[\^']|(?<!\\)_{_SCRIPT}(?:\^{_SCRIPT}|'++\s*+)?+_"
     rf"|'\s*+_{_SCRIPT}[\^']"
     r"|\\(?:left|middle|right)(?![A-Za-z])\s*+(?![()\[\]/|.<>]|\\[{}|A-Za-z]|[^\x00-\x7f])"
+    r"|(?<!\\)(?:\\\\)*+\\[0-9?+<]"
 )
-"""What TeX refuses: no script, two at one place, and no delimiter."""
+"""What TeX refuses: no script, two at one place, no delimiter, and symbols that are no command."""
 _LIMITS = re.compile(r"\\(?:no|display)?limits(?![A-Za-z])")
 _NESTED = {"{": "}", "left": "right", "begin": "end"}
 _WITHIN = {"middle": "left"} | dict.fromkeys(("&", "hline", "cline", "multicolumn"), "begin")
