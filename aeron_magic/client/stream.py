@@ -232,7 +232,7 @@ class FlowRun(Generic[T]):
         # later: whatever else prevents that now.
         surely_failed = isinstance(error, SURELY_FAILED)
         error.was_accepted |= self.accumulator.context_token is not None and not surely_failed
-        partly = error.was_accepted or (isinstance(error, ReplyError) and not surely_failed)
+        partly = (error.was_accepted or isinstance(error, ReplyError)) and not surely_failed
         self.end("incomplete" if partly else "failed", error)
         error.partial = error.partial or self.accumulator.text
         error.context_token = error.context_token or self.accumulator.context_token

@@ -169,9 +169,10 @@ class Service:
             raise say_if_in_doubt(error, response) from None
         yield [Started(conversation)]
         try:
-            yield from self._read_reply(conversation, _token(data, "temp_token"))
+            yield from _restrictions(self._read_reply(conversation, _token(data, "temp_token")))
         except ServiceError as error:
             error.hint = f"{error.hint} {ACCEPTED}".lstrip()
+            error.was_accepted = True
             raise
 
     def fetch(self, token: str, *, wait: bool = True) -> Flow[None]:
@@ -254,10 +255,6 @@ class Service:
             except IncompleteReply:
                 raise
             except AeronError as error:
-                if found := _RESTRICTED.search(error.service_message or ""):
-                    restricted = _restricted(found[0], error.status_code)
-                    restricted.was_accepted = True
-                    raise restricted from None
                 raise _incomplete(ended, f"its state is unknown: {error}", error) from None
 
     def _read(self, secret: str, parser: _StreamParser, deadline: PollDeadline) -> Flow[str]:

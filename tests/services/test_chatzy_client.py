@@ -19,6 +19,7 @@ from aeron_magic.errors import (
     IncompleteReply,
     TokenError,
     UsageError,
+    is_safe_to_ask_again,
 )
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
@@ -173,6 +174,7 @@ def test_signals_that_end_a_reply(
     assert reply.status == status
     assert caught.context_token == reply.context_token
     assert reply.context_token
+    assert is_safe_to_ask_again(caught) == (error is FailedReply)
 
 
 def test_leaving_a_reply_closes_its_connection(asker: Asker, sandbox: Sandbox) -> None:

@@ -217,8 +217,10 @@ def test_chatzy_restricts_access_in_any_call(status: int, shape: Any, signal: st
         given = {"get_inference": without_token} if place == "generate_secret" else {}
         error = caught(Chatzy([raw], **{**given, place: answer}).ask)
         assert (type(error), error.service_message) == (AccessRestricted, signal)
-        # After get_inference the question was accepted; in its stream it has surely failed.
-        assert is_safe_to_ask_again(error) == (place != "generate_secret")
+        # After get_inference the question was accepted, also where no reply will come.
+        was_accepted = place in ("generate_secret", "get-response")
+        assert is_safe_to_ask_again(error) == (not was_accepted)
+        assert ("may be charged" in error.hint) == was_accepted
 
 
 def test_chatzy_may_refuse_beside_empty_data() -> None:
