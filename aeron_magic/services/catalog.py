@@ -51,6 +51,8 @@ class ServiceInfo(NamedTuple):
     """The remedy for missing credentials."""
     can_fetch: bool = False
     """Whether a reply can be fetched by its token."""
+    if_incomplete: str = ""
+    """The remedy for a begun reply that cannot be fetched."""
     branches: bool = True
     """Whether a conversation can continue from an earlier turn."""
     has_introduction: bool = False
@@ -97,6 +99,8 @@ SERVICES = {
         (Credential("chatbot_id", "CHATZY_CHATBOT_ID", "Chatzy chatbot_id", is_agent_id=True),),
         "Name the agent: `%aeron connect chatzy --chatbot-id UUID`, or set CHATZY_CHATBOT_ID (in "
         "Python: chatbot_id=…); `%aeron connect sandbox --service chatzy` needs none.",
+        if_incomplete="Ask the agent to repeat its answer: in a notebook the next question "
+        "continues this conversation; in Python, ask with this context_token.",
         branches=False,
         has_introduction=True,
     ),

@@ -74,6 +74,7 @@ from aeron_magic.protocol.service_words import (
     words_of_text,
 )
 from aeron_magic.replies.reply import Message
+from aeron_magic.services.catalog import SERVICES
 from aeron_magic.services.settings import Settings
 
 T = TypeVar("T")
@@ -88,10 +89,7 @@ MAX_TOKEN = 8_000
 """Characters of a token that can be a part of an address."""
 
 WHICH_AGENT = "Check the agent's id (--chatbot-id, CHATZY_CHATBOT_ID), and whether it is public."
-REPEAT = (
-    "Ask the agent to repeat its answer: in a notebook the next question continues this "
-    "conversation; in Python, ask with this context_token."
-)
+REPEAT = SERVICES["chatzy"].if_incomplete
 ACCEPTED = "The question was accepted: asking it again may be charged a second time."
 
 ENDS = ("close_connection", "[DONE]")

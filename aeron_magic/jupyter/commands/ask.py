@@ -152,8 +152,11 @@ def _show_until_done(
 
 def _hint_after_stop(reply: Reply) -> str:
     """What to do about a stopped reply: the service may have completed it."""
-    if not service_info(reply.service).can_fetch or reply.context_token is None:
+    service = service_info(reply.service)
+    if reply.context_token is None or not (service.can_fetch or service.if_incomplete):
         return "Ask again if you want the whole reply; that may be charged a second time."
+    if not service.can_fetch:
+        return service.if_incomplete
     return (
         f"{fetch_command(reply.context_token)} gets the whole reply, completes the turn, and costs "
         "nothing."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from aeron_magic.jupyter.commands.ask import ask
 from aeron_magic.jupyter.commands.replies import fetch
 from aeron_magic.jupyter.display import follow
 from aeron_magic.sandbox import Refusal, Sandbox
+from aeron_magic.session.session import PendingQuestion
 
 
 @pytest.fixture
@@ -69,6 +71,33 @@ def test_a_first_question_to_chatzy_that_is_cut_says_that_its_conversation_is_th
         said.append("Asked in main, where this cell belongs" in capsys.readouterr().out)
     assert said == [False, False, True]
     assert app.session.tree.name == "main"
+
+
+@pytest.mark.parametrize(
+    ("service", "remedy"),
+    [("aeronpay", "`%aeron fetch apay_"), ("chatzy", "Ask the agent to repeat its answer")],
+)
+def test_an_interrupt_says_how_to_get_the_whole_reply(
+    app: App, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, service: str, remedy: str
+) -> None:
+    if service == "chatzy":
+        app.session.connect(
+            "chatzy",
+            base_url=sandbox.chatzy_url,
+            stream_url=sandbox.chatzy_stream_url,
+            chatbot_id="00000000-0000-4000-8000-000000000000",
+        )
+    sandbox.set_faults(say="one two three four", stall_after=900 if service == "aeronpay" else 150)
+
+    def interrupt_when_begun(asked: PendingQuestion, *rest: object) -> bool:
+        while not asked.accumulator.text:
+            time.sleep(0.01)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(follow, "follow_to_end", interrupt_when_begun)
+    with pytest.raises(Interrupted) as caught:
+        ask(app, parse_options(""), "Count")
+    assert caught.value.hint.startswith(remedy)
 
 
 @pytest.mark.parametrize("by_panel", [False, True])
