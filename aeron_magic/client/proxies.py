@@ -51,7 +51,7 @@ def proxy_for(address: str) -> str | None:
 def _is_usable(proxy: str) -> bool:
     try:
         parts = urlsplit(proxy)
-        good = bool(parts.hostname) and parts.port != 0
+        good = bool((parts.hostname or "").encode("idna")) and parts.port != 0
     except ValueError:
         return False
     return good and parts.scheme.lower() in SCHEMES and not re.search(r"\s", proxy)

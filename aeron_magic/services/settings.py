@@ -257,7 +257,8 @@ def _normalize_url(url: str) -> str:
         )
     try:
         parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        good = parts.scheme in ("http", "https") and parts.port != 0
+        good = good and bool((parts.hostname or "").encode("idna"))  # fails on an empty label
     except ValueError:
         good = False
     if not good or any(sign in url for sign in "?# \t\r\n"):

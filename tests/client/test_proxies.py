@@ -86,7 +86,7 @@ def test_an_entry_that_cannot_be_used_names_the_variable(
 @pytest.mark.parametrize("kind", ["https", "all"])
 @pytest.mark.parametrize(
     "proxy", ["http://[::1", "http://h:99999", "http://h:0", "gopher://h:1", "http://", "h h:80",
-              "http://me:pass#word@h:80", "http://h:port"],
+              "http://me:pass#word@h:80", "http://h:port", "http://h..test:80"],
 )  # fmt: skip
 def test_a_proxy_that_cannot_be_used_names_the_variable(
     environment: pytest.MonkeyPatch, kind: str, proxy: str

@@ -114,6 +114,8 @@ def test_a_secret_that_is_not_allowed_in_a_header_is_rejected_and_not_shown(bad:
         "https://pay.test:99999",
         "https://pay.test:0",
         "https://[::1",
+        "https://pay..test",
+        f"https://{'a' * 64}.test",
         "https://pay.test/?a=1",
         "https://pay.test/#a",
         "https://pay.test/a b",
