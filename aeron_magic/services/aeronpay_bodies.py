@@ -133,11 +133,16 @@ def messages_of(row: Any) -> list[Message]:
 
 
 def system_of(body: dict[str, Any]) -> dict[str, Any]:
-    """``system``, which may be in a list; ``{}`` if it is ``[]``, ``{}`` or null."""
+    """``system``; ``{}`` if it is ``[]``, ``{}`` or null. In a list, the texts of all objects."""
     system = body.get("system")
-    if isinstance(system, list) and system:
-        system = system[0]
-    return system if isinstance(system, dict) else {}
+    if not isinstance(system, list):
+        return system if isinstance(system, dict) else {}
+    parts = [part for part in system if isinstance(part, dict)]
+    whole = {name: part[name] for part in reversed(parts) for name in part}
+    for name, between in (("text", "\n\n"), ("text_chunk", "")):
+        if texts := [part[name] for part in parts if isinstance(part.get(name), str)]:
+            whole[name] = between.join(texts)
+    return whole
 
 
 def number_of(value: Any) -> int | None:

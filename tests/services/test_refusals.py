@@ -334,6 +334,17 @@ def test_system_in_a_list_is_read() -> None:
     assert (reply.text, reply.displayed[0]) == ("one two", "one ")
 
 
+@pytest.mark.parametrize("empty", [[], [{}], [None, {"msg_id": "n"}]])
+def test_all_texts_of_a_system_in_a_list_are_read(empty: list[Any]) -> None:
+    output = sse(
+        "response_output", sequence_no=2, system=[{"text_chunk": "o"}, {"text_chunk": "n"}]
+    )
+    parts = [*empty, {"msg_id": "m", "text": "one"}, {"text": "two"}]
+    done = sse("response_completed", context_token=TOKEN, system=parts)
+    reply = streaming(BEGIN, output, done).ask()
+    assert (reply.text, reply.displayed[0]) == ("one\n\ntwo", "on")
+
+
 def test_control_characters_that_are_not_escaped_are_read() -> None:
     raw = body({"response_status": "completed", "context_token": TOKEN, "system": {"text": "a#b"}})
     assert streaming(raw.replace(b"#", b"\x0b\n")).ask().text == "a\x0b\nb"
