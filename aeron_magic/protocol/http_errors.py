@@ -118,7 +118,7 @@ def error_for_status(
             hint="Check the address (--base-url, AERON_BASE_URL, CHATZY_BASE_URL).",
             **facts,
         )
-    if status < 500 and _is_about_a_token(message):
+    if status < 500 and is_about_a_token(message):
         return TokenError(
             "The context token is unknown to the service, or has expired.",
             hint="Start a new conversation (-n, in Python without context_token), or continue from "
@@ -137,17 +137,24 @@ def error_for_status(
             hint="Check the base address (--base-url, AERON_BASE_URL, CHATZY_BASE_URL).",
             **facts,
         )
+    if status == 413:
+        return ServiceError(
+            "The question is too long for the service.",
+            hint="Shorten it, or the values that it inserts.",
+            **facts,
+        )
+    problem = "Its message cannot be read" if response and response.cut else "It gave no reason"
     return ServiceError(
         "The service rejected the request.",
         hint="Its own message says why; change the question or its options accordingly."
         if message
-        else "It gave no reason: check the address (--base-url, in Python base_url) and the "
-        "question.",
+        else f"{problem}: check the address (--base-url, in Python base_url) and the question.",
         **facts,
     )
 
 
-def _is_about_a_token(message: str | None) -> bool:
+def is_about_a_token(message: str | None) -> bool:
+    """Whether ``message`` says that a token, or a conversation, is unknown or has expired."""
     words = (message or "").lower()
     # Chatzy's token is the id of a conversation.
     return any(thing in words for thing in ("token", "conversation")) and any(

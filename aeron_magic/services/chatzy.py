@@ -56,7 +56,9 @@ from aeron_magic.protocol.flow import (
 from aeron_magic.protocol.framing import Frame, FrameDecoder
 from aeron_magic.protocol.http_errors import (
     decode_response,
+    error_for_response,
     error_for_status,
+    is_about_a_token,
     json_object_of,
     no_reply,
     question_lost,
@@ -267,7 +269,11 @@ class Service:
             deadline.consume(response)
             if isinstance(response, ConnectionLost):
                 return response.reason
-            if response.status == 401:
+            rejected = response.status == 401
+            if response.status in (400, 403):
+                error = error_for_response(response, request.url)
+                rejected = is_about_a_token(error.service_message)
+            if rejected:
                 parser.rejected = True
                 return "the temporary token was rejected: it was used before, or has expired"
             if is_transient(response):
@@ -475,7 +481,8 @@ def _data(result: Response | ConnectionLost, url: str) -> dict[str, Any]:
     try:
         body = decode_response(result, url)
         data = body.get("data")
-        refused = is_error(body) and not (isinstance(data, dict) and data.get("temp_token"))
+        refused = is_error(body) or _RESTRICTED.search(service_words(body) or "") is not None
+        refused = refused and not (isinstance(data, dict) and bool(data.get("temp_token")))
         if refused or not isinstance(data, dict):
             assert isinstance(result, Response)
             words = {"message": data} if isinstance(data, str) else body

@@ -21,7 +21,13 @@ from aeron_magic.client.aiohttp_transport import KEEP_ALIVE, AiohttpTransport
 from aeron_magic.client.client import Client
 from aeron_magic.client.compression import Decompressor
 from aeron_magic.client.httpx_transport import AsyncHttpxTransport, HttpxTransport
-from aeron_magic.errors import IncompleteReply, UnexpectedAnswer, Unreachable, UsageError
+from aeron_magic.errors import (
+    IncompleteReply,
+    ServiceError,
+    UnexpectedAnswer,
+    Unreachable,
+    UsageError,
+)
 from aeron_magic.protocol.flow import (
     READ,
     Close,
@@ -208,6 +214,17 @@ def test_a_client_names_the_compression(encoding: str) -> None:
                 client.ask("Well?", stream=stream)
         with pytest.raises(UnexpectedAnswer, match=f"compressed with {encoding}"):
             client.fetch("a-token")
+
+
+def test_a_refusal_in_another_compression_is_not_without_a_reason() -> None:
+    body = head("400 Bad Request", "Content-Encoding: br", "Content-Length: 2") + b"{}"
+    with (
+        serve(body) as server,
+        Client(base_url=server.url, client_id="me", client_secret="mine") as client,
+        pytest.raises(ServiceError) as caught,
+    ):
+        client.ask("Well?")
+    assert "Its message cannot be read" in caught.value.hint
 
 
 def test_a_long_header_is_refused(make: Make) -> None:

@@ -132,6 +132,14 @@ def test_a_refused_address_is_not_taken_for_wrong_credentials(words: str, listed
 def test_a_hint_mentions_a_message_only_if_there_is_one() -> None:
     assert "message says why" in error_for_status(400, {"message": "bad"}, URL).hint
     assert "It gave no reason" in error_for_status(400, {}, URL).hint
+    unread = Response(400, {}, b"", cut=True)
+    assert "Its message cannot be read" in error_for_status(400, None, URL, unread).hint
+
+
+def test_a_question_that_is_too_long_is_shortened() -> None:
+    error = error_for_status(413, None, URL)
+    assert "too long" in str(error)
+    assert "Shorten it" in error.hint
 
 
 def test_a_404_names_the_address() -> None:

@@ -334,8 +334,11 @@ def test_a_missing_temporary_token_is_generated() -> None:
 
 
 @pytest.mark.parametrize("refused", [1, 2, 3])
-def test_a_rejected_temporary_token_is_generated_at_once_twice_at_most(refused: int) -> None:
-    rejected = error_response(401, message="Invalid token")
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_rejected_temporary_token_is_generated_at_once_twice_at_most(
+    refused: int, status: int
+) -> None:
+    rejected = error_response(status, message="Invalid token")
     server = Server(streams=[*[rejected] * refused, [content("Fine."), END]])
     if refused <= 2:
         assert server.ask().text == "Fine."

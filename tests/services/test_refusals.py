@@ -204,6 +204,7 @@ def test_chatzy_streams_it(shape: Any, frame: str, before: list[bytes]) -> None:
         (403, {"error": {"message": "Access denied: {}"}}),
         (200, {"message": "{}"}),
         (200, {"data": "{}"}),
+        (200, {"data": {"msg": "{}"}}),
         (200, "{}"),
         (200, {"status": "FAILED", "message": "{}", "data": {}}),
     ],
