@@ -10,10 +10,10 @@ Grammar::
 
 Nothing is called or computed, and placeholders inside a value are not replaced. Double braces
 around anything but a path are left as they are, so LaTeX, JSON and code are safe. What is probably
-a mistake is an error: a path with an unknown name, a known name followed by anything else, double
-braces before a known name that are never closed, and a Python expression on one line that calls
-something or contains a known name. A filter, as in ``{{other | upper}}``, belongs to a template
-language: not an expression.
+a mistake is an error: a path with an unknown name, alone or with a typical format; a known name
+followed by anything else, double braces before a known name that are never closed, and a Python
+expression on one line that calls something or contains a known name. A filter, as in
+``{{other | upper}}``, belongs to a template language: not an expression.
 """
 
 from __future__ import annotations
@@ -45,10 +45,16 @@ _BRACES = re.compile(
     rf"|\{{\{{[ \t]*+(?P<path>{NAME}(?:{STEP})*)[ \t]*+(?::(?P<format>[^{{}}\n]++))?\}}\}}"
     r"|\{\{[ \t]*+[fF](?P<formatted>[\"'])[^{\"'\n]*+\{[^\"'\n]*+(?P=formatted)[ \t]*+\}\}"
     r"|\{\{(?P<other>[^{}\n]++)\}\}"
+    rf"|\{{\{{[ \t]*+(?P<nested>{NAME}(?:{STEP})*[ \t]*+:[^{{}}\n]*+"
+    r"(?:\{[^{}\n]*+\}[^{}\n]*+)++)\}\}"
     rf"|\{{\{{[ \t]*+(?P<open>{NAME})"
 )
 _CONVERSION = re.compile(r"(?:![rsa])?(?::[^:]*)?\Z")
 _LONG_NUMBER = re.compile(r"\d{5}")
+_TYPICAL_FORMAT = re.compile(
+    r"[ <>^=+\d,_-]*+\.\d++[eEfFgG%][ ]*+\Z|,\Z|[^%\n]*+%[aAbBdHIjmMpSUwWxXyYzZ]"
+)
+"""A format that is hardly anything else, such as ``.2f``, ``,`` and ``%d %b``."""
 MAX_NAMED = 12
 """Columns or keys that an error names."""
 _MAX_EXPRESSION = 1_000
@@ -120,8 +126,9 @@ def interpolate(
         if match["literal"]:
             return "{{"
         placeholder = _placeholder(match)
-        if match["format"] and _as_known(placeholder.name, namespace) not in namespace:
-            return match[0]
+        other = match["nested"] or (match["format"] and not _TYPICAL_FORMAT.match(match["format"]))
+        if other and _as_known(placeholder.name, namespace) not in namespace:
+            return match[0]  # such as CSS
         try:
             return value_text(placeholder, match)
         except ValueRefused as error:

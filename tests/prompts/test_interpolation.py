@@ -97,6 +97,7 @@ UNTOUCHED = [
     '{"a": {"b": {"c": 1}}}',
     '{{"a": 1}}',
     r"\frac{a}{b} \mathbf{{x}_1} \sqrt{{n}+1}",
+    "e^{{n^{2}}} x_{{n_{i}}} {{n}{m}}",
     "f'{name!r:>{n}}' and {{1,2},{3,4}}",
     "{% if name %}{# comment #}{% endif %}",
     "{{#each items}}{{/each}}{{> partial}}",
@@ -181,6 +182,12 @@ REFUSED = {
     f"{{{{xs[{'9' * 5_000}]}}}}": ("only a path can be inserted", "--raw"),
     "{{xs:.2f}}": ("the format “.2f” does not fit list.", "`.2%`"),
     "{{n:}}": ("only a path can be inserted", "--raw"),
+    "{{n:{xs}}}": ("only a path can be inserted", "--raw"),
+    "{{xs[0] : {n}.{n}f}}": ("only a path can be inserted", "--raw"),
+    "{{unknown:.2%}}": ("{{unknown}} (line 1, column 1): unknown variable unknown.", "Define it"),
+    "{{unknown : ,.2f }}": ("unknown variable unknown", "Define it"),
+    "{{unknown:,}}": ("unknown variable unknown", "Define it"),
+    "{{unknown:%d %B}}": ("unknown variable unknown", "Define it"),
 }
 
 
@@ -193,7 +200,9 @@ def test_a_format_comes_after_a_colon() -> None:
         "{{n:,}} {{a[0]:05.1f}}": "1,234,567 002.5",
         "{{day:%d %b %Y}}": "21 Nov 2026",
         "{{राशि}} {{राशि:03}}": "5 005",
-        "{{unknown:.2%}}": "{{unknown:.2%}}",
+        "{{unknown:red}} {{unknown:100%}} {{unknown: 1,}} {{unknown:{n}}} {{unknown:.5em}}": (
+            "{{unknown:red}} {{unknown:100%}} {{unknown: 1,}} {{unknown:{n}}} {{unknown:.5em}}"
+        ),
     }.items():
         assert interpolate(text, values) == said, text
     with pytest.raises(ValueRefused, match="secret"):
