@@ -45,7 +45,7 @@ def open_recorder(
     if os.environ.get(VARIABLE):
         remedy = ENVIRONMENT if file is None else OVERRIDDEN
     file = named if file is None else file
-    if file in ("", "off"):
+    if file.lower() in ("", "off"):
         if decided == "replay":
             by = "" if named else f"{FILE_VARIABLE} or "
             raise RecordingError(

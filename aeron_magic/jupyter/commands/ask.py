@@ -36,7 +36,7 @@ def ask(app: App, options: Options, text: str) -> None:
     session, shell = app.session, app.shell
     cell = app.cell_keys.next(shell)
     options = options._replace(format=options.format or app.preferences.format)
-    text = text.rstrip("\n")
+    text = text.rstrip("\r\n")
     if options.each is not None:
         from aeron_magic.jupyter.commands.ask_each import ask_each
 

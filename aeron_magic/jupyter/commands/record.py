@@ -27,7 +27,8 @@ def record(app: App, command: Command) -> None:
 
 
 def replay(app: App, command: Command) -> None:
-    _use(app, command["file"], "replay")
+    """Replay what the file holds, and never use the network; ``off`` stops."""
+    _use(app, command["file"], "record" if command["file"].lower() == "off" else "replay")
 
 
 def _use(app: App, file: str, mode: str) -> None:

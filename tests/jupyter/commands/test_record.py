@@ -111,7 +111,8 @@ def test_record_off_switches_recording_off(connected: Kernel, tmp_path: Path) ->
     """It is not a file name."""
     connected.execute(f"%aeron record {tmp_path / 'talk.jsonl'}", "c0")
     assert "recording: talk.jsonl, 0 turns" in connected.execute("%aeron", "c1").text
-    assert connected.execute("%aeron record off", "c1").text.strip() == "Recording is off."
+    for line in ("record off", "record OFF", "replay off"):
+        assert connected.execute(f"%aeron {line}", "c1").text.strip() == "Recording is off."
     connected.execute("%%aeron\nHow do I ask?", "c2")
     assert [file.name for file in tmp_path.glob("*.jsonl")] == []
 
@@ -140,6 +141,7 @@ def test_a_question_is_found_with_other_line_ends(connected: Kernel, tmp_path: P
     connected.execute(f"%aeron replay {tmp_path / 'talk.jsonl'}", "c0")
     ask = "get_ipython().run_cell_magic('aeron', '', 'first\\r\\nline')"
     assert connected.execute(ask, "c1").status == "ok"
+    assert connected.execute("%%aeron\r\nfirst\r\nline\r\n", "c1").status == "ok"
 
 
 @pytest.mark.parametrize("file", ["", "missing.jsonl"])
