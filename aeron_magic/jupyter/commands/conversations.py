@@ -255,12 +255,13 @@ def forget(app: App, command: Command) -> None:
         )
     if tree is not None:
         stored, label, count = tree.history_id, tree.name, len(tree.turns)
-        session.forget(tree)
     else:
         earlier = _stored(session, name)
         stored, label, count = earlier.id, name, earlier.turns
     if stored is not None:
         history_of(session).forget(stored)
+    if tree is not None:  # after what may fail
+        session.forget(tree)
     show(
         app.shell,
         f"Deleted the conversation {code_span(label)} here ({plural(count, 'turn')}). The "

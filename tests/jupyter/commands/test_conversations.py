@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -251,6 +252,20 @@ def test_forget_deletes_a_conversation_here_and_in_the_file(lab: Kernel) -> None
     assert "no conversation" in str(lab.execute("%aeron resume main", "r").of("error"))
     again = str(lab.execute("%aeron forget", "f").of("error"))
     assert "has no turns in this kernel; nothing was deleted" in again
+
+
+def test_a_conversation_that_cannot_be_deleted_from_the_file_stays_in_the_kernel(
+    lab: Kernel, tmp_path: Path
+) -> None:
+    lab.execute("%%aeron\nWhat is a branch?", "one")
+    blocker = sqlite3.connect(tmp_path / "history.sqlite3", isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    assert "database is locked" in str(lab.execute("%aeron forget", "f").of("error"))
+    assert lab.value("shape()") == ["1<"]
+    assert lab.value("context_token is not None")
+    blocker.close()
+    assert "Deleted the conversation main" in lab.execute("%aeron forget", "f").text
+    assert "no conversation" in str(lab.execute("%aeron resume main", "r").of("error"))
 
 
 def test_the_history_can_be_switched_off_by_the_traitlet(lab: Kernel) -> None:
