@@ -68,8 +68,8 @@ def requested_delay(result: Response | ConnectionLost) -> float | None:
     """
     if isinstance(result, ConnectionLost):
         return None
-    value = result.headers.get("retry-after", "")
-    if value.strip().isdecimal():
+    value = result.headers.get("retry-after", "").strip()
+    if value.isdecimal():
         return float(value)
     until, since = _date(value), _date(result.headers.get("date", ""))
     if until is None or since is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from aeron_magic.protocol.flow import (
@@ -76,6 +76,7 @@ def test_retry_after_is_seconds_or_a_date(
 
 
 @given(st.text(), st.text() | st.just(NOW))
+@example("0\x1f", NOW)  # float() does not accept all blanks that strip() removes
 def test_any_header_gives_a_time_or_none(value: str, now: str) -> None:
     seconds = delay_of(value, now)
     assert seconds is None or seconds >= 0
