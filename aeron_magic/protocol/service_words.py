@@ -31,6 +31,7 @@ _BY_FIELD = ("errors", "error", "detail", "details", "message", "messages")
 _MARKUP = re.compile(
     r"<(?:!doctype|\?xml|/?(?:html|head|body|title|script|style|h1|p|div)\b)", re.IGNORECASE
 )
+_TAG = re.compile(r"</?[a-z][^<>]*>", re.IGNORECASE)
 _ERROR_EVENT = re.compile(r"(?:^|[_.:-])(?:error|failed|failure)$", re.IGNORECASE)
 _FAILURES = ("FAILED", "FAILURE", "FAIL", "ERROR", "BAD_REQUEST_ERROR")
 
@@ -44,8 +45,9 @@ def service_words(body: Any) -> str | None:
 
 def words_of_text(text: str) -> str | None:
     """The message in ``text``, which is JSON or plain text; a page of markup has none."""
+    text = " ".join(text.split())
     # Another encoding than UTF-8 leaves null characters.
-    return None if "\0" in text else _words(" ".join(text.split()), MAX_DEPTH)
+    return None if "\0" in text or _TAG.match(text) else _words(text, MAX_DEPTH)
 
 
 def is_error_event(event: str) -> bool:

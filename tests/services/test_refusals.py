@@ -398,7 +398,17 @@ def test_json_in_another_charset_is_read_as_declared(
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 404, 500])
-@pytest.mark.parametrize("page", ["<!DOCTYPE html><p>Sign in", "\n<html><body>x", "<?xml?><a/>"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "<!DOCTYPE html><p>Sign in",
+        "\n<html><body>x",
+        "<?xml?><a/>",
+        "<br />\n<b>Fatal error</b>: Uncaught Error in /srv/ai.php:3",
+        "<center>502 Bad Gateway</center>",
+        '<a href="/sign-in">Sign in</a>',
+    ],
+)
 def test_a_web_page_is_never_shown(status: int, page: str) -> None:
     answer = Response(status, {"content-type": "text/html"}, page.encode())
     for server in (
