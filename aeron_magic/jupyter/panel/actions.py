@@ -16,6 +16,7 @@ from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.panel.controller import PanelController
 from aeron_magic.jupyter.panel.messages import PanelMessage, error_message
 from aeron_magic.jupyter.panel.turn_views import newest_leaf
+from aeron_magic.prompts.interpolation import placeholders_in
 from aeron_magic.services.catalog import DEFAULT_SERVICE
 
 
@@ -80,6 +81,7 @@ def _ask_at(
     images: tuple[str, ...] = (),
 ) -> None:
     question = make_question(text.strip("\n"), position.token, images)
+    has_placeholders = "{{" in text and placeholders_in(text)
     with controller.asking:
         if action.id and action.id in controller.asked_actions:
             return  # the message came twice
@@ -87,7 +89,9 @@ def _ask_at(
             raise UsageError(
                 "A reply is still being received.", hint="Ask when it has ended, or stop it first."
             )
-        controller.asked = controller.session.ask(question, position, request_id=action.id)
+        asked = controller.asked = controller.session.ask(question, position, request_id=action.id)
+        if has_placeholders:
+            asked.notes.append("Sent as typed: the panel inserts no values for {{…}}; a cell does.")
         controller.asked_actions.append(action.id)
 
 

@@ -33,6 +33,16 @@ def test_begin_has_the_id_of_the_action(harness: PanelHarness) -> None:
     assert harness.wait("end")["turn"]["status"] == "complete"
 
 
+def test_a_question_with_placeholders_is_sent_as_typed_and_says_so(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """Values are of cells; braces that a cell would leave alone get no note."""
+    for text, noted in [("About {{topic}}?", True), ("And {{1}}, {a}?", False)]:
+        turn = harness.ask(text)["turn"]
+        assert ("as typed" in turn["note"]) == noted
+    assert sandbox.log.of("create-response")[0].body["user"]["text"] == "About {{topic}}?"
+
+
 def test_an_empty_question_is_refused(harness: PanelHarness) -> None:
     """Nothing is sent; the error has the id of the action."""
     action = harness.send("ask", text=" \n")

@@ -219,7 +219,7 @@ export class View {
     link.download = name;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-    this.announce(`Saved as ${name}.`);
+    this.announce(`Downloaded as ${name}.`);
   }
 
   // Parts: `draw…` shows the present state of the store ----------------------------------------
