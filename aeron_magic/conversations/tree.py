@@ -44,7 +44,7 @@ AUTOMATIC = re.compile(r"(main|conversation)-\d+")
 """Names of conversations that the user did not choose."""
 
 MIN_TOKEN_LENGTH = 20
-"""Characters; a shorter argument of ``--after`` is a name or a number."""
+"""Characters; a shorter argument of ``--after`` or ``fetch`` is a name or a number."""
 
 
 @dataclass(eq=False, slots=True)
@@ -139,6 +139,19 @@ class Turn:
     @property
     def label(self) -> str:
         return self.name or str(self.number)
+
+    def token_to_fetch(self) -> str:
+        """The token of its reply, complete or not.
+
+        Raises UsageError: the service had not sent one.
+        """
+        token = self.reply.context_token if self.reply is not None else None
+        if token is None:
+            raise UsageError(
+                f"Turn {self.label} has no token, so its reply cannot be fetched.",
+                hint="The service had not sent one yet; ask again.",
+            )
+        return token
 
     def path(self) -> list[Turn]:
         """The turns from the first to this one."""
@@ -426,18 +439,34 @@ class ConversationTree:
         turn = self.find(label)
         if turn is not None and label not in turn.tokens:
             return self.after_turn(turn)
-        if turn is None and len(label) < MIN_TOKEN_LENGTH:
-            from difflib import get_close_matches  # only errors use it
-
-            known = ", ".join(turn.label for turn in self.turns[-10:]) or "none yet"
-            names = [turn.name for turn in self.turns if turn.name]
-            near = get_close_matches(label, names, 1)
-            raise UsageError(
-                f"The conversation {self.name!r} has no turn {label!r}.",
-                hint=(f"Did you mean `{near[0]}`? " if near else "")
-                + f"Its turns: {known}. A turn's number or a context_token works, too.",
-            )
+        self._refuse_unknown(label)
         return self.at_token(label)
+
+    def token_to_fetch(self, label: str) -> str:
+        """The token of the reply of the turn with this name or number, or this token.
+
+        Raises UsageError: no turn has this name or number, or its reply has no token.
+        """
+        turn = self.find(label)
+        if turn is not None and label not in turn.tokens:
+            return turn.token_to_fetch()
+        self._refuse_unknown(label)
+        return label
+
+    def _refuse_unknown(self, label: str) -> None:
+        """Raise UsageError if ``label`` is neither of a turn nor as long as a token."""
+        if len(label) >= MIN_TOKEN_LENGTH or self.find(label) is not None:
+            return
+        from difflib import get_close_matches  # only errors use it
+
+        known = ", ".join(turn.label for turn in self.turns[-10:]) or "none yet"
+        names = [turn.name for turn in self.turns if turn.name]
+        near = get_close_matches(label, names, 1)
+        raise UsageError(
+            f"The conversation {self.name!r} has no turn {label!r}.",
+            hint=(f"Did you mean `{near[0]}`? " if near else "")
+            + f"Its turns: {known}. A turn's number or a context_token works, too.",
+        )
 
     def rerun(self, turn: Turn) -> Position:
         """The position of ``turn`` itself: after the newest reply of its parent."""

@@ -357,12 +357,7 @@ class Session:
 
         Raises UsageError: the turn has no token.
         """
-        token = turn.reply.context_token if turn.reply is not None else None
-        if token is None:
-            raise UsageError(
-                f"Turn {turn.label} has no token, so its reply cannot be fetched.",
-                hint="The service had not sent one yet; ask again.",
-            )
+        token = turn.token_to_fetch()
         position = Position(
             tree,
             turn.parent_token,

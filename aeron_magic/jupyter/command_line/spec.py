@@ -345,7 +345,7 @@ _COMMANDS = (
     CommandSpec("tree", "show the turns as a tree: branches, names, stale turns"),
     CommandSpec(
         "fetch",
-        "fetch an unfinished reply, or the reply of TOKEN; wait until it is ready",
+        "fetch an unfinished reply, or that of TOKEN, a token or a turn's name or number",
         (_TOKEN,),
     ),
     CommandSpec(

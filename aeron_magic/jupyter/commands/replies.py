@@ -13,16 +13,21 @@ from aeron_magic.jupyter.display.follow import follow_to_end, output_for, show_f
 from aeron_magic.jupyter.display.outputs import saved_metadata, status_note
 from aeron_magic.jupyter.display.publish import Verbatim, publish, show, write
 from aeron_magic.rendering.mimebundle import mimebundle
+from aeron_magic.session.session import UNFINISHED
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
 
 
 def fetch(app: App, command: Command) -> None:
-    """Fetch and show a stored reply; that of a turn without a complete reply completes the turn."""
+    """Fetch and show a stored reply, which completes its turn.
+
+    Raises AeronError: there is no such turn, or the reply did not come.
+    """
     session, before = app.session, app.session.tree
+    token = before.token_to_fetch(command["token"]) if command["token"] else None
     try:
-        asked = session.fetch_unfinished(command["token"])
+        asked = session.fetch_unfinished(token)
     except UsageError as lost:
         raise lost from session.last_error
     if asked is not None:
@@ -35,13 +40,18 @@ def fetch(app: App, command: Command) -> None:
         output.finish(asked.accumulator, asked.reply, asked.metadata)
         error = asked.error
     else:
-        token = command["token"] or session.newest_token()
+        token = token or session.newest_token()
         task, output, interrupted = show_fetched(app, token, "the stored reply")
         reply = replace(task.reply, context_token=task.reply.context_token or token)
         metadata = session.metadata_of(reply)
         bound = app.bind_fetched(reply)
         if (label := metadata["turn"]) is not None and reply.is_complete:
-            metadata["notes"] = [f"Turn {label} was complete already.", bound]
+            unfinished = [
+                f"The reply of turn {one.number} is {one.status}: `%aeron fetch {one.number}`."
+                for one in session.tree
+                if one.status in UNFINISHED and one.reply and one.reply.context_token
+            ]
+            metadata["notes"] = [f"Turn {label} was complete already.", bound, *unfinished[-1:]]
         if reply.is_complete or reply.text:
             session.remember(reply, metadata)
         output.finish(task.accumulator, reply, metadata)

@@ -150,6 +150,34 @@ def test_fetch_says_that_another_conversation_is_the_current_one_now(
     assert app.session.tree.name == "main"
 
 
+def test_fetch_takes_a_turn_and_names_an_unfinished_one(
+    app: App, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By number or by name; what can be neither that nor a token is not sent."""
+    app.session.connections.configure(fetch_timeout=0.2)
+    sandbox.set_faults(
+        say="one two three four", cut_after=900, cut_times=9, processing_fetches=10**6
+    )
+    for line in ("", "--as named"):
+        with pytest.raises(IncompleteReply):
+            ask(app, parse_options(line), "Count")
+    sandbox.set_faults(cut_after=None, cut_times=0, processing_fetches=0)
+    ask(app, parse_options(""), "Count")
+    capsys.readouterr()
+    fetch(app, parse_command("fetch"))
+    said = " ".join(capsys.readouterr().out.split())
+    assert "Turn 3 was complete already." in said
+    assert "The reply of turn 2 is incomplete: `%aeron fetch 2`." in said
+    fetch(app, parse_command("fetch named"))
+    fetch(app, parse_command("fetch 1"))
+    assert [turn.status for turn in app.session.tree] == ["complete"] * 3
+    before = len(sandbox.log.of("fetch-response"))
+    for label in ("4", "nmaed"):
+        with pytest.raises(UsageError, match="has no turn"):
+            fetch(app, parse_command(f"fetch {label}"))
+    assert len(sandbox.log.of("fetch-response")) == before
+
+
 def test_aeron_live_is_read_only_where_an_output_can_be_live(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
