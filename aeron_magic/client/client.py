@@ -198,16 +198,14 @@ class _Client(Generic[W, S]):
         UsageError
             The question, an image or the token is invalid.
         ValueRefused
-            The question contains the client secret.
+            The question contains a client secret.
         """
         return self.stream_question(make_question(text, context_token, images, stream))
 
     def stream_question(self, question: Question) -> S:
         """The same as :meth:`stream`, for a question that :func:`make_question` has built."""
         settings, ask = self.settings, self.service.ask
-        pattern = settings.secret_pattern
-        if pattern is not None and pattern.search("\n".join((question.text, *question.images))):
-            settings.validate(question)  # which says why
+        settings.validate(question)
         if self.recorder is None:
             flow = ask(question)
         else:
@@ -315,7 +313,7 @@ class Client(_Client[HttpxTransport, Stream]):
         UsageError
             The question, an image or the token is invalid; nothing was sent.
         ValueRefused
-            The question contains the client secret; nothing was sent.
+            The question contains a client secret; nothing was sent.
         ServiceError
             The service rejected the question: :class:`~aeron_magic.AuthenticationError`,
             :class:`~aeron_magic.TokenError`, :class:`~aeron_magic.RateLimited` and others.

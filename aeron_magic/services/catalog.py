@@ -107,6 +107,11 @@ SERVICES = {
 }
 """Every service by its name, which is also the name of its file."""
 
+SECRET_VARIABLES = tuple(
+    one.variable for info in SERVICES.values() for one in info.credentials if one.is_secret
+)
+"""The environment variables of all secrets."""
+
 
 @cache
 def service_info(name: str) -> ServiceInfo:

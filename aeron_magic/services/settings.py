@@ -1,12 +1,12 @@
 """Settings of a service: addresses, credentials and timeouts.
 
-The environment is read by `resolve_settings`, never at import. The repr hides secrets.
+The environment is read by `resolve_settings` and for each question, never at import. The repr hides
+secrets.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +19,7 @@ from aeron_magic.protocol.flow import Question
 from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
 from aeron_magic.services.catalog import (
     DEFAULT_SERVICE,
+    SECRET_VARIABLES,
     SERVICES,
     Address,
     Credential,
@@ -73,18 +74,12 @@ class Settings:
     insecure: bool = False
     secrets: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
     """What must not be shown, recorded or sent in a prompt."""
-    secret_pattern: re.Pattern[str] | None = field(
-        init=False, repr=False, compare=False, default=None
-    )
-    """Finds every spelling of the secrets that a prompt must not contain."""
 
     def __post_init__(self) -> None:
         known = service_info(self.service).credentials
         values = (getattr(self, one.field) for one in known if one.is_secret)
         secrets = tuple(value for value in values if value not in ("", ANY_CREDENTIAL))
-        long = tuple(one for one in secrets if len(one) >= MIN_SECRET_LENGTH)
         object.__setattr__(self, "secrets", secrets)
-        object.__setattr__(self, "secret_pattern", secret_pattern(long))
 
     def validate(self, question: Question) -> None:
         """Refuse a question that must not be sent or saved.
@@ -92,9 +87,10 @@ class Settings:
         Raises
         ------
         ValueRefused
-            It contains a secret.
+            It contains a secret: one of these settings, or one that the environment has for any
+            service.
         """
-        pattern = self.secret_pattern
+        pattern = secret_pattern(filter(_is_long, (*self.secrets, *environment_secrets())))
         if pattern is not None and pattern.search("\n".join((question.text, *question.images))):
             raise ValueRefused(
                 "The question contains a configured secret, which is never sent as text.",
@@ -121,6 +117,15 @@ class Settings:
     def conversation_scope(self) -> str:
         """The scope of a conversation: the address, and the agent."""
         return f"{self.base_url}#{self._agent}" if self._agent else self.base_url
+
+
+def environment_secrets() -> tuple[str, ...]:
+    """The secrets that the environment has now, for any service."""
+    return tuple(filter(_is_long, (os.environ.get(name, "") for name in SECRET_VARIABLES)))
+
+
+def _is_long(secret: str) -> bool:
+    return len(secret) >= MIN_SECRET_LENGTH
 
 
 def resolve_settings(

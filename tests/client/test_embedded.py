@@ -8,8 +8,16 @@ import socket
 from urllib.parse import urlsplit
 
 import pytest
+from credentials import SECRET
 
-from aeron_magic import AsyncClient, Client, Conversation, UsageError
+from aeron_magic import (
+    AsyncClient,
+    Client,
+    Conversation,
+    UsageError,
+    ValueRefused,
+    ask_many,
+)
 from aeron_magic.errors import AeronError
 from aeron_magic.sandbox import Sandbox
 
@@ -36,6 +44,18 @@ def test_it_answers_without_credentials_and_ends_with_the_client(
     assert not is_listening(client.settings.base_url)
     with pytest.raises(UsageError, match="closed"):
         client.ask("Too late?")
+
+
+def test_a_secret_in_the_environment_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AERON_CLIENT_SECRET", SECRET)
+    with Client("sandbox") as client:
+        with pytest.raises(ValueRefused):
+            client.ask(f"my {SECRET}")
+        with pytest.raises(ValueRefused):
+            ask_many(["fine"], f"{{{{row}}}} {SECRET}", client=client)
+        rows = ask_many(["fine", f"my {SECRET}"], client=client, frame=False)
+    assert [row.status for row in rows] == ["complete", "failed"]
+    assert isinstance(rows[1].error, ValueRefused)
 
 
 def test_an_asynchronous_client_starts_its_own() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import pytest
+from credentials import SECRET
 
 from aeron_magic.client.client import AsyncClient, AsyncStream, Client, Stream
 from aeron_magic.errors import (
@@ -19,6 +20,7 @@ from aeron_magic.errors import (
     IncompleteReply,
     TokenError,
     UsageError,
+    ValueRefused,
     is_safe_to_ask_again,
 )
 from aeron_magic.replies.accumulator import ReplyAccumulator
@@ -125,6 +127,20 @@ def test_an_introduction(asker: Asker, sandbox: Sandbox) -> None:
     reply = asker.ask(context_token=accumulator.context_token)
     assert reply.context_token == accumulator.context_token
     assert len(sandbox.log.of("init_conversation")) == 1
+
+
+def test_a_secret_of_another_service_in_the_environment_is_not_sent(
+    asker: Asker, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also one that was set after the client was made; a short one is not searched for."""
+    monkeypatch.setenv("AERON_CLIENT_SECRET", SECRET)
+    for text in (f"my {SECRET}", SECRET.upper(), SECRET.encode().hex()):
+        with pytest.raises(ValueRefused) as caught:
+            asker.ask(text)
+        assert SECRET not in "".join(caught.value.lines())
+    assert not len(sandbox.log)
+    monkeypatch.setenv("AERON_CLIENT_SECRET", "continue")
+    assert asker.ask("How do I continue?").is_complete
 
 
 @pytest.mark.parametrize("spelling", ["json", "bare"])

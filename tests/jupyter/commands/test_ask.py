@@ -6,13 +6,22 @@ import io
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from credentials import SECRET
 from panel_harness import PanelHarness
 
-from aeron_magic.errors import AeronError, IncompleteReply, Interrupted, ServiceError, UsageError
+from aeron_magic.errors import (
+    AeronError,
+    IncompleteReply,
+    Interrupted,
+    ServiceError,
+    UsageError,
+    ValueRefused,
+)
 from aeron_magic.jupyter.app import App, Preferences
 from aeron_magic.jupyter.command_line.parser import Options, parse_command, parse_options
 from aeron_magic.jupyter.commands.ask import ask
@@ -98,6 +107,31 @@ def test_an_interrupt_says_how_to_get_the_whole_reply(
     with pytest.raises(Interrupted) as caught:
         ask(app, parse_options(""), "Count")
     assert caught.value.hint.startswith(remedy)
+
+
+@pytest.mark.parametrize("line", ["", "--dry-run", "--each [SECRET,'fine']"])
+@pytest.mark.parametrize("service", ["aeronpay", "chatzy"])
+def test_a_secret_in_the_environment_is_not_sent_to_another_service(
+    app: App,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    line: str,
+    service: str,
+) -> None:
+    """From a cell."""
+    monkeypatch.setenv("AERON_CLIENT_SECRET", SECRET)
+    app.session.connect(service, sandbox=True)
+    text = f"{{{{row}}}} {SECRET}" if "--each" in line else f"my {SECRET}"
+    app.shell.builtin_trap = nullcontext()
+    app.shell.user_global_ns = app.shell.user_ns
+    app.shell.user_ns["SECRET"] = SECRET
+    with pytest.raises(ValueRefused):
+        ask(app, parse_options(line), text)
+    assert not app.session.tree.turns
+    if "--each" in line:
+        ask(app, parse_options(f"{line} -o rows"), "{{row}}")
+        assert list(app.shell.user_ns["rows"].status) == ["failed", "complete"]
+    assert SECRET not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("by_panel", [False, True])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from credentials import SECRET
 from panel_harness import PanelHarness
 
 from aeron_magic.errors import UsageError
@@ -47,6 +48,18 @@ def test_an_empty_question_is_refused(harness: PanelHarness) -> None:
     """Nothing is sent; the error has the id of the action."""
     action = harness.send("ask", text=" \n")
     assert harness.wait("error")["request"] == action
+
+
+@pytest.mark.parametrize("service", ["aeronpay", "chatzy"])
+def test_a_secret_in_the_environment_is_not_sent_to_another_service(
+    harness: PanelHarness, monkeypatch: pytest.MonkeyPatch, service: str
+) -> None:
+    monkeypatch.setenv("AERON_CLIENT_SECRET", SECRET)
+    harness.session.connect(service, sandbox=True)
+    harness.send("ask", text=f"my {SECRET}")
+    assert "secret, which is never sent" in str(harness.wait("error"))
+    assert SECRET not in str(harness.messages("error"))
+    assert not harness.session.tree.turns
 
 
 def test_stop_keeps_what_came(harness: PanelHarness, sandbox: Sandbox) -> None:
