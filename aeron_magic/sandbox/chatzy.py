@@ -24,6 +24,8 @@ from .ids import digest, uuid_from
 _TOKEN_LIFE = 60.0
 _SEARCH_WORDS = ("search", "look up", "look it up")
 _SEARCHING = "Let me look that up in the handbook.\n\n"
+_TOOL_SECONDS = 0.8
+"""Seconds that the simulated tool works, so that a front end can show it."""
 _BUTTONS = (
     "How do I continue a conversation?",
     "How do I put a value into my question?",
@@ -212,7 +214,7 @@ class Chatzy:
         yield faults.first_chunk
         chunks = self._chunks(reply, faults)
         if not again:
-            time_left = faults.pause * max(len(chunks) - 1, 0)
+            time_left = faults.pause * max(len(chunks) - 1, 0) + _TOOL_SECONDS * reply.searched
             given = faults.generation_time
             reply.ready_at = self._clock() + (time_left if given is None else given)
             reply.started = True
@@ -224,6 +226,7 @@ class Chatzy:
                 yield faults.pause
             if index and chunks[index - 1][0] != name:
                 yield self._signal("call_again", faults)
+                yield _TOOL_SECONDS
             yield self._chunk(name, text, faults, lead=index == first)
             reply.sent = max(reply.sent, index + 1)
             if faults.extra and index == first:

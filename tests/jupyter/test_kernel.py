@@ -66,6 +66,15 @@ def test_the_reply_grows_in_the_cell_and_ends_as_one_output(
     assert kernel.value("answer.text") == LONG
 
 
+def test_a_tool_of_a_chatzy_agent_is_shown_while_it_runs(kernel: Kernel) -> None:
+    """With the embedded sandbox as it is."""
+    kernel.execute("%load_ext aeron_magic\n%aeron connect sandbox --service chatzy")
+    run = kernel.execute("%%aeron\nLook up how I add an image.")
+    assert run.status == "ok"
+    assert "using a tool …" in str(list(run.states))
+    assert "using a tool …" not in str(run.outputs)
+
+
 def test_the_metadata_of_the_saved_output(kernel: Kernel, sandbox: Sandbox) -> None:
     """They contain service, turn and tokens, and no display id."""
     run = kernel.execute("%%aeron\nHello")

@@ -286,6 +286,13 @@ def test_an_agent_introduces_itself(harness: PanelHarness, sandbox: Sandbox) -> 
     assert introduction["buttons"]
 
 
+def test_a_tool_of_a_chatzy_agent_is_shown_while_it_runs(harness: PanelHarness) -> None:
+    """With the embedded sandbox as it is."""
+    harness.session.connect("chatzy", sandbox=True)
+    harness.ask("Look up how I add an image.")
+    assert "using a tool …" in [one["notice"] for one in harness.messages("delta")]
+
+
 def test_the_turns_after_the_opening_turn_of_chatzy_stay_when_it_is_asked_again(
     harness: PanelHarness, sandbox: Sandbox
 ) -> None:
