@@ -275,7 +275,9 @@ def resolve(placeholder: Placeholder, namespace: Mapping[str, object]) -> object
             for known, value in namespace.items()
             if not (known.startswith("_") or callable(value) or isinstance(value, ModuleType))
         ]
-        raise ValueRefused(f"unknown variable {name}", hint=_hint(_nearest(name, public)))
+        is_column = name in keys_of(namespace.get("row"))
+        near = f"Did you mean `{{{{row.{name}}}}}`? " if is_column else _nearest(name, public)
+        raise ValueRefused(f"unknown variable {name}", hint=_hint(near))
     value: Any = namespace[name]
     shown = name
     for step in STEPS.finditer(placeholder.path, len(typed)):

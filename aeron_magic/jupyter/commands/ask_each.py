@@ -17,9 +17,8 @@ from aeron_magic.client.client import validate_prompt
 from aeron_magic.errors import AeronError, UsageError, error_of_all
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
-from aeron_magic.jupyter.display.batch import preview, summary
+from aeron_magic.jupyter.display.batch import failures, preview, summary
 from aeron_magic.jupyter.display.publish import show
-from aeron_magic.markdown_text import escape_markdown
 from aeron_magic.prompts.interpolation import placeholders_in
 from aeron_magic.prompts.items import Items, items_of, render_prompts, same_for_each
 from aeron_magic.protocol.flow import Question
@@ -73,10 +72,11 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         from aeron_magic.jupyter.commands.dry_run import show_dry_run
 
         first = next((one for one in texts if isinstance(one, str)), text.lstrip("\n"))
-        notes = [f"{count_requests(config, texts)}."]
-        refused = [one for one in texts if isinstance(one, AeronError)]
-        notes += [f"Not sent: {escape_markdown(str(one))}" for one in refused[:1]]
-        show_dry_run(session, question._replace(text=first), shell, f"{' '.join(notes)} ")
+        refused = [one if isinstance(one, AeronError) else None for one in texts]
+        reasons = filter(None, failures(refused, items.labels))
+        notes = [f"{count_requests(config, texts)}.", *reasons]
+        note = "\n\n".join(notes) + ("\n\n" if notes[1:] else " ")
+        show_dry_run(session, question._replace(text=first), shell, note)
         return
     show_progress = not options.quiet and app.show_progress()
     rows, interrupted = run_batch(config, items, texts, columns, show_progress=show_progress)

@@ -8,6 +8,7 @@ from typing import Any
 
 from aeron_magic.batch.result import NOT_ASKED, Row
 from aeron_magic.errors import (
+    AeronError,
     IncompleteReply,
     RecordingError,
     UsageError,
@@ -92,23 +93,12 @@ def preview(
     columns: Columns | None,
     secrets: Iterable[str],
 ) -> Iterator[str | Table]:
-    """The failures by cause, then the first rows with their labels.
+    """The failures, then the first rows with their labels.
 
     If the items have more than ``MAX_COLUMNS`` columns, those ``used`` in the question are shown.
     """
-    secrets = tuple(secrets)
-    causes: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        if row.error is not None:
-            causes.setdefault(_VALUE.sub("", row.error.line()), []).append(number)
-    labels = items.labels
-    yield "\n".join(
-        f"- {plural(len(numbers), 'row')} ({_labels(numbers, labels)}): "
-        f"{escape_cell(cause, MAX_CAUSE)}"
-        for cause, numbers in sorted(causes.items(), key=lambda one: -len(one[1]))[:MAX_SHOWN]
-    )
-    if len(causes) > MAX_SHOWN:
-        yield f"({plural(len(causes) - MAX_SHOWN, 'other cause')} in the column `error`)"
+    secrets, labels = tuple(secrets), items.labels
+    yield from failures([row.error for row in rows], labels, " in the column `error`")
     shown = sorted(items.columns, key=lambda name: name not in used)[:MAX_COLUMNS]
     own = [name for name in items.columns if name in shown]
     new = list(columns.kinds) if columns else ["reply"]
@@ -131,6 +121,23 @@ def preview(
         )
     if len(rows) > MAX_SHOWN:
         yield f"(first {MAX_SHOWN} of {len(rows):,} rows)"
+
+
+def failures(
+    errors: Sequence[AeronError | None], labels: Sequence[object], place: str = ""
+) -> Iterator[str]:
+    """The errors of the rows by cause, as Markdown; ``place`` is where the other causes are."""
+    causes: dict[str, list[int]] = {}
+    for number, error in enumerate(errors):
+        if error is not None:
+            causes.setdefault(_VALUE.sub("", error.line()), []).append(number)
+    yield "\n".join(
+        f"- {plural(len(numbers), 'row')} ({_labels(numbers, labels)}): "
+        f"{escape_cell(cause, MAX_CAUSE)}"
+        for cause, numbers in sorted(causes.items(), key=lambda one: -len(one[1]))[:MAX_SHOWN]
+    )
+    if len(causes) > MAX_SHOWN:
+        yield f"({plural(len(causes) - MAX_SHOWN, 'other cause')}{place})"
 
 
 def _labels(numbers: Sequence[int], labels: Sequence[object]) -> str:

@@ -289,6 +289,7 @@ def test_mistakes_are_reported_before_anything_is_sent(kernel: Kernel, sandbox: 
     wrong = {
         "%%aeron --each nothing_here\n{{row}}": "NameError",
         "%%aeron --each reviews\n{{row.txet}}": "text",
+        "%%aeron --each reviews\n{{text}}": "Did you mean `{{row.text}}`?",
         "%%aeron\n\nFirst\n{{unknown}}": "line 4, column 1",
         "%aeron ask Say {{unknown}}": "line 1, column 5",
         "x = 1\n\nfor _ in range(1):\n    %aeron ask Say {{unknown}}": "line 4, column 5",
@@ -351,7 +352,10 @@ def test_a_dry_run_sends_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
     cell = "%%aeron --dry-run --each ['Good.',None,'Late.','Late.','']\nClassify: {{row}}"
     run = kernel.execute(cell, None)
     assert "5 rows (2 cannot be sent), 2 different questions, 0 already" in run.text
-    assert "the value is missing" in run.text
+    plain = run.outputs[0]["data"]["text/plain"]
+    assert "1 row (1): {{row}} (line 2, column 11): the value is missing" in plain
+    assert "1 row (4): {{row}} (line 2, column 11): the text is empty" in plain
+    assert plain.index("the text is empty") < plain.index("The question:")
     assert "context_token" not in run.text
     assert "0 rows" in kernel.execute("%%aeron --dry-run --each []\n{{row}}", None).text
     assert asked(sandbox) == []
