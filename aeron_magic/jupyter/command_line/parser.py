@@ -204,7 +204,7 @@ def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
         if option.only_for and first not in option.only_for:
             raise UsageError(
                 f"{flag} is not an option of {spec.label} {first}.",
-                hint=f"It is valid with {' or '.join(option.only_for)}.",
+                hint=f"It is valid with {' or '.join(option.only_for)}. {option.instead}".rstrip(),
             )
     return given
 

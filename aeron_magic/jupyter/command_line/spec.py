@@ -20,6 +20,9 @@ FORMATS = ("markdown", "text", "json", "table", "code")
 
 MAX_CONCURRENCY = 1_000
 
+TERMINAL_SANDBOX = "`%aeron connect aeronpay --base-url http://127.0.0.1:8765/aeronpay`"
+"""Connects to a sandbox that runs in a terminal and does not end with the kernel."""
+
 _URL = re.compile(r"https?://[^\s/@?#]+(?:[/?#]\S*)?", re.IGNORECASE)
 
 
@@ -31,6 +34,7 @@ class Option(NamedTuple):
     * ``completion_source``: the key under which completion finds values known only at run time.
     * ``multiple``: whether it may be repeated; its value is then a tuple.
     * ``only_for``: the values of the command's first argument that it is valid with; empty: all.
+    * ``instead``: what to write with other values, for an error.
     * ``phrase``: whether its value may be several words, up to the next option.
     """
 
@@ -44,6 +48,7 @@ class Option(NamedTuple):
     multiple: bool = False
     const: object = True
     only_for: tuple[str, ...] = ()
+    instead: str = ""
     phrase: bool = False
 
     @property
@@ -256,7 +261,13 @@ _CONNECT_OPTIONS = (
         "a `.csv`, `.jsonl` or `.md` file of questions and answers to answer from",
         only_for=("sandbox",),
     ),
-    option("--base-url URL", "another address of the service", read=_url, only_for=SERVICE_NAMES),
+    option(
+        "--base-url URL",
+        "another address of the service",
+        read=_url,
+        only_for=SERVICE_NAMES,
+        instead=f"To a sandbox in a terminal: {TERMINAL_SANDBOX}.",
+    ),
     option("--chatbot-id UUID", "the agent's id", only_for=_with("chatbot_id")),
     option(
         "--stream-url URL",

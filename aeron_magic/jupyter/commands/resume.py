@@ -10,6 +10,7 @@ from aeron_magic.conversations.history import HistoryStore, StoredConversation
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Turn
 from aeron_magic.errors import AeronError, FailedReply, HistoryError, TokenError, UsageError
 from aeron_magic.jupyter.command_line.parser import Command
+from aeron_magic.jupyter.command_line.spec import TERMINAL_SANDBOX
 from aeron_magic.jupyter.display.follow import show_fetched
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.display.tables import comparison, resume_names
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 SANDBOX_GONE = (
     "This conversation used the sandbox of another kernel, which has ended. Its turns can be read "
     "and exported. The next question starts a new conversation at the service: it does not know "
-    "the turns above."
+    f"the turns above. A sandbox in a terminal does not end so: {TERMINAL_SANDBOX}."
 )
 
 

@@ -186,7 +186,10 @@ INVALID_COMMANDS = {
     "--help": ("no command --help", "%aeron help"),
     "connect": ("%aeron connect needs sandbox or aeronpay or chatzy", "`%aeron connect "),
     "connect sandbx": ("TARGET must be one of sandbox", "`sandbox`"),
-    "connect sandbox --base-url http://x": ("--base-url is not an option of", "aeronpay or chatzy"),
+    "connect sandbox --base-url http://x": (
+        "--base-url is not an option of",
+        "chatzy. To a sandbox in a terminal: `%aeron connect aeronpay --base-url http://127.",
+    ),
     "connect aeronpay --service chatzy": ("--service is not an option of", "sandbox"),
     "ASK why?": ("no command ASK", "`ask`"),
     "list": ("no command list", "Did you mean `use`?"),

@@ -413,6 +413,7 @@ def test_no_conversation_of_an_ended_sandbox_is_continued(
     notebook.restart()
     resumed = execute("%aeron resume plots", "r").text
     assert "sandbox of another kernel" in resumed
+    assert "%aeron connect aeronpay --base-url http://127.0.0.1:8765/aeronpay" in resumed
     assert "(What is a token?) is lost: the sandbox that was asked has ended" in resumed
     execute("%aeron resume main", "r")
     assert notebook.ask("What is a reply?", "n").status == "ok"
