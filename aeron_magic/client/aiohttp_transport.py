@@ -13,10 +13,12 @@ import time
 import zlib
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
-from typing import Any
+from functools import partial
+from typing import Any, cast
 from weakref import WeakSet
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 from aeron_magic.client.compression import Decompressor
 from aeron_magic.client.httpx_transport import (
@@ -57,6 +59,25 @@ _socket: ContextVar[Any] = ContextVar("socket")
 """The connection of the present task's request."""
 
 
+class _Protocol(ResponseHandler):
+    """Reads a header before what follows it, and tells the body's reader of an error.
+
+    If a chunk is malformed, aiohttp loses what came with it, and tells the reader nothing (3.14).
+    """
+
+    def data_received(self, data: bytes) -> None:
+        end = data.find(b"\r\n\r\n") + 4
+        if 4 <= end < len(data):
+            super().data_received(data[:end])
+            data = data[end:]
+        super().data_received(data)
+
+    def set_exception(self, exc: BaseException, *cause: BaseException) -> None:
+        super().set_exception(exc, *cause)
+        if self._payload is not None and not self._payload.is_eof():  # it would wait for ever
+            self._payload.set_exception(aiohttp.ClientPayloadError(str(exc)), exc)
+
+
 class _Connector(aiohttp.TCPConnector):
     """Looks at an idle connection before it is used again.
 
@@ -65,6 +86,7 @@ class _Connector(aiohttp.TCPConnector):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
+        self._factory = cast("partial[ResponseHandler]", partial(_Protocol, loop=self._loop))
         self._used: WeakSet[Any] = WeakSet()
 
     async def connect(self, *arguments: Any, **options: Any) -> aiohttp.connector.Connection:
@@ -240,10 +262,6 @@ async def _pieces(
 
 
 async def _read(content: aiohttp.StreamReader, timeout: float) -> bytes:
-    """The next bytes of a body.
-
-    If the first chunk's size is malformed, aiohttp closes the connection and tells the reader
-    nothing (seen in 3.14).
-    """
+    """The next bytes of a body."""
     async with asyncio.timeout(timeout):
         return await content.readany()

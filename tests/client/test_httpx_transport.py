@@ -297,6 +297,23 @@ def test_a_malformed_first_chunk_ends_the_wait(
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.parametrize("separate", [False, True])
+def test_what_came_before_a_malformed_chunk_is_read(
+    make: Callable[..., Perform], separate: bool
+) -> None:
+    """With the header in one segment, too: the token of a paid reply may be in it."""
+    lines, body = head("200 OK", "Transfer-Encoding: chunked"), b"5\r\nhello\r\nzz\r\n"
+    with Scripted((lines, body) if separate else lines + body) as server:
+        do = make(timeout=20)
+        began = time.monotonic()
+        result = do(OpenStream(get(server.url)))
+        assert isinstance(result, Response)
+        data, end = read_all(do)
+    assert data == b"hello"
+    assert isinstance(end, ConnectionLost)
+    assert time.monotonic() - began < 10
+
+
 def test_a_compressed_body_is_decompressed(make: Callable[..., Perform]) -> None:
     compressed = gzip.compress(b'{"a": 1}')
     lines = ("Content-Encoding: gzip", f"Content-Length: {len(compressed)}")
