@@ -206,6 +206,7 @@ def count_requests(config: BatchConfig, texts: Sequence[str | AeronError]) -> Co
 
 @contextmanager
 def _open_batch(config: BatchConfig, texts: Sequence[str | AeronError]) -> Iterator[BatchRun]:
+    config.settings.validate(config.question)
     if config.question.context_token and not service_info(config.settings.service).branches:
         raise UsageError(
             "The service cannot branch: the rows cannot all continue from one turn.",

@@ -185,10 +185,13 @@ def render_prompts(
     Raises
     ------
     AeronError
-        No item gives a question; or the template does not mention the item.
+        No item gives a question; the template does not mention the item; or ``instruction`` must
+        not be sent.
     """
     texts: list[str | AeronError] = []
     secrets = tuple(secrets)
+    if instruction:
+        validate(instruction)
     for item in items:
         try:
             validate(text := _text(item, template, namespace, secrets))

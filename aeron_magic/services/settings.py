@@ -91,7 +91,10 @@ class Settings:
             service.
         """
         pattern = secret_pattern(filter(_is_long, (*self.secrets, *environment_secrets())))
-        if pattern is not None and pattern.search("\n".join((question.text, *question.images))):
+        if pattern is None:
+            return
+        texts = (question.text, *question.images, question.context_token or "")
+        if pattern.search("\n".join(texts)):
             raise ValueRefused(
                 "The question contains a configured secret, which is never sent as text.",
                 hint="Remove it: what is saved with the question would reveal it.",

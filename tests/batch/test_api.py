@@ -179,6 +179,24 @@ def test_no_secret_is_sent_in_a_row(sandbox: Sandbox, settings: Settings) -> Non
     assert len(asked(sandbox)) == 2
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"columns": f"mood: good|{SECRET}"},
+        {"images": [f"https://example.com/{SECRET}.png"]},
+        {"after": SECRET},
+    ],
+)
+def test_no_secret_is_sent_with_all_rows(
+    sandbox: Sandbox, settings: Settings, options: dict[str, Any]
+) -> None:
+    """In the request for columns, an image or the token, which all rows share."""
+    with pytest.raises(ValueRefused) as caught:
+        ask_many(["a", "b"], "Say {{row}}", settings=settings, **options)
+    assert SECRET not in "".join(caught.value.lines())
+    assert not asked(sandbox)
+
+
 def test_the_rate_is_kept(sandbox: Sandbox, settings: Settings) -> None:
     """Eleven requests at 20 per second take half a second, with any concurrency."""
     began = time.monotonic()

@@ -523,6 +523,8 @@ def test_a_question_with_the_client_secret_is_not_sent(
         assert secret not in "".join(caught.value.lines())
     with pytest.raises(ValueRefused):
         caller.ask("Look", images=(f"https://example.com/{secret}.png",))
+    with pytest.raises(ValueRefused):
+        caller.ask("And then?", secret)
     assert not create_count(sandbox)
 
 
