@@ -64,6 +64,7 @@ PARAGRAPH_LIMIT = 10_000
 _HOST = re.compile(
     r"(?<=://)[\w.-]++|[^\W_](?:[\w-]{0,62}+\.){1,8}[^\W\d_]{2,63}+|\blocalhost\b"
     r"|(?<![\d.])\d{1,3}+(?:\.\d{1,3}+){3}(?![\d.])"
+    r"|(?<=\[)(?=[^\]:]{0,4}:[^\]:]{0,4}:)[\da-f:.]{2,45}+(?=\])"
 )
 _DOTS = str.maketrans("\u3002\uff61", "..")
 """What a browser reads as the dots of a host."""
@@ -396,7 +397,8 @@ def _scheme(url: str) -> str:
         return ""
     if parts.scheme == "mailto":
         # Some mail programs attach the files that such a field names.
-        return "" if "attach" in unquote(parts.query).lower() else parts.scheme
+        fields = unquote(url).lower().partition("?")[2]
+        return "" if "attach" in fields else parts.scheme
     return parts.scheme if parts.hostname and "%" not in parts.hostname else ""
 
 

@@ -24,6 +24,10 @@ from aeron_magic.rendering.safe_html import foreign_host, to_html
         ("http://10.0.0.1/admin", "https://evil.example", "evil.example"),
         ("10.0.0.1:8080", "https://evil.example", "evil.example"),
         ("localhost:8888", "https://evil.example", "evil.example"),
+        ("http://[::1]:8888/lab", "https://evil.example", "evil.example"),
+        ("http://[::1]:8888/lab", "http://[::1]:8888/lab", ""),
+        ("[Fd07::1]", "https://evil.example", "evil.example"),
+        ("x[1:2], see [1]", "https://good.example", ""),
         ("http://intranet/", "https://evil.example", "evil.example"),
         ("http://localhost:8888/lab", "http://localhost:8888/lab", ""),
         ("https://10.0.0.1:80/x", "https://10.0.0.1:80/x", ""),
@@ -114,7 +118,9 @@ def test_an_option_in_code_is_not_broken_at_its_hyphens() -> None:
 
 @pytest.mark.parametrize("field", ["attach", "Attachment", "%61ttach"])
 def test_a_mail_that_attaches_a_file_is_no_link(field: str) -> None:
-    html = to_html(f"[mail](mailto:a@b.example?subject=x&{field}=/etc/passwd)")
-    assert "<a " not in html
-    assert "mailto:a@b.example" in html
+    for before in ("?subject=x&", "%3F", "#?"):
+        html = to_html(f"[mail](mailto:a@b.example{before}{field}=/etc/passwd)")
+        assert "<a " not in html
+        assert "mailto:a@b.example" in html
+    assert "<a " in to_html(f"[mail](mailto:{field}@b.example)")
     assert "<a " in to_html("[mail](mailto:a@b.example?subject=x&body=y)")
