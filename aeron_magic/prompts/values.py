@@ -171,7 +171,9 @@ def _key(key: Any) -> Any:
     """A key, or a column's name, as JSON has it; the levels of a tuple are joined."""
     if isinstance(key, tuple):
         return " / ".join(map(str, map(_key, key)))
-    return key if isinstance(key, str | int | float) or key is None else _text(key)
+    if isinstance(key, int | float) or key is None:
+        return json.dumps(key)
+    return key if isinstance(key, str) else _text(key)
 
 
 def table_class(value: object) -> str:

@@ -121,6 +121,8 @@ NO_TEXT = {
     "object under a tuple": ({(1, 2): Bare()}, "no text representation", "attributes"),
     "object in a tuple as a key": ({(1, Bare()): 1}, "no text representation", "attributes"),
     "equal keys": ({date(2026, 1, 2): 1, "2026-01-02": 2}, "have the same text", "a part"),
+    "a number and its text as keys": ({1: 1, "1": 2}, "have the same text", "a part"),
+    "true and its text as keys": ({True: 1, "true": 2}, "have the same text", "a part"),
     "object in a table": (pd.DataFrame({"a": [Bare()]}), "type Bare has no text", "attributes"),
     "lazy table": (pl.LazyFrame({"a": [1]}), "LazyFrame has no rows", "collect"),
     "failing": (Mute(), "raised KeyError", "yourself"),
