@@ -11,6 +11,7 @@ import json
 import math
 import re
 import unicodedata
+from contextlib import suppress
 from datetime import date
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -20,8 +21,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, ge
 
 from aeron_magic.errors import ReplyFormatError, UsageError
 from aeron_magic.markdown_text import one_line, truncate
+from aeron_magic.plaintext import well_formed
 from aeron_magic.replies.spellings import (
     MAX_INT,
+    loses_digits,
     read_bool,
     read_date,
     read_int,
@@ -76,6 +79,18 @@ class Column(NamedTuple):
     kind: str
     options: tuple[str, ...]
     required: bool
+
+
+class _Written(float):
+    """A number in a reply's JSON; ``loses_digits``: another number is written there."""
+
+    loses_digits = True
+
+    def __new__(cls, text: str) -> _Written:
+        self = super().__new__(cls, text)
+        with suppress(ArithmeticError):  # an exponent of 20 digits
+            self.loses_digits = loses_digits(Decimal(text))
+        return self
 
 
 class Columns:
@@ -139,7 +154,7 @@ class Columns:
 
         fields: dict[str, Any] = {}
         lines = [f"{_REQUEST} It has these keys:"]
-        for part in specification.split(","):
+        for part in well_formed(specification).split(","):
             name, _, kind = map(str.strip, part.partition(":"))
             if not name.isidentifier() or not kind:
                 raise UsageError(f"`{part.strip()}` is not a column.", hint=_HINT)
@@ -213,7 +228,13 @@ def _type(kind: str) -> tuple[Any, str]:
     from pydantic import Field
 
     if kind.startswith("[") and kind.endswith("]"):
-        inner, shape = _type(kind[1:-1].strip())
+        item = kind[1:-1].strip()
+        if item.startswith("["):
+            raise UsageError(
+                f"`{truncate(kind, MAX_VALUE)}` is not a type of a column: a list of lists.",
+                hint="Name a pydantic model, whose fields can have any type.",
+            )
+        inner, shape = _type(item)
         return list[inner], f"a list; each entry is {shape}"  # type: ignore[valid-type]
     if re.search(r"[;:\\]", kind):  # several columns, or an escape: not the text of an option
         raise UsageError(
@@ -279,9 +300,16 @@ def _object_in(text: str) -> dict[str, Any]:
     begin, end = text.find("{"), text.rfind("}")
     if begin < 0 or end < begin:
         raise _unfit("it has no JSON object")
+    if "}" in text[:begin] or "{" in text[end:]:
+        raise _unfit("it has a part of another JSON object")
     try:
-        part = text[begin : end + 1]
-        found: dict[str, Any] = json.loads(part, object_pairs_hook=_without_doubles, strict=False)
+        found: dict[str, Any] = json.loads(
+            text[begin : end + 1],
+            object_pairs_hook=_without_doubles,
+            parse_constant=_refuse_constant,
+            parse_float=_Written,
+            strict=False,
+        )
     except (ValueError, RecursionError) as error:
         raise _unfit(f"it has not exactly one valid JSON object: {error}") from None
     return found
@@ -291,6 +319,10 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len({_plain(name) for name, _ in pairs}) < len(pairs):
         raise ValueError("a key occurs twice")
     return dict(pairs)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 _composed = partial(unicodedata.normalize, "NFC")
@@ -310,7 +342,9 @@ def _read(column: Column, value: Any) -> Any:
         same = [one for one in column.options if _plain(one) == _plain(value)]
         return same[0] if len(same) == 1 else value
     read = READERS[column.kind](value) if column.kind in READERS else value
-    if column.kind == "number" and type(read) is int and read != float(str(read)):
+    written = value if isinstance(value, _Written) else None
+    too_long = type(read) is int and column.kind == "number" and loses_digits(Decimal(read))
+    if too_long or (written is not None and written.loses_digits):
         raise _unfit(
             f"{column.keys[0]}: Input has more digits than a number keeps; use int or text"
         )
@@ -334,7 +368,9 @@ def _cell(column: Column, value: Any) -> Any:
         return value
     if column.kind == "json":
         dumped = to_jsonable_python(value)
-        return dumped if isinstance(dumped, str) else json.dumps(dumped, ensure_ascii=False)
+        if isinstance(dumped, str):
+            return dumped
+        return json.dumps(dumped, ensure_ascii=False, allow_nan=False)
     if column.kind.startswith("["):
         inner = column._replace(kind=column.kind[1:-1])
         return [_cell(inner, one) for one in value]

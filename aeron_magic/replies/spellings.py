@@ -6,10 +6,13 @@ certainty is returned unchanged, and does not pass the validation that follows.
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from decimal import Decimal
 from typing import Any
+
+from aeron_magic.plaintext import VISIBLE
 
 MAX_LENGTH = 80
 """Characters of a text that can be a number or a date."""
@@ -26,12 +29,14 @@ _UNITS = {
     "mn|million": 1_000_000,
     "bn|billion": 1_000_000_000,
 }
-_DIGITS = r"\d{1,3}(?:,\d{3})++|\d{1,2}(?:,\d{2})+,\d{3}|\d++"
+_DIGITS = r"[1-9]\d{0,2}(?:,\d{3})++|[1-9]\d?(?:,\d{2})+,\d{3}|\d++"  # 0,500 is a half
 _NUMBER = re.compile(
     rf"(?P<sign>[+-]?)\s*+(?P<before>{_CURRENCY}\s*+(?P<inner>[+-]?)\s*+)?"
     rf"(?P<number>(?:{_DIGITS})(?:\.\d++)?(?:e[+-]?\d{{1,3}})?)\s*+"
     rf"(?P<unit>(?:{'|'.join(_UNITS)})\s*+)?(?P<after>{_CURRENCY}\s*+)?(?:/-)?"
 )
+_THOUSANDS = re.compile(r"\.\d{3}(?!\d)")
+"""Perhaps thousands, as €1.234 in many languages: an amount of money has no three decimals."""
 _MONTHS = (
     "jan|january|जनवरी",
     "feb|february|फरवरी",
@@ -71,13 +76,25 @@ def read_number(value: Any) -> Any:
         match = _NUMBER.fullmatch(_plain(value))
     if not match or (match["sign"] and match["inner"]) or (match["before"] and match["after"]):
         return value
-    number = Decimal(match["number"].replace(",", ""))
     unit = (match["unit"] or "").strip()
+    if (match["before"] or match["after"]) and not unit and _THOUSANDS.search(match["number"]):
+        return value
+    number = Decimal(match["number"].replace(",", ""))
     factor = next((by for names, by in _UNITS.items() if re.fullmatch(names, unit)), 1)
     number *= -factor if "-" in (match["sign"], match["inner"]) else factor
     digits = "e" not in match["number"] or abs(number) <= MAX_INT
     whole = digits and number == number.to_integral_value()
-    return int(number) if whole else float(number)
+    if whole:
+        return int(number)
+    return value if loses_digits(number) else float(number)
+
+
+def loses_digits(number: Decimal) -> bool:
+    """Whether a float is another number: of a larger one it has no more than 15 to 17 digits."""
+    kept = float(number)
+    if abs(kept) < 2**53:
+        return not kept and number != 0
+    return math.isfinite(kept) and Decimal(repr(kept)) != number
 
 
 def read_int(value: Any) -> Any:
@@ -120,7 +137,7 @@ def read_date(value: Any) -> Any:
 
 
 def read_text(value: Any) -> Any:
-    """A whole number, such as an order's, as text; white space alone as nothing."""
+    """A whole number, such as an order's, as text; one without a visible character as nothing."""
     if isinstance(value, str):
-        return value if value.strip() else ""
+        return value if VISIBLE.search(value) else ""
     return str(value) if type(value) is int else value

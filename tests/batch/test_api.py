@@ -188,7 +188,7 @@ def test_no_secret_is_sent_in_a_row(sandbox: Sandbox, settings: Settings) -> Non
     ],
 )
 def test_no_secret_is_sent_with_all_rows(
-    sandbox: Sandbox, settings: Settings, options: dict[str, Any]
+    sandbox: Sandbox, settings: Settings, options: dict[str, object]
 ) -> None:
     """In the request for columns, an image or the token, which all rows share."""
     with pytest.raises(ValueRefused) as caught:

@@ -63,6 +63,14 @@ VALUES: dict[str, list[tuple[str, Any]]] = {
         ('"about 500"', UNFIT),
         ('"500-600"', UNFIT),
         ('"1,5"', UNFIT),
+        ('"12,345.678"', 12_345.678),
+        ('"0,500"', UNFIT),
+        ('"-0,125"', UNFIT),
+        ('"0,12,345"', UNFIT),
+        ('"€1.234"', UNFIT),
+        ('"1.500 $"', UNFIT),
+        ('"₹1.234 lakh"', 123_400.0),
+        ('"€1.23"', 1.23),
         ('"12%"', UNFIT),
         ('"null"', UNFIT),
         ('""', UNFIT),
@@ -73,6 +81,15 @@ VALUES: dict[str, list[tuple[str, Any]]] = {
         ("9007199254740993", UNFIT),
         ('"9007199254740993"', UNFIT),
         ('"12345678901234567891"', UNFIT),
+        ("9007199254740993.0", UNFIT),
+        ("12345678901234567.89", UNFIT),
+        ('"12345678901234567.89"', UNFIT),
+        ("0.1234567890123456789", 0.12345678901234568),
+        ("1e23", 1e23),
+        ('"1e23"', 1e23),
+        ("1e-400", UNFIT),
+        ('"1e-400"', UNFIT),
+        ("1e-99999999999999999999", UNFIT),
         ("-Infinity", UNFIT),
         ("[500]", UNFIT),
         ("1_000", UNFIT),
@@ -90,6 +107,7 @@ VALUES: dict[str, list[tuple[str, Any]]] = {
         ("9223372036854775808", UNFIT),
         ('"9223372036854775808"', UNFIT),
         ("1234567890123456789.0", UNFIT),
+        ("1e-400", UNFIT),
         ("1e30", UNFIT),
         ("9" * 5000, UNFIT),
         ("7.5", UNFIT),
@@ -139,6 +157,10 @@ REPLIES: list[tuple[str, Any]] = [
     (OBJECT[:-1], UNFIT),
     (OBJECT[1:], UNFIT),
     (OBJECT + OBJECT, UNFIT),
+    (f"{OBJECT}\n\nor\n\n{OBJECT[:-1]}", UNFIT),
+    (f"[{OBJECT}, {OBJECT[:20]}", UNFIT),
+    (OBJECT[1:] + OBJECT, UNFIT),
+    (OBJECT.replace("}", ', "x": [NaN]}'), UNFIT),
     (f"{OBJECT}\n\nor\n\n{OBJECT.replace('neutral', 'positive')}", UNFIT),
     (f'{{"result": {OBJECT}}}', UNFIT),
     (f'{{"a": {OBJECT}, oops', UNFIT),
@@ -234,6 +256,13 @@ def test_the_instruction_is_plain_text() -> None:
     assert wanted.kinds == {"mood": "text", "tags": "[text]", "day": "date"}
 
 
+@pytest.mark.parametrize("text", ["", " ", "\u200b", "\u2800", "\\u0000", "\ufeff\n"])
+def test_a_text_that_cannot_be_seen_does_not_fit(text: str) -> None:
+    for wanted in (Columns("a: text"), Columns("a: text?"), Columns("a: [text]")):
+        value = f'["{text}"]' if wanted.kinds["a"] == "[text]" else f'"{text}"'
+        assert checked(f'{{"a": {value}}}', wanted) is UNFIT
+
+
 def test_lists() -> None:
     wanted = Columns("tags: [a|b], sums: [number], words: [text]?")
     good = '{"tags": ["A"], "sums": ["1.2 lakh", 5], "words": ["x", 7]}'
@@ -275,6 +304,9 @@ def test_a_column_may_have_any_name() -> None:
         ("a b: text", "is not a column"),
         ("x: text,", "`` is not a column"),
         ("x: [a", "is not a type"),
+        ("x: [[number]]", "a list of lists"),
+        (f"x: {'[' * 2000}text{']' * 2000}", "a list of lists"),
+        ("x\ud800: text", "is not a column"),
         ("x: ?", "is not a type"),
         ("mood: positive|negative; n: number", "it has `;`, `:` or"),
         ("mood: good|bad n: number", "it has `;`, `:` or"),
@@ -288,7 +320,7 @@ def test_other_specifications_are_refused(specification: str, said: str) -> None
     with pytest.raises(UsageError) as caught:
         Columns(specification)
     assert said in str(caught.value)
-    assert "name: type" in caught.value.hint
+    assert "pydantic model" in caught.value.hint
 
 
 class Level(enum.Enum):
@@ -420,6 +452,22 @@ def test_how_a_model_is_written_does_not_change_its_values() -> None:
 
     found = checked('{"note": "x", "part": {"name": "y"}}', Columns(Note))
     assert found == {"note": "x", "part": '{"name": "y"}'}
+
+
+def test_a_part_of_a_model_is_valid_json() -> None:
+    """The JSON of a field has no numbers that JSON does not have."""
+
+    class Sums(pydantic.BaseModel):
+        sums: list[list[float]]
+
+    wanted = Columns(Sums)
+    assert checked('{"sums": [[1.5]]}', wanted) == {"sums": "[[1.5]]"}
+    for value in ("NaN", "-Infinity", "1e400"):
+        assert checked(f'{{"sums": [[{value}]]}}', wanted) is UNFIT
+
+
+def test_half_a_surrogate_pair_is_no_part_of_an_option() -> None:
+    assert checked('{"a": "b"}', Columns("a: \ud800|b")) == {"a": "b"}
 
 
 def test_a_misspelled_key_is_not_replaced_by_a_default() -> None:
