@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import NamedTuple
 
 from aeron_magic.batch.question import BatchConfig, BatchQuestion, RowResult, ask_row, maybe_charged
 from aeron_magic.client.aiohttp_transport import AiohttpTransport
 from aeron_magic.client.httpx_transport import open_transport
-from aeron_magic.client.io_loop import IOLoop, wait_for
+from aeron_magic.client.io_loop import IOLoop, await_tokens, wait_for
 from aeron_magic.client.rate_limiter import RateLimitedFlowIO, RateLimiter
 from aeron_magic.client.stream import AsyncStream, FlowRun, Watch
 from aeron_magic.errors import (
@@ -40,9 +38,6 @@ MAX_TRIES = 5
 
 MAX_CONSECUTIVE_FAILURES = 24
 """Consecutive authentication or connection failures that stop the batch."""
-
-GRACE = 0.7
-"""Seconds after an interrupt in which rows that were sent may still get their tokens."""
 
 
 class Counts(NamedTuple):
@@ -200,13 +195,9 @@ class BatchRun:
         watch(self._finished)
 
     def _await_tokens(self) -> None:
-        """Wait a moment for the tokens of rows that were sent; a second interrupt ends it."""
-        if not service_info(self._settings.service).can_fetch:
-            return
-        end = time.monotonic() + GRACE
-        with suppress(KeyboardInterrupt):
-            while any(one.awaits_token for one in self._open) and time.monotonic() < end:
-                time.sleep(0.02)
+        """Wait a moment for the tokens of rows that were sent."""
+        if service_info(self._settings.service).can_fetch:
+            await_tokens(lambda: any(one.awaits_token for one in self._open))
 
     async def _work(self) -> None:
         if not self._open:

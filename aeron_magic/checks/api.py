@@ -219,6 +219,7 @@ def run_check(
             wait_for(work, lambda: watch(sum(len(run.answers) for run in runs)))
             watch(total)
     except (KeyboardInterrupt, CancelledError):
+        asker.stop()
         hint = "What was answered is kept: run it again to ask only the rest."
         if journal is None:
             hint = "Nothing of it is kept: the next check asks everything again."

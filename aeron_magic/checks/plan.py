@@ -29,6 +29,10 @@ MAX_ANSWERS = 200_000
 """Questions of one check, all rows and repeats included."""
 
 
+STOPPED = "the check was stopped before"
+"""Why a turn was not asked after an interrupt."""
+
+
 class Source(NamedTuple):
     """A conversation of a file.
 

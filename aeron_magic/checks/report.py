@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Literal, NamedTuple
 
-from aeron_magic.checks.plan import Answer, PlannedRun, PlannedTurn
+from aeron_magic.checks.plan import STOPPED, Answer, PlannedRun, PlannedTurn
 from aeron_magic.markdown_text import plural
 
 Result = Literal["passed", "changed", "failed", "error", "not asked"]
@@ -67,7 +67,7 @@ class Flicker(NamedTuple):
 
 def results_of(runs: Iterable[PlannedRun]) -> list[CheckResult]:
     """The results of all turns, in the order of the runs; answers are judged here."""
-    not_asked = Answer(reason="the check was stopped before", asked=False)
+    not_asked = Answer(reason=STOPPED, asked=False)
     return [
         result_of(run, turn, run.answers.get(index, not_asked))
         for run in runs

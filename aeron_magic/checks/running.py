@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from aeron_magic.checks.journal import Journal
-from aeron_magic.checks.plan import Answer, PlannedRun, PlannedTurn
+from aeron_magic.checks.plan import STOPPED, Answer, PlannedRun, PlannedTurn
 from aeron_magic.client.client import AsyncClient
+from aeron_magic.client.io_loop import await_tokens
 from aeron_magic.client.stream import AsyncStream
 from aeron_magic.errors import AeronError, FailureCounter, TokenError, is_safe_to_ask_again
 from aeron_magic.recording.record import key_of_token
@@ -43,6 +44,7 @@ class CheckAsker:
         self._journal = journal
         self._info = service_info(client.settings.service)
         self._failures = FailureCounter(MAX_FAILURES)
+        self._awaiting_token: set[str] = set()
         self.stopped = ""
         self.unkept = ""
 
@@ -58,6 +60,12 @@ class CheckAsker:
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
                 group.create_task(work())
+
+    def stop(self) -> None:
+        """Ask nothing more; what was sent may still get the token by which it is fetched."""
+        self.stopped = STOPPED
+        if self._journal is not None and self._info.can_fetch:
+            await_tokens(lambda: bool(self._awaiting_token))
 
     async def answer(self, run: PlannedRun, index: int) -> Answer:
         """The answer of a turn; it and those before it are asked if they were not."""
@@ -134,17 +142,22 @@ class CheckAsker:
         journal, left = self._journal, asyncio.Event()
 
         def keep_token(found: str) -> None:
+            self._awaiting_token.discard(key)
             if journal is not None and key_of_token(found) is None:
                 self._mark(journal.token, key, found)
 
         stream.flow_io.on_sent, stream.run.on_token = left.set, keep_token
         try:
+            if not known:
+                self._awaiting_token.add(key)
             async with stream:
                 reply = await stream.finish()
         except asyncio.CancelledError:
             if journal is not None and not known and not left.is_set():
                 self._mark(journal.failed, key, "stopped before it was sent")
             raise
+        finally:
+            self._awaiting_token.discard(key)
         reply = replace(reply, context_token=reply.context_token or known or None)
         if journal is not None:
             self._mark(journal.answer, key, reply)

@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future, wait
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -26,6 +28,9 @@ T = TypeVar("T")
 
 POLL_INTERVAL = 0.1
 """Seconds between two calls of what watches some work."""
+
+TOKEN_GRACE = 0.7
+"""Seconds after an interrupt in which what was sent may still get its token."""
 
 CLOSE_TIMEOUT = 5.0
 """Seconds that cancelled work may take to end."""
@@ -97,6 +102,16 @@ def wait_for(work: Future[T], watch: Callable[[], object]) -> T:
     while not wait((work,), POLL_INTERVAL).done:
         watch()
     return work.result()
+
+
+def await_tokens(awaited: Callable[[], bool]) -> None:
+    """After an interrupt, wait a moment while ``awaited`` returns true: until what was sent has a
+    token. A second interrupt ends it.
+    """
+    end = time.monotonic() + TOKEN_GRACE
+    with suppress(KeyboardInterrupt):
+        while awaited() and time.monotonic() < end:
+            time.sleep(0.02)
 
 
 def _serve(loop: asyncio.AbstractEventLoop) -> None:

@@ -34,9 +34,9 @@ from aeron_magic import (
     defaults,
     progress,
 )
-from aeron_magic.batch import runner
 from aeron_magic.batch.question import BatchConfig, BatchQuestion, RowResult
 from aeron_magic.batch.runner import BatchRun, Counts
+from aeron_magic.client import io_loop
 from aeron_magic.conversations.kept_rows import KeptRows, RowState
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
@@ -680,7 +680,7 @@ def test_an_interrupt_waits_for_the_token_of_a_row_that_was_sent(
     sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The next run fetches its reply."""
-    monkeypatch.setattr(runner, "GRACE", 20.0)
+    monkeypatch.setattr(io_loop, "TOKEN_GRACE", 20.0)
     sandbox.faults = Faults(latency=0.5, stall_after=300, stall_times=1)
     config = BatchConfig(settings, concurrency=1, kept=KeptRows(None))
     pressing = interrupt_when(lambda: sandbox.log.wait(lambda seen: len(seen) == 1))

@@ -23,7 +23,9 @@ from raw_server import Asked, RawServer, head
 
 from aeron_magic import Client, Interrupted, UsageError, ValueRefused, check
 from aeron_magic.checks import api
+from aeron_magic.checks.plan import STOPPED
 from aeron_magic.checks.running import LOST, MAX_FAILURES
+from aeron_magic.client import io_loop
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
@@ -403,6 +405,11 @@ def test_a_recorder_that_records_is_not_asked(
 
 def interrupted_after(count: int, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Interrupt the next check when so many questions were answered."""
+    interrupted_when(lambda finished: finished >= count, monkeypatch)
+
+
+def interrupted_when(due: Callable[[int], bool], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Interrupt the next check as soon as ``due`` of the number of answers."""
 
     class Bar:
         def __enter__(self) -> Any:
@@ -412,7 +419,7 @@ def interrupted_after(count: int, sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
             pass
 
         def watch(self, finished: int) -> None:
-            if finished >= count:
+            if due(finished):
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(api, "progress_bar", lambda total, shown, unit: Bar())
@@ -447,6 +454,25 @@ def test_after_an_interrupt_only_the_rest_is_asked(
     sandbox.log.clear()
     assert list(check(path, client=client, repeat=3).result) == ["passed"] * 24
     assert len(asked(sandbox)) == 24  # a finished check asks again
+
+
+def test_an_interrupt_waits_for_the_tokens_of_what_was_sent(
+    client: Client, sandbox: Sandbox, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next check fetches the replies, and asks the rest."""
+    monkeypatch.setattr(io_loop, "TOKEN_GRACE", 20.0)
+    sandbox.faults = Faults(latency=0.5, stall_after=300, stall_times=2)
+    path = write("a.chat.md", chat("one", "two"))
+    with monkeypatch.context() as patch:
+        interrupted_when(lambda _: len(sandbox.log) == 2, patch)
+        with pytest.raises(Interrupted) as caught:
+            check(path, client=client, repeat=3, concurrency=2)
+    assert set(caught.value.result.result) == {"not asked"}
+    assert set(caught.value.result.reason) == {STOPPED}
+    assert len(asked(sandbox)) == 2
+    sandbox.set_faults()
+    assert list(check(path, client=client, repeat=3).result) == ["passed"] * 6
+    assert len(asked(sandbox)) == 6
 
 
 def test_what_has_failed_is_asked_by_the_next_check_and_then_all(
