@@ -44,9 +44,10 @@ _IMAGE = re.compile(r"Image: <(\S+)>")
 _BARE_IMAGE = re.compile(r"Image:\s*+<?(https?://[^\s<>]++)>?")
 _INDENTED = re.compile(r"[ \t]*+(?:`{3}|~{3})[`~]*+[ \t]*+expect\b")
 _COMMENTS = re.compile(r"(?:\s*+<!--(?:(?!-->).)*+-->)*+", re.DOTALL)
+_UNSEEN = r"\u200b\u2060\ufeff"
 _NEARLY = re.compile(
-    r" {0,3}(?P<level>#{1,6})[\s\u200b]*+[*_]*+(?:question|reply|(?P<other>answer|response))"
-    r"[ \t]*+\d*+[*_:.#\s\u200b]*+",
+    rf"[ \u00a0{_UNSEEN}]{{0,3}}+(?P<level>#{{1,6}})[\s{_UNSEEN}]*+[*_]*+"
+    rf"(?:question|reply|(?P<other>answer|response))[ \t]*+\d*+[*_:.#\s{_UNSEEN}]*+",
     re.IGNORECASE,
 )
 """A line that was perhaps meant to begin a turn or a reply; ``other``: below a question only."""
@@ -160,6 +161,14 @@ def _sections(text: str, name: str) -> list[_Section]:
         and token.map
         and tokens[index + 1].content.strip().lower() in HEADINGS
     ]
+    for token in tokens[: begins[0][0] if begins else 0]:
+        if (
+            token.type == "fence"
+            and token.map
+            and (token.info.lower().split() or [""])[0] == EXPECT
+        ):
+            hint = "Write it below the question or the reply for which it holds."
+            raise _error(name, token.map[0] + 1, "this expect block is before each question", hint)
     _refuse_near_headings(lines, tokens, {span[0]: kind for _, span, kind in begins}, name)
     ends = [*((index, span[0]) for index, span, _ in begins[1:]), (len(tokens), len(lines))]
     sections = []

@@ -30,7 +30,7 @@ from typing import Any, NamedTuple
 from aeron_magic.checks.regex_process import RegexProcess
 from aeron_magic.errors import AeronError, UsageError
 from aeron_magic.markdown_text import one_line, truncate
-from aeron_magic.plaintext import strip_control_sequences
+from aeron_magic.plaintext import VISIBLE, strip_control_sequences
 from aeron_magic.prompts.interpolation import NAME, STEP, STEPS
 from aeron_magic.protocol.json_values import decode_json
 from aeron_magic.replies.extract import extract_json
@@ -105,7 +105,7 @@ def judge_for(rule: Rule, values: Mapping[str, Any], regexes: RegexProcess) -> J
     Raises UsageError: the regular expression, the path, the value or the function's name is
     invalid.
     """
-    if rule.keyword != "same" and not rule.argument.strip():
+    if rule.keyword != "same" and not VISIBLE.search(rule.argument):
         raise UsageError(
             f"nothing follows `{rule.keyword}:` with these values.",
             hint="An empty text is in each reply; give the placeholder a value.",

@@ -212,6 +212,7 @@ def test_values_and_functions(client: Client, sandbox: Sandbox, write: Write) ->
         (chat("a"), {"repeat": True}, UsageError, "repeat"),
         (chat("a{{row}}"), {"each": []}, UsageError, "no row"),
         (chat("a", rule="contains: {{x}}"), {"values": {"x": " "}}, UsageError, "line 6: nothing"),
+        (chat("a", rule="not contains: {{x}}"), {"values": {"x": "\u200b"}}, UsageError, "nothing"),
         (chat("a"), {"at_most": "1"}, UsageError, "Invalid at_most"),
         (chat("a"), {"concurrency": 0}, UsageError, "Invalid concurrency"),
         (chat("a"), {"concurrency": "4"}, UsageError, "Invalid concurrency"),
