@@ -7,7 +7,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from aeron_magic.errors import missing_extra
+from aeron_magic.errors import UsageError, missing_extra
 
 if TYPE_CHECKING:
     from aeron_magic.client.client import AsyncClient, Client
@@ -42,7 +42,13 @@ class Defaults:
         """The settings, the recorder and the kept rows to ask with.
 
         They are those of a client, of settings, of the notebook, or of the environment.
+
+        Raises UsageError: one of them has another type.
         """
+        if client is not None and not hasattr(client, "recorder"):
+            raise _wrong_type("client", client)
+        if settings is not None and not hasattr(settings, "secrets"):
+            raise _wrong_type("settings", settings)
         if client is not None:
             return client.settings, client.recorder, None
         if settings is None and self.connection is not None:
@@ -62,6 +68,13 @@ class Defaults:
         if wanted and find_spec("tqdm") is None:
             raise missing_extra("The progress bar", "tables")
         return self.show_progress() if wanted is None else wanted
+
+
+def _wrong_type(name: str, value: object) -> UsageError:
+    return UsageError(
+        f"{name} has the wrong type: {type(value).__name__}.",
+        hint="Give client=Client(…), such as Client('sandbox').",
+    )
 
 
 def has_terminal() -> bool:

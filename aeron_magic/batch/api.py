@@ -135,6 +135,8 @@ def ask_many(
             hint="`dask=` with a client of a Dask cluster replaces executor, workers and host.",
         )
     _check(concurrency, rate, at_most, dask)
+    if template is not None and not isinstance(template, str):
+        raise invalid("template", template, "Give a text that contains {{row}}.")
     wanted = None if columns is None else Columns(columns)
     own, recorder, kept = defaults.target(client, settings)
     if checkpoint is not None:

@@ -25,7 +25,7 @@ from aeron_magic.checks.running import CONCURRENCY, LOST, CheckAsker, count_turn
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.client.io_loop import IOLoop, wait_for
 from aeron_magic.defaults import defaults
-from aeron_magic.errors import HistoryError, Interrupted, UsageError, validate_count
+from aeron_magic.errors import HistoryError, Interrupted, UsageError, invalid, validate_count
 from aeron_magic.markdown_text import one_line, plural
 from aeron_magic.progress import progress_bar
 from aeron_magic.services.settings import Settings
@@ -94,6 +94,8 @@ def check(
         The user stopped it; its ``result`` is what would have been returned.
     """
     validate_count("concurrency", concurrency, 1, MAX_CONCURRENCY)
+    if not isinstance(values, Mapping | None):
+        raise invalid("values", values, "Give a dictionary of values and functions by name.")
     settings, recorder, _ = defaults.target(client)
     request = CheckRequest(
         tuple(str(file) for file in files), repeat, each, None if against is None else str(against)

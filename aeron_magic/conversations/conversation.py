@@ -34,15 +34,17 @@ class Conversation:
     Raises
     ------
     UsageError
-        The client is an :class:`aeron_magic.AsyncClient`.
+        The client is not a :class:`aeron_magic.Client`.
     """
 
     def __init__(self, client: Client, context_token: str | None = None) -> None:
-        if isinstance(client, AsyncClient):
+        if not isinstance(client, Client):
             raise UsageError(
-                "A Conversation needs a Client, not an AsyncClient.",
+                f"A Conversation needs a Client; the type is {type(client).__name__}.",
                 hint="With an AsyncClient, give each question the context_token of the reply "
-                "that it follows.",
+                "that it follows."
+                if isinstance(client, AsyncClient)
+                else "Conversation(Client(…)), such as Client('sandbox').",
             )
         self.client = client
         self.context_token = context_token

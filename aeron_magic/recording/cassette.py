@@ -62,7 +62,7 @@ class Cassette:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
             self.path = Path(path).expanduser().absolute()
-        except RuntimeError as error:
+        except (RuntimeError, TypeError) as error:
             raise RecordingError(f"{error}", hint="Name the file by its whole path.") from None
         self.damaged: dict[int, str] = {}
         self._positions: dict[str, tuple[int, int]] = {}

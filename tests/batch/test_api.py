@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import polars as pl
@@ -689,6 +690,24 @@ def test_an_interrupt_waits_for_the_token_of_a_row_that_was_sent(
     pressing.join()
     again = BatchRun(config, ["a", "b"])
     assert (again.counts.to_fetch, again.counts.to_ask) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"client": "sandbox"},
+        {"settings": 5},
+        {"template": ["{{row}}"]},
+        {"template": b"{{row}}"},
+        {"checkpoint": 5},
+        {"checkpoint": b"a.jsonl"},
+    ],
+)
+def test_an_argument_of_a_wrong_type_is_a_short_error(
+    settings: Settings, wrong: dict[str, Any]
+) -> None:
+    with pytest.raises(AeronError):
+        ask_many(["a"], **{"settings": settings, **wrong})
 
 
 def test_no_items_give_no_rows(settings: Settings) -> None:

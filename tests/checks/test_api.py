@@ -213,6 +213,7 @@ def test_values_and_functions(client: Client, sandbox: Sandbox, write: Write) ->
         (chat("a{{row}}"), {"each": []}, UsageError, "no row"),
         (chat("a", rule="contains: {{x}}"), {"values": {"x": " "}}, UsageError, "line 6: nothing"),
         (chat("a", rule="not contains: {{x}}"), {"values": {"x": "\u200b"}}, UsageError, "nothing"),
+        (chat("a"), {"values": ["x"]}, UsageError, "Invalid values"),
         (chat("a"), {"at_most": "1"}, UsageError, "Invalid at_most"),
         (chat("a"), {"concurrency": 0}, UsageError, "Invalid concurrency"),
         (chat("a"), {"concurrency": "4"}, UsageError, "Invalid concurrency"),

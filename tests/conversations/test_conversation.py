@@ -112,3 +112,8 @@ def test_the_repr_is_short_and_without_tokens(client: Client) -> None:
     assert len(first) < 100
     assert second == "<Turn 2, complete: 'And?'>"
     assert str(reply.context_token) not in repr(chat.turns)
+
+
+def test_a_conversation_needs_a_client() -> None:
+    with pytest.raises(UsageError, match=r"needs a Client; the type is str"):
+        Conversation("sandbox")  # type: ignore[arg-type]
