@@ -56,6 +56,7 @@ MAX_VALUE = 40
 MAX_REASON = 300
 """Characters of the reason why a reply does not fit; a part of it may come from the reply."""
 
+TOO_MANY_DIGITS = "Input has more digits than a number keeps; use int or text"
 _QUOTED = re.compile(r"""(["'`]).*\1""")
 _REQUEST = "Answer with one JSON object and nothing else."
 _HINT = (
@@ -345,9 +346,7 @@ def _read(column: Column, value: Any) -> Any:
     written = value if isinstance(value, _Written) else None
     too_long = type(read) is int and column.kind == "number" and loses_digits(Decimal(read))
     if too_long or (written is not None and written.loses_digits):
-        raise _unfit(
-            f"{column.keys[0]}: Input has more digits than a number keeps; use int or text"
-        )
+        raise _unfit(f"{column.keys[0]}: {TOO_MANY_DIGITS}")
     if (
         column.kind == "date"
         and isinstance(read, str)
@@ -376,4 +375,6 @@ def _cell(column: Column, value: Any) -> Any:
         return [_cell(inner, one) for one in value]
     if not math.isfinite(value) or (column.kind == "int" and abs(value) > MAX_INT):
         raise _unfit(f"{column.keys[0]}: the number is too large, or none")
+    if isinstance(value, Decimal) and loses_digits(value):
+        raise _unfit(f"{column.keys[0]}: {TOO_MANY_DIGITS}")
     return float(value) if column.kind == "number" else int(value)

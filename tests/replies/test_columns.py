@@ -380,7 +380,14 @@ def test_a_model_of_the_user_is_used_as_it_is() -> None:
         "day": "date",
         "at": "json",
     }
-    for old, new in (('"३"', "-1"), ("High", "medium"), ("good", "bad"), ('"३"', "9" * 30)):
+    for old, new in (
+        ('"३"', "-1"),
+        ("High", "medium"),
+        ("good", "bad"),
+        ('"३"', "9" * 30),
+        ("1.10", "12345678901234567.89"),
+        ("1.10", "1e-400"),
+    ):
         assert checked(reply.replace(old, new), wanted) is UNFIT
 
 
