@@ -8,6 +8,7 @@ import struct
 from collections.abc import Mapping, Sequence, Set, ValuesView
 from contextlib import suppress
 from datetime import datetime
+from decimal import Decimal
 from math import isfinite
 from numbers import Number
 from types import ModuleType
@@ -34,17 +35,25 @@ def is_null(value: object) -> bool:
         return True
     if type(value).__module__ == "pyarrow.lib":
         return not getattr(value, "is_valid", True)
+    if isinstance(value, Decimal):
+        return value.is_nan()  # a signaling one cannot be compared
     number = isinstance(value, Number) or (_is_array(value) and getattr(value, "shape", 1) == ())
     return number and bool(value != value)
 
 
 def is_missing(value: object) -> bool:
-    """Whether ``value`` is null or a blank text, or a row in which all values are."""
-    if isinstance(value, str):
-        return VISIBLE.search(value) is None
-    if isinstance(value, Mapping):
-        return all(map(is_missing, value.values()))
-    return is_null(value)
+    """Whether ``value`` is null or a blank text, or a row in which all values are.
+
+    One whose own methods fail is not: `format_value` says so.
+    """
+    try:
+        if isinstance(value, str):
+            return VISIBLE.search(value) is None
+        if isinstance(value, Mapping):
+            return all(map(is_missing, value.values()))
+        return is_null(value)
+    except Exception:  # noqa: BLE001 - the value's own code
+        return False
 
 
 def format_value(value: object) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 
 from aeron_magic.errors import UsageError, ValueRefused
 from aeron_magic.prompts.interpolation import interpolate
-from aeron_magic.prompts.items import DataFrameRow, items_of
+from aeron_magic.prompts.items import DataFrameRow, Items, items_of, render_prompts
 
 
 class DatabaseRows:
@@ -133,3 +135,33 @@ def test_a_row_of_a_frame_is_a_mapping() -> None:
     assert repr(row) == "DataFrameRow({'a': 1, 'items': 2})"
     assert str(DataFrameRow({"keys": 1})) == interpolate("{{row}}", {"row": {"keys": 1}})
     assert interpolate("{{row}}", {"row": DataFrameRow({"keys": 1})}) == '{"keys": 1}'
+
+
+class _Broken(Mapping[str, int]):
+    """A mapping that cannot be read."""
+
+    def __getitem__(self, key: str) -> int:
+        raise RuntimeError
+
+    def __iter__(self) -> Iterator[str]:
+        raise RuntimeError
+
+    def __len__(self) -> int:
+        return 1
+
+
+class _Uncomparable(Fraction):
+    def __eq__(self, other: object) -> bool:
+        raise RuntimeError
+
+    __hash__ = Fraction.__hash__
+
+
+def test_a_value_whose_own_methods_fail_concerns_its_row_only() -> None:
+    items = [_Broken(), Decimal("sNaN"), _Uncomparable(1, 2), "fine"]
+    broken, signaling, half, fine = render_prompts(items, "Say {{row}}", {}, (), len)
+    assert "formatting it (_Broken) raised" in str(broken)
+    assert "missing" in str(signaling)
+    assert (half, fine) == ("Say 1/2", "Say fine")
+    frame = Items(items).with_columns({})
+    assert list(frame.item[[0, 2, 3]]) == ["(_Broken)", "1/2", "fine"]
