@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 from aeron_magic.checks.journal import Journal
@@ -21,6 +22,8 @@ CONCURRENCY = 4
 
 MAX_FAILURES = 8
 """Failures to connect, or refused credentials, in a row after which nothing more is asked."""
+
+INTERRUPTED = "it was sent, and the check was stopped before its reply came"
 
 LOST = (
     "it was sent before, and its reply cannot be fetched: it may have been charged; "
@@ -45,6 +48,7 @@ class CheckAsker:
         self._info = service_info(client.settings.service)
         self._failures = FailureCounter(MAX_FAILURES)
         self._awaiting_token: set[str] = set()
+        self._sent: set[str] = set()
         self.stopped = ""
         self.unkept = ""
 
@@ -75,7 +79,12 @@ class CheckAsker:
             path.append(at)
             at = run.turns[at].parent
         for one in reversed(path):
-            run.answers[one] = await self._answer(run, one)
+            try:
+                run.answers[one] = await self._answer(run, one)
+            except asyncio.CancelledError:
+                if run.turns[one].key in self._sent:
+                    run.answers[one] = Answer(reason=INTERRUPTED)
+                raise
         return run.answers[index]
 
     async def _answer(self, run: PlannedRun, index: int) -> Answer:
@@ -139,21 +148,22 @@ class CheckAsker:
 
     async def _read(self, key: str, stream: AsyncStream, known: str = "") -> Answer:
         """The reply of a stream; ``known`` is the token by which it is fetched."""
-        journal, left = self._journal, asyncio.Event()
+        journal = self._journal
 
         def keep_token(found: str) -> None:
             self._awaiting_token.discard(key)
             if journal is not None and key_of_token(found) is None:
                 self._mark(journal.token, key, found)
 
-        stream.flow_io.on_sent, stream.run.on_token = left.set, keep_token
+        stream.flow_io.on_sent = partial(self._sent.add, key)
+        stream.run.on_token = keep_token
         try:
             if not known:
                 self._awaiting_token.add(key)
             async with stream:
                 reply = await stream.finish()
         except asyncio.CancelledError:
-            if journal is not None and not known and not left.is_set():
+            if journal is not None and not known and key not in self._sent:
                 self._mark(journal.failed, key, "stopped before it was sent")
             raise
         finally:
