@@ -250,7 +250,11 @@ class Planner:
         if not items.values:
             raise UsageError("The table has no row.", hint="A check needs at least one question.")
         labels = items.labels
-        if len(set(map(repr, labels))) < len(labels):
+        try:
+            known = {repr(label) for label in labels if str(label) is not None}
+        except Exception:  # noqa: BLE001 - the label's own code
+            known = set()
+        if len(known) < len(labels):
             labels = range(len(labels))
         return [({"row": item}, label) for item, label in zip(items.values, labels, strict=True)]
 

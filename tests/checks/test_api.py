@@ -255,6 +255,20 @@ def test_files_that_cannot_be_read(client: Client, folder: Path) -> None:
         check(client=client)
 
 
+@pytest.mark.parametrize("method", ["__repr__", "__str__"])
+def test_a_row_whose_label_cannot_be_shown_has_its_position(
+    client: Client, sandbox: Sandbox, write: Write, method: str
+) -> None:
+    def fail(_: object) -> str:
+        raise RuntimeError
+
+    label = type("Label", (), {method: fail, "__hash__": lambda _: 1})()
+    table = pd.DataFrame({"a": ["x", "y"]}, index=[label, "second"])
+    report = check(write("a.chat.md", chat("{{row.a}}")), client=client, each=table)
+    assert list(report.row) == [0, 1]
+    assert len(asked(sandbox)) == 2
+
+
 def test_a_row_without_a_value_is_not_asked(client: Client, sandbox: Sandbox, write: Write) -> None:
     path = write("a.chat.md", chat('About {{row["a"]}}', "and then?"))
     report = check(path, client=client, each=[{"a": "x"}, {"b": "y"}])
