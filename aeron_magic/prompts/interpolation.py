@@ -331,17 +331,24 @@ def _near_part(value: object, part: object, attribute: bool, shown: str) -> str:
 
 def keys_of(value: object) -> list[str]:
     """Return the string keys of a mapping, or the string column names of a table."""
-    keys: Iterable[object] = ()
-    if isinstance(value, Mapping):
-        keys = value.keys()
-    elif table_class(value):
-        keys = getattr(value, "columns", ())
-    return [key for key in keys if isinstance(key, str)]
+    return [key for key in _all_keys(value) if isinstance(key, str)]
+
+
+def _all_keys(value: object) -> list[object]:
+    """The keys of a mapping, or the columns of a table; none if they cannot be read."""
+    try:
+        if isinstance(value, Mapping):
+            return list(value.keys())
+        return list(getattr(value, "columns", ())) if table_class(value) else []
+    except Exception:  # noqa: BLE001 - the mapping's own code
+        return []
 
 
 def _names_in(value: object) -> str:
     """The first keys of a mapping or columns of a table, for a hint."""
-    numbers = [key for key in value if isinstance(key, int)] if isinstance(value, Mapping) else []
+    numbers = [
+        key for key in _all_keys(value) if isinstance(key, int) and isinstance(value, Mapping)
+    ]
     keys = [*keys_of(value), *(f"[{number}]" for number in numbers)]
     shown = [f"`{truncate(one_line(key), 30)}`" for key in keys[:MAX_NAMED]]
     if more := len(keys) - len(shown):

@@ -163,5 +163,8 @@ def test_a_value_whose_own_methods_fail_concerns_its_row_only() -> None:
     assert "formatting it (_Broken) raised" in str(broken)
     assert "missing" in str(signaling)
     assert (half, fine) == ("Say 1/2", "Say fine")
+    for path in ("row.x", "row.é", 'row["x"]'):
+        with pytest.raises(ValueRefused):
+            interpolate(f"{{{{{path}}}}}", {"row": _Broken()})
     frame = Items(items).with_columns({})
     assert list(frame.item[[0, 2, 3]]) == ["(_Broken)", "1/2", "fine"]
