@@ -111,6 +111,7 @@ def connect(app: App, command: Command) -> None:
                     raise CredentialsError(
                         "No credentials were entered.", hint="Run the line again to enter them."
                     )
+                source = "the prompt, for this connection only"
             options = {**(found or {}), **options}
         session.connect(target, **options)
     status(app, command, source)

@@ -159,6 +159,15 @@ def test_nothing_typed_ends_the_login(
     assert "Run the line again" in caught.value.hint
 
 
+def test_connect_says_that_typed_credentials_are_not_kept(
+    harness: PanelHarness, typed: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    keyring.set_keyring(fail.Keyring())
+    connect(harness.app, parse_command("connect aeronpay"))
+    assert "credentials: from the prompt, for this connection only" in capsys.readouterr().out
+    assert len(typed) == 2
+
+
 def test_the_status_names_the_file_that_the_sandbox_answers_from(
     harness: PanelHarness, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
