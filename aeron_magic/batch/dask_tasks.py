@@ -17,7 +17,7 @@ from collections.abc import Coroutine
 from concurrent.futures import CancelledError, wait
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
 
@@ -72,7 +72,7 @@ class DaskAsker:
 
     def __init__(self, config: BatchConfig, limiter: RateLimiter, after: str | None) -> None:
         self._client = config.dask
-        self._settings = config.settings
+        self._settings = replace(config.settings, other_secrets=())  # workers need its own only
         self._rate = config.rate
         self._limiter = limiter
         self._after = after

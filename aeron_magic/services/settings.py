@@ -1,12 +1,12 @@
 """Settings of a service: addresses, credentials and timeouts.
 
-The environment is read by `resolve_settings` and for each question, never at import. The repr hides
-secrets.
+The environment is read by `resolve_settings`, never at import. The repr hides secrets.
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -60,6 +60,8 @@ class Settings:
         The most that is accepted from the service.
     insecure
         Whether plain HTTP to other machines is allowed.
+    other_secrets
+        Secrets of other services, which are kept out of prompts, too.
     """
 
     service: str
@@ -72,14 +74,22 @@ class Settings:
     fetch_timeout: float = 120.0
     limits: Limits = DEFAULT_LIMITS
     insecure: bool = False
+    other_secrets: tuple[str, ...] = field(default=(), repr=False, compare=False)
     secrets: tuple[str, ...] = field(init=False, repr=False, compare=False, default=())
     """What must not be shown, recorded or sent in a prompt."""
+    secret_pattern: re.Pattern[str] | None = field(
+        init=False, repr=False, compare=False, default=None
+    )
+    """Finds every spelling of the secrets that a prompt must not contain."""
 
     def __post_init__(self) -> None:
         known = service_info(self.service).credentials
-        values = (getattr(self, one.field) for one in known if one.is_secret)
+        values = [getattr(self, one.field) for one in known if one.is_secret] + [
+            *self.other_secrets
+        ]
         secrets = tuple(value for value in values if value not in ("", ANY_CREDENTIAL))
         object.__setattr__(self, "secrets", secrets)
+        object.__setattr__(self, "secret_pattern", secret_pattern(filter(_is_long, secrets)))
 
     def validate(self, question: Question) -> None:
         """Refuse a question that must not be sent or saved.
@@ -87,14 +97,10 @@ class Settings:
         Raises
         ------
         ValueRefused
-            It contains a secret: one of these settings, or one that the environment has for any
-            service.
+            It contains a secret.
         """
-        pattern = secret_pattern(filter(_is_long, (*self.secrets, *environment_secrets())))
-        if pattern is None:
-            return
         texts = (question.text, *question.images, question.context_token or "")
-        if pattern.search("\n".join(texts)):
+        if self.secret_pattern is not None and self.secret_pattern.search("\n".join(texts)):
             raise ValueRefused(
                 "The question contains a configured secret, which is never sent as text.",
                 hint="Remove it: what is saved with the question would reveal it.",
@@ -120,11 +126,6 @@ class Settings:
     def conversation_scope(self) -> str:
         """The scope of a conversation: the address, and the agent."""
         return f"{self.base_url}#{self._agent}" if self._agent else self.base_url
-
-
-def environment_secrets() -> tuple[str, ...]:
-    """The secrets that the environment has now, for any service."""
-    return tuple(filter(_is_long, (os.environ.get(name, "") for name in SECRET_VARIABLES)))
 
 
 def _is_long(secret: str) -> bool:
@@ -188,6 +189,7 @@ def resolve_settings(
         fetch_timeout=fetch_timeout,
         limits=validate_limits({} if limits is None else limits),
         insecure=bool(insecure),
+        other_secrets=tuple(filter(_is_long, (env.get(name, "") for name in SECRET_VARIABLES))),
         **values,
     )
 

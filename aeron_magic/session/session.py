@@ -21,7 +21,6 @@ from aeron_magic.errors import AeronError, RecordingError, TokenError, UsageErro
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services.catalog import SERVICES, service_info
-from aeron_magic.services.settings import environment_secrets
 from aeron_magic.session import credentials
 from aeron_magic.session.connection import Connection, ConnectionManager
 
@@ -609,9 +608,8 @@ class Session:
 
     @property
     def secrets(self) -> Iterable[str]:
-        """The secrets of the connection and the environment, which are never shown or sent."""
-        used = self.connection.settings.secrets if self.connection else ()
-        return (*used, *environment_secrets())
+        """The secrets of the connection, which are never shown or sent as text."""
+        return self.connection.settings.secrets if self.connection else ()
 
     def close(self) -> None:
         """Stop all work, and close the connection and the history."""

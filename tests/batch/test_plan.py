@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from aeron_magic import Client, UsageError, ask_many
 from aeron_magic.batch.api import count_requests
 from aeron_magic.batch.question import BatchConfig
+from aeron_magic.client.client import validate_prompt
 from aeron_magic.prompts.items import items_of, render_prompts
 from aeron_magic.protocol.flow import Question
 from aeron_magic.recording.cassette import Cassette
@@ -54,7 +56,7 @@ def test_announced_requests_are_counted_requests(
             ask_many(known, TEMPLATE, settings=settings, checkpoint=file)
         mode: Any = chance.choice(["auto", "record", "off", None])
         recorder = Recorder(Cassette(file), mode, speed=0) if mode else None
-        texts = render_prompts(words, TEMPLATE, {}, (), settings.validate)
+        texts = render_prompts(words, TEMPLATE, {}, (), partial(validate_prompt, settings))
         plan = count_requests(BatchConfig(settings, Question(""), recorder=recorder), texts)
         sandbox.log.clear()
         with Client(settings=settings) as client:
