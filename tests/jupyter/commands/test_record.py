@@ -156,7 +156,11 @@ def test_the_mode_replay_without_a_recording_sends_nothing(
     connected.execute(f"context_token = None; os.environ['AERON_RECORD'] = {file!r}", None)
     connected.execute("os.environ['AERON_RECORD_MODE'] = 'replay'", None)
     connected.execute("%load_ext aeron_magic", "c0")
-    for cell in ("%%aeron\nfirst", "%%aeron --each [1]\n{{row}}", "%aeron fetch some-token"):
+    for cell in (
+        "%%aeron\nfirst",
+        "%%aeron --each [1]\n{{row}}",
+        "%aeron fetch a-token-of-some-reply",
+    ):
         for _ in range(2):
             assert connected.execute(cell, "c1").of("error")[0].content["ename"] == "RecordingError"
     assert connected.execute("%aeron record off", "c1").status == "error"
