@@ -35,8 +35,8 @@ _NUMBER = re.compile(
     rf"(?P<number>(?:{_DIGITS})(?:\.\d++)?(?:e[+-]?\d{{1,3}})?)\s*+"
     rf"(?P<unit>(?:{'|'.join(_UNITS)})\s*+)?(?P<after>{_CURRENCY}\s*+)?(?:/-)?"
 )
-_THOUSANDS = re.compile(r"\.\d{3}(?!\d)")
-"""Perhaps thousands, as €1.234 in many languages: an amount of money has no three decimals."""
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+"""Perhaps thousands, as in many languages: €1.234, or 1.000 as a whole number."""
 _MONTHS = (
     "jan|january|जनवरी",
     "feb|february|फरवरी",
@@ -77,7 +77,7 @@ def read_number(value: Any) -> Any:
     if not match or (match["sign"] and match["inner"]) or (match["before"] and match["after"]):
         return value
     unit = (match["unit"] or "").strip()
-    if (match["before"] or match["after"]) and not unit and _THOUSANDS.search(match["number"]):
+    if (match["before"] or match["after"]) and not unit and _THOUSANDS.fullmatch(match["number"]):
         return value
     number = Decimal(match["number"].replace(",", ""))
     factor = next((by for names, by in _UNITS.items() if re.fullmatch(names, unit)), 1)
@@ -99,6 +99,8 @@ def loses_digits(number: Decimal) -> bool:
 
 def read_int(value: Any) -> Any:
     """As :func:`read_number`; ``12.0`` is 12, unless a float does not have all its digits."""
+    if isinstance(value, str) and _THOUSANDS.fullmatch(_plain(value)):
+        return value
     number = read_number(value)
     exact = isinstance(number, float) and abs(number) < 2**53 and number.is_integer()
     return int(number) if exact else number
