@@ -52,7 +52,8 @@ _BRACES = re.compile(
 _CONVERSION = re.compile(r"(?:![rsa])?(?::[^:]*)?\Z")
 _LONG_NUMBER = re.compile(r"\d{5}")
 _TYPICAL_FORMAT = re.compile(
-    r"[ <>^=+\d,_-]*+\.\d++[eEfFgG%][ ]*+\Z|,\Z|[^%\n]*+%[aAbBdHIjmMpSUwWxXyYzZ]"
+    r"[ <>^=+\d,_-]*+\.\d++[eEfFgG] *+\Z|[ <>^=+,_-]*+\.\d++% *+\Z|,\Z"
+    r"|[^%\w\n]*+%[aAbBdHIjmMpSUwWxXyYzZ]"
 )
 """A format that is hardly anything else, such as ``.2f``, ``,`` and ``%d %b``."""
 MAX_NAMED = 12

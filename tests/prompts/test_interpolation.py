@@ -203,6 +203,7 @@ def test_a_format_comes_after_a_colon() -> None:
         "{{unknown:red}} {{unknown:100%}} {{unknown: 1,}} {{unknown:{n}}} {{unknown:.5em}}": (
             "{{unknown:red}} {{unknown:100%}} {{unknown: 1,}} {{unknown:{n}}} {{unknown:.5em}}"
         ),
+        "{{width: 12.5%}} {{link: http://a/%d0}}": "{{width: 12.5%}} {{link: http://a/%d0}}",
     }.items():
         assert interpolate(text, values) == said, text
     with pytest.raises(ValueRefused, match="secret"):
