@@ -269,15 +269,13 @@ class Service:
             deadline.consume(response)
             if isinstance(response, ConnectionLost):
                 return response.reason
-            rejected = response.status == 401
-            if response.status in (400, 403):
-                error = error_for_response(response, request.url)
-                rejected = is_about_a_token(error.service_message)
-            if rejected:
-                parser.rejected = True
-                return "the temporary token was rejected: it was used before, or has expired"
             if is_transient(response):
                 return f"the stream was rejected with HTTP status {response.status}"
+            if response.status // 100 == 4:
+                error = error_for_response(response, request.url)
+                parser.rejected = response.status == 401 or is_about_a_token(error.service_message)
+            if parser.rejected:
+                return "the temporary token was rejected: it was used before, or has expired"
             if response.status // 100 != 2:
                 _data(response, request.url)
             decoder = FrameDecoder(response.headers.get("content-type", ""), self.settings.limits)

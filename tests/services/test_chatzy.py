@@ -334,7 +334,7 @@ def test_a_missing_temporary_token_is_generated() -> None:
 
 
 @pytest.mark.parametrize("refused", [1, 2, 3])
-@pytest.mark.parametrize("status", [400, 401, 403])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 422])
 def test_a_rejected_temporary_token_is_generated_at_once_twice_at_most(
     refused: int, status: int
 ) -> None:
