@@ -69,7 +69,7 @@ class CheckAsker:
         """Ask nothing more; what was sent may still get the token by which it is fetched."""
         self.stopped = STOPPED
         if self._journal is not None and self._info.can_fetch:
-            await_tokens(lambda: bool(self._awaiting_token))
+            await_tokens(lambda: bool(self._awaiting_token & self._sent))
 
     async def answer(self, run: PlannedRun, index: int) -> Answer:
         """The answer of a turn; it and those before it are asked if they were not."""
@@ -155,7 +155,11 @@ class CheckAsker:
             if journal is not None and key_of_token(found) is None:
                 self._mark(journal.token, key, found)
 
-        stream.flow_io.on_sent = partial(self._sent.add, key)
+        def pause() -> None:
+            if key in self._awaiting_token:  # the service has refused it, as with 429
+                self._sent.discard(key)
+
+        stream.flow_io.on_sent, stream.flow_io.on_pause = partial(self._sent.add, key), pause
         stream.run.on_token = keep_token
         try:
             if not known:

@@ -483,9 +483,11 @@ class AsyncFlowIO:
 
     Attributes:
     * ``on_sent``: called when a request was sent; not by the aiohttp transport.
+    * ``on_pause``: called before a pause; not by the aiohttp transport.
     """
 
     on_sent: Callable[[], None] | None = None
+    on_pause: Callable[[], None] | None = None
 
     def __init__(self, transport: AsyncHttpxTransport) -> None:
         self._transport = transport
@@ -500,6 +502,8 @@ class AsyncFlowIO:
         if isinstance(step, Send | OpenStream):
             return await self._request(step)
         if isinstance(step, Sleep):
+            if self.on_pause is not None:
+                self.on_pause()
             await asyncio.sleep(step.seconds)
         else:
             if step.finished:

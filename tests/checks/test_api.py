@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import json
 import os
@@ -490,6 +491,29 @@ def test_an_interrupt_waits_for_the_tokens_of_what_was_sent(
     sandbox.set_faults()
     assert list(check(path, client=client, repeat=3).result) == ["passed"] * 6
     assert len(asked(sandbox)) == 6
+
+
+def test_a_refused_turn_that_waits_at_an_interrupt_was_not_sent(
+    client: Client, sandbox: Sandbox, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It cannot have been charged: the next check asks it."""
+    monkeypatch.setattr(io_loop, "TOKEN_GRACE", 60.0)
+    sandbox.set_faults(refuse=(Refusal("create-response", 429, retry_after="30"),))
+    path, waits = write("a.chat.md", chat("one")), threading.Event()
+    sleep = asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        if seconds > 20:
+            waits.set()
+        await sleep(seconds)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "sleep", pause)
+        interrupted_when(lambda _: waits.is_set(), patch)
+        with pytest.raises(Interrupted) as caught:
+            check(path, client=client)
+    assert list(caught.value.result.result) == ["not asked"]
+    assert list(check(path, client=client).result) == ["passed"]
 
 
 def test_what_has_failed_is_asked_by_the_next_check_and_then_all(
