@@ -140,19 +140,6 @@ class Turn:
     def label(self) -> str:
         return self.name or str(self.number)
 
-    def token_to_fetch(self) -> str:
-        """The token of its reply, complete or not.
-
-        Raises UsageError: the service had not sent one.
-        """
-        token = self.reply.context_token if self.reply is not None else None
-        if token is None:
-            raise UsageError(
-                f"Turn {self.label} has no token, so its reply cannot be fetched.",
-                hint="The service had not sent one yet; ask again.",
-            )
-        return token
-
     def path(self) -> list[Turn]:
         """The turns from the first to this one."""
         back = [self]
@@ -442,16 +429,46 @@ class ConversationTree:
         self._refuse_unknown(label)
         return self.at_token(label)
 
-    def token_to_fetch(self, label: str) -> str:
+    def find_to_fetch(self, label: str) -> str:
         """The token of the reply of the turn with this name or number, or this token.
 
-        Raises UsageError: no turn has this name or number, or its reply has no token.
+        Raises UsageError: no turn has this name or number, or as :meth:`token_to_fetch`.
         """
         turn = self.find(label)
         if turn is not None and label not in turn.tokens:
-            return turn.token_to_fetch()
+            return self.token_to_fetch(turn)
         self._refuse_unknown(label)
         return label
+
+    def token_to_fetch(self, turn: Turn) -> str:
+        """The token of a turn's reply, complete or not.
+
+        Raises UsageError: the service had not sent one, or has given it to a later reply, too.
+        """
+        token = turn.reply.context_token if turn.reply is not None else None
+        if token is None:
+            raise UsageError(
+                f"Turn {turn.label} has no token, so its reply cannot be fetched.",
+                hint="The service had not sent one yet; ask again.",
+            )
+        newest = self.newest_with(token)
+        can_fetch = service_info(self.service).can_fetch  # else the service's own error is right
+        if can_fetch and newest is not None and newest.asked_at > turn.asked_at:
+            raise UsageError(
+                f"Turn {turn.label} has the token of turn {newest.label}, which was asked later, "
+                "so its reply cannot be fetched.",
+                hint="The service returns the newest reply of a token; ask again.",
+            )
+        return token
+
+    def newest_with(self, token: str) -> Turn | None:
+        """The turn asked last of those that have, or had, a reply with this token, complete or
+        not."""
+        return _newest(
+            turn
+            for turn in self.turns
+            if token in turn.tokens or (turn.reply and turn.reply.context_token == token)
+        )
 
     def _refuse_unknown(self, label: str) -> None:
         """Raise UsageError if ``label`` is neither of a turn nor as long as a token."""

@@ -355,9 +355,9 @@ class Session:
     def fetch(self, tree: ConversationTree, turn: Turn, *, request_id: str = "") -> PendingQuestion:
         """Fetch the reply of an incomplete turn by its token.
 
-        Raises UsageError: the turn has no token.
+        Raises UsageError: the turn has no token of its own.
         """
-        token = turn.token_to_fetch()
+        token = tree.token_to_fetch(turn)
         position = Position(
             tree,
             turn.parent_token,
@@ -391,10 +391,10 @@ class Session:
             # The turn may be in the tree by now.
             turn = pending.position.tree.by_number(pending.turn.number)
             return self._fetch(pending.position._replace(replaces=turn), pending.turn, known)
-        for tree in self.registry if token is not None else ():
-            for turn in tree:
-                if not turn.tokens and turn.reply is not None and turn.reply.context_token == token:
-                    return self.fetch(tree, turn)
+        for tree in self.registry:
+            turn = tree.newest_with(token) if token is not None else None
+            if turn is not None and not turn.tokens:
+                return self.fetch(tree, turn)
         return None
 
     def _nothing_to_fetch(self, lost: Turn) -> UsageError:

@@ -25,7 +25,7 @@ def fetch(app: App, command: Command) -> None:
     Raises AeronError: there is no such turn, or the reply did not come.
     """
     session, before = app.session, app.session.tree
-    token = before.token_to_fetch(command["token"]) if command["token"] else None
+    token = before.find_to_fetch(command["token"]) if command["token"] else None
     try:
         asked = session.fetch_unfinished(token)
     except UsageError as lost:
@@ -49,7 +49,8 @@ def fetch(app: App, command: Command) -> None:
             unfinished = [
                 f"The reply of turn {one.number} is {one.status}: `%aeron fetch {one.number}`."
                 for one in session.tree
-                if one.status in UNFINISHED and one.reply and one.reply.context_token
+                if one.status in UNFINISHED and one.reply and (own := one.reply.context_token)
+                if session.tree.newest_with(own) is one
             ]
             metadata["notes"] = [f"Turn {label} was complete already.", bound, *unfinished[-1:]]
         if reply.is_complete or reply.text:

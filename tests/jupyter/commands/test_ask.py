@@ -212,6 +212,32 @@ def test_fetch_takes_a_turn_and_names_an_unfinished_one(
     assert len(sandbox.log.of("fetch-response")) == before
 
 
+def test_fetch_of_a_turn_never_takes_the_reply_of_a_later_one(
+    app: App, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Where all replies of a conversation have one token, the service returns the newest."""
+    with Sandbox(token_rule="same") as sandbox:
+        app.session.connect(
+            "aeronpay", base_url=sandbox.aeronpay_url, client_id="me", client_secret="mine"
+        )
+        app.session.connections.configure(fetch_timeout=0.2)
+        ask(app, parse_options(""), "Begin")
+        sandbox.set_faults(say="one two", cut_after=900, cut_times=9, processing_fetches=10**6)
+        with pytest.raises(IncompleteReply):
+            ask(app, parse_options(""), "Count")
+        sandbox.set_faults(cut_after=None, cut_times=0, processing_fetches=0, say="five")
+        ask(app, parse_options(""), "Go on")
+        for label in ("", "3", app.session.tree.turns[1].reply.context_token):
+            capsys.readouterr()
+            fetch(app, parse_command(f"fetch {label}"))
+            said = capsys.readouterr().out
+            assert "Turn 3 was complete already." in said
+            assert "fetch 2" not in said
+        with pytest.raises(UsageError, match="has the token of turn 3"):
+            fetch(app, parse_command("fetch 2"))
+        assert [turn.status for turn in app.session.tree] == ["complete", "incomplete", "complete"]
+
+
 def test_aeron_live_is_read_only_where_an_output_can_be_live(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
