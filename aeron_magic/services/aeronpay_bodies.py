@@ -140,8 +140,9 @@ def system_of(body: dict[str, Any]) -> dict[str, Any]:
     parts = [part for part in system if isinstance(part, dict)]
     whole = {name: part[name] for part in reversed(parts) for name in part}
     for name, between in (("text", "\n\n"), ("text_chunk", "")):
-        if texts := [part[name] for part in parts if isinstance(part.get(name), str)]:
-            whole[name] = between.join(texts)
+        texts = [part[name] for part in parts if isinstance(part.get(name), str)]
+        if any(texts):
+            whole[name] = between.join(filter(None, texts))
     return whole
 
 

@@ -335,7 +335,7 @@ def test_system_in_a_list_is_read() -> None:
     assert (reply.text, reply.displayed[0]) == ("one two", "one ")
 
 
-@pytest.mark.parametrize("empty", [[], [{}], [None, {"msg_id": "n"}]])
+@pytest.mark.parametrize("empty", [[], [{}], [None, {"msg_id": "n"}], [{"text": ""}]])
 def test_all_texts_of_a_system_in_a_list_are_read(empty: list[Any]) -> None:
     output = sse(
         "response_output", sequence_no=2, system=[{"text_chunk": "o"}, {"text_chunk": "n"}]
