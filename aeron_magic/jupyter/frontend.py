@@ -115,8 +115,8 @@ def _package(frame: FrameType) -> str:
 class RunOrder:
     """Sees whether the notebook is being run from its beginning.
 
-    That is so from the cell that loaded the extension on, as long as each cell is run within
-    ``MAX_PAUSE`` after the one before. The methods are callbacks of IPython's events.
+    That is so from the cell that loaded the extension on, as long as each cell is run once, and
+    within ``MAX_PAUSE`` after the one before. The methods are callbacks of IPython's events.
 
     * ``first``: the id of the cell that loaded the extension; None if unknown.
     """
@@ -130,16 +130,22 @@ class RunOrder:
         """How often it was run from its beginning; 0 while it is not."""
         self._runs = 0
         self._followed = 0
+        self._cells: set[str] = set()
+        """Those of the run so far."""
         self._deleted: set[str] = set()
         self._ended = 0.0
 
     def before_cell(self, info: Any) -> None:
         """A cell begins to run."""
-        if self._first is not None and getattr(info, "cell_id", None) == self._first:
+        cell = getattr(info, "cell_id", None)
+        if self._first is not None and cell == self._first:
             self._runs += 1
             self._run = self._runs
-        elif time.monotonic() > self._ended + self.MAX_PAUSE:
+            self._cells.clear()
+        elif cell in self._cells or time.monotonic() > self._ended + self.MAX_PAUSE:
             self._run = 0
+        if cell is not None:  # a front end may run code of its own between cells
+            self._cells.add(cell)
 
     def after_cell(self, _result: Any) -> None:
         """A cell has ended."""

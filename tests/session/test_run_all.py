@@ -491,6 +491,19 @@ def test_requests_that_are_sent_at_once_name_a_deleted_cell_once(notebook: FakeN
     assert is_deleted()
 
 
+def test_a_cell_that_is_run_a_second_time_ends_the_run(notebook: FakeNotebook) -> None:
+    """Also at once, from the keyboard; but not what a front end runs between cells."""
+    shell = SimpleNamespace(kernel=True, get_parent=dict)
+    order = RunOrder("load")
+    seen = []
+    for cell in ("load", None, "a", None, "b", "a", "b", "load", "a"):
+        order.before_cell(SimpleNamespace(cell_id=cell))
+        order.follow(shell, notebook.session)
+        order.after_cell(None)
+        seen.append(notebook.session.registry.is_rebuilding)
+    assert seen == [True] * 5 + [False] * 2 + [True] * 2
+
+
 def test_a_cell_that_is_pasted_again_is_there_again(notebook: FakeNotebook) -> None:
     """JupyterLab names a cell as deleted that was cut and pasted elsewhere."""
     notebook.run_all(*"abc")
