@@ -32,6 +32,9 @@ MAX_TIMEOUT = 1e6
 MIN_SECRET_LENGTH = 12
 """Characters; a shorter secret may occur in a question by chance and is not searched for."""
 
+MIN_CHARACTERS = 4
+"""A shorter value, such as ``any`` for a sandbox, is no secret: it would be found in words."""
+
 ANY_CREDENTIAL = "00000000-0000-4000-8000-000000000000"
 """A valid value of every credential, for the sandbox and for replays; it is not a secret."""
 
@@ -84,10 +87,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         known = service_info(self.service).credentials
-        values = [getattr(self, one.field) for one in known if one.is_secret] + [
-            *self.other_secrets
-        ]
-        secrets = tuple(value for value in values if value not in ("", ANY_CREDENTIAL))
+        own = (getattr(self, one.field) for one in known if one.is_secret)
+        found = dict.fromkeys((*own, *self.other_secrets))
+        secrets = tuple(
+            one for one in found if one != ANY_CREDENTIAL and len(one) >= MIN_CHARACTERS
+        )
         object.__setattr__(self, "secrets", secrets)
         object.__setattr__(self, "secret_pattern", secret_pattern(filter(_is_long, secrets)))
 

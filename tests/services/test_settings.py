@@ -198,6 +198,8 @@ def test_no_repr_shows_the_credentials() -> None:
 def test_secrets_are_the_values_to_keep_out_of_prompts_recordings_and_errors() -> None:
     assert resolve_settings(environ=KEYS).secrets == (SECRET,)
     assert resolve_settings("chatzy", chatbot_id=AGENT, environ={}).secrets == ()
+    for_a_sandbox = {**KEYS, "AERON_CLIENT_SECRET": "any"}  # which many words contain
+    assert resolve_settings(environ=for_a_sandbox).secrets == ()
 
 
 def test_settings_do_not_change() -> None:
