@@ -67,8 +67,9 @@ def test_the_reply_grows_in_the_cell_and_ends_as_one_output(
 
 
 def test_a_tool_of_a_chatzy_agent_is_shown_while_it_runs(kernel: Kernel) -> None:
-    """With the embedded sandbox as it is."""
+    """For longer than a busy machine needs for a painting."""
     kernel.execute("%load_ext aeron_magic\n%aeron connect sandbox --service chatzy")
+    kernel.execute("from aeron_magic.sandbox import chatzy; chatzy._TOOL_SECONDS = 3.0")
     run = kernel.execute("%%aeron\nLook up how I add an image.")
     assert run.status == "ok"
     assert "using a tool …" in str(list(run.states))
