@@ -72,9 +72,11 @@ def summary(rows: Sequence[Row], requests: int, out: str | None, result: object 
     ):
         parts.append("Run the cell again to ask the missing rows.")
     if unfit:
-        parts.append("An unfit reply is kept, and asked again only with -n or another question.")
+        parts.append("An unfit reply is kept: another question asks again.")
     if any(in_doubt):
-        parts.append("Those that may have been charged are asked again only with -n.")
+        parts.append("Those that may have been charged are not asked again by themselves.")
+    if unfit or any(in_doubt):
+        parts.append("With -n all rows are asked again, also the answered ones.")
     return " ".join(parts)
 
 

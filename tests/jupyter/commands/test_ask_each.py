@@ -32,7 +32,10 @@ reviews = pandas.DataFrame(
     {"text": ["A joy.", "It broke.", "Fine | good."], "stars": [5, 1, 3]}, index=list("abc"))
 """
 RUN_AGAIN = "Run the cell again to ask the missing rows."
-AGAIN_ONLY = "Those that may have been charged are asked again only with -n."
+AGAIN_ONLY = (
+    "Those that may have been charged are not asked again by themselves. "
+    "With -n all rows are asked again, also the answered ones."
+)
 ASK = "%%aeron --each reviews -o labels\nClassify the sentiment: {{row.text}}"
 
 
