@@ -230,6 +230,25 @@ def test_saved_and_opened_without_a_kernel(
     assert "How do I continue a conversation?" in html
 
 
+def test_after_a_reload_the_panels_cell_renews_the_transcript(
+    lab: NotebookPage, sandbox: Sandbox
+) -> None:
+    """JupyterLab no longer knows the display that the transcript would update."""
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    panel.ask("Before the reload?")
+    lab.wait_shown(1, "Transcript: turn 1")
+    lab.save()
+    lab.visit()
+    panel = PanelPage(lab.page)
+    panel.wait_ready()
+    panel.ask("After the reload?")
+    lab.run(1)
+    lab.wait_shown(1, "Transcript: turns 1 to 2")
+    transcript = lab.save().cells[1].outputs[1].data["text/markdown"]
+    assert "Before the reload?" in transcript
+    assert "After the reload?" in transcript
+
+
 def test_voila(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
     """The panel works in Voilà, without cells."""
     notebook = notebook_of(connecting(sandbox), "%aeron panel")
