@@ -83,7 +83,7 @@ _NO_TEX = re.compile(
     r"|\\(?:left|middle|right)(?![A-Za-z])\s*+(?![()\[\]/|.<>]|\\[{}|A-Za-z]|[^\x00-\x7f])"
     r"|(?<!\\)(?:\\\\)*+\\[0-9?+<]"
 )
-"""What TeX refuses: no script, two at one place, no delimiter, and symbols that are no command."""
+"""What TeX refuses: missing or double scripts, missing delimiters, and unknown symbols."""
 _LIMITS = re.compile(r"\\(?:no|display)?limits(?![A-Za-z])")
 _NESTED = {"{": "}", "left": "right", "begin": "end"}
 _WITHIN = {"middle": "left"} | dict.fromkeys(("&", "hline", "cline", "multicolumn"), "begin")

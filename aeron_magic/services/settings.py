@@ -33,7 +33,7 @@ MIN_SECRET_LENGTH = 12
 """Characters; a shorter secret may occur in a question by chance and is not searched for."""
 
 MIN_CHARACTERS = 4
-"""A shorter value, such as ``any`` for a sandbox, is no secret: it would be found in words."""
+"""Shorter values, such as ``any``, are not treated as secrets: ordinary words contain them."""
 
 ANY_CREDENTIAL = "00000000-0000-4000-8000-000000000000"
 """A valid value of every credential, for the sandbox and for replays; it is not a secret."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def fetch(app: App, command: Command) -> None:
     """Fetch and show a stored reply, which completes its turn.
 
-    Raises AeronError: there is no such turn, or the reply did not come.
+    Raises AeronError: the turn is unknown, or the reply did not come.
     """
     session, before = app.session, app.session.tree
     token = before.find_to_fetch(command["token"]) if command["token"] else None
