@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.defaults import has_terminal
-from aeron_magic.errors import AeronError, HistoryError
+from aeron_magic.errors import AeronError, HistoryError, UsageError
 from aeron_magic.jupyter.frontend import (
     CellKeys,
     RunOrder,
@@ -118,6 +118,11 @@ class App:
         changed = before._asdict() | shown_only != preferences._asdict() | shown_only
         if changed and self._has_session:
             self._configure(self.session)
+
+    def refuse_setting(self, error: UsageError | None) -> None:
+        """Make the next question fail once with ``error``; None: no longer."""
+        if error is not None or self._has_session:
+            self.session.refused_setting = error
 
     def _configure(self, session: Session) -> None:
         session.connections.configure(

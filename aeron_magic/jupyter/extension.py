@@ -97,6 +97,8 @@ def unload(shell: Any) -> None:
     shell.events.unregister("post_run_cell", app.run_order.after_cell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("aeron", None)
-    shell.magics_manager.registry.pop(AeronMagics.__name__, None)
+    magics = shell.magics_manager.registry.pop(AeronMagics.__name__, None)
+    if magics in shell.configurables:  # `%config` would still change it
+        shell.configurables.remove(magics)
     defaults.reset()
     app.close()

@@ -7,14 +7,14 @@ first run.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, validate
 
-from aeron_magic.errors import AeronError, Interrupted
+from aeron_magic.errors import AeronError, Interrupted, UsageError
 from aeron_magic.jupyter.app import App, Preferences
 from aeron_magic.jupyter.frontend import lines_before
 
@@ -119,6 +119,31 @@ class AeronMagics(Magics):
             raise TraitError(f"{error} {error.hint}") from None
         return value
 
+    def update_config(self, config: Any) -> None:
+        """Change the settings that ``config`` names; `%config` only logs what this raises.
+
+        So that nobody takes a refused setting for one in use, the next question fails once.
+        """
+        section, before = config.get(type(self).__name__, {}), self.config
+        try:
+            for name in section:
+                if name not in self.traits(config=True):
+                    raise TraitError(_unknown_setting(name, self.traits(config=True)))
+            super().update_config(config)
+        except TraitError as error:
+            self.config = before  # the next change would load the refused value again,
+            config.pop(type(self).__name__)  # and so would the extension from the shell's settings
+            self.app.refuse_setting(
+                UsageError(
+                    f"Nothing was sent, because the last %config was refused: {error}",
+                    hint="Correct that line and run it, or ask again to use the settings as they "
+                    "are (`%config AeronMagics` shows them).",
+                )
+            )
+            raise
+        if section:
+            self.app.refuse_setting(None)
+
     def _preferences(self) -> Preferences:
         return Preferences(*(getattr(self, name) for name in Preferences._fields))
 
@@ -153,6 +178,14 @@ class AeronMagics(Magics):
         from aeron_magic.jupyter.commands.ask import ask
 
         ask(self.app, options, text)
+
+
+def _unknown_setting(name: str, names: Iterable[str]) -> str:
+    from difflib import get_close_matches  # only errors use it
+
+    near = get_close_matches(name, names, 1)
+    suggestion = f"Did you mean `{near[0]}`?" if near else "`%config AeronMagics` shows all."
+    return f"AeronMagics has no setting {name}. {suggestion}"
 
 
 class _DocumentedMagic:

@@ -216,6 +216,8 @@ class Session:
         """The newest question and the token of its reply, if that can still be fetched."""
         self.lost: Turn | None = None
         """The turn of the newest question, if its reply neither came nor can be fetched."""
+        self.refused_setting: UsageError | None = None
+        """Why the last change of a setting was refused; the next question fails with it, once."""
         self.observers: list[SessionObserver] = []
         self._lock = threading.RLock()
 
@@ -247,8 +249,12 @@ class Session:
         """The connection; the first question connects to AeronPay if there are credentials.
 
         Raises CredentialsError: there are none; the hint names three ways to connect. Raises
-        RecordingError: the recording that the environment names cannot be used.
+        RecordingError: the recording that the environment names cannot be used. Raises UsageError,
+        once: the last setting was refused.
         """
+        refused, self.refused_setting = self.refused_setting, None
+        if refused is not None:
+            raise refused
         if self.connections.recording_error is not None:
             raise self.connections.recording_error
         return self.connections.connection or self._activate(self.connections.connect_default())

@@ -418,3 +418,39 @@ def test_variables_of_a_function_hide_those_of_the_notebook(
         *("About cats", "About dogs", "About cows", "About hens", "1 owls"),
         *("About GLOBAL", "About GLOBAL"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("history = 'of'", "neither `off` nor a file"),
+        ("histroy = 'off'", "Did you mean `history`?"),
+        ("timeout = -1", "above 0"),
+        ("timeout = 'abc'", "expected a float"),
+        ("format = 'html'", "'html'"),
+        ("limits = {'nothing': 1}", "nothing"),
+    ],
+)
+def test_a_refused_setting_fails_the_next_question_once(
+    kernel: Kernel, sandbox: Sandbox, line: str, reason: str
+) -> None:
+    """IPython's `%config` writes a line and passes: nothing may be sent with other settings."""
+    settings = kernel.value("get_ipython().magics_manager.registry['AeronMagics']._preferences()")
+    assert reason in kernel.execute(f"%config AeronMagics.{line}").text
+    before = len(sandbox.log)
+    (error,) = kernel.execute("%%aeron\nTell me", "one").of("error")
+    assert "Nothing was sent" in error.content["evalue"]
+    assert reason in error.content["evalue"]
+    assert len(sandbox.log) == before
+    registry = "get_ipython().magics_manager.registry['AeronMagics']"
+    assert kernel.value(f"{registry}._preferences()") == settings
+    assert not kernel.execute("%config AeronMagics.notebook = ''").text
+    assert not kernel.execute("%%aeron\nTell me", "one").of("error")
+
+
+def test_a_corrected_setting_lets_the_next_question_be_sent(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    kernel.execute("%config AeronMagics.timeout = -1")
+    assert not kernel.execute("%config AeronMagics.timeout = 30").text
+    assert not kernel.execute("%%aeron\nTell me", "one").of("error")

@@ -120,9 +120,9 @@ def connect(app: App, command: Command) -> None:
 
 def _greet(app: App) -> None:
     """Show the introductory message of an agent. It costs nothing."""
-    if app.session.connections.sends_nothing:
+    connection = app.session.connection
+    if connection is None or app.session.connections.sends_nothing:
         return
-    connection = app.session.ensure_connected()
     if not service_info(connection.settings.service).has_introduction:
         return
     from aeron_magic.client.io_loop import ReplyTask
