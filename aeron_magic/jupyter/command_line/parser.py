@@ -170,6 +170,8 @@ def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
         if verbatim and not token.flag:
             dashes = line[token.start : token.end] == "--"
             if text := line[token.end if dashes else token.start :].lstrip():
+                if not dashes:
+                    _reject_options_after(text)
                 given[arguments.pop(0).dest] = text
             break
         if _is_comment(token, line, is_other=not (arguments or phrase)):
@@ -207,6 +209,22 @@ def _parse(spec: CommandSpec, line: str, start: int = 0) -> dict[str, Any]:
                 hint=f"It is valid with {' or '.join(option.only_for)}. {option.instead}".rstrip(),
             )
     return given
+
+
+def _reject_options_after(text: str) -> None:
+    """Refuse a question that ends with options: they would be sent as words of it."""
+    for token in tokens(text):
+        if not (token.flag.startswith("--") or token.flag in ("-o", "-f")):
+            continue  # `ls -n` and `gcc -c` are likelier in a question than our short options
+        try:
+            _parse(QUESTION, text[token.start :])
+        except UsageError:
+            continue
+        raise UsageError(
+            f"The options of %aeron ask come before the text, and {token.flag} is after it.",
+            hint=f"Write `%aeron ask {token.flag} … TEXT`. If it belongs to the question, write "
+            "`%aeron ask -- TEXT`.",
+        )
 
 
 def _is_comment(token: Token, line: str, *, is_other: bool) -> bool:

@@ -209,6 +209,10 @@ INVALID_COMMANDS = {
     "ask": ("%aeron ask needs TEXT", "`%aeron ask [options] TEXT`"),
     "ask -q --": ("%aeron ask needs TEXT", "`%aeron ask [options] TEXT`"),
     "ask --qiet why?": ("%aeron ask has no option --qiet", "write `--`"),
+    "ask why? -o answer": ("-o is after it", "`%aeron ask -o … TEXT`"),
+    "ask why? -f json --quiet": ("-f is after it", "`%aeron ask -- TEXT`"),
+    "ask Don't -q stop --as 'new name'": ("text, and --as is after it", "`%aeron ask --as … TEXT`"),
+    "ask why? --each rows --columns 'a: int'": ("--each is after it", ""),
 }
 
 QUESTIONS = {
@@ -219,6 +223,11 @@ QUESTIONS = {
         Options(quiet=True, after="turn 1"),
     ),
     "ask hello -q": ("hello -q", Options()),
+    "ask What does gcc -o do?": ("What does gcc -o do?", Options()),
+    "ask What is pip --quiet for?": ("What is pip --quiet for?", Options()),
+    "ask Explain cut -f 1": ("Explain cut -f 1", Options()),
+    "ask Explain tar -c": ("Explain tar -c", Options()),
+    "ask -- Explain gcc -o prog": ("Explain gcc -o prog", Options()),
     "ask # Title": ("# Title", Options()),
     "ask -q what # not a comment": ("what # not a comment", Options(quiet=True)),
     "ask -- -q": ("-q", Options()),
