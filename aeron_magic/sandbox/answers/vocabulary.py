@@ -20,7 +20,7 @@ STOP_WORDS = frozenset(_STOP_WORDS.split())
 _FOLLOW_UP_WORDS = """
     again answer api bit code come continue demonstrate detail details elaborate example examples
     first further last library little look ok okay one plain python reason reply same sample script
-    second short simple small snippet snippets topic
+    second short simple small snippet snippets topic version
 """
 # Words of follow-ups ("a short example, please") that name no topic.
 FOLLOW_UP_WORDS = frozenset(_FOLLOW_UP_WORDS.split())

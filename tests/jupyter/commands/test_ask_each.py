@@ -34,7 +34,8 @@ reviews = pandas.DataFrame(
 RUN_AGAIN = "Run the cell again to ask the missing rows."
 AGAIN_ONLY = (
     "Those that may have been charged are not asked again by themselves. "
-    "With -n all rows are asked again, also the answered ones."
+    "-n asks all rows of --each again, also the answered ones: give it only the rows to ask again "
+    "(`%aeron help columns`)."
 )
 ASK = "%%aeron --each reviews -o labels\nClassify the sentiment: {{row.text}}"
 
