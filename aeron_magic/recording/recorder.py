@@ -301,7 +301,7 @@ class Recorder:
             (text[:COMPARED_LENGTH] for _, text in self.store.questions()),
             key=lambda text: len(words.intersection(text.split())),
         )
-        near = difflib.get_close_matches(asked, alike, 1, 0.3)
+        near = difflib.get_close_matches(asked, alike, 1, 0.4)
         if not near:
             nearest = "It has no similar question." if alike else "It is empty."
         elif near[0] == asked:

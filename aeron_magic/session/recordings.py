@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from difflib import get_close_matches
+from pathlib import Path
 
 from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.markdown_text import plural
@@ -56,7 +58,9 @@ def open_recorder(
     cassette = Cassette(file)
     if decided == "replay":
         if not cassette.exists:
-            raise RecordingError(f"Recording not found: {cassette.path}.", hint=remedy)
+            raise RecordingError(
+                f"Recording not found: {cassette.path}.", hint=_near_file(cassette.path) + remedy
+            )
     elif not cassette.path.parent.is_dir():
         raise RecordingError(
             f"The folder of the recording does not exist: {cassette.path.parent}.",
@@ -65,6 +69,16 @@ def open_recorder(
     # Under CI, replies are replayed without delays.
     speed = 0.0 if os.environ.get("CI") else speed
     return Recorder(cassette, decided, speed=speed, hint=remedy, max_resent=max_resent)
+
+
+def _near_file(path: Path) -> str:
+    """A file of the same folder with nearly this name, as a suggestion; empty without one."""
+    try:
+        files = [one.name for one in path.parent.iterdir() if one.suffix == path.suffix]
+    except OSError:  # such as a folder that does not exist
+        return ""
+    near = get_close_matches(path.name, filter(str.isprintable, files), 1, 0.8)
+    return f"Did you mean `{near[0]}`? " if near else ""
 
 
 def describe(recorder: Recorder | None, *, whole_path: bool = False) -> str:

@@ -77,8 +77,8 @@ def summary(rows: Sequence[Row], requests: int, out: str | None, result: object 
         parts.append("Those that may have been charged are not asked again by themselves.")
     if unfit or any(in_doubt):
         parts.append(
-            "-n asks all rows of --each again, also the answered ones: give it only the rows to ask "
-            "again (`%aeron help columns`)."
+            "-n asks all rows of --each again, also the answered ones: give it only the rows to "
+            "ask again (`%aeron help columns`)."
         )
     return " ".join(parts)
 

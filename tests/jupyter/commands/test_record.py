@@ -82,7 +82,18 @@ def test_a_question_that_is_not_recorded_fails_its_cell_and_shows_the_nearest(
     shown = error_text(run)
     assert "- How do I ask?" in shown
     assert "+ How do I ask twice?" in shown
+    other = connected.execute("%%aeron\nWhich day is it?", "c3")
+    assert "It has no similar question." in error_text(other)
     assert requests_sent(sandbox) == 1
+
+
+def test_a_misspelt_recording_has_a_suggestion(connected: Kernel, tmp_path: Path) -> None:
+    (tmp_path / "answers.jsonl").touch()
+    (tmp_path / "anwers.csv").touch()
+    run = connected.execute(f"%aeron replay {tmp_path / 'anwers.jsonl'}", "c0")
+    assert "Did you mean `answers.jsonl`?" in error_text(run)
+    run = connected.execute(f"%aeron replay {tmp_path / 'other.jsonl'}", "c0")
+    assert "Did you mean" not in error_text(run)
 
 
 def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Kernel) -> None:
