@@ -95,6 +95,7 @@ class PendingQuestion(ReplyTask):
     * ``turn``: until the question has finished, the pending turn; then the turn in the tree.
     * ``connection``: where it was sent.
     * ``request_id``: the id of the panel's action that asked it; empty for a cell.
+    * ``is_fetch``: whether it was asked before, and only its reply is fetched.
     * ``notes``: sentences to show besides the reply.
     """
 
@@ -105,12 +106,15 @@ class PendingQuestion(ReplyTask):
         pending: PendingTurn,
         connection: Connection,
         request_id: str = "",
+        *,
+        is_fetch: bool = False,
     ) -> None:
         self.pending = pending
         self.turn = pending.turn
         self.tree = pending.position.tree
         self.connection = connection
         self.request_id = request_id
+        self.is_fetch = is_fetch
         self.notes: list[str] = []
         self.notified = threading.Event()
         self._session = session
@@ -381,7 +385,8 @@ class Session:
     ) -> PendingQuestion:
         connection = self.ensure_connected()
         pending = self._start_turn(position, turn.question, turn.images)
-        return PendingQuestion(self, self.fetch_stream(token), pending, connection, request_id)
+        stream = self.fetch_stream(token)
+        return PendingQuestion(self, stream, pending, connection, request_id, is_fetch=True)
 
     def fetch_unfinished(self, token: str | None = None) -> PendingQuestion | None:
         """Fetch the reply of the newest question, or that with this token, if it is unfinished.

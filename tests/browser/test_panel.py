@@ -200,6 +200,52 @@ def test_an_error_stands_where_the_reply_would(
     assert len(panel.reply()) > 300
 
 
+def test_the_known_part_of_a_reply_stays_while_it_is_fetched(
+    lab: NotebookPage, sandbox: Sandbox, screenshots: Path
+) -> None:
+    """By the keyboard: Esc stops the fetch, and the focus is in the input after each end."""
+    sandbox.set_faults(say=LONG[:2_500], pause=0.01)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    panel.ask("Tell me", wait=False)
+    panel.wait_text("Sentence number 5")
+    panel.input.press("Escape")
+    panel.wait_ready()
+    part = panel.reply()
+    assert "Sentence number 5" in part
+    fetch = panel.root.get_by_role("button", name="Fetch the reply")
+    focused = "() => document.activeElement.getAttribute('aria-label')"
+
+    sandbox.set_faults(latency=20)
+    fetch.focus()
+    lab.page.keyboard.press("Enter")
+    panel.turns.last.get_by_text("fetching the reply …").wait_for()
+    assert panel.turns.last.get_by_text("Sentence number 5").is_visible()
+    assert panel.reply().startswith(part)
+    assert not panel.turns.last.get_by_text("Stopped.").is_visible()
+    assert lab.page.evaluate(focused) == "Your question"
+    lab.screenshot(screenshots / "panel-fetching.png", 1)
+    panel.root.locator(".ap-log").focus()
+    lab.page.keyboard.press("Escape")
+    panel.wait_ready()
+    panel.turns.last.get_by_text("Stopped.").wait_for()
+    assert panel.reply() == part
+    assert lab.page.evaluate(focused) == "Your question"
+
+    sandbox.set_faults(latency=0, refuse=(Refusal("fetch-response", 400, message="Not now."),))
+    fetch.focus()
+    lab.page.keyboard.press("Enter")
+    panel.wait_text("Not now.")
+    assert panel.reply() == part
+    assert lab.page.evaluate(focused) == "Your question"
+
+    fetch.focus()
+    lab.page.keyboard.press("Enter")
+    fetch.wait_for(state="detached")
+    panel.wait_ready()
+    assert panel.reply().strip() == LONG[:2_500].strip()
+    assert lab.page.evaluate(focused) == "Your question"
+
+
 def test_edit_and_regenerate_make_branches(lab: NotebookPage, sandbox: Sandbox) -> None:
     """An edited question becomes a branch; each branch can be selected and continued."""
     lab.open(connecting(sandbox), "%aeron panel", "print(context_token)")

@@ -281,8 +281,10 @@ class PanelController:
         return self._leaf is None and self.tree.has_ended
 
     def _turn_views(self, turns: list[Turn], streamed: Reply | None = None) -> list[TurnView]:
-        pending = [asked.pending.turn for asked in self._lives if asked.tree is self.tree]
-        views = turn_views(self._index, turns, self._problems, pending, streamed)
+        here = [asked for asked in self._lives if asked.tree is self.tree]
+        pending = [asked.pending.turn for asked in here]
+        fetched = {asked.turn.number: _known_text(asked) for asked in here if asked.is_fetch}
+        views = turn_views(self._index, turns, self._problems, pending, fetched, streamed)
         if self._is_read_only:
             make_read_only(views)
         return views
@@ -313,6 +315,13 @@ class PanelController:
         ):
             self._leaf = turn
             self._send_begin(asked, turn)  # at the end
+        elif tree is self.tree and shown and turn.parent is self._leaf and dropped is None:
+            before = [one.number for one in self.visible_turns]
+            self._leaf = turn
+            if [one.number for one in self.visible_turns] == before:
+                self._send_begin(asked, turn)  # in the place of one without a complete reply
+            else:
+                self.show(tree, turn)
         else:
             self.show(tree, turn)
         self._poll_status(asked)
@@ -389,6 +398,9 @@ class PanelController:
     def _send_end(self, live: _Live) -> None:
         asked, key = live.asked, live.key
         reply, turn = asked.reply, asked.turn
+        known = asked.tree.by_number(turn.number)
+        if asked.is_fetch and known is not None:
+            turn = known  # also if nothing was fetched
         if len(reply.text) <= MAX_STEP:
             self._send_delta(live)
         problem = problem_of(asked.error, reply, asked.tree.service)
@@ -459,6 +471,12 @@ class PanelController:
         html = reply_html(introduction.text)
         self._introductions[tree] = {"html": html, "buttons": list(introduction.buttons)}
         self.broadcast({"type": "about", "about": self.overview()})
+
+
+def _known_text(fetch: PendingQuestion) -> str:
+    """The part of a reply that is known while it is fetched."""
+    turn = fetch.pending.position.replaces
+    return turn.reply.text if turn is not None and turn.reply is not None else ""
 
 
 class _Introduction(ReplyTask):

@@ -75,6 +75,8 @@ class TurnView(TypedDict):
     blocks: list[Markup]
     """The reply as safe HTML."""
     status: str
+    """That of the reply; ``processing`` or ``fetching`` while it is read. Until a fetched reply
+    comes, ``blocks`` has the part that is known."""
     note: str
     problem: Problem | None
     speaker: str

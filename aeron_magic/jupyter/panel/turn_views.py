@@ -21,7 +21,13 @@ from typing import Any, cast
 from markupsafe import Markup
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
-from aeron_magic.errors import AeronError, TokenError, UsageError, is_safe_to_ask_again
+from aeron_magic.errors import (
+    AccessRestricted,
+    AeronError,
+    TokenError,
+    UsageError,
+    is_safe_to_ask_again,
+)
 from aeron_magic.jupyter.display.outputs import NOTES, status_note
 from aeron_magic.jupyter.panel.messages import Branches, Problem, TurnView
 from aeron_magic.plaintext import strip_control_sequences
@@ -268,9 +274,11 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
             actions=[*actions, "again"],
         )
     hint = strip_control_sequences(error.hint)
-    if isinstance(error, TokenError):
+    if isinstance(error, TokenError) and error.was_accepted:
+        actions = ["again"]  # the reply is no longer there to be fetched
+    elif isinstance(error, TokenError):
         actions, hint = [], "Start a new chat, or edit a question further up."
-    elif isinstance(error, UsageError):
+    elif isinstance(error, UsageError | AccessRestricted):
         actions = []
     elif is_safe_to_ask_again(error):
         actions = ["retry"]
@@ -298,12 +306,14 @@ def turn_views(
     turns: Sequence[Turn],
     problems: Mapping[str, Problem | None] = MappingProxyType({}),
     pending: Collection[Turn] = (),
+    fetched: Mapping[int, str] = MappingProxyType({}),
     streamed: Reply | None = None,
 ) -> list[TurnView]:
     """The views of some turns of a tree.
 
     * ``problems``: the problems of failed turns, by key.
     * ``pending``: the turns whose reply is being read; each may replace a turn of the tree.
+    * ``fetched``: those of them whose reply is fetched, by number, with the text that is known.
     * ``streamed``: a reply that the pages have already: its view has no blocks.
     """
     index.update()
@@ -317,7 +327,9 @@ def turn_views(
         key = turn_id(tree, turn)
         is_live = turn.number in live
         reply = None if is_live else turn.reply
-        text = reply.text if reply is not None else ""
+        text = reply.text if reply is not None else fetched.get(turn.number, "")
+        reading = "fetching" if turn.number in fetched else "processing"
+        is_on_page = reply is not None and reply is streamed
         problem = problems.get(key) or problem_of(None, reply, tree.service)
         views.append(
             TurnView(
@@ -325,8 +337,8 @@ def turn_views(
                 label=strip_control_sequences(turn.label),
                 question=strip_control_sequences(turn.question),
                 images=list(map(strip_control_sequences, turn.images)),
-                blocks=[reply_html(text)] if text and reply is not streamed else [],
-                status="processing" if is_live else turn.status,
+                blocks=[reply_html(text)] if text and not is_on_page else [],
+                status=reading if is_live else turn.status,
                 note=status_note(reply) if reply and reply.status == "recovered" else "",
                 problem=None if is_live else problem,
                 speaker=strip_control_sequences(service.title),

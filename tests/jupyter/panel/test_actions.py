@@ -6,7 +6,7 @@ import json
 
 import pytest
 from credentials import SECRET
-from panel_harness import PanelHarness
+from panel_harness import PanelHarness, rebuilt
 
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.panel.actions import Action
@@ -162,6 +162,55 @@ def test_fetch_completes_a_turn(harness: PanelHarness, sandbox: Sandbox) -> None
     assert turn["status"] in ("complete", "recovered")
     assert turn["problem"] is None
     assert len(sandbox.log.of("create-response")) == 1
+
+
+def test_what_is_known_of_a_reply_is_shown_while_it_is_fetched(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """In its place, to a page that was there and to a new one; also after a stop."""
+    sandbox.set_faults(say="word " * 500, pause=0.01)
+    harness.send("ask", text="Tell me")
+    harness.wait("delta", count=2)
+    harness.send("stop", request="")
+    harness.wait("end")
+    part = "".join(rebuilt(harness.messages("begin", "delta", "end")))
+    assert part.startswith("<p>word word")
+    harness.clear()
+    sandbox.set_faults(latency=20)
+    action = harness.send("fetch", key="main#1")
+    begin = harness.wait("begin")
+    assert begin["request"] == action
+    assert begin["turn"]["status"] == "fetching"
+    assert "".join(begin["turn"]["blocks"]) == part
+    assert not harness.messages("state"), "what is on the page stays there"
+    harness.send("sync")
+    state = harness.wait("state")
+    assert state["turns"] == [begin["turn"]]
+    assert state["live"]["blocks"] == []
+    harness.send("stop", request="")
+    turn = harness.wait("end")["turn"]
+    assert turn["status"] == "interrupted"
+    assert "".join(turn["blocks"]) == part
+    assert turn["problem"]["actions"] == ["fetch", "again"]
+
+
+def test_a_reply_that_is_gone_leaves_what_is_known_of_it(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """It cannot be fetched again; the question can be asked again."""
+    sandbox.set_faults(say="word " * 500, pause=0.01)
+    harness.send("ask", text="Tell me")
+    harness.wait("delta", count=2)
+    harness.send("stop", request="")
+    token = harness.wait("end")["turn"]["token"]
+    sandbox.set_faults(expired=(token,))
+    harness.send("fetch", key="main#1")
+    turn = harness.wait("end", count=2)["turn"]
+    assert "".join(turn["blocks"]).startswith("<p>word word")
+    assert turn["problem"]["actions"] == ["again"]
+    harness.clear()
+    harness.send("sync")
+    assert harness.wait("state")["turns"] == [turn]
 
 
 def test_conversations(harness: PanelHarness) -> None:

@@ -30,7 +30,8 @@ export class Header {
       if (!this.menu.contains(event.relatedTarget)) this.menu.open = false;
     });
     this.menu.addEventListener("keydown", (event) => {
-      if (event.key !== "Escape") return;
+      if (event.key !== "Escape" || !this.menu.open) return;
+      event.preventDefault();
       this.menu.open = false;
       this.menu.querySelector("summary").focus();
     });

@@ -30,7 +30,7 @@ export class TurnView {
   /** Update everything except the blocks of the reply. */
   frame() {
     const { turn } = this;
-    const live = turn.status === "processing";
+    const live = ["processing", "fetching"].includes(turn.status);
     this.element.dataset.status = turn.status;
     this.element.dataset.key = turn.key;
     this.element.setAttribute("aria-label", `Turn ${turn.label}`);
@@ -146,7 +146,10 @@ export class TurnView {
     };
     area.addEventListener("keydown", (event) => {
       if (isComposing(event)) return;
-      if (event.key === "Escape") close();
+      if (event.key === "Escape") {
+        event.preventDefault();
+        close();
+      }
       if (event.key === "Enter" && !event.shiftKey) {
         event.preventDefault();
         send();
@@ -173,9 +176,14 @@ export class TurnView {
 
   // The reply -------------------------------------------------------------------------------
 
-  /** Show the live reply: its finished blocks, the tail and the waiting line. */
+  /** Show the live reply: its finished blocks, the tail and the waiting line. What is known of a
+   *  reply that is fetched stays until its text comes. */
   begin(live) {
-    this.body.replaceChildren(...live.blocks.map((html) => renderBlock(html, this.view)));
+    this.known = element("div", {}, ...this.body.childNodes);
+    this.body.replaceChildren(
+      this.known,
+      ...live.blocks.map((html) => renderBlock(html, this.view)),
+    );
     this.tail = element("div", { class: "ap-tail" });
     this.wait = element(
       "div",
@@ -197,9 +205,11 @@ export class TurnView {
     if (!this.tail) return;
     fillTail(this.tail, live.tail, this.view);
     const begun = live.blocks.length > 0 || live.tail !== "";
+    if (begun) this.known.remove();
     this.wait.hidden = begun && !live.notice;
+    const { status, speaker } = this.turn;
     this.wait.querySelector(".ap-notice").textContent =
-      live.notice || `waiting for ${this.turn.speaker} …`;
+      live.notice || (status === "fetching" ? "fetching the reply …" : `waiting for ${speaker} …`);
   }
 
   /** Apply the end of the reply; blocks that stay are not touched. */
@@ -209,6 +219,7 @@ export class TurnView {
       this.update(turn);
       return;
     }
+    this.known.remove();
     const shown = [...this.body.querySelectorAll(":scope > .ap-block")];
     if (live.tail) shown.push(this.tail); // its newest text may not be drawn yet
     const last = shown.slice(shown.length - patch.keep_last);

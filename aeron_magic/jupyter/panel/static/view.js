@@ -1,7 +1,7 @@
 // One view of the panel: its parts, and how each notification of the store changes them.
 
 import { Composer } from "./composer.js";
-import { button, icon, element, iconButton, inlineCode } from "./dom.js";
+import { button, icon, element, iconButton, inlineCode, isComposing } from "./dom.js";
 import { renderBlock } from "./blocks.js";
 import { Header } from "./header.js";
 import { saveNotebook } from "./notebook.js";
@@ -84,7 +84,11 @@ export class View {
 
   /** Show a change of the store. */
   notify(what, detail) {
+    const page = this.root.getRootNode();
+    const hadFocus = this.root.contains(page.activeElement ?? null);
     this[`on_${what}`](detail);
+    // The button that had it is gone.
+    if (hadFocus && !this.root.contains(page.activeElement)) this.composer.focus();
     for (const ask of this.edits) ask.disabled = this.store.busy;
     this.root.dataset.state = this.store.silent
       ? "silent"
@@ -95,8 +99,13 @@ export class View {
           : "loading";
   }
 
-  /** Jupyter's own shortcuts are off in the panel, except for this one. */
+  /** Esc stops a reply; of Jupyter's own shortcuts, which are off in the panel, Ctrl+S works. */
   key(event) {
+    if (event.key === "Escape" && this.store.busy) {
+      if (event.defaultPrevented || isComposing(event)) return; // it closed something
+      event.preventDefault();
+      this.composer.stopped();
+    }
     if (event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey) || event.shiftKey) return;
     if (saveNotebook(this.model)) event.preventDefault();
   }
@@ -141,7 +150,7 @@ export class View {
     this.pending?.remove();
     this.pending = null;
     if (asked) {
-      this.announce("Asking.");
+      this.announce(asked.do === "fetch" ? "Fetching the reply." : "Asking.");
       if (asked.do === "ask") {
         const bubble = element("div", { class: "ap-bubble", dir: "auto" }, asked.text);
         this.pending = element(
@@ -167,7 +176,7 @@ export class View {
     this.drawError();
     this.drawStart();
     this.composer.update();
-    this.announce(`${turn.speaker} is answering.`);
+    if (turn.status !== "fetching") this.announce(`${turn.speaker} is answering.`);
     this.follow();
   }
 
