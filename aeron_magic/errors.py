@@ -84,6 +84,9 @@ class AeronError(Exception):
         The text received before the error.
     """
 
+    is_final = False
+    """Whether the same question would end in the same way, so that asking it again is useless."""
+
     def __init__(
         self,
         message: str,
@@ -302,6 +305,8 @@ class RateLimited(ServiceError):
 
 class AccessRestricted(ServiceError):
     """The agent's owner has frozen or blocked the caller; asking again changes nothing."""
+
+    is_final = True
 
 
 class UnexpectedAnswer(ServiceError):

@@ -496,6 +496,11 @@ class ConversationTree:
             position = Position(self, turn.parent_token, parent, turn.parent_revision)
         return position._replace(replaces=turn, placed=turn.placed)
 
+    def can_rerun(self, turn: Turn) -> bool:
+        """Whether the service can be asked at the position of ``turn``: some cannot branch."""
+        branches = service_info(self.service).branches
+        return branches or self._diverges_from(self.rerun(turn)) is None
+
     def replacing(self, position: Position, turn: Turn | None) -> Position:
         """``position`` with ``turn`` to be replaced, unless the position is after that turn."""
         if turn is None or (position.parent is not None and turn in position.parent.path()):

@@ -421,11 +421,13 @@ class _StreamParser:
                 service_message=text or service_words(data),
             )
         if signal in OVERFLOWS:
-            return IncompleteReply(
+            full = IncompleteReply(
                 f"The reply was cut short: the model's context became full {OVERFLOWS[signal]}.",
                 hint="Ask for less at once, or start a new conversation.",
                 service_message=signal,
             )
+            full.is_final = True
+            return full
         if signal in RESTRICTIONS:
             return _restricted(signal)
         if signal != "no_message_found":

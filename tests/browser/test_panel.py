@@ -532,6 +532,22 @@ def test_chatzy_introduces_itself(lab: NotebookPage, sandbox: Sandbox, screensho
     assert len(panel.questions()) == 2
 
 
+def test_a_frozen_agent_is_not_asked_again(
+    lab: NotebookPage, sandbox: Sandbox, screenshots: Path
+) -> None:
+    """The reason and whom to ask are shown, without a button that would change nothing."""
+    sandbox.set_faults(signal="[FROZEN]")
+    panel = PanelPage.in_new_notebook(lab, sandbox, "chatzy")
+    panel.ask("Hello?", wait=False)
+    error = panel.turns.last.get_by_role("group", name="The reply failed")
+    error.wait_for()
+    panel.wait_ready()
+    assert "it is frozen" in error.inner_text()
+    assert "Ask the agent's owner" in error.inner_text()
+    assert error.get_by_role("button").count() == 0
+    lab.screenshot(screenshots / "panel-frozen.png", 1)
+
+
 def test_chatzy_uses_a_tool(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
     """While an agent uses a tool, a notice below the text says so."""
     # The reply comes as one event after the tool's; in the middle of it the service falls silent.

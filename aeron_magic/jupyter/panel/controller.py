@@ -422,8 +422,11 @@ class PanelController:
             view["note"] = " ".join([view["note"], *asked.notes]).strip()
         count = len(asked.tree.turns)
         self.broadcast({"type": "end", "turn": view, "patch": patch, "count": count})
+        moved_on = bool(turn.tokens) and not service_info(asked.tree.service).branches
         if self.visible_turns[-1].number != turn.number:
             self.broadcast(self.state())  # the turns after it are stale now
+        elif moved_on and self._index.after(turn.parent, dead=True):
+            self.broadcast(self.state())  # those that failed before it cannot be asked again now
         elif key in self._dropped:  # perhaps its conversation, too
             self.broadcast({"type": "about", "about": self.overview()})
         self._schedule_turns_changed()

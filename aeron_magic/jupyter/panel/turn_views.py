@@ -22,7 +22,6 @@ from markupsafe import Markup
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import (
-    AccessRestricted,
     AeronError,
     TokenError,
     UsageError,
@@ -275,10 +274,10 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
         )
     hint = strip_control_sequences(error.hint)
     if isinstance(error, TokenError) and error.was_accepted:
-        actions = ["again"]  # the reply is no longer there to be fetched
+        actions, hint = ["again"], f"The reply can no longer be fetched. {DOUBLE_CHARGE_WARNING}"
     elif isinstance(error, TokenError):
         actions, hint = [], "Start a new chat, or edit a question further up."
-    elif isinstance(error, UsageError | AccessRestricted):
+    elif isinstance(error, UsageError) or error.is_final:
         actions = []
     elif is_safe_to_ask_again(error):
         actions = ["retry"]
@@ -331,6 +330,8 @@ def turn_views(
         reading = "fetching" if turn.number in fetched else "processing"
         is_on_page = reply is not None and reply is streamed
         problem = problems.get(key) or problem_of(None, reply, tree.service)
+        if problem is not None and not tree.can_rerun(turn):
+            problem = {**problem, "actions": []}
         views.append(
             TurnView(
                 key=key,

@@ -318,6 +318,47 @@ def test_the_turns_after_the_opening_turn_of_chatzy_stay_when_it_is_asked_again(
     assert shown == [("one", "complete", False), ("two", "complete", True)]
 
 
+def test_a_failed_question_is_not_offered_again_where_the_service_would_refuse_it(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """Chatzy goes on at its newest turn only; the pages learn it when that has changed."""
+    harness.session.connect(
+        "chatzy",
+        base_url=sandbox.chatzy_url,
+        stream_url=sandbox.chatzy_stream_url,
+        chatbot_id="00000000-0000-4000-8000-000000000000",
+    )
+    harness.ask("one")
+    sandbox.set_faults(signal="__ERROR__: out of order")
+    assert harness.ask("two")["turn"]["problem"]["actions"] == ["retry"]
+    sandbox.set_faults(signal=None)
+    harness.clear()
+    harness.ask("three")
+    turns = harness.wait("state")["turns"]
+    assert [turn["question"] for turn in turns] == ["one", "two", "three"]
+    assert turns[1]["problem"]["title"] == "The agent could not answer."
+    assert turns[1]["problem"]["actions"] == []
+
+
+@pytest.mark.parametrize(
+    "signal", ["[FROZEN]", "[BLACKLISTED]", "close_connection_incomplete_content"]
+)
+def test_a_question_that_would_fail_again_is_not_offered_again(
+    harness: PanelHarness, sandbox: Sandbox, signal: str
+) -> None:
+    """It would be refused, or cut at the same place, and may be charged."""
+    harness.session.connect(
+        "chatzy",
+        base_url=sandbox.chatzy_url,
+        stream_url=sandbox.chatzy_stream_url,
+        chatbot_id="00000000-0000-4000-8000-000000000000",
+    )
+    sandbox.set_faults(signal=signal)
+    problem = harness.ask("one")["turn"]["problem"]
+    assert problem["actions"] == []
+    assert problem["hint"]
+
+
 def test_a_long_reply_is_rendered_beside_other_replies(
     harness: PanelHarness, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from aeron_magic.conversations.tree import ConversationTree, Position, Turn
 from aeron_magic.errors import (
+    AccessRestricted,
     AeronError,
     AuthenticationError,
     FailedReply,
@@ -39,6 +40,12 @@ def ask(
     """Ask and answer."""
     pending = tree.start(position or tree.at_head(), text, now=next(_clock))
     return tree.complete(pending, reply)
+
+
+def accepted(error: AeronError) -> AeronError:
+    """The error of a question that the service had accepted."""
+    error.was_accepted = True
+    return error
 
 
 def shown(tree: ConversationTree, leaf: Turn | None) -> list[str]:
@@ -153,7 +160,10 @@ def test_the_opening_turn_of_a_one_line_service_is_on_the_path() -> None:
         (ServiceError("no", status_code=400), ["retry"]),
         (ServiceError("no", status_code=502), ["again"]),
         (TokenError("no"), []),
+        (accepted(TokenError("no")), ["again"]),
         (UsageError("no"), []),
+        (AccessRestricted("frozen"), []),
+        (accepted(AccessRestricted("frozen")), []),
         (None, ["fetch", "again"]),
     ],
 )
