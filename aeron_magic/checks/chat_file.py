@@ -290,8 +290,19 @@ def _rules(content: str, line: int, name: str) -> Iterator[Rule]:
 def write_chat(tree: ConversationTree, path: Path) -> int:
     """Write the current branch up to its newest reply; return the number of its turns.
 
-    Raises UsageError: one of its turns has no complete reply; it continues a reply that is not a
-    part of it; or as for :func:`aeron_magic.conversations.export.write`.
+    Raises UsageError: as for :func:`turns_to_check` and
+    :func:`aeron_magic.conversations.export.write`.
+    """
+    turns = turns_to_check(tree)
+    save(chat_text(tree.name, turns), path)
+    return len(turns)
+
+
+def turns_to_check(tree: ConversationTree) -> list[Turn]:
+    """The current branch up to its newest reply.
+
+    Raises UsageError: one of its turns has no complete reply, or it continues a reply that is not a
+    part of it.
     """
     turns = tree.head.path() if tree.head is not None else []
     if not turns:
@@ -310,8 +321,7 @@ def write_chat(tree: ConversationTree, path: Path) -> int:
             "This branch continues a reply that is not a part of it, which a check cannot repeat.",
             hint="Ask the questions in a new conversation, from its beginning.",
         )
-    save(chat_text(tree.name, turns), path)
-    return len(turns)
+    return turns
 
 
 def chat_text(title: str, turns: Iterable[Turn]) -> str:

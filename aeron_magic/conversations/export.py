@@ -83,6 +83,15 @@ def write(tree: ConversationTree, path: Path, *, sandbox: bool = False) -> None:
     save(export_text(tree, path.suffix.lower(), sandbox=sandbox), path)
 
 
+def refuse_empty(tree: ConversationTree) -> None:
+    """Raise UsageError if there are no turns: the file would replace an earlier export."""
+    if not tree.turns:
+        raise UsageError(
+            f"There is nothing to export: the conversation {tree.name!r} has no turns.",
+            hint="`%aeron use NAME` switches to another one; `%aeron use` lists them.",
+        )
+
+
 def save(text: str, path: Path) -> None:
     """Write an export to ``path``; for what it raises see :func:`write`."""
     try:

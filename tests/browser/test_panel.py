@@ -403,10 +403,19 @@ def test_copy_insert_and_export(lab: NotebookPage, sandbox: Sandbox) -> None:
     turn.hover()
     panel.click("Insert the question as a new cell", turn)
     assert lab.page.evaluate(cells)[2:] == ["print(6 * 7)", "%%aeron\nShow code"]
+    for kind in ("html", "md", "ipynb", "json", "chat.md"):
+        panel.root.get_by_label("Export").click()
+        with lab.page.expect_download() as download:
+            panel.root.locator(
+                ".ap-choices button", has=lab.page.get_by_text(f".{kind}")
+            ).first.click()
+        assert download.value.suggested_filename == f"main.{kind}"
+        assert "Show code" in Path(download.value.path()).read_text(encoding="utf-8")
+    panel.click("New chat")
+    turn.wait_for(state="detached")
     panel.root.get_by_label("Export").click()
-    with lab.page.expect_download() as download:
-        panel.click("Markdown")
-    assert "Show code" in Path(download.value.path()).read_text(encoding="utf-8")
+    panel.root.locator(".ap-choices button").first.click()
+    panel.root.get_by_role("alert").get_by_text("There is nothing to export").wait_for()
 
 
 def test_conversations(lab: NotebookPage, sandbox: Sandbox) -> None:

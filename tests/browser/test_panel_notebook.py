@@ -152,6 +152,7 @@ def test_a_restarted_kernel(lab: NotebookPage, sandbox: Sandbox, screenshots: Pa
     panel = PanelPage.in_notebook(lab)
     assert panel.input.input_value() == "A draft"
     lab.screenshot(screenshots / "panel-resume.png")
+    panel.root.get_by_text("Stored conversation: main").wait_for()
     panel.click("Resume (2 turns)")
     panel.turns.nth(1).wait_for()
     assert panel.questions() == ["One", "Two"]

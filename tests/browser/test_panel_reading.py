@@ -83,6 +83,11 @@ def test_rich_text_in_both_themes(lab: NotebookPage, sandbox: Sandbox, screensho
     panel.ask("And now?", wait=False)
     panel.wait_text("No such luck.")
     panel.wait_ready()
+    lab.page.mouse.move(0, 0)
+    tools = panel.turns.first.locator(".ap-reply > .ap-tools")
+    assert tools.evaluate("tools => getComputedStyle(tools).opacity") == "1", (
+        "it closes the details"
+    )
     colours = []
     try:
         for theme in ("JupyterLab Light", "JupyterLab Dark"):
@@ -95,6 +100,36 @@ def test_rich_text_in_both_themes(lab: NotebookPage, sandbox: Sandbox, screensho
     finally:
         lab.theme("JupyterLab Light")
     assert colours[0] != colours[1]
+
+
+def test_long_formulas_tables_and_code_are_scrolled_in_a_narrow_panel(
+    lab: NotebookPage, sandbox: Sandbox
+) -> None:
+    """Each by itself, and nothing is wider than the conversation."""
+    terms = " + ".join(f"a_{{{n}}}" for n in range(40))
+    sandbox.set_faults(say=f"{RICH}\nInline ${terms}$ too.\n\n- point $x$\n\n$${terms}$$\n")
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    panel.ask("Show me all that you can")
+    panel.evaluate("root => { root.style.width = '300px'; }")
+    panel.root.locator("mjx-container").nth(4).wait_for()
+    hidden = panel.evaluate("""root => {
+        const edge = root.querySelector('.ap-column').getBoundingClientRect().right;
+        const wide = [...root.querySelectorAll('.ap-body *')]
+            .filter(one => one.getBoundingClientRect().right > edge);
+        const scrolls = one => {
+            const { overflowX } = getComputedStyle(one);
+            return overflowX === 'auto' && one.scrollWidth > one.clientWidth
+                && one.getBoundingClientRect().right <= edge;
+        };
+        const isScrolled = one => {
+            for (; one; one = one.parentElement) if (scrolls(one)) return true;
+            return false;
+        };
+        return [wide.length > 2, wide.filter(one => !isScrolled(one)).map(one => one.tagName)];
+    }""")
+    assert hidden == [True, []]
+    marker = "root => getComputedStyle(root.querySelector('.ap-body ul > li')).overflowX"
+    assert panel.evaluate(marker) == "visible", "its marker would be hidden"
 
 
 def _assert_accessible(panel: PanelPage) -> None:
@@ -137,7 +172,7 @@ def test_keyboard_only(lab: NotebookPage, sandbox: Sandbox) -> None:
     assert wanted <= seen
     keys.press("Enter")
     keys.press("Tab")
-    assert lab.page.evaluate(focused) == "Markdown"
+    assert lab.page.evaluate(focused).split() == ["Web", "page", ".html"]
     keys.press("Escape")
     assert lab.page.evaluate(focused) == "Export"
     grip = panel.root.get_by_role("separator")

@@ -27,6 +27,25 @@ BACK = """() => {
 }"""
 
 
+CUT_OFF = """root => {
+    const box = root.getBoundingClientRect();
+    const log = root.querySelector('.ap-log').getBoundingClientRect();
+    const cut = [];
+    for (const one of root.querySelectorAll('header *, .ap-empty-title, .ap-keys')) {
+        const { left, right, top, width } = one.getBoundingClientRect();
+        if (!width || one.closest('svg, option, .ap-choices')) continue;
+        const name = `${one.tagName} ${one.className}`;
+        if (left < box.left || right > box.right + 0.5) cut.push(`${name} is outside`);
+        if (one.matches('.ap-empty-title') && top < log.top) cut.push(`${name} is above`);
+        if (one.matches('.ap-tool') && width < 28) cut.push(`${name} is narrow`);
+        if (!one.matches('select') && one.scrollWidth > one.clientWidth && one.clientWidth)
+            cut.push(`${name} is cut off`);
+    }
+    return cut;
+}"""
+"""What of the header and of the title is not wholly visible."""
+
+
 def filled(panel: PanelPage) -> None:
     """Assert that the panel fills its place, and its input is at the lower end."""
     height, whole, below, width, whole_width = panel.evaluate(HEIGHTS)
@@ -103,3 +122,48 @@ def test_the_next_docked_panel_replaces_the_docked_panel(
     panel.input.press("Control+s")
     panel.input.press("Escape")
     assert "jp-Notebook" in str(lab.page.evaluate("() => document.activeElement.className"))
+
+
+def test_nothing_is_cut_off_in_a_narrow_panel(lab: NotebookPage, screenshots: Path) -> None:
+    """Header, title and what to do when the kernel has ended, from 230 to 700 pixels."""
+
+    def check(state: str) -> None:
+        for theme in ("JupyterLab Light", "JupyterLab Dark"):
+            lab.theme(theme)
+            for width in (230, 260, 300, 400, 500, 700):
+                panel.root.evaluate(
+                    "(root, width) => Object.assign(root.style, { width, height: '520px' })",
+                    f"{width}px",
+                )
+                lab.page.wait_for_timeout(60)  # until the panel has been laid out
+                assert panel.evaluate(CUT_OFF) == [], (state, width)
+                name = f"panel-{state}-{width}-{theme.split()[-1].lower()}.png"
+                panel.root.screenshot(path=screenshots / name)
+
+    lab.open(
+        "%load_ext aeron_magic\n%aeron connect sandbox",
+        "%aeron panel --side",
+        "%aeron use a-long-name-of-a-conversation",
+    )
+    lab.run(0)
+    lab.run(1)
+    panel = PanelPage.in_notebook(lab)
+    try:
+        check("one")
+        panel.ask("How do I continue a conversation?")
+        lab.page.evaluate(BACK)
+        lab.run(2)
+        panel.turns.first.wait_for(state="detached")
+        check("two")
+        lab.page.evaluate(
+            "() => jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()"
+        )
+        panel.wait_state("silent")
+        check("ended")
+        help_ = panel.root.get_by_text("Run the cell with %load_ext again, then the panel's cell.")
+        assert help_.is_visible()
+        panel.evaluate("root => { root.style.width = '230px'; }")
+        assert help_.is_visible()
+        assert panel.root.get_by_role("button", name="New chat").is_disabled()
+    finally:
+        lab.theme("JupyterLab Light")

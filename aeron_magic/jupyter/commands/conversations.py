@@ -195,7 +195,7 @@ def tree(app: App, command: Command) -> None:
 
 
 def export(app: App, command: Command) -> None:
-    from aeron_magic.conversations.export import write
+    from aeron_magic.conversations.export import refuse_empty, write
 
     session = app.session
     running = frontend.notebook_path(app.shell)
@@ -208,11 +208,7 @@ def export(app: App, command: Command) -> None:
         ) from None
     if is_running:
         raise UsageError("That file is the running notebook.", hint="Export to another file.")
-    if not session.tree.turns:  # an empty export would overwrite an earlier one
-        raise UsageError(
-            f"There is nothing to export: the conversation {session.tree.name!r} has no turns.",
-            hint="`%aeron use NAME` switches to another one; `%aeron use` lists them.",
-        )
+    refuse_empty(session.tree)
     if path.name.endswith(".chat.md"):
         from aeron_magic.checks.chat_file import write_chat
 

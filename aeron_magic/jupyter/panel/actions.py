@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from aeron_magic.client.client import make_question
-from aeron_magic.conversations.export import export_text
+from aeron_magic.conversations.export import export_text, refuse_empty
 from aeron_magic.conversations.tree import ConversationTree, Position, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.panel.controller import PanelController
@@ -159,22 +159,31 @@ def _source(controller: PanelController, action: Action) -> None:
 
 
 MIME_TYPES = {
+    "html": "text/html",
     "md": "text/markdown",
-    "json": "application/json",
     "ipynb": "application/x-ipynb+json",
+    "json": "application/json",
+    "chat.md": "text/markdown",
 }
 """The types of the files that a page can save, by extension."""
 
 
 def _export(controller: PanelController, action: Action) -> None:
     connection, tree = controller.session.connection, controller.tree
-    sandbox = connection is not None and connection.sandbox
+    refuse_empty(tree)
+    if action.kind == "chat.md":
+        from aeron_magic.checks.chat_file import chat_text, turns_to_check
+
+        text = chat_text(tree.name, turns_to_check(tree))
+    else:
+        sandbox = connection is not None and connection.sandbox
+        text = export_text(tree, f".{action.kind}", sandbox=sandbox)
     name = "".join(c if c.isalnum() or c in "-_" else "-" for c in tree.name)
     message: PanelMessage = {
         "type": "file",
         "name": f"{name}.{action.kind}",
         "mime": MIME_TYPES[action.kind],
-        "text": export_text(tree, f".{action.kind}", sandbox=sandbox),
+        "text": text,
         "request": action.id,
     }
     controller.run_on_loop(controller.broadcast, message)

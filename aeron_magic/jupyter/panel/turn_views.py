@@ -282,6 +282,8 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
     elif is_safe_to_ask_again(error):
         actions = ["retry"]
     else:
+        if actions and "%aeron fetch" in hint:  # there is a button for that
+            hint = "Fetching the reply costs nothing; asking again may be charged a second time."
         actions.append("again")
         if "charged" not in hint:
             hint = f"{hint} {DOUBLE_CHARGE_WARNING}".lstrip()

@@ -8,6 +8,7 @@ import pytest
 from credentials import SECRET
 from panel_harness import PanelHarness, rebuilt
 
+from aeron_magic.checks.chat_file import read_chat
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.panel.actions import Action
 from aeron_magic.sandbox import Refusal, Sandbox
@@ -246,7 +247,7 @@ def test_who_comes_back_in_the_middle_of_a_reply_finds_it(
     assert harness.wait("end")["turn"]["status"] == "interrupted"
 
 
-@pytest.mark.parametrize("kind", ["md", "json", "ipynb"])
+@pytest.mark.parametrize("kind", ["html", "md", "ipynb", "json", "chat.md"])
 def test_export(harness: PanelHarness, kind: str) -> None:
     """The text of the file goes to the page, which saves it."""
     harness.ask("How do I record?")
@@ -255,8 +256,18 @@ def test_export(harness: PanelHarness, kind: str) -> None:
     assert message["request"] == action
     assert message["name"] == f"main.{kind}"
     assert "How do I record?" in message["text"]
-    if kind != "md":
+    if kind in ("ipynb", "json"):
         json.loads(message["text"])
+    if kind == "chat.md":
+        assert [turn.question for turn in read_chat(message["text"], "")] == ["How do I record?"]
+
+
+@pytest.mark.parametrize("kind", ["html", "chat.md"])
+def test_an_empty_conversation_is_not_exported(harness: PanelHarness, kind: str) -> None:
+    """As `%aeron export` refuses it."""
+    harness.send("export", kind=kind)
+    assert harness.wait("error")["title"].startswith("There is nothing to export")
+    assert not harness.messages("file")
 
 
 def test_source_is_the_markdown(harness: PanelHarness, sandbox: Sandbox) -> None:

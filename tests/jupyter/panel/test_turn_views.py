@@ -18,6 +18,7 @@ from aeron_magic.errors import (
     UnexpectedAnswer,
     Unreachable,
     UsageError,
+    fetch_command,
 )
 from aeron_magic.jupyter.panel.turn_views import (
     DOUBLE_CHARGE_WARNING,
@@ -194,6 +195,15 @@ def test_the_warning_of_a_double_charge_appears_once() -> None:
     silent = problem_of(UnexpectedAnswer("no", hint="Check the address."), None, "aeronpay")
     assert silent is not None
     assert silent["hint"] == f"Check the address. {DOUBLE_CHARGE_WARNING}"
+
+
+def test_the_panel_has_a_button_for_the_command_that_fetches() -> None:
+    """So its hint is short, and without a token."""
+    hint = f"{fetch_command('token')} (in Python `client.fetch`) requests it again."
+    problem = problem_of(IncompleteReply("cut", hint=hint), CUT, "aeronpay")
+    assert problem is not None
+    assert "%aeron" not in problem["hint"]
+    assert "charged a second time" in problem["hint"]
 
 
 def test_an_expired_token_has_a_way_on_in_the_panel() -> None:

@@ -146,8 +146,9 @@ export class Composer {
     this.area.placeholder = state ? `Ask ${state.speaker} …` : "Connecting to the kernel …";
     const wait = store.queued ? "one question waits" : "Enter sends when this reply has ended";
     const keys = busy ? `Esc stops · ${wait}` : "Enter sends · Shift+Enter breaks the line";
-    const again = "The kernel has ended. Run the cell with %load_ext again, then the panel's cell.";
+    const again = "Run the cell with %load_ext again, then the panel's cell.";
     this.hint.textContent = store.lost ? again : keys;
+    this.hint.classList.toggle("ap-needed", store.lost);
     this.note.hidden = !store.queued;
     this.waiting.textContent = store.queued;
   }

@@ -2,7 +2,13 @@
 
 import { icon, element, iconButton } from "./dom.js";
 
-const FILES = { md: "Markdown", json: "JSON", ipynb: "Notebook" };
+const FILES = {
+  html: "Web page",
+  md: "Markdown",
+  ipynb: "Notebook",
+  json: "JSON",
+  "chat.md": "Check",
+};
 
 export class Header {
   constructor(view) {
@@ -22,7 +28,12 @@ export class Header {
         "div",
         { class: "ap-choices" },
         Object.entries(FILES).map(([kind, name]) =>
-          element("button", { type: "button", onclick: () => this.export(kind) }, name),
+          element(
+            "button",
+            { type: "button", onclick: () => this.export(kind) },
+            `${name} `,
+            element("span", {}, `.${kind}`),
+          ),
         ),
       ),
     );
@@ -57,8 +68,8 @@ export class Header {
   update() {
     const { state, silent, lost } = this.view.store;
     this.dot.dataset.connected = String(Boolean(state?.connected) && !silent);
-    const waiting = lost ? "the kernel has ended or was restarted" : "waiting for the kernel …";
-    this.label.textContent = silent ? waiting : (state?.label ?? "connecting …");
+    const waiting = lost ? "The kernel has ended or was restarted" : "Waiting for the kernel …";
+    this.label.textContent = silent ? waiting : (state?.label ?? "Connecting …");
     this.label.title = silent
       ? `${lost ? "" : "The kernel has not answered yet. If it was restarted: "}Run the cell with %load_ext again, then the panel's cell.`
       : "";
@@ -69,7 +80,8 @@ export class Header {
         return element("option", { value: name, selected: name === state.conversation }, text);
       }),
     );
-    this.picker.disabled = names.length < 2;
-    this.fresh.disabled = !state?.connected;
+    this.picker.title = state?.conversation ?? "";
+    this.picker.disabled = names.length < 2 || lost;
+    this.fresh.disabled = !state?.connected || lost;
   }
 }

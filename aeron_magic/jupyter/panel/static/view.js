@@ -296,6 +296,7 @@ export class View {
         { class: "ap-empty" },
         element("p", { class: "ap-empty-title" }, state.title),
         element("p", {}, inlineCode(state.welcome)),
+        resume ? element("p", {}, "Stored conversation: ", element("code", {}, resume.name)) : null,
         resume
           ? button(`${resume.ended ? "Read" : "Resume"} (${resume.turns} ${resume.turns === 1 ? "turn" : "turns"})`, () => this.resume(resume.name), "ap-main")
           : null,
@@ -333,7 +334,8 @@ export class View {
   }
 
   follow() {
-    if (!this.follows) return;
+    const { turns, asked } = this.store;
+    if (!this.follows || !(turns.length || asked)) return; // a greeting is read from its beginning
     this.log.scrollTop = this.log.scrollHeight;
     this.place = this.log.scrollTop;
   }
