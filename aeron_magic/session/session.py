@@ -367,6 +367,10 @@ class Session:
 
         Raises UsageError: the turn has no token of its own.
         """
+        if self.unfinished is not None:
+            asked = self.unfinished[0]
+            if asked.position.tree is tree and asked.turn.number == turn.number:
+                return self._fetch_newest(self.unfinished, request_id)
         token = tree.token_to_fetch(turn)
         position = Position(
             tree,
@@ -398,15 +402,21 @@ class Session:
         if token is None and self.lost is not None and not self.token.assigned_by_user:
             raise self._nothing_to_fetch(self.lost)
         if self.unfinished is not None and token in (None, self.unfinished[1]):
-            pending, known = self.unfinished
-            # The turn may be in the tree by now.
-            turn = pending.position.tree.by_number(pending.turn.number)
-            return self._fetch(pending.position._replace(replaces=turn), pending.turn, known)
+            return self._fetch_newest(self.unfinished)
         for tree in self.registry:
             turn = tree.newest_with(token) if token is not None else None
             if turn is not None and not turn.tokens:
                 return self.fetch(tree, turn)
         return None
+
+    def _fetch_newest(
+        self, unfinished: tuple[PendingTurn, str], request_id: str = ""
+    ) -> PendingQuestion:
+        """Fetch the reply of the newest question, whose turn may be in the tree by now."""
+        pending, token = unfinished
+        turn = pending.position.tree.by_number(pending.turn.number)
+        position = pending.position._replace(replaces=turn)
+        return self._fetch(position, pending.turn, token, request_id)
 
     def _nothing_to_fetch(self, lost: Turn) -> UsageError:
         failed = lost.reply is not None and lost.reply.status == "failed"

@@ -435,11 +435,12 @@ def test_conversations(lab: NotebookPage, sandbox: Sandbox) -> None:
     assert panel.questions() == ["How do I record?"]
 
 
+@pytest.mark.parametrize("cut_after", [None, 12_000], ids=["whole", "recovered"])
 def test_a_question_typed_during_a_reply_is_sent_after_it(
-    lab: NotebookPage, sandbox: Sandbox, screenshots: Path
+    lab: NotebookPage, sandbox: Sandbox, screenshots: Path, cut_after: int | None
 ) -> None:
     """The input stays usable while a reply streams: what is typed next is another draft."""
-    sandbox.set_faults(say=LONG[:2_500], pause=0.01)
+    sandbox.set_faults(say=LONG[:2_500], pause=0.01, cut_after=cut_after)
     panel = PanelPage.in_new_notebook(lab, sandbox)
     panel.ask("First", wait=False)
     panel.wait_text("Sentence number 2")
@@ -456,6 +457,7 @@ def test_a_question_typed_during_a_reply_is_sent_after_it(
     panel.turns.nth(1).wait_for()
     panel.wait_ready()
     assert panel.questions() == ["First", "Second"]
+    assert ("The stream was lost" in panel.turns.first.inner_text()) == bool(cut_after)
     assert panel.input.input_value() == "draft"
     assert not queued.is_visible()
 

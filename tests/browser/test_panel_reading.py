@@ -130,6 +130,7 @@ def test_long_formulas_tables_and_code_are_scrolled_in_a_narrow_panel(
     assert hidden == [True, []]
     marker = "root => getComputedStyle(root.querySelector('.ap-body ul > li')).overflowX"
     assert panel.evaluate(marker) == "visible", "its marker would be hidden"
+    assert panel.root.get_by_role("region", name="formula").last.get_attribute("tabindex") == "0"
 
 
 def _assert_accessible(panel: PanelPage) -> None:

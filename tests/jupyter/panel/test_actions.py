@@ -8,6 +8,7 @@ import pytest
 from credentials import SECRET
 from panel_harness import PanelHarness, rebuilt
 
+from aeron_magic.client.client import make_question
 from aeron_magic.checks.chat_file import read_chat
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.panel.actions import Action
@@ -193,6 +194,25 @@ def test_what_is_known_of_a_reply_is_shown_while_it_is_fetched(
     assert turn["status"] == "interrupted"
     assert "".join(turn["blocks"]) == part
     assert turn["problem"]["actions"] == ["fetch", "again"]
+
+
+def test_a_turn_that_was_asked_again_fetches_its_newest_reply(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """The stopped one, not the complete one that the turn keeps until then."""
+    sandbox.set_faults(say="The first reply.")
+    first = harness.ask_in_cell("Tell me", "a").turn
+    sandbox.set_faults(say="word " * 200, pause=0.01)
+    position = harness.session.tree.rerun(first)
+    again = harness.session.ask(make_question("Tell me", position.token), position)
+    harness.wait("delta", count=len(harness.messages("delta")) + 2)
+    again.stop()
+    turn = harness.wait("end", count=2)["turn"]
+    assert turn["problem"]["actions"] == ["fetch", "again"]
+    harness.send("fetch", key=turn["key"])
+    harness.wait("end", count=3)
+    assert first.reply is not None
+    assert first.reply.text == "word " * 200
 
 
 def test_a_reply_that_is_gone_leaves_what_is_known_of_it(

@@ -22,11 +22,10 @@ export function fillTail(tail, html, view) {
 function decorate(node, view, growing) {
   for (const code of node.querySelectorAll("figure.highlight")) decorateCode(code, view, growing);
   for (const table of node.querySelectorAll("table")) {
-    const frame = table.parentElement;
-    frame.className = "ap-table";
-    const name = { role: "region", "aria-label": "table", tabindex: "0" };
-    for (const [key, value] of Object.entries(name)) frame.setAttribute(key, value);
+    table.parentElement.className = "ap-table";
+    makeScrollable(table.parentElement, "table");
   }
+  for (const formula of node.querySelectorAll("div.math")) makeScrollable(formula, "formula");
   for (const image of node.querySelectorAll("span.image")) decorateImage(image, growing);
   for (const link of node.querySelectorAll("a[href]")) {
     link.target = "_blank";
@@ -34,12 +33,17 @@ function decorate(node, view, growing) {
   }
 }
 
+/** Let an element that may be wider than the panel be scrolled by the keyboard. */
+function makeScrollable(node, name) {
+  node.tabIndex = 0;
+  node.setAttribute("role", "region");
+  node.setAttribute("aria-label", name);
+}
+
 function decorateCode(code, view, growing) {
   const pre = code.querySelector("pre");
   if (!pre) return;
-  pre.tabIndex = 0;
-  pre.setAttribute("role", "region");
-  pre.setAttribute("aria-label", "code");
+  makeScrollable(pre, "code");
   const head = element("div", { class: "ap-code-head" });
   if (!growing) {
     const text = () => pre.textContent.replace(/\n$/, "");

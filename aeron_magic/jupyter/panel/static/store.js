@@ -135,7 +135,7 @@ export class Store {
     if (!this.typed && message.draft) this.draft = message.draft;
     this.notify("all");
     // The end of the reply was missed, or the question was for another conversation or kernel.
-    if (moved || !this.busy) this.release(!moved && this.turns.at(-1)?.status === "complete");
+    if (moved || !this.busy) this.release(!moved && isWhole(this.turns.at(-1)));
   }
 
   on_about(message) {
@@ -209,7 +209,7 @@ export class Store {
       this.error = null;
       this.notify("error");
     }
-    this.release(message.turn.status === "complete");
+    this.release(isWhole(message.turn));
   }
 
   on_source(message) {
@@ -308,6 +308,10 @@ export class Store {
       this.send({ do: "source", key });
     });
   }
+}
+
+function isWhole(turn) {
+  return ["complete", "recovered"].includes(turn?.status);
 }
 
 function joined(...texts) {
