@@ -8,8 +8,8 @@ import pytest
 from credentials import SECRET
 from panel_harness import PanelHarness, rebuilt
 
-from aeron_magic.client.client import make_question
 from aeron_magic.checks.chat_file import read_chat
+from aeron_magic.client.client import make_question
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.panel.actions import Action
 from aeron_magic.sandbox import Refusal, Sandbox
