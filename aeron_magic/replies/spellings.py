@@ -33,9 +33,9 @@ _DIGITS = r"[1-9]\d{0,2}(?:,\d{3})++|[1-9]\d?(?:,\d{2})+,\d{3}|\d++"  # 0,500 is
 _NUMBER = re.compile(
     rf"(?P<sign>[+-]?)\s*+(?P<before>{_CURRENCY}\s*+(?P<inner>[+-]?)\s*+)?"
     rf"(?P<number>(?:{_DIGITS})(?:\.\d++)?(?:e[+-]?\d{{1,3}})?)\s*+"
-    rf"(?P<unit>(?:{'|'.join(_UNITS)})\s*+)?(?P<after>{_CURRENCY}\s*+)?(?:/-)?"
+    rf"(?P<unit>(?:{'|'.join(_UNITS)})\s*+)?(?P<after>{_CURRENCY}\s*+)?(?P<rupees>/-)?"
 )
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}\.\d{3}")
+_THOUSANDS = re.compile(r"[1-9]\d{0,2}\.\d{3}")
 """Perhaps thousands, as in many languages: €1.234, or 1.000 as a whole number."""
 _MONTHS = (
     "jan|january|जनवरी",
@@ -69,22 +69,25 @@ def _plain(text: str) -> str:
     return "".join(digits).strip().casefold()
 
 
-def read_number(value: Any) -> Any:
-    """``₹1,20,000``, ``1.2 lakh``, ``Rs. 500/-``, ``५००`` as a number."""
+def read_number(value: Any, *, whole: bool = False) -> Any:
+    """``₹1,20,000``, ``1.2 lakh``, ``Rs. 500/-``, ``५००`` as a number.
+
+    ``whole``: whether a whole number is expected, in which a point may separate thousands.
+    """
     match = None
     if isinstance(value, str) and len(value) <= MAX_LENGTH:
         match = _NUMBER.fullmatch(_plain(value))
     if not match or (match["sign"] and match["inner"]) or (match["before"] and match["after"]):
         return value
     unit = (match["unit"] or "").strip()
-    if (match["before"] or match["after"]) and not unit and _THOUSANDS.fullmatch(match["number"]):
+    whole = whole or any(match[one] for one in ("before", "after", "rupees"))
+    if whole and not unit and _THOUSANDS.fullmatch(match["number"]):
         return value
     number = Decimal(match["number"].replace(",", ""))
     factor = next((by for names, by in _UNITS.items() if re.fullmatch(names, unit)), 1)
     number *= -factor if "-" in (match["sign"], match["inner"]) else factor
     digits = "e" not in match["number"] or abs(number) <= MAX_INT
-    whole = digits and number == number.to_integral_value()
-    if whole:
+    if digits and number == number.to_integral_value():
         return int(number)
     return value if loses_digits(number) else float(number)
 
@@ -99,9 +102,7 @@ def loses_digits(number: Decimal) -> bool:
 
 def read_int(value: Any) -> Any:
     """As :func:`read_number`; ``12.0`` is 12, unless a float does not have all its digits."""
-    if isinstance(value, str) and _THOUSANDS.fullmatch(_plain(value)):
-        return value
-    number = read_number(value)
+    number = read_number(value, whole=True)
     exact = isinstance(number, float) and abs(number) < 2**53 and number.is_integer()
     return int(number) if exact else number
 
