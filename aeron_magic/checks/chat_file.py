@@ -168,7 +168,7 @@ def _sections(text: str, name: str) -> list[_Section]:
             and (token.info.lower().split() or [""])[0] == EXPECT
         ):
             hint = "Write it below the question or the reply for which it holds."
-            raise _error(name, token.map[0] + 1, "this expect block is before each question", hint)
+            raise _error(name, token.map[0] + 1, "an expect block before the first question", hint)
     _refuse_near_headings(lines, tokens, {span[0]: kind for _, span, kind in begins}, name)
     ends = [*((index, span[0]) for index, span, _ in begins[1:]), (len(tokens), len(lines))]
     sections = []

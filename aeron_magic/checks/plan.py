@@ -251,7 +251,8 @@ class Planner:
             raise UsageError("The table has no row.", hint="A check needs at least one question.")
         labels = items.labels
         try:
-            known = {repr(label) for label in labels if str(label) is not None}
+            known = set(map(repr, labels))
+            list(map(str, labels))  # as the report shows them
         except Exception:  # noqa: BLE001 - the label's own code
             known = set()
         if len(known) < len(labels):

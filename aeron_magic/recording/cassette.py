@@ -62,7 +62,12 @@ class Cassette:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
             self.path = Path(path).expanduser().absolute()
-        except (RuntimeError, TypeError) as error:
+        except TypeError:
+            raise RecordingError(
+                f"The path of a recording is a text or a Path, not {type(path).__name__}.",
+                hint="Name a file, such as 'answers.jsonl'.",
+            ) from None
+        except RuntimeError as error:
             raise RecordingError(f"{error}", hint="Name the file by its whole path.") from None
         self.damaged: dict[int, str] = {}
         self._positions: dict[str, tuple[int, int]] = {}

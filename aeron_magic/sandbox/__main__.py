@@ -122,7 +122,7 @@ These two change its behaviour and show what was asked. They contain a secret of
 Ask AeronPay, and start a conversation with Chatzy:
 
   curl -N {sandbox.aeronpay_url}/create-response -H 'client-id: me' \\
-    -H 'client-secret: anything' -H 'Content-Type: application/json' \\
+    -H 'client-secret: none-needed' -H 'Content-Type: application/json' \\
     -d '{body}'
 
   curl '{sandbox.chatzy_url}/init_conversation?chatbot_id={chatbot}'

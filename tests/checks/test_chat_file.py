@@ -111,7 +111,7 @@ def test_expectations_need_no_reference_and_turns_follow_each_other() -> None:
         ("## Question\nx\n## Reply\u200b\na\n```expect\nmatches: .\n```\n", 3, "neither"),
         ("## Question\nx\n\ufeff## Question\ny\n```expect\nmatches: .\n```\n", 3, "neither"),
         ("## Question\nx\n\u00a0## Reply\na\n```expect\nmatches: .\n```\n", 3, "neither"),
-        ("```expect\nmatches: .\n```\n## Question\nx\n## Reply\na\n", 1, "before each question"),
+        ("```expect\nmatches: .\n```\n## Question\nx\n## Reply\na\n", 1, "before the first"),
         ("## Question\nx\n\nImage: https://a.example/b.png\n## Reply\na\n", 4, "image would"),
         ("## Question\nx\n## Reply\na\n\n\t```expect\n\tcontains: a\n\t```\n", 6, "indented"),
         (

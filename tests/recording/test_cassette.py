@@ -9,6 +9,7 @@ import threading
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from records import make_record
@@ -298,3 +299,9 @@ def test_a_disk_that_fails_is_an_error(path: Path, monkeypatch: pytest.MonkeyPat
     for use in uses:
         with pytest.raises(RecordingError, match="Input/output error"):
             use(cassette)
+
+
+@pytest.mark.parametrize("path", [5, b"a.jsonl"])
+def test_a_path_of_a_wrong_type_is_named(path: Any) -> None:
+    with pytest.raises(RecordingError, match=f"a text or a Path, not {type(path).__name__}"):
+        Cassette(path)

@@ -29,6 +29,7 @@ def test_it_prints_addresses_and_examples_that_work(running):
     _, text = running
     examples = re.findall(r"^ +(curl (?:.+\\\n)*.+)", text, re.MULTILINE)
     assert len(examples) == 2
+    assert "client-secret: none-needed" in examples[0]  # no word that a question may contain
     asked, begun = (
         subprocess.run(["sh", "-c", example], capture_output=True, text=True, check=True).stdout
         for example in examples

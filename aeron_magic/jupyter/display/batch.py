@@ -72,9 +72,9 @@ def summary(rows: Sequence[Row], requests: int, out: str | None, result: object 
     ):
         parts.append("Run the cell again to ask the missing rows.")
     if unfit:
-        parts.append("An unfit reply is kept: another question asks again.")
+        parts.append("An unfit reply is kept; if you change the question, it is asked again.")
     if any(in_doubt):
-        parts.append("Those that may have been charged are not asked again by themselves.")
+        parts.append("Rows that may have been charged are not asked again automatically.")
     if unfit or any(in_doubt):
         parts.append(
             "-n asks all rows of --each again, also the answered ones: give it only the rows to "

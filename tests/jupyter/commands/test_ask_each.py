@@ -33,7 +33,7 @@ reviews = pandas.DataFrame(
 """
 RUN_AGAIN = "Run the cell again to ask the missing rows."
 AGAIN_ONLY = (
-    "Those that may have been charged are not asked again by themselves. "
+    "Rows that may have been charged are not asked again automatically. "
     "-n asks all rows of --each again, also the answered ones: give it only the rows to ask again "
     "(`%aeron help columns`)."
 )
@@ -137,8 +137,9 @@ def test_unfit_replies_are_shown_first_by_cause(kernel: Kernel, sandbox: Sandbox
     assert "In all 3 rows: " in run.of("error")[0].content["evalue"]
     sandbox.faults = Faults(say='{"sentiment": "fine"}', refuse=(Refusal("*", 400, times=1),))
     kernel.execute("reviews.loc['d'] = [None, 4]; reviews.loc['e'] = ['A joy.', 4]", None)
-    run = kernel.execute(COLUMNS + "Is this positive? {{row.text}}", "each-14")
-    assert kernel.value("sorted(labels.status)") == ["failed"] * 2 + ["unfit"] * 3 or run.text
+    one_by_one = COLUMNS.replace("-o", "--concurrency 1 -o")
+    run = kernel.execute(one_by_one + "Is this positive? {{row.text}}", "each-14")
+    assert kernel.value("list(labels.status)") == ["failed", "unfit", "unfit", "failed", "failed"]
     plain = run.outputs[0]["data"]["text/plain"]
     assert "5 rows: 0 kept, 3 asked now" in plain
     assert plain.index("sentiment: Input should be 'positive'") < plain.index(
@@ -157,8 +158,10 @@ def test_rows_of_one_cause_with_different_values_are_one_group() -> None:
         Row(n, Reply("x"), "unfit", AeronError(one), asked=True) for n, one in enumerate(reasons)
     ]
     rows.append(Row(3, None, "failed", UsageError("missing")))
-    assert summary(rows, 3, None).startswith(
-        "4 rows: 0 kept, 3 asked now, **3 unfit**, **1 cannot be sent**."
+    assert summary(rows, 3, None) == (
+        "4 rows: 0 kept, 3 asked now, **3 unfit**, **1 cannot be sent**. "
+        "An unfit reply is kept; if you change the question, it is asked again. "
+        "With -n all rows are asked again, also the answered ones."
     )
     groups, *_ = preview(rows, items_of(list(range(4))), [], None, ())
     assert isinstance(groups, str)
