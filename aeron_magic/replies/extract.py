@@ -216,7 +216,7 @@ def extract_json(text: str) -> Any:
         return value
     raise ReplyFormatError(
         f"The reply has no JSON; {preview(text)}.",
-        hint="Ask for JSON in so many words, such as “Answer with JSON only”.",
+        hint="Ask for JSON explicitly, such as “Answer with JSON only”.",
     )
 
 

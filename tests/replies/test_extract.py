@@ -91,8 +91,9 @@ def test_broken_json_takes_little_time(piece: str) -> None:
 @pytest.mark.parametrize(("text", "found"), [("Well, no.", "begins “Well, no.”"), (" \n", "empty")])
 def test_without_json_the_error_shows_the_text(text: str, found: str) -> None:
     """The error shows the beginning of the text."""
-    with pytest.raises(ReplyFormatError, match=f"has no JSON.*{found}"):
+    with pytest.raises(ReplyFormatError, match=f"has no JSON.*{found}") as caught:
         extract_json(text)
+    assert caught.value.hint.startswith("Ask for JSON explicitly")
 
 
 def test_deep_nesting_is_rejected_quickly() -> None:
