@@ -26,8 +26,13 @@ MAX_DIGITS = 9
 _ADDRESS = re.compile(r"\bips?\b|\bip[ -]?address|(?:allow|white|safe)[ -_]?list", re.IGNORECASE)
 
 AUTHENTICATION = (
-    "Check the credentials (`%aeron login` asks for them again). AeronPay serves only allow-listed "
-    "IP addresses: if the credentials are right, ask it to add this machine's address."
+    "Check the credentials (`%aeron login` asks for them again; in Python, client_id=… and "
+    "client_secret=…). AeronPay serves only allow-listed IP addresses: if the credentials are "
+    "right, ask it to add this machine's address."
+)
+
+WHICH_ADDRESS = (
+    "Check the base address (--base-url, in Python base_url=…; AERON_BASE_URL, CHATZY_BASE_URL)."
 )
 
 
@@ -115,7 +120,7 @@ def error_for_status(
         return UnexpectedAnswer(
             f"{url} redirects to another address. Redirects are not followed: "
             "they would send the credentials there.",
-            hint="Check the address (--base-url, AERON_BASE_URL, CHATZY_BASE_URL).",
+            hint=WHICH_ADDRESS,
             **facts,
         )
     if status < 500 and is_about_a_token(message):
@@ -134,7 +139,7 @@ def error_for_status(
     if status == 404:
         return UnexpectedAnswer(
             f"Nothing was found at {url}.",
-            hint="Check the base address (--base-url, AERON_BASE_URL, CHATZY_BASE_URL).",
+            hint=WHICH_ADDRESS,
             **facts,
         )
     if status == 413:
@@ -186,7 +191,7 @@ def no_reply(status: int, body: dict[str, Any], url: str) -> ServiceError:
         return error_for_status(status, body, url)
     return UnexpectedAnswer(
         f"{url} answered with JSON that is not a reply: {shape_of(body)}.",
-        hint="Check the base address (--base-url, AERON_BASE_URL, CHATZY_BASE_URL).",
+        hint=WHICH_ADDRESS,
         status_code=status,
     )
 

@@ -79,8 +79,8 @@ from aeron_magic.services.aeronpay_bodies import (
 from aeron_magic.services.settings import Settings
 
 STREAM = (
-    "In a stream (without --no-stream) the token comes first, and a reply that takes longer than "
-    "`timeout` is fetched."
+    "In a stream (without --no-stream, in Python without stream=False) the token comes first, and "
+    "a reply that takes longer than `timeout` is fetched."
 )
 
 

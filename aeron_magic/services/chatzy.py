@@ -90,7 +90,10 @@ MAX_RENEWALS = 2
 MAX_TOKEN = 8_000
 """Characters of a token that can be a part of an address."""
 
-WHICH_AGENT = "Check the agent's id (--chatbot-id, CHATZY_CHATBOT_ID), and whether it is public."
+WHICH_AGENT = (
+    "Check the agent's id (--chatbot-id, in Python chatbot_id=…; CHATZY_CHATBOT_ID), and whether "
+    "it is public."
+)
 REPEAT = SERVICES["chatzy"].if_incomplete
 ACCEPTED = "The question was accepted: asking it again may be charged a second time."
 

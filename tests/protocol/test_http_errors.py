@@ -127,6 +127,7 @@ def test_a_refused_address_is_not_taken_for_wrong_credentials(words: str, listed
     assert type(error) is AuthenticationError
     assert ("allow-list" in str(error)) is listed
     assert ("credentials" in str(error)) is not listed
+    assert ("in Python, client_id=…" in error.hint) is not listed
 
 
 def test_a_hint_mentions_a_message_only_if_there_is_one() -> None:
@@ -147,7 +148,7 @@ def test_a_404_names_the_address() -> None:
     for body in ({"message": "Route not found"}, {}):
         error = error_for_status(404, body, URL)
         assert URL in str(error)
-        assert "base address" in error.hint
+        assert "base address (--base-url, in Python base_url=…;" in error.hint
 
 
 @pytest.mark.parametrize(

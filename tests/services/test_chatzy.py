@@ -255,7 +255,7 @@ def test_an_unknown_agent(answer: Response) -> None:
     """The hint names the chatbot_id, not AeronPay's credentials."""
     with pytest.raises(AuthenticationError) as caught:
         Server(inits=[answer]).ask(None)
-    assert "--chatbot-id" in caught.value.hint
+    assert "--chatbot-id, in Python chatbot_id=…" in caught.value.hint
     assert "AeronPay" not in caught.value.hint
 
 

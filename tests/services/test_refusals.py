@@ -287,7 +287,7 @@ def test_a_lost_question_that_was_not_streamed_names_the_remedy(stream: bool) ->
     lost = ConnectionLost("the service was silent for 30 s", elapsed=30.0)
     server = AeronPay(create=lost)  # type: ignore[arg-type]
     error = caught_any(lambda: server.ask(stream=stream))
-    assert ("without --no-stream" in error.hint) is not stream
+    assert ("without --no-stream, in Python without stream=False" in error.hint) is not stream
 
 
 @pytest.mark.parametrize("stream", [True, False])
