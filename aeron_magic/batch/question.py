@@ -94,6 +94,13 @@ class BatchQuestion:
         self.is_sent = self.is_ours = self.awaits_token = True
         self.asked_elsewhere = False
 
+    def refused(self) -> None:
+        """The service has refused its request, as with 429: it can be asked again."""
+        if self.awaits_token:
+            self.awaits_token = self.is_ours = False
+            if self._kept is not None:
+                self._kept.release(self.key)
+
     def began(self, token: str) -> None:
         """The token of the reply is known; that of a recorded reply is not one to fetch by."""
         if key_of_token(token) is None:
@@ -123,11 +130,20 @@ async def ask_row(
     flow_io: AiohttpFlowIO,
     began: Callable[[str], None],
     watch: Watch | None = None,
+    refused: Callable[[], None] | None = None,
 ) -> RowResult:
-    """Perform ``flow``; a cancellation ends it with what was received."""
+    """Perform ``flow``; a cancellation ends it with what was received.
+
+    ``refused`` is called before each pause until the question was accepted.
+    """
     run = FlowRun(flow, settings, parent, watch or Watch(settings, question=True))
-    if service_info(settings.service).can_fetch:
-        run.on_token = began
+
+    def accepted(token: str) -> None:
+        flow_io.on_pause = None
+        if service_info(settings.service).can_fetch:
+            began(token)
+
+    flow_io.on_pause, run.on_token = refused, accepted
     stream = AsyncStream(run, flow_io)
     error: AeronError | None = None
     try:

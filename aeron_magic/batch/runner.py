@@ -225,7 +225,9 @@ class BatchRun:
         flow, settings = self._flow(one), self._settings
         flow_io = RateLimitedFlowIO(transport, limiter, one.sending)
         one.watch = one.watch or Watch(settings, question=True, repeated=True)
-        return await ask_row(flow, settings, self._after, flow_io, one.began, one.watch)
+        return await ask_row(
+            flow, settings, self._after, flow_io, one.began, one.watch, one.refused
+        )
 
     async def _ask_there(self, dask: AskQuestion, one: BatchQuestion) -> RowResult:
         return self._record(one, await dask(one))

@@ -483,7 +483,7 @@ class AsyncFlowIO:
 
     Attributes:
     * ``on_sent``: called when a request was sent; not by the aiohttp transport.
-    * ``on_pause``: called before a pause; not by the aiohttp transport.
+    * ``on_pause``: called before a pause.
     """
 
     on_sent: Callable[[], None] | None = None

@@ -9,7 +9,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -43,6 +43,7 @@ from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Faults, Refusal, Sandbox
+from aeron_magic.sandbox.request_log import LoggedRequest
 from aeron_magic.services.settings import Settings
 
 SECRET = "hush-4f1c-hush"
@@ -52,6 +53,12 @@ SECRET = "hush-4f1c-hush"
 def settings(sandbox: Sandbox) -> Settings:
     """How to reach the sandbox."""
     return Settings("aeronpay", sandbox.aeronpay_url, client_id="me", client_secret=SECRET)
+
+
+@pytest.fixture
+def chatzy(sandbox: Sandbox) -> Settings:
+    addresses = sandbox.chatzy_url, sandbox.chatzy_stream_url
+    return Settings("chatzy", *addresses, chatbot_id="725e1f05-6142-467e-bdec-47862d50da79")
 
 
 def asked(sandbox: Sandbox) -> list[str]:
@@ -336,18 +343,16 @@ def test_a_reply_that_cannot_be_fetched_now_is_fetched_later(
 
 @pytest.mark.parametrize("status", [302, 400, 403, 404, 409, 413])
 def test_an_accepted_question_of_chatzy_is_not_asked_again(
-    sandbox: Sandbox, tmp_path: Path, status: int
+    sandbox: Sandbox, chatzy: Settings, tmp_path: Path, status: int
 ) -> None:
     """The service took the question, and then refuses the stream of its reply."""
-    addresses = sandbox.chatzy_url, sandbox.chatzy_stream_url
-    settings = Settings("chatzy", *addresses, chatbot_id="725e1f05-6142-467e-bdec-47862d50da79")
     file = tmp_path / "labels.jsonl"
     page = "redirect" if status == 302 else "json"
     sandbox.faults = Faults(refuse=(Refusal("get-response", status, page=page),))
-    (row,) = ask_many(["a"], settings=settings, checkpoint=file, frame=False)
+    (row,) = ask_many(["a"], settings=chatzy, checkpoint=file, frame=False)
     assert isinstance(row.error, ServiceError)
     assert "charged a second time" in row.error.hint
-    assert list(ask_many(["a"], settings=settings, checkpoint=file).status) == ["incomplete"]
+    assert list(ask_many(["a"], settings=chatzy, checkpoint=file).status) == ["incomplete"]
     assert len(sandbox.log.of("get_inference")) == 1
 
 
@@ -690,6 +695,59 @@ def test_an_interrupt_waits_for_the_token_of_a_row_that_was_sent(
     pressing.join()
     again = BatchRun(config, ["a", "b"])
     assert (again.counts.to_fetch, again.counts.to_ask) == (1, 1)
+
+
+@pytest.mark.parametrize("service", ["aeronpay", "chatzy"])
+def test_a_refused_row_that_waits_at_an_interrupt_is_asked_by_the_next_run(
+    sandbox: Sandbox,
+    settings: Settings,
+    chatzy: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    service: str,
+) -> None:
+    """It cannot have been charged, and no token of it is awaited."""
+    monkeypatch.setattr(io_loop, "TOKEN_GRACE", 60.0)
+    endpoint: Any = "create-response" if service == "aeronpay" else "get_inference"
+    sandbox.set_faults(refuse=(Refusal(endpoint, 429, retry_after="30"),))
+    waits, sleep = threading.Event(), asyncio.sleep
+
+    async def pause(seconds: float) -> None:
+        if seconds > 20:
+            waits.set()
+        await sleep(seconds)
+
+    used = settings if service == "aeronpay" else chatzy
+    config = BatchConfig(used, concurrency=1, kept=KeptRows(None))
+    first = BatchRun(config, ["a", "b"])
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "sleep", pause)
+        pressing = interrupt_when(lambda: waits.wait(20))
+        with pytest.raises(Interrupted):
+            first.run()
+        pressing.join()
+    assert first.results == [None, None]
+    again = BatchRun(config, ["a", "b"])
+    assert (again.counts.in_doubt, again.counts.to_ask) == (0, 2)
+    again.run()
+    assert all(one is not None and one.is_complete for one in again.results)
+    assert len(sandbox.log.of(endpoint)) == 3
+
+
+def test_an_accepted_row_of_chatzy_that_is_interrupted_in_a_pause_is_not_asked_again(
+    sandbox: Sandbox, chatzy: Settings
+) -> None:
+    """While the state of its reply is polled."""
+    sandbox.faults = Faults(cut_after=100, cut_times=9, generation_time=30)
+    config = BatchConfig(chatzy, concurrency=1, kept=KeptRows(None))
+
+    def is_polled(seen: Sequence[LoggedRequest]) -> bool:
+        return sum(one.endpoint == "get_stream_status" for one in seen) > 1
+
+    pressing = interrupt_when(lambda: sandbox.log.wait(is_polled))
+    with pytest.raises(Interrupted):
+        BatchRun(config, ["a"]).run()
+    pressing.join()
+    assert BatchRun(config, ["a"]).counts.in_doubt == 1
 
 
 @pytest.mark.parametrize(
