@@ -72,7 +72,7 @@ class DaskAsker:
 
     def __init__(self, config: BatchConfig, limiter: RateLimiter, after: str | None) -> None:
         self._client = config.dask
-        self._settings = replace(config.settings, other_secrets=())  # workers need its own only
+        self._settings = replace(config.settings, other_secrets=())  # which workers do not need
         self._rate = config.rate
         self._limiter = limiter
         self._after = after

@@ -185,10 +185,16 @@ class BatchRun:
             self._await_tokens()
             loop.stop()
             complete = sum(one is not None and one.is_complete for one in self.results)
+            hint = "The finished rows are kept; run it again to ask the others."
+            if self._config.kept is None:
+                hint = (
+                    "The finished rows are only in the `result` of this error: the next run asks "
+                    "all again. With `checkpoint=FILE` it asks the others only."
+                )
             raise Interrupted(
                 f"The batch was interrupted with {complete:,} of "
                 f"{plural(len(self._texts), 'row')} answered.",
-                hint="The finished rows are kept; run it again to ask the others.",
+                hint=hint,
             ) from None
         finally:
             loop.stop()

@@ -208,7 +208,7 @@ class _Client(Generic[W, S]):
         pattern = settings.secret_pattern
         texts = (question.text, *question.images, question.context_token or "")
         if pattern is not None and pattern.search("\n".join(texts)):
-            settings.validate(question)  # which says why
+            settings.validate(question)  # here only: a call less for other questions
         if self.recorder is None:
             flow = ask(question)
         else:

@@ -611,16 +611,22 @@ def test_an_interrupt_keeps_the_results_so_far(sandbox: Sandbox, settings: Setti
     assert BatchRun(config, ["a", "b", "c", "d"]).counts.kept == 4
 
 
-def test_an_interrupt_of_ask_many_has_the_result(sandbox: Sandbox, settings: Settings) -> None:
-    """A DataFrame like the one that would have been returned."""
+@pytest.mark.parametrize("kept", [True, False])
+def test_an_interrupt_of_ask_many_has_the_result(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path, kept: bool
+) -> None:
+    """A DataFrame like the one that would have been returned; the hint says if rows are kept."""
     sandbox.faults = Faults(stall_after=300, stall_times=9)
     pressing = interrupt_when(
         lambda: sandbox.log.wait(lambda seen: [one.bytes_sent for one in seen] == [300])
     )
+    file = tmp_path / "rows.jsonl" if kept else None
     with pytest.raises(Interrupted) as caught:
-        ask_many(["a", "b"], settings=settings, concurrency=1)
+        ask_many(["a", "b"], settings=settings, concurrency=1, checkpoint=file)
     pressing.join()
     assert list(caught.value.result.status) == ["interrupted", "not asked"]
+    assert ("finished rows are kept" in caught.value.hint) is kept
+    assert ("the next run asks all again." in caught.value.hint) is not kept
 
 
 def test_an_interrupt_while_the_thread_starts_stops_the_batch(
