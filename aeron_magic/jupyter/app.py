@@ -119,6 +119,18 @@ class App:
         if changed and self._has_session:
             self._configure(self.session)
 
+    def before_cell(self, info: Any) -> None:
+        """For IPython's event ``pre_run_cell``."""
+        self.run_order.before_cell(info)
+        if self._has_session:
+            self.run_order.follow(self.shell, self.session, asks=False)
+
+    def after_cell(self, result: Any) -> None:
+        """For IPython's event ``post_run_cell``."""
+        self.run_order.after_cell(result, self.shell)
+        if self._has_session:
+            self.run_order.follow(self.shell, self.session, asks=False)
+
     def refuse_setting(self, error: UsageError | None) -> None:
         """Make the next question fail once with ``error``; None: no longer."""
         if error is not None or self._has_session:

@@ -115,8 +115,8 @@ def _package(frame: FrameType) -> str:
 class RunOrder:
     """Sees whether the notebook is being run from its beginning.
 
-    That is so from the cell that loaded the extension on, as long as each cell is run once, and
-    within ``MAX_PAUSE`` after the one before. The methods are callbacks of IPython's events.
+    That is so from the cell that loaded the extension on, as long as each cell is run once, within
+    ``MAX_PAUSE`` after the one before, and none fails.
 
     * ``first``: the id of the cell that loaded the extension; None if unknown.
     """
@@ -147,12 +147,17 @@ class RunOrder:
         if cell is not None:  # a front end may run code of its own between cells
             self._cells.add(cell)
 
-    def after_cell(self, _result: Any) -> None:
-        """A cell has ended."""
+    def after_cell(self, result: Any, shell: Any) -> None:
+        """A cell has ended. If it failed, the front end runs no other of those that wait."""
         self._ended = time.monotonic()
+        stops = _message(shell).get("content", {}).get("stop_on_error", True)
+        if stops and not getattr(result, "success", True):
+            self._run = 0
 
-    def follow(self, shell: Any, session: Session) -> None:
+    def follow(self, shell: Any, session: Session, *, asks: bool = True) -> None:
         """Tell the session if such a run has begun or ended, and which cells were deleted.
+
+        A run begins with its first question; ``asks`` is whether the cell asks one now.
 
         Only JupyterLab names the deleted cells: in the next request, or in each request of those
         that are sent at once, such as for all cells; one of them may be there again by then.
@@ -162,7 +167,7 @@ class RunOrder:
         before, self._deleted = self._deleted, {one for one in named if isinstance(one, str)}
         if self._deleted:
             session.mark_deleted(self._deleted - before)
-        if self._followed != self._run:
+        if self._followed != self._run and (asks or not self._run):
             self._followed = self._run
             session.rebuild() if self._run else session.rebuilt()
 

@@ -499,7 +499,7 @@ def test_a_cell_that_is_run_a_second_time_ends_the_run(notebook: FakeNotebook) -
     for cell in ("load", None, "a", None, "b", "a", "b", "load", "a"):
         order.before_cell(SimpleNamespace(cell_id=cell))
         order.follow(shell, notebook.session)
-        order.after_cell(None)
+        order.after_cell(None, shell)
         seen.append(notebook.session.registry.is_rebuilding)
     assert seen == [True] * 5 + [False] * 2 + [True] * 2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -153,7 +153,14 @@ class Kernel:
         process.wait()
         self.close()
 
-    def start(self, code: str, cell_id: str | None = "cell-1", *, silent: bool = False) -> Run:
+    def start(
+        self,
+        code: str,
+        cell_id: str | None = "cell-1",
+        *,
+        silent: bool = False,
+        deleted: Sequence[str] = (),
+    ) -> Run:
         """Send a cell without waiting for its end.
 
         Parameters
@@ -164,6 +171,8 @@ class Kernel:
             The cell id that JupyterLab sends; None sends none, as nbclient does.
         silent
             As the protocol's ``silent``: publish nothing, count no execution.
+        deleted
+            The ids of deleted cells that JupyterLab names once.
         """
         session = self._client.session
         content = {
@@ -174,7 +183,7 @@ class Kernel:
             "allow_stdin": False,
             "stop_on_error": True,
         }
-        metadata = {} if cell_id is None else {"cellId": cell_id}
+        metadata = {} if cell_id is None else {"cellId": cell_id, "deletedCells": [*deleted]}
         message = session.msg("execute_request", content, metadata=metadata)
         run = Run(time.monotonic())
         self._runs[message["header"]["msg_id"]] = run

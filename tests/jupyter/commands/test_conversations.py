@@ -15,7 +15,7 @@ from live_kernel import Kernel, Run, running_kernel
 from nbclient import NotebookClient
 from private_home import private_environment
 
-from aeron_magic.sandbox import Sandbox
+from aeron_magic.sandbox import Refusal, Sandbox
 
 pytestmark = pytest.mark.jupyter
 
@@ -435,6 +435,33 @@ def test_run_all_is_seen_by_the_cell_that_loaded_the_extension(lab: Kernel) -> N
     run_all(lab, {**load, "pause": "RunOrder.MAX_PAUSE = 0", "last": "%%aeron\nThanks last"})
     lab.execute("RunOrder.MAX_PAUSE = 1.0", None)
     assert lab.value("shape()") == ["1<3", "2<1", "3<", "4<2"]
+
+
+def test_a_run_that_fails_at_its_first_question_changes_nothing(
+    lab: Kernel, sandbox: Sandbox
+) -> None:
+    """The token and the status are as before, at once."""
+    lab.execute("%unload_ext aeron_magic", None)
+    load = {"load": "%load_ext aeron_magic"}
+    cells = {name: f"%%aeron\nThanks {name}" for name in ("one", "two")}
+    run_all(lab, {**load, **cells})
+    before = lab.value("context_token")
+    sandbox.set_faults(refuse=[Refusal("create-response", 403)])
+    run_all(lab, load)
+    assert lab.execute(cells["one"], "one").status == "error"
+    assert lab.value("context_token") == before
+    assert "2 turns, the newest is 2" in lab.execute("%aeron", "status").text
+    assert "[newest]" in lab.execute("%aeron tree", "tree").text
+    lab.execute("%%aeron\nThanks three", "three")
+    assert lab.value("shape()") == ["1<", "2<1", "3<2"]
+
+
+def test_a_deleted_cell_is_noticed_with_whatever_cell_is_run_next(lab: Kernel) -> None:
+    """JupyterLab names it once, in a request that asks nothing, too."""
+    run_all(lab, {name: f"%%aeron\nThanks {name}" for name in ("one", "two", "three")})
+    lab.finish(lab.start("1 + 1", "other", deleted=["three"]))
+    lab.execute("%%aeron\nThanks four", "four")
+    assert lab.value("shape()") == ["1<", "2<1", "3<2", "4<2"]
 
 
 def test_the_order_is_sent_to_the_service(lab: Kernel, sandbox: Sandbox) -> None:
