@@ -244,9 +244,9 @@ def as_markdown(tree: ConversationTree) -> str:
     parts = [f"# {escape_cell(tree.title)}"]
     before: Turn | None = None
     for turn in tree.in_order():
-        suffix = ""
-        if turn.parent is not before:
-            suffix = f", after {_title(turn.parent)}" if turn.parent else f", {beginning(turn)}"
+        suffix, parent = "", tree.shown_parent(turn)
+        if parent is not before:
+            suffix = f", after {_title(parent)}" if parent else f", {beginning(turn)}"
         remark = ", stale" if turn in stale else ""
         parts.append(f"## {_title(turn)}{suffix}{remark}")
         parts.append(quoted_markdown(turn.question))

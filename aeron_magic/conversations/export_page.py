@@ -59,8 +59,9 @@ def as_page(tree: ConversationTree) -> str:
     before: Turn | None = None
     for turn in tree.in_order():
         title = f"Turn {turn.number}" + (f" ({turn.name})" if turn.name else "")
-        if turn.parent is not before:
-            where = f"after turn {turn.parent.label}" if turn.parent else beginning(turn)
+        parent = tree.shown_parent(turn)
+        if parent is not before:
+            where = f"after turn {parent.label}" if parent else beginning(turn)
             title += f", {where}"
         title += ", stale" if turn in stale else ""
         title += f" ({turn.status})" if turn.status != "complete" else ""

@@ -25,6 +25,7 @@ from aeron_magic.conversations.tree import (
     Position,
     Turn,
     is_automatic,
+    is_elsewhere,
 )
 from aeron_magic.errors import TOKEN_SHOWN, UsageError
 from aeron_magic.markdown_text import truncate
@@ -358,10 +359,15 @@ def place_notes(
     """
     notes, parent = [], turn.parent
     others = tree.followers.get(parent, set()) - {turn} if parent is not None else ()
-    if parent is not None and not turn.placed and any(map(is_shown, others)):
+    follows = tree.shown_parent(turn) is parent
+    if parent is not None and follows and not turn.placed and any(map(is_shown, others)):
         notes.append(f"Continues after turn {parent.label}.")
     if stale_before is not None:
         now = [one for one in tree.stale() - stale_before if not one.deleted and one is not turn]
+        if now and parent is None and left is not None and left is not turn:
+            notes.append(
+                f"This is still the first turn: with --after {left.label} it would not be."
+            )
         if now:
             notes.append(
                 f"{stale_text(now)} now; run {'their cells' if now[1:] else 'its cell'} again."
@@ -397,7 +403,7 @@ def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:
     """
     position, newest, notes = pending.position, pending.diverges_from, []
     actual = reply.parent_context_token
-    if actual is not None and actual != position.token:
+    if actual is not None and is_elsewhere(actual, position.token):
         token = truncate(position.token or "", TOKEN_SHOWN)
         sent = f"continued from {token}" if token else "started a conversation"
         follows = truncate(actual, TOKEN_SHOWN)

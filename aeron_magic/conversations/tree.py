@@ -31,6 +31,7 @@ from typing import NamedTuple
 
 from aeron_magic.errors import UsageError
 from aeron_magic.markdown_text import one_line, truncate
+from aeron_magic.recording.record import key_of_token
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
 
@@ -134,7 +135,7 @@ class Turn:
     def parent_mismatch(self) -> bool:
         """Whether, according to the service, the reply does not continue ``parent_token``."""
         actual = self.reply.parent_context_token if self.reply is not None else None
-        return actual is not None and actual != self.parent_token
+        return actual is not None and is_elsewhere(actual, self.parent_token)
 
     @property
     def label(self) -> str:
@@ -246,6 +247,24 @@ class ConversationTree:
             found += [] if at is None else [at]
             waiting += sorted(self.followers.get(at, ()), key=attrgetter("number"), reverse=True)
         return found
+
+    def shown_parent(self, turn: Turn) -> Turn | None:
+        """The turn that it follows for a reader.
+
+        Where the service cannot branch, that can be one without a complete reply, which the service
+        has in its conversation, too.
+        """
+        if turn.parent is None or service_info(self.service).branches:
+            return turn.parent
+        beside = self.followers.get(turn.parent, set())
+        return (
+            _newest(
+                one
+                for one in beside
+                if one.asked_at < turn.asked_at and one.reply and one.reply.context_token
+            )
+            or turn.parent
+        )
 
     def by_cell(self, cell: str | None) -> Turn | None:
         """The turn that this cell asked."""
@@ -652,6 +671,14 @@ class ConversationTree:
 
 def _newest(turns: Iterable[Turn]) -> Turn | None:
     return max(turns, key=attrgetter("asked_at"), default=None)
+
+
+def is_elsewhere(actual: str, asked: str | None) -> bool:
+    """Whether the service continued from another reply than the question did.
+
+    For a replayed one the service has another token: the earlier questions were sent again.
+    """
+    return actual != asked and (asked is None or key_of_token(asked) is None)
 
 
 def title_of(name: str, question: str) -> str:

@@ -89,6 +89,7 @@ class Recorder:
         self.max_resent = max_resent
         self._hint = hint
         self._unsaved: RecordingError | None = None
+        self._resent = 0
         self._resending = threading.Lock()
         """Held by the flow that sends recorded questions again."""
         self._keys: dict[str, str] = {}
@@ -212,6 +213,17 @@ class Recorder:
         error, self._unsaved = self._unsaved, None
         return f"{error} The reply is not recorded. {error.hint}" if error else ""
 
+    def resent_note(self) -> str:
+        """How many earlier questions were sent again, once; empty if none was."""
+        count, self._resent = self._resent, 0
+        if not count:
+            return ""
+        were = "were" if count > 1 else "was"
+        return (
+            f"{plural(count, 'earlier question')} {were} sent again before this one, because the "
+            "service did not have the replayed conversation."
+        )
+
     def with_live_token(self, question: Question, service: str, ask: Ask) -> Flow[Question]:
         """``question`` with the service's token instead of a placeholder.
 
@@ -241,6 +253,7 @@ class Recorder:
             )
         ]
         for record in records:
+            self._resent += 1
             yield from self._resend(record, ask)
 
     def _to_resend(self, key: str, service: str) -> list[Record]:

@@ -449,8 +449,8 @@ class Session:
         """Record the end of a question; called on the loop, before ``done`` is set."""
         reply, error, pending = asked.reply, asked.error, asked.pending
         recorder = asked.connection.client.recorder
-        if recorder is not None and (warning := recorder.warning()):
-            asked.notes.append(warning)
+        if recorder is not None:
+            asked.notes += filter(None, (recorder.resent_note(), recorder.warning()))
         complete = reply.is_complete
         with self._lock:
             if isinstance(error, NOTHING_SENT):

@@ -87,7 +87,7 @@ def _reading(path: Path, shape: str, rounds: int) -> list[Measure]:
     def shown() -> None:
         history = HistoryStore(path)
         tree = history.load(history.conversations(OWNER.notebook)[0])
-        assert turns_table(tree.turns[-MAX_TURNS:], tree.stale()).plain
+        assert turns_table(tree, tree.turns[-MAX_TURNS:], tree.stale()).plain
         history.close()
 
     def taken_up() -> ConversationTree:
@@ -97,7 +97,7 @@ def _reading(path: Path, shape: str, rounds: int) -> list[Measure]:
         return tree
 
     tree = taken_up()
-    table = turns_table(tree.turns[-MAX_TURNS:], tree.stale())
+    table = turns_table(tree, tree.turns[-MAX_TURNS:], tree.stale())
     mimebundle(table.markdown)  # what it imports is not its own cost
     work: Work = {
         "say on loading that there is a past": (lambda: resume_hint(path, OWNER.notebook), 5),

@@ -289,7 +289,9 @@ def tables(text: str) -> Iterator[Shown]:
         mock.patch.object(displays, "publish", lambda *, data, metadata: shown.append(data)),
         mock.patch.object(displays, "has_kernel", return_value=True),
     ):
-        displays.show(None, turns_table(tree.turns, set()), displays.Verbatim(tree_text(tree)))
+        displays.show(
+            None, turns_table(tree, tree.turns, set()), displays.Verbatim(tree_text(tree))
+        )
     for data in shown:
         yield from _published(data)
 
@@ -509,7 +511,9 @@ def saved_notebook(texts: list[str]) -> Any:
             mock.patch.object(displays, "publish", take),
             mock.patch.object(displays, "has_kernel", return_value=True),
         ):
-            displays.show(None, turns_table(tree.turns, set()), displays.Verbatim(tree_text(tree)))
+            displays.show(
+                None, turns_table(tree, tree.turns, set()), displays.Verbatim(tree_text(tree))
+            )
         error = ServiceError(text, hint=text, service_message=text, partial=text)
         outputs.append(
             v4.new_output(

@@ -455,6 +455,17 @@ def test_a_question_of_the_panel_in_between_is_not_part_of_run_all(notebook: Fak
     assert shape(notebook.tree)[-1] == "5<4*"
 
 
+def test_the_first_turn_that_is_asked_again_stays_the_first(notebook: FakeNotebook) -> None:
+    """One line says so, and how it would not: two cells may have been run in the wrong order."""
+    notebook.run_all(*"ba")
+    notebook.run("b")
+    assert shape(notebook.tree) == ["1*", "2<1 stale"]
+    assert "This is still the first turn; --after 2 would change that." in notebook.notes
+    notebook.run("a")
+    notebook.run(Cell("b", "question of b", {"after": "2"}))
+    assert shape(notebook.tree)[-1] == "3<2*"
+
+
 # Deleted cells -------------------------------------------------------------------------------
 
 

@@ -17,6 +17,8 @@ import pytest
 from fake_notebook import Cell, FakeNotebook, shape
 
 from aeron_magic.client.client import make_question
+from aeron_magic.conversations.export import as_markdown
+from aeron_magic.conversations.export_page import as_page
 from aeron_magic.errors import (
     FailedReply,
     ReplyError,
@@ -25,6 +27,7 @@ from aeron_magic.errors import (
     UsageError,
     ValueRefused,
 )
+from aeron_magic.jupyter.display.tables import tree_text, turns_table
 from aeron_magic.replies.accumulator import ReplyAccumulator
 from aeron_magic.replies.reply import Reply
 from aeron_magic.sandbox import Sandbox
@@ -830,6 +833,21 @@ def test_a_branch_of_chatzy_without_a_complete_reply_can_be_chosen(chat: FakeNot
         conversation = asked_of_chatzy(chat)[turn.number - 1][1]
         assert chat.context_token == conversation
         assert chat.session.position_for().token == conversation
+
+
+def test_a_question_after_a_cut_one_of_chatzy_is_shown_in_one_line(chat: FakeNotebook) -> None:
+    """The service answers after both: no branch, and no note that only the first is continued."""
+    chat.run("a")
+    chat.sandbox.set_faults(say="one two three four", **CUT)
+    chat.fails("b")
+    chat.sandbox.set_faults(**WHOLE)
+    chat.run_all("c", "d")
+    assert chat.notes == []
+    assert not set("├└│") & set(tree_text(chat.tree))
+    rows = turns_table(chat.tree, chat.tree.turns, set()).rows
+    assert [row[1] for row in rows] == ["", "1", "2", "3"]
+    assert ", after" not in as_markdown(chat.tree)
+    assert "after turn" not in as_page(chat.tree)
 
 
 CUT: dict[str, Any] = {"cut_after": 150, "cut_times": 9}

@@ -128,7 +128,7 @@ def history(app: App, command: Command) -> None:
     shown = turns[-MAX_TURNS:]
     left = len(turns) - len(shown)
     note = f"{plural(left, 'earlier turn')} not shown; `%aeron export FILE` writes all."
-    table = turns_table(shown[::-1] if order == "desc" else shown, tree.stale())
+    table = turns_table(tree, shown[::-1] if order == "desc" else shown, tree.stale())
     show(app.shell, table, note if left else "")
 
 

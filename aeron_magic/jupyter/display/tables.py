@@ -29,17 +29,18 @@ def numbered(number: int, name: str | None) -> str:
     return f"{number} ({name})" if name else str(number)
 
 
-def turns_table(turns: Sequence[Turn], stale: set[Turn]) -> Table:
-    """Turns as a table."""
+def turns_table(tree: ConversationTree, turns: Sequence[Turn], stale: set[Turn]) -> Table:
+    """Turns of a conversation as a table."""
+    parents = [tree.shown_parent(turn) for turn in turns]
     rows = [
         (
             numbered(turn.number, turn.name),
-            turn.parent.label if turn.parent else "",
+            parent.label if parent else "",
             turn.question[:200],
             excerpt(turn.reply.text) if turn.reply else "",
             ", ".join(_remarks(turn, stale)) or "complete",
         )
-        for turn in turns
+        for turn, parent in zip(turns, parents, strict=True)
     ]
     return Table(("turn", "after", "question", "reply", "status"), rows)
 
@@ -85,7 +86,7 @@ def tree_text(tree: ConversationTree) -> str:
     """The turns as a tree in plain text; only branches are indented."""
     children: dict[Turn | None, list[Turn]] = {}
     for turn in tree.turns:
-        children.setdefault(turn.parent, []).append(turn)
+        children.setdefault(tree.shown_parent(turn), []).append(turn)
     stale = tree.stale()
     newest = tree.newest if tree.has_ended else tree.head
     lines: list[str] = []

@@ -96,6 +96,25 @@ def test_a_misspelt_recording_has_a_suggestion(connected: Kernel, tmp_path: Path
     assert "Did you mean" not in error_text(run)
 
 
+def test_earlier_questions_that_are_sent_again_are_named(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """The service's token of them is another one than that of the replay, which is no fault."""
+    file = tmp_path / "talk.jsonl"
+    connected.execute(f"%aeron record {file}", "c0")
+    connected.execute("%%aeron\nHow do I ask?", "c1")
+    connected.execute(f"%aeron replay {file}", "c0")
+    connected.execute("%%aeron -n\nHow do I ask?", "c1")
+    connected.execute(f"%aeron record {file}", "c0")
+    run = connected.execute("%%aeron\nShow an example", "c2")
+    assert "[1 earlier question was sent again before this one" in run.text
+    assert "The service says" not in run.text
+    assert "elsewhere" not in connected.execute("%aeron history", "h").text
+    assert requests_sent(sandbox) == 3
+    run = connected.execute("%%aeron\nShow another one", "c3")
+    assert "sent again before" not in run.text
+
+
 def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Kernel) -> None:
     file = tmp_path / "talk.jsonl"
     connected.execute(f"%aeron record {file}", "c0")

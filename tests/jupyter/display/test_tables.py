@@ -74,7 +74,7 @@ def test_a_table_shows_a_question_as_it_was_typed(
     monkeypatch.setattr(displays, "publish", lambda *, data, metadata: shown.append(data))
     tree = tree_of(0)
     tree.turns[0].question = text
-    displays.show(None, turns_table(tree.turns, set()))
+    displays.show(None, turns_table(tree, tree.turns, set()))
     (data,) = shown
     commonmark = MarkdownIt("commonmark").enable("table").render(data["text/markdown"])
     for html in (str(data["text/html"]), commonmark):
@@ -113,13 +113,13 @@ def test_a_table_shows_a_reply_without_its_markup() -> None:
     text = "# Title\n\n* **Bold** and\n  `code`, [a link](https://x.example)\n\n```py\nx = 1\n```\n"
     tree.turns[0].reply = Reply(f"{text}\n| a | b |\n|---|---|\n| 1 | \x1b[31m2 |")
     shown = "Title Bold and code, a link x = 1 a b 1 2"
-    assert turns_table(tree.turns, set()).rows[0][2:4] == ("2*3*4 1", shown)
+    assert turns_table(tree, tree.turns, set()).rows[0][2:4] == ("2*3*4 1", shown)
 
 
 def test_the_status_column_has_the_remarks_on_a_turn() -> None:
     tree = tree_of(0, 1)
     tree.turns[0].reply = Reply("because", "recovered", "token", "another")
-    assert [row[-1] for row in turns_table(tree.turns, {tree.turns[1]}).rows] == [
+    assert [row[-1] for row in turns_table(tree, tree.turns, {tree.turns[1]}).rows] == [
         "recovered, answered elsewhere",
         "stale",
     ]
@@ -129,7 +129,7 @@ def test_a_turn_with_a_name_is_shown_with_its_number() -> None:
     """Both are accepted by ``--after``."""
     tree = tree_of(0, 1)
     tree.turns[1].name = "plan"
-    assert [row[0] for row in turns_table(tree.turns, set()).rows] == ["1", "2 (plan)"]
+    assert [row[0] for row in turns_table(tree, tree.turns, set()).rows] == ["1", "2 (plan)"]
     assert numbers(tree) == ["1", "2 (plan)"]
     stored = StoredConversation(7, "a", "", "", False, 0.0, "", 3, "/n.ipynb")
     found = [FoundTurn(stored, 2, "plan", 0.0, "text"), FoundTurn(stored, 3, "", 0.0, "text")]
