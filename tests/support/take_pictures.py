@@ -56,6 +56,8 @@ def panel(page: Page, site: Site) -> None:
     opened.run_all()
     chat = PanelPage.in_notebook(opened)
     chat.ask("How do I put a value into my question?")
+    chat.ask("And in Python?")
+    chat.ask("Say it in one sentence.")
     opened.save()
     themes: tuple[tuple[Theme, str], ...] = (
         ("JupyterLab Dark", "dark"),
