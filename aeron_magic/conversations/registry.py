@@ -359,15 +359,13 @@ def place_notes(
     """
     notes, parent = [], turn.parent
     others = tree.followers.get(parent, set()) - {turn} if parent is not None else ()
-    follows = tree.shown_parent(turn) is parent
-    if parent is not None and follows and not turn.placed and any(map(is_shown, others)):
+    is_beside = parent is not None and not turn.placed and any(map(is_shown, others))
+    if parent is not None and is_beside and tree.shown_parent(turn) is parent:
         notes.append(f"Continues after turn {parent.label}.")
     if stale_before is not None:
         now = [one for one in tree.stale() - stale_before if not one.deleted and one is not turn]
         if now and parent is None and left is not None and left is not turn:
-            notes.append(
-                f"This is still the first turn: with --after {left.label} it would not be."
-            )
+            notes.append(f"This is still the first turn; --after {left.label} would change that.")
         if now:
             notes.append(
                 f"{stale_text(now)} now; run {'their cells' if now[1:] else 'its cell'} again."
@@ -403,7 +401,7 @@ def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:
     """
     position, newest, notes = pending.position, pending.diverges_from, []
     actual = reply.parent_context_token
-    if actual is not None and is_elsewhere(actual, position.token):
+    if actual is not None and actual != position.token and is_elsewhere(actual, position.token):
         token = truncate(position.token or "", TOKEN_SHOWN)
         sent = f"continued from {token}" if token else "started a conversation"
         follows = truncate(actual, TOKEN_SHOWN)

@@ -78,7 +78,7 @@ class App:
         self.preferences = preferences
         self.cell_keys = CellKeys()
         self.cell_id_notice_shown = False
-        self.run_order = RunOrder(cell_id(shell))
+        self.run_order = RunOrder(shell, cell_id(shell))
         self.panel_controller: Any = None
         self.unfinished_variables: dict[str, Reply] = {}
         self.resuming: Resuming | None = None
@@ -88,7 +88,7 @@ class App:
         """The kernel's session; created when it is first used."""
         from aeron_magic.session.session import Session
 
-        session = vars(self)["session"] = Session(self.shell.user_ns)
+        session = vars(self)["session"] = self.run_order.session = Session(self.shell.user_ns)
         self._configure(session)
         if "AERON_RECORD" in os.environ or "AERON_RECORD_MODE" in os.environ:
             self._record_as_environment_says(session)
@@ -118,18 +118,6 @@ class App:
         changed = before._asdict() | shown_only != preferences._asdict() | shown_only
         if changed and self._has_session:
             self._configure(self.session)
-
-    def before_cell(self, info: Any) -> None:
-        """For IPython's event ``pre_run_cell``."""
-        self.run_order.before_cell(info)
-        if self._has_session:
-            self.run_order.follow(self.shell, self.session, asks=False)
-
-    def after_cell(self, result: Any) -> None:
-        """For IPython's event ``post_run_cell``."""
-        self.run_order.after_cell(result, self.shell)
-        if self._has_session:
-            self.run_order.follow(self.shell, self.session, asks=False)
 
     def refuse_setting(self, error: UsageError | None) -> None:
         """Make the next question fail once with ``error``; None: no longer."""
@@ -222,6 +210,7 @@ class App:
         if self._has_session:
             self.session.close()
             del self.session
+            self.run_order.session = None
         self.panel_controller = None
 
 

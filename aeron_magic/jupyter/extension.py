@@ -28,8 +28,8 @@ def load(shell: Any) -> None:
             "another cell.",
         )
     question_marks.register(shell)
-    shell.events.register("pre_run_cell", app.before_cell)
-    shell.events.register("post_run_cell", app.after_cell)
+    shell.events.register("pre_run_cell", app.run_order.before_cell)
+    shell.events.register("post_run_cell", app.run_order.after_cell)
     defaults.connection = app.batch_target
     defaults.show_progress = app.show_progress
     app.resuming = Resuming(partial(_offer, app), partial(_resume, app))
@@ -93,8 +93,8 @@ def unload(shell: Any) -> None:
         return
     completer.unregister(shell)
     question_marks.unregister(shell)
-    shell.events.unregister("pre_run_cell", app.before_cell)
-    shell.events.unregister("post_run_cell", app.after_cell)
+    shell.events.unregister("pre_run_cell", app.run_order.before_cell)
+    shell.events.unregister("post_run_cell", app.run_order.after_cell)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("aeron", None)
     magics = shell.magics_manager.registry.pop(AeronMagics.__name__, None)

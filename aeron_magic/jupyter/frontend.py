@@ -119,12 +119,17 @@ class RunOrder:
     ``MAX_PAUSE`` after the one before, and none fails.
 
     * ``first``: the id of the cell that loaded the extension; None if unknown.
+
+    Attributes:
+    * ``session``: the kernel's session, which is told; None until there is one.
     """
 
     MAX_PAUSE = 1.0
     """Seconds: who clicks on another cell far below takes longer."""
 
-    def __init__(self, first: str | None) -> None:
+    def __init__(self, shell: Any, first: str | None) -> None:
+        self.session: Session | None = None
+        self._shell = shell
         self._first = first
         self._run = 0
         """How often it was run from its beginning; 0 while it is not."""
@@ -146,15 +151,17 @@ class RunOrder:
             self._run = 0
         if cell is not None:  # a front end may run code of its own between cells
             self._cells.add(cell)
+        self.follow(asks=False)
 
-    def after_cell(self, result: Any, shell: Any) -> None:
+    def after_cell(self, result: Any) -> None:
         """A cell has ended. If it failed, the front end runs no other of those that wait."""
         self._ended = time.monotonic()
-        stops = _message(shell).get("content", {}).get("stop_on_error", True)
+        stops = _message(self._shell).get("content", {}).get("stop_on_error", True)
         if stops and not getattr(result, "success", True):
             self._run = 0
+        self.follow(asks=False)
 
-    def follow(self, shell: Any, session: Session, *, asks: bool = True) -> None:
+    def follow(self, *, asks: bool = True) -> None:
         """Tell the session if such a run has begun or ended, and which cells were deleted.
 
         A run begins with its first question; ``asks`` is whether the cell asks one now.
@@ -162,7 +169,9 @@ class RunOrder:
         Only JupyterLab names the deleted cells: in the next request, or in each request of those
         that are sent at once, such as for all cells; one of them may be there again by then.
         """
-        deleted = _message(shell).get("metadata", {}).get("deletedCells")
+        if (session := self.session) is None:
+            return
+        deleted = _message(self._shell).get("metadata", {}).get("deletedCells")
         named = deleted if isinstance(deleted, list) else []
         before, self._deleted = self._deleted, {one for one in named if isinstance(one, str)}
         if self._deleted:

@@ -486,10 +486,11 @@ def test_requests_that_are_sent_at_once_name_a_deleted_cell_once(notebook: FakeN
     notebook.run_all(*"abc")
     metadata: dict[str, object] = {"deletedCells": ["b", 7]}
     shell = SimpleNamespace(kernel=True, get_parent=lambda: {"metadata": metadata})
-    order = RunOrder(None)
+    order = RunOrder(shell, None)
+    order.session = notebook.session
 
     def is_deleted() -> bool:
-        order.follow(shell, notebook.session)
+        order.follow()
         turn = notebook.tree.by_cell("b")
         return turn is not None and turn.deleted
 
@@ -505,12 +506,13 @@ def test_requests_that_are_sent_at_once_name_a_deleted_cell_once(notebook: FakeN
 def test_a_cell_that_is_run_a_second_time_ends_the_run(notebook: FakeNotebook) -> None:
     """Also at once, from the keyboard; but not what a front end runs between cells."""
     shell = SimpleNamespace(kernel=True, get_parent=dict)
-    order = RunOrder("load")
+    order = RunOrder(shell, "load")
+    order.session = notebook.session
     seen = []
     for cell in ("load", None, "a", None, "b", "a", "b", "load", "a"):
         order.before_cell(SimpleNamespace(cell_id=cell))
-        order.follow(shell, notebook.session)
-        order.after_cell(None, shell)
+        order.follow()
+        order.after_cell(None)
         seen.append(notebook.session.registry.is_rebuilding)
     assert seen == [True] * 5 + [False] * 2 + [True] * 2
 

@@ -46,7 +46,7 @@ def ask(app: App, options: Options, text: str) -> None:
     if not options.raw and "{{" in text:
         text = interpolate(text, visible_names(shell), secrets=connection.settings.secrets)
     text = text.lstrip("\n")
-    app.run_order.follow(app.shell, session)
+    app.run_order.follow()
     position = session.position_for(
         cell=cell,
         name=options.as_,

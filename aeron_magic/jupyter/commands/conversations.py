@@ -46,7 +46,7 @@ def use(app: App, command: Command) -> None:
     if name is None:
         _list(app)
         return
-    app.run_order.follow(app.shell, session)
+    app.run_order.follow()
     known = session.registry.conversations
     if name in known:
         tree = session.use(name)

@@ -120,7 +120,7 @@ def resume(app: App, command: Command) -> None:
     past, as in CI.
     """
     session, name = app.session, command["name"]
-    app.run_order.follow(app.shell, session)
+    app.run_order.follow()
     if name is None and not session.registry.is_rebuilding and _is_in_use(session):
         _stay(app, compare=command["check"])
         return

@@ -398,8 +398,8 @@ class PanelController:
     def _send_end(self, live: _Live) -> None:
         asked, key = live.asked, live.key
         reply, turn = asked.reply, asked.turn
-        known = asked.tree.by_number(turn.number)
-        if asked.is_fetch and known is not None:
+        known = asked.tree.by_number(turn.number) if asked.is_fetch else None
+        if known is not None:
             turn = known  # also if nothing was fetched
         if len(reply.text) <= MAX_STEP:
             self._send_delta(live)

@@ -332,7 +332,7 @@ def turn_views(
         reading = "fetching" if turn.number in fetched else "processing"
         is_on_page = reply is not None and reply is streamed
         problem = problems.get(key) or problem_of(None, reply, tree.service)
-        if problem is not None and not tree.can_rerun(turn):
+        if problem is not None and not is_live and not tree.can_rerun(turn):
             problem = {**problem, "actions": []}
         views.append(
             TurnView(

@@ -53,7 +53,7 @@ def store(path: Path, address: str, service: str = "aeronpay", *, sandbox: bool 
 
 
 def run_resume(session: Session) -> None:
-    app = SimpleNamespace(session=session, shell=None, run_order=RunOrder(None))
+    app = SimpleNamespace(session=session, shell=None, run_order=RunOrder(None, None))
     resume(app, parse_command("resume"))  # type: ignore[arg-type]
 
 
