@@ -152,3 +152,9 @@ def test_one_cell_alone_and_a_new_one_after_a_deleted_one(
     lab.run(4)
     lab.run(5)
     assert asked(lab) == on_the_page(lab)
+    delete(lab, 4)
+    lab.run(4)  # a cell that asks nothing
+    insert(lab, 4)
+    lab.run(4)
+    lab.run(5)
+    assert asked(lab) == on_the_page(lab)
