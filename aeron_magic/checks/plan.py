@@ -301,8 +301,6 @@ class Planner:
                 return interpolate(text, names, secrets=self._settings.secrets, required="row")
             except ValueRefused as error:
                 error.message = f"{source.name}, turn at line {line}: {error.message}"
-                if "row" not in names and _names_row(text):
-                    error.hint = "`{{row}}` is a row of a table: add `--each TABLE`."
                 raise
 
         text = filled(turn.question, turn.line)

@@ -11,9 +11,9 @@ Grammar::
 Nothing is called or computed, and placeholders inside a value are not replaced. Double braces
 around anything but a path are left as they are, so LaTeX, JSON and code are safe. What is probably
 a mistake is an error: a path with an unknown name, alone or with a typical format; a known name
-followed by anything else, double braces before a known name that are never closed, and a Python
-expression on one line that calls something or contains a known name. A filter, as in
-``{{other | upper}}``, belongs to a template language: not an expression.
+followed by anything else, a column of ``row`` whose name has a space, double braces before a known
+name that are never closed, and a Python expression on one line that calls something or contains a
+known name. A filter, as in ``{{other | upper}}``, belongs to a template language: not an expression.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from unicodedata import normalize
 from aeron_magic.errors import ValueRefused
 from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.plaintext import spellings
-from aeron_magic.prompts.values import format_value, is_missing, prompt_cell, table_class
+from aeron_magic.prompts.values import absence, format_value, is_missing, prompt_cell, table_class
 
 MARKS = r"\u0300-\u036f\u0900-\u0963\u0966-\u0dff"
 """Vowel signs, such as those of Hindi, which are not in ``\\w``."""
@@ -58,6 +58,8 @@ _TYPICAL_FORMAT = re.compile(
 """A format that is hardly anything else, such as ``.2f``, ``,`` and ``%d %b``."""
 MAX_NAMED = 12
 """Columns or keys that an error names."""
+_WORDS = re.compile(r"\w[\w ()/%&#-]{1,60}")
+"""What may be a key with a space."""
 _MAX_EXPRESSION = 1_000
 """Characters of a text in double braces that is read as Python."""
 STEPS = re.compile(
@@ -77,6 +79,7 @@ class Placeholder(NamedTuple):
     * ``path``: the text between the braces, stripped.
     * ``start``, ``end``: its position in the text, braces included.
     * ``line``, ``column``: where it begins, both counted from 1.
+    * ``closed``: whether its end was found.
     """
 
     path: str
@@ -84,6 +87,7 @@ class Placeholder(NamedTuple):
     end: int
     line: int
     column: int
+    closed: bool = True
 
     @property
     def name(self) -> str:
@@ -93,7 +97,8 @@ class Placeholder(NamedTuple):
     @property
     def location(self) -> str:
         """The placeholder and its position, for an error message."""
-        return f"{{{{{self.path}}}}} (line {self.line}, column {self.column})"
+        end = "}}" if self.closed else ""
+        return f"{{{{{self.path}{end} (line {self.line}, column {self.column})"
 
 
 def interpolate(
@@ -145,13 +150,13 @@ def interpolate(
         if not match["path"]:
             raise ValueRefused(
                 'only a path can be inserted: a name, then .attribute, [0] or ["key"]',
-                hint="Nothing is called or computed in the braces: put the result in a variable "
+                hint=(_meant_key(placeholder, namespace) if match["other"] else "")
+                or "Nothing is called or computed in the braces: put the result in a variable "
                 f"before, and name that; {_LITERAL_HINT}",
             )
         value = resolve(placeholder, namespace)
         if placeholder.name == required and is_missing(value):
-            problem = "the text is empty" if isinstance(value, str) else "the value is missing"
-            raise ValueRefused(problem, hint="Fill in the value, or drop the row.")
+            raise ValueRefused(absence(value), hint="Fill in the value, or drop the row.")
         formatted = _with_format(value, match["format"]) or format_value(value)
         if any(form in formatted.lower() for form in forbidden):
             raise ValueRefused(
@@ -185,6 +190,8 @@ def _is_expression(text: str, namespace: Mapping[str, object]) -> bool:
     """Whether ``text`` was probably meant to be computed; it is not a path."""
     begun = re.match(NAME, text)
     if begun and _as_known(begun[0], namespace) in namespace:
+        return True
+    if text in keys_of(namespace.get("row")):
         return True
     if len(text) > _MAX_EXPRESSION or "\\" in text:  # a backslash: LaTeX
         return False
@@ -220,6 +227,7 @@ def _placeholder(match: re.Match[str]) -> Placeholder:
         end=match.end(),
         line=text.count("\n", 0, start) + 1,
         column=start - text.rfind("\n", 0, start),
+        closed=not match["open"],
     )
 
 
@@ -276,9 +284,13 @@ def resolve(placeholder: Placeholder, namespace: Mapping[str, object]) -> object
             for known, value in namespace.items()
             if not (known.startswith("_") or callable(value) or isinstance(value, ModuleType))
         ]
-        is_column = name in keys_of(namespace.get("row"))
-        near = f"Did you mean `{{{{row.{name}}}}}`? " if is_column else _nearest(name, public)
-        raise ValueRefused(f"unknown variable {name}", hint=_hint(near))
+        hint = _nearest(name, public)
+        if name in keys_of(namespace.get("row")):
+            hint = _did_you_mean(f"{{{{row.{name}}}}}")
+        elif name == "row":
+            hint = f"It is a row of a table: add `--each TABLE` (in Python `each=`). {hint}"
+        hint = hint.rstrip() or f"Define it first; {_LITERAL_HINT}"
+        raise ValueRefused(f"unknown variable {name}", hint=hint)
     value: Any = namespace[name]
     shown = name
     for step in STEPS.finditer(placeholder.path, len(typed)):
@@ -306,12 +318,15 @@ def _step_into(value: Any, step: re.Match[str], shown: str) -> object:
             missing = isinstance(error, LookupError | TypeError) or bool(table_class(value))
         if missing:
             near = _near_part(value, attribute or key, bool(attribute), shown)
+            hint = f"{near}{_names_in(value)}".rstrip() or f"Look at what `{shown}` holds."
+            if not near:
+                hint += f" {_LITERAL_HINT[0].upper()}{_LITERAL_HINT[1:]}"
             kind = type(value).__name__
             # A row of a table is shown without the name of its class.
             of_kind = "" if isinstance(value, Mapping) and kind != "dict" else f" ({kind})"
             raise ValueRefused(
                 f"{shown}{of_kind} has no {step[0]}",
-                hint=_hint(near + _names_in(value) or f"Look at what `{shown}` holds. "),
+                hint=hint,
             ) from error
         raise ValueRefused(
             f"reading {step[0]} of {shown} raised {type(error).__name__}",
@@ -324,10 +339,49 @@ def _near_part(value: object, part: object, attribute: bool, shown: str) -> str:
     if not isinstance(part, str):
         return ""
     if attribute and part in keys:
-        return f'Did you mean `{{{{{shown}["{part}"]}}}}`? '
+        return _did_you_mean(_placeholder_of_key(shown, part))
     # Not dir(): a class's own __dir__ is code, and could fail.
     public = [name for name in map(str, object.__dir__(value)) if not name.startswith("_")]
-    return _nearest(part, [*keys, *public] if attribute else keys)
+    return _nearest(part, [*keys, *public] if attribute else keys, shown)
+
+
+def _meant_key(placeholder: Placeholder, namespace: Mapping[str, object]) -> str:
+    """The key that was written without quotes and brackets, such as a column with a space.
+
+    As a suggestion; empty if the placeholder is probably something else.
+    """
+    text = placeholder.path
+    if text in keys_of(namespace.get("row")):
+        return _did_you_mean(_placeholder_of_key("row", text)).rstrip()
+    begun = re.match(rf"{NAME}(?:{STEP})*", text)
+    if begun is None or len(text) > _MAX_EXPRESSION:
+        return ""
+    shown, rest = begun[0], text[begun.end() :].lstrip()
+    *_, last = [None, *STEPS.finditer(shown)]
+    if last is not None and last["attribute"] and rest[:1] not in (".", "["):
+        shown, rest = shown[: last.start()].rstrip(), text[last.start() :]
+    try:
+        value = resolve(placeholder._replace(path=shown), namespace)
+    except ValueRefused:
+        return ""
+    keys = keys_of(value)
+    part = rest[1:].strip() if rest.startswith(".") else rest.strip("[]")
+    words = re.split(r"[\[:]", part, maxsplit=1)[0]  # before a step or a format
+    if part in keys:
+        found = _did_you_mean(_placeholder_of_key(shown, part))
+    elif words.strip() in keys:
+        found = _did_you_mean(_placeholder_of_key(shown, words.strip(), part[len(words) :]))
+    elif not keys or not _WORDS.fullmatch(part) or _parsed(text) is not None:
+        found = ""
+    else:
+        found = _nearest(part, keys, shown) or _did_you_mean(_placeholder_of_key(shown, part))
+        found += _names_in(value)
+    return found.rstrip()
+
+
+def _placeholder_of_key(shown: str, key: str, step: str = "") -> str:
+    quote = "'" if '"' in key else '"'
+    return f"{{{{{shown}[{quote}{key}{quote}]{step}}}}}"
 
 
 def keys_of(value: object) -> list[str]:
@@ -357,15 +411,18 @@ def _names_in(value: object) -> str:
     return f"It has {', '.join(shown)}. " if shown else ""
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
+def _nearest(name: str, known: Iterable[str], shown: str = "") -> str:
+    """The similar ones of the names, or of the keys of ``shown``, as a suggestion."""
     from difflib import get_close_matches
 
     found = get_close_matches(name, list(dict.fromkeys(known)), 3)
-    return f"Did you mean {' or '.join(f'`{one}`' for one in found)}? " if found else ""
+    return _did_you_mean(
+        *(
+            _placeholder_of_key(shown, one) if shown and not re.fullmatch(NAME, one) else one
+            for one in found
+        )
+    )
 
 
-def _hint(first: str) -> str:
-    """``first``, and how to write literal braces."""
-    if not first:
-        return f"Define it first; {_LITERAL_HINT}"
-    return f"{first}{_LITERAL_HINT[0].upper()}{_LITERAL_HINT[1:]}"
+def _did_you_mean(*names: str) -> str:
+    return f"Did you mean {' or '.join(f'`{one}`' for one in names)}? " if names else ""

@@ -16,7 +16,7 @@ from aeron_magic.errors import AeronError, UsageError, ValueRefused, error_of_al
 from aeron_magic.markdown_text import plural
 from aeron_magic.plaintext import well_formed
 from aeron_magic.prompts.interpolation import interpolate, placeholders_in
-from aeron_magic.prompts.values import format_value, is_missing, short_float, shown_digits
+from aeron_magic.prompts.values import absence, format_value, is_missing, short_float, shown_digits
 
 ITEM = "item"
 """The column of items that have no name."""
@@ -221,8 +221,8 @@ def _text(item: Any, template: str | None, namespace: dict[str, Any], secrets: A
         names = ChainMap({"row": item}, namespace)
         return interpolate(template, names, secrets=secrets, required="row")
     if is_missing(item):
-        what = "text is empty" if isinstance(item, str) else "item is missing"
-        raise ValueRefused(f"The {what}.", hint="Fill it in, or drop it.")
+        problem = absence(item).replace("value is", "item is")
+        raise ValueRefused(f"{problem[0].upper()}{problem[1:]}.", hint="Fill it in, or drop it.")
     if isinstance(item, str):
         return item
     raise UsageError(

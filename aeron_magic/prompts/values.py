@@ -56,6 +56,15 @@ def is_missing(value: object) -> bool:
         return False
 
 
+def absence(value: object) -> str:
+    """Why a value is missing; see :func:`is_missing`."""
+    while isinstance(value, Mapping) and len(value) == 1:
+        (value,) = value.values()
+    if isinstance(value, Mapping) and value:
+        return "all its values are missing or empty"
+    return "the text is empty" if isinstance(value, str) else "the value is missing"
+
+
 def format_value(value: object) -> str:
     """Return ``value`` as prompt text.
 

@@ -202,7 +202,7 @@ def test_values_and_functions(client: Client, sandbox: Sandbox, write: Write) ->
     ("text", "arguments", "error", "part"),
     [
         (chat("{{nme}}"), {}, ValueRefused, "a.chat.md, turn at line 1: .*unknown variable nme"),
-        (chat("{{row.a}}"), {}, ValueRefused, "add `--each TABLE`"),
+        (chat("{{row.a}}"), {}, ValueRefused, "add `each=` .*`--each TABLE`"),
         (chat("a", rule="contains: {{x}}"), {}, ValueRefused, "line 6: .*unknown variable x"),
         (chat("a", rule="python: f"), {}, UsageError, "a.chat.md, line 6: there is no function"),
         (chat("a", rule="matches: ("), {}, UsageError, "line 6: .*regular expression"),

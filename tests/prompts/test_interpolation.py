@@ -126,8 +126,9 @@ UNTOUCHED = [
 ]
 
 REFUSED = {
-    "a\n{{name": ("{{name}} (line 2, column 1): the braces are not closed.", "Write `}}` after it"),
-    r"\sqrt{{n}+1} is {{d.key} {}?": ("{{d}} (line 1, column 17): the braces are not", r"`\{{`"),
+    "a\n{{name": ("{{name (line 2, column 1): the braces are not closed.", "Write `}}` after it"),
+    "{{ name:.2%": ("{{name (line 1, column 1): the braces are not closed.", "Write `}}` after it"),
+    r"\sqrt{{n}+1} is {{d.key} {}?": ("{{d (line 1, column 17): the braces are not", r"`\{{`"),
     "{{ name } {{n}}": ("the braces are not closed", "--raw"),
     "{{nme}}": ("{{nme}} (line 1, column 1): unknown variable nme.", "`name`"),
     "a\n b {{ qqq }}": ("{{qqq}} (line 2, column 4): unknown variable qqq.", r"`\{{`"),
@@ -191,6 +192,93 @@ REFUSED = {
 }
 
 
+def test_a_suggestion_hides_nothing_and_is_not_hidden() -> None:
+    """How to write literal braces is for names that resemble no other."""
+    for text in (
+        "{{nme}}",
+        "{{r.txt}}",
+        "{{d.key}}",
+        "{{d['kye']}}",
+        "{{df.cool}}",
+        "{{df.col a}}",
+    ):
+        with pytest.raises(ValueRefused) as caught:
+            interpolate(text, VALUES)
+        assert caught.value.hint.startswith("Did you mean `"), text
+        assert "braces" not in caught.value.hint, text
+    assert caught.value.hint.endswith("`col`? It has `col`, `two words`.")
+
+
+def test_a_row_without_a_table_needs_each() -> None:
+    for text, near in {"{{row}}": "", "{{row.text}}": " Did you mean `rows`?"}.items():
+        with pytest.raises(ValueRefused) as caught:
+            interpolate(text, {"rows": []} if near else {})
+        assert caught.value.hint == (
+            f"It is a row of a table: add `--each TABLE` (in Python `each=`).{near}"
+        )
+
+
+KEYS = {
+    "{{row.review text}}": '{{row["review text"]}}',
+    "{{ row . review text }}": '{{row["review text"]}}',
+    "{{row.review txt}}": '{{row["review text"]}}',
+    "{{row.review_text}}": '{{row["review text"]}}',
+    "{{row['review txt']}}": '{{row["review text"]}}',
+    "{{row[review text]}}": '{{row["review text"]}}',
+    "{{review text}}": '{{row["review text"]}}',
+    "{{row.Price (EUR)}}": '{{row["Price (EUR)"]}}',
+    "{{Price (EUR)}}": '{{row["Price (EUR)"]}}',
+    "{{row.2024 sales}}": '{{row["2024 sales"]}}',
+    "{{row.first-name}}": '{{row["first-name"]}}',
+    '{{row.the "best" one}}': """{{row['the "best" one']}}""",
+    "{{row.quite another}}": '{{row["quite another"]}}',
+    "{{frame.review text}}": '{{frame["review text"]}}',
+    "{{frame.review text[0]}}": '{{frame["review text"][0]}}',
+    "{{frame.review text:.2f}}": '{{frame["review text"]:.2f}}',
+    "{{polar.review text}}": '{{polar["review text"]}}',
+    "{{one.deep.review text}}": '{{one.deep["review text"]}}',
+    "{{both['row'].review text}}": """{{both['row']["review text"]}}""",
+}
+
+
+@each_case("text", KEYS)
+def test_a_key_that_is_no_name_is_suggested_in_brackets(text: str) -> None:
+    columns: dict[str, Any] = {
+        "review text": ["x"],
+        "Price (EUR)": [1],
+        "2024 sales": [2],
+        "first-name": [3],
+        'the "best" one': [4],
+    }
+    frame = pd.DataFrame(columns)
+    (row,) = items_of(frame).values
+    values = {"row": row, "frame": frame, "polar": pl.DataFrame(columns)}
+    values |= {"one": SimpleNamespace(deep=row), "both": {"row": row}}
+    with pytest.raises(ValueRefused) as caught:
+        interpolate(text, values)
+    assert f"Did you mean `{KEYS[text]}`?" in caught.value.hint
+
+
+COMPUTED = [
+    "{{row.text.upper()}}",
+    "{{row.text if n else 1}}",
+    "{{n + row}}",
+    "{{row.text | upper}}",
+    "{{row.text!r}}",
+    "{{row.text ? 1 : 2}}",
+    "{{n.two words}}",
+    "{{row.n:{n}}}",
+]
+
+
+@each_case("text", COMPUTED)
+def test_a_computation_is_no_key(text: str) -> None:
+    with pytest.raises(ValueRefused) as caught:
+        interpolate(text, {"row": DataFrameRow({"text": "t", "n": 1}), "n": 3})
+    assert "Did you mean" not in caught.value.hint
+    assert "Nothing is called or computed" in caught.value.hint
+
+
 def test_a_format_comes_after_a_colon() -> None:
     """As in an f-string; an unknown name before a colon is left, as in JSON and CSS."""
     values = {"fee": 0.025, "n": 1234567, "day": date(2026, 11, 21), "राशि": 5, "a": [2.5]}
@@ -212,11 +300,14 @@ def test_a_format_comes_after_a_colon() -> None:
 
 def test_a_missing_value_of_a_required_name_is_refused() -> None:
     masked = np.ma.array(["x"], mask=[1])[0]
-    for value in (None, float("nan"), "", " \u200b", {"a": None}, masked, pa.array([None])[0]):
+    texts = ("", " \u200b", {"a": "   "}, DataFrameRow({"text": " "}))
+    rows = ({"a": None, "b": " "}, DataFrameRow({"a": " ", "b": " "}))
+    for value in (None, float("nan"), {"a": None}, {}, masked, pa.array([None])[0], *texts, *rows):
         with pytest.raises(ValueRefused) as caught:
             interpolate("{{row}}", {"row": value}, required="row")
-        text = isinstance(value, str)
-        assert ("the text is empty" if text else "the value is missing") in str(caught.value)
+        problem = "the text is empty" if value in texts else "the value is missing"
+        problem = "all its values are missing or empty" if value in rows else problem
+        assert problem in str(caught.value)
         assert "--raw" not in caught.value.hint
     for value in (0, False, "x", [], {"a": None, "b": 1}, pa.array([0])[0]):
         assert interpolate("{{row}}", {"row": value}, required="row")
