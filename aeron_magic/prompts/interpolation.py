@@ -13,7 +13,8 @@ around anything but a path are left as they are, so LaTeX, JSON and code are saf
 a mistake is an error: a path with an unknown name, alone or with a typical format; a known name
 followed by anything else, a column of ``row`` whose name has a space, double braces before a known
 name that are never closed, and a Python expression on one line that calls something or contains a
-known name. A filter, as in ``{{other | upper}}``, belongs to a template language: not an expression.
+known name. A filter, as in ``{{other | upper}}``, belongs to a template language: it is no
+expression.
 """
 
 from __future__ import annotations

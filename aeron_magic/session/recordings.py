@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -20,6 +21,11 @@ OVERRIDDEN = f"Unset {VARIABLE}; `%aeron record FILE` then sends the question an
 ENVIRONMENT = f"Unset {VARIABLE} and start again: the question is then sent and recorded."
 """The remedy for a file that ``AERON_RECORD`` names."""
 
+_NEARLY_OFF = re.compile(
+    r"[^./\\]?ff|o[^./\\]?f|of[^./\\]?|[^./\\]off|o[^./\\]ff|of[^./\\]f|off[^./\\]", re.IGNORECASE
+)
+"""A name that differs from ``off`` in one letter, and has no dot or folder."""
+
 MAX_SHOWN = 5
 """Damaged lines that are named."""
 
@@ -33,8 +39,9 @@ def open_recorder(
 
     Without ``file``, that of ``AERON_RECORD``.
 
-    Raises RecordingError: the mode is ``replay`` and the file does not exist or is not named; or
-    the file's folder does not exist.
+    Raises UsageError: the name is nearly ``off``, or the mode is not known. Raises RecordingError:
+    the mode is ``replay`` and the file does not exist or is not named; or the file's folder does
+    not exist.
     """
     name = os.environ.get(VARIABLE) or mode
     if name not in MODES:
@@ -46,7 +53,7 @@ def open_recorder(
     remedy = HINT
     if os.environ.get(VARIABLE):
         remedy = ENVIRONMENT if file is None else OVERRIDDEN
-    file = named if file is None else file
+    file = (named if file is None else file).strip()
     if file.lower() in ("", "off"):
         if decided == "replay":
             by = "" if named else f"{FILE_VARIABLE} or "
@@ -55,6 +62,11 @@ def open_recorder(
                 hint=f"Name it by {by}`%aeron replay FILE`, or unset {VARIABLE}.",
             )
         return None
+    if _NEARLY_OFF.fullmatch(file):
+        raise UsageError(
+            f"{file!r} is not the name of a recording.",
+            hint=f"Did you mean `off`? For a file of that name write `./{file}`.",
+        )
     cassette = Cassette(file)
     if decided == "replay":
         if not cassette.exists:

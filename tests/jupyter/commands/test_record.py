@@ -147,6 +147,21 @@ def test_record_off_switches_recording_off(connected: Kernel, tmp_path: Path) ->
     assert [file.name for file in tmp_path.glob("*.jsonl")] == []
 
 
+def test_a_misspelt_off_is_no_file(kernel: Kernel, tmp_path: Path) -> None:
+    """With a dot or a folder, it is one; nothing is sent while the environment has it."""
+    kernel.execute(f"%aeron record {tmp_path / 'talk.jsonl'}", "c0")
+    for line in ("record of", "replay of", "record ofd"):
+        assert "Did you mean `off`?" in error_text(kernel.execute(f"%aeron {line}", "c1"))
+    assert "talk.jsonl" in kernel.execute("%aeron record", "c2").text
+    assert kernel.execute("%aeron record ./of", "c1").status == "ok"
+    assert kernel.execute("%aeron record off", "c1").text == "Recording is off."
+    kernel.execute("%env AERON_RECORD=offf", None)
+    kernel.execute("%reload_ext aeron_magic", None)
+    assert "Did you mean `off`?" in error_text(kernel.execute("%%aeron\nHello", "c3"))
+    assert [path.name for path in tmp_path.iterdir() if "of" in path.name] == []
+    kernel.execute("import os; del os.environ['AERON_RECORD']", None)
+
+
 def test_a_replay_has_the_same_metadata_each_time(
     connected: Kernel, sandbox: Sandbox, tmp_path: Path
 ) -> None:
