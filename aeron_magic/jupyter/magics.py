@@ -1,4 +1,4 @@
-"""``%aeron`` and ``%%aeron``: parse the line, run the command, remember its error.
+"""``%aeron`` and ``%%aeron``: parse the line, run the command, remember a question's error.
 
 This module is loaded with the extension, so it imports little: commands are imported when they are
 first run.
@@ -175,9 +175,19 @@ class AeronMagics(Magics):
                 find_command(command.name)(self.app, command)
 
     def _ask(self, options: Options, text: str) -> None:
+        """Ask; ``%aeron last`` then shows the reply, or the error of a question that was sent."""
         from aeron_magic.jupyter.commands.ask import ask
 
-        ask(self.app, options, text)
+        session = self.app.session
+        before = session.last
+        try:
+            ask(self.app, options, text)
+        except UsageError:  # nothing was sent
+            raise
+        except AeronError as error:
+            if (reply := session.last) is None or reply is before or not reply.is_complete:
+                session.last_error = error
+            raise
 
 
 def _unknown_setting(name: str, names: Iterable[str]) -> str:
@@ -209,9 +219,8 @@ class _DocumentedMagic:
 
 @contextmanager
 def _error_boundary(app: App) -> Iterator[None]:
-    """Remember the error of a command for ``%aeron last``; the error then fails the cell.
+    """Remove secrets from the error of a command; the error then fails the cell.
 
-    An error that was caused by the remembered one does not replace it: it refers to it.
     An interrupt that the command does not handle becomes a short error, too.
     """
     try:
@@ -219,8 +228,6 @@ def _error_boundary(app: App) -> Iterator[None]:
     except AeronError as error:
         error.redact(app.session.secrets)
         error.__suppress_context__ = True
-        if error.__cause__ is None or error.__cause__ is not app.session.last_error:
-            app.session.last_error = error
         raise
     except KeyboardInterrupt:
         raise Interrupted("Stopped.", hint="Run the cell again to repeat it.") from None

@@ -352,6 +352,34 @@ def test_fetch_after_a_failed_question_says_so_and_last_keeps_the_failure(
     assert "may have been accepted" in before
 
 
+def test_last_shows_the_reply_after_an_error_that_is_none_of_a_question(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    """Also after a whole reply that lacks the format; a question that failed hides the reply."""
+    kernel.execute("%%aeron\nWhat is a token?")
+    before = kernel.execute("%aeron last").text
+    for mistake in (
+        "%aeron lsat",
+        "%%aeron --nonsense\nHello",
+        "%%aeron\nHello {{missing_name}}",
+        "%%aeron --each missing_name\n{{row}}",
+        "%aeron history nope",
+        "%aeron replay missing.jsonl",
+        "%aeron export nope.txt",
+    ):
+        assert kernel.execute(mistake).status == "error"
+        assert kernel.execute("%aeron last").text == before, mistake
+    sandbox.set_faults(say="No JSON here.")
+    assert kernel.execute("%%aeron -f json\nList them").status == "error"
+    assert kernel.execute("%aeron last").text == "No JSON here."
+    for cell in ("%%aeron\nHello", "%%aeron --each [1]\nHello {{row}}"):
+        sandbox.set_faults(refuse=(Refusal("create-response", 403, message="not you"),))
+        assert kernel.execute(cell).status == "error"
+        assert "not you" in kernel.execute("%aeron last").text
+        assert kernel.execute("%aeron connect nowhere").status == "error"
+        assert "not you" in kernel.execute("%aeron last").text
+
+
 def test_every_output_has_the_same_metadata(kernel: Kernel) -> None:
     """Whether it was asked, fetched by its token or shown again."""
     fields = "service conversation turn context_token parent_context_token status seconds replayed"

@@ -377,7 +377,9 @@ _COMMANDS = (
         (_STORED_NAME,),
         (option("--rows", "the answered rows of `--each` instead, of all notebooks"),),
     ),
-    CommandSpec("last", "show the newest reply again, or the newest error in full"),
+    CommandSpec(
+        "last", "show the newest reply again, or in full the error of a question sent after it"
+    ),
     CommandSpec(
         "panel",
         "show the chat panel on this conversation",

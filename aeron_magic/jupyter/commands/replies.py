@@ -26,10 +26,7 @@ def fetch(app: App, command: Command) -> None:
     """
     session, before = app.session, app.session.tree
     token = before.find_to_fetch(command["token"]) if command["token"] else None
-    try:
-        asked = session.fetch_unfinished(token)
-    except UsageError as lost:
-        raise lost from session.last_error
+    asked = session.fetch_unfinished(token)
     if asked is not None:
         output = output_for(app)
         interrupted = follow_to_end(asked, output, "the unfinished reply")
@@ -62,7 +59,9 @@ def fetch(app: App, command: Command) -> None:
 
 
 def last(app: App, command: Command) -> None:
-    """Show the newest reply again, such as after a reload of the page, or the newest error."""
+    """Show the newest reply again, such as after a reload of the page, or in full the
+    error of a question sent after it.
+    """
     session = app.session
     if (failure := session.last_error) is not None:
         lines = failure.lines(partial_limit=None)
