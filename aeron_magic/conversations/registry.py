@@ -192,7 +192,7 @@ class ConversationRegistry:
         """Add a conversation and switch to it; it is renamed if its name is taken."""
         taken = self.conversations.get(tree.name)
         if taken is not None and taken is not tree and taken.turns:
-            tree.name = self.free_name(tree.name)
+            tree.renamed_from, tree.name = tree.name, self.free_name(tree.name)
         self.conversations[tree.name] = tree
         return self.use(tree.name)
 

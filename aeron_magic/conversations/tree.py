@@ -204,6 +204,8 @@ class ConversationTree:
     """The highest ``asked_at`` of a turn, pending ones included."""
     edits: int = 0
     """How often a turn that was there already has changed; added turns do not count."""
+    renamed_from: str = field(default="", init=False, repr=False)
+    """Its name before it was loaded, if that was taken."""
     ended: set[Turn] = field(default_factory=set, init=False, repr=False)
     """Turns whose service has ended: they can be read, and not continued."""
     followers: dict[Turn | None, set[Turn]] = field(default_factory=dict, init=False, repr=False)

@@ -234,6 +234,12 @@ class Session:
         """Those of all addresses that were connected to."""
         return {self.registry, *self._registries.values()}
 
+    @property
+    def has_turns_elsewhere(self) -> bool:
+        """Whether a conversation of another address that was connected to has turns."""
+        others = self._all_registries - {self.registry}
+        return any(tree.turns for registry in others for tree in registry)
+
     def set_history_file(self, history: Path | None) -> None:
         """Save conversations in this file from now on; None saves nothing."""
         before = self.history_writer.history

@@ -373,8 +373,8 @@ _COMMANDS = (
     ),
     CommandSpec(
         "forget",
-        "delete this conversation, or the conversation NAME, from the local history",
-        (_STORED_NAME,),
+        "delete this conversation, or the conversations NAME…, from the local history",
+        (_STORED_NAME._replace(multiple=True),),
         (option("--rows", "the answered rows of `--each` instead, of all notebooks"),),
     ),
     CommandSpec(

@@ -59,8 +59,12 @@ def status(app: App, command: Command, source: str = "") -> None:
     stale = [turn for turn in tree.stale() if not turn.deleted]
     assigned = " (set by hand)" if session.token.assigned_by_user else ""
     token = truncate(str(session.token.read()), TOKEN_SHOWN)
+    elsewhere = ""
+    if not tree.turns and session.has_turns_elsewhere:
+        elsewhere = "; those of another address are separate, and continue when you connect there"
+    named = code_span(f"{tree.name}, {plural(len(tree.turns), 'turn')}{newest}")
     items += [
-        "conversation: " + code_span(f"{tree.name}, {plural(len(tree.turns), 'turn')}{newest}"),
+        f"conversation: {named}{elsewhere}",
         f"context_token: {code_span(f'{token}{assigned}')}",
     ]
     if stale:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from aeron_magic.jupyter.commands.resume import (
     find_unloaded,
     history_of,
     listed_conversations,
+    unknown_conversation,
 )
 from aeron_magic.jupyter.display.publish import Table, Verbatim, show
 from aeron_magic.jupyter.display.tables import (
@@ -38,6 +40,9 @@ if TYPE_CHECKING:
 
 MAX_EARLIER = 20
 """Conversations of earlier kernels in the list."""
+
+MAX_OF_NOTEBOOK = 10
+"""Those of one notebook: one that is run often has many."""
 
 
 def use(app: App, command: Command) -> None:
@@ -82,16 +87,26 @@ def _list(app: App) -> None:
     damaged = ""
     if (history := session.history_writer.history) is not None:
         damaged = history.damage_note()
-    left = len(stored) - MAX_EARLIER
+    counts: Counter[str] = Counter()
+    shown = []
+    for one in stored:  # the newest first
+        counts[one.notebook] += 1
+        if counts[one.notebook] <= MAX_OF_NOTEBOOK:
+            shown.append(one)
+    shown = shown[:MAX_EARLIER]
     if stored and not note:
-        more = f" {plural(left, 'older one')} not shown." if left > 0 else ""
-        note = f"`%aeron resume NAME` loads a stored one; those of this notebook come first.{more}"
+        note = "`%aeron resume NAME` loads a stored one; those of this notebook come first."
+    if left := len(stored) - len(shown):
+        note += (
+            f" {plural(left, 'older one')} not shown: Tab after `%aeron resume` lists all names, "
+            "`%aeron forget NAME…` deletes."
+        )
     if hidden := len(found) - len(stored):
         note += (
             f" {plural(hidden, 'stored conversation')} without an answer not shown: "
             "`%aeron history --find WORDS` finds their questions."
         )
-    table = conversations_table(session.registry, stored[:MAX_EARLIER], session.notebook)
+    table = conversations_table(session.registry, shown, session.notebook)
     show(app.shell, table, note.strip(), damaged)
 
 
@@ -117,7 +132,8 @@ def history(app: App, command: Command) -> None:
         return
     tree = _local_tree(session, name)
     if tree is None:
-        tree = history_of(session).load(_stored(session, name))
+        stored = _stored(session, name)
+        tree = history_of(session).load(stored)
     if command["remote"]:
         _show_remote(app, tree, order or "asc")
         return
@@ -229,10 +245,10 @@ def export(app: App, command: Command) -> None:
 
 
 def forget(app: App, command: Command) -> None:
-    """Delete a conversation, or kept rows, from the local history and from this kernel."""
-    session, name = app.session, command["name"]
+    """Delete conversations, or kept rows, from the local history and from this kernel."""
+    session, names = app.session, dict.fromkeys(command["name"] or ())
     if command["rows"]:
-        if name:
+        if names:
             raise UsageError(
                 "Rows belong to no conversation.", hint="`%aeron forget --rows` deletes them all."
             )
@@ -243,35 +259,41 @@ def forget(app: App, command: Command) -> None:
             "asks them again. The outputs of the notebook are unchanged.",
         )
         return
+    # All are found before one is deleted.
+    found = dict.fromkeys(_to_forget(session, name) for name in names or (None,))
+    for one in found:
+        stored = one.history_id if isinstance(one, ConversationTree) else one.id
+        if stored is not None:
+            history_of(session).forget(stored)
+        if isinstance(one, ConversationTree):  # after what may fail
+            session.forget(one)
+    count = sum(len(one.turns) if isinstance(one, ConversationTree) else one.turns for one in found)
+    listed = ", ".join(code_span(name) for name in names or [one.name for one in found])
+    show(
+        app.shell,
+        f"Deleted the conversation{'s' * (len(found) > 1)} {listed} here "
+        f"({plural(count, 'turn')}). The service's copy and the outputs of the notebook are "
+        "unchanged.",
+    )
+
+
+def _to_forget(session: Session, name: str | None) -> ConversationTree | StoredConversation:
     tree = _local_tree(session, name)
-    if tree is not None and not tree.turns and tree.history_id is None and not name:
+    if tree is None:
+        return _stored(session, name or "")
+    if not tree.turns and tree.history_id is None and not name:
         raise UsageError(
             f"The conversation {tree.name!r} has no turns in this kernel; nothing was deleted.",
             hint="`%aeron use` lists the stored ones; `%aeron forget NAME` deletes one.",
         )
-    if tree is not None:
-        stored, label, count = tree.history_id, tree.name, len(tree.turns)
-    else:
-        earlier = _stored(session, name)
-        stored, label, count = earlier.id, name, earlier.turns
-    if stored is not None:
-        history_of(session).forget(stored)
-    if tree is not None:  # after what may fail
-        session.forget(tree)
-    show(
-        app.shell,
-        f"Deleted the conversation {code_span(label)} here ({plural(count, 'turn')}). The "
-        "service's copy and the outputs of the notebook are unchanged.",
-    )
+    return tree
 
 
 def _stored(session: Session, name: str) -> StoredConversation:
-    stored = find_unloaded(session, name)
+    off = session.history_writer.history is None
+    stored = None if off else find_unloaded(session, name)
     if stored is None:
-        raise UsageError(
-            f"This kernel and the local history have no conversation {name[:60]!r}.",
-            hint="`%aeron use` lists the existing ones.",
-        )
+        raise unknown_conversation(session, name)
     return stored
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.conversations.history import HistoryStore, StoredConversation
@@ -145,6 +147,9 @@ def resume(app: App, command: Command) -> None:
     if command["check"]:
         notes.append(_compared(session, tree))
     summary = f"Resumed the conversation {code_span(tree.name)}: {_state(tree)}."
+    if tree.renamed_from in session.registry.conversations:
+        before = code_span(tree.renamed_from)
+        summary += f" The name {before} is taken by another conversation of this kernel."
     show(app.shell, summary, *filter(None, notes))
 
 
@@ -246,14 +251,31 @@ def _find_loaded(session: Session, name: str | None) -> ConversationTree | None:
     if tree is not None and tree.history_id and (name or session.history_writer.unfinished(tree)):
         return tree
     if name is not None:
-        stored = stored_conversations(session, None)
-        others = [f"{one.name}#{one.id}" for one in stored if one.name == name][:MAX_NAMED]
-        raise UsageError(
-            f"The local history has no conversation {name[:60]!r}.",
-            hint=(f"Another notebook has {', '.join(others)}. " if others else "")
-            + "`%aeron use` lists all.",
-        )
+        raise unknown_conversation(session, name)
     return None
+
+
+def unknown_conversation(session: Session, name: str) -> UsageError:
+    """The error for a name that neither this kernel nor the local history has."""
+    is_off = session.history_writer.history is None
+    stored = [] if is_off else stored_conversations(session, None)
+    others = [f"{one.name}#{one.id}" for one in stored if one.name == name][:MAX_NAMED]
+    hint = f"Another notebook has {', '.join(others)}. " if others else _near_name(session, name)
+    return UsageError(
+        f"This kernel and the local history have no conversation {name[:60]!r}.",
+        hint=f"{hint}{f'{HISTORY_OFF} ' * is_off}`%aeron use` lists all.",
+    )
+
+
+def _near_name(session: Session, name: str) -> str:
+    """The name that is probably meant, as a suggestion; its number does not count."""
+    known = {_without_number(one): one for one in reversed(resumable_names(session))}
+    near = get_close_matches(_without_number(name), known, 1)
+    return f"Did you mean `{known[near[0]]}`? " if near else ""
+
+
+def _without_number(name: str) -> str:
+    return re.sub(r"#\d+\Z", "", name).lower()
 
 
 def _nothing_to_load(session: Session) -> str:

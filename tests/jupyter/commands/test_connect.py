@@ -306,6 +306,31 @@ def test_connect_before_the_recording_of_a_replay_is_named_needs_no_credentials(
     session.close()
 
 
+def test_the_status_says_that_each_address_has_its_own_conversations(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only where the turns of another one could be missed."""
+    session = replaying(tmp_path, "aeronpay", f"chatzy/{AGENT}")
+    app = SimpleNamespace(session=session, shell=None, cell_id_notice_shown=True, has_kernel=False)
+
+    def said(line: str) -> str:
+        connect(app, parse_command(f"connect {line}"))  # type: ignore[arg-type]
+        return capsys.readouterr().out
+
+    clause = "main, 0 turns; those of another address are separate, and continue when you connect"
+    assert "main, 0 turns\n" in said("aeronpay")
+    assert "main, 0 turns\n" in said("chatzy")
+    said("aeronpay")
+    asked = session.ask(make_question("Hello"), session.position_for())
+    assert asked.done.wait(5)
+    assert "separate" not in said("aeronpay")
+    assert clause in said("chatzy")
+    status(app, parse_command(""))  # type: ignore[arg-type]
+    assert clause in capsys.readouterr().out
+    assert "main, 1 turn\n" in said("aeronpay")
+    session.close()
+
+
 def test_a_replay_of_several_services_or_agents_asks_which(tmp_path: Path) -> None:
     (tmp_path / "agents").mkdir()
     session = replaying(tmp_path, "aeronpay", f"chatzy/{AGENT}")

@@ -276,6 +276,8 @@ def test_the_history_can_be_switched_off_by_the_traitlet(lab: Kernel) -> None:
         assert "switched off" in lab.execute("%aeron resume", "r").text
         lab.execute("%%aeron\nWhat is a branch?", "one")
     assert "switched off" in str(lab.execute("%aeron resume main", "r").of("error"))
+    said = str(lab.execute("%aeron history maim", "h").of("error"))
+    assert "Did you mean `main`? The local history is switched off." in said
 
 
 def test_the_status_says_that_the_history_cannot_be_written(kernel: Kernel, tmp_path: Path) -> None:
@@ -389,7 +391,64 @@ def test_an_earlier_conversation_is_listed_with_its_question(lab: Kernel) -> Non
     lab.execute("from aeron_magic.jupyter.commands import conversations as c", "x")
     lab.execute("most, c.MAX_EARLIER = c.MAX_EARLIER, 0", "x")
     listed = lab.execute("%aeron use\nc.MAX_EARLIER = most", "x").text
-    assert "1 older one not shown." in listed
+    assert "1 older one not shown: Tab after %aeron resume lists all names" in listed
+
+
+def test_the_ten_newest_conversations_of_each_notebook_are_listed(
+    lab: Kernel, tmp_path: Path
+) -> None:
+    """A notebook that is run often does not hide the others; several are deleted by one line."""
+    lab.execute("%%aeron -c plots\nWhat is a branch?", "one")
+    lab.execute("%%aeron -c main\nWhat is a branch?", "one")
+    lab.execute("%unload_ext aeron_magic", None)
+    with sqlite3.connect(tmp_path / "history.sqlite3") as file:
+        ((main,),) = file.execute("SELECT id FROM conversation WHERE name = 'main'")
+        rest = "name, service, address, sandbox, kernel"
+        for used in range(1, 14):
+            new = file.execute(
+                f"INSERT INTO conversation (notebook, used, {rest}) "
+                f"SELECT '/x/often.ipynb', used + ?, {rest} FROM conversation WHERE id = ?",
+                (used, main),
+            ).lastrowid
+            file.execute(
+                "INSERT INTO turn (conversation, number, content) "
+                "SELECT ?, number, content FROM turn WHERE conversation = ?",
+                (new, main),
+            )
+    lab.execute("%load_ext aeron_magic", "load")
+    listed = lab.execute("%aeron use", "u").text
+    often = re.findall(r"(main#\d+) .*often\.ipynb", listed)
+    assert len(often) == 10
+    assert int(often[0][5:]) - int(often[-1][5:]) == 9
+    assert re.search(r"^plots ", listed, re.MULTILINE)
+    assert "3 older ones not shown: Tab after %aeron resume lists all names" in listed
+    missing = lab.execute(f"%aeron forget {often[0]} nope#99", "f")
+    assert "no conversation 'nope#99'" in str(missing.of("error"))
+    names = f"{often[0]}, {often[1]}"
+    said = lab.execute(f"%aeron forget {often[0]} {often[1]} {often[0]}", "f").text
+    assert f"Deleted the conversations {names} here (2 turns)" in said
+    assert "1 older one not shown" in lab.execute("%aeron use", "u").text
+
+
+@pytest.mark.parametrize("command", ["resume", "forget", "history"])
+def test_a_misspelt_conversation_has_a_suggestion(lab: Kernel, command: str) -> None:
+    """Of this kernel or a stored one, with its number where that is necessary."""
+    lab.execute("%%aeron -c plots\nWhat is a branch?", "one")
+    lab.execute("import os; name = os.environ.get('JPY_SESSION_NAME')", "x")
+    try:
+        for near, prepare in {
+            "plots": "pass",
+            "plots`": "%reload_ext aeron_magic",
+            "plots#": "os.environ['JPY_SESSION_NAME'] = '/x/y.ipynb'\n%reload_ext aeron_magic",
+        }.items():
+            lab.execute(prepare, "again")
+            for wrong in ("plost", "Plot", "plost#7"):
+                said = str(lab.execute(f"%aeron {command} {wrong}", "x").of("error"))
+                assert f"Did you mean `{near}" in said, wrong
+        assert "Did you mean" not in str(lab.execute(f"%aeron {command} other", "x").of("error"))
+    finally:
+        lab.execute("os.environ.pop('JPY_SESSION_NAME', None)", "x")
+        lab.execute("if name: os.environ['JPY_SESSION_NAME'] = name", "x")
 
 
 def test_use_names_the_line_that_loads_a_stored_conversation(lab: Kernel) -> None:

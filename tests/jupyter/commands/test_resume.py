@@ -250,6 +250,23 @@ def test_a_cell_that_resumes_chooses_the_same_conversation_when_run_again(
         notebook.ask("aside", "d")
 
 
+def test_resume_says_why_the_conversation_has_another_name(notebook: Notebook) -> None:
+    """Each time the line is run, as long as the name is taken."""
+    notebook.ask("older", "a")
+    notebook.restart()
+    notebook.ask("newer", "b")
+    for _ in range(2):
+        said = notebook.kernel.execute("%aeron resume main", "r").text
+        assert (
+            "Resumed the conversation main-2: 1 turn, the newest is turn 1. "
+            "The name main is taken by another conversation of this kernel." in said
+        )
+    notebook.kernel.execute("%aeron forget main", "f")
+    said = notebook.kernel.execute("%aeron resume main", "r").text
+    assert "Resumed the conversation main-2" in said
+    assert "is taken" not in said
+
+
 def test_resume_does_not_leave_a_conversation_in_use(notebook: Notebook) -> None:
     """It names the others, of this kernel and stored."""
     notebook.ask("of main", "a")
