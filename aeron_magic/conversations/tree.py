@@ -31,7 +31,6 @@ from typing import NamedTuple
 
 from aeron_magic.errors import UsageError
 from aeron_magic.markdown_text import one_line, truncate
-from aeron_magic.recording.record import key_of_token
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
 
@@ -680,6 +679,8 @@ def is_elsewhere(actual: str, asked: str | None) -> bool:
 
     For a replayed one the service has another token: the earlier questions were sent again.
     """
+    from aeron_magic.recording.record import key_of_token  # few questions need it
+
     return actual != asked and (asked is None or key_of_token(asked) is None)
 
 
