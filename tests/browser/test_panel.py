@@ -88,7 +88,7 @@ def test_ask_and_stream(
     assert len(panel.questions()) == 3
 
 
-@pytest.mark.parametrize("frontend", ["notebook"])
+@pytest.mark.parametrize("frontend", ["lab", "notebook"])
 def test_shift_enter_breaks_the_line(
     lab: NotebookPage, sandbox: Sandbox, frontend: Frontend
 ) -> None:
@@ -101,8 +101,14 @@ def test_shift_enter_breaks_the_line(
     assert panel.input.input_value() == "one\ntwo"
     assert lab.prompt(1) == 2
     panel.input.press("Enter")
-    panel.turns.first.wait_for()
+    panel.wait_ready()
     assert panel.questions() == ["one\ntwo"]
+    panel.click("Edit and ask as a branch", panel.turns.first)
+    edit = panel.root.get_by_label("Edit the question")
+    edit.press("End")
+    edit.press("Shift+Enter")
+    edit.press_sequentially("three")
+    assert edit.input_value() in ("one\ntwo\nthree", "one\nthree\ntwo")
 
 
 @pytest.mark.parametrize("frontend", ["lab", "notebook"])

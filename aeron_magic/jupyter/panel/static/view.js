@@ -62,6 +62,8 @@ export class View {
     this.root.append(resizeHandle(this.root));
     el.append(this.root);
     this.root.addEventListener("keydown", (event) => this.key(event));
+    // JupyterLab listens at the input box itself, and cancels line breaks inside cells.
+    this.root.addEventListener("beforeinput", (event) => event.stopPropagation(), true);
     this.log.addEventListener("scroll", () => this.scrolled(), { passive: true });
     this.watcher = new IntersectionObserver((entries) => this.onTopVisible(entries), { root: this.log });
     this.watcher.observe(this.olderRow);
