@@ -350,7 +350,12 @@ class CheckFailed(AeronError):
 
 
 class RecordingError(AeronError):
-    """A recording is missing or damaged, or does not contain the question."""
+    """A recording is missing or damaged, or does not contain the question.
+
+    ``result`` is the result of a batch of which some rows are not recorded; else None.
+    """
+
+    result: Any = None
 
 
 class HistoryError(AeronError):

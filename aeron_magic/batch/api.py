@@ -125,6 +125,8 @@ def ask_many(
     Interrupted
         The user stopped it; its ``result`` is what would have been returned, including the rows
         that were not asked.
+    RecordingError
+        A recording is replayed, and does not contain all rows; its ``result`` is the same.
     UsageError
         An argument is invalid, no item gives a question, or more than ``at_most`` questions would
         be asked; nothing was sent.
@@ -155,6 +157,9 @@ def ask_many(
     if interrupted is not None:
         interrupted.result = result
         raise interrupted
+    if recorder is not None and (missing := recorder.missing([row.error for row in rows])):
+        missing.result = result
+        raise missing
     return result
 
 

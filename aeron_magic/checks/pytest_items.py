@@ -30,7 +30,12 @@ from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.rendering.differences import differences
 from aeron_magic.services.catalog import SERVICES
-from aeron_magic.services.settings import Settings, any_credentials, resolve_settings
+from aeron_magic.services.settings import (
+    Settings,
+    any_credentials,
+    refuse_in_replay,
+    resolve_settings,
+)
 from aeron_magic.session.connection import ConnectionManager
 
 SANDBOX = "sandbox"
@@ -85,6 +90,7 @@ class CheckSession:
             return _recorded_settings(recorder, service)
         if service == SANDBOX:
             return self._connections.connect_sandbox(answers=answers).settings
+        refuse_in_replay()
         return resolve_settings(service)
 
     def journal(self, run: PlannedRun) -> Journal | nullcontext[None]:

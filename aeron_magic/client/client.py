@@ -26,7 +26,7 @@ from aeron_magic.protocol.limits import Limits
 from aeron_magic.replies.reply import Message, Reply
 from aeron_magic.services.base import Service, load
 from aeron_magic.services.catalog import DEFAULT_SERVICE
-from aeron_magic.services.settings import Settings, resolve_settings
+from aeron_magic.services.settings import Settings, refuse_in_replay, resolve_settings
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
@@ -139,6 +139,8 @@ class _Client(Generic[W, S]):
             stop.atexit = False
             self.settings = sandbox_settings(sandbox, **options)
         else:
+            if recorder is None:
+                refuse_in_replay()
             self.settings = resolve_settings(
                 service,
                 client_id=client_id,

@@ -365,7 +365,9 @@ def place_notes(
     if stale_before is not None:
         now = [one for one in tree.stale() - stale_before if not one.deleted and one is not turn]
         if now and parent is None and left is not None and left is not turn:
-            notes.append(f"This is still the first turn; --after {left.label} would change that.")
+            notes.append(
+                f"It is still the first turn. To ask it after turn {left.label}, add --after {left.label}."
+            )
         if now:
             notes.append(
                 f"{stale_text(now)} now; run {'their cells' if now[1:] else 'its cell'} again."

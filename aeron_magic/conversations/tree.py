@@ -253,16 +253,17 @@ class ConversationTree:
         """The turn that it follows for a reader.
 
         Where the service cannot branch, that can be one without a complete reply, which the service
-        has in its conversation, too.
+        has in the same conversation, too.
         """
         if turn.parent is None or service_info(self.service).branches:
             return turn.parent
-        beside = self.followers.get(turn.parent, set())
         return (
             _newest(
                 one
-                for one in beside
-                if one.asked_at < turn.asked_at and one.reply and one.reply.context_token
+                for one in self.followers.get(turn.parent, set())
+                if one.asked_at < turn.asked_at
+                and one.reply is not None
+                and one.reply.context_token == turn.parent_token
             )
             or turn.parent
         )

@@ -21,10 +21,10 @@ import difflib
 import heapq
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Literal, get_args
 
-from aeron_magic.errors import RecordingError, UsageError
+from aeron_magic.errors import AeronError, RecordingError, UsageError
 from aeron_magic.markdown_text import plural
 from aeron_magic.protocol.events import Completed, Recovering, Started
 from aeron_magic.protocol.flow import Flow, Question, Sleep
@@ -183,6 +183,16 @@ class Recorder:
                 hint="Run the cell that asked for it again.",
             )
         yield from replay_flow(found, speed=0, parent=None)
+
+    def missing(self, errors: Sequence[AeronError | None]) -> RecordingError | None:
+        """Why a replayed batch fails: the errors of rows that are not recorded; None without."""
+        found = [one for one in errors if isinstance(one, RecordingError)]
+        if not found or self.mode != "replay":
+            return None
+        count = f"{len(found):,} of {plural(len(errors), 'row')}"
+        return RecordingError(
+            f"{self.store.name} does not contain the questions of {count}.", hint=found[0].hint
+        )
 
     def replays(self, question: Question, service: str) -> bool:
         """Whether :meth:`ask` sends nothing."""

@@ -13,7 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from aeron_magic.errors import CredentialsError, UsageError, ValueRefused, invalid
+from aeron_magic.errors import (
+    CredentialsError,
+    RecordingError,
+    UsageError,
+    ValueRefused,
+    invalid,
+)
 from aeron_magic.plaintext import secret_pattern
 from aeron_magic.protocol.flow import Question
 from aeron_magic.protocol.limits import DEFAULT_LIMITS, Limits
@@ -37,6 +43,19 @@ MIN_CHARACTERS = 4
 
 ANY_CREDENTIAL = "00000000-0000-4000-8000-000000000000"
 """A valid value of every credential, for the sandbox and for replays; it is not a secret."""
+
+
+RECORD_MODE = "AERON_RECORD_MODE"
+"""The variable that decides whether recordings record, or only replay."""
+
+
+def refuse_in_replay() -> None:
+    """Before a client without a recording is made: raise RecordingError if only replays may be."""
+    if os.environ.get(RECORD_MODE) == "replay":
+        raise RecordingError(
+            f"{RECORD_MODE} is replay: nothing is sent to a service.",
+            hint="Unset it, or use Client('sandbox'); pytest: --aeron-replay FILE.",
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.markdown_text import plural
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.recorder import HINT, MAX_RESENT, Mode, Recorder
+from aeron_magic.services.settings import RECORD_MODE
 
 FILE_VARIABLE = "AERON_RECORD"
-VARIABLE = "AERON_RECORD_MODE"
+VARIABLE = RECORD_MODE
 
 OVERRIDDEN = f"Unset {VARIABLE}; `%aeron record FILE` then sends the question and records it."
 """The remedy for a file of a line."""

@@ -610,7 +610,15 @@ class Session:
         return self.ensure_connected().client.stream_fetch(token)
 
     def remote_history(self, token: str, order: Order = "asc") -> list[Message]:
-        """The messages of the conversation at the service, in this order."""
+        """The messages of the conversation at the service, in this order.
+
+        Raises RecordingError: a recording is replayed, and nothing is sent.
+        """
+        if self.connections.sends_nothing:
+            raise RecordingError(
+                "A recording is replayed: the service is not asked for its messages.",
+                hint="`%aeron replay off` ends that; unset AERON_RECORD_MODE if it is set.",
+            )
         return self.io_loop.run(self.ensure_connected().client.history(token, order))
 
     def newest_token(self) -> str:

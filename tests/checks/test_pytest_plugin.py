@@ -224,6 +224,16 @@ def test_a_turn_after_one_without_an_answer_is_skipped(
     assert len(service.asked) == 1
 
 
+def test_nothing_is_sent_where_only_replays_may_be(
+    run: Run, write: Write, service: RawServer
+) -> None:
+    """The variable is that of notebooks in CI."""
+    write("chain.chat.md", CHAIN)
+    _, output = run("--aeron=aeronpay", AERON_RECORD_MODE="replay", **environment(service))
+    assert "AERON_RECORD_MODE is replay" in output
+    assert not service.asked
+
+
 def test_a_replay_needs_no_service(run: Run, write: Write, folder: Path, sandbox: Sandbox) -> None:
     write("refund.chat.md", CHAT)
     sandbox.set_faults(say="Five days.")

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from aeron_magic.errors import CredentialsError, UsageError
+from aeron_magic import AsyncClient, Client
+from aeron_magic.errors import CredentialsError, RecordingError, UsageError
 from aeron_magic.services.catalog import SERVICES
 from aeron_magic.services.settings import (
     MAX_TIMEOUT,
@@ -260,3 +261,15 @@ def test_an_invalid_value_of_the_environment_is_named_by_its_variable(
     with pytest.raises((UsageError, CredentialsError)) as caught:
         resolve_settings(service, environ=env, **{field: value + "?"})
     assert variable not in caught.value.hint
+
+
+def test_a_client_without_a_recording_is_refused_where_only_replays_may_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would send and be charged; the sandbox is on this machine."""
+    monkeypatch.setenv("AERON_RECORD_MODE", "replay")
+    for kind in (Client, AsyncClient):
+        with pytest.raises(RecordingError, match="nothing is sent"):
+            kind("aeronpay", client_id="me", client_secret="a long secret")
+    with Client("sandbox") as client:
+        assert client.ask("What is a token?").is_complete

@@ -850,6 +850,18 @@ def test_a_question_after_a_cut_one_of_chatzy_is_shown_in_one_line(chat: FakeNot
     assert "after turn" not in as_page(chat.tree)
 
 
+def test_a_question_after_chatzys_first_one_was_asked_again_is_shown_after_that(
+    chat: FakeNotebook,
+) -> None:
+    """The turns after the earlier reply are in another conversation of the service."""
+    chat.run_all("a", "b", "c")
+    chat.run("a")
+    chat.run("d")
+    rows = turns_table(chat.tree, chat.tree.turns, set()).rows
+    assert [row[1] for row in rows] == ["", "1", "2", "1"]
+    assert "after Turn 1" in as_markdown(chat.tree)
+
+
 CUT: dict[str, Any] = {"cut_after": 150, "cut_times": 9}
 WHOLE: dict[str, Any] = {name: getattr(Faults(), name) for name in CUT}
 

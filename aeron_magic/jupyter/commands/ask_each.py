@@ -19,6 +19,7 @@ from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.display.batch import failures, preview, summary
 from aeron_magic.jupyter.display.publish import show
+from aeron_magic.markdown_text import escape_markdown, plural
 from aeron_magic.prompts.interpolation import placeholders_in
 from aeron_magic.prompts.items import Items, items_of, render_prompts, same_for_each
 from aeron_magic.protocol.flow import Question
@@ -26,6 +27,7 @@ from aeron_magic.replies.columns import Columns
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
+    from aeron_magic.recording.recorder import Recorder
 
 CONCURRENCY = 8
 
@@ -33,7 +35,8 @@ CONCURRENCY = 8
 def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     """Ask ``text`` for each item, show a summary, and assign the result to the variable.
 
-    Raises AeronError: the question or an option is invalid, or all rows failed.
+    Raises AeronError: the question or an option is invalid, or all rows failed. Raises
+    RecordingError: a replay does not have all rows.
     """
     session, shell = app.session, app.shell
     settings, recorder, kept = app.batch_target()
@@ -90,18 +93,31 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
             clear_output(wait=True)  # type: ignore[no-untyped-call]  # removes the progress bar
         first_columns = [one.path.removeprefix("row.") for one in placeholders_in(text)]
         requests = len({one for one, row in zip(texts, rows, strict=True) if row.asked})
+        replayed = sum(row.reply is not None and row.reply.replayed for row in rows)
         show(
             shell,
             summary(rows, requests, options.out, result),
+            _replayed_note(recorder, replayed) if options.new and replayed else "",
             *preview(rows, items, first_columns, columns, tuple(session.secrets)),
         )
     if interrupted is not None:
         interrupted.result = result
         raise interrupted
+    if recorder is not None and (missing := recorder.missing([row.error for row in rows])):
+        raise missing
     errors = [row.error for row in rows if row.error is not None]
     if errors and not any(row.status in ("complete", "recovered") for row in rows):
         fit = " that fits the columns" if columns else ""
         raise error_of_all(errors, len(rows), f"has a complete answer{fit}")
+
+
+def _replayed_note(recorder: Recorder | None, count: int) -> str:
+    """That ``-n`` asks no recorded rows."""
+    file = recorder.store.name if recorder is not None else "a recording"
+    return (
+        f"Replayed from {escape_markdown(file)}, also with -n: {plural(count, 'row')}. To ask "
+        "again, delete their lines in the file, or run `%aeron record off` before."
+    )
 
 
 def _columns(names: dict[str, Any], wanted: str | None) -> Columns | None:

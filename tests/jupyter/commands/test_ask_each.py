@@ -161,7 +161,8 @@ def test_rows_of_one_cause_with_different_values_are_one_group() -> None:
     assert summary(rows, 3, None) == (
         "4 rows: 0 kept, 3 asked now, **3 unfit**, **1 cannot be sent**. "
         "An unfit reply is kept; if you change the question, it is asked again. "
-        "With -n all rows are asked again, also the answered ones."
+        "-n asks all rows of --each again, also the answered ones: give it only the rows to ask "
+        "again (`%aeron help columns`)."
     )
     groups, *_ = preview(rows, items_of(list(range(4))), [], None, ())
     assert isinstance(groups, str)
@@ -413,6 +414,44 @@ def test_rows_are_recorded_and_replayed(kernel: Kernel, sandbox: Sandbox, tmp_pa
     shown, before = (run.outputs[0]["data"]["text/plain"] for run in (again, first))
     assert shown.replace("3 kept, 0 asked", "0 kept, 3 asked") == before
     assert len(asked(sandbox)) == 3
+
+
+def test_a_replay_of_a_table_fails_if_a_row_is_not_recorded(
+    kernel: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """So that CI notices it; the result is assigned before. The same in Python."""
+    file = tmp_path / "rows.jsonl"
+    kernel.execute(f"%aeron record {file}", None)
+    kernel.execute(ASK, "each-8")
+    kernel.execute(f"%aeron replay {file}", None)
+    kernel.execute("reviews.loc['b', 'text'] = 'It works.'", None)
+    run = kernel.execute(ASK, "each-8")
+    assert "does not contain the questions of 1 of 3 rows" in str(run.of("error"))
+    assert kernel.value("list(labels.status)") == ["complete", "failed", "complete"]
+    run = kernel.execute(
+        "from aeron_magic import ask_many\n"
+        "try: ask_many(reviews, 'Classify the sentiment: {{row.text}}')\n"
+        "except Exception as error: print(error, list(error.result.status))"
+    )
+    assert "of 1 of 3 rows. ['complete', 'failed', 'complete']" in run.text
+    kernel.execute("reviews.loc['b', 'text'] = None", None)
+    run = kernel.execute(ASK, "each-8")
+    kernel.execute("%aeron record off", None)
+    assert not run.of("error"), "a row that is never sent is no fault of the recording"
+    assert len(asked(sandbox)) == 3
+
+
+def test_a_table_says_that_recorded_rows_are_replayed_also_with_n(
+    kernel: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    kernel.execute(f"%aeron record {tmp_path / 'rows.jsonl'}", None)
+    assert "Replayed" not in kernel.execute(ASK.replace("labels", "labels -n"), "each-8").text
+    run = kernel.execute(ASK.replace("labels", "labels -n"), "each-8")
+    assert "Replayed from rows.jsonl, also with -n: 3 rows." in run.text
+    assert "Replayed" not in kernel.execute(ASK, "each-8").text
+    kernel.execute("%aeron record off", None)
+    kernel.execute(ASK.replace("labels", "labels -n"), "each-8")
+    assert len(asked(sandbox)) == 6
 
 
 BROKEN = """

@@ -115,6 +115,18 @@ def test_earlier_questions_that_are_sent_again_are_named(
     assert "sent again before" not in run.text
 
 
+def test_a_replay_does_not_ask_for_the_services_messages(
+    connected: Kernel, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    file = tmp_path / "talk.jsonl"
+    connected.execute(f"%aeron record {file}", "c0")
+    connected.execute("%%aeron\nHow do I ask?", "c1")
+    connected.execute(f"%aeron replay {file}", "c0")
+    run = connected.execute("%aeron history --remote", "h")
+    assert "A recording is replayed" in error_text(run)
+    assert not sandbox.log.of("list-input")
+
+
 def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Kernel) -> None:
     file = tmp_path / "talk.jsonl"
     connected.execute(f"%aeron record {file}", "c0")
