@@ -366,7 +366,7 @@ def place_notes(
         now = [one for one in tree.stale() - stale_before if not one.deleted and one is not turn]
         if now and parent is None and left is not None and left is not turn:
             notes.append(
-                f"It is still the first turn. To ask it after turn {left.label}, add --after {left.label}."
+                f"It is still the first turn; --after {left.label} asks it after that one."
             )
         if now:
             notes.append(

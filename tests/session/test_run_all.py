@@ -460,7 +460,7 @@ def test_the_first_turn_that_is_asked_again_stays_the_first(notebook: FakeNotebo
     notebook.run_all(*"ba")
     notebook.run("b")
     assert shape(notebook.tree) == ["1*", "2<1 stale"]
-    assert "It is still the first turn. To ask it after turn 2, add --after 2." in notebook.notes
+    assert "It is still the first turn; --after 2 asks it after that one." in notebook.notes
     notebook.run("a")
     notebook.run(Cell("b", "question of b", {"after": "2"}))
     assert shape(notebook.tree)[-1] == "3<2*"
