@@ -361,7 +361,7 @@ def place_notes(
     others = tree.followers.get(parent, set()) - {turn} if parent is not None else ()
     is_beside = parent is not None and not turn.placed and any(map(is_shown, others))
     if parent is not None and is_beside and tree.shown_parent(turn) is parent:
-        notes.append(f"Continues after turn {parent.label}.")
+        notes.append(continues_text(parent))
     if stale_before is not None:
         now = [one for one in tree.stale() - stale_before if not one.deleted and one is not turn]
         if now and parent is None and left is not None and left is not turn:
@@ -384,6 +384,11 @@ def is_shown(turn: Turn) -> bool:
     """Whether it has a reply, at least a part of one, and a cell that was not deleted."""
     has_text = turn.reply is not None and bool(turn.reply.text)
     return (turn.revision > 0 or has_text) and not turn.deleted
+
+
+def continues_text(parent: Turn) -> str:
+    """After which turn another one continues."""
+    return f"Continues after turn {parent.label}."
 
 
 def stale_text(turns: Iterable[Turn]) -> str:

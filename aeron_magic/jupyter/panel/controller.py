@@ -17,8 +17,10 @@ from uuid import uuid4
 
 from aeron_magic.client.io_loop import IOLoop, ReplyTask
 from aeron_magic.client.logs import log_failure
+from aeron_magic.conversations.registry import continues_text
 from aeron_magic.jupyter.panel.messages import (
     Introduction,
+    NextPlace,
     PanelMessage,
     PanelOverview,
     Problem,
@@ -26,7 +28,7 @@ from aeron_magic.jupyter.panel.messages import (
     TurnView,
     error_message,
 )
-from aeron_magic.jupyter.panel.overview import overview
+from aeron_magic.jupyter.panel.overview import next_place, overview
 from aeron_magic.jupyter.panel.turn_views import (
     MAX_STEP,
     HtmlStream,
@@ -264,7 +266,14 @@ class PanelController:
     def overview(self) -> PanelOverview:
         """The connection and the conversations."""
         introduction = self._introductions.get(self.tree)
-        return overview(self.session, self.tree, introduction, self._offer, self._id)
+        return overview(
+            self.session, self.tree, introduction, self._offer, self._next_place(), self._id
+        )
+
+    def _next_place(self) -> NextPlace | None:
+        if self._is_read_only:  # the last turn says it
+            return None
+        return next_place(self.session, self.tree, self.visible_turns)
 
     @property
     def visible_turns(self) -> list[Turn]:
@@ -418,10 +427,18 @@ class PanelController:
         patch = None
         if turn.reply is reply:
             patch = {"seq": live.stream.sequence, **live.stream.end(reply)}
-        if asked.notes:
-            view["note"] = " ".join([view["note"], *asked.notes]).strip()
-        count = len(asked.tree.turns)
-        self.broadcast({"type": "end", "turn": view, "patch": patch, "count": count})
+        parent = continues_text(turn.parent) if turn.parent is not None else ""
+        notes = [note for note in asked.notes if note != parent]  # the view has it, if it belongs
+        view["note"] = " ".join([view["note"], *notes]).strip()
+        self.broadcast(
+            {
+                "type": "end",
+                "turn": view,
+                "patch": patch,
+                "count": len(asked.tree.turns),
+                "next": self._next_place(),
+            }
+        )
         moved_on = bool(turn.tokens) and not service_info(asked.tree.service).branches
         if self.visible_turns[-1].number != turn.number:
             self.broadcast(self.state())  # the turns after it are stale now

@@ -89,6 +89,15 @@ class TurnView(TypedDict):
     branches: bool
     """Whether it can be asked again as another branch."""
     siblings: Branches
+    apart: bool
+    """Whether what follows does not continue from it, as its reply was stopped or has failed."""
+
+
+class NextPlace(TypedDict):
+    """Where the next question goes; ``key`` is that of the turn before it, if that is hidden."""
+
+    text: str
+    key: str
 
 
 class ConversationSummary(TypedDict):
@@ -127,3 +136,5 @@ class PanelOverview(TypedDict):
     resume: ResumeOffer | None
     conversation: str
     conversations: list[ConversationSummary]
+    next: NextPlace | None
+    """None if the next question continues after the last turn that is shown."""

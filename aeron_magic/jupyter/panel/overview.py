@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-from aeron_magic.conversations.tree import ConversationTree
-from aeron_magic.jupyter.panel.messages import Introduction, PanelOverview, ResumeOffer
+from collections.abc import Sequence
+
+from aeron_magic.conversations.tree import ConversationTree, Turn
+from aeron_magic.errors import UsageError
+from aeron_magic.jupyter.panel.messages import (
+    Introduction,
+    NextPlace,
+    PanelOverview,
+    ResumeOffer,
+)
+from aeron_magic.jupyter.panel.turn_views import turn_id
+from aeron_magic.markdown_text import one_line, truncate
+from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.services.catalog import service_info
 from aeron_magic.session.session import Session
 
@@ -23,12 +34,14 @@ def overview(
     shown: ConversationTree,
     introduction: Introduction | None,
     offer: ResumeOffer | None,
+    following: NextPlace | None,
     kernel: str,
 ) -> PanelOverview:
     """The connection and the conversations, of which ``shown`` is on the page.
 
     ``introduction`` is the greeting of its agent, ``offer`` the stored conversation of the
-    notebook, which is offered while there are no turns; ``kernel`` the id of the controller.
+    notebook, which is offered while there are no turns; ``following`` where the next question
+    goes; ``kernel`` the id of the controller.
     """
     connection = session.connection
     service = connection.settings.service if connection is not None else ""
@@ -49,4 +62,37 @@ def overview(
         resume=None if session.tree.turns else offer,
         conversation=shown.name,
         conversations=[{"name": tree.name, "turns": len(tree.turns)} for tree in conversations],
+        next=following,
+    )
+
+
+def next_place(
+    session: Session, shown: ConversationTree, turns: Sequence[Turn]
+) -> NextPlace | None:
+    """Where the next question goes; None if that is after the last of ``turns``, which are shown.
+
+    A service without branches continues after its newest question, also after one that was cut.
+    """
+    registry = session.registry
+    if not turns or registry.is_rebuilding or not service_info(shown.service).branches:
+        return None
+    try:
+        position = session.position_for()
+    except UsageError:  # the question will say it
+        return None
+    parent, tree = position.parent, position.tree
+    if parent is None:
+        place = "starts the conversation"
+        if position.token is not None:
+            place = "continues from the token in context_token"
+        return NextPlace(text=f"The next question {place}.", key="")
+    key = turn_id(tree, parent)
+    if key == turn_id(shown, turns[-1]):
+        return None
+    is_shown = any(key == turn_id(shown, turn) for turn in turns)
+    asked = truncate(one_line(strip_control_sequences(parent.question)), 60)
+    label = strip_control_sequences(parent.label)
+    return NextPlace(
+        text=f"The next question continues after turn {label}: {asked}",
+        key="" if is_shown else key,
     )

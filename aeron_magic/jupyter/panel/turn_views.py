@@ -20,6 +20,7 @@ from typing import Any, cast
 
 from markupsafe import Markup
 
+from aeron_magic.conversations.registry import continues_text
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import (
     AeronError,
@@ -221,6 +222,11 @@ class TreeIndex:
         turns = sorted(followers.get(parent, ()), key=attrgetter("number"))
         return [one for one in turns if dead is not bool(one.tokens or followers.get(one))]
 
+    def dead_before(self, turn: Turn) -> list[Turn]:
+        """The dead ends beside a turn that were asked before it."""
+        beside = self.after(turn.parent, dead=True)
+        return [one for one in beside if one.asked_at < turn.asked_at and one.number != turn.number]
+
     def visible_path(self, leaf: Turn | None) -> list[Turn]:
         """The turns to show for the path that ends at ``leaf``, oldest first.
 
@@ -244,10 +250,7 @@ class TreeIndex:
         on_path = {turn.number for turn in path}  # a pending turn has that of the one it replaces
         shown: list[Turn] = []
         for turn in path:
-            before = self.after(turn.parent, dead=True)
-            shown += [
-                one for one in before if one.asked_at < turn.asked_at and one.number not in on_path
-            ]
+            shown += [one for one in self.dead_before(turn) if one.number not in on_path]
             shown.append(turn)
         return shown + [one for one in self.after(leaf, dead=True) if one.number not in on_path]
 
@@ -324,9 +327,10 @@ def turn_views(
     for turn in turns:
         beside = [one.number for one in pending if one.parent is turn.parent]
         branches = (one.number for one in index.after(turn.parent, dead=False))
-        numbers = sorted({*branches, *beside, turn.number})
         key = turn_id(tree, turn)
         is_live = turn.number in live
+        is_dead = not (is_live or turn.tokens or tree.followers.get(turn))
+        numbers = [turn.number] if is_dead else sorted({*branches, *beside, turn.number})
         reply = None if is_live else turn.reply
         text = reply.text if reply is not None else fetched.get(turn.number, "")
         reading = "fetching" if turn.number in fetched else "processing"
@@ -334,6 +338,9 @@ def turn_views(
         problem = problems.get(key) or problem_of(None, reply, tree.service)
         if problem is not None and not is_live and not tree.can_rerun(turn):
             problem = {**problem, "actions": []}
+        notes = [status_note(reply) if reply and reply.status == "recovered" else ""]
+        if turn.parent is not None and service.branches and not is_dead and index.dead_before(turn):
+            notes.append(strip_control_sequences(continues_text(turn.parent)))
         views.append(
             TurnView(
                 key=key,
@@ -342,7 +349,7 @@ def turn_views(
                 images=list(map(strip_control_sequences, turn.images)),
                 blocks=[reply_html(text)] if text and not is_on_page else [],
                 status=reading if is_live else turn.status,
-                note=status_note(reply) if reply and reply.status == "recovered" else "",
+                note=" ".join(filter(None, notes)),
                 problem=None if is_live else problem,
                 speaker=strip_control_sequences(service.title),
                 token=turn.token or (reply.context_token if reply else None),
@@ -356,6 +363,7 @@ def turn_views(
                     at=numbers.index(turn.number),
                     keys=[f"{tree.name}#{number}" for number in numbers],
                 ),
+                apart=is_dead and service.branches,
             )
         )
     return views

@@ -6,7 +6,7 @@ import json
 
 import pytest
 from credentials import SECRET
-from panel_harness import PanelHarness, rebuilt
+from panel_harness import Message, PanelHarness, rebuilt
 
 from aeron_magic.checks.chat_file import read_chat
 from aeron_magic.client.client import make_question
@@ -98,6 +98,75 @@ def test_edit_and_regenerate_stand_beside(harness: PanelHarness) -> None:
     assert end["turn"]["siblings"] == {"at": 2, "keys": ["main#2", "main#3", "main#4"]}
     tree = harness.session.tree
     assert {turn.parent.number for turn in tree.turns if turn.parent} == {1}
+
+
+def stopped(harness: PanelHarness, sandbox: Sandbox, action: str, **fields: str) -> Message:
+    """Ask by an action, and stop the reply; the message ``end``."""
+    sandbox.set_faults(pause=0.3, chunk_size=20)
+    harness.clear()
+    harness.send(action, **fields)
+    harness.wait("delta")
+    harness.send("stop", request="")
+    end = harness.wait("end")
+    sandbox.set_faults(pause=0)
+    return end
+
+
+def test_it_is_shown_where_the_next_question_goes(harness: PanelHarness, sandbox: Sandbox) -> None:
+    """If that is not after the last turn above the input box; a hidden turn can be shown."""
+    assert stopped(harness, sandbox, "ask", text="Stopped")["next"] == {
+        "text": "The next question starts the conversation.",
+        "key": "",
+    }
+    assert harness.ask("One")["next"] is None
+    after_one = {"text": "The next question continues after turn 2: One", "key": ""}
+    assert stopped(harness, sandbox, "ask", text="Two")["next"] == after_one
+    harness.clear()
+    harness.send("sync")
+    assert harness.wait("state")["about"]["next"] == after_one
+    assert harness.ask("Two")["next"] is None
+
+    end = stopped(harness, sandbox, "edit", key="main#4", text="Two, edited")
+    hidden = {"text": "The next question continues after turn 4: Two", "key": "main#4"}
+    assert end["next"] == hidden
+    harness.clear()
+    harness.send("choose", key="main#4")
+    state = harness.wait("state")
+    assert state["about"]["next"] is None
+    assert [turn["key"] for turn in state["turns"]] == ["main#1", "main#2", "main#3", "main#4"]
+
+
+def test_an_assigned_token_is_where_the_next_question_goes(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """One of a known turn, or another one."""
+    harness.ask("One")
+    token = harness.session.token.read()
+    harness.ask("Two")
+    for assigned, place in (
+        (token, "continues after turn 1: One"),
+        ("another-token-of-the-service", "continues from the token in context_token."),
+    ):
+        harness.app.shell.user_ns["context_token"] = assigned
+        harness.clear()
+        harness.send("sync")
+        text = harness.wait("state")["about"]["next"]["text"]
+        assert text == f"The next question {place}"
+
+
+def test_a_one_line_service_goes_on_after_a_stopped_reply(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """It keeps the question, so there is no other place to name."""
+    harness.session.connect(
+        "chatzy",
+        base_url=sandbox.chatzy_url,
+        stream_url=sandbox.chatzy_stream_url,
+        chatbot_id="00000000-0000-4000-8000-000000000000",
+    )
+    harness.ask("One")
+    end = stopped(harness, sandbox, "ask", text="Two")
+    assert (end["turn"]["apart"], end["next"]) == (False, None)
 
 
 def test_choose_moves_the_token(harness: PanelHarness) -> None:

@@ -95,15 +95,43 @@ def test_an_index_that_follows_the_tree_equals_a_new_one(steps: list[tuple[int, 
 
 
 def test_branches_are_turns_that_were_answered() -> None:
-    """A view has the index among its siblings; dead ends are not branches."""
+    """A view has the index among its siblings; dead ends are not branches, and have no counter."""
     tree = ConversationTree("main", "aeronpay")
     first = ask(tree, "one")
     ask(tree, "two")
-    ask(tree, "cut", tree.after_turn(first), CUT)
+    cut = ask(tree, "cut", tree.after_turn(first), CUT)
     other = ask(tree, "two, edited", tree.after_turn(first))
-    view = turn_views(TreeIndex(tree), [other])[0]
+    before, view = turn_views(TreeIndex(tree), [cut, other])
     assert view["siblings"] == {"at": 1, "keys": ["main#2", "main#4"]}
+    assert before["siblings"] == {"at": 0, "keys": ["main#3"]}
     assert turn_views(TreeIndex(tree), [first])[0]["siblings"]["keys"] == ["main#1"]
+    dropped = tree.start(tree.at_head(), "not sent").turn
+    assert turn_views(TreeIndex(tree), [dropped])[0]["siblings"]["keys"] == ["main#5"]
+
+
+def test_a_dead_end_is_marked() -> None:
+    """Not while it is read again; the turn below it names the one that it continues."""
+    tree = ConversationTree("main", "aeronpay")
+    index = TreeIndex(tree)
+    for text, reply in (("one", WHOLE), ("cut", CUT), ("two", WHOLE), ("three", WHOLE)):
+        ask(tree, text, reply=reply)
+    edited = ask(tree, "two, edited", tree.after_turn(tree.turns[0]))
+    for leaf in (tree.turns[3], edited):
+        views = turn_views(index, index.visible_path(leaf))
+        assert [view["apart"] for view in views[:3]] == [False, True, False]
+        assert views[2]["note"] == "Continues after turn 1."
+        assert not any(view["note"] for view in (*views[:2], *views[3:]))
+    cut = tree.turns[1]
+    assert not turn_views(index, [cut], pending=[cut])[0]["apart"]
+
+
+def test_a_one_line_service_keeps_a_cut_question() -> None:
+    """So nothing is marked in its conversation."""
+    tree = ConversationTree("main", "chatzy")
+    for text, status in (("one", "complete"), ("cut", "incomplete"), ("two", "complete")):
+        ask(tree, text, reply=Reply("a", status, "conversation"))
+    views = turn_views(TreeIndex(tree), tree.turns)
+    assert not any(view["apart"] or view["note"] for view in views)
 
 
 def test_a_branch_is_followed_to_its_end() -> None:

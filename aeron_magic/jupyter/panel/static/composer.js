@@ -51,6 +51,7 @@ export class Composer {
       button("Take back", () => this.takeBack(), "ap-small"),
       this.waiting,
     );
+    this.place = element("div", { class: "ap-next", role: "note", hidden: true });
     this.hint = element("div", { class: "ap-keys" });
     this.element = element(
       "form",
@@ -65,6 +66,7 @@ export class Composer {
         "div",
         { class: "ap-inner" },
         this.note,
+        this.place,
         element("div", { class: "ap-box" }, this.area, this.stop, this.send),
         this.hint,
       ),
@@ -149,7 +151,19 @@ export class Composer {
     const again = "Run the cell with %load_ext again, then the panel's cell.";
     this.hint.textContent = store.lost ? again : keys;
     this.hint.classList.toggle("ap-needed", store.lost);
+    this.drawPlace(!busy && !store.lost ? state?.next : null);
     this.note.hidden = !store.queued;
     this.waiting.textContent = store.queued;
+  }
+
+  /** Say where the next question goes, if that is not after the last turn above. */
+  drawPlace(next) {
+    this.place.hidden = !next;
+    this.place.replaceChildren();
+    if (!next) return;
+    this.place.append(element("span", { dir: "auto" }, next.text));
+    if (!next.key) return;
+    const show = () => this.view.store.send({ do: "choose", key: next.key });
+    this.place.append(button("Show it", show, "ap-small"));
   }
 }

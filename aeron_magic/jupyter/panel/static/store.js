@@ -203,6 +203,7 @@ export class Store {
     this.live = null;
     const about = this.state?.conversations.find(({ name }) => name === this.state.conversation);
     if (about) about.turns = message.count;
+    if (this.state) this.state.next = message.next;
     if (known >= 0) this.turns[known] = message.turn;
     this.notify("end", { turn: message.turn, patch: live && message.patch, live });
     if (this.error === BUSY) {

@@ -33,11 +33,13 @@ export class TurnView {
     const live = ["processing", "fetching"].includes(turn.status);
     this.element.dataset.status = turn.status;
     this.element.dataset.key = turn.key;
+    this.element.classList.toggle("ap-is-apart", Boolean(turn.apart));
     this.element.setAttribute("aria-label", `Turn ${turn.label}`);
     const heading = this.heading();
     const below = [
       turn.note ? element("p", { class: "ap-note" }, turn.note) : null,
       turn.problem ? this.problem() : null,
+      turn.apart ? element("p", { class: "ap-apart" }, "What follows does not continue from here.") : null,
       live ? null : this.replyTools(),
     ];
     if (this.body.parentNode) {
