@@ -8,7 +8,7 @@ import pytest
 from credentials import connecting
 from notebook_page import Frontend, NotebookPage
 from panel_page import PanelPage
-from playwright.sync_api import BrowserContext
+from playwright.sync_api import BrowserContext, Locator
 
 from aeron_magic.jupyter.panel.assets import script
 from aeron_magic.sandbox import Refusal, Sandbox
@@ -280,6 +280,66 @@ def test_edit_and_regenerate_make_branches(lab: NotebookPage, sandbox: Sandbox) 
     panel.root.get_by_text("2/2").wait_for()
     panel.wait_ready()
     assert panel.questions() == ["How do I continue a conversation?", "Why?"]
+
+
+def test_stopped_turns_stand_apart(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:
+    """They have a mark and no counter; the next question's place is above the input box."""
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    place = panel.root.locator(".ap-next")
+
+    def stopped(text: str) -> None:
+        sandbox.set_faults(pause=0.3, chunk_size=20)
+        panel.ask(text, wait=False)
+        panel.turns.last.locator(".ap-tail > *").first.wait_for()
+        assert place.is_hidden()
+        panel.input.press("Escape")
+        panel.wait_ready()
+        sandbox.set_faults(pause=0)
+
+    def edit(turn: Locator, text: str) -> None:
+        turn.hover()
+        panel.click("Edit and ask as a branch", turn)
+        box = panel.root.get_by_label("Edit the question")
+        box.fill(text)
+        box.press("Enter")
+
+    panel.ask("How do I continue a conversation?")
+    for text in ("What is a token?", "How do I record?"):
+        stopped(text)
+        expected = "The next question continues after turn 1: How do I continue a conversation?"
+        assert place.inner_text() == expected
+        assert place.get_by_role("button").count() == 0
+    lab.screenshot(screenshots / "panel-stopped.png", 1)
+    panel.ask("Why?")
+    assert place.is_hidden()
+    edit(panel.turns.last, "And in Python?")
+    panel.root.get_by_text("2/2").wait_for()
+    panel.wait_ready()
+    shown = panel.questions()
+    assert shown[1:] == ["What is a token?", "How do I record?", "And in Python?"]
+    marks = panel.turns.get_by_text("What follows does not continue from here.")
+    assert marks.count() == 2
+    assert panel.root.locator(".ap-branches").count() == 1
+    assert "Continues after turn 1." in panel.turns.last.inner_text()
+
+    sandbox.set_faults(pause=0.3, chunk_size=20)
+    edit(panel.turns.last, "And in R?")
+    panel.turns.last.get_by_text("And in R?").wait_for()
+    panel.turns.last.locator(".ap-tail > *").first.wait_for()
+    panel.input.press("Escape")
+    panel.wait_ready()
+    sandbox.set_faults(pause=0)
+    assert "after turn 5: And in Python?" in place.inner_text()
+    lab.screenshot(screenshots / "panel-next-question.png", 1)
+    panel.click("Show it", place)
+    place.wait_for(state="hidden")
+    assert panel.questions() == shown
+
+    panel.click("Fetch the reply", panel.turns.nth(1))
+    panel.root.get_by_text("1/3").wait_for()
+    panel.wait_ready()
+    assert place.is_hidden()
+    lab.screenshot(screenshots / "panel-fetched.png", 1)
 
 
 def test_an_older_question_stays_in_sight_while_it_is_edited(

@@ -133,6 +133,11 @@ def _choose(controller: PanelController, action: Action) -> None:
     controller.run_on_loop(controller.show, tree, leaf)
 
 
+def _show(controller: PanelController, action: Action) -> None:
+    tree, turn = _found(controller, action.key)
+    controller.run_on_loop(controller.show, tree, turn)
+
+
 def _new(controller: PanelController, action: Action) -> None:
     controller.session.new()
 
@@ -220,6 +225,7 @@ ACTIONS: dict[str, tuple[Handler, dict[str, type]]] = {
     "retry": (_retry, {"key": str}),
     "fetch": (_fetch, {"key": str}),
     "choose": (_choose, {"key": str}),
+    "show": (_show, {"key": str}),
     "new": (_new, {}),
     "use": (_use, {"name": str}),
     "resume": (_resume, {"name": str}),

@@ -419,6 +419,7 @@ class PanelController:
             self._dropped[key] = asked
             self._dropped_turn = turn
         if self.live is not live:
+            self.broadcast({"type": "about", "about": self.overview()})
             return
         self.live = None
         if self._leaf is asked.pending.turn:

@@ -82,7 +82,7 @@ def next_place(
         return None
     parent, tree = position.parent, position.tree
     if parent is None:
-        place = "starts the conversation"
+        place = "continues no earlier turn"
         if position.token is not None:
             place = "continues from the token in context_token"
         return NextPlace(text=f"The next question {place}.", key="")

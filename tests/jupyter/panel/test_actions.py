@@ -115,7 +115,7 @@ def stopped(harness: PanelHarness, sandbox: Sandbox, action: str, **fields: str)
 def test_it_is_shown_where_the_next_question_goes(harness: PanelHarness, sandbox: Sandbox) -> None:
     """If that is not after the last turn above the input box; a hidden turn can be shown."""
     assert stopped(harness, sandbox, "ask", text="Stopped")["next"] == {
-        "text": "The next question starts the conversation.",
+        "text": "The next question continues no earlier turn.",
         "key": "",
     }
     assert harness.ask("One")["next"] is None
@@ -130,10 +130,27 @@ def test_it_is_shown_where_the_next_question_goes(harness: PanelHarness, sandbox
     hidden = {"text": "The next question continues after turn 4: Two", "key": "main#4"}
     assert end["next"] == hidden
     harness.clear()
-    harness.send("choose", key="main#4")
+    token = harness.session.token.read()
+    harness.send("show", key="main#4")
     state = harness.wait("state")
     assert state["about"]["next"] is None
+    assert harness.session.token.read() == token
     assert [turn["key"] for turn in state["turns"]] == ["main#1", "main#2", "main#3", "main#4"]
+
+
+def test_a_reply_that_ends_out_of_sight_moves_the_next_question(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """As one of the panel, while a cell's is shown."""
+    sandbox.set_faults(say="word " * 40, pause=0.1, chunk_size=10)
+    harness.send("ask", text="Slow")
+    harness.wait("delta")
+    sandbox.set_faults(say="Short.", pause=0)
+    harness.ask_in_cell("Quick", None)
+    assert harness.wait("end")["turn"]["question"] == "Quick"
+    harness.clear()
+    text = harness.wait("about")["about"]["next"]["text"]
+    assert text == "The next question continues after turn 1: Slow"
 
 
 def test_an_assigned_token_is_where_the_next_question_goes(
@@ -145,6 +162,7 @@ def test_an_assigned_token_is_where_the_next_question_goes(
     harness.ask("Two")
     for assigned, place in (
         (token, "continues after turn 1: One"),
+        (None, "continues no earlier turn."),
         ("another-token-of-the-service", "continues from the token in context_token."),
     ):
         harness.app.shell.user_ns["context_token"] = assigned

@@ -163,7 +163,7 @@ export class Composer {
     if (!next) return;
     this.place.append(element("span", { dir: "auto" }, next.text));
     if (!next.key) return;
-    const show = () => this.view.store.send({ do: "choose", key: next.key });
+    const show = () => this.view.store.send({ do: "show", key: next.key });
     this.place.append(button("Show it", show, "ap-small"));
   }
 }
