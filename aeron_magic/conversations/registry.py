@@ -388,7 +388,7 @@ def is_shown(turn: Turn) -> bool:
 
 def continues_text(parent: Turn) -> str:
     """After which turn another one continues."""
-    return f"Continues after turn {parent.label}."
+    return f"Continues after turn {parent.name or parent.number}."
 
 
 def stale_text(turns: Iterable[Turn]) -> str:

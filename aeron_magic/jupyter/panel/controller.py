@@ -428,16 +428,19 @@ class PanelController:
         patch = None
         if turn.reply is reply:
             patch = {"seq": live.stream.sequence, **live.stream.end(reply)}
-        parent = continues_text(turn.parent) if turn.parent is not None else ""
-        notes = [note for note in asked.notes if note != parent]  # the view has it, if it belongs
-        view["note"] = " ".join([view["note"], *notes]).strip()
+        if notes := asked.notes:
+            # The view has this one, if it belongs there.
+            parent = continues_text(turn.parent) if turn.parent is not None else ""
+            view["note"] = " ".join(
+                [view["note"], *(one for one in notes if one != parent)]
+            ).strip()
         self.broadcast(
             {
                 "type": "end",
                 "turn": view,
                 "patch": patch,
                 "count": len(asked.tree.turns),
-                "next": self._next_place(),
+                "next": None if turn.reply is reply and turn.tokens else self._next_place(),
             }
         )
         moved_on = bool(turn.tokens) and not service_info(asked.tree.service).branches
