@@ -25,7 +25,7 @@ Facts are attributes; `AeronError.lines` makes the text for the user from them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from typing import Any, Self
 
@@ -257,6 +257,26 @@ def validate_count(name: str, value: object, least: int = 0, most: int | None = 
     if type(value) is not int or value < least or (most is not None and value > most):
         limits = "" if most is None else f" from {least:,} to {most:,}"
         raise invalid(name, value, f"Give a whole number{limits}.")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The suggestion of the one of ``known`` that is nearest to ``name``; empty if none is near."""
+    from difflib import get_close_matches  # only errors use it
+
+    lower = {one.lower(): one for one in known}
+    near = get_close_matches(name.lower(), lower, 1)
+    return f"Did you mean `{lower[near[0]]}`? " if near else ""
+
+
+def unknown_argument(function: Callable[..., Any], name: str) -> UsageError:
+    """The error for a keyword that ``function`` does not have; it collects these as ``unknown``."""
+    from inspect import signature
+
+    known = [one for one in signature(function).parameters if one != "unknown"]
+    return UsageError(
+        f"{function.__name__} has no argument {name!r}.",
+        hint=f"{did_you_mean(name, known)}`help({function.__name__})` lists all.",
+    )
 
 
 class FailureCounter:

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Never
 
 from aeron_magic.batch.question import BatchConfig, RowResult
 from aeron_magic.batch.result import Row, check_names, result_of
@@ -21,6 +21,7 @@ from aeron_magic.errors import (
     ReplyFormatError,
     UsageError,
     invalid,
+    unknown_argument,
     validate_count,
 )
 from aeron_magic.markdown_text import plural
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from aeron_magic.client.client import AsyncClient, Client
+
+REPLACED = ("executor", "workers", "host")
+"""Arguments of an earlier version, which ``dask`` replaces."""
 
 
 def ask_many(
@@ -56,7 +60,7 @@ def ask_many(
     progress: bool | None = None,
     ask_again: bool = False,
     frame: bool = True,
-    **removed: Any,
+    **unknown: Never,
 ) -> Any:
     """Ask one question per item, many at once.
 
@@ -131,11 +135,11 @@ def ask_many(
         An argument is invalid, no item gives a question, or more than ``at_most`` questions would
         be asked; nothing was sent.
     """
-    for name in removed:
-        raise UsageError(
-            f"ask_many has no argument {name!r}.",
-            hint="`dask=` with a client of a Dask cluster replaces executor, workers and host.",
-        )
+    for name in unknown:
+        error = unknown_argument(ask_many, name)
+        if name in REPLACED:
+            error.hint = "`dask=` with a client of a Dask cluster replaces executor, workers, host."
+        raise error
     _check(concurrency, rate, at_most, dask)
     if template is not None and not isinstance(template, str):
         raise invalid("template", template, "Give a text that contains {{row}}.")

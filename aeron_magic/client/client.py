@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, Self, TypeVar
 from weakref import WeakSet, finalize
 
 from aeron_magic.client.embedded import SANDBOX, sandbox_settings, start_sandbox
@@ -18,7 +18,7 @@ from aeron_magic.client.httpx_transport import (
 )
 from aeron_magic.client.logs import keep_out_of_logs
 from aeron_magic.client.stream import AsyncStream, FlowRun, Stream, Watch
-from aeron_magic.errors import TOKEN_SHOWN, UsageError
+from aeron_magic.errors import TOKEN_SHOWN, UsageError, unknown_argument
 from aeron_magic.markdown_text import truncate
 from aeron_magic.plaintext import VISIBLE, TextFilter
 from aeron_magic.protocol.flow import Question
@@ -30,6 +30,7 @@ from aeron_magic.services.settings import Settings, refuse_in_replay, resolve_se
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
+    from aeron_magic.sandbox.server import Answers
 
 W = TypeVar("W", HttpxTransport, AsyncHttpxTransport)
 S = TypeVar("S", Stream, AsyncStream)
@@ -115,7 +116,16 @@ class _Client(Generic[W, S]):
         insecure: bool = False,
         settings: Settings | None = None,
         recorder: Recorder | None = None,
+        answers: Answers | None = None,
+        **unknown: Never,
     ) -> None:
+        for name in unknown:
+            raise unknown_argument(type(self), name)
+        if answers is not None and (settings is not None or service != SANDBOX):
+            raise UsageError(
+                "answers is an argument of the sandbox only.",
+                hint=f"Write `{type(self).__name__}({SANDBOX!r}, answers=…)`, or leave it out.",
+            )
         options: dict[str, Any] = {
             "base_url": base_url,
             "stream_url": stream_url,
@@ -133,7 +143,7 @@ class _Client(Generic[W, S]):
                 )
             self.settings = settings
         elif service == SANDBOX:
-            sandbox = start_sandbox()
+            sandbox = start_sandbox(answers)
             # Without a call at exit: its threads end with the process.
             self._stop_sandbox = stop = finalize(self, sandbox.stop)
             stop.atexit = False
@@ -170,7 +180,8 @@ class _Client(Generic[W, S]):
             self._stop_sandbox()
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.settings.service!r}, {self.settings.base_url!r})"
+        service = self.settings.service if self._stop_sandbox is None else SANDBOX
+        return f"{type(self).__name__}({service!r}, {self.settings.base_url!r})"
 
     def stream(
         self,
@@ -257,7 +268,7 @@ class Client(_Client[HttpxTransport, Stream]):
     Parameters
     ----------
     service
-        ``"aeronpay"`` (default), ``"chatzy"``, or ``"sandbox"``: that starts the embedded service,
+        ``"aeronpay"`` (default), ``"chatzy"``, or ``"sandbox"``: that starts an embedded service,
         which acts as AeronPay, needs no account, and ends with the client.
     client_id, client_secret
         AeronPay's credentials; by default ``AERON_CLIENT_ID`` and ``AERON_CLIENT_SECRET``.
@@ -279,11 +290,15 @@ class Client(_Client[HttpxTransport, Stream]):
         All of the above at once.
     recorder
         Replays and records; see :class:`aeron_magic.recording.recorder.Recorder`.
+    answers
+        ``"sandbox"`` only: a ``.csv``, ``.jsonl`` or ``.md`` file of questions and answers, or a
+        dictionary of answers by question, to answer from instead of the handbook. Each client has
+        a sandbox of its own, so that others answer as before.
 
     Raises
     ------
     UsageError, CredentialsError
-        A parameter is invalid or missing.
+        A parameter is invalid, missing or unknown.
     """
 
     _transport_class = HttpxTransport

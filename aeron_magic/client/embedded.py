@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.errors import AeronError, UsageError
@@ -9,24 +11,49 @@ from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES
 from aeron_magic.services.settings import Settings, any_credentials, resolve_settings
 
 if TYPE_CHECKING:
-    from aeron_magic.sandbox.server import Sandbox
+    from aeron_magic.sandbox.server import Answers, Sandbox
 
 SANDBOX = "sandbox"
 
 
-def start_sandbox() -> Sandbox:
-    """Start a sandbox on a free port of this machine.
+def start_sandbox(answers: Answers | None = None) -> Sandbox:
+    """Start a sandbox on a free port of this machine, which answers from ``answers``.
 
-    Raises AeronError: the system allows no local server.
+    Raises UsageError: see :func:`set_answers`. Raises AeronError: the system allows no local
+    server.
     """
     from aeron_magic.sandbox.server import Sandbox
 
+    sandbox = Sandbox()
+    set_answers(sandbox, answers)
     try:
-        return Sandbox().start()
+        return sandbox.start()
     except OSError as error:
         raise AeronError(
             f"The sandbox cannot be started: {error.strerror or 'no local port is free'}.",
             hint="It needs a port on 127.0.0.1.",
+        ) from None
+
+
+def set_answers(sandbox: Sandbox, answers: Answers | None) -> None:
+    """Let ``sandbox`` answer from a file or a mapping from now on; None: from the handbook.
+
+    Raises UsageError: the file cannot be read, or there are no questions and answers.
+    """
+    try:
+        if not isinstance(answers, str | os.PathLike | Mapping | None):
+            raise ValueError("it is neither a file nor a dictionary")
+        if isinstance(answers, Mapping) and not all(
+            isinstance(text, str) for pair in answers.items() for text in pair
+        ):
+            raise ValueError("a question or an answer in it is not a text")
+        sandbox.answer_from(answers)
+    except (OSError, ValueError, RuntimeError) as error:
+        name = answers if isinstance(answers, str | os.PathLike) else "The value of answers"
+        raise UsageError(
+            f"{name} cannot be used: {getattr(error, 'strerror', None) or error}.",
+            hint="Name a .csv or .jsonl file with question and answer, or a .md file whose "
+            "headings are the questions; in Python also a dictionary of answers by question.",
         ) from None
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.client.client import AsyncClient
-from aeron_magic.client.embedded import sandbox_settings
+from aeron_magic.client.embedded import sandbox_settings, set_answers
 from aeron_magic.client.io_loop import IOLoop
-from aeron_magic.errors import AeronError, CredentialsError, RecordingError, UsageError
+from aeron_magic.errors import AeronError, CredentialsError, RecordingError
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
 from aeron_magic.services.settings import (
     ANY_CREDENTIAL,
@@ -73,14 +73,7 @@ class ConnectionManager:
         from aeron_magic.sandbox.server import embedded_sandbox
 
         sandbox = embedded_sandbox()
-        try:
-            sandbox.answer_from(answers)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise UsageError(
-                f"{answers} cannot be used: {getattr(error, 'strerror', None) or error}.",
-                hint="Name a .csv or .jsonl file with question and answer, or a .md file whose "
-                "headings are the questions.",
-            ) from None
+        set_answers(sandbox, answers)
         self.answers = answers
         return self.use(sandbox_settings(sandbox, service, **self.options), sandbox=True)
 

@@ -796,8 +796,21 @@ def test_arguments_are_checked_before_anything_is_sent(
 
 def test_a_removed_argument_names_its_successor(settings: Settings) -> None:
     with pytest.raises(UsageError, match="no argument 'executor'") as caught:
-        ask_many(["a"], settings=settings, executor=None)
+        ask_many(["a"], settings=settings, executor=None)  # type: ignore[arg-type]
     assert "dask=" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "suggestion"),
+    [("colums", "Did you mean `columns`? "), ("at_mots", "Did you mean `at_most`? "), ("x", "")],
+)
+def test_a_misspelt_argument_has_a_suggestion(
+    settings: Settings, name: str, suggestion: str
+) -> None:
+    misspelt: dict[str, Any] = {name: "a: int"}
+    with pytest.raises(UsageError, match=f"ask_many has no argument '{name}'") as caught:
+        ask_many(["a"], "Well? {{row}}", settings=settings, **misspelt)
+    assert caught.value.hint == f"{suggestion}`help(ask_many)` lists all."
 
 
 def test_progress_is_shown_on_stderr_only_if_requested(

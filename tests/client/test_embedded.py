@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import socket
+from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -75,6 +78,79 @@ def test_it_ends_with_a_client_that_was_not_closed() -> None:
     del client
     gc.collect()
     assert not is_listening(address)
+
+
+@pytest.fixture
+def faq(tmp_path: Path) -> Path:
+    path = tmp_path / "faq.csv"
+    path.write_text("question,answer\nWhat is due?,Two rupees.\n", "utf-8")
+    return path
+
+
+def test_it_answers_from_a_file_or_a_dictionary(faq: Path) -> None:
+    """Each client has answers of its own; a file is read again when it changes."""
+    question = "What is due?"
+    with (
+        Client("sandbox", answers=str(faq)) as client,
+        Client("sandbox", answers={question: "Nothing."}) as other,
+        Client("sandbox") as handbook,
+    ):
+        assert client.ask(question).text == "Two rupees."
+        assert other.ask(question).text == "Nothing."
+        assert handbook.ask(question).text not in ("Two rupees.", "Nothing.")
+        assert "I do not know" in client.ask("What is a context token?").text
+        faq.write_text("question,answer\nWhat is due?,Three rupees now.\n", "utf-8")
+        assert client.ask(question).text == "Three rupees now."
+        addresses = [one.settings.base_url for one in (client, other)]
+    assert not any(map(is_listening, addresses))
+
+
+def test_an_asynchronous_client_answers_from_a_file(faq: Path) -> None:
+    async def run() -> str:
+        async with AsyncClient("sandbox", answers=faq) as client:
+            return (await client.ask("What is due?")).text
+
+    assert asyncio.run(run()) == "Two rupees."
+
+
+@pytest.mark.parametrize(
+    ("answers", "message"),
+    [
+        ("none.csv", "none.csv cannot be used: No such file or directory."),
+        ("", " cannot be used: it is not a file."),
+        ({}, "cannot be used: it has no question with an answer."),
+        ({"Well?": 5}, "cannot be used: a question or an answer in it is not a text."),
+        (5, "The value of answers cannot be used: it is neither a file nor a dictionary."),
+    ],
+)
+def test_answers_that_cannot_be_used_have_a_remedy(answers: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=re.escape(message)) as caught:
+        Client("sandbox", answers=answers)
+    assert ".csv or .jsonl file" in caught.value.hint
+    assert "a dictionary of answers" in caught.value.hint
+
+
+def test_answers_are_of_the_sandbox_only(faq: Path) -> None:
+    with pytest.raises(UsageError, match="argument of the sandbox only") as caught:
+        Client("chatzy", answers=faq)
+    assert "`Client('sandbox', answers=…)`" in caught.value.hint
+    with Client("sandbox") as client, pytest.raises(UsageError, match="sandbox only"):
+        AsyncClient("sandbox", settings=client.settings, answers=faq)
+
+
+def test_a_misspelt_argument_has_a_suggestion(faq: Path) -> None:
+    """Static type checkers refuse it, too."""
+    misspelt: dict[str, Any] = {"anwsers": faq}
+    with pytest.raises(UsageError, match="AsyncClient has no argument 'anwsers'") as caught:
+        AsyncClient("sandbox", **misspelt)
+    assert caught.value.hint == "Did you mean `answers`? `help(AsyncClient)` lists all."
+
+
+def test_the_repr_names_the_sandbox() -> None:
+    with Client("sandbox") as client:
+        assert repr(client) == f"Client('sandbox', {client.settings.base_url!r})"
+        with Client(settings=client.settings) as other:
+            assert repr(other).startswith("Client('aeronpay', ")
 
 
 def test_another_address_contradicts_it() -> None:
