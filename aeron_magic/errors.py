@@ -61,6 +61,9 @@ MESSAGE_SHOWN = 500
 """Characters of the service's message in the short block."""
 
 
+CHANGE_SHOWN = 80
+"""Characters of each line of a difference in a table."""
+
 TOKEN_SHOWN = 200
 """Characters of a token in the short block and in a hint."""
 
@@ -376,6 +379,25 @@ class RecordingError(AeronError):
     """
 
     result: Any = None
+
+    def line(self) -> str:
+        """As for other errors; two questions without the marks of ndiff, from their difference on.
+
+        The marks have a meaning only below a line.
+        """
+        first, *rest = self.message.split("\n")
+        changes = [one for one in rest if one.startswith(("-", "+"))]
+        begin = 2
+        if len(changes) == 2:
+            pairs = enumerate(zip(*changes, strict=False))
+            differ = (at for at, (one, other) in pairs if at >= 2 and one != other)
+            begin = max(2, next(differ, 2) - CHANGE_SHOWN // 4)
+        short = copy(self)
+        short.message = first
+        for one in changes:
+            shown = _start(one[begin:], CHANGE_SHOWN)
+            short.message += f" {one[:2]}{'…' * (begin > 2)}{shown}"
+        return super(RecordingError, short).line()
 
 
 class HistoryError(AeronError):

@@ -84,8 +84,6 @@ class CheckSession:
 
     def _connected(self, config: pytest.Config, recorder: Recorder | None) -> Settings:
         service, answers = config.getoption("--aeron"), config.getoption("--aeron-answers")
-        if answers is not None and service != SANDBOX:
-            raise UsageError("--aeron-answers is an option of the sandbox.", hint="--aeron sandbox")
         if recorder is not None:
             return _recorded_settings(recorder, service)
         if service == SANDBOX:

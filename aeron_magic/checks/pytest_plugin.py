@@ -53,6 +53,11 @@ class Hooks:
         """Return values for ``{{name}}`` and functions for ``python: NAME``, by name."""
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--aeron-answers") and config.getoption("--aeron") != "sandbox":
+        raise pytest.UsageError("--aeron-answers needs --aeron sandbox")
+
+
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     pluginmanager.add_hookspecs(Hooks)
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Never, Self, TypeVar
 from weakref import WeakSet, finalize
 
-from aeron_magic.client.embedded import SANDBOX, sandbox_settings, start_sandbox
+from aeron_magic.client.embedded import SANDBOX, Answers, sandbox_settings, start_sandbox
 from aeron_magic.client.httpx_transport import (
     AsyncHttpxTransport,
     HttpxTransport,
@@ -30,7 +30,6 @@ from aeron_magic.services.settings import Settings, refuse_in_replay, resolve_se
 
 if TYPE_CHECKING:
     from aeron_magic.recording.recorder import Recorder
-    from aeron_magic.sandbox.server import Answers
 
 W = TypeVar("W", HttpxTransport, AsyncHttpxTransport)
 S = TypeVar("S", Stream, AsyncStream)

@@ -11,9 +11,12 @@ from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES
 from aeron_magic.services.settings import Settings, any_credentials, resolve_settings
 
 if TYPE_CHECKING:
-    from aeron_magic.sandbox.server import Answers, Sandbox
+    from aeron_magic.sandbox.server import Sandbox
 
 SANDBOX = "sandbox"
+
+Answers = str | os.PathLike[str] | Mapping[str, str]
+"""A file of questions and answers, or the answers by question."""
 
 
 def start_sandbox(answers: Answers | None = None) -> Sandbox:

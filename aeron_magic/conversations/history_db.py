@@ -130,8 +130,8 @@ def history_path(configured: str = "", environ: Mapping[str, str] | None = None)
     if re.fullmatch(r"\w+", setting) and setting.lower() not in ON:
         raise HistoryError(
             f"The setting of the local history, {setting!r}, is neither `off` nor a file.",
-            hint=f"Set {VARIABLE} or `%config AeronMagics.history` to `off`, or to a path such as "
-            "`./history.sqlite3`.",
+            hint=f"Set {VARIABLE} to `off` or to a path such as `./history.sqlite3`, or write "
+            '`%config AeronMagics.history = "off"`.',
         )
     try:
         if setting.lower() not in ON:

@@ -29,7 +29,7 @@ from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from typing import NamedTuple
 
-from aeron_magic.errors import UsageError
+from aeron_magic.errors import UsageError, did_you_mean
 from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.catalog import service_info
@@ -495,15 +495,12 @@ class ConversationTree:
         """Raise UsageError if ``label`` is neither of a turn nor as long as a token."""
         if len(label) >= MIN_TOKEN_LENGTH or self.find(label) is not None:
             return
-        from difflib import get_close_matches  # only errors use it
-
         known = ", ".join(turn.label for turn in self.turns[-10:]) or "none yet"
         names = [turn.name for turn in self.turns if turn.name]
-        near = get_close_matches(label, names, 1)
         raise UsageError(
             f"The conversation {self.name!r} has no turn {label!r}.",
-            hint=(f"Did you mean `{near[0]}`? " if near else "")
-            + f"Its turns: {known}. A turn's number or a context_token works, too.",
+            hint=f"{did_you_mean(label, names)}Its turns: {known}. A turn's number or a "
+            "context_token works, too.",
         )
 
     def rerun(self, turn: Turn) -> Position:

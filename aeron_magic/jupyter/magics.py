@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, validate
 
-from aeron_magic.errors import AeronError, Interrupted, UsageError
+from aeron_magic.errors import AeronError, Interrupted, UsageError, did_you_mean
 from aeron_magic.jupyter.app import App, Preferences
 from aeron_magic.jupyter.frontend import lines_before
 
@@ -191,10 +191,7 @@ class AeronMagics(Magics):
 
 
 def _unknown_setting(name: str, names: Iterable[str]) -> str:
-    from difflib import get_close_matches  # only errors use it
-
-    near = get_close_matches(name, names, 1)
-    suggestion = f"Did you mean `{near[0]}`?" if near else "`%config AeronMagics` shows all."
+    suggestion = did_you_mean(name, names).strip() or "`%config AeronMagics` shows all."
     return f"AeronMagics has no setting {name}. {suggestion}"
 
 

@@ -55,8 +55,9 @@ COMPARED_LENGTH = 2_000
 COMPARED_LINES = 40
 """Characters and lines of two questions that are compared."""
 
+DIFF_LINES = 8
 DIFF_LENGTH = 300
-"""Characters of the difference to the nearest question that an error shows."""
+"""Lines of the difference to the nearest question that an error shows, and characters of each."""
 
 
 class Recorder:
@@ -330,16 +331,12 @@ class Recorder:
         elif near[0] == asked:
             nearest = f"It has the same question, but {self._difference(question)}."
         else:
-            changes = "\n".join(
-                line
-                for line in difflib.ndiff(
-                    near[0].splitlines()[:COMPARED_LINES], asked.splitlines()[:COMPARED_LINES]
-                )
-                if not line.startswith(" ")
+            lines = difflib.ndiff(
+                near[0].splitlines()[:COMPARED_LINES], asked.splitlines()[:COMPARED_LINES]
             )
-            nearest = (
-                f"The nearest recorded question (-) and this one (+):\n{changes[:DIFF_LENGTH]}"
-            )
+            changes = [line[:DIFF_LENGTH].rstrip() for line in lines if line[0] != " "]
+            shown = "\n".join(changes[:DIFF_LINES])
+            nearest = f"The nearest recorded question (-) and this one (+):\n{shown}"
         return RecordingError(
             f"{self.store.name} does not contain this question. {nearest}",
             hint=self._hint,

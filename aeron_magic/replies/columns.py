@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
+import sys
 import unicodedata
 from contextlib import suppress
 from datetime import date
@@ -17,7 +18,17 @@ from decimal import Decimal
 from enum import Enum, IntEnum
 from functools import partial
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    NamedTuple,
+    TypeGuard,
+    Union,
+    get_args,
+    get_origin,
+)
 
 from aeron_magic.errors import ReplyFormatError, UsageError
 from aeron_magic.markdown_text import one_line, truncate
@@ -62,7 +73,7 @@ _REQUEST = "Answer with one JSON object and nothing else."
 _HINT = (
     "Write `name: type` with commas between the columns; a type is text, number, int, bool, date, "
     "`a|b|c` (one of these, without quotes) or `[text]` (a list), with ? if it may be missing. Or "
-    "name a pydantic model of the notebook."
+    "name a pydantic model of the notebook (in Python: give the model itself)."
 )
 
 
@@ -107,7 +118,7 @@ class Columns:
 
     def __init__(self, wanted: str | type[BaseModel]) -> None:
         try:
-            from pydantic import BaseModel, RootModel
+            import pydantic  # noqa: F401
         except ImportError:
             raise UsageError(
                 "Requested columns need pydantic, which is not installed.",
@@ -115,12 +126,7 @@ class Columns:
             ) from None
         if isinstance(wanted, str):
             model = self._read_specification(wanted)
-        elif (
-            isinstance(wanted, type)
-            and issubclass(wanted, BaseModel)
-            and not issubclass(wanted, RootModel)
-            and wanted.model_fields
-        ):
+        elif is_model(wanted):
             model = wanted
             try:
                 schema = json.dumps(model.model_json_schema(), ensure_ascii=False)
@@ -206,6 +212,20 @@ class Columns:
             raise
         except Exception as error:  # noqa: BLE001 - the code of a model of the user's
             raise _unfit(f"{self._model.__name__} raised {type(error).__name__}") from None
+
+
+def is_model(value: object) -> TypeGuard[type[BaseModel]]:
+    """Whether ``value`` is a pydantic model with fields."""
+    if sys.modules.get("pydantic") is None:
+        return False
+    from pydantic import BaseModel, RootModel
+
+    return (
+        isinstance(value, type)
+        and issubclass(value, BaseModel)
+        and not issubclass(value, RootModel)
+        and bool(value.model_fields)
+    )
 
 
 def _unfit(reason: str) -> ReplyFormatError:

@@ -193,6 +193,8 @@ def resolve_settings(
     for credential in info.credentials:
         value = given.get(credential.field) or env.get(credential.variable)
         if not value:
+            if partial := partly_missing(service, given, env):
+                raise partial
             problem = f"No credentials for {info.title}."
             if credential.is_agent_id:
                 problem = f"The {credential.label} is missing."
@@ -214,6 +216,28 @@ def resolve_settings(
         insecure=bool(insecure),
         other_secrets=tuple(filter(_is_long, (env.get(name, "") for name in SECRET_VARIABLES))),
         **values,
+    )
+
+
+def partly_missing(
+    service: str,
+    given: Mapping[str, str | None] | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> CredentialsError | None:
+    """The error for credentials of which only some are there; None if all are, or none.
+
+    * ``given``, ``environ``: as for `resolve_settings`.
+    """
+    given, env = given or {}, os.environ if environ is None else environ
+    known = service_info(service).credentials
+    missing = [one for one in known if not (given.get(one.field) or env.get(one.variable))]
+    if not missing or len(missing) == len(known):
+        return None
+    one = missing[0]
+    return CredentialsError(
+        f"The {one.label} is missing: {one.variable} is not set.",
+        hint=f"Set {one.variable} in the environment, or in Python give {one.field}=…; or, in a "
+        "notebook, run `%aeron login`, which asks for all credentials.",
     )
 
 

@@ -14,6 +14,7 @@ from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
 from aeron_magic.services.settings import (
     ANY_CREDENTIAL,
     Settings,
+    partly_missing,
     resolve_settings,
     validate_limits,
 )
@@ -145,7 +146,7 @@ class ConnectionManager:
             return self.connect(self._recorded_service(self.replayed))
         found = credentials.find(DEFAULT_SERVICE)
         if found is None:
-            raise CredentialsError(
+            raise partly_missing(DEFAULT_SERVICE) or CredentialsError(
                 "Not connected, and there are no credentials.",
                 hint=SERVICES[DEFAULT_SERVICE].how_to_connect,
             )

@@ -84,11 +84,14 @@ def ask(service: str) -> dict[str, str]:
                 warnings.simplefilter("error", getpass.GetPassWarning)
                 answers[name] = getpass.getpass(f"{prompt}: ").strip()
         except (EOFError, NotImplementedError, getpass.GetPassWarning):
+            known = SERVICES[service].credentials
+            missing = [one for one in known if not os.environ.get(one.variable)] or known
+            variables = " and ".join(one.variable for one in missing)
             raise CredentialsError(
-                f"The {prompt} is missing, and hidden input is not possible here.",
+                f"The {missing[0].label} is missing, and hidden input is not possible here.",
                 hint=hint
                 if is_agent_id
-                else f"Set {variables_of(service)} in the environment, and restart the kernel.",
+                else f"Set {variables} in the environment, and restart the kernel.",
             ) from None
         if not answers[name]:
             return {}

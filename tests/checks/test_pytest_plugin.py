@@ -279,7 +279,8 @@ def test_values_and_functions_come_from_a_hook(run: Run, write: Write) -> None:
         (["--aeron", "other"], "--aeron must be one of sandbox, aeronpay, chatzy"),
         (["--aeron", "sandbox", "--aeron-repeat", "0"], "whole number"),
         (["--aeron", "sandbox", "--aeron-answers", "none.csv"], "none.csv cannot be used"),
-        (["--aeron", "aeronpay", "--aeron-answers", "faq.csv"], "option of the sandbox"),
+        (["--aeron", "aeronpay", "--aeron-answers", "faq.csv"], "needs --aeron sandbox"),
+        (["--aeron-answers", "faq.csv"], "ERROR: --aeron-answers needs --aeron sandbox"),
         (["--aeron", "chatzy"], "CredentialsError"),
     ],
 )

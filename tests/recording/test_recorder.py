@@ -124,6 +124,26 @@ def test_replay_sends_nothing_and_shows_the_nearest_question(service: Service, p
 
 
 @pytest.mark.parametrize(
+    ("recorded", "asked", "before", "after"),
+    [
+        ("How many are there?", "How many were there?", "How many are there?", None),
+        (f"{'-' * 200}old?", f"{'-' * 200}good?", f"…{'-' * 20}old?", f"…{'-' * 20}good?"),
+        ("a\nb", "a\nc\nd\ne", "b", "c + d + e"),
+        ("x" * 150, f"y{'x' * 150}", f"{'x' * 80} […]", f"y{'x' * 79} […]"),
+    ],
+)  # fmt: skip
+def test_a_table_shows_the_nearest_question_without_marks(
+    service: Service, path: Path, recorded: str, asked: str, before: str, after: str | None
+) -> None:
+    """Only the part of a long question from the difference on."""
+    asker(service, path)(recorded)
+    with pytest.raises(RecordingError) as caught:
+        asker(service, path, "replay")(asked)
+    shown = f"- {before} + {after or asked}"
+    assert caught.value.line().endswith(f" question (-) and this one (+): {shown}")
+
+
+@pytest.mark.parametrize(
     ("recorded", "asked", "message"),
     [("", "x", "It is empty."), ("abc", "xyz", "It has no similar question.")],
 )

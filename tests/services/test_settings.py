@@ -71,13 +71,25 @@ def test_nothing_is_read_at_import(monkeypatch: pytest.MonkeyPatch) -> None:
     assert resolve_settings().client_secret == SECRET
 
 
-@pytest.mark.parametrize("env", [{}, {"AERON_CLIENT_ID": "me"}, {"AERON_CLIENT_SECRET": "x"}])
-def test_incomplete_credentials_are_rejected(env: dict[str, str]) -> None:
-    """The hint names the variables and the login."""
+@pytest.mark.parametrize(
+    ("env", "given", "missing"),
+    [
+        ({}, {}, "AERON_CLIENT_ID and AERON_CLIENT_SECRET"),
+        ({"AERON_CLIENT_ID": "me"}, {}, "AERON_CLIENT_SECRET"),
+        ({"AERON_CLIENT_SECRET": "x"}, {}, "AERON_CLIENT_ID"),
+        ({}, {"client_id": "me"}, "AERON_CLIENT_SECRET"),
+    ],
+)
+def test_incomplete_credentials_are_rejected(
+    env: dict[str, str], given: dict[str, str], missing: str
+) -> None:
+    """The error names the variables that are missing, and the login."""
     with pytest.raises(CredentialsError) as caught:
-        resolve_settings(environ=env)
-    assert "AERON_CLIENT_SECRET" in caught.value.hint
+        resolve_settings(environ=env, **given)
+    assert f"et {missing} in the environment" in caught.value.hint
     assert "%aeron login" in caught.value.hint
+    if " and " not in missing:
+        assert str(caught.value).endswith(f"is missing: {missing} is not set.")
 
 
 def test_chatzy_needs_an_agent() -> None:

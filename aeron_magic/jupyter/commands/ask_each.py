@@ -14,16 +14,17 @@ from aeron_magic.batch.api import count_requests, run_batch
 from aeron_magic.batch.question import BatchConfig
 from aeron_magic.batch.result import check_names, result_of
 from aeron_magic.client.client import validate_prompt
-from aeron_magic.errors import AeronError, UsageError, error_of_all
+from aeron_magic.errors import AeronError, UsageError, did_you_mean, error_of_all
 from aeron_magic.jupyter import frontend
 from aeron_magic.jupyter.command_line.parser import Options
+from aeron_magic.jupyter.commands.expression import evaluate
 from aeron_magic.jupyter.display.batch import failures, preview, summary
 from aeron_magic.jupyter.display.publish import show
 from aeron_magic.markdown_text import escape_markdown, plural
 from aeron_magic.prompts.interpolation import placeholders_in
 from aeron_magic.prompts.items import Items, items_of, render_prompts, same_for_each
 from aeron_magic.protocol.flow import Question
-from aeron_magic.replies.columns import Columns
+from aeron_magic.replies.columns import Columns, is_model
 
 if TYPE_CHECKING:
     from aeron_magic.jupyter.app import App
@@ -124,19 +125,18 @@ def _columns(names: dict[str, Any], wanted: str | None) -> Columns | None:
     if wanted is None:
         return None
     named = wanted.strip()
-    return Columns(names.get(named, wanted) if named.isidentifier() else wanted)
+    if not named.isidentifier():
+        return Columns(wanted)
+    try:
+        return Columns(names.get(named, wanted))
+    except UsageError as error:
+        known = [name for name, value in names.items() if name != named and is_model(value)]
+        error.hint = did_you_mean(named, known) + error.hint
+        raise
 
 
 def _items(shell: Any, expression: str, names: dict[str, Any]) -> Items:
-    try:
-        with shell.builtin_trap:
-            value = eval(expression, shell.user_global_ns, names)  # noqa: S307 - the user's own
-    except Exception as error:  # noqa: BLE001 - the user's expression can raise anything
-        raise UsageError(
-            f"--each {expression}: {type(error).__name__}: {error}.",
-            hint="Write the name of a list, a Series or a DataFrame, or a Python expression that "
-            "returns one (in quotes if it contains spaces).",
-        ) from None
+    value = evaluate(shell, expression, names)
     items = items_of(value)
     if not items.values and isinstance(value, Iterator) and expression.isidentifier():
         raise UsageError(

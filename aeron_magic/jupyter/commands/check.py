@@ -26,8 +26,9 @@ from aeron_magic.checks.report import (
     summary,
 )
 from aeron_magic.checks.running import count_turns
-from aeron_magic.errors import CheckFailed, Interrupted, UsageError
+from aeron_magic.errors import CheckFailed, Interrupted
 from aeron_magic.jupyter.command_line.parser import Command
+from aeron_magic.jupyter.commands.expression import evaluate
 from aeron_magic.jupyter.display.publish import Table, Verbatim, show
 from aeron_magic.markdown_text import escape_cell, markdown_table, one_line, plural, truncate
 from aeron_magic.rendering.differences import differences
@@ -56,7 +57,9 @@ def check(app: App, command: Command) -> None:
     Interrupted: the user stopped it; its ``result`` is the report so far.
     """
     settings, recorder = app.batch_target()[:2]
-    table = None if command["each"] is None else _table(app.shell, command["each"])
+    table = (
+        None if command["each"] is None else evaluate(app.shell, command["each"], app.shell.user_ns)
+    )
     request = CheckRequest(command["files"], command["repeat"] or 1, table, command["against"])
     plan = plan_check(request, settings, _names(app.shell))
     interrupted: Interrupted | None = None
@@ -107,16 +110,6 @@ def _names(shell: Any) -> dict[str, Any]:
         for name, value in shell.user_ns.items()
         if not (callable(value) and hidden.get(name) is value)
     }
-
-
-def _table(shell: Any, expression: str) -> Any:
-    try:
-        return shell.ev(expression)
-    except Exception as error:  # noqa: BLE001 - the user's expression can raise anything
-        raise UsageError(
-            f"--each {expression}: {type(error).__name__}: {error}.",
-            hint="Write the name of a list, a Series or a DataFrame.",
-        ) from None
 
 
 def _show_plan(app: App, plan: CheckPlan, to_ask: int, kept: int) -> None:

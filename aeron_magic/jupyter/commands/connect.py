@@ -11,7 +11,7 @@ from aeron_magic.jupyter.display.publish import show
 from aeron_magic.jupyter.frontend import cell_id
 from aeron_magic.markdown_text import code_span, escape_markdown, one_line, plural, truncate
 from aeron_magic.services.catalog import DEFAULT_SERVICE, SERVICES, service_info
-from aeron_magic.services.settings import resolve_settings
+from aeron_magic.services.settings import partly_missing, resolve_settings
 from aeron_magic.session import credentials
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ def status(app: App, command: Command, source: str = "") -> None:
             next_step = "the first question is answered from the recording; no account is needed."
         elif credentials.find(DEFAULT_SERVICE) is not None:
             next_step = READY
+        elif partial := partly_missing(DEFAULT_SERVICE):
+            next_step = f"{partial} {partial.hint}"
         else:
             next_step = SERVICES[DEFAULT_SERVICE].how_to_connect
         items = ["not connected", f"next: {next_step}"]

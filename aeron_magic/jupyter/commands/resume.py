@@ -45,7 +45,8 @@ def history_of(session: Session) -> HistoryStore:
     if session.history_writer.history is None:
         raise HistoryError(
             HISTORY_OFF,
-            hint="To store conversations, unset AERON_HISTORY and `%config AeronMagics.history`.",
+            hint='To store conversations, run `%config AeronMagics.history = ""`, and unset '
+            "AERON_HISTORY if it is set.",
         )
     return session.history_writer.history
 
@@ -170,7 +171,7 @@ def _find_or_load(session: Session, name: str | None) -> tuple[ConversationTree 
     if tree := session.registry.resumed(name):
         return session.use(tree.name), True
     if stored := find_unloaded(session, name):
-        is_alive = _connect(session, stored)
+        is_alive = _connect(session, stored, name)
         history = history_of(session)
         tree = history.load(stored)
         if not is_alive:
@@ -305,8 +306,10 @@ def _fits_connection(session: Session, stored: StoredConversation) -> bool:
     )
 
 
-def _connect(session: Session, stored: StoredConversation) -> bool:
+def _connect(session: Session, stored: StoredConversation, name: str | None = None) -> bool:
     """Connect to the conversation's service; return whether it is alive.
+
+    ``name`` is that of the command.
 
     A history file can name any address. Credentials go only to the vendor's address, or to the one
     that the environment configures; a connection to another one needs the user's own line.
@@ -315,11 +318,12 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
     another address than the service's; or the service's credentials are missing.
     """
     connection = session.connection
+    then = f"then `{_command(name)}` again."
     if not _fits_connection(session, stored):
         raise UsageError(
             f"That conversation belongs to {one_line(stored.address)}, but this kernel is "
             "connected to another address.",
-            hint=f"Run `%aeron connect {_target(stored)}`, then `%aeron resume` again.",
+            hint=f"Run `%aeron connect {_target(stored)}`, {then}",
         )
     if connection is not None:
         return connection.settings.conversation_scope == stored.address
@@ -335,10 +339,16 @@ def _connect(session: Session, stored: StoredConversation) -> bool:
             f"That conversation belongs to {one_line(stored.address)}, which is neither the "
             "service's address nor the configured one: no credentials were sent there.",
             hint="If that address may receive your credentials, run "
-            f"`%aeron connect {_target(stored)}`, then `%aeron resume` again.",
+            f"`%aeron connect {_target(stored)}`, {then}",
         )
     session.connect(stored.service, **options)
     return True
+
+
+def _command(name: str | None) -> str:
+    """The line of this command with ``name``."""
+    quote = ("'" if '"' in name else '"') if name and name.split() != [name] else ""
+    return f"%aeron resume {quote}{name}{quote}" if name else "%aeron resume"
 
 
 def _target(stored: StoredConversation) -> str:

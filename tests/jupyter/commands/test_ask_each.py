@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
+import pandas
+import polars
 import pytest
 from credentials import SECRET
 from live_kernel import Kernel, Run
@@ -19,6 +24,7 @@ from aeron_magic.errors import (
     ValueRefused,
 )
 from aeron_magic.jupyter.command_line.parser import parse_options
+from aeron_magic.jupyter.commands.expression import evaluate
 from aeron_magic.jupyter.display.batch import preview, summary
 from aeron_magic.prompts.items import items_of
 from aeron_magic.replies.reply import Reply
@@ -296,6 +302,9 @@ def test_mistakes_are_reported_before_anything_is_sent(kernel: Kernel, sandbox: 
     """An expression that fails, a missing column, a secret in all rows."""
     wrong = {
         "%%aeron --each nothing_here\n{{row}}": "NameError",
+        "%%aeron --each revews\n{{row}}": "Did you mean `reviews`?",
+        "%%aeron --each reviews --columns feeling\n{{row.text}}": "Did you mean `Feeling`?",
+        "%%aeron --each \"reviews['none']\"\n{{row}}": "in a cell of its own to see where it fails",
         "%%aeron --each reviews\n{{row.txet}}": "text",
         "%%aeron --each reviews\n{{text}}": "Did you mean `{{row.text}}`?",
         "%%aeron\n\nFirst\n{{unknown}}": "line 4, column 1",
@@ -309,11 +318,36 @@ def test_mistakes_are_reported_before_anything_is_sent(kernel: Kernel, sandbox: 
         "%%aeron --each 5\n{{row}}": "DataFrame, not int",
         f"%%aeron --each ['{SECRET}']\n{{{{row}}}}": "secret",
     }
+    kernel.execute("import pydantic\nclass Feeling(pydantic.BaseModel):\n    mood: str", None)
     for cell, said in wrong.items():
         run = kernel.execute(cell, None)
         assert run.status == "error", cell
         assert said in "".join(run.of("error")[0].content["traceback"])
     assert asked(sandbox) == []
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "reviews[few.status != 'complete']",
+        "reviews.loc[list(few.status != 'complete')]",
+        "reviews.text.to_numpy()[(few.status != 'complete').to_numpy()]",
+        "polars.DataFrame(reviews).filter(polars.Series([True, False]))",
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Boolean Series key")
+def test_a_mask_of_another_length_has_a_remedy(expression: str) -> None:
+    """The remedy works where the table of the mask has a part of the rows."""
+    names: dict[str, Any] = {"pandas": pandas, "polars": polars}
+    exec(REVIEWS, names)
+    names["few"] = names["reviews"][:2].assign(status=["complete", "failed"])
+    shell = SimpleNamespace(builtin_trap=nullcontext(), user_global_ns=names)
+    with pytest.raises(UsageError) as caught:
+        evaluate(shell, expression, names)
+    assert not str(caught.value).endswith("..")
+    remedy = caught.value.hint.split("`")[1]
+    assert remedy == 'reviews.loc[labels.index[labels["status"] != "complete"]]'
+    assert list(evaluate(shell, remedy.replace("labels", "few"), names).index) == ["b"]
 
 
 def test_a_row_with_a_secret_fails_and_does_not_show_it(kernel: Kernel, sandbox: Sandbox) -> None:

@@ -355,6 +355,30 @@ def test_after_a_replay_nothing_is_sent_with_placeholders(
         session.ensure_connected()
 
 
+@pytest.mark.parametrize(("name", "missing"), [NAMES, NAMES[::-1]])
+def test_one_credential_without_the_other_is_named(
+    harness: PanelHarness, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str], name: str, missing: str,
+) -> None:  # fmt: skip
+    """By the status, by a question, and where hidden input is not possible."""
+    keyring.set_keyring(Memory())
+    monkeypatch.delenv(missing, raising=False)
+    monkeypatch.setenv(name, "typed-by-me")
+    harness.session.connections.drop()
+    status(harness.app, parse_command(""))
+    assert f"{missing} is not set" in re.sub(r"\\", "", capsys.readouterr().out)
+    with pytest.raises(CredentialsError, match=f"is missing: {missing} is not set"):
+        harness.session.ensure_connected()
+
+    def getpass(_prompt: str) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("getpass.getpass", getpass)
+    with pytest.raises(CredentialsError, match="is missing, and hidden input") as caught:
+        connect(harness.app, parse_command("connect aeronpay"))
+    assert caught.value.hint.startswith(f"Set {missing} in the environment")
+
+
 def test_an_agents_id_is_no_secret_to_be_typed(
     harness: PanelHarness, typed: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

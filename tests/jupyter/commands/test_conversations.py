@@ -275,7 +275,9 @@ def test_the_history_can_be_switched_off_by_the_traitlet(lab: Kernel) -> None:
     for _ in range(2):
         assert "switched off" in lab.execute("%aeron resume", "r").text
         lab.execute("%%aeron\nWhat is a branch?", "one")
-    assert "switched off" in str(lab.execute("%aeron resume main", "r").of("error"))
+    error = str(lab.execute("%aeron resume main", "r").of("error"))
+    assert "switched off" in error
+    assert '`%config AeronMagics.history = ""`' in error
     said = str(lab.execute("%aeron history maim", "h").of("error"))
     assert "Did you mean `main`? The local history is switched off." in said
 

@@ -52,9 +52,9 @@ def store(path: Path, address: str, service: str = "aeronpay", *, sandbox: bool 
     history.close()
 
 
-def run_resume(session: Session) -> None:
+def run_resume(session: Session, name: str = "") -> None:
     app = SimpleNamespace(session=session, shell=None, run_order=RunOrder(None, None))
-    resume(app, parse_command("resume"))  # type: ignore[arg-type]
+    resume(app, parse_command(f"resume {name}"))  # type: ignore[arg-type]
 
 
 def test_a_foreign_address_gets_no_request(path: Path, session: Session, sandbox: Sandbox) -> None:
@@ -65,6 +65,19 @@ def test_a_foreign_address_gets_no_request(path: Path, session: Session, sandbox
     assert f"`%aeron connect aeronpay --base-url {sandbox.aeronpay_url}`" in caught.value.hint
     assert session.connection is None
     assert not sandbox.log.wait(len, 0.2)
+
+
+@pytest.mark.parametrize("name", ["", "main", "main#1"])
+@pytest.mark.parametrize("connected", [False, True])
+def test_the_hint_repeats_the_line_with_its_name(
+    path: Path, session: Session, sandbox: Sandbox, name: str, connected: bool
+) -> None:
+    store(path, "https://a.example/api")
+    if connected:
+        session.connect("aeronpay", base_url=sandbox.aeronpay_url)
+    with pytest.raises(UsageError, match="belongs to") as caught:
+        run_resume(session, name)
+    assert f"`{f'%aeron resume {name}'.strip()}` again." in caught.value.hint
 
 
 @pytest.mark.parametrize(
