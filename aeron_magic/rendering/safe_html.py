@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import cycle
 from unicodedata import normalize
 from urllib.parse import unquote, urlsplit
 
@@ -45,8 +46,10 @@ _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _BIDI = "unicode-bidi:plaintext"
 _WRAPS = "overflow-wrap:break-word"
 _LONG_WORD = re.compile("[!-~]{60}")
-_OPTION = re.compile("(?<![-a-z])--[a-z]{1,20}+(?:-[a-z]{1,20}+){1,4}+(?![-a-z])")
+_JOINT = re.compile(r"([-\\]{1,8}\S)")
+_LONG_CODE = re.compile(r"\S{24}")
 _WHOLE = Markup('<span style="white-space:nowrap">{}</span>')
+_AS_IS = Markup("{}")
 _ALIGNMENTS = {f"text-align:{edge}" for edge in ("start", "left", "center", "right")}
 _SCROLLS = "overflow-x:auto"
 _AUTO = Markup(' dir="auto"')
@@ -82,9 +85,7 @@ class _Renderer(RendererHTML):
         return str(escape_math(tokens[idx].content))
 
     def code_inline(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
-        """An option such as ``--at-most`` is not broken at its hyphens."""
-        html = super().code_inline(tokens, idx, options, env)
-        return _OPTION.sub(lambda option: str(_WHOLE.format(option[0])), html)
+        return _inline_code(tokens[idx].content, str(tokens[idx].attrs.get("dir", "")))
 
     def fence(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         token = tokens[idx]
@@ -112,13 +113,29 @@ class _Renderer(RendererHTML):
         tex = tokens[idx].content
         if is_self_contained(tex):
             return str(Markup('<span class="math">{}</span>').format(tex))
-        return str(Markup("<code>{}</code>").format(tex))
+        return _inline_code(tex)
 
     def math_block(self, tokens: Tokens, idx: int, options: OptionsDict, env: EnvType) -> str:
         tex = tokens[idx].content
         if is_self_contained(tex):
             return str(Markup('<div class="math">{}</div>\n').format(tex))
         return str(code_html(tex))
+
+
+def _inline_code(code: str, direction: str = "") -> str:
+    """Return inline code that is not broken after a hyphen or a backslash.
+
+    Such a sign is joined only to the next character, so that code that is longer than a line can
+    still wrap.
+    """
+    pieces = _JOINT.split(code)
+    shown = [
+        (_WHOLE if is_joint else _AS_IS).format(piece)
+        for piece, is_joint in zip(pieces, cycle((False, True)))
+    ]
+    side = Markup(' dir="{}"').format(direction) if direction else ""
+    wraps = Markup(' style="{}"').format(_WRAPS) if pieces[1:] and _LONG_CODE.search(code) else ""
+    return str(Markup("<code{}{}>{}</code>").format(side, wraps, Markup("").join(shown)))
 
 
 def _flatten_long_paragraphs(state: StateCore) -> None:
@@ -421,7 +438,7 @@ _CLEANER = nh3.Cleaner(
         **{tag: {**_DIRECTIONS, "style": _BLOCK_STYLES} for tag in ("p", *_HEADINGS)},
         "li": {"style": _CELL_STYLES},
         "span": {"style": {"white-space:nowrap"}},
-        "code": {**_DIRECTIONS, "style": {CODE_STYLE}},
+        "code": {**_DIRECTIONS, "style": {CODE_STYLE, _WRAPS}},
         "pre": {"style": {_SCROLLS}},
         "td": {"style": _CELL_STYLES},
         "th": {"style": _CELL_STYLES},

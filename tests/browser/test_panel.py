@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from credentials import connecting
+from line_breaks import BROKEN, OPTIONS, WIDE
 from notebook_page import Frontend, NotebookPage
 from panel_page import PanelPage
 from playwright.sync_api import BrowserContext, Locator
 
-from aeron_magic.jupyter.panel.assets import script
+from aeron_magic.jupyter.panel.assets import script, style
 from aeron_magic.sandbox import Refusal, Sandbox
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
@@ -591,6 +592,26 @@ def test_a_queued_question_is_sent_to_no_other_kernel(
             panel.input.press("Enter")
     assert page.evaluate("asked.map(one => one.text)") == sent
     assert panel.input.input_value() == ("" if sent else "Second")
+    page.close()
+
+
+def test_code_in_an_error_is_not_broken_after_hyphens(context: BrowserContext) -> None:
+    """It is whole where it fits on a line, and longer code is not wider than the panel."""
+    page = context.new_page()
+    page.evaluate(ALONE, script())
+    page.add_style_tag(content=style())
+    panel = PanelPage(page)
+    panel.evaluate("root => { root.style.width = '300px'; }")
+    notice = panel.root.get_by_role("alert")
+    for size in range(1, 30):
+        title = f"{'x' * size} {OPTIONS}"
+        message = {"type": "error", "title": title, "hint": title, "request": ""}
+        page.evaluate("message => receive(message)", message)
+        assert notice.evaluate(BROKEN) == []
+    message["hint"] = f"Long `{'--part-of' * 30}`"
+    page.evaluate("message => receive(message)", message)
+    notice.get_by_text("--part-of--part-of").wait_for()
+    assert notice.evaluate(WIDE) == 0
     page.close()
 
 

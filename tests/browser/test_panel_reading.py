@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from credentials import connecting
+from line_breaks import BROKEN, OPTIONS, WIDE
 from notebook_page import NotebookPage
 from panel_page import PanelPage
 
@@ -131,6 +133,40 @@ def test_long_formulas_tables_and_code_are_scrolled_in_a_narrow_panel(
     marker = "root => getComputedStyle(root.querySelector('.ap-body ul > li')).overflowX"
     assert panel.evaluate(marker) == "visible", "its marker would be hidden"
     assert panel.root.get_by_role("region", name="formula").last.get_attribute("tabindex") == "0"
+
+
+MOVED = "\n\n".join(f"{'x' * n} {OPTIONS}" for n in range(1, 60))
+"""Code that begins at many places of a line."""
+
+LONG_CODE = f"Long `{'--part-of' * 30}` and `{'C:-' + 'y' * 30}`.\n\n- in `{'a-' * 150}`"
+
+
+@pytest.mark.parametrize("width", [300, 500, 0])
+def test_inline_code_is_not_broken_after_hyphens(
+    lab: NotebookPage, sandbox: Sandbox, width: int
+) -> None:
+    """It is whole where it fits on a line, and longer code is not wider than the text."""
+    sandbox.set_faults(say=f"{MOVED}\n\n| a | b |\n|---|---|\n| {OPTIONS} | {'word ' * 60}|\n")
+    lab.open(connecting(sandbox), "%aeron ask Options?", "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.in_notebook(lab)
+    cell = lab.page.locator(".jp-RenderedHTML:has(table)").first
+    cell.locator("table").wait_for()
+    for shown in (panel.turns.first.locator(".ap-body"), cell):
+        if width:
+            shown.evaluate("(root, width) => { root.style.width = `${width}px`; }", width)
+        assert shown.locator("code").count() > 200
+        assert shown.evaluate(BROKEN) == []
+    sandbox.set_faults(say=LONG_CODE)
+    lab.run(1)
+    panel.wait_text("part-of")
+    panel.wait_ready()
+    cell = lab.page.locator(".jp-RenderedHTML", has_text="part-of").first
+    for shown in (panel.turns.last.locator(".ap-body"), cell):
+        if width:
+            shown.evaluate("(root, width) => { root.style.width = `${width}px`; }", width)
+        assert shown.locator("code").count() == 3
+        assert shown.evaluate(WIDE) == 0
 
 
 def _assert_accessible(panel: PanelPage) -> None:

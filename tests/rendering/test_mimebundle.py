@@ -115,7 +115,9 @@ def assert_safe(html: str) -> None:
             case ("div" | "pre", "style"):
                 assert value == "overflow-x:auto"
             case ("code", "style"):
-                assert value in {CODE_STYLE, TEXT_STYLE}
+                assert value in {CODE_STYLE, TEXT_STYLE, "overflow-wrap:break-word"}
+            case ("span", "style"):
+                assert value == "white-space:nowrap"
             case (_, "style") if value.endswith("overflow-wrap:break-word"):
                 rest = value.removesuffix("overflow-wrap:break-word").rstrip(";")
                 assert not rest or (name, rest) in BIDI

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from aeron_magic.plaintext import strip_control_sequences
@@ -108,12 +110,14 @@ def test_an_indented_code_block_at_the_end_is_one(streaming: bool) -> None:
     assert "x = 1</code>" in html
 
 
-def test_an_option_in_code_is_not_broken_at_its_hyphens() -> None:
-    """A longer word may be broken: it would cover what is beside it."""
-    whole = '<span style="white-space:nowrap">--at-most</span>'
-    html = to_html("`%aeron check --at-most 5`, `--at-most`, --at-most `a--at-most`")
-    assert html.count(whole) == html.count("<span") == 2
-    assert "<span" not in to_html(f"`--{'a' * 50}-b` `--{'-b' * 20}`")
+def test_code_is_not_broken_after_a_hyphen_or_a_backslash() -> None:
+    """The next character is joined to it; code that can be longer than a line wraps elsewhere."""
+    html = to_html(r"`%aeron check --at-most 5 -`, --at-most `C:\<a>`")
+    joined = re.findall('<span style="white-space:nowrap">(.+?)</span>', html)
+    assert joined == ["--a", "-m", r"\&lt;"]
+    assert "overflow-wrap" not in html
+    assert '<code style="overflow-wrap:break-word">a' in to_html(f"`a-{'b' * 30}`")
+    assert "<span" not in to_html("`a b`")
 
 
 @pytest.mark.parametrize("field", ["attach", "Attachment", "%61ttach"])

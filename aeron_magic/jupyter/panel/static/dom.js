@@ -63,11 +63,17 @@ export function button(text, act, kind = "") {
   return element("button", { type: "button", class: `ap-button ${kind}`, onclick: act }, text);
 }
 
-/** A sentence as text and code elements; `…` marks code. */
+/** A sentence as text and code elements; `…` marks code, which is not broken after hyphens. */
 export function inlineCode(text) {
   const parts = text.split("`");
   if (parts.length % 2 === 0) return [text]; // an unpaired back-tick: not our markup
-  return parts.map((part, i) => (i % 2 ? element("code", {}, part) : part));
+  return parts.map((part, i) => (i % 2 ? element("code", {}, whole(part)) : part));
+}
+
+/** Code in pieces: a hyphen or a backslash is joined to the next character (`_inline_code`). */
+function whole(code) {
+  const pieces = code.split(/([-\\]{1,8}\S)/u);
+  return pieces.map((piece, i) => (i % 2 ? element("span", { class: "ap-whole" }, piece) : piece));
 }
 
 /** Put text on the clipboard; return whether that was allowed. */
