@@ -364,7 +364,7 @@ class ConversationTree:
     def choose(self, turn: Turn) -> None:
         """Continue after ``turn``, or after the last turn before it that can be continued."""
         path = turn.path()[::-1]
-        self.head = next((one for one in path if one.can_be_followed), None)
+        self.head = next(filter(self._can_continue, path), None)
 
     def _starts_all(self, turn: Turn) -> bool:
         """Whether its token is that of a whole conversation, which it started."""

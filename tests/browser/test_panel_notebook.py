@@ -186,3 +186,47 @@ def test_turns_of_a_sandbox_that_has_ended_can_be_read(
     lab.run(1)
     panel.ask("And a branch?")
     assert panel.questions() == ["And a branch?"]
+
+
+@pytest.mark.parametrize("edited", [0, 1])
+def test_the_branches_of_a_sandbox_that_has_ended_can_be_read(
+    lab: NotebookPage, edited: int
+) -> None:
+    """At the first turn and at a later one, and the saved transcript follows."""
+    lab.open("%load_ext aeron_magic", "%aeron connect sandbox", "%aeron panel")
+    lab.run_all()
+    panel = PanelPage.in_notebook(lab)
+    before = ["What is a turn?", "What is a token?"]
+    for text in before:
+        panel.ask(text)
+    turn = panel.turns.nth(edited)
+    turn.hover()
+    panel.click("Edit and ask as a branch", turn)
+    panel.root.get_by_label("Edit the question").fill("What is a branch?")
+    panel.click("Ask as a branch")
+    after = [*before[:edited], "What is a branch?"]
+    panel.turns.nth(edited).get_by_text("What is a branch?", exact=True).wait_for()
+    panel.wait_ready()
+    lab.page.evaluate(RESTART)
+    panel.wait_state("silent")
+    for cell in range(3):
+        lab.run(cell)
+    panel = PanelPage.in_notebook(lab)
+    panel.click("Read (3 turns)")
+    place = panel.turns.nth(edited).get_by_role("group", name="Branch")
+    place.get_by_text("2/2").wait_for()
+    for name, at, shown, title in (
+        ("Previous branch", "1/2", before, "Transcript: turns 1 to 2"),
+        ("Next branch", "2/2", after, f"Transcript: turn{'s 1 to' * edited} 3"),
+        ("Previous branch", "1/2", before, "Transcript: turns 1 to 2"),
+    ):
+        panel.click(name)
+        place.get_by_text(at).wait_for()
+        assert panel.questions() == shown
+        panel.turns.last.get_by_text("can only be read").wait_for()
+        assert panel.root.get_by_text("can only be read").count() == 1
+        assert panel.root.get_by_role("button", name="Edit and ask as a branch").count() == 0
+        assert panel.root.get_by_role("button", name="Ask again, as a branch").count() == 0
+        lab.wait_shown(2, title)
+    panel.ask("And now?")
+    assert panel.questions() == ["And now?"]

@@ -278,24 +278,30 @@ class PanelController:
     @property
     def visible_turns(self) -> list[Turn]:
         """The turns that are shown, oldest first."""
-        if self._is_read_only:
-            return self._index.visible_path(self.tree.newest)
-        path = self._index.visible_path(self._leaf)
+        is_start = self._leaf is None and self._is_read_only
+        path = self._index.visible_path(self.tree.newest if is_start else self._leaf)
         dropped = self._dropped_turn
         return [*path, dropped] if dropped is not None and dropped.parent is self._leaf else path
 
     @property
     def _is_read_only(self) -> bool:
         """Whether the turns can only be read, because their service has ended."""
-        return self._leaf is None and self.tree.has_ended
+        ended = self.tree.ended
+        if self._leaf is not None:
+            return self._leaf in ended and self.tree.head is None
+        return bool(ended) and len(ended) == len(self.tree.turns)
 
     def _turn_views(self, turns: list[Turn], streamed: Reply | None = None) -> list[TurnView]:
         here = [asked for asked in self._lives if asked.tree is self.tree]
         pending = [asked.pending.turn for asked in here]
         fetched = {asked.turn.number: _known_text(asked) for asked in here if asked.is_fetch}
         views = turn_views(self._index, turns, self._problems, pending, fetched, streamed)
-        if self._is_read_only:
-            make_read_only(views)
+        if ended := self.tree.ended:
+            path = self.visible_turns if self._is_read_only else []
+            last = next((turn for turn in reversed(path) if turn in ended), None)
+            for turn, view in zip(turns, views, strict=True):
+                if turn in ended:
+                    make_read_only(view, is_last=turn is last)
         return views
 
     # Questions, as the session reports them on the loop ------------------------------------------
@@ -313,18 +319,14 @@ class PanelController:
         if asked.pending.position.replaces is not None:
             same = (other for other in self.visible_turns if other.number == turn.number)
             shown = next(same, None)
-        if tree is self.tree and shown and (shown.tokens or tree.followers.get(shown)):
+        if tree is not self.tree or self._is_read_only:
+            self.show(tree, turn)
+        elif shown and (shown.tokens or tree.followers.get(shown)):
             self._send_begin(asked, shown)  # in its place
-        elif (
-            tree is self.tree
-            and turn.parent is self._leaf
-            and shown is None
-            and dropped is None
-            and not self._is_read_only
-        ):
+        elif turn.parent is self._leaf and shown is None and dropped is None:
             self._leaf = turn
             self._send_begin(asked, turn)  # at the end
-        elif tree is self.tree and shown and turn.parent is self._leaf and dropped is None:
+        elif shown and turn.parent is self._leaf and dropped is None:
             before = [one.number for one in self.visible_turns]
             self._leaf = turn
             if [one.number for one in self.visible_turns] == before:

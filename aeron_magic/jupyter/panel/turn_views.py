@@ -375,11 +375,10 @@ READ_ONLY = (
 )
 
 
-def make_read_only(views: list[TurnView]) -> None:
+def make_read_only(view: TurnView, *, is_last: bool) -> None:
     """Leave only what needs no service, and say why below the last turn."""
-    for view in views:
-        view["branches"], view["siblings"] = False, Branches(at=0, keys=[view["key"]])
-        if view["problem"] is not None:
-            view["problem"] = {**view["problem"], "actions": []}
-    if views:
-        views[-1]["note"] = READ_ONLY
+    view["branches"] = False
+    if view["problem"] is not None:
+        view["problem"] = {**view["problem"], "actions": []}
+    if is_last:
+        view["note"] = READ_ONLY

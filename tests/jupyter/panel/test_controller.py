@@ -6,14 +6,16 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from panel_harness import PanelHarness, rebuilt
 
 from aeron_magic.client.client import make_question
+from aeron_magic.conversations.tree import ConversationTree
 from aeron_magic.jupyter.panel.controller import DELTA_INTERVAL, PAGE_SIZE
 from aeron_magic.jupyter.panel.transcript import bundle
-from aeron_magic.jupyter.panel.turn_views import MAX_STEP, reply_html, utf16_safe
+from aeron_magic.jupyter.panel.turn_views import MAX_STEP, READ_ONLY, reply_html, utf16_safe
 from aeron_magic.jupyter.panel.widget import ChatPanel
 from aeron_magic.rendering.safe_html import to_html
 from aeron_magic.replies.reply import Reply
@@ -188,8 +190,10 @@ def test_a_cell_that_runs_again_is_answered_in_its_place(harness: PanelHarness) 
         harness.ask_in_cell(text, cell)
     assert harness.wait("end", count=3)["turn"]["key"] == "main#1"
     turns = harness.wait("state")["turns"]
-    shown = [(turn["question"], turn["stale"]) for turn in turns]
-    assert shown == [("Hello again", False), ("Why?", True)]
+    assert [(turn["question"], turn["stale"]) for turn in turns] == [
+        ("Hello again", False),
+        ("Why?", True),
+    ]
 
 
 def test_half_a_surrogate_pair_in_a_draft_stops_no_message(harness: PanelHarness) -> None:
@@ -254,6 +258,84 @@ def test_what_failed_stays_where_it_was_asked(harness: PanelHarness, sandbox: Sa
     assert [turn["question"] for turn in turns] == ["First", "Second"]
     assert turns[0]["problem"]["said"] == "No such luck."
     assert turns[1]["siblings"] == {"at": 0, "keys": ["main#2"]}
+
+
+def read(harness: PanelHarness) -> ConversationTree:
+    """Make the conversation one that can only be read, as ``%aeron resume`` does."""
+    tree = harness.session.tree
+    tree.ended = set(tree)
+    harness.clear()
+    harness.session.new(tree.name)
+    harness.wait("state")
+    return tree
+
+
+def shown(harness: PanelHarness) -> list[dict[str, Any]]:
+    """The turns of a new page."""
+    harness.clear()
+    harness.send("sync")
+    turns: list[dict[str, Any]] = harness.wait("state")["turns"]
+    return turns
+
+
+def test_a_branch_can_be_chosen_where_the_service_has_ended(harness: PanelHarness) -> None:
+    """It is read, not continued: there is no token, and the next question is another start."""
+    harness.ask("One")
+    harness.ask("Two")
+    harness.send("edit", key="main#1", text="Other")
+    harness.wait("end", count=3)
+    tree = read(harness)
+    assert [turn["question"] for turn in shown(harness)] == ["Other"]
+    harness.send("choose", key="main#1")
+    turns = shown(harness)
+    assert [turn["question"] for turn in turns] == ["One", "Two"]
+    assert turns[0]["siblings"] == {"at": 0, "keys": ["main#1", "main#3"]}
+    assert [turn["branches"] for turn in turns] == [False, False]
+    assert [turn["note"] for turn in turns] == ["", READ_ONLY]
+    assert (tree.head, harness.session.token.read()) == (None, None)
+    end = harness.ask("Three")
+    assert end["turn"]["siblings"] == {"at": 2, "keys": ["main#1", "main#3", "main#4"]}
+    harness.send("choose", key="main#1")
+    assert [turn["branches"] for turn in shown(harness)] == [False, False]
+    assert (tree.head, harness.session.token.read()) == (None, None)
+    harness.send("choose", key="main#4")
+    turn = shown(harness)[-1]
+    assert (turn["question"], turn["branches"], turn["note"]) == ("Three", True, "")
+
+
+def test_only_the_last_turn_says_that_it_can_only_be_read(harness: PanelHarness) -> None:
+    """Not the last one of each page of older turns."""
+    harness.ask("Begin")
+    grow(harness, 50)
+    read(harness)
+    state = harness.wait("state")
+    harness.send("older", end=state["first"])
+    notes = [turn["note"] for turn in harness.wait("older")["turns"] + state["turns"]]
+    assert [note for note in notes if note] == notes[-1:] == [READ_ONLY]
+
+
+def test_a_question_that_fails_where_the_service_has_ended_is_shown(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """With its error, and it can be asked again."""
+    harness.ask("One")
+    read(harness)
+    sandbox.set_faults(refuse=(Refusal("create-response", 400, message="No such luck."),))
+    harness.ask("Two")
+    turn = shown(harness)[-1]
+    assert turn["problem"]["said"] == "No such luck."
+    assert turn["problem"]["actions"] == ["retry"]
+
+
+def test_a_cell_that_runs_again_where_the_service_has_ended_starts_again(
+    harness: PanelHarness,
+) -> None:
+    harness.ask_in_cell("One", "a")
+    harness.ask_in_cell("Two", "b")
+    read(harness)
+    harness.ask_in_cell("One", "a")
+    turns = shown(harness)
+    assert [(turn["question"], turn["branches"]) for turn in turns] == [("One", True)]
 
 
 def test_older_turns_come_page_by_page(harness: PanelHarness) -> None:
