@@ -102,6 +102,7 @@ def film(page: Page, site: Site) -> None:
         record(partial(has_run, cell))
     chat.ask("How do I record a notebook?", wait=False)
     record(lambda: chat.root.get_attribute("data-state") == "ready" and chat.turns.count() == 3)
+    record(lambda: True)  # as it stays
     palette = frames[-1].quantize(colors=96)
     small = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in frames]
     pauses = [round(1000 * FRAME)] * (len(small) - 1) + [round(1000 * LAST_FRAME)]
