@@ -60,6 +60,12 @@ _SHORT = _pattern(
     r"|\b(?:summari[sz]e|shorten) (?:it|this|that|(?:the|your) (?:answer|reply))\b"
     r"|(?:^|[.?!;,]) ?(?:much )?shorter\b|\b(?:in short|in brief|(?:more )?briefly|tl;?dr)\b"
 )
+# The rest is the question, so that "look" is no word of it.
+_LOOK_UP = _pattern(
+    r"\A\W*(?:(?:please|kindly|ok|okay|now|so|and)\b\W*)*"
+    r"(?:(?:can|could|would|will) you |i (?:want|need) you to |i'd like you to )?(?:please )?"
+    r"(?:look (?:it |this |that )?up|search (?:the handbook |it )?for)\b"
+)
 _FOLLOW_UPS: tuple[tuple[FollowUp, re.Pattern[str]], ...] = (
     ("python", _pattern(r"\b(?:in|from|with|using) (?:plain )?python\b|^\W*(?:and )?python\W*$")),
     ("example", _pattern(r"\b(?:examples?|sample|snippet|demonstrate|code|show (?:me|it|one))\b")),
@@ -86,7 +92,7 @@ def parse(question: str) -> ParsedQuestion:
         if _SENTIMENT.search(instruction):
             return ParsedQuestion(text, "sentiment", _form(instruction)[0])
     words = _JSON_DATA.sub(_without_json, _DATA.sub("\n", question))
-    form, words = _form(words)
+    form, words = _form(_LOOK_UP.sub("", words))
     words = _ABOUT_PAGES.sub("", words)
     follow_ups: list[FollowUp] = [kind for kind, pattern in _FOLLOW_UPS if pattern.search(words)]
     follow_up = follow_ups[0] if follow_ups else ""

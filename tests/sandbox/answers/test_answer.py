@@ -208,6 +208,37 @@ def test_which_page_answers_a_given_question(task, question):
     assert [page["page"] for page in value["pages"]] == found[:8]
 
 
+@pytest.mark.parametrize(
+    ("question", "page"),
+    [
+        ("look up recordings", "recordings"),
+        ("Please look up values", "values"),
+        ("Could you please look up how to export a conversation for me?", "exporting"),
+        ("Now look up: images", "images"),
+        ("Please search the handbook for recordings", "recordings"),
+        ("Look up order 4711", None),
+        ("can you look up the opening hours?", None),
+        ("Please look it up for me", None),
+        ("Look up", None),
+        ("look up what it said before", "history"),
+        ("search all conversations for a word", "history"),
+    ],
+)
+def test_the_page_of_what_is_to_be_looked_up(question, page):
+    """The request itself is no topic."""
+    text = answer(question)
+    if page is None:
+        assert text.startswith("The handbook does not cover this")
+    else:
+        assert text.startswith(f"### {handbook()[page].title}\n")
+
+
+@pytest.mark.parametrize("verb", ["see", "show", "view", "list"])
+def test_the_history_in_other_words(verb):
+    for words in (f"How do I {verb} the history?", f"Where can I {verb} my history?"):
+        assert answer(words).startswith("### History\n"), words
+
+
 def test_json_as_a_follow_up():
     """The topic's page comes first."""
     value = fenced_json(chat("How do I export?", "as JSON")[1])
