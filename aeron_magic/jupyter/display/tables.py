@@ -38,7 +38,7 @@ def turns_table(tree: ConversationTree, turns: Sequence[Turn], stale: set[Turn])
             parent.label if parent else "",
             turn.question[:200],
             excerpt(turn.reply.text) if turn.reply else "",
-            ", ".join(_remarks(turn, stale)) or "complete",
+            ", ".join([turn.status, *_remarks(turn, stale)]),
         )
         for turn, parent in zip(turns, parents, strict=True)
     ]
@@ -53,10 +53,8 @@ def excerpt(reply: str) -> str:
 
 
 def _remarks(turn: Turn, stale: set[Turn]) -> list[str]:
-    """The ways in which a turn differs from a complete, current one."""
-    found = [] if turn.status == "complete" else [turn.status]
-    if turn in stale:
-        found.append("stale")
+    """The ways in which a turn differs from a current one."""
+    found = ["stale"] if turn in stale else []
     if turn.parent_mismatch:
         found.append("answered elsewhere")
     return found
@@ -93,7 +91,8 @@ def tree_text(tree: ConversationTree) -> str:
     waiting = _branches(children.get(None, []), "")
     while waiting:
         turn, lead, below = waiting.pop()
-        marks = _remarks(turn, stale) + (["newest"] if turn is newest else [])
+        marks = [] if turn.status == "complete" else [turn.status]
+        marks += _remarks(turn, stale) + (["newest"] if turn is newest else [])
         label = numbered(turn.number, turn.name)
         text = truncate(one_line(turn.question[:400]), max(TREE_WIDTH - len(lead), 20))
         lines.append(f"{lead}{label}  {text}" + (f"  [{', '.join(marks)}]" if marks else ""))

@@ -121,7 +121,7 @@ def test_the_status_column_has_the_remarks_on_a_turn() -> None:
     tree.turns[0].reply = Reply("because", "recovered", "token", "another")
     assert [row[-1] for row in turns_table(tree, tree.turns, {tree.turns[1]}).rows] == [
         "recovered, answered elsewhere",
-        "stale",
+        "complete, stale",
     ]
 
 
