@@ -18,6 +18,7 @@ from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.prompts.interpolation import interpolate, placeholders_in
 from aeron_magic.prompts.items import items_of
 from aeron_magic.recording.cassette import Cassette
+from aeron_magic.recording.near_file import suggest_file
 from aeron_magic.recording.record import UNRECORDED_PARENT, Record, turn_key
 from aeron_magic.replies.reply import Reply
 from aeron_magic.services.settings import Settings
@@ -110,7 +111,8 @@ def find_files(names: Iterable[str]) -> list[Path]:
         if not files:
             raise UsageError(
                 f"There is no file {name[:200]}.",
-                hint="Name recordings, or .chat.md files: `%aeron export NAME.chat.md` writes one.",
+                hint=f"{suggest_file(Path(name))}Name recordings, or .chat.md files: "
+                "`%aeron export NAME.chat.md` writes one.",
             )
     return list(found.values())
 

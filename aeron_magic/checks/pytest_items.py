@@ -27,6 +27,7 @@ from aeron_magic.markdown_text import truncate
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.prompts.interpolation import MARKS
 from aeron_magic.recording.cassette import Cassette
+from aeron_magic.recording.near_file import suggest_file
 from aeron_magic.recording.recorder import Recorder
 from aeron_magic.rendering.differences import differences
 from aeron_magic.services.catalog import SERVICES
@@ -106,7 +107,8 @@ def _recorded_settings(recorder: Recorder, service: str | None) -> Settings:
     if not name:
         raise RecordingError(
             f"The recording {recorder.store.path} does not exist or is empty.",
-            hint="Record the conversation first, with `%aeron record FILE`.",
+            hint=f"{suggest_file(recorder.store.path)}Record the conversation first, with "
+            "`%aeron record FILE`.",
         )
     wanted = {SANDBOX: name}.get(service or name, service or name)
     return resolve_settings(wanted, **any_credentials(wanted, agent))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.errors import AeronError, UsageError
@@ -52,10 +53,15 @@ def set_answers(sandbox: Sandbox, answers: Answers | None) -> None:
             raise ValueError("a question or an answer in it is not a text")
         sandbox.answer_from(answers)
     except (OSError, ValueError, RuntimeError) as error:
-        name = answers if isinstance(answers, str | os.PathLike) else "The value of answers"
+        from aeron_magic.recording.near_file import suggest_file
+
+        name, near = "The value of answers", ""
+        if isinstance(answers, str | os.PathLike):
+            name = str(answers)
+            near = suggest_file(Path(name)) if isinstance(error, FileNotFoundError) else ""
         raise UsageError(
             f"{name} cannot be used: {getattr(error, 'strerror', None) or error}.",
-            hint="Name a .csv or .jsonl file with question and answer, or a .md file whose "
+            hint=f"{near}Name a .csv or .jsonl file with question and answer, or a .md file whose "
             "headings are the questions; in Python also a dictionary of answers by question.",
         ) from None
 

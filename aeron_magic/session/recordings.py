@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from difflib import get_close_matches
-from pathlib import Path
 
 from aeron_magic.errors import RecordingError, UsageError
 from aeron_magic.markdown_text import plural
 from aeron_magic.recording.cassette import Cassette
+from aeron_magic.recording.near_file import near_file, suggest_file
 from aeron_magic.recording.recorder import HINT, MAX_RESENT, Mode, Recorder
 from aeron_magic.services.settings import RECORD_MODE
 
@@ -72,7 +71,7 @@ def open_recorder(
     if decided == "replay":
         if not cassette.exists:
             raise RecordingError(
-                f"Recording not found: {cassette.path}.", hint=_near_file(cassette.path) + remedy
+                f"Recording not found: {cassette.path}.", hint=suggest_file(cassette.path) + remedy
             )
     elif not cassette.path.parent.is_dir():
         raise RecordingError(
@@ -82,16 +81,6 @@ def open_recorder(
     # Under CI, replies are replayed without delays.
     speed = 0.0 if os.environ.get("CI") else speed
     return Recorder(cassette, decided, speed=speed, hint=remedy, max_resent=max_resent)
-
-
-def _near_file(path: Path) -> str:
-    """A file of the same folder with nearly this name, as a suggestion; empty without one."""
-    try:
-        files = [one.name for one in path.parent.iterdir() if one.suffix == path.suffix]
-    except OSError:  # such as a folder that does not exist
-        return ""
-    near = get_close_matches(path.name, filter(str.isprintable, files), 1, 0.8)
-    return f"Did you mean `{near[0]}`? " if near else ""
 
 
 def describe(recorder: Recorder | None, *, whole_path: bool = False) -> str:
@@ -104,7 +93,9 @@ def describe(recorder: Recorder | None, *, whole_path: bool = False) -> str:
     file = cassette.path if whole_path else cassette.name
     turns = plural(len(cassette), "turn")
     kind = "Replaying, without the network" if replays else "Recording"
-    return f"{kind}{by}: {file}, {turns}{damage_note(cassette)}"
+    near = "" if cassette.exists else near_file(cassette.path)
+    new = f" (new file; did you mean `{near}`?)" if near else ""
+    return f"{kind}{by}: {file}, {turns}{new}{damage_note(cassette)}"
 
 
 def damage_note(cassette: Cassette) -> str:

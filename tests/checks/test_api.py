@@ -256,6 +256,22 @@ def test_files_that_cannot_be_read(client: Client, folder: Path) -> None:
         check(client=client)
 
 
+def test_a_misspelt_file_has_a_suggestion(client: Client, write: Write) -> None:
+    path = write("good.chat.md", chat("a"))
+    write("turns.jsonl", "")
+    for name, near in {
+        "god.chat.md": "good.chat.md",
+        str(path.with_name("goood.chat.md")): "good.chat.md",
+        "trns.jsonl": "turns.jsonl",
+        "other.chat.md": "",
+    }.items():
+        for wanted, options in ((name, {}), ("good.chat.md", {"against": name})):
+            with pytest.raises(UsageError) as caught:
+                check(wanted, client=client, **options)
+            assert ("Did you mean" in caught.value.hint) == bool(near), name
+            assert near in caught.value.hint
+
+
 @pytest.mark.parametrize("method", ["__repr__", "__str__"])
 def test_a_row_whose_label_cannot_be_shown_has_its_position(
     client: Client, sandbox: Sandbox, write: Write, method: str

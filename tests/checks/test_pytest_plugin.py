@@ -255,6 +255,8 @@ def test_a_replay_needs_no_service(run: Run, write: Write, folder: Path, sandbox
     assert "RecordingError: a.jsonl does not contain this question" in output
     _, output = run("--aeron-replay", "none.jsonl", **none)
     assert "does not exist or is empty" in output
+    write("answers.jsonl", "")
+    assert "Did you mean `answers.jsonl`?" in run("--aeron-replay", "anwers.jsonl", **none)[1]
     assert not sandbox.log.of("create-response")
 
 

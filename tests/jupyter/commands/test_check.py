@@ -263,6 +263,9 @@ def test_a_recording_with_a_damaged_line_fails(notebook: Notebook) -> None:
 def test_a_file_of_answers_that_cannot_be_used(notebook: Notebook) -> None:
     error, _ = notebook.fails("connect sandbox --answers none.csv", UsageError)
     assert "none.csv cannot be used: No such file" in str(error)
+    Path("questions.csv").touch()
+    error, _ = notebook.fails("connect sandbox --answers qestions.csv", UsageError)
+    assert "Did you mean `questions.csv`?" in error.hint
     assert "2 of 2 answers passed" in notebook.run("check refund.chat.md")
 
 

@@ -94,6 +94,12 @@ def test_a_misspelt_recording_has_a_suggestion(connected: Kernel, tmp_path: Path
     assert "Did you mean `answers.jsonl`?" in error_text(run)
     run = connected.execute(f"%aeron replay {tmp_path / 'other.jsonl'}", "c0")
     assert "Did you mean" not in error_text(run)
+    new = "anwers.jsonl, 0 turns (new file; did you mean `answers.jsonl`?)"
+    for line in (f"record {tmp_path / 'anwers.jsonl'}", "record", ""):
+        assert new in connected.execute(f"%aeron {line}", "c0").text
+    connected.execute("%%aeron\nHow do I ask?", "c1")
+    assert "did you mean" not in connected.execute("%aeron record", "c0").text
+    assert "did you mean" not in connected.execute(f"%aeron record {tmp_path}/b.jsonl", "c0").text
 
 
 def test_earlier_questions_that_are_sent_again_are_named(
