@@ -46,6 +46,8 @@ NAMES = (SANDBOX, *SERVICES)
 ID_LENGTH = 40
 """Characters of the question in the id of a test."""
 
+HANDBOOK = "The sandbox answered from its handbook; --aeron-answers FILE names another file."
+
 WAIT = 600.0
 """Seconds to wait for another process that asks the turns of the same conversation."""
 
@@ -62,6 +64,8 @@ class CheckSession:
         if file := config.getoption("--aeron-replay"):
             recorder = Recorder(Cassette(file), "replay", speed=0)
         self._settings = self._connected(config, recorder)
+        is_sandbox = config.getoption("--aeron") == SANDBOX and recorder is None
+        self.uses_handbook = is_sandbox and config.getoption("--aeron-answers") is None
         self._planners: dict[Path, Planner] = {}
         self.client = AsyncClient(settings=self._settings, recorder=recorder)
         config.add_cleanup(lambda: self.loop.run(self.client.close()))
@@ -196,7 +200,8 @@ class TurnItem(pytest.Item):
         if result.result == "not asked":
             pytest.skip(strip_control_sequences(f"not asked: {result.reason}"))
         if result.result != "passed":
-            raise CheckNotPassed(_explained(result))
+            handbook = _session_of(self.config).uses_handbook and result.result != "error"
+            raise CheckNotPassed(_explained(result) + f"\n{HANDBOOK}" * handbook)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """What the answer lacks, without a traceback."""

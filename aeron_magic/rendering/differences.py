@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
-from aeron_magic.markdown_text import escape_markdown
+from aeron_magic.markdown_text import escape_markdown, one_line, truncate
 from aeron_magic.plaintext import strip_control_sequences
 
 COMPARED = 150
@@ -18,6 +18,13 @@ CONTEXT = 12
 
 LONG_WORD = 24
 """Characters; a longer word, as in languages without blanks, is compared sign by sign."""
+
+
+UNRELATED = 0.15
+"""The share of equal words below which nothing is marked; two pages on other topics have less."""
+
+SHOWN = 200
+"""Characters of a text without marks."""
 
 
 class Differences(NamedTuple):
@@ -35,16 +42,26 @@ class Differences(NamedTuple):
 
 
 def differences(before: str, after: str) -> Differences:
-    """Return two untrusted texts with what differs marked; white space is not compared."""
+    """Return two untrusted texts with what differs marked; white space is not compared.
+
+    If they have nearly nothing in common, return the beginning of each without marks.
+    """
     one, other = _words(before), _words(after)
     pairs = enumerate(zip(one, other, strict=False))
     same = next((at for at, (a, b) in pairs if a != b), min(len(one), len(other)))
     head, one, other = one[:same], one[same:], other[same:]
     cut_one, cut_other = len(one) > COMPARED, len(other) > COMPARED
     one, other = one[:COMPARED], other[:COMPARED]
+    matcher = SequenceMatcher(None, one, other, autojunk=False)
+    equal = len(head) + sum(block.size for block in matcher.get_matching_blocks())
+    total = 2 * len(head) + len(one) + len(other)
+    if len(head) <= 2 and 2 * equal < UNRELATED * total:
+        # They differ within the first words, so that what is shown differs, too.
+        short = [truncate(one_line(text), SHOWN) for text in (before, after)]
+        return Differences(*map(escape_markdown, short), *short)
     left: list[tuple[str, Sequence[str]]] = [("", _end(head))]
     right = [*left]
-    for kind, a, b, c, d in SequenceMatcher(None, one, other, autojunk=False).get_opcodes():
+    for kind, a, b, c, d in matcher.get_opcodes():
         if kind == "equal":
             left.append(("", _middle(one[a:b])))
             right.append(("", _middle(one[a:b])))

@@ -109,6 +109,24 @@ def test_a_changed_answer_fails_and_says_how(run: Run, write: Write) -> None:
     assert (failure.get("message") or "").startswith("changed: differs from the reference")
 
 
+def test_the_handbook_is_named_if_it_has_answered(run: Run, write: Write) -> None:
+    """And its pages, which have nothing in common with the references, are short."""
+    write("a.chat.md", "## Question\n\nHow do I export?\n\n## Reply\n\nTo a file.\n")
+    write("faq.csv", "question,answer\nHow do I export?,By hand.\n")
+    note = "The sandbox answered from its handbook; --aeron-answers FILE names another file."
+    code, output = run("--aeron=sandbox")
+    assert code == 1
+    assert output.count(note) == 1
+    assert "reference: To a file.\n" in output
+    assert "answer:    ### Exporting a conversation `%aeron export FILE`" in output
+    assert "{+" not in output
+    assert max(map(len, output.splitlines())) < 220
+    code, output = run("--aeron=sandbox", "--aeron-answers=faq.csv")
+    assert code == 1
+    assert "answer:    By hand." in output
+    assert note not in output
+
+
 def test_an_answer_that_equals_its_reference_is_shown_whole(run: Run, write: Write) -> None:
     """A rule does not hold for either: two equal ends would not say which."""
     words = " ".join(f"word{number}" for number in range(60))

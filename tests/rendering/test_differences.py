@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.differences import differences
 from aeron_magic.rendering.safe_html import to_html
+from aeron_magic.sandbox.answers.answer import answer
+from aeron_magic.sandbox.answers.pages import handbook
 
 
 def test_words_are_marked() -> None:
@@ -25,6 +27,20 @@ def test_white_space_is_no_difference() -> None:
     marked = differences("a\n\nb", " a b ")
     assert marked == ("a b", "a b", "a b", "a b")
     assert marked.equal
+
+
+def test_texts_with_nearly_nothing_in_common_are_short_and_without_marks() -> None:
+    page = answer("How do I export a conversation?")
+    marked = differences("Five *days*, to the card.", page)
+    assert marked.before == r"Five \*days\*, to the card."
+    assert marked.plain_before == "Five *days*, to the card."
+    assert marked.plain_after.startswith("### Exporting a conversation `%aeron export FILE`")
+    assert marked.plain_after.endswith("…")
+    assert not {"{+", "[-"} & set(marked.plain_after.split())
+    assert len(marked.plain_after) == 200
+    for other in handbook().values():
+        marked = differences(page, answer(other.title))
+        assert marked.equal or "{+" not in marked.plain_after, other.name
 
 
 def test_a_difference_late_in_a_long_text_is_shown() -> None:
