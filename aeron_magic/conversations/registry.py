@@ -35,6 +35,9 @@ from aeron_magic.services.catalog import service_info
 
 MAX_NAME_LENGTH = 60
 
+NUMBER_SIGN = "#"
+"""Before the number of a stored conversation, which has the same name as another one."""
+
 MAX_NAMED = 8
 """Stale turns that a note names."""
 
@@ -98,7 +101,7 @@ class ConversationRegistry:
 
     def _tree_to_restart(self, name: str | None, by: str | None) -> ConversationTree:
         if name is not None:
-            found = self.conversations.get(_checked(name, "conversation"))
+            found = self._known(name)
         else:
             started = (tree for tree in self if by is not None and tree.created_by == by)
             found = next((tree for tree in started if is_automatic(tree.name)), None)
@@ -272,9 +275,20 @@ class ConversationRegistry:
     def _named(self, name: str | None) -> ConversationTree | None:
         if name is None:
             return None
-        return self.conversations.get(_checked(name, "conversation")) or ConversationTree(
-            name, self.service
-        )
+        return self._known(name) or ConversationTree(name, self.service)
+
+    def _known(self, name: str) -> ConversationTree | None:
+        """The conversation of this name; None if one can be created.
+
+        Raises UsageError: the name is invalid.
+        """
+        found = self.conversations.get(_checked(name, "conversation"))
+        if found is None and NUMBER_SIGN in name:
+            raise UsageError(
+                f"A new conversation's name cannot contain {NUMBER_SIGN}.",
+                hint="`%aeron resume NAME#NUMBER` loads a stored one; `%aeron use` lists them.",
+            )
+        return found
 
     def tree_of_token(self, token: str | None) -> ConversationTree | None:
         """The conversation that has a reply with this token, preferably the current one."""

@@ -12,7 +12,7 @@ from aeron_magic.conversations.registry import (
     ConversationRegistry,
     divergence_notes,
 )
-from aeron_magic.conversations.tree import Turn
+from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.errors import UsageError
 from aeron_magic.replies.reply import Reply, Status
 
@@ -303,6 +303,23 @@ def test_invalid_names_are_rejected(notebook: Notebook, name: str) -> None:
         notebook.registry.position_for(conversation=name)
     with pytest.raises(UsageError, match="Invalid turn name"):
         notebook.registry.position_for(name=name)
+
+
+def test_a_new_name_has_no_number_sign_and_a_stored_one_can_have_it(notebook: Notebook) -> None:
+    """``main#1`` is the stored conversation ``main`` with the number 1."""
+    registry = notebook.registry
+    for create in (
+        lambda: registry.new("main#1"),
+        lambda: registry.position_for(conversation="main#1"),
+        lambda: registry.position_for(conversation="#", new=True),
+    ):
+        with pytest.raises(UsageError, match="cannot contain #"):
+            create()
+    assert list(registry.conversations) == ["main"]
+    loaded = registry.add(ConversationTree("paper #2", "aeronpay"))
+    assert registry.position_for(conversation="paper #2").tree is loaded
+    assert registry.new("paper #2") is loaded
+    assert registry.position_for(name="paper #2").name == "paper #2"  # of a turn
 
 
 def test_a_turn_name_cannot_be_a_number(notebook: Notebook) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aeron_magic.client.client import make_question
+from aeron_magic.conversations.registry import NUMBER_SIGN
 from aeron_magic.errors import AeronError, Interrupted, fetch_command
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.frontend import is_live, visible_names
@@ -47,6 +48,10 @@ def ask(app: App, options: Options, text: str) -> None:
         text = interpolate(text, visible_names(shell), secrets=connection.settings.secrets)
     text = text.lstrip("\n")
     app.run_order.follow()
+    if NUMBER_SIGN in (options.conversation or ""):
+        from aeron_magic.jupyter.commands.resume import refuse_stored
+
+        refuse_stored(session, options.conversation or "")
     position = session.position_for(
         cell=cell,
         name=options.as_,

@@ -18,6 +18,7 @@ from aeron_magic.jupyter.commands.resume import (
     find_unloaded,
     history_of,
     listed_conversations,
+    refuse_stored,
     unknown_conversation,
 )
 from aeron_magic.jupyter.display.publish import Table, Verbatim, show
@@ -65,6 +66,7 @@ def use(app: App, command: Command) -> None:
             f"({_turns(tree)}).",
         )
         return
+    refuse_stored(session, name)
     others = list(known)
     tree = session.new(name)
     stored, _ = _earlier(session)

@@ -9,6 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.conversations.history import HistoryStore, StoredConversation
+from aeron_magic.conversations.registry import NUMBER_SIGN
 from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Turn
 from aeron_magic.errors import AeronError, FailedReply, HistoryError, TokenError, UsageError
 from aeron_magic.jupyter.command_line.parser import Command
@@ -78,6 +79,29 @@ def find_unloaded(session: Session, name: str | None) -> StoredConversation | No
     # Another notebook's conversation only by its number: its cells may have been copied.
     others = stored_conversations(session, None)
     return next((one for one in others if name == f"{one.name}#{one.id}"), None)
+
+
+def refuse_stored(session: Session, name: str) -> None:
+    """Raise UsageError if a new conversation's name is a stored one with its number."""
+    history = session.history_writer.history
+    if NUMBER_SIGN not in name or name in session.registry.conversations or history is None:
+        return
+    try:
+        stored = history.conversations(None)
+    except HistoryError:  # the registry refuses the sign
+        return
+    for one in stored:
+        full = f"{one.name}#{one.id}"
+        is_own = name == one.name and one.notebook == session.notebook
+        if not is_own and name not in (one.name, full):
+            continue
+        loaded = [tree.name for tree in session.registry if tree.history_id == one.id]
+        raise UsageError(
+            f"{name!r} is a stored conversation.",
+            hint=f"`%aeron use {loaded[0]}` continues it: this kernel has loaded it."
+            if loaded
+            else f"`%aeron resume {name if is_own else full}` loads it.",
+        )
 
 
 def listed_conversations(session: Session) -> list[StoredConversation]:

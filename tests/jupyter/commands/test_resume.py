@@ -12,6 +12,7 @@ import json
 import os
 import random
 import re
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -248,6 +249,45 @@ def test_a_cell_that_resumes_chooses_the_same_conversation_when_run_again(
         assert len(notebook.turns) == 2
         notebook.kernel.execute("%aeron use side", "s")
         notebook.ask("aside", "d")
+
+
+def test_a_stored_conversation_with_its_number_is_no_name_of_a_new_one(
+    notebook: Notebook, sandbox: Sandbox
+) -> None:
+    """Neither of ``use`` nor of ``-c``; a stored name with such a sign is still read."""
+    notebook.ask("older", "a")
+    notebook.restart()
+    notebook.ask("newer", "b")
+    listed = notebook.kernel.execute("%aeron use", "u").text
+    for line in ("%aeron use main#1", "%%aeron -c main#1\nWhy?", "%%aeron -n -c main#1\nWhy?"):
+        (error,) = notebook.kernel.execute(line, "n").of("error")
+        assert "'main#1' is a stored conversation." in str(error)
+        assert "%aeron resume main#1` loads it." in str(error)
+    for line in ("%aeron use main#9", "%aeron use C#", "%%aeron -c C#\nWhy?"):
+        (error,) = notebook.kernel.execute(line, "n").of("error")
+        assert "A new conversation's name cannot contain #." in str(error), line
+    assert notebook.kernel.execute("%aeron use", "u").text == listed
+    assert asked(sandbox) == ["older", "newer"]
+    assert notebook.kernel.execute("%aeron resume main#1", "r").status == "ok"
+    assert "`%aeron use main-2` continues it" in str(
+        notebook.kernel.execute("%aeron use main#1", "n").of("error")
+    )
+    notebook.stop()
+    with sqlite3.connect(notebook.home / "history.sqlite3") as file:
+        file.execute("UPDATE conversation SET name = 'paper#2' WHERE id = 1")
+    notebook.start()
+    stored = notebook.kernel.execute("%aeron use paper#2", "n").of("error")
+    assert "`%aeron resume paper#2` loads it." in str(stored)
+    assert "older" in notebook.kernel.execute("%aeron history paper#2", "h").text
+    resumed = notebook.kernel.execute("%aeron resume paper#2", "r").text
+    assert "Resumed the conversation paper#2: 1 turn" in resumed
+    assert notebook.kernel.execute("%aeron use main", "n").status == "ok"
+    assert "continues the conversation paper#2" in (
+        notebook.kernel.execute("%aeron use paper#2", "n").text
+    )
+    run = notebook.kernel.execute("%%aeron -c paper#2\nmore", "c")
+    assert run.status == "ok"
+    assert len(notebook.turns) == 2
 
 
 def test_resume_says_why_the_conversation_has_another_name(notebook: Notebook) -> None:
