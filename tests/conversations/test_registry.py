@@ -286,7 +286,7 @@ def test_a_cancelled_question_leaves_no_conversation(notebook: Notebook) -> None
     assert notebook.shape == {MAIN: []}
 
 
-NAMES = ["refunds 2026", "क्\u200dष", "می\u200cشود", "👩\u200d👧", "#5 & <b>"]
+NAMES = ["refunds 2026", "क्\u200dष", "می\u200cشود", "👩\u200d👧", "5 & <b>"]
 
 
 @pytest.mark.parametrize("name", NAMES)
