@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from each_case import each_case
 
-from aeron_magic.recording.near_file import suggest_file, near_file
+from aeron_magic.recording.near_file import near_file, suggest_file
 
 FILES = ("answers.jsonl", "good.chat.md", "good.md", "run-2.jsonl", "b.chat.md", "an\x1bwers.jsonl")
 
