@@ -28,7 +28,7 @@ from aeron_magic.markdown_text import plural
 from aeron_magic.progress import progress_bar
 from aeron_magic.prompts.items import Items, items_of, render_prompts
 from aeron_magic.recording.cassette import Cassette
-from aeron_magic.recording.recorder import Recorder
+from aeron_magic.recording.recorder import Mode, Recorder
 from aeron_magic.replies.columns import Columns
 from aeron_magic.services.catalog import service_info
 from aeron_magic.services.settings import Settings
@@ -40,6 +40,12 @@ if TYPE_CHECKING:
 
 REPLACED = ("executor", "workers", "host")
 """Arguments of an earlier version, which ``dask`` replaces."""
+
+REPLAYED = (
+    "While a recording is replayed, only rows of the checkpoint are answered: `%aeron replay off` "
+    "ends that; unset AERON_RECORD_MODE if it is set. In Python give a client that does not replay."
+)
+"""The hint for rows that a checkpoint does not have."""
 
 
 def ask_many(
@@ -102,7 +108,8 @@ def ask_many(
         A recording file: recorded rows are replayed, without cost, and the others are added as
         they end. ``FILE.pending`` beside it keeps what was sent: after an interrupt or a crash the
         next run fetches replies whose token is known, and a row that may have been charged is
-        ``incomplete``. If a file cannot be used, nothing more is sent.
+        ``incomplete``. If a file cannot be used, nothing more is sent. Where a recording is
+        replayed, rows that are not in this one are not asked either.
     dask
         A ``distributed.Client`` (not an asynchronous one): its cluster's workers send the
         questions, as tasks. They need the same version of this package, and a way to the scheduler
@@ -146,7 +153,8 @@ def ask_many(
     wanted = None if columns is None else Columns(columns)
     own, recorder, kept = defaults.target(client, settings)
     if checkpoint is not None:
-        recorder, kept = Recorder(Cassette(checkpoint), "auto", speed=0), None
+        mode: Mode = "replay" if recorder is not None and recorder.mode == "replay" else "auto"
+        recorder, kept = Recorder(Cassette(checkpoint), mode, speed=0, hint=REPLAYED), None
     items = items_of(prompts)
     if frame:
         check_names(items, wanted)

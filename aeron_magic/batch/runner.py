@@ -251,7 +251,10 @@ class BatchRun:
             return question.context_token
         flow = recorder.with_live_token(question, settings.recording_id, self._service.ask)
         run = FlowRun(flow, settings, question.context_token)
-        await AsyncStream(run, RateLimitedFlowIO(transport, limiter)).finish()
+        try:
+            await AsyncStream(run, RateLimitedFlowIO(transport, limiter)).finish()
+        finally:
+            recorder.resent_note()  # it is not for the next question: the counts have these
         assert run.value is not None
         return run.value.context_token
 

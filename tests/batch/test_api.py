@@ -266,6 +266,35 @@ def test_a_checkpoint_asks_once(sandbox: Sandbox, settings: Settings, tmp_path: 
     assert SECRET.encode() not in file.read_bytes()
 
 
+def test_a_checkpoint_asks_nothing_while_a_recording_is_replayed(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path
+) -> None:
+    """Its own rows are answered; the others fail as in a replay."""
+    file = tmp_path / "labels.jsonl"
+    ask_many(["a"], settings=settings, checkpoint=file)
+    replaying = Recorder(Cassette(tmp_path / "talk.jsonl"), "replay")
+    with Client(settings=settings, recorder=replaying) as client:
+        assert list(ask_many(["a"], client=client, checkpoint=file).status) == ["complete"]
+        with pytest.raises(RecordingError, match="does not contain the questions") as caught:
+            ask_many(["a", "b"], client=client, checkpoint=file)
+    assert list(caught.value.result.status) == ["complete", "failed"]
+    assert "replay off" in caught.value.hint
+    assert asked(sandbox) == ["a"]
+
+
+def test_questions_that_a_batch_sends_again_are_not_said_of_the_next_question(
+    settings: Settings, tmp_path: Path
+) -> None:
+    store = Cassette(tmp_path / "talk.jsonl")
+    with Client(settings=settings, recorder=Recorder(store)) as client:
+        client.ask("a")
+    recorder = Recorder(store)
+    with Client(settings=settings, recorder=recorder) as client:
+        token = client.ask("a").context_token
+        assert list(ask_many(["b"], client=client, after=token).status) == ["complete"]
+    assert recorder.resent_note() == ""
+
+
 def test_rows_that_were_rejected_are_asked_again_by_a_checkpoint(
     sandbox: Sandbox, settings: Settings, tmp_path: Path
 ) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import pytest
 
-from aeron_magic import AsyncClient, Client
+from aeron_magic import AsyncClient, Client, ask_many, check
 from aeron_magic.errors import CredentialsError, RecordingError, UsageError
 from aeron_magic.services.catalog import SERVICES
 from aeron_magic.services.settings import (
@@ -283,5 +284,11 @@ def test_a_client_without_a_recording_is_refused_where_only_replays_may_be(
     for kind in (Client, AsyncClient):
         with pytest.raises(RecordingError, match="nothing is sent"):
             kind("aeronpay", client_id="me", client_secret="a long secret")
+    monkeypatch.setenv("AERON_CLIENT_ID", "me")
+    monkeypatch.setenv("AERON_CLIENT_SECRET", "a long secret")
+    monkeypatch.setenv("AERON_BASE_URL", "https://127.0.0.1:1")
+    for call in (partial(ask_many, ["a"]), partial(check, "no-file.chat.md")):
+        with pytest.raises(RecordingError, match="nothing is sent"):
+            call()
     with Client("sandbox") as client:
         assert client.ask("What is a token?").is_complete
