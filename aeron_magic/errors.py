@@ -264,11 +264,17 @@ def validate_count(name: str, value: object, least: int = 0, most: int | None = 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The suggestion of the one of ``known`` that is nearest to ``name``; empty if none is near."""
+    near = nearest(name, known)
+    return f"Did you mean `{near}`? " if near else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The one of ``known`` that is nearest to ``name``; empty if none is near."""
     from difflib import get_close_matches  # only errors use it
 
     lower = {one.lower(): one for one in known}
     near = get_close_matches(name.lower(), lower, 1)
-    return f"Did you mean `{lower[near[0]]}`? " if near else ""
+    return lower[near[0]] if near else ""
 
 
 def unknown_argument(function: Callable[..., Any], name: str) -> UsageError:

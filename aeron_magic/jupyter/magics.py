@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class, no_var_expand
 from traitlets import Bool, Dict, Enum, Float, Int, TraitError, Unicode, validate
 
-from aeron_magic.errors import AeronError, Interrupted, UsageError, did_you_mean
+from aeron_magic.errors import AeronError, Interrupted, UsageError, did_you_mean, nearest
 from aeron_magic.jupyter.app import App, Preferences
 from aeron_magic.jupyter.frontend import lines_before
 
@@ -84,6 +84,8 @@ class AeronMagics(Magics):
 
     def __init__(self, shell: Any) -> None:
         super().__init__(shell)
+        self._refused: set[str] = set()
+        """The name in the last refused %config, and the one that was probably meant."""
         for kind in ("line", "cell"):
             self.magics[kind]["aeron"] = _DocumentedMagic(self.magics[kind]["aeron"])
         self.app = App(shell, self._preferences())
@@ -122,26 +124,30 @@ class AeronMagics(Magics):
     def update_config(self, config: Any) -> None:
         """Change the settings that ``config`` names; `%config` only logs what this raises.
 
-        So that nobody takes a refused setting for one in use, the next question fails once.
+        So that nobody takes a refused setting for one in use, the next question fails once, unless
+        the setting is corrected before.
         """
         section, before = config.get(type(self).__name__, {}), self.config
+        names = self.traits(config=True)
         try:
             for name in section:
-                if name not in self.traits(config=True):
-                    raise TraitError(_unknown_setting(name, self.traits(config=True)))
+                if name not in names:
+                    raise TraitError(_unknown_setting(name, names))
             super().update_config(config)
         except TraitError as error:
             self.config = before  # the next change would load the refused value again,
             config.pop(type(self).__name__)  # and so would the extension from the shell's settings
+            self._refused = {one for name in section for one in (name, nearest(name, names))}
             self.app.refuse_setting(
                 UsageError(
-                    f"Nothing was sent, because the last %config was refused: {error}",
+                    f"Nothing was sent, because a %config was refused: {error}",
                     hint="Correct that line and run it, or ask again to use the settings as they "
                     "are (`%config AeronMagics` shows them).",
                 )
             )
             raise
-        if section:
+        if self._refused.intersection(section):
+            self._refused = set()
             self.app.refuse_setting(None)
 
     def _preferences(self) -> Preferences:

@@ -482,3 +482,15 @@ def test_a_corrected_setting_lets_the_next_question_be_sent(
     kernel.execute("%config AeronMagics.timeout = -1")
     assert not kernel.execute("%config AeronMagics.timeout = 30").text
     assert not kernel.execute("%%aeron\nTell me", "one").of("error")
+    kernel.execute("%config AeronMagics.histroy = 'off'")
+    assert not kernel.execute("%config AeronMagics.history = 'off'").text
+    assert not kernel.execute("%%aeron\nTell me", "one").of("error")
+
+
+def test_another_setting_corrects_no_refused_one(kernel: Kernel, sandbox: Sandbox) -> None:
+    """As in a cell of several settings."""
+    before = len(sandbox.log)
+    kernel.execute("%config AeronMagics.histroy = 'off'\n%config AeronMagics.timeout = 30")
+    (error,) = kernel.execute("%%aeron\nTell me", "one").of("error")
+    assert "Did you mean `history`?" in error.content["evalue"]
+    assert len(sandbox.log) == before
