@@ -56,11 +56,12 @@ def set_answers(sandbox: Sandbox, answers: Answers | None) -> None:
         from aeron_magic.recording.near_file import suggest_file
 
         name, near = "The value of answers", ""
+        reason = getattr(error, "strerror", None) or str(error).rstrip(".")
         if isinstance(answers, str | os.PathLike):
             name = str(answers)
             near = suggest_file(Path(name)) if isinstance(error, FileNotFoundError) else ""
         raise UsageError(
-            f"{name} cannot be used: {getattr(error, 'strerror', None) or error}.",
+            f"{name} cannot be used: {reason}.",
             hint=f"{near}Name a .csv or .jsonl file with question and answer, or a .md file whose "
             "headings are the questions; in Python also a dictionary of answers by question.",
         ) from None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import re
 import socket
 from pathlib import Path
 from typing import Any
@@ -119,13 +118,16 @@ def test_an_asynchronous_client_answers_from_a_file(faq: Path) -> None:
         ("none.csv", "none.csv cannot be used: No such file or directory."),
         ("", " cannot be used: it is not a file."),
         ({}, "cannot be used: it has no question with an answer."),
+        ({"Well?": " ", "": "Yes."}, "cannot be used: it has no question with an answer."),
         ({"Well?": 5}, "cannot be used: a question or an answer in it is not a text."),
+        ("~nobody-here/a.csv", "a.csv cannot be used: Could not determine home directory."),
         (5, "The value of answers cannot be used: it is neither a file nor a dictionary."),
     ],
 )
 def test_answers_that_cannot_be_used_have_a_remedy(answers: Any, message: str) -> None:
-    with pytest.raises(UsageError, match=re.escape(message)) as caught:
+    with pytest.raises(UsageError) as caught:
         Client("sandbox", answers=answers)
+    assert caught.value.message.endswith(message)
     assert ".csv or .jsonl file" in caught.value.hint
     assert "a dictionary of answers" in caught.value.hint
 

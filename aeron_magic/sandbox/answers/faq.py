@@ -16,7 +16,7 @@ import json
 import os
 import re
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from unicodedata import category, normalize
 
@@ -49,7 +49,7 @@ class Faq:
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
         if isinstance(source, Mapping):
-            self._use(list(source.items()))
+            self._use(source.items())
         else:
             self._refresh()
 
@@ -76,10 +76,11 @@ class Faq:
         status = self._path.stat()
         stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
         if stamp != self._stamp:
-            self._use(list(read_entries(self._path)))
+            self._use(read_entries(self._path))
             self._stamp = stamp
 
-    def _use(self, entries: list[tuple[str, str]]) -> None:
+    def _use(self, found: Iterable[tuple[str, str]]) -> None:
+        entries = [pair for pair in found if all(map(str.strip, pair))]
         if not entries:
             raise ValueError("it has no question with an answer")
         if len(entries) > MAX_ENTRIES:
@@ -105,7 +106,7 @@ def _keys(question: str) -> tuple[str, str]:
 
 
 def read_entries(path: Path) -> Iterator[tuple[str, str]]:
-    """The questions and answers of a file; see :class:`Faq` for what it raises."""
+    """The entries of a file, which may be blank; see :class:`Faq` for what it raises."""
     if not path.is_file():
         raise ValueError("it is not a file")
     if path.stat().st_size > MAX_SIZE:
@@ -120,7 +121,7 @@ def read_entries(path: Path) -> Iterator[tuple[str, str]]:
             found = _from_markdown(text)
         case _:
             raise ValueError("its name must end with .csv, .jsonl or .md")
-    return ((question, answer) for question, answer in found if question.strip() and answer.strip())
+    return found
 
 
 def _from_csv(text: str) -> Iterator[tuple[str, str]]:
