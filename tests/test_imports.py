@@ -110,7 +110,10 @@ def test_pygments_is_imported_with_the_first_code_block() -> None:
 
 
 def test_the_library_that_validates_is_imported_with_a_recording_or_stored_turn() -> None:
-    """Neither with the extension nor with a session."""
-    found = modules_after("import aeron_magic.session.session")
+    """Neither with the extension, nor with a session, nor to list turns."""
+    found = modules_after(
+        "import aeron_magic.session.session;"
+        "from aeron_magic.conversations.tree import is_elsewhere; assert not is_elsewhere('a', 'a')"
+    )
     assert "aeron_magic.conversations.history_db" in found
     assert not {"msgspec", "aeron_magic.recording.recorder"} & set(found)
