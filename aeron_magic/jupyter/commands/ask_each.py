@@ -6,13 +6,13 @@ token is known is fetched. ``-n`` asks all rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from aeron_magic.batch.api import count_requests, run_batch
 from aeron_magic.batch.question import BatchConfig
-from aeron_magic.batch.result import check_names, result_of
+from aeron_magic.batch.result import Row, check_names, result_of
 from aeron_magic.client.client import validate_prompt
 from aeron_magic.errors import AeronError, UsageError, did_you_mean, error_of_all
 from aeron_magic.jupyter import frontend
@@ -94,11 +94,10 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
             clear_output(wait=True)  # type: ignore[no-untyped-call]  # removes the progress bar
         first_columns = [one.path.removeprefix("row.") for one in placeholders_in(text)]
         requests = len({one for one, row in zip(texts, rows, strict=True) if row.asked})
-        replayed = sum(row.reply is not None and row.reply.replayed for row in rows)
         show(
             shell,
             summary(rows, requests, options.out, result),
-            _replayed_note(recorder, replayed) if options.new and replayed else "",
+            _replayed_note(recorder, rows) if options.new else "",
             *preview(rows, items, first_columns, columns, tuple(session.secrets)),
         )
     if interrupted is not None:
@@ -112,12 +111,15 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         raise error_of_all(errors, len(rows), f"has a complete answer{fit}")
 
 
-def _replayed_note(recorder: Recorder | None, count: int) -> str:
-    """That ``-n`` asks no recorded rows."""
-    file = recorder.store.name if recorder is not None else "a recording"
+def _replayed_note(recorder: Recorder | None, rows: Sequence[Row]) -> str:
+    """That ``-n`` asks no recorded rows; empty if there are none, or if nothing is to be asked."""
+    count = sum(row.reply is not None and row.reply.replayed for row in rows)
+    if recorder is None or recorder.mode == "replay" or not count:
+        return ""
     return (
-        f"Replayed from {escape_markdown(file)}, also with -n: {plural(count, 'row')}. To ask "
-        "again, delete their lines in the file, or run `%aeron record off` before."
+        f"Replayed from {escape_markdown(recorder.store.name)}, also with -n: "
+        f"{plural(count, 'row')}. To ask again, delete their lines in the file, or run "
+        "`%aeron record off` before."
     )
 
 

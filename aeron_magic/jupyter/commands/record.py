@@ -28,7 +28,8 @@ def record(app: App, command: Command) -> None:
 
 def replay(app: App, command: Command) -> None:
     """Replay what the file holds, and never use the network; ``off`` stops."""
-    _use(app, command["file"], "record" if command["file"].lower() == "off" else "replay")
+    is_off = command["file"].strip().lower() == "off"
+    _use(app, command["file"], "record" if is_off else "replay")
 
 
 def _use(app: App, file: str, mode: str) -> None:

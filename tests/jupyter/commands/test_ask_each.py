@@ -483,7 +483,10 @@ def test_a_table_says_that_recorded_rows_are_replayed_also_with_n(
     run = kernel.execute(ASK.replace("labels", "labels -n"), "each-8")
     assert "Replayed from rows.jsonl, also with -n: 3 rows." in run.text
     assert "Replayed" not in kernel.execute(ASK, "each-8").text
-    kernel.execute("%aeron record off", None)
+    kernel.execute(f"%aeron replay {tmp_path / 'rows.jsonl'}", None)
+    run = kernel.execute(ASK.replace("labels", "labels -n"), "each-8")
+    assert "Replayed" not in run.text, "a replay is not meant to ask again"
+    assert "Recording is off." in kernel.execute("%aeron replay 'off '", None).text
     kernel.execute(ASK.replace("labels", "labels -n"), "each-8")
     assert len(asked(sandbox)) == 6
 
