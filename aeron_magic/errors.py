@@ -60,7 +60,6 @@ PARTIAL_SHOWN = 2_000
 MESSAGE_SHOWN = 500
 """Characters of the service's message in the short block."""
 
-
 CHANGE_SHOWN = 80
 """Characters of each line of a difference in a table."""
 

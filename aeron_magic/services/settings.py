@@ -44,7 +44,6 @@ MIN_CHARACTERS = 4
 ANY_CREDENTIAL = "00000000-0000-4000-8000-000000000000"
 """A valid value of every credential, for the sandbox and for replays; it is not a secret."""
 
-
 RECORD_MODE = "AERON_RECORD_MODE"
 """The variable that decides whether recordings record, or only replay."""
 
