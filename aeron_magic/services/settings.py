@@ -48,11 +48,19 @@ RECORD_MODE = "AERON_RECORD_MODE"
 """The variable that decides whether recordings record, or only replay."""
 
 
+def record_mode() -> str:
+    """The value of ``RECORD_MODE``, which may be invalid; empty if it is not set."""
+    return os.environ.get(RECORD_MODE, "").strip()  # as for AERON_HISTORY
+
+
 def refuse_in_replay() -> None:
-    """Before a client without a recording is made: raise RecordingError if only replays may be."""
-    if os.environ.get(RECORD_MODE) == "replay":
+    """Before a client without a recording is made: raise RecordingError if only replays may be.
+
+    An invalid value is probably a misspelt ``replay``.
+    """
+    if (mode := record_mode()) not in ("", "record"):
         raise RecordingError(
-            f"{RECORD_MODE} is replay: nothing is sent to a service.",
+            f"{RECORD_MODE} is {mode}: nothing is sent to a service.",
             hint="Unset it, or use Client('sandbox'); pytest: --aeron-replay FILE.",
         )
 

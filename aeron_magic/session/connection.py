@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,6 +14,7 @@ from aeron_magic.services.settings import (
     ANY_CREDENTIAL,
     Settings,
     partly_missing,
+    record_mode,
     resolve_settings,
     validate_limits,
 )
@@ -94,11 +94,8 @@ class ConnectionManager:
     @property
     def sends_nothing(self) -> bool:
         """Whether a recording is replayed, or has to be, although none is named yet."""
-        if self.recording_error is None:
-            return self.replayed is not None
-        from aeron_magic.session.recordings import VARIABLE
-
-        return self.replayed is not None or os.environ.get(VARIABLE) == "replay"
+        has_to = self.recording_error is not None and record_mode() == "replay"
+        return self.replayed is not None or has_to
 
     def _with_credentials(self, service: str, **options: Any) -> Settings:
         if self.sends_nothing:

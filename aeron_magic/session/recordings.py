@@ -10,7 +10,7 @@ from aeron_magic.markdown_text import plural
 from aeron_magic.recording.cassette import Cassette
 from aeron_magic.recording.near_file import near_file, suggest_file
 from aeron_magic.recording.recorder import HINT, MAX_RESENT, Mode, Recorder
-from aeron_magic.services.settings import RECORD_MODE
+from aeron_magic.services.settings import RECORD_MODE, record_mode
 
 FILE_VARIABLE = "AERON_RECORD"
 VARIABLE = RECORD_MODE
@@ -43,7 +43,7 @@ def open_recorder(
     the mode is ``replay`` and the file does not exist or is not named; or the file's folder does
     not exist.
     """
-    name = os.environ.get(VARIABLE) or mode
+    name = record_mode() or mode
     if name not in MODES:
         raise UsageError(
             f"{VARIABLE} must be {' or '.join(MODES)}.", hint="Set it to one of them, or unset it."
@@ -51,7 +51,7 @@ def open_recorder(
     decided = MODES[name]
     named = os.environ.get(FILE_VARIABLE, "")
     remedy = HINT
-    if os.environ.get(VARIABLE):
+    if record_mode():
         remedy = ENVIRONMENT if file is None else OVERRIDDEN
     file = (named if file is None else file).strip()
     if file.lower() in ("", "off"):
@@ -89,7 +89,7 @@ def describe(recorder: Recorder | None, *, whole_path: bool = False) -> str:
         return "Recording is off."
     cassette = recorder.store
     replays = recorder.mode == "replay"
-    by = f" (by {VARIABLE})" if os.environ.get(VARIABLE) else ""
+    by = f" (by {VARIABLE})" if record_mode() else ""
     file = cassette.path if whole_path else cassette.name
     turns = plural(len(cassette), "turn")
     kind = "Replaying, without the network" if replays else "Recording"

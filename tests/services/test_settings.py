@@ -276,11 +276,12 @@ def test_an_invalid_value_of_the_environment_is_named_by_its_variable(
     assert variable not in caught.value.hint
 
 
+@pytest.mark.parametrize("mode", ["replay", "replay ", "Replay"])
 def test_a_client_without_a_recording_is_refused_where_only_replays_may_be(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     """It would send and be charged; the sandbox is on this machine."""
-    monkeypatch.setenv("AERON_RECORD_MODE", "replay")
+    monkeypatch.setenv("AERON_RECORD_MODE", mode)
     for kind in (Client, AsyncClient):
         with pytest.raises(RecordingError, match="nothing is sent"):
             kind("aeronpay", client_id="me", client_secret="a long secret")
