@@ -378,7 +378,7 @@ ATTRIBUTES = {
 }
 _STYLE = re.compile(
     "(?:text-align:[a-z]+;?(?:unicode-bidi:plaintext)?;?)?(?:overflow-wrap:break-word)?"
-    "|overflow-x:auto|white-space:pre|overflow-wrap:anywhere;white-space:pre-wrap;word-break:normal"
+    "|overflow-x:auto|white-space:pre|white-space:nowrap|overflow-wrap:anywhere;white-space:pre-wrap;word-break:normal"
 )
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _ADDRESS = re.compile(r"(?i)\bdata:\S|\b(?!https?:)[a-z][a-z0-9+.-]{2,20}://\S")
