@@ -262,8 +262,9 @@ class ConversationTree:
                 one
                 for one in self.followers.get(turn.parent, set())
                 if one.asked_at < turn.asked_at
+                and one.parent_token == turn.parent_token
                 and one.reply is not None
-                and one.reply.context_token == turn.parent_token
+                and one.reply.context_token is not None
             )
             or turn.parent
         )
