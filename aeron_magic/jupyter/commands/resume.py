@@ -238,6 +238,7 @@ def _stay(app: App, *, compare: bool) -> None:
         app.shell,
         f"Nothing to load: the conversation {code_span(tree.name)} is in use in this kernel "
         f"({_state(tree)}).",
+        SANDBOX_GONE if tree.has_ended else "",
         *notes,
     )
 

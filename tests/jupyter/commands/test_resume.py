@@ -443,6 +443,9 @@ def test_resume_reports_that_the_sandbox_of_another_kernel_has_ended(
             assert "cannot be compared: the sandbox that has this one has ended" in resumed.text
             assert len(notebook.turns) == 2
             assert notebook.kernel.value("context_token is None")
+            again = notebook.kernel.execute("%aeron resume", "another")
+            assert "Nothing to load" in again.text
+            assert "sandbox of another kernel" in again.text, "the panel may have loaded it"
         assert notebook.ask("What is a branch?", "a").status == "ok"
         assert notebook.ask("What is a token?", "b").status == "ok"
     assert [(turn["number"], turn["parent"], turn["stale"]) for turn in notebook.turns] == [
