@@ -422,7 +422,7 @@ def divergence_notes(pending: PendingTurn, reply: Reply) -> list[str]:
     """
     position, newest, notes = pending.position, pending.diverges_from, []
     actual = reply.parent_context_token
-    if actual is not None and is_elsewhere(actual, position.token):
+    if actual not in (None, position.token) and is_elsewhere(actual, position.token):
         token = truncate(position.token or "", TOKEN_SHOWN)
         sent = f"continued from {token}" if token else "started a conversation"
         follows = truncate(actual, TOKEN_SHOWN)
