@@ -207,7 +207,8 @@ class HistoryStore:
         self, connection: sqlite3.Connection, pending: PendingTurn, scope: HistoryScope
     ) -> int | None:
         """The id of the conversation that this kernel may write the pending turn's tree to."""
-        tree, used = pending.position.tree, pending.turn.asked_at
+        tree = pending.position.tree
+        used = max(tree.last_asked, pending.turn.asked_at)
         old, created_by = tree.history_id, stable_cell_id(tree.created_by)
         if old is not None:
             updated = connection.execute(
@@ -349,7 +350,8 @@ class HistoryStore:
             position = Position(
                 tree, turn.parent_token, turn.parent, turn.parent_revision, replaced
             )
-            found.append((PendingTurn(position, turn), self._pending_token(tree, number)))
+            pending = PendingTurn(position, turn, is_fetch=True)
+            found.append((pending, self._pending_token(tree, number)))
         return sorted(found, key=lambda one: one[0].turn.asked_at)
 
     def _documents(self, history_id: int | None, column: str) -> list[tuple[int, str | None]]:

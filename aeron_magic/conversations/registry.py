@@ -326,21 +326,22 @@ class ConversationRegistry:
         return pending
 
     def finish(self, pending: PendingTurn, reply: Reply) -> tuple[Turn, list[str]]:
-        """See ``ConversationTree.complete``; a complete reply makes its conversation current.
+        """See ``ConversationTree.complete``; a reply that moves the head makes its tree current.
 
-        So does an incomplete one whose token is that of a whole conversation that it has begun.
-
-        The notes are for the user, on the turn's position.
+        A fetched one only if the current one was not asked in since. The notes are for the user,
+        on the turn's position.
         """
         tree, replaced = pending.position.tree, pending.position.replaces
         notes = divergence_notes(pending, reply)
         named = tree.by_name(pending.turn.name) if pending.turn.name else None
         stale, left = (tree.stale(), tree.last) if replaced is not None else (None, None)
         turn = tree.complete(pending, reply, rebuilding=self.is_rebuilding)
-        moves = reply.is_complete or turn.opened == reply.context_token is not None
-        if moves and self.conversations.get(tree.name) is tree:  # not deleted meanwhile
+        is_open = reply.is_complete or turn.opened == reply.context_token is not None
+        is_listed = self.conversations.get(tree.name) is tree  # not deleted meanwhile
+        is_late = pending.is_fetch and self.current.is_before_last(turn)
+        if is_open and is_listed and tree.head is turn and not is_late:
             self.current = tree
-        if moves and not self.is_rebuilding:
+        if is_open and self.current is tree and not self.is_rebuilding:
             notes += place_notes(tree, turn, stale, left)
         if reply.is_complete:
             # In a run from the beginning, only if that turn was asked in it, too.
@@ -386,6 +387,12 @@ def place_notes(
             notes.append(
                 f"{stale_text(now)} now; run {'their cells' if now[1:] else 'its cell'} again."
             )
+        if tree.head is not turn and left is not None:
+            notes.append(
+                f"The next question continues after turn {left.label}; "
+                f"--after {turn.label} asks it after this one."
+            )
+        elif now:
             notes.append(f"The next question continues after turn {turn.label}.")
         elif left is not None and left not in turn.path() and turn not in left.path():
             notes.append(

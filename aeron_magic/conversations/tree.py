@@ -176,11 +176,13 @@ class PendingTurn(NamedTuple):
     """A question whose reply has not ended; ``turn`` is then added to the tree.
 
     ``diverges_from`` is the newest turn with the token that is sent, if that is not the parent.
+    ``is_fetch``: it was asked before, and only its reply is fetched.
     """
 
     position: Position
     turn: Turn
     diverges_from: Turn | None = None
+    is_fetch: bool = False
 
 
 @dataclass(eq=False, slots=True)
@@ -207,6 +209,8 @@ class ConversationTree:
     """Its name before it was loaded, if that was taken."""
     ended: set[Turn] = field(default_factory=set, init=False, repr=False)
     """Turns whose service has ended: they can be read, and not continued."""
+    aside: set[Turn] = field(default_factory=set, init=False, repr=False)
+    """Turns whose reply was fetched after another question had been asked."""
     followers: dict[Turn | None, set[Turn]] = field(default_factory=dict, init=False, repr=False)
     """The turns that continue after each turn."""
     # The turns by number, cell, name and token, so that no question looks at all of them.
@@ -366,6 +370,14 @@ class ConversationTree:
         """Continue after ``turn``, or after the last turn before it that can be continued."""
         path = turn.path()[::-1]
         self.head = next(filter(self._can_continue, path), None)
+        if self.head in self.aside:
+            self.aside.discard(self.head)
+            self.edits += 1
+
+    def is_before_last(self, turn: Turn) -> bool:
+        """Whether ``turn`` was asked before the one that a new question follows."""
+        last = self.last
+        return last is not None and turn.asked_at < last.asked_at
 
     def _starts_all(self, turn: Turn) -> bool:
         """Whether its token is that of a whole conversation, which it started."""
@@ -586,13 +598,15 @@ class ConversationTree:
     def complete(self, pending: PendingTurn, reply: Reply, *, rebuilding: bool = False) -> Turn:
         """Add the reply of ``pending`` to the tree; the turn as it now is.
 
-        A complete reply replaces the one before, and the head moves to its turn. An incomplete
-        reply moves the head only if it opens a conversation; another one is kept only if nothing
-        can continue after the turn. The text of an interrupted reply is kept until it is fetched.
+        A complete reply replaces the one before, and the head moves to its turn; a fetched one
+        moves it only if no question was asked since. An incomplete reply moves the head only if it
+        opens a conversation; another one is kept only if nothing can continue after the turn. The
+        text of an interrupted reply is kept until it is fetched.
         ``rebuilding``: see :meth:`again`.
         """
         asked = pending.turn
         known = self.by_number(asked.number)
+        is_late = pending.is_fetch and self.is_before_last(asked)
         turn = known or asked
         before = turn.reply
         if before is not None and reply.context_token == before.context_token is not None:
@@ -620,7 +634,11 @@ class ConversationTree:
         else:
             self.edits += 1
         if reply.is_complete or turn.opened == token is not None:
-            self.head = turn
+            if is_late:
+                self.aside.add(turn)
+            else:
+                self.aside.discard(turn)
+                self.head = turn
         return turn
 
     def _move(self, turn: Turn, parent: Turn | None) -> None:

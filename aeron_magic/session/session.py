@@ -106,15 +106,13 @@ class PendingQuestion(ReplyTask):
         pending: PendingTurn,
         connection: Connection,
         request_id: str = "",
-        *,
-        is_fetch: bool = False,
     ) -> None:
         self.pending = pending
         self.turn = pending.turn
         self.tree = pending.position.tree
         self.connection = connection
         self.request_id = request_id
-        self.is_fetch = is_fetch
+        self.is_fetch = pending.is_fetch
         self.notes: list[str] = []
         self.notified = threading.Event()
         self._session = session
@@ -394,9 +392,10 @@ class Session:
         self, position: Position, turn: Turn, token: str, request_id: str = ""
     ) -> PendingQuestion:
         connection = self.ensure_connected()
-        pending = self._start_turn(position, turn.question, turn.images)
+        pending = self._start_turn(position, turn.question, turn.images)._replace(is_fetch=True)
+        pending.turn.asked_at = turn.asked_at
         stream = self.fetch_stream(token)
-        return PendingQuestion(self, stream, pending, connection, request_id, is_fetch=True)
+        return PendingQuestion(self, stream, pending, connection, request_id)
 
     def fetch_unfinished(self, token: str | None = None) -> PendingQuestion | None:
         """Fetch the reply of the newest question, or that with this token, if it is unfinished.
@@ -478,8 +477,10 @@ class Session:
                     self._scope(asked.connection),
                     unfinished=token is not None,
                 )
-            if complete or asked.turn.opened == reply.context_token is not None:
-                self.token.write(reply.context_token)
+            tree, token = self.tree, reply.context_token
+            is_open = complete or asked.turn.opened == token is not None
+            if is_open and asked.tree is tree and asked.turn is tree.head:
+                self.token.write(token)
         if warning := self.history_writer.warning():
             asked.notes.append(warning)
         if isinstance(error, TokenError):

@@ -9,7 +9,7 @@ from credentials import connecting
 from line_breaks import BROKEN, OPTIONS, WIDE
 from notebook_page import Frontend, NotebookPage
 from panel_page import PanelPage
-from playwright.sync_api import BrowserContext, Locator
+from playwright.sync_api import BrowserContext, Locator, expect
 
 from aeron_magic.jupyter.panel.assets import script, style
 from aeron_magic.sandbox import Refusal, Sandbox
@@ -337,10 +337,18 @@ def test_stopped_turns_stand_apart(lab: NotebookPage, sandbox: Sandbox, screensh
     assert panel.questions() == shown
 
     panel.click("Fetch the reply", panel.turns.nth(1))
-    panel.root.get_by_text("1/3").wait_for()
+    go_on = panel.turns.nth(1).get_by_role("button", name="Continue from here")
+    go_on.wait_for()
     panel.wait_ready()
+    assert panel.questions() == shown, "those asked since stay"
+    expect(panel.turns.nth(1)).to_be_in_viewport()
     assert place.is_hidden()
+    panel.turns.nth(1).scroll_into_view_if_needed()
     lab.screenshot(screenshots / "panel-fetched.png", 1)
+    go_on.click()
+    panel.root.get_by_text("1/3").wait_for()
+    assert panel.questions() == shown[:2]
+    assert place.is_hidden()
 
 
 def test_an_older_question_stays_in_sight_while_it_is_edited(

@@ -425,9 +425,7 @@ def test_an_interrupted_reply_is_fetched_and_completes_its_turn(
 
 
 @pytest.mark.parametrize("deleted", [False, True])
-def test_a_fetch_says_that_the_conversation_goes_on_from_another_place(
-    notebook: FakeNotebook, deleted: bool
-) -> None:
+def test_a_fetch_does_not_move_the_conversation_back(notebook: FakeNotebook, deleted: bool) -> None:
     """If a question was asked since, which continued from before, and whose cell is still there.
 
     If that has the same token, the service would return its reply instead.
@@ -436,18 +434,36 @@ def test_a_fetch_says_that_the_conversation_goes_on_from_another_place(
     notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
     token = notebook.run("b", interrupt=True).context_token
     notebook.sandbox.set_faults(say=None)
-    notebook.run("c")
+    after = notebook.run("c").context_token
     if deleted:
         notebook.session.mark_deleted({"c"})
     fetched = notebook.session.fetch_unfinished(token)
-    if notebook.tokens[-1] == token:
+    if after == token:
         assert fetched is None
         return
     assert fetched is not None
     assert fetched.done.wait(5)
-    note = "The next question continues after turn 2, not after turn 3."
+    note = "The next question continues after turn 3; --after 2 asks it after this one."
     assert (note in fetched.notes) is not deleted
-    assert shape(notebook.tree) == ["1", "2<1*", "3<1"]
+    assert shape(notebook.tree) == (["1", "2<1*", "3<1"] if deleted else ["1", "2<1", "3<1*"])
+    assert notebook.context_token == (token if deleted else after)
+    notebook.run("d")
+    assert notebook.tokens[-1] == (token if deleted else after)
+
+
+def test_a_fetch_does_not_return_to_another_conversation(notebook: FakeNotebook) -> None:
+    """If the current one was asked in since."""
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    token = notebook.run("a", interrupt=True).context_token
+    notebook.sandbox.set_faults(say=None)
+    other = notebook.session.new("other")
+    after = notebook.run("b").context_token
+    fetched = notebook.session.fetch_unfinished(token)
+    assert fetched is not None
+    assert fetched.done.wait(5)
+    assert notebook.session.tree is other
+    assert notebook.context_token == after
+    assert notebook.session.use("main").current_token == token
 
 
 @pytest.mark.parametrize("refusal", [Refusal(status=401, times=9), Refusal(page="drop", times=9)])

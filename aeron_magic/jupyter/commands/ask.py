@@ -66,7 +66,7 @@ def ask(app: App, options: Options, text: str) -> None:
         show_dry_run(session, question, shell)
         return
     live = not options.quiet and is_live(shell, app.preferences.live)
-    note = _moved_note(session, options, position)
+    note = _place_note(session, options, position)
     asked = session.ask(question, position)
     _show_until_done(app, options, asked, live, note)
 
@@ -76,13 +76,19 @@ def ask(app: App, options: Options, text: str) -> None:
         raise problem
 
 
-def _moved_note(session: Session, options: Options, position: Position) -> str:
-    """What to say below a reply if the cell's own place is in another conversation.
+def _place_note(session: Session, options: Options, position: Position) -> str:
+    """What to say below a reply if no option and no assigned token says where it was asked.
 
-    Then that one becomes the current one, although no option and no assigned token says so.
+    In another conversation, where the cell's own place is, and which becomes the current one; or at
+    the start, because the turns before cannot be continued.
     """
     is_placed = options.conversation or options.new or options.after is not None
-    if position.tree is session.tree or is_placed or session.token.assigned_by_user:
+    if is_placed or session.token.assigned_by_user:
+        return ""
+    ended, replaced = position.tree.ended, position.replaces
+    if ended and position.parent is None and (replaced is None or replaced in ended):
+        return "This question starts anew: the sandbox of the turns before it has ended."
+    if position.tree is session.tree:
         return ""
     return (
         f"Asked in {position.tree.name}, where this cell belongs; {continues_there(session.tree)}"

@@ -32,8 +32,14 @@ def fetch(app: App, command: Command) -> None:
         interrupted = follow_to_end(asked, output, "the unfinished reply")
         if note := app.bind_fetched(asked.reply):
             asked.notes.append(note)
+        where = f"The turn is in {asked.tree.name};"
         if before is not asked.tree is session.tree:
-            asked.notes.append(f"The turn is in {asked.tree.name}; {continues_there(before)}")
+            asked.notes.append(f"{where} {continues_there(before)}")
+        elif asked.tree is not session.tree:
+            from aeron_magic.conversations.export import quoted_word
+
+            name = quoted_word(asked.tree.name) or "NAME"
+            asked.notes.append(f"{where} %aeron use {name} continues it.")
         output.finish(asked.accumulator, asked.reply, asked.metadata)
         error = asked.error
     else:

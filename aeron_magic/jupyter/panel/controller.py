@@ -311,7 +311,7 @@ class PanelController:
         """Show a new question."""
         turn, tree = asked.pending.turn, asked.tree
         key = turn_id(tree, turn)
-        self.live = self._lives[asked] = _Live(asked, key)
+        live = self._lives[asked] = _Live(asked, key)
         self._problems.pop(key, None)
         self._dropped.pop(key, None)
         dropped, self._dropped_turn = self._dropped_turn, None
@@ -319,9 +319,14 @@ class PanelController:
         if asked.pending.position.replaces is not None:
             same = (other for other in self.visible_turns if other.number == turn.number)
             shown = next(same, None)
+        trees = {tree, self.session.tree} if asked.is_fetch else ()
+        is_late = any(one.is_before_last(turn) for one in trees)
+        if is_late and shown is None:
+            return  # what is shown stays
+        self.live = live
         if tree is not self.tree or self._is_read_only:
             self.show(tree, turn)
-        elif shown and (shown.tokens or tree.followers.get(shown)):
+        elif shown and (shown.tokens or tree.followers.get(shown) or is_late):
             self._send_begin(asked, shown)  # in its place
         elif turn.parent is self._leaf and shown is None and dropped is None:
             self._leaf = turn
@@ -427,6 +432,7 @@ class PanelController:
         if self._leaf is asked.pending.turn:
             self._leaf = turn if turn.tokens or turn is asked.tree.head else turn.parent
         view = self._turn_views([turn], streamed=reply)[0]
+        is_next = turn.reply is reply and turn.tokens and turn is asked.tree.head
         patch = None
         if turn.reply is reply:
             patch = {"seq": live.stream.sequence, **live.stream.end(reply)}
@@ -442,7 +448,7 @@ class PanelController:
                 "turn": view,
                 "patch": patch,
                 "count": len(asked.tree.turns),
-                "next": None if turn.reply is reply and turn.tokens else self._next_place(),
+                "next": None if is_next else self._next_place(),
             }
         )
         moved_on = bool(turn.tokens) and not service_info(asked.tree.service).branches

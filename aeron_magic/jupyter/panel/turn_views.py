@@ -206,7 +206,8 @@ class TreeIndex:
         with self._lock:
             edits, added = self.tree.edits, self.tree.turns[self._count :]
             # A dead end that is continued is one no longer.
-            revived = any(one.parent is not None and not one.parent.tokens for one in added)
+            parents = [one.parent for one in added if one.parent is not None]
+            revived = any(not one.tokens or one in self.tree.aside for one in parents)
             if edits != self._edits or revived:
                 self._edits, self._path, self.stale = edits, None, self.tree.stale()
             for turn in added:
@@ -217,10 +218,14 @@ class TreeIndex:
             self._count += len(added)
 
     def after(self, parent: Turn | None, *, dead: bool) -> list[Turn]:
-        """The branches after a turn; or the dead ends, without a reply and successors."""
-        followers = self.tree.followers
-        turns = sorted(followers.get(parent, ()), key=attrgetter("number"))
-        return [one for one in turns if dead is not bool(one.tokens or followers.get(one))]
+        """The branches after a turn, or the dead ends."""
+        turns = sorted(self.tree.followers.get(parent, ()), key=attrgetter("number"))
+        return [one for one in turns if dead is self.is_dead_end(one)]
+
+    def is_dead_end(self, turn: Turn) -> bool:
+        """Whether nothing continues after ``turn``, and it has no complete reply or is aside."""
+        is_aside = not turn.tokens or turn in self.tree.aside
+        return is_aside and not self.tree.followers.get(turn)
 
     def dead_before(self, turn: Turn) -> list[Turn]:
         """The dead ends beside a turn that were asked before it."""
@@ -232,7 +237,7 @@ class TreeIndex:
 
         A turn without a complete reply has no successors, unless it opened a conversation with
         Chatzy: the next question is its sibling. Such dead ends are shown, too, where they were
-        asked.
+        asked, also after their reply was fetched.
         """
         with self._lock:
             self.update()
@@ -329,7 +334,7 @@ def turn_views(
         branches = (one.number for one in index.after(turn.parent, dead=False))
         key = turn_id(tree, turn)
         is_live = turn.number in live
-        is_dead = not (is_live or turn.tokens or tree.followers.get(turn))
+        is_dead = not is_live and index.is_dead_end(turn)
         numbers = [turn.number] if is_dead else sorted({*branches, *beside, turn.number})
         reply = None if is_live else turn.reply
         text = reply.text if reply is not None else fetched.get(turn.number, "")

@@ -168,20 +168,28 @@ def test_fetch_completes_the_variable_of_an_unfinished_reply(
     assert names["r"] == "mine"
 
 
-def test_fetch_says_that_another_conversation_is_the_current_one_now(
-    app: App, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("is_newest", [True, False])
+def test_fetch_says_that_the_turn_is_in_another_conversation(
+    app: App, sandbox: Sandbox, capsys: pytest.CaptureFixture[str], is_newest: bool
 ) -> None:
+    """Which is the current one now, if nothing was asked since."""
     app.session.connections.configure(fetch_timeout=0.2)
     sandbox.set_faults(say="one two three four", cut_after=900, processing_fetches=10**6)
     with pytest.raises(IncompleteReply):
         ask(app, parse_options("-o r"), "Count")
     sandbox.set_faults(cut_after=None, processing_fetches=0)
-    ask(app, parse_options("-c other"), "Count")
+    if is_newest:
+        app.session.new("other")
+    else:
+        ask(app, parse_options("-c other"), "Count")
     capsys.readouterr()
     fetch(app, parse_command(f"fetch {app.shell.user_ns['r'].context_token}"))
     said = capsys.readouterr().out
-    assert "The turn is in main; the next question continues there. %aeron use other" in said
-    assert app.session.tree.name == "main"
+    if is_newest:
+        assert "The turn is in main; the next question continues there. %aeron use other" in said
+    else:
+        assert "The turn is in main; %aeron use main continues it." in said
+    assert app.session.tree.name == ("main" if is_newest else "other")
 
 
 def test_fetch_takes_a_turn_and_names_an_unfinished_one(

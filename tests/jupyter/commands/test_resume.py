@@ -446,12 +446,19 @@ def test_resume_reports_that_the_sandbox_of_another_kernel_has_ended(
             again = notebook.kernel.execute("%aeron resume", "another")
             assert "Nothing to load" in again.text
             assert "sandbox of another kernel" in again.text, "the panel may have loaded it"
-        assert notebook.ask("What is a branch?", "a").status == "ok"
-        assert notebook.ask("What is a token?", "b").status == "ok"
+            status = notebook.kernel.execute("%aeron", "s").text
+            assert "their sandbox has ended, so the next question starts anew" in status
+        first = notebook.ask("What is a branch?", "a")
+        assert first.status == "ok"
+        assert ("This question starts anew" in first.text) is start
+        second = notebook.ask("What is a token?", "b")
+        assert second.status == "ok"
+        assert "starts anew" not in second.text
     assert [(turn["number"], turn["parent"], turn["stale"]) for turn in notebook.turns] == [
         (1, None, False),
         (2, 1, False),
     ]
+    assert "starts anew" not in notebook.ask("What is a branch?", "a").text
     notebook.stop()
 
 

@@ -253,6 +253,58 @@ def test_fetch_completes_a_turn(harness: PanelHarness, sandbox: Sandbox) -> None
     assert len(sandbox.log.of("create-response")) == 1
 
 
+@pytest.mark.parametrize("in_panel", [True, False])
+def test_a_fetched_reply_stays_where_it_was_asked(
+    harness: PanelHarness, sandbox: Sandbox, in_panel: bool
+) -> None:
+    """Those asked since stay below it; a click continues after it, or a question."""
+    sandbox.set_faults(say="one two three four five six seven eight nine ten")
+    harness.ask("One")
+    part = stopped(harness, sandbox, "ask", text="Two")["turn"]
+    after = harness.ask("Three")["turn"]["token"]
+    harness.clear()
+    if in_panel:
+        harness.send("fetch", key="main#2")
+    else:
+        assert harness.session.fetch_unfinished(part["token"])
+    assert harness.wait("begin")["turn"]["key"] == "main#2"
+    end = harness.wait("end")
+    assert end["turn"]["apart"]
+    assert end["turn"]["siblings"]["keys"] == ["main#2"]
+    assert end["turn"]["note"] == (
+        "The next question continues after turn 3; --after 2 asks it after this one."
+    )
+    state = harness.wait("state")
+    assert [turn["key"] for turn in state["turns"]] == ["main#1", "main#2", "main#3"]
+    assert state["about"]["next"] is None
+    assert harness.session.token.read() == after
+
+    harness.clear()
+    harness.send("choose", key="main#2")
+    turns = harness.wait("state")["turns"]
+    assert [turn["key"] for turn in turns] == ["main#1", "main#2"]
+    assert turns[1]["siblings"]["keys"] == ["main#2", "main#3"]
+    assert not turns[1]["apart"]
+    assert harness.session.token.read() == part["token"]
+
+
+def test_a_fetched_reply_that_is_not_shown_does_not_change_what_is(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """It is in another branch."""
+    sandbox.set_faults(say="one two three four five six seven eight nine ten")
+    harness.ask("One")
+    part = stopped(harness, sandbox, "ask", text="Two")["turn"]
+    harness.send("edit", key="main#1", text="One, edited")
+    harness.wait("end", count=2)
+    harness.clear()
+    fetched = harness.session.fetch_unfinished(part["token"])
+    assert fetched is not None
+    assert fetched.notified.wait(5)
+    harness.send("sync")
+    assert [turn["key"] for turn in harness.wait("state")["turns"]] == ["main#3"]
+
+
 def test_what_is_known_of_a_reply_is_shown_while_it_is_fetched(
     harness: PanelHarness, sandbox: Sandbox
 ) -> None:

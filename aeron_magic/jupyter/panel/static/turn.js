@@ -39,7 +39,7 @@ export class TurnView {
     const below = [
       turn.note ? element("p", { class: "ap-note" }, turn.note) : null,
       turn.problem ? this.problem() : null,
-      turn.apart ? element("p", { class: "ap-apart" }, "What follows does not continue from here.") : null,
+      turn.apart ? this.apart() : null,
       live ? null : this.replyTools(),
     ];
     if (this.body.parentNode) {
@@ -288,6 +288,20 @@ export class TurnView {
     }
     this.reply.append(list);
     this.view.keepInSight(list);
+  }
+
+  apart() {
+    const { turn, view } = this;
+    const go = () => {
+      view.holdPlace(this.element, turn.key);
+      view.store.send({ do: "choose", key: turn.key });
+    };
+    return element(
+      "div",
+      { class: "ap-apart" },
+      "What follows does not continue from here.",
+      turn.problem ? null : button("Continue from here", go, "ap-small"),
+    );
   }
 
   problem() {

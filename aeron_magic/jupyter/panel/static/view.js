@@ -120,6 +120,7 @@ export class View {
 
   on_all() {
     const { store } = this;
+    this.held ??= this.follows ? null : this.firstInSight();
     this.turns.clear();
     this.edits.clear();
     this.list.replaceChildren(...store.turns.map((turn) => this.add(turn).element));
@@ -162,7 +163,8 @@ export class View {
         );
         this.list.append(this.pending);
       }
-      this.toEnd();
+      if (asked.do === "fetch" && asked.key !== this.store.turns.at(-1)?.key) this.follows = false;
+      else this.toEnd();
     }
     this.drawError();
     this.drawStart();
@@ -353,6 +355,16 @@ export class View {
     this.held = { key, control, top: element.getBoundingClientRect().top };
   }
 
+  /** The first turn that a reader who has scrolled up sees. */
+  firstInSight() {
+    const edge = this.log.getBoundingClientRect().top;
+    for (const [key, { element }] of this.turns) {
+      const { top, bottom } = element.getBoundingClientRect();
+      if (bottom > edge) return { key, top };
+    }
+    return null;
+  }
+
   returnToPlace() {
     const { held } = this;
     const turn = held && this.turns.get(held.key)?.element;
@@ -366,6 +378,7 @@ export class View {
       if (frames) requestAnimationFrame(() => back(frames - 1));
     };
     back(3);
+    if (!held.control) return true;
     const buttons = [...turn.querySelectorAll(".ap-branches button:enabled")];
     (buttons.find((one) => one.title === held.control) ?? buttons[0])?.focus({ preventScroll: true });
     return true;
