@@ -180,10 +180,12 @@ class BatchRun:
         try:
             wait_for(loop.submit(self._work()), lambda: watch(self._finished))
             loop.stop()  # here, too: an interrupt of it keeps the result
+            self._arrange()
         except KeyboardInterrupt:
             self._stopped.set()
             self._await_tokens()
             loop.stop()
+            self._arrange()
             complete = sum(one is not None and one.is_complete for one in self.results)
             hint = "The finished rows are kept; run it again to ask the others."
             if self._config.kept is None:
@@ -199,6 +201,12 @@ class BatchRun:
         finally:
             loop.stop()
         watch(self._finished)
+
+    def _arrange(self) -> None:
+        """Put what was recorded into the order of the rows."""
+        if self._open and (recorder := self._config.recorder) is not None:
+            questions = (one.question for one in self._questions.values())
+            recorder.arrange(questions, self._settings.recording_id)
 
     def _await_tokens(self) -> None:
         """Wait a moment for the tokens of rows that were sent."""

@@ -17,8 +17,9 @@ import shutil
 import stat
 import tempfile
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -71,7 +72,9 @@ class Cassette:
             raise RecordingError(f"{error}", hint="Name the file by its whole path.") from None
         self.damaged: dict[int, str] = {}
         self._positions: dict[str, tuple[int, int]] = {}
+        self._repeated: set[str] = set()
         self._stamp: tuple[int, int, int] | None = None
+        self._release: Callable[[], object] = int
         self._end = (0, 0)
         self._thread = threading.RLock()
 
@@ -103,13 +106,14 @@ class Cassette:
     def find(self, key: str) -> Record | None:
         """The record with this key; None if there is none, or its line is invalid."""
         with self._thread:
-            self._refresh()
-            if key not in self._positions:
-                return None
-            offset, number = self._positions[key]
-            with self._open() as file:
-                file.seek(offset)
-                line = file.readline(MAX_LINE_LENGTH)
+            for _ in range(2):  # again, if the file was replaced meanwhile
+                self._refresh()
+                if key not in self._positions:
+                    return None
+                number = self._positions[key][1]
+                line = self._line(key)
+                if line.startswith(BEGINNING + key.encode()):
+                    break
         try:
             record = Record.from_line(line)
         except RecordingError as error:
@@ -159,12 +163,34 @@ class Cassette:
                     if before is None and record.key not in self._positions:
                         self._append(record)
                     elif before is None or not before.matches(record):
-                        self._replace(record)
+                        self._rewrite([(record.key, _encoded(record))])
             except OSError as error:
                 raise RecordingError(
                     f"The recording {self.path} cannot be written: {error.strerror or error}.",
                     hint="Check the path, its permissions and the space on the disk.",
                 ) from None
+
+    def arrange(self, keys: Iterable[str]) -> None:
+        """Put the records of these keys into this order, in the places that they have together.
+
+        Nothing is lost if that fails: the file is as before then. A record of which the file has
+        older lines stays where it is, because the last line counts.
+        """
+        with self._thread, suppress(OSError, RecordingError), private_lock(LOCK_TIMEOUT):
+            self._refresh()
+            found = [one for one in dict.fromkeys(keys) if one in self._positions]
+            found = [one for one in found if one not in self._repeated]
+            places = sorted(found, key=self._positions.__getitem__)
+            if found != places:
+                lines = (self._line(key) for key in found)
+                self._rewrite(zip(places, lines, strict=True))
+
+    def _line(self, key: str) -> bytes:
+        """The line of a record, with its end."""
+        with self._open() as file:
+            file.seek(self._positions[key][0])
+            line = file.readline(MAX_LINE_LENGTH)
+        return line if line.endswith(b"\n") else line + b"\n"
 
     @contextmanager
     def _open(self) -> Iterator[IO[bytes]]:
@@ -192,8 +218,8 @@ class Cassette:
             file.flush()
             os.fsync(file.fileno())
 
-    def _replace(self, record: Record) -> None:
-        begin, _ = self._positions[record.key]
+    def _rewrite(self, lines: Iterable[tuple[str, bytes]]) -> None:
+        """Write these lines, in the order of the file, in place of those of the keys."""
         path = self.path.resolve()  # keep a symbolic link
         with (
             self.path.open("rb") as old,
@@ -202,10 +228,14 @@ class Cassette:
             ) as new,
         ):
             try:
-                while (left := begin - old.tell()) > 0 and (data := old.read(min(left, BUFFER))):
-                    new.write(data)
-                new.write(_encoded(record))
-                old.readline()
+                for key, line in lines:
+                    begin = self._positions[key][0]
+                    while (left := begin - old.tell()) > 0 and (
+                        data := old.read(min(left, BUFFER))
+                    ):
+                        new.write(data)
+                    new.write(line)
+                    old.readline()
                 shutil.copyfileobj(old, new)
                 new.flush()
                 os.fsync(new.fileno())
@@ -221,7 +251,7 @@ class Cassette:
             refuse_foreign_link(self.path)
             status = self.path.stat()
         except FileNotFoundError:
-            self._positions, self.damaged, self._stamp = {}, {}, None
+            self._positions, self.damaged, self._repeated, self._stamp = {}, {}, set(), None
             return
         except (OSError, ValueError) as error:
             raise self._unreadable(error) from None
@@ -232,16 +262,18 @@ class Cassette:
             )
         if status.st_size > MAX_FILE_SIZE:
             raise self._too_large(f"{MAX_FILE_SIZE >> 20:,} MiB")
-        stamp = (status.st_ino, status.st_size, status.st_mtime_ns)
-        if stamp == self._stamp:
+        if _stamp(status) == self._stamp:
             return
         places: dict[str, tuple[int, int]] = {}
         damaged: dict[int, str] = {}
+        repeated: set[str] = set()
         offset, number, begun = 0, 0, False
-        if self._stamp and self._stamp[0] == stamp[0] and self._stamp[1] < stamp[1]:
-            # It has grown: scan only the new lines.
-            places, damaged, offset, number = self._positions, self.damaged, *self._end
         with self._open() as file:
+            stamp = _stamp(os.fstat(file.fileno()))  # that of a new file, if it was replaced now
+            if self._stamp and self._stamp[0] == stamp[0] and self._stamp[1] < stamp[1]:
+                # It has grown: scan only the new lines.
+                places, damaged, repeated = self._positions, self.damaged, self._repeated
+                offset, number = self._end
             file.seek(offset)
             while line := file.readline(MAX_LINE_LENGTH):
                 number += 1
@@ -249,7 +281,7 @@ class Cassette:
                     raise self._too_large(f"{MAX_LINES:,} lines")
                 if not offset and line.startswith(BOM):  # added by some editors
                     offset, line = len(BOM), line[len(BOM) :]
-                key = line[len(BEGINNING) : len(BEGINNING) + KEY_LENGTH]
+                key = line[len(BEGINNING) : len(BEGINNING) + KEY_LENGTH].decode(errors="replace")
                 begun = begun or line.startswith(BEGINNING) or BEGINNING.startswith(line)
                 if len(line) == MAX_LINE_LENGTH and not line.endswith(b"\n"):
                     while (more := file.readline(BUFFER)) and not more.endswith(b"\n"):
@@ -258,23 +290,37 @@ class Cassette:
                     reason = f"longer than {MAX_LINE_LENGTH >> 20} MiB"
                     _note(damaged, number, reason)
                 elif line.startswith(BEGINNING) and line.rstrip().endswith(b"}"):
-                    places[key.decode(errors="replace")] = (offset, number)
+                    if key in places:
+                        repeated.add(key)
+                    places[key] = (offset, number)
                 elif line.strip():
                     _note(damaged, number, "not a recorded turn")
                 offset += len(line)
+            self._hold(file)
         if damaged and not (places or begun):
             raise RecordingError(
                 f"{self.path} is not a recording: no line of it is a recorded turn.",
                 hint="Name a new file, or a recording: nothing is written into another file.",
             )
         self._end = (offset, number)
-        self._positions, self.damaged, self._stamp = places, damaged, stamp
+        self._positions, self.damaged, self._repeated = places, damaged, repeated
+        self._stamp = stamp
+
+    def _hold(self, file: IO[bytes]) -> None:
+        """Keep the scanned file open: no new file gets its number, if it is replaced."""
+        self._release()
+        if os.name == "posix":
+            self._release = weakref.finalize(self, os.close, os.dup(file.fileno()))
 
     def _too_large(self, limit: str) -> RecordingError:
         return RecordingError(
             f"The recording {self.path} has more than {limit}.",
             hint="Divide it into several files.",
         )
+
+
+def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _note(damaged: dict[int, str], number: int, reason: str) -> None:

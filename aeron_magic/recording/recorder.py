@@ -202,6 +202,11 @@ class Recorder:
         found = self.store.find(self.key(question, service))
         return found is not None and found.is_complete
 
+    def arrange(self, questions: Iterable[Question], service: str) -> None:
+        """Put the records of these questions into this order, in which they may not have ended."""
+        if self.mode in ("auto", "record"):
+            self.store.arrange(self.key(question, service) for question in questions)
+
     def to_resend(self, question: Question, service: str) -> int:
         """How many recorded questions are sent again before ``question``."""
         key = key_of_token(question.context_token) if question.context_token else None

@@ -266,6 +266,58 @@ def test_a_checkpoint_asks_once(sandbox: Sandbox, settings: Settings, tmp_path: 
     assert SECRET.encode() not in file.read_bytes()
 
 
+def recorded(file: Path) -> list[str]:
+    """The questions in a recording, in order."""
+    return [record.question for record in Cassette(file)]
+
+
+def wait_until(condition: Callable[[], bool]) -> bool:
+    """Whether ``condition`` holds within 20 seconds."""
+    end = time.monotonic() + 20
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
+    return condition()
+
+
+def test_rows_are_recorded_in_their_order(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the order in which they end; the turns of others stay in their places."""
+    file, orders = tmp_path / "rows.jsonl", []
+    arrange = Cassette.arrange
+
+    def observe(cassette: Cassette, keys: Any) -> None:
+        orders.append(recorded(file))
+        arrange(cassette, keys)
+
+    monkeypatch.setattr(Cassette, "arrange", observe)
+    ask_many(["other"], settings=settings, checkpoint=file)
+    ask_many(["c"], settings=settings, checkpoint=file)
+    ask_many(["another"], settings=settings, checkpoint=file)
+    sandbox.set_faults(stall_after=300, stall_times=1, stall_seconds=1)  # the first reply
+    rows = ["a", "b", "c", "b", "d"]
+    ask_many(rows, settings=settings, checkpoint=file, concurrency=2)
+    assert orders[-1] == ["other", "c", "another", "b", "d", "a"]
+    assert recorded(file) == ["other", "a", "another", "b", "c", "d"]
+    before = file.stat()
+    assert set(ask_many(rows[::-1], settings=settings, checkpoint=file).status) == {"complete"}
+    assert file.stat() == before
+
+
+def test_the_rows_of_an_interrupted_batch_are_recorded_in_their_order(
+    sandbox: Sandbox, settings: Settings, tmp_path: Path
+) -> None:
+    file = tmp_path / "rows.jsonl"
+    ask_many(["c"], settings=settings, checkpoint=file)
+    sandbox.log.clear()
+    sandbox.set_faults(stall_after=2000, stall_times=1)
+    pressing = interrupt_when(lambda: wait_until(lambda: "b" in recorded(file)))
+    with pytest.raises(Interrupted):
+        ask_many(["x", "a", "b", "c"], settings=settings, checkpoint=file, concurrency=2)
+    pressing.join()
+    assert recorded(file) == ["x", "a", "b", "c"]
+
+
 def test_a_checkpoint_asks_nothing_while_a_recording_is_replayed(
     sandbox: Sandbox, settings: Settings, tmp_path: Path
 ) -> None:

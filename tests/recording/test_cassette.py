@@ -133,6 +133,7 @@ def _write(path: Path, name: str) -> None:
     for number in range(25):
         cassette.save(turn(f"{name} {number}"))
         cassette.save(turn("the same for all"))
+        cassette.arrange(record.key for record in reversed(list(cassette)))
 
 
 def test_writers_in_threads_and_processes_lose_nothing(path: Path) -> None:
@@ -149,6 +150,58 @@ def test_writers_in_threads_and_processes_lose_nothing(path: Path) -> None:
     assert len(cassette) == 4 * 25 + 1
     assert not cassette.damaged
     assert len(path.read_text(encoding="utf-8").splitlines()) == 4 * 25 + 1
+
+
+def questions(path: Path) -> str:
+    return "".join(record.question for record in Cassette(path))
+
+
+def test_turns_are_put_into_an_order(path: Path) -> None:
+    """In the places that they have together; damaged lines, others and the mode stay."""
+    cassette = Cassette(path)
+    lines = [turn(question).to_json_line() for question in "xcayb"]
+    path.write_text("\ufeff" + "\n".join([*lines[:2], "{", *lines[2:]]), encoding="utf-8")
+    path.chmod(0o640)
+    cassette.arrange(turn(question).key for question in "abzca")
+    assert questions(path) == "xabyc"
+    text = path.read_text(encoding="utf-8")
+    assert text == "\ufeff" + "\n".join([lines[0], lines[2], "{", lines[4], lines[3], lines[1], ""])
+    assert path.stat().st_mode & 0o777 == 0o640
+    assert list(path.parent.iterdir()) == [path]
+    assert questions(path) == "".join(record.question for record in cassette)
+
+
+def test_a_turn_with_older_lines_keeps_its_place(path: Path) -> None:
+    """Before them, it would no longer be the one that counts."""
+    cassette = Cassette(path)
+    for question in "ba":
+        cassette.save(turn(question))
+    with path.open("ab") as file:
+        file.write(turn("c", "old").to_json_line().encode() + b"\n")
+        file.write(turn("c", "new").to_json_line().encode() + b"\n")
+    cassette.arrange(turn(question).key for question in "cab")
+    assert questions(path) == "abc"
+    found = Cassette(path).find(turn("c").key)
+    assert found is not None
+    assert found.text == "new"
+
+
+def test_an_order_that_cannot_be_written_loses_nothing(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cassette = Cassette(path)
+    for question in "ba":
+        cassette.save(turn(question))
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        cassette.arrange(turn(question).key for question in "ab")
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_directory_is_an_error(tmp_path: Path) -> None:
@@ -287,6 +340,9 @@ def test_a_disk_that_fails_is_an_error(path: Path, monkeypatch: pytest.MonkeyPat
     key = turn("a").key
 
     class Failing(io.BytesIO):
+        def fileno(self) -> int:
+            return 0
+
         def readline(self, _: int | None = -1, /) -> bytes:
             raise OSError(5, "Input/output error")
 
