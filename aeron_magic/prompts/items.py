@@ -88,16 +88,27 @@ class Items:
         """The same without items."""
         return Items([], None if self.frame is None else self.frame.head(0))
 
-    def refuse(self, names: Iterable[str]) -> None:
-        """Raise UsageError if one of these names of new columns is taken."""
+    def refuse(self, names: Iterable[str], *, requested: bool = False) -> None:
+        """Raise UsageError if one of these names of new columns is taken.
+
+        ``requested``: the user has chosen the names.
+        """
         # With levels, a new column is (name, "").
         labels = {one[0] if isinstance(one, tuple) else one for one in self.columns}
         if taken := [name for name in names if name in labels]:
             listed = ", ".join(f'"{name}"' for name in taken)
+            hint = (
+                "Rename them in what you give to --each or ask_many, or leave them out: "
+                f"`.drop(columns=[{listed}])` in pandas, `.drop({listed})` in polars."
+            )
+            if requested:
+                hint = (
+                    "Use another name in --columns (in Python columns=), or rename the column in "
+                    "what you give to --each or ask_many."
+                )
             raise UsageError(
                 f"The items already have {plural(len(taken), 'column')} of the result: {listed}.",
-                hint="Rename them in what you give to --each or ask_many, or leave them out: "
-                f"`.drop(columns=[{listed}])` in pandas, `.drop({listed})` in polars.",
+                hint=hint,
             )
 
     def with_columns(self, columns: Mapping[str, tuple[str, list[Any]]]) -> Any:

@@ -30,7 +30,7 @@ from typing import (
     get_origin,
 )
 
-from aeron_magic.errors import ReplyFormatError, UsageError
+from aeron_magic.errors import ReplyFormatError, UsageError, did_you_mean
 from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.plaintext import well_formed
 from aeron_magic.replies.spellings import (
@@ -47,6 +47,18 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 KINDS = {str: "text", float: "number", Decimal: "number", int: "int", bool: "bool", date: "date"}
+ALIASES = {
+    **{one.__name__.casefold(): name for one, name in KINDS.items()},
+    **dict.fromkeys(("string", "varchar", "char", "object"), "text"),
+    **dict.fromkeys(("double", "real", "numeric", "float32", "float64"), "number"),
+    **dict.fromkeys(("integer", "long", "int32", "int64", "whole"), "int"),
+    **dict.fromkeys(("boolean", "logical", "yesno"), "bool"),
+    **dict.fromkeys(("datetime", "timestamp", "day"), "date"),
+    **dict.fromkeys(("list", "array"), "[text]"),
+    **dict.fromkeys(("enum", "category", "literal", "factor"), "a|b|c"),
+}
+"""The types that other names of a type mean, in lower case."""
+
 READERS = {
     "text": read_text,
     "number": read_number,
@@ -124,6 +136,7 @@ class Columns:
                 "Requested columns need pydantic, which is not installed.",
                 hint="`pip install 'aeron-magic[tables]'`, and restart the kernel.",
             ) from None
+        self._optional = "?" if isinstance(wanted, str) else "| None"
         if isinstance(wanted, str):
             model = self._read_specification(wanted)
         elif is_model(wanted):
@@ -203,10 +216,13 @@ class Columns:
                 column.name: _cell(column, getattr(model, column.field)) for column in self._columns
             }
         except ValidationError as error:
+            details = error.errors(include_url=False)
             problems = [
                 f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}{_got(one['input'])}"
-                for one in error.errors(include_url=False)
+                for one in details
             ]
+            if any(one["input"] is None and len(one["loc"]) == 1 for one in details):
+                problems.append(f"a type with {self._optional} accepts null")
             raise _unfit("; ".join(problems)) from None
         except ReplyFormatError:
             raise
@@ -267,7 +283,9 @@ def _type(kind: str) -> tuple[Any, str]:
         shape = " or ".join(json.dumps(one, ensure_ascii=False) for one in options)
         return Literal[tuple(options)], shape
     if kind not in WORDS:
-        raise UsageError(f"`{kind}` is not a type of a column.", hint=_HINT)
+        meant = ALIASES.get(kind.casefold())
+        suggestion = f"Did you mean `{meant}`? " if meant else did_you_mean(kind, WORDS)
+        raise UsageError(f"`{kind}` is not a type of a column.", hint=suggestion + _HINT)
     annotation: Any = {name: one for one, name in KINDS.items() if one is not Decimal}[kind]
     if kind == "text":
         annotation = Annotated[str, Field(min_length=1)]

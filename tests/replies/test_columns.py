@@ -245,7 +245,21 @@ def test_an_error_says_what_does_not_fit() -> None:
     with pytest.raises(ReplyFormatError) as no_value:
         WANTED.values(made(mood='["good"]'))
     assert "(got" not in str(no_value.value)
+    with pytest.raises(ReplyFormatError) as in_list:
+        Columns("sums: [number]").values('{"sums": [null]}')
+    assert "accepts" not in str(in_list.value)
     assert "amount: Input should be a valid number" in str(caught.value)
+
+
+def test_the_reason_of_a_null_says_what_accepts_it() -> None:
+    class Sale(pydantic.BaseModel):
+        amount: float
+
+    for wanted, mark in (("amount: number", "?"), (Sale, "| None")):
+        with pytest.raises(ReplyFormatError, match="accepts null") as caught:
+            Columns(wanted).values('{"amount": null}')
+        said = f"Input should be a valid number (got null); a type with {mark} accepts null."
+        assert str(caught.value).endswith(said)
 
 
 def test_a_long_reason_is_cut() -> None:
@@ -331,6 +345,28 @@ def test_other_specifications_are_refused(specification: str, said: str) -> None
         Columns(specification)
     assert said in str(caught.value)
     assert "pydantic model" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        *dict.fromkeys(("str", "String", "TEXT"), "text").items(),
+        *dict.fromkeys(("float", "double", "Decimal", "numbr"), "number").items(),
+        *dict.fromkeys(("integer", "Int"), "int").items(),
+        *dict.fromkeys(("boolean", "Bool"), "bool").items(),
+        *dict.fromkeys(("datetime",), "date").items(),
+        ("list", "[text]"),
+        ("enum", "a|b|c"),
+    ],
+)
+def test_another_name_of_a_type_has_a_suggestion(written: str, meant: str) -> None:
+    for kind in (written, f"{written}?", f"[{written}]"):
+        with pytest.raises(UsageError) as caught:
+            Columns(f"x: {kind}")
+        assert caught.value.hint.startswith(f"Did you mean `{meant}`? ")
+    with pytest.raises(UsageError) as other:
+        Columns("x: happy")
+    assert "Did you mean" not in other.value.hint
 
 
 class Level(enum.Enum):
