@@ -43,8 +43,8 @@ class Defaults:
 
         They are those of a client, of settings, of the notebook, or of the environment.
 
-        Raises UsageError: one of them has another type. Raises RecordingError: they would be those
-        of the environment, which allows replays only.
+        Raises UsageError: one of them has another type. Raises RecordingError: they are settings or
+        those of the environment, which allows replays only.
         """
         if client is not None and not hasattr(client, "recorder"):
             raise _wrong_type("client", client)
@@ -54,13 +54,11 @@ class Defaults:
             return client.settings, client.recorder, None
         if settings is None and self.connection is not None:
             return self.connection()
-        if settings is None:
-            # Not with the extension: 10 ms.
-            from aeron_magic.services.settings import refuse_in_replay, resolve_settings
+        # Not with the extension: 10 ms.
+        from aeron_magic.services.settings import refuse_in_replay, resolve_settings
 
-            refuse_in_replay()
-            settings = resolve_settings()
-        return settings, None, None
+        refuse_in_replay(settings)
+        return resolve_settings() if settings is None else settings, None, None
 
     def shows_progress(self, wanted: bool | None) -> bool:
         """Whether to show a progress bar.

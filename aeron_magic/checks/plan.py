@@ -167,7 +167,7 @@ def _recorded(path: Path, name: str) -> list[Source]:
     if not conversations:
         raise UsageError(
             f"{name} contains no turn to check{damage and f'; {damage}'}.",
-            hint="Record it first, with `%aeron record FILE`.",
+            hint=f"Record it first, with `%aeron record {cassette.argument}`.",
         )
     return [Source(name, tuple(turns), True, damage) for turns in conversations]
 

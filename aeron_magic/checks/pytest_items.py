@@ -112,7 +112,7 @@ def _recorded_settings(recorder: Recorder, service: str | None) -> Settings:
         raise RecordingError(
             f"The recording {recorder.store.path} does not exist or is empty.",
             hint=f"{suggest_file(recorder.store.path)}Record the conversation first, with "
-            "`%aeron record FILE`.",
+            f"`%aeron record {recorder.store.argument}`.",
         )
     wanted = {SANDBOX: name}.get(service or name, service or name)
     return resolve_settings(wanted, **any_credentials(wanted, agent))

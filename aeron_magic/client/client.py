@@ -99,6 +99,8 @@ class _Client(Generic[W, S]):
 
     _transport_class: ClassVar[Any]
     _stream_class: ClassVar[Any]
+    _needs_permission: ClassVar[bool] = True
+    """Whether ``AERON_RECORD_MODE`` decides if a client without a recording may be made."""
 
     def __init__(
         self,
@@ -140,6 +142,8 @@ class _Client(Generic[W, S]):
                     f"settings must be a Settings, not {type(settings).__name__}.",
                     hint="`resolve_settings` of aeron_magic.services.settings makes it.",
                 )
+            if recorder is None and self._needs_permission:
+                refuse_in_replay(settings)
             self.settings = settings
         elif service == SANDBOX:
             sandbox = start_sandbox(answers)

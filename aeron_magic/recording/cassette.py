@@ -83,6 +83,16 @@ class Cassette:
         return self.path.name
 
     @property
+    def argument(self) -> str:
+        """The file as ``%aeron record`` takes it."""
+        try:
+            is_here = self.path.parent == Path.cwd()
+        except OSError:  # the working folder was deleted
+            is_here = False
+        file = self.name if is_here else str(self.path)
+        return f'"{file}"' if any(map(str.isspace, file)) else file
+
+    @property
     def exists(self) -> bool:
         """Whether the file is there; as the other methods, it raises RecordingError."""
         with self._thread:

@@ -180,11 +180,14 @@ def _recorded(error: AeronError, token: str | None, placeholder: str) -> Recorde
     )
 
 
-def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None) -> Flow[None]:
+def replay_flow(
+    record: Record, *, speed: float = 1.0, parent: str | None = None, file: str = "FILE"
+) -> Flow[None]:
     """Yield the recorded events.
 
     * ``speed``: 1 with the recorded pauses, 2 twice as fast, 0 without pauses.
     * ``parent``: the token that the question continues from.
+    * ``file``: the recording, as ``%aeron record`` takes it.
 
     Raises AeronError: the recorded error; IncompleteReply if the user had interrupted the reply.
     """
@@ -202,7 +205,7 @@ def replay_flow(record: Record, *, speed: float = 1.0, parent: str | None = None
     if not record.is_complete:
         raise IncompleteReply(
             "This question was interrupted when it was recorded.",
-            hint="`%aeron record FILE` asks it again.",
+            hint=f"`%aeron record {file}` (in Python a Recorder with mode='auto') asks it again.",
             context_token=token,
         )
 

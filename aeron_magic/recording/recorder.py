@@ -38,7 +38,10 @@ Mode = Literal["auto", "replay", "record", "off"]
 Ask = Callable[[Question], Flow[None]]
 """Sends a question: returns the flow of its reply."""
 
-HINT = "`%aeron record FILE` sends the question and records it."
+HINT = (
+    "`%aeron record {file}` (in Python a Recorder with mode='auto') sends the question and records "
+    "it."
+)
 MAX_RESENT = 5
 """Recorded questions that are sent again, by default, to continue a replayed conversation."""
 
@@ -66,7 +69,8 @@ class Recorder:
     * ``store``: the records.
     * ``mode``: see the table above; any other raises UsageError.
     * ``speed``: speed of a replay: 1 with the recorded pauses, 2 twice as fast, 0 without pauses.
-    * ``hint``: the hint of an error about a question that is not recorded.
+    * ``hint``: the hint of an error about a question that is not recorded, with ``{file}`` for the
+      recording.
     * ``max_resent``: how many recorded questions may be sent again before a new one that continues
       from them.
     """
@@ -88,7 +92,7 @@ class Recorder:
         self.mode = mode
         self.speed = speed
         self.max_resent = max_resent
-        self._hint = hint
+        self._hint = hint.replace("{file}", store.argument)
         self._unsaved: RecordingError | None = None
         self._resent = 0
         self._resending = threading.Lock()
@@ -137,7 +141,8 @@ class Recorder:
         if self.mode in ("auto", "replay"):
             found = self.store.find(self.key(question, service))
         if found is not None and (found.is_complete or self.mode == "replay"):
-            yield from replay_flow(found, speed=self.speed, parent=question.context_token)
+            parent, file = question.context_token, self.store.argument
+            yield from replay_flow(found, speed=self.speed, parent=parent, file=file)
             return
         if self.mode == "replay":
             raise self._not_recorded(question)
@@ -183,7 +188,7 @@ class Recorder:
                 f"{self.store.name} no longer contains the reply of this token.",
                 hint="Run the cell that asked for it again.",
             )
-        yield from replay_flow(found, speed=0, parent=None)
+        yield from replay_flow(found, speed=0, file=self.store.argument)
 
     def missing(self, errors: Sequence[AeronError | None]) -> RecordingError | None:
         """Why a replayed batch fails: the errors of rows that are not recorded; None without."""

@@ -53,11 +53,13 @@ def record_mode() -> str:
     return os.environ.get(RECORD_MODE, "").strip()  # as for AERON_HISTORY
 
 
-def refuse_in_replay() -> None:
+def refuse_in_replay(settings: Settings | None = None) -> None:
     """Before a client without a recording is made: raise RecordingError if only replays may be.
 
-    An invalid value is probably a misspelt ``replay``.
+    An invalid value is probably a misspelt ``replay``. Settings of the sandbox are not refused.
     """
+    if settings is not None and settings.has_no_account:
+        return
     if (mode := record_mode()) not in ("", "record"):
         raise RecordingError(
             f"{RECORD_MODE} is {mode}: nothing is sent to a service.",
@@ -135,6 +137,12 @@ class Settings:
                 "The question contains a configured secret, which is never sent as text.",
                 hint="Remove it: what is saved with the question would reveal it.",
             )
+
+    @property
+    def has_no_account(self) -> bool:
+        """Whether the credentials are those of no account, as for the sandbox and for replays."""
+        known = service_info(self.service).credentials
+        return ANY_CREDENTIAL in [getattr(self, one.field) for one in known]
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -41,6 +41,12 @@ class Connection(NamedTuple):
         return f"the sandbox (as {name})" if self.sandbox else name
 
 
+class _SessionClient(AsyncClient):
+    """A client that may be made without a recording: its session asks only what it may."""
+
+    _needs_permission = False
+
+
 class ConnectionManager:
     """Creates connections and holds the current one.
 
@@ -184,16 +190,14 @@ class ConnectionManager:
     def _has_no_credentials(self) -> bool:
         if self.connection is None or self.connection.sandbox:
             return False
-        settings = self.connection.settings
-        known = SERVICES[settings.service].credentials
-        return ANY_CREDENTIAL in [getattr(settings, one.field) for one in known]
+        return self.connection.settings.has_no_account
 
     def use(self, settings: Settings, sandbox: bool = False) -> Connection:
         """The connection with these settings: the current one, if its settings are the same."""
         before = self.connection
         if before is not None and before.settings == settings:
             return before
-        client = AsyncClient(settings=settings, recorder=self.recorder)
+        client = _SessionClient(settings=settings, recorder=self.recorder)
         if before is not None:
             self._loop.submit(before.client.close_when_idle())  # a reply may still be read
         self.connection = Connection(settings, client, settings.conversation_scope, sandbox)

@@ -15,7 +15,7 @@ from aeron_magic.services.settings import RECORD_MODE, record_mode
 FILE_VARIABLE = "AERON_RECORD"
 VARIABLE = RECORD_MODE
 
-OVERRIDDEN = f"Unset {VARIABLE}; `%aeron record FILE` then sends the question and records it."
+OVERRIDDEN = f"Unset {VARIABLE}; `%aeron record {{file}}` then sends the question and records it."
 """The remedy for a file of a line."""
 
 ENVIRONMENT = f"Unset {VARIABLE} and start again: the question is then sent and recorded."
@@ -70,6 +70,7 @@ def open_recorder(
     cassette = Cassette(file)
     if decided == "replay":
         if not cassette.exists:
+            remedy = remedy.replace("{file}", cassette.argument)
             raise RecordingError(
                 f"Recording not found: {cassette.path}.", hint=suggest_file(cassette.path) + remedy
             )

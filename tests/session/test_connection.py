@@ -61,9 +61,15 @@ def test_the_sandbox_and_replays_have_no_secret(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mode", "named", "file", "remedy"),
     [
-        ("", "", "missing.jsonl", "`%aeron record FILE` sends the question"),
-        ("", "other.jsonl", "missing.jsonl", "`%aeron record FILE` sends the question"),
-        ("replay", "", "missing.jsonl", "Unset AERON_RECORD_MODE; `%aeron record FILE` then"),
+        ("", "", "missing.jsonl", "`%aeron record missing.jsonl` (in Python"),
+        ("", "", "my talk.jsonl", '`%aeron record "my talk.jsonl"` (in Python'),
+        ("", "other.jsonl", "missing.jsonl", "`%aeron record missing.jsonl` (in Python"),
+        (
+            "replay",
+            "",
+            "missing.jsonl",
+            "Unset AERON_RECORD_MODE; `%aeron record missing.jsonl` then",
+        ),
         ("replay ", "missing.jsonl", None, "Unset AERON_RECORD_MODE and start again"),
         ("replay", "", None, "Name it by AERON_RECORD or `%aeron replay FILE`, or unset"),
         ("replay", "other.jsonl", "off", "Name it by `%aeron replay FILE`, or unset"),

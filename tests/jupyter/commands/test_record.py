@@ -150,8 +150,8 @@ def test_replay_needs_no_account(tmp_path: Path, sandbox: Sandbox, connected: Ke
         assert "Replaying, without the network (by AERON_RECORD_MODE)" in run.text
         run = k.execute("%%aeron\nSomething else", "c3")
         assert (
-            "Unset AERON_RECORD_MODE; `%aeron record FILE` then sends the question"
-            in error_text(run)
+            f"Unset AERON_RECORD_MODE; `%aeron record {file}` then sends the question"
+            in " ".join(error_text(run).split())
         )
 
 
