@@ -45,8 +45,8 @@ class Counts(NamedTuple):
 
     ``kept`` are answered already, ``to_fetch`` have a token by which the reply is fetched, and
     ``in_doubt`` may have been charged and are not asked. Each of ``to_ask`` is one paid request;
-    earlier questions that are sent again before are counted, too. ``unusable`` are the rows that
-    give no question, such as those with a missing value.
+    ``earlier`` of them are replayed questions that are sent again before. ``unusable`` are the rows
+    that give no question, such as those with a missing value.
     """
 
     rows: int
@@ -56,15 +56,17 @@ class Counts(NamedTuple):
     in_doubt: int
     to_ask: int
     unusable: int = 0
+    earlier: int = 0
 
     def __str__(self) -> str:
         unusable = f" ({self.unusable:,} cannot be sent)" if self.unusable else ""
-        questions = plural(self.questions, "different question")
-        counts = [plural(self.rows, "row") + unusable, questions]
-        counts += [f"{self.kept:,} already answered"]
+        earlier = f", {plural(self.earlier, 'earlier question')} to ask again" * bool(self.earlier)
+        counts = [f"{self.kept:,} already answered"]
         counts += [f"{self.to_fetch:,} to fetch"] if self.to_fetch else []
         counts += [f"{self.in_doubt:,} in doubt"] if self.in_doubt else []
-        return ", ".join([*counts, f"{self.to_ask:,} to ask"])
+        counts += [f"{self.to_ask - self.earlier:,} to ask"]
+        questions = f"{plural(self.questions, 'different question')} ({', '.join(counts)})"
+        return f"{plural(self.rows, 'row')}{unusable}, {questions}{earlier}"
 
 
 class BatchRun:
@@ -89,17 +91,18 @@ class BatchRun:
         known = [one.result for one in self._questions.values() if one.result is not None]
         self._open = [one for one in self._questions.values() if one.result is None]
         to_fetch = sum(one.token is not None for one in self._open)
-        to_ask = len(self._open) - to_fetch
+        earlier = 0
         if self._open and config.recorder is not None:
-            to_ask += config.recorder.to_resend(config.question, self._settings.recording_id)
+            earlier = config.recorder.to_resend(config.question, self._settings.recording_id)
         self.counts = Counts(
             len(texts),
             len(self._questions),
             sum(result.is_complete for result in known),
             to_fetch,
             sum(isinstance(result.error, IncompleteReply) for result in known),
-            to_ask,
+            len(self._open) - to_fetch + earlier,
             sum(isinstance(text, AeronError) for text in texts),
+            earlier,
         )
         self._finished = len(texts) - sum(one.rows for one in self._open)
         self._failures = FailureCounter(MAX_CONSECUTIVE_FAILURES)

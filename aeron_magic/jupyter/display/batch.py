@@ -50,7 +50,8 @@ def summary(rows: Sequence[Row], requests: int, out: str | None, result: object 
     missing = sum(row.status == NOT_ASKED for row in rows)
     unusable = sum(isinstance(row.error, UsageError) and not row.asked for row in rows)
     failed = sum(row.error is not None for row in rows) - unfit - unusable
-    counts = [f"{kept:,} kept", f"{requests:,} asked now"]
+    by = f" in {plural(requests, 'question')}" if requests < asked else ""
+    counts = [f"{kept:,} kept", f"{asked:,} asked now{by}"]
     counts += [f"**{unfit:,} unfit**"] if unfit else []
     counts += [f"**{failed:,} incomplete or failed**"] if failed else []
     counts += [f"**{unusable:,} cannot be sent**"] if unusable else []

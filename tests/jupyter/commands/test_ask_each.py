@@ -179,7 +179,7 @@ def test_no_more_questions_than_allowed_are_asked(kernel: Kernel, sandbox: Sandb
     run = kernel.execute(ASK.replace("-o", "--at-most 2 -o"), "each-15")
     assert run.status == "error"
     said = " ".join("".join(run.of("error")[0].content["traceback"]).split())
-    assert "3 rows, 3 different questions, 0 already answered, 3 to ask" in said
+    assert "3 rows, 3 different questions (0 already answered, 3 to ask)" in said
     assert asked(sandbox) == []
     assert kernel.execute(ASK.replace("-o", "--at-most 3 -o"), "each-15").status == "ok"
 
@@ -197,7 +197,8 @@ def test_running_again_asks_nothing_and_new_asks_all(kernel: Kernel, sandbox: Sa
 def test_rows_with_the_same_question_are_asked_once(kernel: Kernel, sandbox: Sandbox) -> None:
     items = '"[*reviews.text, reviews.text.iloc[0]]"'
     run = kernel.execute(ASK.replace("reviews", items).replace(".text}", "}"), "each-16")
-    assert "4 rows: 0 kept, 3 asked now. Rows with the same question share one reply." in run.text
+    shared = "Rows with the same question share one reply."
+    assert f"4 rows: 0 kept, 4 asked now in 3 questions. {shared}" in run.text
     assert len(asked(sandbox)) == 3
 
 
@@ -388,12 +389,12 @@ def test_a_dry_run_sends_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
     """It shows the first question as it would be sent, and how many there are."""
     run = kernel.execute(ASK.replace("--each", "--dry-run --each"), None)
     assert "Classify the sentiment: A joy." in run.text
-    assert "3 rows, 3 different questions, 0 already answered, 3 to ask" in run.text
+    assert "3 rows, 3 different questions (0 already answered, 3 to ask)" in run.text
     plain = run.outputs[0]["data"]["text/plain"]
     assert plain.index("A joy.\n") < plain.index("POST ")
     cell = "%%aeron --dry-run --each ['Good.',None,'Late.','Late.','']\nClassify: {{row}}"
     run = kernel.execute(cell, None)
-    assert "5 rows (2 cannot be sent), 2 different questions, 0 already" in run.text
+    assert "5 rows (2 cannot be sent), 2 different questions (0 already" in run.text
     plain = run.outputs[0]["data"]["text/plain"]
     assert "1 row (1): {{row}} (line 2, column 11): the value is missing" in plain
     assert "1 row (4): {{row}} (line 2, column 11): the text is empty" in plain
