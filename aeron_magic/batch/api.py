@@ -9,15 +9,16 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Never
 
-from aeron_magic.batch.question import BatchConfig, RowResult
+from aeron_magic.batch.question import BatchConfig, BatchQuestion
 from aeron_magic.batch.result import Row, check_names, result_of
-from aeron_magic.batch.runner import BatchRun, Counts
+from aeron_magic.batch.runner import BatchRun
 from aeron_magic.client.client import make_question, validate_prompt
 from aeron_magic.conversations.kept_rows import kept_beside
 from aeron_magic.defaults import defaults
 from aeron_magic.errors import (
     AeronError,
     Interrupted,
+    RecordingError,
     ReplyFormatError,
     UsageError,
     invalid,
@@ -164,14 +165,11 @@ def ask_many(
     validate = partial(validate_prompt, own)
     texts = render_prompts(items.values, template, {}, own.secrets, validate, instruction)
     shown = defaults.shows_progress(progress)
-    rows, interrupted = run_batch(config, items, texts, wanted, show_progress=shown)
+    rows, ended = run_batch(config, items, texts, wanted, show_progress=shown)
     result = result_of(rows, items, wanted) if frame else rows
-    if interrupted is not None:
-        interrupted.result = result
-        raise interrupted
-    if recorder is not None and (missing := recorder.missing([row.error for row in rows])):
-        missing.result = result
-        raise missing
+    if ended is not None:
+        ended.result = result
+        raise ended
     return result
 
 
@@ -193,38 +191,36 @@ def run_batch(
     columns: Columns | None = None,
     *,
     show_progress: bool = False,
-) -> tuple[list[Row], Interrupted | None]:
-    """Run the batch; its rows, and the interrupt that ended it.
+) -> tuple[list[Row], Interrupted | RecordingError | None]:
+    """Run the batch; its rows, and the interrupt that ended it or why a replay lacks some.
 
     Raises
     ------
     UsageError
         More questions than ``at_most`` would be asked.
     """
-    with _open_batch(config, texts) as batch:
+    with open_batch(config, texts) as batch:
         if config.at_most is not None and batch.counts.to_ask > config.at_most:
             raise UsageError(
                 f"More than {plural(config.at_most, 'request')} would be sent: {batch.counts}.",
                 hint="Raise the limit, or give fewer rows. Nothing was sent.",
             )
-        interrupted = None
+        error: Interrupted | RecordingError | None = None
         try:
             with progress_bar(len(texts), show_progress, str(batch.counts)) as watch:
                 batch.run(watch)
-        except Interrupted as error:
-            interrupted = error
-        found = zip(items.values, batch.results, batch.asked, strict=True)
-        return [_row(item, result, columns, asked) for item, result, asked in found], interrupted
-
-
-def count_requests(config: BatchConfig, texts: Sequence[str | AeronError]) -> Counts:
-    """What :func:`run_batch` would do."""
-    with _open_batch(config, texts) as batch:
-        return batch.counts
+        except Interrupted as interrupt:
+            error = interrupt
+        found = zip(items.values, batch.rows, strict=True)
+        rows = [_row(item, one, columns) for item, one in found]
+    if error is None and config.recorder is not None:
+        error = config.recorder.missing([row.error for row in rows])
+    return rows, error
 
 
 @contextmanager
-def _open_batch(config: BatchConfig, texts: Sequence[str | AeronError]) -> Iterator[BatchRun]:
+def open_batch(config: BatchConfig, texts: Sequence[str | AeronError]) -> Iterator[BatchRun]:
+    """A batch, before anything is sent; its ``counts`` say what it would do."""
     config.settings.validate(config.question)
     if config.question.context_token and not service_info(config.settings.service).branches:
         raise UsageError(
@@ -243,16 +239,18 @@ def _open_batch(config: BatchConfig, texts: Sequence[str | AeronError]) -> Itera
                 warnings.warn(warning, stacklevel=2)
 
 
-def _row(item: Any, result: RowResult | None, columns: Columns | None, asked: bool) -> Row:
-    if result is None:
-        return Row(item, asked=asked)
-    reply, error = result.reply, result.error
+def _row(item: Any, one: BatchQuestion | AeronError, columns: Columns | None) -> Row:
+    if isinstance(one, AeronError):
+        return Row(item, None, "failed", one)
+    if one.result is None:
+        return Row(item, asked=one.is_sent)
+    reply, error = one.result
     if reply is None:
-        return Row(item, None, "failed", error, asked=asked)
+        return Row(item, None, "failed", error, asked=one.is_sent)
     status, values = str(reply.status), {}
-    if columns is not None and result.is_complete:
+    if columns is not None and one.result.is_complete:
         try:
             values = columns.values(reply.text)
         except ReplyFormatError as unfit:
             status, error = "unfit", unfit.without_frames()
-    return Row(item, reply, status, error, reply.seconds, values, asked)
+    return Row(item, reply, status, error, reply.seconds, values, one.is_sent)

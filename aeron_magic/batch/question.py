@@ -130,11 +130,10 @@ async def ask_row(
     flow_io: AiohttpFlowIO,
     began: Callable[[str], None],
     watch: Watch | None = None,
-    refused: Callable[[], None] | None = None,
 ) -> RowResult:
     """Perform ``flow``; a cancellation ends it with what was received.
 
-    ``refused`` is called before each pause until the question was accepted.
+    The ``on_pause`` of ``flow_io`` is called until the question was accepted.
     """
     run = FlowRun(flow, settings, parent, watch or Watch(settings, question=True))
 
@@ -143,7 +142,7 @@ async def ask_row(
         if service_info(settings.service).can_fetch:
             began(token)
 
-    flow_io.on_pause, run.on_token = refused, accepted
+    run.on_token = accepted
     stream = AsyncStream(run, flow_io)
     error: AeronError | None = None
     try:

@@ -111,17 +111,16 @@ class BatchRun:
         """The service's token that all questions continue from, while they are asked."""
 
     @property
+    def rows(self) -> list[BatchQuestion | AeronError]:
+        """The question of each row, or why it has none."""
+        return [self._questions[one] if isinstance(one, str) else one for one in self._texts]
+
+    @property
     def results(self) -> list[RowResult | None]:
         """The result of each row so far; None if it has none."""
         return [
-            self._questions[text].result if isinstance(text, str) else RowResult(error=text)
-            for text in self._texts
+            RowResult(error=one) if isinstance(one, AeronError) else one.result for one in self.rows
         ]
-
-    @property
-    def asked(self) -> list[bool]:
-        """Whether each row's question was sent in this run."""
-        return [isinstance(one, str) and self._questions[one].is_sent for one in self._texts]
 
     def _known(self, one: BatchQuestion) -> RowResult | None:
         """The result that needs no request: recorded, kept, or in doubt."""
@@ -186,7 +185,8 @@ class BatchRun:
             self._arrange()
         except KeyboardInterrupt:
             self._stopped.set()
-            self._await_tokens()
+            if service_info(self._settings.service).can_fetch:
+                await_tokens(lambda: any(one.awaits_token for one in self._open))
             loop.stop()
             self._arrange()
             complete = sum(one is not None and one.is_complete for one in self.results)
@@ -210,11 +210,6 @@ class BatchRun:
         if self._open and (recorder := self._config.recorder) is not None:
             questions = (one.question for one in self._questions.values())
             recorder.arrange(questions, self._settings.recording_id)
-
-    def _await_tokens(self) -> None:
-        """Wait a moment for the tokens of rows that were sent."""
-        if service_info(self._settings.service).can_fetch:
-            await_tokens(lambda: any(one.awaits_token for one in self._open))
 
     async def _work(self) -> None:
         if not self._open:
@@ -241,10 +236,9 @@ class BatchRun:
     ) -> RowResult:
         flow, settings = self._flow(one), self._settings
         flow_io = RateLimitedFlowIO(transport, limiter, one.sending)
+        flow_io.on_pause = one.refused
         one.watch = one.watch or Watch(settings, question=True, repeated=True)
-        return await ask_row(
-            flow, settings, self._after, flow_io, one.began, one.watch, one.refused
-        )
+        return await ask_row(flow, settings, self._after, flow_io, one.began, one.watch)
 
     async def _ask_there(self, dask: AskQuestion, one: BatchQuestion) -> RowResult:
         return self._record(one, await dask(one))

@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 from aeron_magic import Client, UsageError, ask_many
-from aeron_magic.batch.api import count_requests
+from aeron_magic.batch.api import open_batch
 from aeron_magic.batch.question import BatchConfig
 from aeron_magic.client.client import validate_prompt
 from aeron_magic.prompts.items import items_of, render_prompts
@@ -57,7 +57,8 @@ def test_announced_requests_are_counted_requests(
         mode: Any = chance.choice(["auto", "record", "off", None])
         recorder = Recorder(Cassette(file), mode, speed=0) if mode else None
         texts = render_prompts(words, TEMPLATE, {}, (), partial(validate_prompt, settings))
-        plan = count_requests(BatchConfig(settings, Question(""), recorder=recorder), texts)
+        with open_batch(BatchConfig(settings, Question(""), recorder=recorder), texts) as batch:
+            plan = batch.counts
         sandbox.log.clear()
         with Client(settings=settings) as client:
             client.recorder = recorder

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.batch.api import count_requests, run_batch
+from aeron_magic.batch.api import open_batch, run_batch
 from aeron_magic.batch.question import BatchConfig
 from aeron_magic.batch.result import Row, check_names, result_of
 from aeron_magic.client.client import validate_prompt
@@ -78,12 +78,13 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         first = next((one for one in texts if isinstance(one, str)), text.lstrip("\n"))
         refused = [one if isinstance(one, AeronError) else None for one in texts]
         reasons = filter(None, failures(refused, items.labels))
-        notes = [f"{count_requests(config, texts)}.", *reasons]
+        with open_batch(config, texts) as batch:
+            notes = [f"{batch.counts}.", *reasons]
         note = "\n\n".join(notes) + ("\n\n" if notes[1:] else " ")
         show_dry_run(session, question._replace(text=first), shell, note)
         return
     show_progress = not options.quiet and app.show_progress()
-    rows, interrupted = run_batch(config, items, texts, columns, show_progress=show_progress)
+    rows, error = run_batch(config, items, texts, columns, show_progress=show_progress)
     result = result_of(rows, items, columns)
     if options.out:
         shell.user_ns[options.out] = result
@@ -100,11 +101,9 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
             _replayed_note(recorder, rows) if options.new else "",
             *preview(rows, items, first_columns, columns, tuple(session.secrets)),
         )
-    if interrupted is not None:
-        interrupted.result = result
-        raise interrupted
-    if recorder is not None and (missing := recorder.missing([row.error for row in rows])):
-        raise missing
+    if error is not None:
+        error.result = result
+        raise error
     errors = [row.error for row in rows if row.error is not None]
     if errors and not any(row.status in ("complete", "recovered") for row in rows):
         fit = " that fits the columns" if columns else ""

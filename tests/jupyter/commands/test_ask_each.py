@@ -147,7 +147,7 @@ def test_unfit_replies_are_shown_first_by_cause(kernel: Kernel, sandbox: Sandbox
     run = kernel.execute(one_by_one + "Is this positive? {{row.text}}", "each-14")
     assert kernel.value("list(labels.status)") == ["failed", "unfit", "unfit", "failed", "failed"]
     plain = run.outputs[0]["data"]["text/plain"]
-    assert "5 rows: 0 kept, 3 asked now" in plain
+    assert "5 rows: 0 kept, 4 asked now in 3 questions" in plain
     assert plain.index("sentiment: Input should be 'positive'") < plain.index(
         "the value is missing"
     )
@@ -382,7 +382,7 @@ def test_a_finished_progress_bar_is_saved_as_text(kernel: Kernel) -> None:
     assert run.status == "ok"
     (output,) = run.outputs
     assert list(output["data"]) == ["text/plain"]
-    assert output["data"]["text/plain"].endswith("2 to ask: 2 of 2 rows")
+    assert output["data"]["text/plain"].endswith("2 to ask): 2 of 2 rows")
 
 
 def test_a_dry_run_sends_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
