@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from credentials import connecting
-from notebook_page import NotebookPage
+from notebook_page import NotebookPage, notebook_of
 from panel_page import PanelPage
+from playwright.sync_api import expect
 
 from aeron_magic.sandbox import Sandbox
 
@@ -122,6 +123,51 @@ def test_the_next_docked_panel_replaces_the_docked_panel(
     panel.input.press("Control+s")
     panel.input.press("Escape")
     assert "jp-Notebook" in str(lab.page.evaluate("() => document.activeElement.className"))
+
+
+NOTEBOOK = "[...jupyterapp.shell.widgets('main')].find(one => one.context?.path === path)"
+
+
+SCROLL = f"""async ([path, windowing, at]) => {{
+    const {{ content }} = {NOTEBOOK};
+    content.notebookConfig = {{ ...content.notebookConfig, windowingMode: windowing }};
+    content.activeCellIndex = at;
+    await content.scrollToItem(at);
+    await content.scrollToItem(0);
+}}"""
+
+
+SOURCES = f"path => {NOTEBOOK}.content.widgets.map(one => one.model.sharedModel.source)"
+
+
+@pytest.mark.parametrize("windowing", ["contentVisibility", "full"])
+def test_a_new_cell_is_below_the_active_one_and_in_sight(
+    lab: NotebookPage, sandbox: Sandbox, windowing: str
+) -> None:
+    """The focus stays; another notebook on the page is left alone, and is not asked."""
+    sandbox.set_faults(say="```python\nfirst\n```\n\n```python\nsecond\n```")
+    lab.open("0", name="the last.ipynb")
+    other = lab.page.evaluate("() => jupyterapp.shell.currentWidget.id")
+    rest = [f"{n}\n" + "#\n" * 15 for n in range(2, 40)]
+    lab.site.write("last.ipynb", notebook_of(connecting(sandbox), "%aeron panel --side", *rest))
+    lab.command("docmanager:open", path="last.ipynb", options={"mode": "split-right", "ref": other})
+    lab.page.wait_for_function(
+        "() => jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'"
+    )
+    lab.run(0)
+    lab.run(1)
+    panel = PanelPage.in_notebook(lab)
+    panel.ask("Code?")
+    lab.page.evaluate(SCROLL, ["last.ipynb", windowing, 20])
+    buttons = panel.root.get_by_role("button", name="Insert as a new cell")
+    for index in range(2):
+        buttons.nth(index).click()
+    cell = lab.page.locator('.jp-Cell[data-windowed-list-index="22"]', has_text="second")
+    expect(cell).to_be_in_viewport(ratio=1)
+    assert buttons.nth(1).evaluate("one => one === document.activeElement")
+    sources = lab.page.evaluate(SOURCES, "last.ipynb")
+    assert sources[20:24] == [rest[18], "first", "second", rest[19]]
+    assert lab.page.evaluate(SOURCES, "the last.ipynb") == ["0"]
 
 
 def test_nothing_is_cut_off_in_a_narrow_panel(lab: NotebookPage, screenshots: Path) -> None:

@@ -58,8 +58,7 @@ function decorateCode(code, view, growing) {
         iconButton("cell", "Insert as a new cell", (event) => {
           const kind = code.dataset.cell ?? "code";
           const source = cellSource(kind, text());
-          const { state } = view.store;
-          if (insertCell(view.model, state?.model_id, source, kind === "raw" ? "raw" : "code")) {
+          if (insertCell(view, source, kind === "raw" ? "raw" : "code")) {
             confirm(event.currentTarget);
           }
         }),

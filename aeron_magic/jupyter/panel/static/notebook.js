@@ -21,19 +21,59 @@ export function canInsertCells(model) {
 
 const inserted = new Set();
 
-/** Insert a cell below the one that shows the panel, and below those inserted before; return
- *  whether that was possible. */
-export function insertCell(model, id, source, kind = "code") {
+/** Insert a cell below the one that shows the panel, or below the active one if the panel is beside
+ *  the notebook, and below those inserted before; scroll to it. Return whether that was possible. */
+export function insertCell(view, source, kind = "code") {
+  const { model, root, store } = view;
   if (!canInsertCells(model)) return false;
   const { cells, sharedModel } = model.widget_manager.context.model;
-  let index = cells.length;
+  const notebook = root.closest(".jp-Notebook") ?? notebookBeside(model);
+  let index = 0;
   for (let i = 0; i < cells.length; i += 1) {
-    if (shows(cells.get(i), id)) index = i + 1;
+    if (shows(cells.get(i), store.state?.model_id)) index = i + 1;
   }
+  index ||= placeOf(notebook?.querySelector(".jp-Cell.jp-mod-active")) + 1 || cells.length;
   while (index < cells.length && inserted.has(cells.get(index).id)) index += 1;
   sharedModel.insertCell(index, { cell_type: kind, source, metadata: {} });
   inserted.add(cells.get(index)?.id);
+  if (notebook) reveal(notebook, index, cells.length);
   return true;
+}
+
+/** The notebook in another tab, whose label is the name and whose title has a line with the path. */
+function notebookBeside(model) {
+  const path = notebookPath(model);
+  const found = [...document.querySelectorAll(".jp-NotebookPanel")].find((panel) => {
+    const tab = document.getElementById(panel.getAttribute("aria-labelledby"));
+    const line = tab?.title.split("\n")[1] ?? "";
+    const isNamed = tab?.textContent === path.split("/").at(-1);
+    return isNamed && line.endsWith(path) && !line.endsWith(`/${path}`);
+  });
+  return found?.querySelector(".jp-Notebook");
+}
+
+/** The index of a cell, NaN if unknown; JupyterLab removes cells that are far away from the page. */
+function placeOf(cell) {
+  return Number.parseInt(cell?.dataset.windowedListIndex, 10);
+}
+
+const FRAMES = 30;
+
+/** Scroll a notebook until a cell is visible. Cells get their heights while they are drawn, and
+ *  those that are far away may be hidden or not on the page. */
+function reveal(notebook, index, count, frames = FRAMES) {
+  const scroller = notebook.querySelector(".jp-WindowedPanel-outer");
+  const cells = [...notebook.querySelectorAll(".jp-Cell")].filter((one) =>
+    one.checkVisibility({ opacityProperty: true }),
+  );
+  const distances = cells.map((one) => index - placeOf(one));
+  const at = distances.indexOf(0);
+  if (at >= 0) cells[at].scrollIntoView({ block: "nearest" });
+  else if (cells.length && scroller) {
+    const least = distances.reduce((a, b) => (Math.abs(b) < Math.abs(a) ? b : a));
+    scroller.scrollTop += (least * scroller.scrollHeight) / count;
+  }
+  if (frames) requestAnimationFrame(() => reveal(notebook, index, count, frames - 1));
 }
 
 /** Save the notebook; return whether that was possible. */

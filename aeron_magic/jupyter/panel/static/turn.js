@@ -93,9 +93,7 @@ export class TurnView {
         ? iconButton("cell", "Insert the question as a new cell", (event) => {
             const raw = turn.question.includes("{{") ? " --raw" : "";
             const source = `%%aeron${raw}\n${turn.question}`;
-            if (insertCell(view.model, view.store.state?.model_id, source)) {
-              confirm(event.currentTarget);
-            }
+            if (insertCell(view, source)) confirm(event.currentTarget);
           })
         : null,
     );
