@@ -382,6 +382,47 @@ def test_an_older_question_stays_in_sight_while_it_is_edited(
     assert box.evaluate("box => box.getBoundingClientRect().top") > edge - 5
 
 
+EXECUTE = """code => jupyterapp.shell.currentWidget.sessionContext.session.kernel
+    .requestExecute({ code }).done"""
+
+
+def test_an_open_edit_box_outlasts_what_the_kernel_does(
+    lab: NotebookPage, sandbox: Sandbox
+) -> None:
+    """A turn is asked again by a cell, and the conversation is changed; the focus stays, too."""
+    sandbox.set_faults(say="A paragraph.\n\n" * 12)
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    panel.ask("One")
+    lab.page.evaluate(EXECUTE, "%%aeron --as mine\nTwo")
+    panel.ask("Three")
+    boxes = panel.root.get_by_label("Edit the question")
+    for index in (1, 0):
+        turn = panel.turns.nth(index)
+        turn.hover()
+        panel.click("Edit and ask as a branch", turn)
+        turn.get_by_label("Edit the question").fill(f"Typed at {index}")
+    boxes.first.press("ArrowLeft")
+    above = boxes.first.evaluate("area => area.getBoundingClientRect().top")
+    for code in ("%%aeron --as mine\nTwo again", "%aeron use other\n%aeron use main"):
+        assert boxes.first.evaluate("area => area === document.activeElement")
+        lab.page.evaluate(EXECUTE, code)
+        panel.wait_ready()
+        panel.root.get_by_label("Turn 1").wait_for()
+        typed = [box.input_value() for box in boxes.all()]
+        assert typed == ["Typed at 0", "Typed at 1"]
+        if "use" not in code:
+            assert abs(boxes.first.evaluate("area => area.getBoundingClientRect().top") - above) < 2
+            boxes.first.press_sequentially("!")
+            boxes.first.press("Backspace")
+        boxes.first.focus()
+    panel.click("Cancel", panel.turns.nth(1))
+    panel.turns.nth(1).get_by_text("Two again").wait_for()
+    boxes.first.press("Enter")
+    panel.turns.nth(1).wait_for(state="detached")
+    panel.wait_ready()
+    assert panel.questions() == ["Typed at 0"]
+
+
 def test_asking_again_during_a_reply_is_refused(
     lab: NotebookPage, sandbox: Sandbox, screenshots: Path
 ) -> None:

@@ -69,13 +69,15 @@ export class TurnView {
   // The question ----------------------------------------------------------------------------
 
   question() {
-    const { turn } = this;
+    const { turn, view } = this;
     this.asked = element(
       "div",
       { class: "ap-question" },
-      element("div", { class: "ap-bubble", dir: "auto" }, turn.question),
-      ...turn.images.map((url) => element("div", { class: "ap-attached" }, icon("image"), url)),
-      this.questionTools(),
+      view.edits.get(turn.key) ?? [
+        element("div", { class: "ap-bubble", dir: "auto" }, turn.question),
+        ...turn.images.map((url) => element("div", { class: "ap-attached" }, icon("image"), url)),
+        this.questionTools(),
+      ],
     );
     return this.asked;
   }
@@ -127,22 +129,28 @@ export class TurnView {
     );
   }
 
+  /** Open the edit box. The view keeps it by the turn's key, since a full state replaces the turn. */
   edit() {
-    const { turn, view } = this;
+    const { view } = this;
+    const { key, question } = this.turn;
     const area = element("textarea", {
       class: "ap-edit",
       dir: "auto",
       "aria-label": "Edit the question",
     });
-    area.value = turn.question;
+    area.value = question;
+    const redraw = () => {
+      const { asked } = view.turns.get(key);
+      asked.replaceWith(view.turns.get(key).question());
+    };
     const close = () => {
-      view.edits.delete(ask);
-      this.asked.replaceWith(this.question());
-      this.asked.querySelector(".ap-tool")?.focus();
+      view.edits.delete(key);
+      redraw();
+      view.turns.get(key).asked.querySelector(".ap-tool")?.focus();
     };
     const send = () => {
       if (!area.value.trim()) return;
-      if (view.store.start({ do: "edit", key: turn.key, text: area.value })) close();
+      if (view.store.start({ do: "edit", key, text: area.value })) close();
     };
     area.addEventListener("keydown", (event) => {
       if (isComposing(event)) return;
@@ -155,19 +163,16 @@ export class TurnView {
         send();
       }
     });
-    const ask = button("Ask as a branch", send, "ap-main");
-    ask.disabled = view.store.busy;
-    view.edits.add(ask);
-    this.asked.replaceChildren(
-      area,
-      element(
-        "div",
-        { class: "ap-row" },
-        button("Cancel", close),
-        element("span", { class: "ap-busy" }, "Wait until the reply has ended, or stop it."),
-        ask,
-      ),
+    const row = element(
+      "div",
+      { class: "ap-row" },
+      button("Cancel", close),
+      element("span", { class: "ap-busy" }, "Wait until the reply has ended, or stop it."),
+      button("Ask as a branch", send, "ap-main ap-idle"),
     );
+    view.edits.set(key, [area, row]);
+    redraw();
+    view.setIdle();
     area.style.height = `${Math.min(area.scrollHeight + 2, 240)}px`;
     view.keepInSight(this.asked);
     area.focus();

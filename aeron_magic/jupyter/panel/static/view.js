@@ -15,7 +15,7 @@ export class View {
     this.model = model;
     this.store = store;
     this.turns = new Map();
-    this.edits = new Set(); // buttons that ask an edited question
+    this.edits = new Map(); // the elements of open edit boxes, by the key of the turn
     this.follows = true;
     this.place = 0;
     this.head = new Header(this);
@@ -87,11 +87,15 @@ export class View {
   /** Show a change of the store. */
   notify(what, detail) {
     const page = this.root.getRootNode();
-    const hadFocus = this.root.contains(page.activeElement ?? null);
+    const focused = page.activeElement;
+    const hadFocus = this.root.contains(focused ?? null);
     this[`on_${what}`](detail);
-    // The button that had it is gone.
-    if (hadFocus && !this.root.contains(page.activeElement)) this.composer.focus();
-    for (const ask of this.edits) ask.disabled = this.store.busy;
+    if (hadFocus && !this.root.contains(page.activeElement)) {
+      // What had it was moved, as an edit box, or is gone.
+      if (this.root.contains(focused)) focused.focus({ preventScroll: true });
+      else this.composer.focus();
+    }
+    this.setIdle();
     this.root.dataset.state = this.store.silent
       ? "silent"
       : this.store.busy
@@ -112,6 +116,11 @@ export class View {
     if (saveNotebook(this.model)) event.preventDefault();
   }
 
+  /** Disable during a reply what asks at once. */
+  setIdle() {
+    for (const ask of this.root.querySelectorAll(".ap-idle")) ask.disabled = this.store.busy;
+  }
+
   announce(text) {
     this.status.textContent = text;
   }
@@ -120,9 +129,10 @@ export class View {
 
   on_all() {
     const { store } = this;
+    const edited = this.list.querySelector(".ap-edit:focus")?.closest(".ap-turn");
+    if (edited) this.holdPlace(edited, edited.dataset.key);
     this.held ??= this.follows ? null : this.firstInSight();
     this.turns.clear();
-    this.edits.clear();
     this.list.replaceChildren(...store.turns.map((turn) => this.add(turn).element));
     if (store.live) this.turns.get(store.live.key)?.begin(store.live);
     this.on_about();
