@@ -373,8 +373,10 @@ def _cell(kind: str, name: str, source: str) -> dict[str, Any]:
 
 def _code(name: str, source: str, reply: Reply | None = None) -> dict[str, Any]:
     outputs = []
-    if reply is not None and reply.text:
-        bundle = {kind: _lines(str(text)) for kind, text in mimebundle(reply.text).items()}
+    ended = f"({reply.status})" if reply is not None and reply.status != "complete" else ""
+    if reply is not None and (reply.text or ended):
+        data = mimebundle(reply.text, note=ended)
+        bundle = {kind: _lines(str(text)) for kind, text in data.items()}
         outputs = [{"output_type": "display_data", "data": bundle, "metadata": {}}]
     return {**_cell("code", name, source), "execution_count": None, "outputs": outputs}
 

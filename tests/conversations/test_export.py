@@ -128,10 +128,14 @@ def test_a_first_question_without_a_complete_reply_is_in_each_export() -> None:
     assert titles == ["## Turn 1", "## Turn 2", "## Turn 3"]
     assert ", after" not in as_page(tree)
     assert [turn["parent"] for turn in as_json(tree)["turns"]] == [None, 1, 2]
-    assert sources(as_notebook(tree))[3:] == [
+    notebook = as_notebook(tree)
+    assert sources(notebook)[3:] == [
         "%%aeron --as turn-1\none",
         "%%aeron\ntwo",
     ]
+    first, second = (cell["outputs"][0]["data"] for cell in notebook["cells"][3:])
+    assert all("(incomplete)" in "".join(data) for data in first.values())
+    assert second["text/plain"] == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from typing import Any
 from markupsafe import Markup
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
-from aeron_magic.jupyter.display.outputs import NOTES, Publish, status_note
-from aeron_magic.jupyter.panel.turn_views import reply_html
+from aeron_magic.jupyter.display.outputs import Publish, status_note
+from aeron_magic.jupyter.panel.turn_views import APART, is_apart, problem_of, reply_html
 from aeron_magic.markdown_text import escape_markdown, one_line
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.rendering.mimebundle import Bundle, remark_html, text_html, to_markdown
@@ -65,7 +65,7 @@ def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> Bundle:
     for turn in turns:
         reply = turn.reply
         text = reply.text if reply is not None else ""
-        remark = status_note(reply) if reply is not None else NOTES["lost"]
+        remark = _remark(tree, turn)
         asked = Markup("<p><strong>You</strong></p>\n<blockquote>{}</blockquote>\n")
         html += [
             asked.format(reply_html(turn.question)),
@@ -88,6 +88,16 @@ def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> Bundle:
         "text/markdown": "\n\n".join(markdown),
         "text/plain": "\n\n".join(plain),
     }
+
+
+def _remark(tree: ConversationTree, turn: Turn) -> str:
+    """How a reply ended, if that is not clear from its text."""
+    note = status_note(turn.reply) if turn.reply is not None else ""
+    problem = problem_of(None, turn.reply, tree.service)
+    if not note and problem is not None:
+        note = problem["title"]
+    is_pending = tree.by_number(turn.number) is not turn
+    return f"{note} {APART}" if is_apart(tree, turn) and not is_pending else note
 
 
 def _title(turns: Sequence[Turn]) -> str:

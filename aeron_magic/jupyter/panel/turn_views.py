@@ -174,6 +174,20 @@ def turn_id(tree: ConversationTree, turn: Turn) -> str:
     return f"{tree.name}#{turn.number}"
 
 
+def _is_dead(tree: ConversationTree, turn: Turn) -> bool:
+    """Whether nothing continues after ``turn``, and it has no complete reply or is aside."""
+    return not tree.followers.get(turn) and (not turn.tokens or turn in tree.aside)
+
+
+APART = "What follows does not continue from here."
+"""Below a turn for which :func:`is_apart` holds."""
+
+
+def is_apart(tree: ConversationTree, turn: Turn) -> bool:
+    """Whether what follows does not continue from it, as its reply did not come in time."""
+    return service_info(tree.service).branches and _is_dead(tree, turn)
+
+
 def newest_leaf(tree: ConversationTree, turn: Turn) -> Turn:
     """The end of the path through ``turn``; at each fork it follows the newest question."""
     newest: dict[Turn | None, Turn] = {}
@@ -220,12 +234,7 @@ class TreeIndex:
     def after(self, parent: Turn | None, *, dead: bool) -> list[Turn]:
         """The branches after a turn, or the dead ends."""
         turns = sorted(self.tree.followers.get(parent, ()), key=attrgetter("number"))
-        return [one for one in turns if dead is self.is_dead_end(one)]
-
-    def is_dead_end(self, turn: Turn) -> bool:
-        """Whether nothing continues after ``turn``, and it has no complete reply or is aside."""
-        is_aside = not turn.tokens or turn in self.tree.aside
-        return is_aside and not self.tree.followers.get(turn)
+        return [one for one in turns if dead is _is_dead(self.tree, one)]
 
     def dead_before(self, turn: Turn) -> list[Turn]:
         """The dead ends beside a turn that were asked before it."""
@@ -272,7 +281,7 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
     actions = ["fetch"] if token and service_info(service).can_fetch else []
     if error is None:
         status = reply.status if reply is not None else "lost"
-        titles = {"interrupted": "Stopped.", "lost": NOTES["lost"]}
+        titles = {"interrupted": "Stopped.", "failed": "Failed.", "lost": NOTES["lost"]}
         return Problem(
             kind="stopped" if status == "interrupted" else "error",
             title=titles.get(status, f"The reply is {status}."),
@@ -334,7 +343,7 @@ def turn_views(
         branches = (one.number for one in index.after(turn.parent, dead=False))
         key = turn_id(tree, turn)
         is_live = turn.number in live
-        is_dead = not is_live and index.is_dead_end(turn)
+        is_dead = not is_live and _is_dead(tree, turn)
         numbers = [turn.number] if is_dead else sorted({*branches, *beside, turn.number})
         reply = None if is_live else turn.reply
         text = reply.text if reply is not None else fetched.get(turn.number, "")
@@ -368,7 +377,7 @@ def turn_views(
                     at=numbers.index(turn.number),
                     keys=[f"{tree.name}#{number}" for number in numbers],
                 ),
-                apart=is_dead and service.branches,
+                apart=not is_live and is_apart(tree, turn),
             )
         )
     return views

@@ -8,7 +8,7 @@ import pytest
 
 from aeron_magic.conversations.tree import ConversationTree, Turn
 from aeron_magic.jupyter.panel.transcript import Transcript, bundle, pages
-from aeron_magic.replies.reply import Reply
+from aeron_magic.replies.reply import Reply, Status
 
 
 def conversation(turns: int, length: int = 40) -> ConversationTree:
@@ -33,6 +33,31 @@ def test_every_mime_type_has_the_conversation() -> None:
         assert "Question 1" in text
         assert "Answer 1" in text
     assert data["text/html"].count("<details>") == data["text/html"].count("</details>") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        ("interrupted", "Stopped."),
+        ("failed", "Failed."),
+        ("incomplete", "The reply is incomplete."),
+    ],
+)
+def test_a_turn_that_is_not_continued_has_a_mark(status: Status, said: str) -> None:
+    """Also if it has no text; one with Chatzy is in the same conversation."""
+    tree = conversation(1)
+    for text in ("", "A part"):
+        tree.complete(tree.start(tree.at_head(), "Cut"), Reply(text, status))
+    empty, cut = tree.turns[1:]
+    for data in bundle(tree, [empty]).values():
+        assert f"{said} What follows does not continue from here." in data
+    for data in bundle(tree, [cut]).values():
+        assert "What follows does not continue from here." in data
+    assert "What follows" not in bundle(tree, line(tree))["text/plain"]
+    tree.service = "chatzy"
+    for data in bundle(tree, [empty]).values():
+        assert said in data
+        assert "What follows" not in data
 
 
 def test_hostile_text_stays_text() -> None:
