@@ -456,6 +456,8 @@ class PanelController:
             self.broadcast(self.state())  # the turns after it are stale now
         elif moved_on and self._index.after(turn.parent, dead=True):
             self.broadcast(self.state())  # those that failed before it cannot be asked again now
+        elif self._index.is_new_branch(turn.parent):
+            self.broadcast(self.state())  # it has arrows now
         elif key in self._dropped:  # perhaps its conversation, too
             self.broadcast({"type": "about", "about": self.overview()})
         self._schedule_turns_changed()

@@ -236,6 +236,12 @@ class TreeIndex:
         turns = sorted(self.tree.followers.get(parent, ()), key=attrgetter("number"))
         return [one for one in turns if dead is _is_dead(self.tree, one)]
 
+    def is_new_branch(self, turn: Turn | None) -> bool:
+        """Whether its only successor has made a dead end one of several branches."""
+        if turn is None or turn.tokens or len(self.tree.followers.get(turn, ())) != 1:
+            return False
+        return len(self.after(turn.parent, dead=False)) > 1
+
     def dead_before(self, turn: Turn) -> list[Turn]:
         """The dead ends beside a turn that were asked before it."""
         beside = self.after(turn.parent, dead=True)

@@ -400,6 +400,28 @@ def test_the_turns_after_the_opening_turn_of_chatzy_stay_when_it_is_asked_again(
     assert shown == [("one", "complete", False), ("two", "complete", True)]
 
 
+@pytest.mark.parametrize("fault", [{"signal": "__ERROR__: out of order"}, {"signal": None}])
+def test_an_opening_turn_of_chatzy_is_a_branch_as_soon_as_it_is_followed(
+    harness: PanelHarness, sandbox: Sandbox, fault: dict[str, Any]
+) -> None:
+    """Also if the question after it fails; the pages then show the arrows to the other branch."""
+    harness.session.connect(
+        "chatzy",
+        base_url=sandbox.chatzy_url,
+        stream_url=sandbox.chatzy_stream_url,
+        chatbot_id="00000000-0000-4000-8000-000000000000",
+    )
+    harness.ask("one")
+    harness.app.shell.user_ns["context_token"] = None
+    sandbox.set_faults(say="one two three four", cut_after=150, cut_times=9)
+    assert harness.ask("two")["turn"]["siblings"]["keys"] == ["main#2"]
+    sandbox.set_faults(cut_after=None, **fault)
+    harness.clear()
+    harness.ask("three")
+    opening = harness.wait("state")["turns"][0]
+    assert opening["siblings"] == {"at": 1, "keys": ["main#1", "main#2"]}
+
+
 def test_a_failed_question_is_not_offered_again_where_the_service_would_refuse_it(
     harness: PanelHarness, sandbox: Sandbox
 ) -> None:
