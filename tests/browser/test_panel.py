@@ -26,7 +26,7 @@ ALONE = """async script => {
     const model = {
         get: () => '', off() {},
         on: (name, act) => { if (name === 'msg:custom') window.receive = act; },
-        send: message => { if (message.do === 'ask') window.asked.push(message); },
+        send: message => { if (['ask', 'edit'].includes(message.do)) window.asked.push(message); },
         widget_manager: { context: { path: '', sessionContext: { statusChanged: signal } } },
     };
     window.end = how => how === 'refused'
@@ -42,7 +42,7 @@ STATE = """([kernel, busy]) => {
     const about = { kernel, conversation: 'main', conversations: [], suggestions: [] };
     const turn = {
         key: 'main#1', question: 'First', status: busy ? 'processing' : 'complete',
-        images: [], blocks: [], siblings: { at: 0, keys: ['main#1'] },
+        images: [], blocks: [], branches: true, siblings: { at: 0, keys: ['main#1'] },
     };
     const live = busy ? { key: turn.key, seq: 0, blocks: [], tail: '', notice: '' } : null;
     receive({ type: 'state', about, turns: [turn], first: 0, live, draft: '' });
@@ -621,6 +621,24 @@ def test_questions_that_are_not_asked_are_in_the_input_in_their_order(
     page.evaluate("end => window.end(end)", end)
     assert panel.input.input_value() == "First\n\nSecond\n\ndraft"
     assert panel.questions() == []
+    page.close()
+
+
+@pytest.mark.parametrize("end", ["refused", "restarting"])
+def test_an_edited_question_that_is_not_asked_is_in_the_input(
+    context: BrowserContext, end: str
+) -> None:
+    page = context.new_page()
+    page.evaluate(ALONE, script())
+    page.evaluate(STATE, ["kernel", False])
+    panel = PanelPage(page)
+    panel.turns.first.hover()
+    panel.click("Edit and ask as a branch")
+    box = panel.root.get_by_label("Edit the question")
+    box.fill("Edited")
+    box.press("Enter")
+    page.evaluate("end => window.end(end)", end)
+    assert panel.input.input_value() == "Edited"
     page.close()
 
 

@@ -273,7 +273,7 @@ export class Store {
     const { asked } = this;
     if (!asked) return;
     this.asked = null;
-    if (asked.do === "ask") this.type(joined(asked.text, this.draft));
+    if (asked.text) this.type(joined(asked.text, this.draft));
     this.notify("asked");
     this.notify("input");
   }
