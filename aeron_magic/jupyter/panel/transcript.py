@@ -32,6 +32,9 @@ PANEL: Bundle = {
 }
 """The panel's output for front ends without widgets."""
 
+PENDING = "There was no reply when this was saved."
+"""Below a question that has not ended, or was refused before it was sent."""
+
 MIN_OUTPUT = 8_000
 """Characters after which an output is full."""
 
@@ -92,12 +95,13 @@ def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> Bundle:
 
 def _remark(tree: ConversationTree, turn: Turn) -> str:
     """How a reply ended, if that is not clear from its text."""
+    if turn.reply is None and tree.by_number(turn.number) is not turn:
+        return PENDING
     note = status_note(turn.reply) if turn.reply is not None else ""
     problem = problem_of(None, turn.reply, tree.service)
     if not note and problem is not None:
         note = problem["title"]
-    is_pending = tree.by_number(turn.number) is not turn
-    return f"{note} {APART}" if is_apart(tree, turn) and not is_pending else note
+    return f"{note} {APART}" if is_apart(tree, turn) else note
 
 
 def _title(turns: Sequence[Turn]) -> str:

@@ -60,6 +60,16 @@ def test_a_turn_that_is_not_continued_has_a_mark(status: Status, said: str) -> N
         assert "What follows" not in data
 
 
+def test_a_reply_that_is_being_read_is_not_called_lost() -> None:
+    """That of a question whose kernel has ended is."""
+    tree = conversation(1)
+    pending = tree.start(tree.at_head(), "And now?")
+    text = bundle(tree, [*line(tree), pending.turn])["text/plain"]
+    assert text.endswith("[There was no reply when this was saved.]")
+    tree.mark_lost(pending, None)
+    assert "The reply is lost" in bundle(tree, tree.turns)["text/plain"]
+
+
 def test_hostile_text_stays_text() -> None:
     """Questions and replies go through the same safe place as a cell's output."""
     tree = ConversationTree("main", "aeronpay")
