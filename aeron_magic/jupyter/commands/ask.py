@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from aeron_magic.client.client import make_question
 from aeron_magic.conversations.registry import NUMBER_SIGN
-from aeron_magic.errors import AeronError, Interrupted, fetch_command
+from aeron_magic.errors import AeronError, Interrupted, fetch_command, nearest
 from aeron_magic.jupyter.command_line.parser import Options
 from aeron_magic.jupyter.frontend import is_live, visible_names
 from aeron_magic.prompts.interpolation import interpolate
@@ -77,11 +77,15 @@ def ask(app: App, options: Options, text: str) -> None:
 
 
 def _place_note(session: Session, options: Options, position: Position) -> str:
-    """What to say below a reply if no option and no assigned token says where it was asked.
+    """What to say below a reply whose place may not be the one that was meant.
 
-    In another conversation, where the cell's own place is, and which becomes the current one; or at
-    the start, because the turns before cannot be continued.
+    It is in a new conversation, and its name is near that of another one; or no option and no
+    assigned token says where it is: in another conversation, where the cell's own place is, and
+    which becomes the current one; or at the start, because the turns before cannot be continued.
     """
+    name, known = options.conversation, session.registry.conversations
+    if name and not options.new and name not in known and (near := nearest(name, known)):
+        return f"This starts the conversation {name}; there is also {near}."
     is_placed = options.conversation or options.new or options.after is not None
     if is_placed or session.token.assigned_by_user:
         return ""

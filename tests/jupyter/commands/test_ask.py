@@ -61,6 +61,25 @@ def test_an_interrupt_before_the_reply_is_shown_stops_the_question(
     assert [turn.status for turn in app.session.tree] == ["interrupted"]
 
 
+def test_a_conversation_that_is_begun_under_a_similar_name_says_so(
+    app: App, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be misspelt; with ``-n`` a new one is meant."""
+    sandbox.set_faults(say="Yes.")
+    note = "This starts the conversation {}; there is also {}."
+    for options, expected in [
+        ("", ""),
+        ("-c maim", note.format("maim", "main")),
+        ("-c maim", ""),
+        ("-c fees", ""),
+        ("-c fees2 -n", ""),
+    ]:
+        ask(app, parse_options(options), "Yes?")
+        said = capsys.readouterr().out
+        assert expected in said
+        assert ("there is also" in said) is bool(expected), options
+
+
 def test_a_first_question_to_chatzy_that_is_cut_says_that_its_conversation_is_the_current_one_now(
     app: App, sandbox: Sandbox, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
