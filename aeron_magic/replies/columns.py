@@ -207,17 +207,28 @@ class Columns:
         if missing and unknown:
             # Perhaps a column with its name misspelled: it must not be lost silently.
             raise _unfit(f"{min(missing)}: Field required, but the reply has “{min(unknown)}”")
+        unread = {}
         for column in self._columns:
             for key in found.keys() & column.keys:
-                found[key] = _read(column, found[key])
+                try:
+                    found[key] = _read(column, found[key])
+                except _Unreadable as error:
+                    unread[key] = f"{column.keys[0]}: {error}"
         try:
             model = self._model.model_validate_json(json.dumps(found), strict=True)
+            if unread:
+                raise _unfit("; ".join(unread.values()))
             return {
                 column.name: _cell(column, getattr(model, column.field)) for column in self._columns
             }
         except ValidationError as error:
-            details = error.errors(include_url=False)
-            problems = [
+            details = [
+                one
+                for one in error.errors(include_url=False)
+                if unread.keys().isdisjoint(one["loc"])
+            ]
+            problems = [*unread.values()]
+            problems += [
                 f"{'.'.join(map(str, one['loc'])) or 'it'}: {one['msg']}{_got(one['input'])}"
                 for one in details
             ]
@@ -372,8 +383,15 @@ def _plain(text: str) -> str:
     return " ".join(_composed(text).split()).casefold()
 
 
+class _Unreadable(Exception):
+    """Why a value does not fit its column."""
+
+
 def _read(column: Column, value: Any) -> Any:
-    """``value`` in the form that JSON has for the column's type."""
+    """``value`` in the form that JSON has for the column's type.
+
+    Raises _Unreadable: it has none.
+    """
     if column.kind.startswith("["):
         inner = column._replace(kind=column.kind[1:-1])
         return [_read(inner, one) for one in value] if isinstance(value, list) else value
@@ -384,16 +402,14 @@ def _read(column: Column, value: Any) -> Any:
     written = value if isinstance(value, _Written) else None
     too_long = type(read) is int and column.kind == "number" and loses_digits(Decimal(read))
     if too_long or (written is not None and written.loses_digits):
-        raise _unfit(f"{column.keys[0]}: {TOO_MANY_DIGITS}")
+        raise _Unreadable(TOO_MANY_DIGITS)
     if (
         column.kind == "date"
         and isinstance(read, str)
         and not re.fullmatch(r"\d{4}(-\d\d){2}", read)
     ):
         # pydantic would read digits as seconds
-        raise _unfit(
-            f"{column.keys[0]}: Input should be a valid date in the format YYYY-MM-DD{_got(read)}"
-        )
+        raise _Unreadable(f"Input should be a valid date in the format YYYY-MM-DD{_got(read)}")
     return read
 
 

@@ -26,7 +26,8 @@ MAX_TRIES = 1_000
 JSON_LINES = ("jsonl", "jsonlines", "ndjson")
 _DECODER = json.JSONDecoder(strict=False)
 _NEXT_LINE = re.compile(r"(?:[^\S\n]*+\n|\A)\s*+(?=[\[{])")
-_BRACKET = re.compile(r"[\[{]")
+_BRACKET = re.compile(r"(?<![\w)\]}])[\[{]")
+"""A bracket that can begin JSON in prose: not an index, as in ``fees["card"]``."""
 _JSON_BEGUN = re.compile(
     r"\{\s*\"[^\"\n]*\"\s*:|\[\s*(?:[\[{]\s*[\"\[{\d]|\"[^\"\n]*\"\s*[,\]])"
     r"|(?P<other>\{\s*(?:'[^'\n]*'|[A-Za-z_]\w*)\s*:)"
@@ -193,9 +194,9 @@ def extract_json(text: str) -> Any:
     """The JSON in ``text``.
 
     Tried in this order: blocks marked as JSON, the whole text, other blocks, and the longest
-    object or list in the prose. Several objects or lists, each on lines of its own, are JSON Lines:
-    a list of them. Raises ReplyFormatError if there is none; for broken JSON with the line and
-    column in the reply.
+    object or list in the prose, but not in code of another language. Several objects or lists, each
+    on lines of its own, are JSON Lines: a list of them. Raises ReplyFormatError if there is none;
+    for broken JSON with the line and column in the reply.
     """
     blocks = [] if is_long(text) else code_blocks(text)
     marked = [one for one in blocks if "json" in one.language]
@@ -209,7 +210,8 @@ def extract_json(text: str) -> Any:
                 problem = _broken(error, block, text)
     if problem is not None:
         raise problem
-    length, value = max(_in_prose(text), key=lambda found: found[0], default=(0, None))
+    prose = _without_code(text) if blocks else text
+    length, value = max(_in_prose(prose), key=lambda found: found[0], default=(0, None))
     if isinstance(value, ValueError):
         raise _broken(value, whole, text)
     if length:
@@ -268,6 +270,16 @@ def _broken(error: ValueError, block: CodeBlock, text: str) -> ReplyFormatError:
         f"The reply's JSON is broken: {where} of the reply: {problem}.",
         hint="Ask again, or correct the text of the reply and read it with the json module.",
     )
+
+
+def _without_code(text: str) -> str:
+    """``text`` with empty lines instead of the blocks in a language other than JSON."""
+    lines = lines_of(text)
+    for token in reply_tokens(text):
+        language = fence_language(token.info) if token.type == "fence" else ""
+        if language and "json" not in language and token.map:
+            lines[slice(*token.map)] = [""] * (token.map[1] - token.map[0])
+    return "\n".join(lines)
 
 
 def _in_prose(text: str) -> Iterator[tuple[int, Any]]:

@@ -287,3 +287,18 @@ def _fits(value: Any, hint: Any) -> bool:
             isinstance(value, hint) or isinstance(float(value), hint)
         )
     return isinstance(value, hint)
+
+
+def _allowed_words() -> str:
+    """A section of a docstring: the fields that take words, and which."""
+    found = {
+        name: get_args(hint)
+        for cls in (Faults, Refusal)
+        for name, hint in get_type_hints(cls).items()
+        if get_origin(hint) is Literal
+    }
+    lines = (f"    {name}: {', '.join(words)}\n" for name, words in found.items())
+    return f"\n    Allowed words\n    -------------\n{''.join(lines)}    "
+
+
+Faults.__doc__ = f"{Faults.__doc__}{_allowed_words()}"

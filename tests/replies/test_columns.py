@@ -556,3 +556,13 @@ def test_pydantic_is_imported_only_when_used() -> None:
         "except UsageError as error: print(error, error.hint)"
     )
     assert "pip install 'aeron-magic[tables]'" in printed(code)
+
+
+def test_all_columns_that_do_not_fit_are_named() -> None:
+    """Also beside a value that has no form of its type."""
+    columns = Columns("mood: good|bad, day: date, n: int")
+    with pytest.raises(ReplyFormatError) as caught:
+        columns.values('{"mood": "so", "day": "today", "n": "x"}')
+    for name in ("mood", "day", "n"):
+        assert f"{name}: " in caught.value.message
+    assert caught.value.message.count("; ") == 2

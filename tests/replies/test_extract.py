@@ -88,7 +88,16 @@ def test_broken_json_takes_little_time(piece: str) -> None:
     assert least_cpu(read, 1.0) < 1.0
 
 
-@pytest.mark.parametrize(("text", "found"), [("Well, no.", "begins “Well, no.”"), (" \n", "empty")])
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("Well, no.", "begins “Well, no.”"),
+        (" \n", "empty"),
+        ('Write fees["card"], or fees()["card"].', "begins"),
+        ('So:\n```text\n{{shop["name"]}}\n```', "begins"),
+        ('So:\n\n```python\nnames = ["a"]\n```', "begins"),
+    ],
+)
 def test_without_json_the_error_shows_the_text(text: str, found: str) -> None:
     """The error shows the beginning of the text."""
     with pytest.raises(ReplyFormatError, match=f"has no JSON.*{found}") as caught:

@@ -6,7 +6,7 @@ token is known is fetched. ``-n`` asks all rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from aeron_magic.jupyter.display.publish import show
 from aeron_magic.markdown_text import escape_markdown, plural
 from aeron_magic.prompts.interpolation import placeholders_in
 from aeron_magic.prompts.items import Items, items_of, render_prompts, same_for_each
+from aeron_magic.prompts.values import is_missing
 from aeron_magic.protocol.flow import Question
 from aeron_magic.replies.columns import Columns, is_model
 
@@ -43,6 +44,11 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     settings, recorder, kept = app.batch_target()
     session.validate(Question(text))
     names = frontend.visible_names(shell)
+    if options.out is not None and options.out == options.each:
+        raise UsageError(
+            f"The result would replace {options.out}, the table of --each.",
+            hint="Give the result another name, such as `-o labels`.",
+        )
     items = _items(shell, options.each or "", names)
     if options.raw:
         raise same_for_each("--raw does not replace {{row}}")
@@ -79,7 +85,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         refused = [one if isinstance(one, AeronError) else None for one in texts]
         reasons = filter(None, failures(refused, items.labels))
         with open_batch(config, texts) as batch:
-            notes = [f"{batch.counts}.", *reasons]
+            notes = [f"{batch.counts}.", *filter(None, [_null_note(text, items)]), *reasons]
         note = "\n\n".join(notes) + ("\n\n" if notes[1:] else " ")
         show_dry_run(session, question._replace(text=first), shell, note)
         return
@@ -98,6 +104,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         show(
             shell,
             summary(rows, requests, options.out, result),
+            _null_note(text, items),
             _replayed_note(recorder, rows) if options.new else "",
             *preview(rows, items, first_columns, columns, tuple(session.secrets)),
         )
@@ -108,6 +115,22 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
     if errors and not any(row.status in ("complete", "recovered") for row in rows):
         fit = " that fits the columns" if columns else ""
         raise error_of_all(errors, len(rows), f"has a complete answer{fit}")
+
+
+def _null_note(text: str, items: Items) -> str:
+    """How many rows are sent with missing values, because ``{{row}}`` is all of a row."""
+    if all(one.path != "row" for one in placeholders_in(text)):
+        return ""
+    count = sum(
+        isinstance(one, Mapping) and not is_missing(one) and any(map(is_missing, one.values()))
+        for one in items.values
+    )
+    if not count:
+        return ""
+    return (
+        f"{plural(count, 'row')} with missing or empty values: `{{{{row}}}}` sends them as they "
+        "are. With `{{row.COLUMN}}`, a row without that value is not sent."
+    )
 
 
 def _replayed_note(recorder: Recorder | None, rows: Sequence[Row]) -> str:

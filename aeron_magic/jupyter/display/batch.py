@@ -62,6 +62,8 @@ def summary(rows: Sequence[Row], requests: int, out: str | None, result: object 
     if out:
         kind = ", a list because pandas is not installed" if isinstance(result, list) else ""
         parts.append(f"The result is in `{out}`{kind}.")
+    elif asked or kept:
+        parts.append("The replies are kept: with `-o NAME`, the cell assigns the table.")
     broken = [row for row in rows if row.error is not None and row.status != "unfit"]
     in_doubt = [_is_in_doubt(row) for row in broken]
     unrecorded = [row.error.hint for row in broken if isinstance(row.error, RecordingError)]

@@ -164,8 +164,8 @@ def test_rows_of_one_cause_with_different_values_are_one_group() -> None:
         Row(n, Reply("x"), "unfit", AeronError(one), asked=True) for n, one in enumerate(reasons)
     ]
     rows.append(Row(3, None, "failed", UsageError("missing")))
-    assert summary(rows, 3, None) == (
-        "4 rows: 0 kept, 3 asked now, **3 unfit**, **1 cannot be sent**. "
+    assert summary(rows, 3, "r") == (
+        "4 rows: 0 kept, 3 asked now, **3 unfit**, **1 cannot be sent**. The result is in `r`. "
         "An unfit reply is kept; if you change the question, it is asked again. "
         "-n asks all rows of --each again, also the answered ones: give it only the rows to ask "
         "again (`%aeron help columns`)."
@@ -512,3 +512,28 @@ def test_objects_whose_own_methods_fail_are_shown_by_their_kind(kernel: Kernel) 
     assert "1 row ((Broken)): " in run.text.replace("\\", "")
     assert "(list)" in run.text
     assert kernel.value("list(labels.status)") == ["complete", "failed"]
+
+
+def test_rows_with_missing_values_are_counted_if_they_are_sent(
+    kernel: Kernel, sandbox: Sandbox
+) -> None:
+    """``{{row}}`` is all of a row; a column of it is not sent without its value."""
+    kernel.execute("reviews.loc['b', 'text'] = None; reviews.loc['c'] = [None, None]")
+    note = "1 row with missing or empty values: {{row}} sends them as they are."
+    plan = kernel.execute("%%aeron --each reviews --dry-run\nClassify: {{row}}")
+    assert note in plan.text
+    assert not asked(sandbox)
+    run = kernel.execute("%%aeron --each reviews\nClassify: {{row}}")
+    assert note in run.text
+    assert "The replies are kept: with -o NAME, the cell assigns the table." in run.text
+    assert len(asked(sandbox)) == 2
+    run = kernel.execute("%%aeron --each reviews -o labels\nClassify: {{row.text}}")
+    assert "missing or empty" not in run.text
+    assert "are kept: with" not in run.text
+
+
+def test_the_table_is_not_replaced_by_its_result(kernel: Kernel, sandbox: Sandbox) -> None:
+    """The cell could not be run again."""
+    run = kernel.execute("%%aeron --each reviews -o reviews\nClassify: {{row.text}}")
+    assert "would replace reviews" in str(run.of("error"))
+    assert not asked(sandbox)
