@@ -309,7 +309,9 @@ def _nothing_to_load(session: Session) -> str:
     if session.history_writer.history is None:
         return f"Nothing to load. {HISTORY_OFF}"
     recent = resume_names(stored_conversations(session, None)[:5], (), session.notebook)
-    newest = f"the newest: {_listed(recent)}." if recent else "the local history is empty."
+    newest = "the local history is empty."
+    if recent:
+        newest = f"the newest: {_listed(recent)}; `%aeron use` lists them with their questions."
     if session.notebook:
         return (
             "Nothing to load: this notebook has no earlier conversation. If it was renamed, write "

@@ -373,7 +373,7 @@ def test_a_renamed_notebook_shows_the_conversations_that_can_be_resumed(
     assert notebook.kernel.execute("%aeron last", "l").text.startswith("No reply yet")
     run = notebook.kernel.execute("%aeron resume", "r")
     assert "Nothing to load: this notebook has no earlier conversation." in run.text
-    assert "the newest: main#1." in run.text
+    assert "the newest: main#1; %aeron use lists them with their questions." in run.text
     assert notebook.kernel.execute("%aeron resume main", "r").status == "error"
     assert notebook.kernel.execute("%aeron resume main#1", "r").status == "ok"
 
