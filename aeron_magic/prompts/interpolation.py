@@ -29,7 +29,14 @@ from unicodedata import normalize
 from aeron_magic.errors import ValueRefused
 from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.plaintext import spellings
-from aeron_magic.prompts.values import absence, format_value, is_missing, prompt_cell, table_class
+from aeron_magic.prompts.values import (
+    absence,
+    format_value,
+    is_missing,
+    is_null,
+    prompt_cell,
+    table_class,
+)
 
 MARKS = r"\u0300-\u036f\u0900-\u0963\u0966-\u0dff"
 """Vowel signs, such as those of Hindi, which are not in ``\\w``."""
@@ -108,12 +115,14 @@ def interpolate(
     *,
     secrets: Iterable[str] = (),
     required: str = "",
+    notes: list[str] | None = None,
 ) -> str:
     """Return ``text`` with its placeholders replaced.
 
     * ``namespace``: the variables, by name.
     * ``secrets``: texts that no value may contain, such as the credentials in use.
     * ``required``: the name of the variable for a row, of which no missing value is inserted.
+    * ``notes``: sentences for the user on values that are not inserted whole are added to it.
 
     Raises ValueRefused: unknown name, or a value that is missing, cannot be formatted or contains a
     secret.
@@ -164,11 +173,22 @@ def interpolate(
                 "it contains a configured secret, which is never sent as text",
                 hint="Remove the secret from the value.",
             )
+        if notes is not None and (note := _note(placeholder, value, formatted)):
+            notes.append(note)
         if match["format"] or not table_class(value):
             return formatted
         return _on_own_lines(formatted, match)
 
     return _BRACES.sub(replaced, text)
+
+
+def _note(placeholder: Placeholder, value: object, formatted: str) -> str:
+    """That only a part of a table was inserted, or a missing value."""
+    name = f"{{{{{placeholder.path}}}}}"
+    if table_class(value) and formatted.endswith(" rows)"):
+        part = formatted.rpartition("\n(")[2].removesuffix(")").replace("first", "the first")
+        return f"{name} was sent with {part}."
+    return f"{name} has no value: the text “{formatted}” was sent." if is_null(value) else ""
 
 
 def placeholders_in(text: str) -> list[Placeholder]:

@@ -462,3 +462,22 @@ def test_names_are_compared_as_python_does(text: str) -> None:
     frame = pd.DataFrame(column)
     values |= {"frame": frame, "row": items_of(frame).values[0]}
     assert interpolate(text, values) == "5"
+
+
+def test_notes_say_what_is_not_inserted_whole() -> None:
+    """Rows of a table that are left out, and values that are missing; each value otherwise none."""
+    names = {"big": pd.DataFrame({"x": range(21)}), "small": pd.DataFrame({"x": [None]})}
+    names |= {"lazy": pl.DataFrame({"x": range(1_000)}), "none": pd.DataFrame({"x": []})}
+    for name, value in {"a": None, "b": np.nan, "c": "", "d": 0, "e": {"k": None}}.items():
+        names[name] = value
+    notes: list[str] = []
+    text = " ".join(f"{{{{{name}}}}}" for name in names) + ' {{e["k"]}}'
+    interpolate(text, names, notes=notes)
+    assert notes == [
+        "{{big}} was sent with the first 20 of 21 rows.",
+        "{{lazy}} was sent with the first 20 of 1,000 rows.",
+        "{{none}} was sent with no rows.",
+        "{{a}} has no value: the text “None” was sent.",
+        "{{b}} has no value: the text “nan” was sent.",
+        '{{e["k"]}} has no value: the text “None” was sent.',
+    ]

@@ -44,8 +44,10 @@ def ask(app: App, options: Options, text: str) -> None:
         ask_each(app, options, text, cell)
         return
     connection = session.ensure_connected()
+    notes: list[str] = []
     if not options.raw and "{{" in text:
-        text = interpolate(text, visible_names(shell), secrets=connection.settings.secrets)
+        secrets = connection.settings.secrets
+        text = interpolate(text, visible_names(shell), secrets=secrets, notes=notes)
     text = text.lstrip("\n")
     app.run_order.follow()
     if NUMBER_SIGN in (options.conversation or ""):
@@ -68,6 +70,7 @@ def ask(app: App, options: Options, text: str) -> None:
     live = not options.quiet and is_live(shell, app.preferences.live)
     note = _place_note(session, options, position)
     asked = session.ask(question, position)
+    asked.notes += notes
     _show_until_done(app, options, asked, live, note)
 
     from aeron_magic.jupyter.display.outputs import missing_format_error

@@ -61,6 +61,15 @@ def test_an_interrupt_before_the_reply_is_shown_stops_the_question(
     assert [turn.status for turn in app.session.tree] == ["interrupted"]
 
 
+def test_a_value_that_is_not_sent_whole_is_named_below_the_reply(
+    app: App, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sandbox.set_faults(say="Yes.")
+    app.shell.user_ns["fee"] = None
+    ask(app, parse_options(""), "Is it {{fee}}?")
+    assert "[{{fee}} has no value: the text “None” was sent.]" in capsys.readouterr().out
+
+
 def test_a_conversation_that_is_begun_under_a_similar_name_says_so(
     app: App, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
