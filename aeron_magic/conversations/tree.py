@@ -629,16 +629,17 @@ class ConversationTree:
             if known is not None:
                 self._tokens.setdefault(token, []).append(turn)
         self._assign_cell_and_name(turn, asked.cell, asked.name)
+        is_open = reply.is_complete or turn.opened == token is not None
+        if is_open and is_late:
+            self.aside.add(turn)
+        elif is_open:
+            self.aside.discard(turn)
         if known is None:  # at last: others may look at it from now on
             self.add(turn)
         else:
             self.edits += 1
-        if reply.is_complete or turn.opened == token is not None:
-            if is_late:
-                self.aside.add(turn)
-            else:
-                self.aside.discard(turn)
-                self.head = turn
+        if is_open and not is_late:
+            self.head = turn
         return turn
 
     def _move(self, turn: Turn, parent: Turn | None) -> None:

@@ -30,6 +30,7 @@ from aeron_magic.recording.record import Record
 BEGINNING = b'{"key":"'
 KEY_LENGTH = 24
 BOM = b"\xef\xbb\xbf"
+AFTER = b',"after":"'
 SERVICE = b',"service":"'
 QUESTION = b',"question":"'
 LOCK_TIMEOUT = 20.0
@@ -184,12 +185,19 @@ class Cassette:
         """Put the records of these keys into this order, in the places that they have together.
 
         Nothing is lost if that fails: the file is as before then. A record of which the file has
-        older lines stays where it is, because the last line counts.
+        older lines stays where it is, because the last line counts; so does one that others
+        continue, because it is read before them.
         """
         with self._thread, suppress(OSError, RecordingError), private_lock(LOCK_TIMEOUT):
             self._refresh()
             found = [one for one in dict.fromkeys(keys) if one in self._positions]
             found = [one for one in found if one not in self._repeated]
+            if found == sorted(found, key=self._positions.__getitem__):
+                return
+            continued = {
+                rest[:KEY_LENGTH].decode(errors="replace") for _, rest in self._after(AFTER)
+            }
+            found = [one for one in found if one not in continued]
             places = sorted(found, key=self._positions.__getitem__)
             if found != places:
                 lines = (self._line(key) for key in found)

@@ -186,6 +186,18 @@ def test_a_turn_with_older_lines_keeps_its_place(path: Path) -> None:
     assert found.text == "new"
 
 
+def test_a_turn_that_others_continue_stays_before_them(path: Path) -> None:
+    """A check of the recording reads the turns in the order of the file."""
+    cassette = Cassette(path)
+    for question in "xba":
+        cassette.save(turn(question))
+    cassette.save(make_record("aeronpay", "after x", [5, "yes"], after=turn("x").key))
+    for question in "dc":
+        cassette.save(turn(question))
+    cassette.arrange(turn(question).key for question in "abcdx")
+    assert [record.question for record in cassette] == ["x", "a", "b", "after x", "c", "d"]
+
+
 def test_an_order_that_cannot_be_written_loses_nothing(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

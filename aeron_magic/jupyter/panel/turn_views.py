@@ -227,7 +227,7 @@ class TreeIndex:
             for turn in added:
                 if turn.parent in self.stale or turn.is_outdated:
                     self.stale.add(turn)
-                if not turn.tokens:
+                if not turn.tokens or turn in self.tree.aside:
                     self._path = None
             self._count += len(added)
 

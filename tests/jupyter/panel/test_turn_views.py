@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from aeron_magic.conversations.tree import ConversationTree, Position, Turn
+from aeron_magic.conversations.tree import ConversationTree, PendingTurn, Position, Turn
 from aeron_magic.errors import (
     AccessRestricted,
     AeronError,
@@ -67,10 +67,11 @@ def test_a_dead_end_stays_where_it_was_asked() -> None:
 
 
 @settings(max_examples=60)
-@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 30)), max_size=30))
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 30)), max_size=30))
 def test_an_index_that_follows_the_tree_equals_a_new_one(steps: list[tuple[int, int]]) -> None:
-    """Whatever is asked, asked again, cut, completed later or looked at."""
+    """Whatever is asked, asked again, cut, fetched later, chosen or looked at."""
     tree = ConversationTree("main", "aeronpay")
+    unfinished: list[PendingTurn] = []  # of a kernel that has ended
     followed = TreeIndex(tree)
     leaf: Turn | None = None
     for action, choice in steps:
@@ -81,14 +82,26 @@ def test_an_index_that_follows_the_tree_equals_a_new_one(steps: list[tuple[int, 
             position = tree.rerun(turn)
         elif turn is not None and action >= 3:
             position = Position(tree, turn.token, turn, turn.revision)
+        if turn is not None and action == 6:
+            tree.choose(turn)
+        if turn is not None and action == 7:
+            position = tree.rerun(turn)
         pending = tree.start(position, "?", now=next(_clock))
+        if action == 8:
+            unfinished.append(pending._replace(is_fetch=True))
+            continue
+        if turn is not None and action == 7:
+            pending.turn.asked_at = turn.asked_at
+            pending = pending._replace(is_fetch=True)
+        if unfinished and action == 9:
+            pending = unfinished.pop()
         if choice % 2:
             leaf = pending.turn  # as while its reply is read
         for path in (leaf, tree.head):
             assert followed.visible_path(path) == TreeIndex(tree).visible_path(path)
         leaf = tree.complete(pending, reply)
         new = TreeIndex(tree)
-        for path in (leaf, tree.head, None):
+        for path in (tree.head, leaf, tree.head, None):
             assert followed.visible_path(path) == new.visible_path(path)
         assert turn_views(followed, tree.turns) == turn_views(new, tree.turns)
         assert followed.stale == tree.stale()
