@@ -468,9 +468,12 @@ class Session:
                 token = None
                 if reply.status in UNFINISHED and can_fetch:
                     token = reply.context_token
-                self.unfinished = (pending, token) if token is not None else None
-                is_lost = can_fetch and not complete and token is None
-                self.lost = asked.turn if is_lost else None
+                newest = self.unfinished[0].turn if self.unfinished is not None else self.lost
+                asked_at = pending.turn.asked_at
+                if not asked.is_fetch or newest is None or newest.asked_at <= asked_at:
+                    self.unfinished = (pending, token) if token is not None else None
+                    is_lost = can_fetch and not complete and token is None
+                    self.lost = asked.turn if is_lost else None
                 self.history_writer.save_turn(
                     pending,
                     asked.turn,

@@ -451,6 +451,23 @@ def test_a_fetch_does_not_move_the_conversation_back(notebook: FakeNotebook, del
     assert notebook.tokens[-1] == (token if deleted else after)
 
 
+def test_a_late_fetch_leaves_the_newest_unfinished_question(notebook: FakeNotebook) -> None:
+    """It is the one that is fetched without a token."""
+    notebook.run("a")
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=2)
+    first = notebook.run("b", interrupt=True).context_token
+    second = notebook.run("c", interrupt=True).context_token
+    notebook.sandbox.set_faults(say=None)
+    if first == second:
+        return
+    for token in (first, None):
+        fetched = notebook.session.fetch_unfinished(token)
+        assert fetched is not None
+        assert fetched.done.wait(5)
+    assert [turn.status for turn in notebook.tree] == ["complete"] * 3
+    assert notebook.context_token == second
+
+
 def test_a_fetch_does_not_return_to_another_conversation(notebook: FakeNotebook) -> None:
     """If the current one was asked in since."""
     notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
