@@ -305,11 +305,23 @@ class ConversationRegistry:
         found = [(turn.asked_at, tree) for tree in self if (turn := tree.by_cell(cell)) is not None]
         return max(found, key=itemgetter(0))[1] if found else self.current
 
-    def start(self, position: Position, question: str, images: tuple[str, ...] = ()) -> PendingTurn:
+    def start(
+        self,
+        position: Position,
+        question: str,
+        images: tuple[str, ...] = (),
+        asked_at: float | None = None,
+    ) -> PendingTurn:
         """See ``ConversationTree.start``."""
         tree, cell = position.tree, position.cell
         pending = tree.start(
-            position, question, images, cell=cell, name=position.name, now=self._clock()
+            position,
+            question,
+            images,
+            cell=cell,
+            name=position.name,
+            now=self._clock(),
+            asked_at=asked_at,
         )
         if position.created_by:
             for other in self:

@@ -547,8 +547,11 @@ class ConversationTree:
         cell: str | None = None,
         name: str | None = None,
         now: float | None = None,
+        asked_at: float | None = None,
     ) -> PendingTurn:
         """A pending turn at ``position``; the turn it replaces stays until this one is complete.
+
+        ``asked_at`` is given if it was asked before, and only its reply is fetched.
 
         Raises UsageError: the service cannot branch, and the position is not after the newest turn.
         """
@@ -569,22 +572,22 @@ class ConversationTree:
             parent_token=position.token,
             cell=cell,
             name=name,
-            asked_at=self._next_moment(time.time() if now is None else now),
+            asked_at=self._next_moment(now) if asked_at is None else asked_at,
             placed=position.placed,
         )
-        return PendingTurn(position, turn, diverges_from)
+        return PendingTurn(position, turn, diverges_from, is_fetch=asked_at is not None)
 
     def _next_number(self) -> int:
         self.last_number += 1
         return self.last_number
 
-    def _next_moment(self, now: float) -> float:
-        """``now``, or if the clock was set back, the moment after the turn before.
+    def _next_moment(self, now: float | None) -> float:
+        """``now``, by default by the clock; if that was set back, just after the turn before.
 
         The newest turn is the one that was asked last.
         """
         after = min(math.nextafter(self.last_asked, math.inf), MAX_MOMENT)
-        self.last_asked = max(now, after)
+        self.last_asked = max(time.time() if now is None else now, after)
         return self.last_asked
 
     def _diverges_from(self, position: Position) -> Turn | None:

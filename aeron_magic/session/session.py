@@ -392,8 +392,7 @@ class Session:
         self, position: Position, turn: Turn, token: str, request_id: str = ""
     ) -> PendingQuestion:
         connection = self.ensure_connected()
-        pending = self._start_turn(position, turn.question, turn.images)._replace(is_fetch=True)
-        pending.turn.asked_at = turn.asked_at
+        pending = self._start_turn(position, turn.question, turn.images, turn.asked_at)
         stream = self.fetch_stream(token)
         return PendingQuestion(self, stream, pending, connection, request_id)
 
@@ -438,9 +437,15 @@ class Session:
             hint=f"`%aeron last` shows its error; to ask again, run its cell again.{earlier}",
         )
 
-    def _start_turn(self, position: Position, text: str, images: tuple[str, ...]) -> PendingTurn:
+    def _start_turn(
+        self,
+        position: Position,
+        text: str,
+        images: tuple[str, ...],
+        asked_at: float | None = None,
+    ) -> PendingTurn:
         with self._lock:
-            return self.registry.start(position, text, images)
+            return self.registry.start(position, text, images, asked_at)
 
     def register_path(self, recorder: Recorder | None, position: Position) -> None:
         """Give a recorder the questions before ``position``: it may not have recorded them."""

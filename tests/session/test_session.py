@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from fake_notebook import Cell, FakeNotebook, shape
 from aeron_magic.client.client import make_question
 from aeron_magic.conversations.export import as_markdown
 from aeron_magic.conversations.export_page import as_page
+from aeron_magic.conversations.history import HistoryStore
 from aeron_magic.errors import (
     FailedReply,
     ReplyError,
@@ -481,6 +482,26 @@ def test_a_fetch_does_not_return_to_another_conversation(notebook: FakeNotebook)
     assert notebook.session.tree is other
     assert notebook.context_token == after
     assert notebook.session.use("main").current_token == token
+
+
+def test_a_late_fetch_does_not_make_its_conversation_the_newest(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """A later kernel continues the one that was asked in last."""
+    path = tmp_path / "history.sqlite"
+    notebook = FakeNotebook(sandbox, history=path)
+    sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    token = notebook.run("a", interrupt=True).context_token
+    sandbox.set_faults(say=None)
+    notebook.session.new("other")
+    notebook.run("b")
+    fetched = notebook.session.fetch_unfinished(token)
+    assert fetched is not None
+    assert fetched.done.wait(5)
+    notebook.close()
+    with closing(HistoryStore(path)) as history:
+        found = [(stored.name, stored.answered) for stored in history.conversations()]
+    assert found == [("other", True), ("main", True)]
 
 
 @pytest.mark.parametrize("refusal", [Refusal(status=401, times=9), Refusal(page="drop", times=9)])
