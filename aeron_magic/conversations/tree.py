@@ -210,7 +210,7 @@ class ConversationTree:
     ended: set[Turn] = field(default_factory=set, init=False, repr=False)
     """Turns whose service has ended: they can be read, and not continued."""
     aside: set[Turn] = field(default_factory=set, init=False, repr=False)
-    """Turns whose reply was fetched after another question had been asked."""
+    """Turns whose first reply was fetched after another question had been asked."""
     followers: dict[Turn | None, set[Turn]] = field(default_factory=dict, init=False, repr=False)
     """The turns that continue after each turn."""
     # The turns by number, cell, name and token, so that no question looks at all of them.
@@ -611,7 +611,7 @@ class ConversationTree:
         known = self.by_number(asked.number)
         is_late = pending.is_fetch and self.is_before_last(asked)
         turn = known or asked
-        before = turn.reply
+        before, was_complete = turn.reply, bool(turn.tokens)
         if before is not None and reply.context_token == before.context_token is not None:
             reply = reply if reply.text else replace(reply, text=before.text)  # not fetched
         token = reply.context_token
@@ -633,10 +633,10 @@ class ConversationTree:
                 self._tokens.setdefault(token, []).append(turn)
         self._assign_cell_and_name(turn, asked.cell, asked.name)
         is_open = reply.is_complete or turn.opened == token is not None
-        if is_open and is_late:
-            self.aside.add(turn)
-        elif is_open:
+        if is_open and not is_late:
             self.aside.discard(turn)
+        elif is_open and not was_complete:
+            self.aside.add(turn)
         if known is None:  # at last: others may look at it from now on
             self.add(turn)
         else:

@@ -136,6 +136,21 @@ def test_a_branch_does_not_change_the_other_one(tree: ConversationTree, line: li
     assert tree.stale() == set()
 
 
+def test_a_branch_whose_reply_is_fetched_again_stays_a_branch(
+    tree: ConversationTree, line: list[Turn]
+) -> None:
+    """Only a turn without a reply is put aside, when its first one comes after other questions."""
+    cut = ask(tree, tree.after_turn(line[1]), status="interrupted")
+    other = ask(tree, tree.after_turn(line[1]))
+    for turn in (line[2], cut):
+        position = tree.rerun(turn)
+        pending = tree.start(position, turn.question, asked_at=turn.asked_at)
+        assert turn.reply is not None
+        tree.complete(pending, Reply("fetched", "complete", turn.reply.context_token))
+    assert tree.head is other
+    assert tree.aside == {cut}
+
+
 def test_after_takes_a_name_a_number_and_a_token(tree: ConversationTree, line: list[Turn]) -> None:
     """All three identify the same turn here."""
     turn = ask(tree, tree.rerun(line[1]), cell="b", name="plan")
