@@ -316,7 +316,7 @@ class PanelController:
         self._dropped.pop(key, None)
         dropped, self._dropped_turn = self._dropped_turn, None
         shown = None
-        if asked.pending.position.replaces is not None:
+        if tree is self.tree and asked.pending.position.replaces is not None:
             same = (other for other in self.visible_turns if other.number == turn.number)
             shown = next(same, None)
         trees = {tree, self.session.tree} if asked.is_fetch else ()

@@ -288,21 +288,31 @@ def test_a_fetched_reply_stays_where_it_was_asked(
     assert harness.session.token.read() == part["token"]
 
 
+@pytest.mark.parametrize("elsewhere", ["branch", "conversation"])
 def test_a_fetched_reply_that_is_not_shown_does_not_change_what_is(
-    harness: PanelHarness, sandbox: Sandbox
+    harness: PanelHarness, sandbox: Sandbox, elsewhere: str
 ) -> None:
-    """It is in another branch."""
+    """It is in another branch, or a turn with the number of one that is shown."""
     sandbox.set_faults(say="one two three four five six seven eight nine ten")
     harness.ask("One")
     part = stopped(harness, sandbox, "ask", text="Two")["turn"]
-    harness.send("edit", key="main#1", text="One, edited")
-    harness.wait("end", count=2)
+    if elsewhere == "branch":
+        harness.send("edit", key="main#1", text="One, edited")
+        harness.wait("end", count=2)
+    else:
+        harness.send("new")
+        harness.ask("One")
+        harness.ask("Two")
     harness.clear()
+    harness.send("sync")
+    shown = harness.wait("state")["turns"]
     fetched = harness.session.fetch_unfinished(part["token"])
     assert fetched is not None
     assert fetched.notified.wait(5)
+    harness.clear()
     harness.send("sync")
-    assert [turn["key"] for turn in harness.wait("state")["turns"]] == ["main#3"]
+    assert harness.wait("state")["turns"] == shown
+    assert shown[-1]["key"] == {"branch": "main#3"}.get(elsewhere, "conversation-2#2")
 
 
 def test_what_is_known_of_a_reply_is_shown_while_it_is_fetched(
