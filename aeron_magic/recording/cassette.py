@@ -270,6 +270,7 @@ class Cassette:
             status = self.path.stat()
         except FileNotFoundError:
             self._positions, self.damaged, self._repeated, self._stamp = {}, {}, set(), None
+            self._release()
             return
         except (OSError, ValueError) as error:
             raise self._unreadable(error) from None

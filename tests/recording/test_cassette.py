@@ -216,6 +216,23 @@ def test_an_order_that_cannot_be_written_loses_nothing(
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_deleted_file_is_closed(path: Path) -> None:
+    """Its space on the disk is free then."""
+    cassette = Cassette(path)
+    cassette.save(turn("a"))
+    assert len(cassette) == 1
+    number = path.stat().st_ino
+
+    def is_open() -> bool:
+        files = (one for one in Path("/dev/fd").iterdir() if one.exists())
+        return any(one.stat().st_ino == number for one in files)
+
+    assert is_open()
+    path.unlink()
+    assert not cassette.exists
+    assert not is_open()
+
+
 def test_a_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(RecordingError, match="cannot be"):
         Cassette(tmp_path).save(turn("a"))
