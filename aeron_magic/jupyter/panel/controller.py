@@ -218,7 +218,8 @@ class PanelController:
             self._index = TreeIndex(tree)
         self.tree, self._leaf = tree, turn
         shown = {turn_id(tree, turn) for turn in self.visible_turns} if self._lives else ()
-        self.live = next((live for live in self._lives.values() if live.key in shown), None)
+        lives = reversed(self._lives.values())  # the newest first
+        self.live = next((live for live in lives if live.key in shown), None)
         self.broadcast(self.state())
         self._schedule_turns_changed()
 
@@ -426,7 +427,9 @@ class PanelController:
             self._dropped[key] = asked
             self._dropped_turn = turn
         if self.live is not live:
-            self.broadcast({"type": "about", "about": self.overview()})
+            is_shown = any(turn_id(self.tree, one) == key for one in self.visible_turns)
+            about = {"type": "about", "about": self.overview()}
+            self.broadcast(self.state() if is_shown else about)
             return
         self.live = None
         if self._leaf is asked.pending.turn:

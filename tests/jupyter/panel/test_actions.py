@@ -288,6 +288,27 @@ def test_a_fetched_reply_stays_where_it_was_asked(
     assert harness.session.token.read() == part["token"]
 
 
+def test_a_reply_ends_on_the_pages_while_an_earlier_one_is_fetched(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    sandbox.set_faults(say="one two three four five six seven eight nine ten")
+    harness.ask("One")
+    part = stopped(harness, sandbox, "ask", text="Two")["turn"]
+    sandbox.set_faults(processing_fetches=10**6)
+    fetched = harness.session.fetch_unfinished(part["token"])
+    assert fetched is not None
+    harness.wait("begin")
+    harness.clear()
+    harness.ask_in_cell("Three", "c")
+    end = harness.wait("end")
+    assert (end["turn"]["key"], end["turn"]["status"]) == ("main#3", "complete")
+    harness.clear()
+    sandbox.set_faults(processing_fetches=0)
+    assert fetched.notified.wait(20)
+    turns = harness.wait("state")["turns"]
+    assert [turn["status"] for turn in turns] == ["complete", "complete", "complete"]
+
+
 @pytest.mark.parametrize("elsewhere", ["branch", "conversation"])
 def test_a_fetched_reply_that_is_not_shown_does_not_change_what_is(
     harness: PanelHarness, sandbox: Sandbox, elsewhere: str
