@@ -64,7 +64,9 @@ class Counts(NamedTuple):
         counts = [f"{self.kept:,} already answered"]
         counts += [f"{self.to_fetch:,} to fetch"] if self.to_fetch else []
         counts += [f"{self.in_doubt:,} in doubt"] if self.in_doubt else []
-        counts += [f"{self.to_ask - self.earlier:,} to ask"]
+        counts += [f"{(to_ask := self.to_ask - self.earlier):,} to ask"]
+        missing = self.questions - self.kept - self.to_fetch - self.in_doubt - to_ask
+        counts += [f"{missing:,} not recorded"] if missing else []
         questions = f"{plural(self.questions, 'different question')} ({', '.join(counts)})"
         return f"{plural(self.rows, 'row')}{unusable}, {questions}{earlier}"
 

@@ -52,8 +52,11 @@ def make_question(
         The text is empty, an image is not an http(s) address, or the token is not a string.
     """
     if not isinstance(text, str) or not VISIBLE.search(text):
+        is_text = isinstance(text, str | None)
         raise UsageError(
-            "The question is empty.",
+            "The question is empty."
+            if is_text
+            else f"A question is a text, not {type(text).__name__}.",
             hint="Give a text that is not blank: below %%aeron, after `%aeron ask`, or in Python "
             "as the first argument.",
         )

@@ -196,8 +196,11 @@ class Recorder:
         if not found or self.mode != "replay":
             return None
         count = f"{len(found):,} of {plural(len(errors), 'row')}"
+        first = found[0].line()
         return RecordingError(
-            f"{self.store.name} does not contain the questions of {count}.", hint=found[0].hint
+            f"{self.store.name} does not contain the questions of {count}. The first: "
+            f"{first.partition('this question. ')[2] or first}",
+            hint=found[0].hint,
         )
 
     def replays(self, question: Question, service: str) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.client.client import AsyncClient
@@ -56,6 +58,7 @@ class ConnectionManager:
     Attributes:
     * ``recorder``: replays and records questions; None if recording is off.
     * ``answers``: the file that the sandbox answers from; None: the handbook.
+    * ``answers_digest``: a digest of that file's content; empty without.
     * ``recording_error``: why the recording that the environment names cannot be used; no question
       is asked then.
     """
@@ -65,6 +68,7 @@ class ConnectionManager:
         self.connection: Connection | None = None
         self.recorder: Recorder | None = None
         self.answers: str | None = None
+        self.answers_digest = ""
         self.recording_error: AeronError | None = None
         self._loop = loop
 
@@ -82,6 +86,8 @@ class ConnectionManager:
         sandbox = embedded_sandbox()
         set_answers(sandbox, answers)
         self.answers = answers
+        content = Path(answers).read_bytes() if answers is not None else b""
+        self.answers_digest = sha256(content).hexdigest()[:16] if content else ""
         return self.use(sandbox_settings(sandbox, service, **self.options), sandbox=True)
 
     def connect(self, service: str, **options: Any) -> Connection:

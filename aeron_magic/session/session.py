@@ -538,7 +538,9 @@ class Session:
 
     def kept_rows(self) -> KeptRows:
         """The rows of batches that this session's connection has answered before."""
-        scope = "sandbox" if self.ensure_connected().sandbox else ""
+        scope = ""
+        if self.ensure_connected().sandbox:
+            scope = f"sandbox {self.connections.answers_digest}".rstrip()
         history = self.history_writer.history
         if history is None:
             self._rows.scope = scope

@@ -1106,3 +1106,19 @@ def test_rows_of_batches_are_kept(tmp_path: Path, stored: bool) -> None:
         for notebook in notebooks:
             notebook.close()
     assert found == [True, True, stored]
+
+
+def test_rows_are_kept_for_the_answers_of_the_sandbox(tmp_path: Path) -> None:
+    """Another file, or other content, is another agent."""
+    file = tmp_path / "answers.csv"
+    session, keys = Session({}), []
+    try:
+        for content in ("question,answer\nHello,One", None, "question,answer\nHello,Two"):
+            if content is not None:
+                file.write_text(content)
+            session.connect("aeronpay", sandbox=True, answers=str(file) if content else None)
+            connection = session.ensure_connected()
+            keys.append(session.kept_rows().key(make_question("Hello"), connection.settings))
+    finally:
+        session.close()
+    assert len({*keys}) == 3

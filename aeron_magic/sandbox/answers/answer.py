@@ -27,6 +27,11 @@ _GREETING = re.compile(
     re.IGNORECASE,
 )
 _THANKS = re.compile(r"\W*(?:many )?(?:thanks|thank you)\b[\w\s,!.]{0,30}", re.IGNORECASE)
+_REPEAT = re.compile(
+    r"\W*(?:(?:please|(?:can|could|would) you) )*(?:repeat|say)(?: (?:that|it|(?:your|the)"
+    r"(?: last| whole| full)? (?:answer|reply)))?(?: once more| again)?(?:,? please)?\W*",
+    re.IGNORECASE,
+)
 _TOPICS = re.compile(
     r"\W*(?:help|topics|what (?:can|do) you (?:do|know)|what can i ask(?: you)?"
     r"|(?:which|what) topics.*)\W*",
@@ -47,6 +52,8 @@ def answer(question: str, turns: Turns = ()) -> str:
     if parsed.task == "sentiment":
         label = sentiment(parsed.text)
         return label if parsed.form == "prose" else _json({"sentiment": label}, parsed)
+    if turns and _REPEAT.fullmatch(question):
+        return turns[-1][1]
     if _GREETING.fullmatch(question):
         return (
             "Hello! This is the sandbox of aeron-magic. Ask me how to use it, for example "

@@ -461,14 +461,18 @@ def test_a_replay_of_a_table_fails_if_a_row_is_not_recorded(
     kernel.execute(f"%aeron replay {file}", None)
     kernel.execute("reviews.loc['b', 'text'] = 'It works.'", None)
     run = kernel.execute(ASK, "each-8")
-    assert "does not contain the questions of 1 of 3 rows" in str(run.of("error"))
+    failure = str(run.of("error"))
+    assert "does not contain the questions of 1 of 3 rows. The first: The nearest" in failure
+    assert "It works." in failure
     assert kernel.value("list(labels.status)") == ["complete", "failed", "complete"]
     run = kernel.execute(
         "from aeron_magic import ask_many\n"
         "try: ask_many(reviews, 'Classify the sentiment: {{row.text}}')\n"
         "except Exception as error: print(error, list(error.result.status))"
     )
-    assert "of 1 of 3 rows. ['complete', 'failed', 'complete']" in run.text
+    assert "(2 already answered, 0 to ask, 1 not recorded)" in run.text
+    assert "of 1 of 3 rows. The first: The nearest" in run.text
+    assert "['complete', 'failed', 'complete']" in run.text
     kernel.execute("reviews.loc['b', 'text'] = None", None)
     run = kernel.execute(ASK, "each-8")
     kernel.execute("%aeron record off", None)

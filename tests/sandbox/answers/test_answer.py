@@ -278,3 +278,20 @@ def test_data_in_the_question_is_not_searched_for():
 def test_a_lone_surrogate_is_no_problem():
     """It cannot be encoded as UTF-8."""
     assert answer("How do I export \ud800?")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "Repeat.",
+        "Please repeat your answer",
+        "Say that again, please!",
+        "Can you repeat that once more?",
+    ],
+)
+def test_the_last_answer_is_repeated(question: str) -> None:
+    """As after a reply that was cut; without one there is nothing to repeat."""
+    turns = [("How do I record?", "So."), ("What is a token?", "This.\n")]
+    assert answer(question, turns) == "This.\n"
+    assert answer(question) != "This.\n"
+    assert answer("What is repeated when I run a cell again?", turns) != "This.\n"
