@@ -346,7 +346,7 @@ def test_stopped_turns_stand_apart(lab: NotebookPage, sandbox: Sandbox, screensh
     panel.turns.nth(1).scroll_into_view_if_needed()
     lab.screenshot(screenshots / "panel-fetched.png", 1)
     go_on.click()
-    panel.root.get_by_text("1/3").wait_for()
+    expect(panel.root.get_by_text("1/3")).to_be_in_viewport()
     assert panel.questions() == shown[:2]
     assert place.is_hidden()
 

@@ -296,6 +296,7 @@ export class TurnView {
   apart() {
     const { turn, view } = this;
     const go = () => {
+      this.asked.scrollIntoView({ block: "nearest" }); // its arrows lead back
       view.holdPlace(this.element, turn.key);
       view.store.send({ do: "choose", key: turn.key });
     };
