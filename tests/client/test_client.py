@@ -483,6 +483,7 @@ def test_an_unreachable_host_is_reported(make: Callable[..., Caller]) -> None:
         (("",), {}),
         ((" \n",), {}),
         ((None,), {}),
+        ((5,), {}),
         (("Well?",), {"images": ["ftp://a.test/1.png"]}),
         (("Well?",), {"images": ["https://"]}),
         (("Well?",), {"images": ["https://a.test/1 2.png"]}),
@@ -501,6 +502,7 @@ def test_an_invalid_question_is_not_sent(
     with pytest.raises(UsageError) as caught:
         caller.ask(*arguments, **options)
     assert caught.value.hint
+    assert ("not int" in str(caught.value)) is (arguments == (5,) or options == {"images": 5})
     assert len(sandbox.log) == 0
 
 

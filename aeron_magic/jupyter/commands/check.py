@@ -79,7 +79,11 @@ def check(app: App, command: Command) -> None:
     report = frame_of(results, with_row=table is not None)
     if command["out"]:
         app.shell.user_ns[command["out"]] = report
-    recording = recorder is not None and recorder.mode != "replay"
+    recording = ""
+    if recorder is not None:
+        name = escape_cell(recorder.store.name, 200)
+        replayed = f"The answers were replayed from {name}: nothing was asked."
+        recording = replayed if recorder.mode == "replay" else RECORDING_UNCHANGED
     place = ""
     if command["out"]:
         bare = ", a list of dictionaries because pandas is not installed"
@@ -176,7 +180,7 @@ def _show(
     kept: int,
     damage: str,
     *,
-    recording: bool,
+    recording: str,
 ) -> None:
     """Show one display: the summary, what has not passed, flickering turns and the rates."""
     groups: dict[tuple[object, ...], tuple[CheckResult, list[int]]] = {}
@@ -189,7 +193,7 @@ def _show(
     notes += [f"The report is in {place}."] if place else []
     notes += [f"{kept:,} of them are kept from the last check, which did not end."] if kept else []
     notes += [f"{escape_cell(damage, 1000)}."] if damage else []
-    notes += [RECORDING_UNCHANGED] if recording else []
+    notes += [recording] if recording else []
     unstable = [
         (one.conversation, one.turn, "" if one.row is None else one.row, _of(one))
         for one in flickers(results)

@@ -148,6 +148,7 @@ def test_a_turn_without_an_answer_is_not_compared(notebook: Notebook) -> None:
     _, shown = notebook.fails("check refund.chat.md", CheckFailed)
     assert "error: refund.chat.md, turn 1" in shown
     assert "not asked: refund.chat.md, turn 2" in shown
+    assert "The answers were replayed from answers.jsonl: nothing was asked." in shown
     assert "[-" not in shown
     assert "reference:" not in shown
     notebook.run("record off")
