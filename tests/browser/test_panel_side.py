@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -65,6 +66,7 @@ def test_the_panel_is_docked_at_full_height_and_survives_a_reload(
     lab.run_all()
     panel = PanelPage.in_notebook(lab)
     filled(panel)
+    lab.page.get_by_role("tab", name=re.compile(r"^Chat: \S+\.ipynb$")).wait_for()
     panel.ask("Tell me")
     lab.screenshot(screenshots / "panel-side.png")
     panel.input.press("Control+s")

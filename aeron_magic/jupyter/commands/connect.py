@@ -58,6 +58,8 @@ def status(app: App, command: Command, source: str = "") -> None:
     newest = f", the newest is {tree.head.label}" if tree.head else ""
     if tree.head is not None and any(map(is_shown, tree.followers.get(tree.head, ()))):
         newest = f"; the next question continues after turn {tree.head.label}"
+    if tree.turns and tree.newest is None:
+        newest = ", none has a complete reply"
     if tree.has_ended:
         newest = "; their sandbox has ended, so the next question starts anew"
     stale = [turn for turn in tree.stale() if not turn.deleted]

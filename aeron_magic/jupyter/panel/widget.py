@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from pathlib import PurePath
 from types import SimpleNamespace
 from typing import Any, ClassVar, Literal
 
@@ -130,7 +131,9 @@ class ChatPanel(AnyWidget):
             before.close()
         view, metadata = self._repr_mimebundle_()
         output = {"output_type": "display_data", "data": view, "metadata": metadata}
-        docked = place(title="Chat", anchor="split-right", outputs=(output,))
+        notebook = PurePath(self._controller.session.notebook).name
+        title = f"Chat: {notebook}" if notebook else "Chat"
+        docked = place(title=title, anchor="split-right", outputs=(output,))
         self._controller.docked, self.sidecar = docked, docked.model_id
         self._show_transcript()
 

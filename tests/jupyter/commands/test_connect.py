@@ -327,7 +327,7 @@ def test_the_status_says_that_each_address_has_its_own_conversations(
     assert clause in said("chatzy")
     status(app, parse_command(""))  # type: ignore[arg-type]
     assert clause in capsys.readouterr().out
-    assert "main, 1 turn\n" in said("aeronpay")
+    assert "main, 1 turn, none has a complete reply\n" in said("aeronpay")
     session.close()
 
 

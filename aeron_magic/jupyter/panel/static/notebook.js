@@ -58,10 +58,11 @@ function placeOf(cell) {
 }
 
 const FRAMES = 30;
+const MAX_WAIT = 3_000; // milliseconds
 
-/** Scroll a notebook until a cell is visible. Cells get their heights while they are drawn, and
- *  those that are far away may be hidden or not on the page. */
-function reveal(notebook, index, count, frames = FRAMES) {
+/** Scroll a notebook until a cell has been visible for some frames. Cells get their heights while
+ *  they are drawn, and those that are far away may be hidden or not on the page. */
+function reveal(notebook, index, count, frames = FRAMES, end = performance.now() + MAX_WAIT) {
   const scroller = notebook.querySelector(".jp-WindowedPanel-outer");
   const cells = [...notebook.querySelectorAll(".jp-Cell")].filter((one) =>
     one.checkVisibility({ opacityProperty: true }),
@@ -73,7 +74,9 @@ function reveal(notebook, index, count, frames = FRAMES) {
     const least = distances.reduce((a, b) => (Math.abs(b) < Math.abs(a) ? b : a));
     scroller.scrollTop += (least * scroller.scrollHeight) / count;
   }
-  if (frames) requestAnimationFrame(() => reveal(notebook, index, count, frames - 1));
+  const left = at >= 0 ? frames - 1 : FRAMES;
+  if (!left || performance.now() > end) return;
+  requestAnimationFrame(() => reveal(notebook, index, count, left, end));
 }
 
 /** Save the notebook; return whether that was possible. */
