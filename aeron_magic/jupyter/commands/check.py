@@ -94,10 +94,11 @@ def check(app: App, command: Command) -> None:
         raise interrupted
     failed = sum(one.result != "passed" for one in results)
     if failed:
+        judged = any(one.result in ("failed", "changed") for one in results)
+        change = "If the new answers are right, change the replies or the rules in the file."
         raise CheckFailed(
             f"{failed:,} of {plural(len(results), 'answer')} did not pass.",
-            hint="The table of the check shows why. If the new answers are right, change the "
-            "replies or the rules in the file.",
+            hint=f"The table of the check shows why. {change if judged else ''}".rstrip(),
         )
     if plan.damage:
         raise CheckFailed(

@@ -163,6 +163,15 @@ def login(app: App, command: Command) -> None:
             f"until this kernel ends; leave it empty to stop. Permanent: set "
             f"{credentials.variables_of(service)} in the environment.",
         )
+    use = f"`%aeron connect {service}` uses it."
+    if len(credentials.of_environment(service)) == len(SERVICES[service].credentials):
+        names = [one.variable for one in SERVICES[service].credentials]
+        unset = " = ".join(f'os.environ["{name}"]' for name in names)
+        use = (
+            f"It is not used while {' and '.join(names)} are set in the environment. To unset them "
+            f'in this kernel: `import os; {unset} = ""`.'
+        )
+        show(app.shell, use)
     entered: dict[str, Any] = credentials.ask(service)
     if not entered:
         show(app.shell, "Nothing was stored.")
@@ -170,11 +179,11 @@ def login(app: App, command: Command) -> None:
     resolve_settings(service, environ={}, **entered)  # `connect` would refuse invalid ones
     if problem:
         credentials.keep(service, entered)
-        show(app.shell, f"Kept until this kernel ends. `%aeron connect {service}` uses it.")
+        show(app.shell, f"Kept until this kernel ends. {use}")
     else:
         credentials.store(service, entered)
         place = f"the system keyring ({escape_markdown(credentials.keyring_name())})"
-        show(app.shell, f"Stored in {place}. `%aeron connect {service}` uses it.")
+        show(app.shell, f"Stored in {place}. {use}")
 
 
 def logout(app: App, command: Command) -> None:

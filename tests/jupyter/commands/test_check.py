@@ -145,7 +145,8 @@ def test_a_turn_without_an_answer_is_not_compared(notebook: Notebook) -> None:
     notebook.run("record answers.jsonl")
     notebook.shell.run_cell_magic("aeron", "", "Which fee is due?")
     notebook.run("replay answers.jsonl")
-    _, shown = notebook.fails("check refund.chat.md", CheckFailed)
+    error, shown = notebook.fails("check refund.chat.md", CheckFailed)
+    assert error.hint == "The table of the check shows why."
     assert "error: refund.chat.md, turn 1" in shown
     assert "not asked: refund.chat.md, turn 2" in shown
     assert "The answers were replayed from answers.jsonl: nothing was asked." in shown

@@ -159,6 +159,24 @@ def test_nothing_typed_ends_the_login(
     assert "Run the line again" in caught.value.hint
 
 
+def test_login_says_that_the_credentials_of_the_environment_are_used(
+    harness: PanelHarness, typed: list[str], monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """Before it asks, and after; what it says to do works."""
+    keyring.set_keyring(fail.Keyring())
+    for name in ("AERON_CLIENT_ID", "AERON_CLIENT_SECRET"):
+        monkeypatch.setenv(name, "of the environment")
+    login(harness.app, parse_command("login"))
+    said = capsys.readouterr().out
+    advice = re.findall(r"import os; .*= \"\"", typed[0] + said)
+    assert len(advice) == 2
+    assert "`%aeron connect aeronpay` uses it" not in said
+    assert credentials.source("aeronpay") == "the environment"
+    exec(advice[0])
+    assert credentials.source("aeronpay") == "this kernel"
+
+
 def test_connect_says_that_typed_credentials_are_not_kept(
     harness: PanelHarness, typed: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
