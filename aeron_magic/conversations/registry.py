@@ -395,6 +395,8 @@ def place_notes(
             notes.append(
                 f"It is still the first turn; --after {left.label} asks it after that one."
             )
+            if not service_info(tree.service).branches:
+                notes.append("It has begun a new conversation at the service.")
         if now:
             notes.append(
                 f"{stale_text(now)} now; run {'their cells' if now[1:] else 'its cell'} again."

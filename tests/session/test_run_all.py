@@ -461,6 +461,8 @@ def test_the_first_turn_that_is_asked_again_stays_the_first(notebook: FakeNotebo
     notebook.run("b")
     assert shape(notebook.tree) == ["1*", "2<1 stale"]
     assert "It is still the first turn; --after 2 asks it after that one." in notebook.notes
+    is_new = "It has begun a new conversation at the service." in notebook.notes
+    assert is_new is (notebook.tree.service == "chatzy")
     notebook.run("a")
     notebook.run(Cell("b", "question of b", {"after": "2"}))
     assert shape(notebook.tree)[-1] == "3<2*"

@@ -307,6 +307,11 @@ def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> P
     else:
         if actions and "%aeron fetch" in hint:  # there is a button for that
             hint = "Fetching the reply costs nothing; asking again may be charged a second time."
+        elif hint and hint == service_info(service).if_incomplete:  # which names Python, too
+            hint = (
+                "Ask the agent to repeat its answer: the next question continues the conversation. "
+                "Asking again may be charged a second time."
+            )
         actions.append("again")
         if "charged" not in hint:
             hint = f"{hint} {DOUBLE_CHARGE_WARNING}".lstrip()

@@ -29,6 +29,7 @@ from aeron_magic.jupyter.panel.turn_views import (
 )
 from aeron_magic.protocol.http_errors import maybe_accepted
 from aeron_magic.replies.reply import Reply
+from aeron_magic.services.chatzy import REPEAT
 
 WHOLE = Reply("Yes.", context_token="t")
 CUT = Reply("Ye", status="incomplete", context_token="t")
@@ -236,6 +237,16 @@ def test_the_warning_of_a_double_charge_appears_once() -> None:
     silent = problem_of(UnexpectedAnswer("no", hint="Check the address."), None, "aeronpay")
     assert silent is not None
     assert silent["hint"] == f"Check the address. {DOUBLE_CHARGE_WARNING}"
+
+
+def test_a_cut_reply_of_chatzy_has_a_hint_for_the_panel() -> None:
+    """Without Python and a token, which it does not show."""
+    problem = problem_of(IncompleteReply("cut", hint=REPEAT), CUT, "chatzy")
+    assert problem is not None
+    assert problem["hint"] == (
+        "Ask the agent to repeat its answer: the next question continues the conversation. "
+        "Asking again may be charged a second time."
+    )
 
 
 def test_the_panel_has_a_button_for_the_command_that_fetches() -> None:
