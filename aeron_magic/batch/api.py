@@ -22,6 +22,7 @@ from aeron_magic.errors import (
     ReplyFormatError,
     UsageError,
     invalid,
+    is_safe_to_ask_again,
     unknown_argument,
     validate_count,
 )
@@ -248,6 +249,8 @@ def _row(item: Any, one: BatchQuestion | AeronError, columns: Columns | None) ->
     if reply is None:
         return Row(item, None, "failed", error, asked=one.is_sent)
     status, values = str(reply.status), {}
+    if status == "failed" and error is not None and not is_safe_to_ask_again(error):
+        status = "incomplete"  # it may have been charged
     if columns is not None and one.result.is_complete:
         try:
             values = columns.values(reply.text)

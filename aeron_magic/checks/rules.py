@@ -214,6 +214,10 @@ def _same(argument: str, values: Mapping[str, Any]) -> Judge:
     return judge
 
 
+BOOLEANS = {("builtins", "bool"), ("numpy", "bool"), ("numpy", "bool_")}
+"""The module and the name of the types whose values judge; a text would always be true."""
+
+
 def _python(argument: str, values: Mapping[str, Any]) -> Judge:
     function = values.get(argument)
     if not callable(function):
@@ -230,9 +234,12 @@ def _python(argument: str, values: Mapping[str, Any]) -> Judge:
                 value.close()
             if inspect.isawaitable(value) or inspect.isasyncgen(value):
                 return f"{argument} is an async function, which a check cannot call"
-            if value and not inspect.isgenerator(value):
-                return ""
-            return f"{argument} returned {truncate(one_line(repr(value)), SHOWN)}"
+            is_true = bool(value)
+            said = f"{argument} returned {truncate(one_line(repr(value)), SHOWN)}"
+            kind = type(value)
+            if (kind.__module__.partition(".")[0], kind.__name__) in BOOLEANS:
+                return "" if is_true else said
+            return f"{said}, not True or False"
         except (Exception, SystemExit) as error:  # noqa: BLE001 - of the user's function
             said = one_line("".join(traceback.format_exception_only(error)))
             return f"{argument} raised {truncate(said, SHOWN)}"

@@ -177,7 +177,8 @@ class Columns:
         for part in well_formed(specification).split(","):
             name, _, kind = map(str.strip, part.partition(":"))
             if not name.isidentifier() or not kind:
-                raise UsageError(f"`{part.strip()}` is not a column.", hint=_HINT)
+                why = f": `{name}` is not a name of Python" if kind else ""
+                raise UsageError(f"`{part.strip()}` is not a column{why}.", hint=_HINT)
             annotation, shape = _type(kind.removesuffix("?").strip())
             default: Any = ...
             if kind.endswith("?"):

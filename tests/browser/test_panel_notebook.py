@@ -217,7 +217,7 @@ def test_the_branches_of_a_sandbox_that_has_ended_can_be_read(
     place.get_by_text("2/2").wait_for()
     for name, at, shown, title in (
         ("Previous branch", "1/2", before, "Transcript: turns 1 to 2"),
-        ("Next branch", "2/2", after, f"Transcript: turn{'s 1 to' * edited} 3"),
+        ("Next branch", "2/2", after, f"Transcript: turn{'s 1,' * edited} 3"),
         ("Previous branch", "1/2", before, "Transcript: turns 1 to 2"),
     ):
         panel.click(name)

@@ -8,6 +8,7 @@ import signal
 import sys
 from typing import Any
 
+import numpy
 import pytest
 from each_case import each_case
 
@@ -212,7 +213,13 @@ def test_functions_of_the_notebook_cannot_break_a_check() -> None:
         "leave": lambda reply: sys.exit(3),
         "pieces": lambda reply: (piece for piece in ""),
         "future": lambda reply: Later(),
+        "complaint": lambda reply: "too rude",
+        "array": lambda reply: numpy.bool_(len(reply.text) == 1),
     }
+    complaint = verdict("python: complaint", "x", **functions)
+    assert "returned 'too rude', not True or False" in complaint
+    assert verdict("python: array", "x", **functions) == ""
+    assert "returned np.False_" in verdict("python: array", "xy", **functions)
     assert "raised ValueError: shown" in verdict("python: unshown", "x", **functions)
     assert "raised ValueError: <exception str() failed>" in verdict(
         "python: unsaid", "x", **functions

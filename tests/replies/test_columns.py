@@ -566,3 +566,8 @@ def test_all_columns_that_do_not_fit_are_named() -> None:
     for name in ("mood", "day", "n"):
         assert f"{name}: " in caught.value.message
     assert caught.value.message.count("; ") == 2
+
+
+def test_a_column_whose_name_is_not_one_of_python_says_so() -> None:
+    with pytest.raises(UsageError, match="is not a column: `my mood` is not a name of Python"):
+        Columns("my mood: a|b")

@@ -154,7 +154,11 @@ def _columns(names: dict[str, Any], wanted: str | None) -> Columns | None:
     try:
         return Columns(names.get(named, wanted))
     except UsageError as error:
-        known = [name for name, value in names.items() if name != named and is_model(value)]
+        known = [
+            name
+            for name, value in names.items()
+            if name != named and (is_model(value) or (isinstance(value, str) and ":" in value))
+        ]
         error.hint = did_you_mean(named, known) + error.hint
         raise
 

@@ -35,6 +35,9 @@ PANEL: Bundle = {
 PENDING = "There was no reply when this was saved."
 """Below a question that has not ended, or was refused before it was sent."""
 
+MAX_NAMED = 8
+"""Turns of a branch that the title names."""
+
 MIN_OUTPUT = 8_000
 """Characters after which an output is full."""
 
@@ -108,6 +111,10 @@ def _title(turns: Sequence[Turn]) -> str:
     if not turns:
         return "Transcript: no turns yet"
     first, last = turns[0].label, turns[-1].label
+    numbers = [turn.number for turn in turns]
+    if numbers != list(range(numbers[0], numbers[0] + len(turns))):  # others are in other branches
+        shown = ", ".join(turn.label for turn in turns[:MAX_NAMED])
+        return f"Transcript: turns {shown}{' …' * (len(turns) > MAX_NAMED)}"
     return f"Transcript: turn {first}" if first == last else f"Transcript: turns {first} to {last}"
 
 

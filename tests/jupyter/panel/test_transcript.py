@@ -141,3 +141,13 @@ def test_a_turn_in_a_full_output_that_is_asked_again_is_shown() -> None:
     tree.complete(again, Reply("Otherwise.", context_token="u"))
     transcript.show(tree, turns)
     assert "Otherwise." in "".join(sent)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "title"),
+    [([1, 2, 3], "turns 1 to 3"), ([1, 2, 6], "turns 1, 2, 6"), ([4], "turn 4")],
+)
+def test_the_title_names_the_turns_of_the_branch(numbers: list[int], title: str) -> None:
+    tree = ConversationTree("main", "aeronpay")
+    turns = [Turn(number, "Why?") for number in numbers]
+    assert bundle(tree, turns)["text/plain"].startswith(f"Transcript: {title}\n")
