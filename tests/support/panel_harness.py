@@ -84,6 +84,15 @@ class PanelHarness:
         self.panel._handle_custom_msg({"do": do, "id": action, **fields}, [])
         return action
 
+    def connect_chatzy(self, sandbox: Sandbox) -> None:
+        """Connect the session to the sandbox's agent."""
+        self.session.connect(
+            "chatzy",
+            base_url=sandbox.chatzy_url,
+            stream_url=sandbox.chatzy_stream_url,
+            chatbot_id="00000000-0000-4000-8000-000000000000",
+        )
+
     def ask(self, text: str) -> Message:
         """Ask in the panel, and wait for the message ``end``."""
         before = len(self.messages("end"))

@@ -176,12 +176,7 @@ def test_a_one_line_service_goes_on_after_a_stopped_reply(
     harness: PanelHarness, sandbox: Sandbox
 ) -> None:
     """It keeps the question, so there is no other place to name."""
-    harness.session.connect(
-        "chatzy",
-        base_url=sandbox.chatzy_url,
-        stream_url=sandbox.chatzy_stream_url,
-        chatbot_id="00000000-0000-4000-8000-000000000000",
-    )
+    harness.connect_chatzy(sandbox)
     harness.ask("One")
     end = stopped(harness, sandbox, "ask", text="Two")
     assert (end["turn"]["apart"], end["next"]) == (False, None)

@@ -352,12 +352,7 @@ def test_older_turns_come_page_by_page(harness: PanelHarness) -> None:
 
 def test_an_agent_introduces_itself(harness: PanelHarness, sandbox: Sandbox) -> None:
     """Chatzy's introduction comes with its buttons, before anything was asked."""
-    harness.session.connect(
-        "chatzy",
-        base_url=sandbox.chatzy_url,
-        stream_url=sandbox.chatzy_stream_url,
-        chatbot_id="00000000-0000-4000-8000-000000000000",
-    )
+    harness.connect_chatzy(sandbox)
     with harness._changed:
         harness._changed.wait_for(
             lambda: any(message["about"]["introduction"] for message in harness.messages("about")),
@@ -379,12 +374,7 @@ def test_the_turns_after_the_opening_turn_of_chatzy_stay_when_it_is_asked_again(
     harness: PanelHarness, sandbox: Sandbox
 ) -> None:
     """A first question without a complete reply, which is asked again in its place."""
-    harness.session.connect(
-        "chatzy",
-        base_url=sandbox.chatzy_url,
-        stream_url=sandbox.chatzy_stream_url,
-        chatbot_id="00000000-0000-4000-8000-000000000000",
-    )
+    harness.connect_chatzy(sandbox)
     sandbox.set_faults(say="one two three four", cut_after=150, cut_times=9)
     harness.ask_in_cell("one", "a")
     harness.wait("end")
@@ -405,12 +395,7 @@ def test_an_opening_turn_of_chatzy_is_a_branch_as_soon_as_it_is_followed(
     harness: PanelHarness, sandbox: Sandbox, fault: dict[str, Any]
 ) -> None:
     """Also if the question after it fails; the pages then show the arrows to the other branch."""
-    harness.session.connect(
-        "chatzy",
-        base_url=sandbox.chatzy_url,
-        stream_url=sandbox.chatzy_stream_url,
-        chatbot_id="00000000-0000-4000-8000-000000000000",
-    )
+    harness.connect_chatzy(sandbox)
     harness.ask("one")
     harness.app.shell.user_ns["context_token"] = None
     sandbox.set_faults(say="one two three four", cut_after=150, cut_times=9)
@@ -426,12 +411,7 @@ def test_a_failed_question_is_not_offered_again_where_the_service_would_refuse_i
     harness: PanelHarness, sandbox: Sandbox
 ) -> None:
     """Chatzy goes on at its newest turn only; the pages learn it when that has changed."""
-    harness.session.connect(
-        "chatzy",
-        base_url=sandbox.chatzy_url,
-        stream_url=sandbox.chatzy_stream_url,
-        chatbot_id="00000000-0000-4000-8000-000000000000",
-    )
+    harness.connect_chatzy(sandbox)
     harness.ask("one")
     sandbox.set_faults(signal="__ERROR__: out of order")
     assert harness.ask("two")["turn"]["problem"]["actions"] == ["retry"]
@@ -451,12 +431,7 @@ def test_a_question_that_would_fail_again_is_not_offered_again(
     harness: PanelHarness, sandbox: Sandbox, signal: str
 ) -> None:
     """It would be refused, or cut at the same place, and may be charged."""
-    harness.session.connect(
-        "chatzy",
-        base_url=sandbox.chatzy_url,
-        stream_url=sandbox.chatzy_stream_url,
-        chatbot_id="00000000-0000-4000-8000-000000000000",
-    )
+    harness.connect_chatzy(sandbox)
     sandbox.set_faults(signal=signal)
     problem = harness.ask("one")["turn"]["problem"]
     assert problem["actions"] == []
