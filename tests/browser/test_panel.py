@@ -343,7 +343,7 @@ def test_stopped_turns_stand_apart(lab: NotebookPage, sandbox: Sandbox, screensh
     assert panel.questions() == shown, "those asked since stay"
     expect(panel.turns.nth(1)).to_be_in_viewport()
     assert place.is_hidden()
-    panel.turns.nth(1).scroll_into_view_if_needed()
+    go_on.scroll_into_view_if_needed()
     lab.screenshot(screenshots / "panel-fetched.png", 1)
     go_on.click()
     expect(panel.root.get_by_text("1/3")).to_be_in_viewport()
