@@ -29,14 +29,7 @@ from unicodedata import normalize
 from aeron_magic.errors import ValueRefused
 from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.plaintext import spellings
-from aeron_magic.prompts.values import (
-    absence,
-    format_value,
-    is_missing,
-    is_null,
-    prompt_cell,
-    table_class,
-)
+from aeron_magic.prompts.values import absence, format_value, is_missing, prompt_cell, table_class
 
 MARKS = r"\u0300-\u036f\u0900-\u0963\u0966-\u0dff"
 """Vowel signs, such as those of Hindi, which are not in ``\\w``."""
@@ -173,8 +166,10 @@ def interpolate(
                 "it contains a configured secret, which is never sent as text",
                 hint="Remove the secret from the value.",
             )
-        if notes is not None and (note := _note(placeholder, value, formatted)):
-            notes.append(note)
+        if notes is not None:
+            note = _note(placeholder, value, formatted)
+            if note and note not in notes:
+                notes.append(note)
         if match["format"] or not table_class(value):
             return formatted
         return _on_own_lines(formatted, match)
@@ -188,7 +183,9 @@ def _note(placeholder: Placeholder, value: object, formatted: str) -> str:
     if table_class(value) and formatted.endswith(" rows)"):
         part = formatted.rpartition("\n(")[2].removesuffix(")").replace("first", "the first")
         return f"{name} was sent with {part}."
-    return f"{name} has no value: the text “{formatted}” was sent." if is_null(value) else ""
+    if isinstance(value, str | Mapping) or not is_missing(value):
+        return ""
+    return f"{name} has no value: the text “{formatted}” was sent."
 
 
 def placeholders_in(text: str) -> list[Placeholder]:

@@ -226,7 +226,7 @@ class Columns:
             details = [
                 one
                 for one in error.errors(include_url=False)
-                if unread.keys().isdisjoint(one["loc"])
+                if unread.keys().isdisjoint(one["loc"][:1])
             ]
             problems = [*unread.values()]
             problems += [

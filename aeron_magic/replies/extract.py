@@ -24,10 +24,15 @@ MAX_TRIES = 1_000
 """Brackets in prose that are tried as the beginning of JSON."""
 
 JSON_LINES = ("jsonl", "jsonlines", "ndjson")
+PROSE = ("", "text", "txt", "plain", "plaintext", "markdown", "md", "output")
+"""Languages of blocks in which JSON is looked for as in prose."""
+
 _DECODER = json.JSONDecoder(strict=False)
 _NEXT_LINE = re.compile(r"(?:[^\S\n]*+\n|\A)\s*+(?=[\[{])")
-_BRACKET = re.compile(r"(?<![\w)\]}])[\[{]")
-"""A bracket that can begin JSON in prose: not an index, as in ``fees["card"]``."""
+_BRACKET = re.compile(r"(?P<joined>(?<=[A-Za-z0-9_)\]}]))?[\[{]")
+"""A bracket in prose. A ``joined`` one begins JSON only if there is an object: it can be an index,
+as in ``fees["card"]``. Only letters of ASCII: Chinese has no blanks between words.
+"""
 _JSON_BEGUN = re.compile(
     r"\{\s*\"[^\"\n]*\"\s*:|\[\s*(?:[\[{]\s*[\"\[{\d]|\"[^\"\n]*\"\s*[,\]])"
     r"|(?P<other>\{\s*(?:'[^'\n]*'|[A-Za-z_]\w*)\s*:)"
@@ -213,7 +218,7 @@ def extract_json(text: str) -> Any:
     prose = _without_code(text) if blocks else text
     length, value = max(_in_prose(prose), key=lambda found: found[0], default=(0, None))
     if isinstance(value, ValueError):
-        raise _broken(value, whole, text)
+        raise _broken(value, CodeBlock("", prose, 1), text)
     if length:
         return value
     raise ReplyFormatError(
@@ -273,11 +278,11 @@ def _broken(error: ValueError, block: CodeBlock, text: str) -> ReplyFormatError:
 
 
 def _without_code(text: str) -> str:
-    """``text`` with empty lines instead of the blocks in a language other than JSON."""
+    """``text`` with empty lines instead of the blocks in a language that is not JSON or prose."""
     lines = lines_of(text)
     for token in reply_tokens(text):
         language = fence_language(token.info) if token.type == "fence" else ""
-        if language and "json" not in language and token.map:
+        if language not in PROSE and "json" not in language and token.map:
             lines[slice(*token.map)] = [""] * (token.map[1] - token.map[0])
     return "\n".join(lines)
 
@@ -298,11 +303,15 @@ def _in_prose(text: str) -> Iterator[tuple[int, Any]]:
             value, position = _DECODER.raw_decode(text, begin)
         except (ValueError, RecursionError) as error:
             begun = _JSON_BEGUN.match(text, begin)
+            if begun and match["joined"] is not None and ("{" not in begun[0] or begun["other"]):
+                begun = None
             position = _end_of_brackets(text, begin) if begun else begin + 1
             if begun and isinstance(error, ValueError):
                 yield 1 if begun["other"] else position - begin, error
         else:
-            yield position - begin, value
+            first = value[0] if value and isinstance(value, list) else value
+            if match["joined"] is None or (first and isinstance(first, dict)):
+                yield position - begin, value
 
 
 def _end_of_brackets(text: str, begin: int) -> int:

@@ -58,7 +58,6 @@ class ConnectionManager:
     Attributes:
     * ``recorder``: replays and records questions; None if recording is off.
     * ``answers``: the file that the sandbox answers from; None: the handbook.
-    * ``answers_digest``: a digest of that file's content; empty without.
     * ``recording_error``: why the recording that the environment names cannot be used; no question
       is asked then.
     """
@@ -68,7 +67,6 @@ class ConnectionManager:
         self.connection: Connection | None = None
         self.recorder: Recorder | None = None
         self.answers: str | None = None
-        self.answers_digest = ""
         self.recording_error: AeronError | None = None
         self._loop = loop
 
@@ -86,9 +84,18 @@ class ConnectionManager:
         sandbox = embedded_sandbox()
         set_answers(sandbox, answers)
         self.answers = answers
-        content = Path(answers).read_bytes() if answers is not None else b""
-        self.answers_digest = sha256(content).hexdigest()[:16] if content else ""
         return self.use(sandbox_settings(sandbox, service, **self.options), sandbox=True)
+
+    @property
+    def answers_digest(self) -> str:
+        """A digest of what the file of ``answers`` has now, as the sandbox reads it; else empty."""
+        if self.answers is None:
+            return ""
+        try:
+            content = Path(self.answers).expanduser().read_bytes()
+        except OSError:
+            content = b""
+        return sha256(content).hexdigest()[:16]
 
     def connect(self, service: str, **options: Any) -> Connection:
         """Connect to ``service``; options as for ``resolve_settings``.

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 from collections import ChainMap
 from datetime import date
+from numbers import Number
 from types import SimpleNamespace
 from typing import Any
 
@@ -465,13 +466,27 @@ def test_names_are_compared_as_python_does(text: str) -> None:
 
 
 def test_notes_say_what_is_not_inserted_whole() -> None:
-    """Rows of a table that are left out, and values that are missing; each value otherwise none."""
+    """Rows of a table that are left out, and values that are missing; each value otherwise none.
+
+    A value that cannot be compared is inserted as without notes.
+    """
+
+    class Length(Number):
+        def __ne__(self, other: object) -> bool:
+            raise TypeError("units")
+
+        __hash__ = None
+
+        def __str__(self) -> str:
+            return "5 m"
+
     names = {"big": pd.DataFrame({"x": range(21)}), "small": pd.DataFrame({"x": [None]})}
     names |= {"lazy": pl.DataFrame({"x": range(1_000)}), "none": pd.DataFrame({"x": []})}
     for name, value in {"a": None, "b": np.nan, "c": "", "d": 0, "e": {"k": None}}.items():
         names[name] = value
+    names["length"] = Length()
     notes: list[str] = []
-    text = " ".join(f"{{{{{name}}}}}" for name in names) + ' {{e["k"]}}'
+    text = " ".join(f"{{{{{name}}}}}" for name in names) + ' {{e["k"]}} {{a}}'
     interpolate(text, names, notes=notes)
     assert notes == [
         "{{big}} was sent with the first 20 of 21 rows.",

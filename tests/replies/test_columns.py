@@ -568,6 +568,20 @@ def test_all_columns_that_do_not_fit_are_named() -> None:
     assert caught.value.message.count("; ") == 2
 
 
+def test_the_columns_of_an_inner_model_are_named_too() -> None:
+    """Also one with the name of an outer column that has no form of its type."""
+
+    class Inner(pydantic.BaseModel):
+        day: int
+
+    class Outer(pydantic.BaseModel):
+        day: datetime.date
+        inner: Inner
+
+    with pytest.raises(ReplyFormatError, match=r"day: .*; inner\.day: "):
+        Columns(Outer).values('{"day": "today", "inner": {"day": "x"}}')
+
+
 def test_a_column_whose_name_is_not_one_of_python_says_so() -> None:
     with pytest.raises(UsageError, match="is not a column: `my mood` is not a name of Python"):
         Columns("my mood: a|b")

@@ -28,6 +28,14 @@ JSON = {
     "a JSON block before another block": ('```python\n[]\n```\n```json\n{"a": 1}\n```', {"a": 1}),
     "in prose": ('It is {"a": "}"}, I think.', {"a": "}"}),
     "in prose after a footnote": ('As said [1], it is {"a": [1, 2]}.', {"a": [1, 2]}),
+    "in prose without blanks": (
+        '结果是{"a": [1, 2], "b": {"c": 3}}。',
+        {"a": [1, 2], "b": {"c": 3}},
+    ),
+    "a list in prose without blanks": ('答案["a", "b"]', ["a", "b"]),
+    "joined to a word": ('JSON[{"a": 1}, {"b": 2}]', [{"a": 1}, {"b": 2}]),
+    "in prose after an index": ('fees["card", x] is {"a": 1}', {"a": 1}),
+    "in prose of a block": ('```markdown\nSo:\n```json\n{"a": 1}\n```', {"a": 1}),
     "in prose after a set": ("For {x: x > 0, long enough} it is [1].", [1]),
     "unescaped control characters": ('{"a": "x\ny\t\x01"}', {"a": "x\ny\t\x01"}),
     "the same in a fence": ('```json\n{"a": "x\ny"}\n```', {"a": "x\ny"}),
@@ -53,6 +61,14 @@ def test_any_json_is_read_from_a_fence(value: Any) -> None:
     assert extract_json(f"Here:\n\n```json\n{json.dumps({'v': value})}\n```\n") == {"v": value}
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_broken_json_in_prose_is_located_in_the_reply(end: str) -> None:
+    """Also below code of another language."""
+    lines = ["So:", "", "```python", "x = {", "```", 'It is {"a": 1,', ' "b": }']
+    with pytest.raises(ReplyFormatError, match=r"line 7, column 7 of the reply.*at '}'"):
+        extract_json(end.join(lines))
+
+
 def test_broken_json_is_located_in_the_reply() -> None:
     """Line and column count from the beginning of the reply, not of the block."""
     with pytest.raises(ReplyFormatError, match=r"line 4, column 8 of the reply.*at '2}'") as caught:
@@ -72,6 +88,8 @@ def test_broken_json_is_located_in_the_reply() -> None:
         '["a", {"b": [1]}, }]',
         '{"a": 1}\n{"a": 2',
         '{"a": 1} {"a": [2, 3, 4],}',
+        'JSON[{"a": 1}, {"b": 2},]',
+        '结果{"a": [1, 2],}',
     ],
 )
 def test_a_part_of_broken_json_is_not_taken_for_the_whole(text: str) -> None:
@@ -96,6 +114,7 @@ def test_broken_json_takes_little_time(piece: str) -> None:
         ('Write fees["card"], or fees()["card"].', "begins"),
         ('So:\n```text\n{{shop["name"]}}\n```', "begins"),
         ('So:\n\n```python\nnames = ["a"]\n```', "begins"),
+        ('Use df[["a", "b"]], or an interface{}.', "begins"),
     ],
 )
 def test_without_json_the_error_shows_the_text(text: str, found: str) -> None:

@@ -1108,17 +1108,27 @@ def test_rows_of_batches_are_kept(tmp_path: Path, stored: bool) -> None:
     assert found == [True, True, stored]
 
 
-def test_rows_are_kept_for_the_answers_of_the_sandbox(tmp_path: Path) -> None:
+def test_rows_are_kept_for_the_answers_of_the_sandbox(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Another file, or other content, is another agent."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
     file = tmp_path / "answers.csv"
     session, keys = Session({}), []
     try:
-        for content in ("question,answer\nHello,One", None, "question,answer\nHello,Two"):
-            if content is not None:
-                file.write_text(content)
-            session.connect("aeronpay", sandbox=True, answers=str(file) if content else None)
+        for content, answers in (
+            ("One", "~/answers.csv"),
+            ("", None),
+            ("Two", str(file)),
+            ("Three", ""),  # the sandbox reads a file again that has changed
+        ):
+            if content:
+                file.write_text(f"question,answer\nHello,{content}")
+            if answers != "":
+                session.connect("aeronpay", sandbox=True, answers=answers)
             connection = session.ensure_connected()
             keys.append(session.kept_rows().key(make_question("Hello"), connection.settings))
     finally:
         session.close()
-    assert len({*keys}) == 3
+    assert len({*keys}) == 4
