@@ -66,7 +66,7 @@ class Counts(NamedTuple):
         counts += [f"{self.in_doubt:,} in doubt"] if self.in_doubt else []
         counts += [f"{(to_ask := self.to_ask - self.earlier):,} to ask"]
         missing = self.questions - self.kept - self.to_fetch - self.in_doubt - to_ask
-        counts += [f"{missing:,} not recorded"] if missing else []
+        counts += [f"{missing:,} without a recorded answer"] if missing else []
         questions = f"{plural(self.questions, 'different question')} ({', '.join(counts)})"
         return f"{plural(self.rows, 'row')}{unusable}, {questions}{earlier}"
 

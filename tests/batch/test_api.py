@@ -576,6 +576,7 @@ def test_a_recording_comes_before_the_kept_rows(
     replaying = BatchConfig(settings, kept=fresh, recorder=Recorder(Cassette(file), "replay"))
     batch = BatchRun(replaying, ["a", "b", "c"])
     batch.run()
+    assert "1 without a recorded answer" in str(batch.counts)
     texts = [one.reply.text for one in batch.results if one and one.reply]
     assert texts[:2] == [one.reply.text for one in recording.results if one and one.reply]
     assert batch.results[2] is not None

@@ -85,7 +85,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         refused = [one if isinstance(one, AeronError) else None for one in texts]
         reasons = filter(None, failures(refused, items.labels))
         with open_batch(config, texts) as batch:
-            notes = [f"{batch.counts}.", *filter(None, [_null_note(text, items)]), *reasons]
+            notes = [f"{batch.counts}.", *filter(None, [_null_note(text, items, texts)]), *reasons]
         note = "\n\n".join(notes) + ("\n\n" if notes[1:] else " ")
         show_dry_run(session, question._replace(text=first), shell, note)
         return
@@ -104,7 +104,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         show(
             shell,
             summary(rows, requests, options.out, result),
-            _null_note(text, items),
+            _null_note(text, items, texts),
             _replayed_note(recorder, rows) if options.new else "",
             *preview(rows, items, first_columns, columns, tuple(session.secrets)),
         )
@@ -117,13 +117,17 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         raise error_of_all(errors, len(rows), f"has a complete answer{fit}")
 
 
-def _null_note(text: str, items: Items) -> str:
-    """How many rows are sent with missing values, because ``{{row}}`` is all of a row."""
+def _null_note(text: str, items: Items, texts: Sequence[str | AeronError]) -> str:
+    """How many rows are sent with missing values, because ``{{row}}`` is all of a row.
+
+    ``texts`` has the question of each row, or why it is not sent.
+    """
     if all(one.path != "row" for one in placeholders_in(text)):
         return ""
     count = sum(
-        isinstance(one, Mapping) and not is_missing(one) and any(map(is_missing, one.values()))
-        for one in items.values
+        isinstance(one, Mapping) and any(map(is_missing, one.values()))
+        for one, sent in zip(items.values, texts, strict=True)
+        if isinstance(sent, str)
     )
     if not count:
         return ""

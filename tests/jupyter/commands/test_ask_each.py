@@ -470,7 +470,7 @@ def test_a_replay_of_a_table_fails_if_a_row_is_not_recorded(
         "try: ask_many(reviews, 'Classify the sentiment: {{row.text}}')\n"
         "except Exception as error: print(error, list(error.result.status))"
     )
-    assert "(2 already answered, 0 to ask, 1 not recorded)" in run.text
+    assert "(2 already answered, 0 to ask, 1 without a recorded answer)" in run.text
     assert "of 1 of 3 rows. The first: The nearest" in run.text
     assert "['complete', 'failed', 'complete']" in run.text
     kernel.execute("reviews.loc['b', 'text'] = None", None)
@@ -531,8 +531,9 @@ def test_rows_with_missing_values_are_counted_if_they_are_sent(
     assert note in run.text
     assert "The replies are kept: with -o NAME, the cell assigns the table." in run.text
     assert len(asked(sandbox)) == 2
-    run = kernel.execute("%%aeron --each reviews -o labels\nClassify: {{row.text}}")
-    assert "missing or empty" not in run.text
+    for text in ("{{row.text}}", "{{row}}, {{row.text}}"):  # the row is not sent
+        run = kernel.execute(f"%%aeron --each reviews -o labels\nClassify: {text}")
+        assert "with missing or empty values" not in run.text
     assert "are kept: with" not in run.text
 
 
