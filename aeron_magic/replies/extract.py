@@ -24,7 +24,7 @@ MAX_TRIES = 1_000
 """Brackets in prose that are tried as the beginning of JSON."""
 
 JSON_LINES = ("jsonl", "jsonlines", "ndjson")
-PROSE = ("", "text", "txt", "plain", "plaintext", "markdown", "md", "output")
+PROSE = ("", "text", "txt", "plain", "plaintext", "markdown", "md", "output", "http")
 """Languages of blocks in which JSON is looked for as in prose."""
 
 _DECODER = json.JSONDecoder(strict=False)

@@ -36,6 +36,7 @@ JSON = {
     "joined to a word": ('JSON[{"a": 1}, {"b": 2}]', [{"a": 1}, {"b": 2}]),
     "in prose after an index": ('fees["card", x] is {"a": 1}', {"a": 1}),
     "in prose of a block": ('```markdown\nSo:\n```json\n{"a": 1}\n```', {"a": 1}),
+    "the body of an answer": ('```http\nHTTP/1.1 200 OK\n\n{"a": 1}\n```', {"a": 1}),
     "in prose after a set": ("For {x: x > 0, long enough} it is [1].", [1]),
     "unescaped control characters": ('{"a": "x\ny\t\x01"}', {"a": "x\ny\t\x01"}),
     "the same in a fence": ('```json\n{"a": "x\ny"}\n```', {"a": "x\ny"}),
