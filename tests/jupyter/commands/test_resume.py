@@ -536,7 +536,7 @@ def test_without_a_notebook_resume_requires_a_name(
     run = kernel.execute("%aeron resume", None)
     assert run.status == "ok"
     assert "does not send the notebook's path. %aeron resume NAME loads" in run.text
-    assert "the newest: plots." in run.text
+    assert "the newest: plots; %aeron use lists them" in run.text
     assert "plots: 1 turn" in kernel.execute("%aeron resume plots", None).text
 
 

@@ -21,13 +21,14 @@ export function canInsertCells(model) {
 
 const inserted = new Set();
 
-/** Insert a cell below the one that shows the panel, or below the active one if the panel is beside
- *  the notebook, and below those inserted before; scroll to it. Return whether that was possible. */
+/** Insert a cell below the one that shows the panel, and below those inserted before. If the panel is
+ *  beside the notebook: below the active cell, and scroll to it. Return whether that was possible. */
 export function insertCell(view, source, kind = "code") {
   const { model, root, store } = view;
   if (!canInsertCells(model)) return false;
   const { cells, sharedModel } = model.widget_manager.context.model;
-  const notebook = root.closest(".jp-Notebook") ?? notebookBeside(model);
+  // A panel in the notebook stays where it is read.
+  const notebook = root.closest(".jp-Notebook") ? null : notebookBeside(model);
   let index = 0;
   for (let i = 0; i < cells.length; i += 1) {
     if (shows(cells.get(i), store.state?.model_id)) index = i + 1;
