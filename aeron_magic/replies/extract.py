@@ -35,7 +35,7 @@ as in ``fees["card"]``. Only letters of ASCII: Chinese has no blanks between wor
 """
 _JSON_BEGUN = re.compile(
     r"\{\s*\"[^\"\n]*\"\s*:|\[\s*(?:[\[{]\s*[\"\[{\d]|\"[^\"\n]*\"\s*[,\]])"
-    r"|(?P<other>\{\s*(?:'[^'\n]*'|[A-Za-z_]\w*)\s*:)"
+    r"|(?P<other>(?<!\{)\{\s*(?:'[^'\n]*'|[A-Za-z_]\w*)\s*:)"
 )
 _STRING_OR_BRACKET = re.compile(r"\"(?:[^\"\\]|\\.)*+\"?|[\[\]{}]", re.DOTALL)
 

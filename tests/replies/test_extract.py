@@ -113,6 +113,7 @@ def test_broken_json_takes_little_time(piece: str) -> None:
         ("Well, no.", "begins “Well, no.”"),
         (" \n", "empty"),
         ('Write fees["card"], or fees()["card"].', "begins"),
+        ("A format comes after a colon: {{fee:.2%}}.", "begins"),
         ('So:\n```text\n{{shop["name"]}}\n```', "begins"),
         ('So:\n\n```python\nnames = ["a"]\n```', "begins"),
         ('Use df[["a", "b"]], or an interface{}.', "begins"),
