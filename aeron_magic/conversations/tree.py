@@ -528,9 +528,16 @@ class ConversationTree:
         return position._replace(replaces=turn, placed=turn.placed)
 
     def can_rerun(self, turn: Turn) -> bool:
-        """Whether the service can be asked at the position of ``turn``: some cannot branch."""
-        branches = service_info(self.service).branches
-        return branches or self._diverges_from(self.rerun(turn)) is None
+        """Whether the service can be asked at the position of ``turn``, and no turn is left behind.
+
+        Some services cannot branch; a first question of theirs begins another conversation.
+        """
+        if service_info(self.service).branches:
+            return True
+        position = self.rerun(turn)
+        if position.token is None:
+            return self.newest_to_continue in (None, turn)
+        return self._diverges_from(position) is None
 
     def replacing(self, position: Position, turn: Turn | None) -> Position:
         """``position`` with ``turn`` to be replaced, unless the position is after that turn."""

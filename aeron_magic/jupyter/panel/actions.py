@@ -117,6 +117,11 @@ def _retry(controller: PanelController, action: Action) -> None:
         position = dropped.pending.position._replace(cell=None, name=None, created_by=None)
     else:
         tree, turn = _found(controller, action.key)
+        if not tree.can_rerun(turn):  # the page has not seen that yet
+            raise UsageError(
+                "The conversation has gone on since, and its service cannot branch.",
+                hint="Ask below the newest turn, or start a new chat.",
+            )
         position = tree.rerun(turn)
     _ask_at(controller, action, turn.question, position, turn.images)
 

@@ -454,10 +454,11 @@ class PanelController:
                 "next": None if is_next else self._next_place(),
             }
         )
+        is_second = turn.parent is not None and not turn.parent.tokens
         moved_on = bool(turn.tokens) and not service_info(asked.tree.service).branches
         if self.visible_turns[-1].number != turn.number:
             self.broadcast(self.state())  # the turns after it are stale now
-        elif moved_on and self._index.after(turn.parent, dead=True):
+        elif moved_on and (is_second or self._index.after(turn.parent, dead=True)):
             self.broadcast(self.state())  # those that failed before it cannot be asked again now
         elif self._index.is_new_branch(turn.parent):
             self.broadcast(self.state())  # it has arrows now

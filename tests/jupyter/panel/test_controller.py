@@ -424,6 +424,26 @@ def test_a_failed_question_is_not_offered_again_where_the_service_would_refuse_i
     assert turns[1]["problem"]["actions"] == []
 
 
+def test_a_stopped_first_question_to_chatzy_is_not_offered_again_once_others_were_asked(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """It would begin another conversation, and leave them behind; an outdated page is told so."""
+    harness.connect_chatzy(sandbox)
+    sandbox.set_faults(say="one two three four", cut_after=150, cut_times=9)
+    assert harness.ask("one")["turn"]["problem"]["actions"] == ["again"]
+    sandbox.set_faults(cut_after=None)
+    harness.clear()
+    harness.ask("two")
+    turns = harness.wait("state")["turns"]
+    assert [turn["question"] for turn in turns] == ["one", "two"]
+    assert turns[0]["problem"]["actions"] == []
+    token = harness.session.token.read()
+    harness.send("retry", key="main#1")
+    assert "has gone on since" in str(harness.wait("error"))
+    assert harness.session.token.read() == token
+    assert len(harness.session.tree.turns) == 2
+
+
 @pytest.mark.parametrize(
     "signal", ["[FROZEN]", "[BLACKLISTED]", "close_connection_incomplete_content"]
 )
