@@ -26,6 +26,7 @@ from aeron_magic.conversations.tree import (
     Turn,
     is_automatic,
     is_elsewhere,
+    is_shown,
 )
 from aeron_magic.errors import TOKEN_SHOWN, UsageError
 from aeron_magic.markdown_text import truncate
@@ -350,7 +351,7 @@ class ConversationRegistry:
         turn = tree.complete(pending, reply, rebuilding=self.is_rebuilding)
         is_open = reply.is_complete or turn.opened == reply.context_token is not None
         is_listed = self.conversations.get(tree.name) is tree  # not deleted meanwhile
-        is_late = pending.is_fetch and self.current.is_before_last(turn)
+        is_late = pending.is_fetch and self.current.was_asked_since(turn)
         if is_open and is_listed and tree.head is turn and not is_late:
             self.current = tree
         if is_open and self.current is tree and not self.is_rebuilding:
@@ -401,10 +402,10 @@ def place_notes(
             notes.append(
                 f"{stale_text(now)} now; run {'their cells' if now[1:] else 'its cell'} again."
             )
-        if tree.head is not turn and left is not None:
+        if tree.head is not turn:
+            place = f"after turn {left.label}" if left is not None else "no earlier turn"
             notes.append(
-                f"The next question continues after turn {left.label}; "
-                f"--after {turn.label} asks it after this one."
+                f"The next question continues {place}; --after {turn.label} asks it after this one."
             )
         elif now:
             notes.append(f"The next question continues after turn {turn.label}.")
@@ -413,12 +414,6 @@ def place_notes(
                 f"The next question continues after turn {turn.label}, not after turn {left.label}."
             )
     return notes
-
-
-def is_shown(turn: Turn) -> bool:
-    """Whether it has a reply, at least a part of one, and a cell that was not deleted."""
-    has_text = turn.reply is not None and bool(turn.reply.text)
-    return (turn.revision > 0 or has_text) and not turn.deleted
 
 
 def continues_text(parent: Turn) -> str:

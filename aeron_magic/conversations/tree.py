@@ -374,10 +374,13 @@ class ConversationTree:
             self.aside.discard(self.head)
             self.edits += 1
 
-    def is_before_last(self, turn: Turn) -> bool:
-        """Whether ``turn`` was asked before the one that a new question follows."""
-        last = self.last
-        return last is not None and turn.asked_at < last.asked_at
+    def was_asked_since(self, turn: Turn) -> bool:
+        """Whether a question was asked after ``turn`` that has a reply, at least a part of one."""
+        return any(
+            one.asked_at > turn.asked_at and is_shown(one)
+            for one in self.turns
+            if one not in self.ended
+        )
 
     def _starts_all(self, turn: Turn) -> bool:
         """Whether its token is that of a whole conversation, which it started."""
@@ -616,7 +619,7 @@ class ConversationTree:
         """
         asked = pending.turn
         known = self.by_number(asked.number)
-        is_late = pending.is_fetch and self.is_before_last(asked)
+        is_late = pending.is_fetch and self.was_asked_since(asked)
         turn = known or asked
         before, was_complete = turn.reply, bool(turn.tokens)
         if before is not None and reply.context_token == before.context_token is not None:
@@ -700,6 +703,12 @@ class ConversationTree:
 
 def _newest(turns: Iterable[Turn]) -> Turn | None:
     return max(turns, key=attrgetter("asked_at"), default=None)
+
+
+def is_shown(turn: Turn) -> bool:
+    """Whether it has a reply, at least a part of one, and a cell that was not deleted."""
+    has_text = turn.reply is not None and bool(turn.reply.text)
+    return (turn.revision > 0 or has_text) and not turn.deleted
 
 
 def is_elsewhere(actual: str, asked: str | None) -> bool:

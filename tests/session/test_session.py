@@ -469,6 +469,20 @@ def test_a_late_fetch_leaves_the_newest_unfinished_question(notebook: FakeNotebo
     assert notebook.context_token == second
 
 
+def test_a_fetch_moves_the_conversation_if_what_was_asked_since_has_failed(
+    notebook: FakeNotebook,
+) -> None:
+    """A failed question changes nothing."""
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    token = notebook.run("a", interrupt=True).context_token
+    notebook.sandbox.set_faults(say=None, refuse=(Refusal("create-response", 400),))
+    notebook.fails("b")
+    fetched = notebook.session.fetch_unfinished(token)
+    assert fetched is not None
+    assert fetched.done.wait(5)
+    assert notebook.context_token == token
+
+
 def test_a_fetch_does_not_return_to_another_conversation(notebook: FakeNotebook) -> None:
     """If the current one was asked in since."""
     notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)

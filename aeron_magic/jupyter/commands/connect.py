@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aeron_magic.conversations.registry import is_shown, stale_text
+from aeron_magic.conversations.registry import stale_text
+from aeron_magic.conversations.tree import is_shown
 from aeron_magic.errors import TOKEN_SHOWN, AeronError, CredentialsError, ServiceError
 from aeron_magic.jupyter.command_line.parser import Command
 from aeron_magic.jupyter.display.publish import show

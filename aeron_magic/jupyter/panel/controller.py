@@ -321,7 +321,7 @@ class PanelController:
             same = (other for other in self.visible_turns if other.number == turn.number)
             shown = next(same, None)
         trees = {tree, self.session.tree} if asked.is_fetch else ()
-        is_late = any(one.is_before_last(turn) for one in trees)
+        is_late = any(one.was_asked_since(turn) for one in trees)
         if is_late and shown is None:
             return  # what is shown stays
         self.live = live

@@ -304,6 +304,34 @@ def test_a_reply_ends_on_the_pages_while_an_earlier_one_is_fetched(
     assert [turn["status"] for turn in turns] == ["complete", "complete", "complete"]
 
 
+def test_of_several_stopped_replies_each_stays_when_one_is_fetched(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """Also if none is complete; only that of the newest question moves the conversation."""
+    sandbox.set_faults(say="one two three four five six seven eight nine ten")
+    tokens = [stopped(harness, sandbox, "ask", text=text)["turn"]["token"] for text in "abc"]
+
+    def fetch(number: int) -> tuple[list[tuple[str, bool]], Message]:
+        harness.clear()
+        harness.send("fetch", key=f"main#{number}")
+        note = harness.wait("end")["turn"]["note"]
+        harness.clear()
+        harness.send("sync")
+        state = harness.wait("state")
+        return [(turn["question"], turn["apart"]) for turn in state["turns"]], note
+
+    shown, note = fetch(1)
+    assert shown == [("a", True), ("b", True), ("c", True)]
+    assert note == "The next question continues no earlier turn; --after 1 asks it after this one."
+    assert harness.session.token.read() is None
+    shown, _ = fetch(3)
+    assert shown == [("a", True), ("b", True), ("c", False)]
+    assert harness.session.token.read() == tokens[2]
+    shown, note = fetch(2)
+    assert shown == [("a", True), ("b", True), ("c", False)]
+    assert note == "The next question continues after turn 3; --after 2 asks it after this one."
+
+
 @pytest.mark.parametrize("elsewhere", ["branch", "conversation"])
 def test_a_fetched_reply_that_is_not_shown_does_not_change_what_is(
     harness: PanelHarness, sandbox: Sandbox, elsewhere: str
