@@ -114,7 +114,7 @@ class DaskAsker:
                 if (results := await asyncio.shield(task)) is not None:
                     return results[place]
                 if row.token is None:
-                    return maybe_charged(self._settings.service)
+                    return maybe_charged(Reply("", service=self._settings.service))
             raise IncompleteReply(
                 f"{MAX_WORKERS_LOST} workers of the cluster were lost with this row.",
                 hint="Run the batch again: the reply is fetched.",

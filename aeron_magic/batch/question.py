@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from aeron_magic.client.aiohttp_transport import AiohttpFlowIO
 from aeron_magic.client.stream import AsyncStream, FlowRun, Watch
 from aeron_magic.conversations.kept_rows import KeptRows
-from aeron_magic.errors import AeronError, FailedReply, IncompleteReply
+from aeron_magic.errors import AeronError, FailedReply, IncompleteReply, Interrupted
 from aeron_magic.protocol.flow import Flow, Question
 from aeron_magic.recording.record import key_of_token
 from aeron_magic.recording.recorder import Recorder
@@ -115,7 +116,13 @@ class BatchQuestion:
             place.release()
 
     def keep(self, result: RowResult) -> None:
-        """Keep the result, for this run and the next ones."""
+        """Keep the result, for this run and the next ones.
+
+        Of an interrupted row that cannot be fetched, it is what the next run would find.
+        """
+        reply, error = result
+        if isinstance(error, Interrupted) and reply is not None and self.token is None:
+            result = maybe_charged(reply, is_kept=self._kept is not None)
         self.result, self.awaits_token, error = result, False, result.error
         if error is not None and self.token is not None and not isinstance(error, FailedReply):
             error.was_accepted = True
@@ -159,12 +166,19 @@ async def ask_row(
     return RowResult(stream.reply, error and error.without_frames())
 
 
-def maybe_charged(service: str) -> RowResult:
-    """The result of a row whose request may have left, and whose reply cannot be fetched."""
+def maybe_charged(reply: Reply, *, is_kept: bool = True) -> RowResult:
+    """The result of a row whose request may have left, and whose reply cannot be fetched.
+
+    ``reply`` is what was received; the next run asks the row again unless it ``is_kept``.
+    """
+    what = "This question was sent, and no reply can be fetched: it may have been charged"
     error = IncompleteReply(
-        "This question was sent, and no reply can be fetched: it may have been charged, and "
-        "is not asked again by itself.",
-        hint="`ask_many(…, ask_again=True)`, or -n in a cell, asks it again; that may be charged a "
-        "second time.",
+        f"{what}.", hint="The next run asks all rows again: give it the others."
     )
-    return RowResult(Reply("", "incomplete", service=service), error)
+    if is_kept:
+        error = IncompleteReply(
+            f"{what}, and is not asked again by itself.",
+            hint="`ask_many(…, ask_again=True)`, or -n in a cell, asks it again; that may be "
+            "charged a second time.",
+        )
+    return RowResult(replace(reply, status="incomplete"), error)

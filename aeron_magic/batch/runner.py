@@ -27,6 +27,7 @@ from aeron_magic.errors import (
 )
 from aeron_magic.markdown_text import plural
 from aeron_magic.protocol.flow import Flow
+from aeron_magic.replies.reply import Reply
 from aeron_magic.services.base import load
 from aeron_magic.services.catalog import service_info
 
@@ -140,7 +141,7 @@ class BatchRun:
         if state.token:
             one.token = state.token
             return None
-        return maybe_charged(settings.service)
+        return maybe_charged(Reply("", service=settings.service))
 
     def _replayed(self, one: BatchQuestion) -> RowResult:
         """What is recorded, without pauses."""

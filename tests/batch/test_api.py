@@ -774,6 +774,43 @@ def test_a_row_that_an_interrupted_run_has_sent_is_not_asked_again(
     assert asked(sandbox) == ["a", "b"]
 
 
+@pytest.mark.parametrize("kept", [True, False])
+@pytest.mark.parametrize("service", ["aeronpay", "chatzy"])
+def test_an_interrupted_row_that_cannot_be_fetched_is_incomplete_at_once(
+    sandbox: Sandbox,
+    settings: Settings,
+    chatzy: Settings,
+    tmp_path: Path,
+    kept: bool,
+    service: str,
+) -> None:
+    """Its error is that of the next run, if that keeps rows; a text that came is in its reply."""
+    used, file = settings, tmp_path / "rows.jsonl" if kept else None
+    sandbox.faults = Faults(latency=5)
+    if service == "chatzy":
+        used = chatzy
+        sandbox.faults = Faults(say="one " * 99, stall_after=400, stall_times=9)
+
+    def is_under_way(seen: Sequence[LoggedRequest]) -> bool:
+        return any(one.bytes_sent == 400 or service == "aeronpay" for one in seen)
+
+    pressing = interrupt_when(lambda: sandbox.log.wait(is_under_way))
+    with pytest.raises(Interrupted) as caught:
+        ask_many(["a", "b"], settings=used, concurrency=1, checkpoint=file)
+    pressing.join()
+    first = caught.value.result
+    assert list(first.status) == ["incomplete", "not asked"]
+    assert "it may have been charged" in first.error[0]
+    assert first.reply[0].startswith("one") is (service == "chatzy")
+    assert ("is not asked again by itself" in first.error[0]) is kept
+    sandbox.faults = Faults()
+    sandbox.log.clear()
+    second = ask_many(["a", "b"], settings=used, checkpoint=file)
+    if kept:
+        assert list(second.status) == ["incomplete", "complete"]
+        assert second.error[0] == first.error[0]
+
+
 def test_an_interrupt_waits_for_the_token_of_a_row_that_was_sent(
     sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

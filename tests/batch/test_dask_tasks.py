@@ -209,6 +209,25 @@ def test_rows_are_marked_with_their_tokens(sandbox: Sandbox, settings: Settings,
     assert set(asked(sandbox).values()) == {1}
 
 
+def test_interrupted_rows_without_a_token_are_incomplete_at_once(
+    sandbox: Sandbox, settings: Settings, dask: Any
+) -> None:
+    """They may have been charged; the others were not asked."""
+    sandbox.faults = Faults(latency=20)
+
+    def send_sigint() -> None:
+        assert sandbox.log.wait(lambda seen: len(seen) == 4)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    pressing = threading.Thread(target=send_sigint)
+    pressing.start()
+    with pytest.raises(Interrupted) as caught:
+        ask_many(questions(9), settings=settings, dask=dask, concurrency=4)
+    pressing.join()
+    assert list(caught.value.result.status) == ["incomplete"] * 4 + ["not asked"] * 5
+    assert all("it may have been charged" in one for one in caught.value.result.error[:4])
+
+
 def test_a_task_that_dask_starts_again_asks_nothing(
     sandbox: Sandbox, settings: Settings, dask: Any
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -49,11 +50,12 @@ def summary(rows: Sequence[Row], requests: int, out: str | None, result: object 
     unfit = sum(row.status == "unfit" for row in rows)
     missing = sum(row.status == NOT_ASKED for row in rows)
     unusable = sum(isinstance(row.error, UsageError) and not row.asked for row in rows)
-    failed = sum(row.error is not None for row in rows) - unfit - unusable
+    broken = [row for row in rows if row.error is not None and row.status != "unfit"]
+    sent = [row for row in broken if row.asked or not isinstance(row.error, UsageError)]
     by = f" in {plural(requests, 'question')}" if requests < asked else ""
     counts = [f"{kept:,} kept", f"{asked:,} asked now{by}"]
     counts += [f"**{unfit:,} unfit**"] if unfit else []
-    counts += [f"**{failed:,} incomplete or failed**"] if failed else []
+    counts += [f"**{count:,} {name}**" for name, count in Counter(r.status for r in sent).items()]
     counts += [f"**{unusable:,} cannot be sent**"] if unusable else []
     counts += [f"**{missing:,} not asked**"] if missing else []
     parts = [f"{plural(len(rows), 'row')}: {', '.join(counts)}."]
@@ -64,21 +66,20 @@ def summary(rows: Sequence[Row], requests: int, out: str | None, result: object 
         parts.append(f"The result is in `{out}`{kind}.")
     elif asked or kept:
         parts.append("The replies are kept: with `-o NAME`, the cell assigns the table.")
-    broken = [row for row in rows if row.error is not None and row.status != "unfit"]
-    in_doubt = [_is_in_doubt(row) for row in broken]
+    in_doubt = sum(map(_is_in_doubt, broken))
+    again = missing + len(broken) - in_doubt - sum(isinstance(r.error, UsageError) for r in broken)
     unrecorded = [row.error.hint for row in broken if isinstance(row.error, RecordingError)]
     if unrecorded:  # running the cell again would give the same error
         parts += unrecorded[:1]
-    elif missing or not all(
-        doubt or isinstance(row.error, UsageError)
-        for row, doubt in zip(broken, in_doubt, strict=True)
-    ):
-        parts.append("Run the cell again to ask the missing rows.")
+    elif again:
+        parts.append(f"Run the cell again to get {plural(again, 'missing row')}.")
     if unfit:
         parts.append("An unfit reply is kept; if you change the question, it is asked again.")
-    if any(in_doubt):
-        parts.append("Rows that may have been charged are not asked again automatically.")
-    if unfit or any(in_doubt):
+    if in_doubt:
+        parts.append(
+            f"{plural(in_doubt, 'row')} may have been charged: not asked again without -n."
+        )
+    if unfit or in_doubt:
         parts.append(
             "-n asks all rows of --each again, also the answered ones: give it only the rows to "
             "ask again (`%aeron help columns`)."
