@@ -539,7 +539,7 @@ class ConversationTree:
             return True
         position = self.rerun(turn)
         if position.token is None:
-            return self.newest_to_continue in (None, turn)
+            return not self.followers.get(turn) and self.newest_to_continue in (None, turn)
         return self._diverges_from(position) is None
 
     def replacing(self, position: Position, turn: Turn | None) -> Position:

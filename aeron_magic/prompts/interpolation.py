@@ -182,10 +182,10 @@ def _note(placeholder: Placeholder, value: object, formatted: str) -> str:
     name = f"{{{{{placeholder.path}}}}}"
     if table_class(value) and formatted.endswith(" rows)"):
         part = formatted.rpartition("\n(")[2].removesuffix(")").replace("first", "the first")
-        return f"{name} was sent with {part}."
+        return f"Of {name}, the question has {part}."
     if isinstance(value, str | Mapping) or not is_missing(value):
         return ""
-    return f"{name} has no value: the text “{formatted}” was sent."
+    return f"{name} has no value: the question has the text “{formatted}”."
 
 
 def placeholders_in(text: str) -> list[Placeholder]:
@@ -336,7 +336,8 @@ def _step_into(value: Any, step: re.Match[str], shown: str) -> object:
             missing = isinstance(error, LookupError | TypeError) or bool(table_class(value))
         if missing:
             near = _near_part(value, attribute or key, bool(attribute), shown)
-            hint = f"{near}{_names_in(value)}".rstrip() or f"Look at what `{shown}` holds."
+            hint = f"{near}{_names_in(value)}{_length_of(value)}".rstrip()
+            hint = hint or f"Look at what `{shown}` holds."
             if not near:
                 hint += f" {_LITERAL_HINT[0].upper()}{_LITERAL_HINT[1:]}"
             kind = type(value).__name__
@@ -427,6 +428,13 @@ def _names_in(value: object) -> str:
     if more := len(keys) - len(shown):
         shown.append(f"{more} more")
     return f"It has {', '.join(shown)}. " if shown else ""
+
+
+def _length_of(value: object) -> str:
+    """The length of a list or a tuple, for a hint."""
+    if type(value) is list or type(value) is tuple:
+        return f"Its length is {len(value):,}. "
+    return ""
 
 
 def _nearest(name: str, known: Iterable[str], shown: str = "") -> str:

@@ -101,6 +101,11 @@ class Items:
                 "Rename them in what you give to --each or ask_many, or leave them out: "
                 f"`.drop(columns=[{listed}])` in pandas, `.drop({listed})` in polars."
             )
+            if len(taken) > 1:
+                hint = (
+                    "To ask rows of a result again, give the rows of its items: "
+                    f"`items[result.status != 'complete']`. {hint}"
+                )
             if requested:
                 hint = (
                     "Use another name in --columns (in Python columns=), or rename the column in "

@@ -530,8 +530,10 @@ def test_copy_insert_and_export(lab: NotebookPage, sandbox: Sandbox) -> None:
     panel.click("New chat")
     turn.wait_for(state="detached")
     panel.root.get_by_label("Export").click()
-    panel.root.locator(".ap-choices button").first.click()
-    panel.root.get_by_role("alert").get_by_text("There is nothing to export").wait_for()
+    assert panel.root.locator(".ap-choices button:disabled").count() == 5
+    panel.ask("Anything else?")
+    panel.root.get_by_label("Export").click()
+    assert panel.root.locator(".ap-choices button:enabled").count() == 5
 
 
 def test_conversations(lab: NotebookPage, sandbox: Sandbox) -> None:

@@ -151,7 +151,7 @@ REFUSED = {
     "{{df.other}}": ("df (DataFrame) has no .other.", "It has `col`, `two words`."),
     "{{d['other']}}": ("d (dict) has no ['other'].", 'It has `key`, `a.b`, `say "hi"`, `deep`.'),
     "{{many.c100}}": ("many (dict) has no .c100.", "`c11`, 18 more."),
-    "{{xs[3]}}": ("xs (list) has no [3].", ""),
+    "{{xs[3]}}": ("xs (list) has no [3].", "Its length is 3."),
     "{{xs['first']}}": ("xs (list) has no ['first'].", ""),
     "{{df['cool']}}": ("df (DataFrame) has no ['cool'].", "`col`"),
     "{{plf['cool']}}": ("plf (DataFrame) has no ['cool'].", "`col`"),
@@ -489,10 +489,10 @@ def test_notes_say_what_is_not_inserted_whole() -> None:
     text = " ".join(f"{{{{{name}}}}}" for name in names) + ' {{e["k"]}} {{a}}'
     interpolate(text, names, notes=notes)
     assert notes == [
-        "{{big}} was sent with the first 20 of 21 rows.",
-        "{{lazy}} was sent with the first 20 of 1,000 rows.",
-        "{{none}} was sent with no rows.",
-        "{{a}} has no value: the text “None” was sent.",
-        "{{b}} has no value: the text “nan” was sent.",
-        '{{e["k"]}} has no value: the text “None” was sent.',
+        "Of {{big}}, the question has the first 20 of 21 rows.",
+        "Of {{lazy}}, the question has the first 20 of 1,000 rows.",
+        "Of {{none}}, the question has no rows.",
+        "{{a}} has no value: the question has the text “None”.",
+        "{{b}} has no value: the question has the text “nan”.",
+        '{{e["k"]}} has no value: the question has the text “None”.',
     ]

@@ -65,7 +65,7 @@ def ask(app: App, options: Options, text: str) -> None:
     if options.dry_run:
         from aeron_magic.jupyter.commands.dry_run import show_dry_run
 
-        show_dry_run(session, question, shell)
+        show_dry_run(session, question, shell, "".join(f"{note} " for note in notes))
         return
     live = not options.quiet and is_live(shell, app.preferences.live)
     note = _place_note(session, options, position)

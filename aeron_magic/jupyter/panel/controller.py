@@ -455,10 +455,10 @@ class PanelController:
             }
         )
         is_second = turn.parent is not None and not turn.parent.tokens
-        moved_on = bool(turn.tokens) and not service_info(asked.tree.service).branches
+        moved_on = is_second or (turn.tokens and self._index.after(turn.parent, dead=True))
         if self.visible_turns[-1].number != turn.number:
             self.broadcast(self.state())  # the turns after it are stale now
-        elif moved_on and (is_second or self._index.after(turn.parent, dead=True)):
+        elif moved_on and not service_info(asked.tree.service).branches:
             self.broadcast(self.state())  # those that failed before it cannot be asked again now
         elif self._index.is_new_branch(turn.parent):
             self.broadcast(self.state())  # it has arrows now

@@ -67,7 +67,10 @@ def test_a_value_that_is_not_sent_whole_is_named_below_the_reply(
     sandbox.set_faults(say="Yes.")
     app.shell.user_ns["fee"] = None
     ask(app, parse_options(""), "Is it {{fee}}?")
-    assert "[{{fee}} has no value: the text “None” was sent.]" in capsys.readouterr().out
+    note = "{{fee}} has no value: the question has the text “None”."
+    assert f"[{note}]" in capsys.readouterr().out
+    ask(app, parse_options("--dry-run"), "Is it {{fee}}?")
+    assert f"Nothing was sent. {note} The question:" in capsys.readouterr().out
 
 
 def test_a_conversation_that_is_begun_under_a_similar_name_says_so(

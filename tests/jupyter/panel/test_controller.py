@@ -424,14 +424,15 @@ def test_a_failed_question_is_not_offered_again_where_the_service_would_refuse_i
     assert turns[1]["problem"]["actions"] == []
 
 
+@pytest.mark.parametrize("is_cut", [False, True])
 def test_a_stopped_first_question_to_chatzy_is_not_offered_again_once_others_were_asked(
-    harness: PanelHarness, sandbox: Sandbox
+    harness: PanelHarness, sandbox: Sandbox, is_cut: bool
 ) -> None:
     """It would begin another conversation, and leave them behind; an outdated page is told so."""
     harness.connect_chatzy(sandbox)
     sandbox.set_faults(say="one two three four", cut_after=150, cut_times=9)
     assert harness.ask("one")["turn"]["problem"]["actions"] == ["again"]
-    sandbox.set_faults(cut_after=None)
+    sandbox.set_faults(cut_after=150 if is_cut else None)
     harness.clear()
     harness.ask("two")
     turns = harness.wait("state")["turns"]

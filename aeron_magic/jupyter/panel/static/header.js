@@ -81,6 +81,11 @@ export class Header {
       }),
     );
     this.picker.title = state?.conversation ?? "";
+    const turns = names.find(({ name }) => name === state.conversation)?.turns;
+    for (const one of this.menu.querySelectorAll("button")) {
+      one.disabled = !turns;
+      one.title = turns ? "" : "There is nothing to export yet";
+    }
     this.picker.disabled = names.length < 2 || lost;
     this.fresh.disabled = !state?.connected || lost;
   }
