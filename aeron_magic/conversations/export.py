@@ -373,7 +373,7 @@ def _cell(kind: str, name: str, source: str) -> dict[str, Any]:
 
 def _code(name: str, source: str, reply: Reply | None = None) -> dict[str, Any]:
     outputs = []
-    ended = f"({reply.status})" if reply is not None and reply.status != "complete" else ""
+    ended = reply.status if reply is not None and reply.status != "complete" else ""
     if reply is not None and (reply.text or ended):
         data = mimebundle(reply.text, note=ended)
         bundle = {kind: _lines(str(text)) for kind, text in data.items()}

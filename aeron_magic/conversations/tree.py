@@ -211,6 +211,8 @@ class ConversationTree:
     """Turns whose service has ended: they can be read, and not continued."""
     aside: set[Turn] = field(default_factory=set, init=False, repr=False)
     """Turns whose first reply was fetched after another question had been asked."""
+    waiting: set[Turn] = field(default_factory=set, init=False, repr=False)
+    """Pending turns whose question is asked, and not only fetched."""
     followers: dict[Turn | None, set[Turn]] = field(default_factory=dict, init=False, repr=False)
     """The turns that continue after each turn."""
     # The turns by number, cell, name and token, so that no question looks at all of them.
@@ -375,12 +377,9 @@ class ConversationTree:
             self.edits += 1
 
     def was_asked_since(self, turn: Turn) -> bool:
-        """Whether a question was asked after ``turn`` that has a reply, at least a part of one."""
-        return any(
-            one.asked_at > turn.asked_at and is_shown(one)
-            for one in self.turns
-            if one not in self.ended
-        )
+        """Whether a question was asked after ``turn`` that waits, or has some of its reply."""
+        found = (one for one in self.turns if is_shown(one) and one not in self.ended)
+        return any(one.asked_at > turn.asked_at for one in (*found, *self.waiting))
 
     def _starts_all(self, turn: Turn) -> bool:
         """Whether its token is that of a whole conversation, which it started."""
@@ -585,6 +584,8 @@ class ConversationTree:
             asked_at=self._next_moment(now) if asked_at is None else asked_at,
             placed=position.placed,
         )
+        if asked_at is None:
+            self.waiting.add(turn)
         return PendingTurn(position, turn, diverges_from, is_fetch=asked_at is not None)
 
     def _next_number(self) -> int:
@@ -618,6 +619,7 @@ class ConversationTree:
         ``rebuilding``: see :meth:`again`.
         """
         asked = pending.turn
+        self.waiting.discard(asked)
         known = self.by_number(asked.number)
         is_late = pending.is_fetch and self.was_asked_since(asked)
         turn = known or asked
@@ -637,7 +639,7 @@ class ConversationTree:
             if reply.is_complete or not turn.tokens:
                 turn.question, turn.images = asked.question, asked.images
                 turn.asked_at, turn.reply = asked.asked_at, reply
-        if reply.is_complete:
+        if reply.is_complete and not (pending.is_fetch and was_complete and turn.token == token):
             turn.tokens.append(token)
             if known is not None:
                 self._tokens.setdefault(token, []).append(turn)
@@ -697,6 +699,7 @@ class ConversationTree:
 
     def cancel(self, pending: PendingTurn) -> None:
         """Drop ``pending``, which was not sent; its number is free again."""
+        self.waiting.discard(pending.turn)
         if pending.position.replaces is None and pending.turn.number == self.last_number:
             self.last_number -= 1
 

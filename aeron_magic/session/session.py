@@ -473,9 +473,7 @@ class Session:
                 token = None
                 if reply.status in UNFINISHED and can_fetch:
                     token = reply.context_token
-                newest = self.unfinished[0].turn if self.unfinished is not None else self.lost
-                asked_at = pending.turn.asked_at
-                if not asked.is_fetch or newest is None or newest.asked_at <= asked_at:
+                if not asked.is_fetch or self._is_newest(pending.turn):
                     self.unfinished = (pending, token) if token is not None else None
                     is_lost = can_fetch and not complete and token is None
                     self.lost = asked.turn if is_lost else None
@@ -495,6 +493,13 @@ class Session:
             error.hint = f"Your conversation is unchanged. {error.hint}"
         if complete or reply.text:  # an empty reply does not replace one that can be shown
             self.remember(reply, asked.metadata)
+
+    def _is_newest(self, turn: Turn) -> bool:
+        """Whether no question was asked after ``turn``."""
+        newest = self.unfinished[0].turn if self.unfinished is not None else self.lost
+        if newest is not None:
+            return newest.asked_at <= turn.asked_at
+        return not any(tree.was_asked_since(turn) for tree in self.registry)
 
     def remember(self, reply: Reply, metadata: dict[str, Any]) -> None:
         """Keep the newest reply for ``%aeron last``."""
@@ -524,7 +529,10 @@ class Session:
         with self._lock:
             turn, _ = self.registry.finish(pending, reply)
             self.history_writer.save_turn(pending, turn, self._scope(self.ensure_connected()))
+            if self._is_newest(pending.turn):
+                self.unfinished = self.lost = None
         self.remember(reply, _metadata(pending.position.tree, turn, reply))
+        self._notify_change()
         return self.last_metadata
 
     def mark_lost(self, pending: PendingTurn, token: str | None) -> None:

@@ -423,6 +423,22 @@ def test_an_open_edit_box_outlasts_what_the_kernel_does(
     assert panel.questions() == ["Typed at 0"]
 
 
+def test_an_edit_box_is_not_shown_in_another_conversation(
+    lab: NotebookPage, sandbox: Sandbox
+) -> None:
+    """Whose turn has the same name and number."""
+    panel = PanelPage.in_new_notebook(lab, sandbox)
+    panel.ask("One")
+    panel.turns.first.hover()
+    panel.click("Edit and ask as a branch", panel.turns.first)
+    panel.root.get_by_label("Edit the question").fill("Typed at one")
+    lab.page.evaluate(EXECUTE, "%aeron forget main\n%aeron ask Another")
+    panel.root.get_by_text("Another", exact=True).wait_for()
+    panel.wait_ready()
+    assert panel.root.get_by_label("Edit the question").count() == 0
+    assert panel.questions() == ["Another"]
+
+
 def test_asking_again_during_a_reply_is_refused(
     lab: NotebookPage, sandbox: Sandbox, screenshots: Path
 ) -> None:

@@ -134,7 +134,8 @@ def test_a_first_question_without_a_complete_reply_is_in_each_export() -> None:
         "%%aeron\ntwo",
     ]
     first, second = (cell["outputs"][0]["data"] for cell in notebook["cells"][3:])
-    assert all("(incomplete)" in "".join(data) for data in first.values())
+    assert all("incomplete" in "".join(data) for data in first.values())
+    assert "".join(first["text/plain"]).endswith("[incomplete]")
     assert second["text/plain"] == ["a"]
 
 

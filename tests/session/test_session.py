@@ -5,6 +5,7 @@ Each under both readings of the vendor's page: a token for each reply, or one fo
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from base64 import b64encode
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ import pytest
 from fake_notebook import Cell, FakeNotebook, shape
 
 from aeron_magic.client.client import make_question
+from aeron_magic.client.io_loop import ReplyTask
 from aeron_magic.conversations.export import as_markdown
 from aeron_magic.conversations.export_page import as_page
 from aeron_magic.conversations.history import HistoryStore
@@ -467,6 +469,40 @@ def test_a_late_fetch_leaves_the_newest_unfinished_question(notebook: FakeNotebo
         assert fetched.done.wait(5)
     assert [turn.status for turn in notebook.tree] == ["complete"] * 3
     assert notebook.context_token == second
+
+
+def test_a_late_fetch_that_fails_is_not_the_newest_question(notebook: FakeNotebook) -> None:
+    notebook.run("a")
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    token = notebook.run("b", interrupt=True).context_token
+    notebook.sandbox.set_faults(say=None)
+    after = notebook.run("c").context_token
+    if after == token:
+        return
+    notebook.sandbox.set_faults(refuse=(Refusal("fetch-response", 400),))
+    fetched = notebook.session.fetch_unfinished(token)
+    assert fetched is not None
+    assert fetched.done.wait(5)
+    assert fetched.error is not None
+    assert notebook.session.unfinished is notebook.session.lost is None
+    assert notebook.session.fetch_unfinished() is None
+
+
+def test_a_reply_that_was_fetched_by_a_resume_is_not_fetched_again(notebook: FakeNotebook) -> None:
+    """And what is shown of the conversation is told so."""
+    notebook.run("a")
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    notebook.run("b", interrupt=True)
+    session = notebook.session
+    assert session.unfinished is not None
+    pending, token = session.unfinished
+    task = ReplyTask(session.io_loop, session.fetch_stream(token))
+    assert task.done.wait(5)
+    session.observers.append(observer := Observer(notebook))
+    session.finish_fetched(pending, task.reply)
+    assert session.fetch_unfinished() is None
+    session.io_loop.submit(asyncio.sleep(0)).result(5)
+    assert [name for name, *_ in observer.calls] == ["changed"]
 
 
 def test_a_fetch_moves_the_conversation_if_what_was_asked_since_has_failed(
@@ -1146,3 +1182,25 @@ def test_rows_are_kept_for_the_answers_of_the_sandbox(
     finally:
         session.close()
     assert len({*keys}) == 4
+
+
+def test_a_relative_file_of_answers_does_not_depend_on_the_folder_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `%cd`; what is answered while it cannot be read is not used later."""
+    (tmp_path / "answers.csv").write_text("question,answer\nHello,One")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    session, question = Session({}), make_question("Hello")
+    try:
+        settings = session.connect("aeronpay", sandbox=True, answers="answers.csv").settings
+        before = session.kept_rows().key(question, settings)
+        monkeypatch.chdir(tmp_path / "other")
+        assert session.kept_rows().key(question, settings) == before
+        asked = session.ask(question, session.position_for())
+        assert asked.done.wait(5)
+        assert asked.reply.text == "One"
+        (tmp_path / "answers.csv").unlink()
+        assert len({session.kept_rows().key(question, settings) for _ in range(2)}) == 2
+    finally:
+        session.close()

@@ -17,7 +17,7 @@ from aeron_magic.jupyter.panel.controller import PanelController
 from aeron_magic.jupyter.panel.messages import PanelMessage, error_message
 from aeron_magic.jupyter.panel.turn_views import newest_leaf
 from aeron_magic.prompts.interpolation import placeholders_in
-from aeron_magic.services.catalog import DEFAULT_SERVICE
+from aeron_magic.services.catalog import DEFAULT_SERVICE, service_info
 
 
 class Action(NamedTuple):
@@ -208,7 +208,14 @@ def _connect(controller: PanelController, action: Action) -> None:
 
 
 def _beside(tree: ConversationTree, turn: Turn) -> Position:
-    """Where ``turn`` was asked, without replacing it."""
+    """Where ``turn`` was asked, without replacing it.
+
+    Raises UsageError: the service cannot branch.
+    """
+    if not service_info(tree.service).branches:
+        raise UsageError(
+            "The service cannot branch: nothing was sent.", hint="Ask below the newest turn."
+        )
     return tree.rerun(turn)._replace(replaces=None, placed=True)
 
 

@@ -33,6 +33,7 @@ from aeron_magic.jupyter.panel.turn_views import (
     MAX_STEP,
     HtmlStream,
     TreeIndex,
+    is_dead_end,
     make_read_only,
     problem_of,
     reply_html,
@@ -322,12 +323,12 @@ class PanelController:
             shown = next(same, None)
         trees = {tree, self.session.tree} if asked.is_fetch else ()
         is_late = any(one.was_asked_since(turn) for one in trees)
-        if is_late and shown is None:
+        if is_late and (shown is None or self.live is not None):
             return  # what is shown stays
         self.live = live
         if tree is not self.tree or self._is_read_only:
             self.show(tree, turn)
-        elif shown and (shown.tokens or tree.followers.get(shown) or is_late):
+        elif shown and (is_late or not is_dead_end(tree, shown)):
             self._send_begin(asked, shown)  # in its place
         elif turn.parent is self._leaf and shown is None and dropped is None:
             self._leaf = turn

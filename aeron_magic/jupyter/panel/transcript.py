@@ -69,7 +69,7 @@ def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> Bundle:
     html = [Markup("<details><summary>{}</summary>\n").format(text_html(title))]
     markdown, plain = [f"*{escape_markdown(title)}*"], [title]
     for turn in turns:
-        reply = turn.reply
+        reply = _known(tree, turn).reply
         text = reply.text if reply is not None else ""
         remark = _remark(tree, turn)
         asked = Markup("<p><strong>You</strong></p>\n<blockquote>{}</blockquote>\n")
@@ -96,8 +96,15 @@ def bundle(tree: ConversationTree, turns: Sequence[Turn]) -> Bundle:
     }
 
 
+def _known(tree: ConversationTree, turn: Turn) -> Turn:
+    """``turn``; while its reply is fetched, the turn with what is known of it."""
+    known = tree.by_number(turn.number)
+    return known if known is not None and known.asked_at == turn.asked_at else turn
+
+
 def _remark(tree: ConversationTree, turn: Turn) -> str:
     """How a reply ended, if that is not clear from its text."""
+    turn = _known(tree, turn)
     if turn.reply is None and tree.by_number(turn.number) is not turn:
         return PENDING
     note = status_note(turn.reply) if turn.reply is not None else ""
@@ -145,7 +152,10 @@ class Transcript:
             filled, first = outputs[:-1], self._full_count
             outputs += [[]] * (len(self._shown) - first - len(outputs))
             for index, page in enumerate(outputs, first):
-                signature = (tree.name, *((t.number, t.asked_at, t.status) for t in page))
+                signature = (
+                    tree.name,
+                    *((t.number, t.asked_at, t.status, _remark(tree, t)) for t in page),
+                )
                 update = index < len(self._shown)
                 if update and self._shown[index] == signature:
                     continue

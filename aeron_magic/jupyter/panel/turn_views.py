@@ -174,7 +174,7 @@ def turn_id(tree: ConversationTree, turn: Turn) -> str:
     return f"{tree.name}#{turn.number}"
 
 
-def _is_dead(tree: ConversationTree, turn: Turn) -> bool:
+def is_dead_end(tree: ConversationTree, turn: Turn) -> bool:
     """Whether nothing continues after ``turn``, and it has no complete reply or is aside."""
     return not tree.followers.get(turn) and (not turn.tokens or turn in tree.aside)
 
@@ -185,7 +185,7 @@ APART = "What follows does not continue from here."
 
 def is_apart(tree: ConversationTree, turn: Turn) -> bool:
     """Whether what follows does not continue from it, as its reply did not come in time."""
-    return service_info(tree.service).branches and _is_dead(tree, turn)
+    return service_info(tree.service).branches and is_dead_end(tree, turn)
 
 
 def newest_leaf(tree: ConversationTree, turn: Turn) -> Turn:
@@ -234,7 +234,7 @@ class TreeIndex:
     def after(self, parent: Turn | None, *, dead: bool) -> list[Turn]:
         """The branches after a turn, or the dead ends."""
         turns = sorted(self.tree.followers.get(parent, ()), key=attrgetter("number"))
-        return [one for one in turns if dead is _is_dead(self.tree, one)]
+        return [one for one in turns if dead is is_dead_end(self.tree, one)]
 
     def is_new_branch(self, turn: Turn | None) -> bool:
         """Whether its only successor has made a dead end one of several branches."""
@@ -242,10 +242,16 @@ class TreeIndex:
             return False
         return len(self.after(turn.parent, dead=False)) > 1
 
-    def dead_before(self, turn: Turn) -> list[Turn]:
-        """The dead ends beside a turn that were asked before it."""
-        beside = self.after(turn.parent, dead=True)
-        return [one for one in beside if one.asked_at < turn.asked_at and one.number != turn.number]
+    def dead_beside(self, turn: Turn, *, later: bool) -> list[Turn]:
+        """The dead ends beside a turn that were asked before it, or later."""
+        beside = (one for one in self.after(turn.parent, dead=True) if one.number != turn.number)
+        return [one for one in beside if (one.asked_at > turn.asked_at) is later]
+
+    def is_after_dead_end(self, turn: Turn) -> bool:
+        """Whether a dead end is shown between ``turn`` and the turn that it continues."""
+        parent = turn.parent
+        before = parent is not None and self.dead_beside(parent, later=True)
+        return bool(before or self.dead_beside(turn, later=False))
 
     def visible_path(self, leaf: Turn | None) -> list[Turn]:
         """The turns to show for the path that ends at ``leaf``, oldest first.
@@ -270,9 +276,10 @@ class TreeIndex:
         on_path = {turn.number for turn in path}  # a pending turn has that of the one it replaces
         shown: list[Turn] = []
         for turn in path:
-            shown += [one for one in self.dead_before(turn) if one.number not in on_path]
-            shown.append(turn)
-        return shown + [one for one in self.after(leaf, dead=True) if one.number not in on_path]
+            shown += [*self.dead_beside(turn, later=False), turn]
+            shown += self.dead_beside(turn, later=True)
+        shown += self.after(leaf, dead=True)
+        return [one for one in shown if one in path or one.number not in on_path]
 
 
 def problem_of(error: AeronError | None, reply: Reply | None, service: str) -> Problem | None:
@@ -354,7 +361,7 @@ def turn_views(
         branches = (one.number for one in index.after(turn.parent, dead=False))
         key = turn_id(tree, turn)
         is_live = turn.number in live
-        is_dead = not is_live and _is_dead(tree, turn)
+        is_dead = not is_live and is_dead_end(tree, turn)
         numbers = [turn.number] if is_dead else sorted({*branches, *beside, turn.number})
         reply = None if is_live else turn.reply
         text = reply.text if reply is not None else fetched.get(turn.number, "")
@@ -364,7 +371,8 @@ def turn_views(
         if problem is not None and not is_live and not tree.can_rerun(turn):
             problem = {**problem, "actions": []}
         notes = [status_note(reply) if reply and reply.status == "recovered" else ""]
-        if turn.parent is not None and service.branches and not is_dead and index.dead_before(turn):
+        has_gap = service.branches and not is_dead and index.is_after_dead_end(turn)
+        if turn.parent is not None and has_gap:
             notes.append(strip_control_sequences(continues_text(turn.parent)))
         views.append(
             TurnView(

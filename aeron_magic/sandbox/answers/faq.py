@@ -45,7 +45,7 @@ class Faq:
     """
 
     def __init__(self, source: str | os.PathLike[str] | Mapping[str, str]) -> None:
-        self._path = None if isinstance(source, Mapping) else Path(source).expanduser()
+        self._path = None if isinstance(source, Mapping) else Path(source).expanduser().absolute()
         self._lock = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
         if isinstance(source, Mapping):

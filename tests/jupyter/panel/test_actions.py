@@ -133,9 +133,10 @@ def test_it_is_shown_where_the_next_question_goes(harness: PanelHarness, sandbox
     token = harness.session.token.read()
     harness.send("show", key="main#4")
     state = harness.wait("state")
-    assert state["about"]["next"] is None
+    assert state["about"]["next"] == {**hidden, "key": ""}
     assert harness.session.token.read() == token
-    assert [turn["key"] for turn in state["turns"]] == ["main#1", "main#2", "main#3", "main#4"]
+    assert [turn["key"] for turn in state["turns"]] == [f"main#{one}" for one in range(1, 6)]
+    assert state["turns"][4]["apart"]
 
 
 def test_a_reply_that_ends_out_of_sight_moves_the_next_question(
@@ -330,6 +331,117 @@ def test_of_several_stopped_replies_each_stays_when_one_is_fetched(
     shown, note = fetch(2)
     assert shown == [("a", True), ("b", True), ("c", False)]
     assert note == "The next question continues after turn 3; --after 2 asks it after this one."
+
+
+def test_a_stopped_reply_stays_when_an_earlier_turn_is_continued(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """Below it, also when others follow; the turn after it names the one that it continues."""
+    sandbox.set_faults(say="one two three four five six seven eight nine ten")
+    harness.ask("One")
+    for text in ("Two", "Three"):
+        stopped(harness, sandbox, "ask", text=text)
+    harness.send("fetch", key="main#2")
+    harness.wait("end", count=2)
+    for last in (3, 4):
+        harness.clear()
+        harness.send("choose", key="main#2")
+        if last == 4:
+            assert harness.ask("Four")["turn"]["note"] == "Continues after turn 2."
+            harness.clear()
+            harness.send("sync")
+        turns = harness.wait("state")["turns"]
+        assert [turn["key"] for turn in turns] == [f"main#{one}" for one in range(1, last + 1)]
+        assert [turn["apart"] for turn in turns] == [False, False, True, False][:last]
+    assert turns[2]["problem"]["actions"] == ["fetch", "again"]
+
+
+@pytest.mark.parametrize("complete", [False, True])
+def test_an_earlier_reply_is_fetched_while_a_question_is_answered(
+    harness: PanelHarness, sandbox: Sandbox, complete: bool
+) -> None:
+    """The pages keep the answer, which can be stopped; and the conversation does not move."""
+    sandbox.set_faults(say="one two three four five six seven eight nine ten")
+    after = harness.ask("One")["turn"]["token"]
+    part = stopped(harness, sandbox, "ask", text="Two")["turn"]
+    if complete:
+        after = harness.ask("Three")["turn"]["token"]
+    sandbox.set_faults(pause=0.5, chunk_size=10)
+    harness.clear()
+    action = harness.send("ask", text="Last")
+    harness.wait("delta")
+    fetched = harness.session.fetch_unfinished(part["token"])
+    assert fetched is not None
+    assert fetched.notified.wait(20)
+    assert fetched.reply.is_complete
+    state = harness.wait("state")
+    last = "main#4" if complete else "main#3"
+    assert state["turns"][-1]["key"] == last == state["live"]["key"]
+    assert state["turns"][1]["apart"]
+    harness.send("stop", request=action)
+    end = harness.wait("end")["turn"]
+    assert (end["key"], end["status"]) == (last, "interrupted")
+    assert harness.session.token.read() == after
+    assert [turn.number for turn in harness.session.tree.aside] == [2]
+
+
+def test_a_late_turn_whose_cell_runs_again_is_shown_at_its_new_place(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """It was shown before the end, and continues after that now."""
+    sandbox.set_faults(say="one two three four five six seven eight nine ten")
+    harness.ask_in_cell("One", "a")
+    sandbox.set_faults(pause=0.3, chunk_size=20)
+    position = harness.session.position_for(cell="b")
+    harness.clear()
+    asked = harness.session.ask(make_question("Two", position.token), position)
+    harness.wait("delta")
+    asked.stop()
+    assert asked.notified.wait(5)
+    sandbox.set_faults(pause=0)
+    harness.ask_in_cell("Three", "c")
+    fetched = harness.session.fetch_unfinished(asked.reply.context_token)
+    assert fetched is not None
+    assert fetched.notified.wait(5)
+    harness.ask_in_cell("Two", "b")
+    harness.clear()
+    harness.send("sync")
+    state = harness.wait("state")
+    assert [turn["key"] for turn in state["turns"]] == ["main#1", "main#3", "main#2"]
+    assert state["about"]["next"] is None
+
+
+def test_a_reply_that_is_fetched_twice_leaves_what_follows(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """As by a page that was not updated: the turn has no newer reply."""
+    sandbox.set_faults(say="one two three four five six seven eight nine ten")
+    harness.ask("One")
+    stopped(harness, sandbox, "ask", text="Two")
+    harness.clear()
+    harness.send("fetch", key="main#2")
+    harness.wait("end")
+    token = harness.ask("Three")["turn"]["token"]
+    harness.clear()
+    harness.send("fetch", key="main#2")
+    harness.wait("end")
+    harness.send("sync")
+    turns = harness.wait("state")["turns"]
+    assert [(turn["key"], turn["stale"]) for turn in turns][2:] == [("main#3", False)]
+    assert harness.session.token.read() == token
+
+
+@pytest.mark.parametrize("action", [{"do": "edit", "text": "Changed"}, {"do": "regenerate"}])
+def test_a_question_to_an_agent_is_not_asked_as_a_branch(
+    harness: PanelHarness, sandbox: Sandbox, action: dict[str, str]
+) -> None:
+    """A page can still show the turn of another service with this key."""
+    harness.connect_chatzy(sandbox)
+    harness.ask("One")
+    harness.clear()
+    harness.send(action.pop("do"), key="main#1", **action)
+    assert "cannot branch: nothing was sent" in str(harness.wait("error"))
+    assert len(harness.session.tree.turns) == 1
 
 
 @pytest.mark.parametrize("elsewhere", ["branch", "conversation"])

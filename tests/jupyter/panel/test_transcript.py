@@ -70,6 +70,19 @@ def test_a_reply_that_is_being_read_is_not_called_lost() -> None:
     assert "The reply is lost" in bundle(tree, tree.turns)["text/plain"]
 
 
+def test_the_known_part_of_a_reply_stays_while_it_is_fetched() -> None:
+    tree = conversation(1)
+    asked = tree.start(tree.at_head(), "And now?")
+    known = tree.complete(asked, Reply("A part", "interrupted", "t9"))
+    position = tree.rerun(known)
+    fetch = tree.start(position, "And now?", asked_at=known.asked_at)
+    text = bundle(tree, [*line(tree), fetch.turn])["text/plain"]
+    assert "A part" in text
+    assert "There was no reply" not in text
+    again = tree.start(position, "Otherwise?")
+    assert "A part" not in bundle(tree, [again.turn])["text/plain"], "it is no answer to that"
+
+
 def test_hostile_text_stays_text() -> None:
     """Questions and replies go through the same safe place as a cell's output."""
     tree = ConversationTree("main", "aeronpay")
@@ -112,6 +125,23 @@ def test_only_what_changed_is_published() -> None:
     sent.clear()
     transcript.show(tree, line(tree)[:1])
     assert [html for _, _, html in sent][1:] == [""] * (count - 1)
+
+
+def test_a_mark_is_updated() -> None:
+    """As of a stopped turn that was fetched late, and is continued now."""
+    sent: list[str] = []
+    transcript = Transcript(lambda **display: sent.append(display["data"]["text/plain"]), "p")
+    tree = conversation(1)
+    tree.complete(tree.start(tree.at_head(), "Cut"), Reply("A part", "interrupted", "t9"))
+    tree.complete(tree.start(tree.at_head(), "Next"), Reply("Yes.", context_token="t2"))
+    cut = tree.turns[1]
+    fetch = tree.start(tree.rerun(cut), "Cut", asked_at=cut.asked_at)
+    tree.complete(fetch, Reply("All of it", context_token="t9"))
+    transcript.show(tree, tree.turns)
+    assert "What follows does not continue from here." in sent[-1]
+    tree.complete(tree.start(tree.after_turn(cut), "More"), Reply("Yes.", context_token="t3"))
+    transcript.show(tree, tree.turns[:3])
+    assert "What follows does not continue from here." not in sent[-1]
 
 
 def test_full_outputs_are_not_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:

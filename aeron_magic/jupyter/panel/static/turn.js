@@ -70,10 +70,13 @@ export class TurnView {
 
   question() {
     const { turn, view } = this;
+    const open = view.edits.get(turn.key);
+    // The key can be that of another conversation by now.
+    if (open && !(turn.branches && open.question === turn.question)) view.edits.delete(turn.key);
     this.asked = element(
       "div",
       { class: "ap-question" },
-      view.edits.get(turn.key) ?? [
+      view.edits.get(turn.key)?.parts ?? [
         element("div", { class: "ap-bubble", dir: "auto" }, turn.question),
         ...turn.images.map((url) => element("div", { class: "ap-attached" }, icon("image"), url)),
         this.questionTools(),
@@ -170,7 +173,7 @@ export class TurnView {
       element("span", { class: "ap-busy" }, "Wait until the reply has ended, or stop it."),
       button("Ask as a branch", send, "ap-main ap-idle"),
     );
-    view.edits.set(key, [area, row]);
+    view.edits.set(key, { question, parts: [area, row] });
     redraw();
     view.setIdle();
     area.style.height = `${Math.min(area.scrollHeight + 2, 240)}px`;

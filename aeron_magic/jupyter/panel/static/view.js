@@ -15,7 +15,7 @@ export class View {
     this.model = model;
     this.store = store;
     this.turns = new Map();
-    this.edits = new Map(); // the elements of open edit boxes, by the key of the turn
+    this.edits = new Map(); // by the key of the turn: its question, and the parts of its edit box
     this.follows = true;
     this.place = 0;
     this.head = new Header(this);
@@ -185,7 +185,11 @@ export class View {
     this.pending?.remove();
     this.pending = null;
     if (fresh) this.list.append(this.add(turn).element);
-    else this.turns.get(turn.key).update(turn);
+    else {
+      const open = this.edits.get(turn.key);
+      if (open) open.question = turn.question; // its cell has changed it
+      this.turns.get(turn.key).update(turn);
+    }
     this.turns.get(turn.key).begin(this.store.live);
     this.drawError();
     this.drawStart();
