@@ -68,8 +68,8 @@ def check_names(items: Items, columns: Columns | None) -> None:
             raise UsageError(
                 f"Every result has a column `{name}`.", hint="Give the requested one another name."
             )
-    items.refuse(requested, requested=True)
     items.refuse(OUTCOME)
+    items.refuse(requested, requested=True)
     result_of([], items.empty, columns)
 
 

@@ -193,8 +193,9 @@ def test_a_result_is_the_next_input_without_its_columns(library: Any) -> None:
     """As the hint says."""
     items = items_of(frame(library))
     result = result_of(rows_of(items, bad=True), items)
-    with pytest.raises(UsageError) as caught:
-        check_names(items_of(result), None)
+    for wanted in (None, Columns("text: text")):
+        with pytest.raises(UsageError, match="5 columns of the result") as caught:
+            check_names(items_of(result), wanted)
     assert "`items[result.status != 'complete']`" in caught.value.hint
     drop = re.findall("`(.drop.*?)`", caught.value.hint)[library is pl]
     check_names(items_of(eval(f"result{drop}")), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,30 @@ def test_a_code_block_becomes_a_cell_that_can_run(lab: NotebookPage, sandbox: Sa
         ("code", "%%bash\na \\\nb"),
         ("code", "%%bash\ncat <<E\n$ x\nE"),
     ]
+
+
+def test_a_kernel_that_another_page_restarts(
+    lab: NotebookPage, sandbox: Sandbox, new_page: Callable[[], NotebookPage]
+) -> None:
+    """It is said when the new kernel is heard, during a reply, too; a queued question is kept."""
+    sandbox.set_faults(say="word " * 3_000, pause=0.05)
+    PanelPage.in_new_notebook(lab, sandbox)
+    lab.save()
+    again = new_page()
+    again.name = lab.name
+    again.visit()
+    panel = PanelPage.in_notebook(again)
+    panel.ask("One", wait=False)
+    panel.wait_text("word word")
+    panel.input.fill("Two")
+    panel.input.press("Enter")
+    lab.page.bring_to_front()
+    lab.page.evaluate(RESTART)
+    lab.run(0)
+    again.page.bring_to_front()
+    panel.wait_state("silent")
+    assert "restarted" in panel.root.locator(".ap-label").inner_text()
+    assert panel.input.input_value() == "Two"
 
 
 def test_a_restarted_kernel(lab: NotebookPage, sandbox: Sandbox, screenshots: Path) -> None:

@@ -109,11 +109,20 @@ export function watchKernel(model, act) {
   const session = model.widget_manager?.context?.sessionContext;
   const onStatus = (_, status) => ENDED.includes(status) && act();
   const onKernel = (_, change) => change?.oldValue && act();
+  let known = null;
+  // A restart by another page is seen in what the new kernel sends only.
+  const onMessage = (_, { header }) => {
+    if (header?.msg_type !== "status") return;
+    if (known && header.session !== known) act();
+    known = header.session;
+  };
   session?.statusChanged?.connect(onStatus);
   session?.kernelChanged?.connect(onKernel);
+  session?.iopubMessage?.connect(onMessage);
   return () => {
     session?.statusChanged?.disconnect(onStatus);
     session?.kernelChanged?.disconnect(onKernel);
+    session?.iopubMessage?.disconnect(onMessage);
   };
 }
 

@@ -206,7 +206,7 @@ export class Store {
     if (this.state) this.state.next = message.next;
     if (known >= 0) this.turns[known] = message.turn;
     this.notify("end", { turn: message.turn, patch: live && message.patch, live });
-    if (this.error === BUSY) {
+    if (this.error?.title === BUSY.title) {
       this.error = null;
       this.notify("error");
     }
