@@ -54,11 +54,12 @@ def summary(rows: Sequence[Row], requests: int, out: str | None, result: object 
     sent = [row for row in broken if row.asked or not isinstance(row.error, UsageError)]
     by = f" in {plural(requests, 'question')}" if requests < asked else ""
     counts = [f"{kept:,} kept", f"{asked:,} asked now{by}"]
-    counts += [f"**{unfit:,} unfit**"] if unfit else []
-    counts += [f"**{count:,} {name}**" for name, count in Counter(r.status for r in sent).items()]
     counts += [f"**{unusable:,} cannot be sent**"] if unusable else []
     counts += [f"**{missing:,} not asked**"] if missing else []
-    parts = [f"{plural(len(rows), 'row')}: {', '.join(counts)}."]
+    ends = [f"**{unfit:,} unfit**"] if unfit else []
+    ends += [f"**{count:,} {name}**" for name, count in Counter(row.status for row in sent).items()]
+    among = f"; {', '.join(ends)}" if ends else ""
+    parts = [f"{plural(len(rows), 'row')}: {', '.join(counts)}{among}."]
     if requests < asked:
         parts.append("Rows with the same question share one reply.")
     if out:

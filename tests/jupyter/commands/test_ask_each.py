@@ -165,7 +165,7 @@ def test_rows_of_one_cause_with_different_values_are_one_group() -> None:
     ]
     rows.append(Row(3, None, "failed", UsageError("missing")))
     assert summary(rows, 3, "r") == (
-        "4 rows: 0 kept, 3 asked now, **3 unfit**, **1 cannot be sent**. The result is in `r`. "
+        "4 rows: 0 kept, 3 asked now, **1 cannot be sent**; **3 unfit**. The result is in `r`. "
         "An unfit reply is kept; if you change the question, it is asked again. "
         "-n asks all rows of --each again, also the answered ones: give it only the rows to ask "
         "again (`%aeron help columns`)."
@@ -220,7 +220,7 @@ def test_a_failed_row_fails_alone_and_is_asked_again(kernel: Kernel, sandbox: Sa
     sandbox.faults = Faults(refuse=(Refusal("create-response", 400, message="too rude"),))
     run = kernel.execute(ASK, "each-4")
     assert run.status == "ok"
-    assert "3 rows: 0 kept, 3 asked now, 1 failed. " in run.text
+    assert "3 rows: 0 kept, 3 asked now; 1 failed. " in run.text
     assert "HTTP status 400. The service says: too rude" in run.text
     assert re.search(r"1 row \([abc]\): ", run.text)  # its label, as `.loc` takes it
     assert kernel.value("sorted(labels.status)") == ["complete", "complete", "failed"]
@@ -277,7 +277,7 @@ def test_an_interrupt_keeps_the_finished_rows(kernel: Kernel, sandbox: Sandbox) 
     interrupted = kernel.value("int((squares.status == 'interrupted').sum())")
     not_asked = kernel.value("int((squares.status == 'not asked').sum())")
     assert kernel.value("len(squares)") == done + interrupted + not_asked
-    assert f"{interrupted} interrupted, {not_asked} not asked. " in run.text
+    assert f"{not_asked} not asked; {interrupted} interrupted. " in run.text
     assert f"Run the cell again to get {interrupted + not_asked} missing rows." in run.text
     # A row whose reply had not begun has no token.
     known = kernel.value(
