@@ -57,7 +57,8 @@ def status(app: App, command: Command, source: str = "") -> None:
         if connection.sandbox and session.connections.answers:
             items.append(f"answers from: {code_span(session.connections.answers)}")
     newest = f", the newest is {tree.head.label}" if tree.head else ""
-    if tree.head is not None and any(map(is_shown, tree.followers.get(tree.head, ()))):
+    is_newest = tree.head is tree.newest
+    if tree.head and (not is_newest or any(map(is_shown, tree.followers.get(tree.head, ())))):
         newest = f"; the next question continues after turn {tree.head.label}"
     if tree.turns and tree.newest is None:
         newest = ", none has a complete reply"

@@ -86,13 +86,15 @@ def tree_text(tree: ConversationTree) -> str:
     for turn in tree.turns:
         children.setdefault(tree.shown_parent(turn), []).append(turn)
     stale = tree.stale()
-    newest = tree.newest if tree.has_ended else tree.head
+    newest = tree.newest
+    current = newest if tree.has_ended else tree.head
     lines: list[str] = []
     waiting = _branches(children.get(None, []), "")
     while waiting:
         turn, lead, below = waiting.pop()
         marks = [] if turn.status == "complete" else [turn.status]
-        marks += _remarks(turn, stale) + (["newest"] if turn is newest else [])
+        marks += _remarks(turn, stale)
+        marks += ["newest" if turn is newest else "current"] if turn is current else []
         label = numbered(turn.number, turn.name)
         text = truncate(one_line(turn.question[:400]), max(TREE_WIDTH - len(lead), 20))
         lines.append(f"{lead}{label}  {text}" + (f"  [{', '.join(marks)}]" if marks else ""))

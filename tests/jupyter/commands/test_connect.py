@@ -197,6 +197,25 @@ def test_the_status_names_the_file_that_the_sandbox_answers_from(
         assert ("answers from: " in capsys.readouterr().out) is said
 
 
+def test_the_status_says_where_the_next_question_goes(
+    harness: PanelHarness, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After the newest turn, or another one that was chosen."""
+    harness.ask("One")
+    harness.ask("Two")
+    harness.send("edit", key="main#2", text="Otherwise")
+    harness.wait("end", count=3)
+    for key, said in (
+        ("main#3", "3 turns, the newest is 3"),
+        ("main#2", "3 turns; the next question continues after turn 2"),
+    ):
+        harness.clear()
+        harness.send("choose", key=key)
+        harness.wait("state")
+        status(harness.app, parse_command(""))
+        assert said in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("stored", [True, False])
 def test_after_logout_nothing_is_sent_with_the_credentials(
     harness: PanelHarness, typed: list[str], stored: bool, capsys: pytest.CaptureFixture[str]

@@ -91,6 +91,8 @@ def test_a_tree_marks_the_newest_and_the_unusual_turns_and_cuts_questions() -> N
     lines = tree_text(tree).splitlines()
     assert [line.partition("  [")[2] for line in lines] == ["", "lost, stale]", "stale, newest]"]
     assert all("…" in line and len(line) < 110 for line in lines)
+    tree.head = tree.turns[0]  # the user has gone back to it
+    assert tree_text(tree).splitlines()[0].endswith("  [current]")
     tree.ended, tree.head = set(tree), None  # as of a sandbox of an earlier kernel
     assert tree_text(tree).splitlines()[2].endswith("  [stale, newest]")
 
