@@ -244,7 +244,7 @@ def _row(item: Any, one: BatchQuestion | AeronError, columns: Columns | None) ->
     if isinstance(one, AeronError):
         return Row(item, None, "failed", one)
     if one.result is None:
-        return Row(item, asked=one.is_sent)
+        return Row(item)
     reply, error = one.result
     if reply is None:
         return Row(item, None, "failed", error, asked=one.is_sent)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Self
 
-from aeron_magic.batch.question import BatchConfig, BatchQuestion, RowResult, ask_row, maybe_charged
+from aeron_magic.batch.question import BatchConfig, BatchQuestion, RowResult, ask_row
 from aeron_magic.client.aiohttp_transport import AiohttpTransport
 from aeron_magic.client.httpx_transport import open_transport
 from aeron_magic.client.rate_limiter import RateLimitedFlowIO, RateLimiter
@@ -114,7 +114,7 @@ class DaskAsker:
                 if (results := await asyncio.shield(task)) is not None:
                     return results[place]
                 if row.token is None:
-                    return maybe_charged(Reply("", service=self._settings.service))
+                    return row.maybe_charged(Reply("", service=self._settings.service))
             raise IncompleteReply(
                 f"{MAX_WORKERS_LOST} workers of the cluster were lost with this row.",
                 hint="Run the batch again: the reply is fetched.",

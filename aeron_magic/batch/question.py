@@ -115,6 +115,10 @@ class BatchQuestion:
         if place is not None:
             place.release()
 
+    def maybe_charged(self, reply: Reply) -> RowResult:
+        """The result of this row if its reply cannot be fetched; ``reply`` is what was received."""
+        return maybe_charged(reply, is_kept=self._kept is not None)
+
     def keep(self, result: RowResult) -> None:
         """Keep the result, for this run and the next ones.
 
@@ -122,7 +126,7 @@ class BatchQuestion:
         """
         reply, error = result
         if isinstance(error, Interrupted) and reply is not None and self.token is None:
-            result = maybe_charged(reply, is_kept=self._kept is not None)
+            result = self.maybe_charged(reply)
         self.result, self.awaits_token, error = result, False, result.error
         if error is not None and self.token is not None and not isinstance(error, FailedReply):
             error.was_accepted = True

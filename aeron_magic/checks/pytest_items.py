@@ -22,7 +22,7 @@ from aeron_magic.checks.report import CheckResult, result_of
 from aeron_magic.checks.running import CheckAsker
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.client.io_loop import IOLoop
-from aeron_magic.errors import AeronError, RecordingError, UsageError
+from aeron_magic.errors import AeronError, RecordingError, UsageError, ValueRefused
 from aeron_magic.markdown_text import truncate
 from aeron_magic.plaintext import strip_control_sequences
 from aeron_magic.prompts.interpolation import MARKS
@@ -172,7 +172,11 @@ class Conversation:
     def result(self, session: CheckSession, test: pytest.Item, index: int) -> CheckResult:
         """Ask a turn, and those before it, unless that was done."""
         if self._run is None:
-            self._run = session.planner(test).run(self._source, self._repeat)
+            try:
+                self._run = session.planner(test).run(self._source, self._repeat)
+            except ValueRefused as error:
+                error.hint = f"Values come from `pytest_aeron_values` in conftest.py. {error.hint}"
+                raise
         run = self._run
         if index not in run.answers:
             with session.journal(run) as journal:

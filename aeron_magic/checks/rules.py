@@ -28,7 +28,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from aeron_magic.checks.regex_process import RegexProcess
-from aeron_magic.errors import AeronError, UsageError
+from aeron_magic.errors import AeronError, UsageError, did_you_mean
 from aeron_magic.markdown_text import one_line, truncate
 from aeron_magic.plaintext import VISIBLE, strip_control_sequences
 from aeron_magic.prompts.interpolation import NAME, STEP, STEPS
@@ -76,8 +76,8 @@ def parse_rule(text: str, line: int) -> Rule:
     if match is None or keyword not in KEYWORDS:
         raise UsageError(
             f"an expect block cannot say {truncate(one_line(text), 60)!r}.",
-            hint=f"Each line begins with one of: {', '.join(KEYWORDS)}; all but `same` are "
-            "followed by a colon.",
+            hint=f"{did_you_mean(keyword, KEYWORDS)}Each line begins with one of: "
+            f"{', '.join(KEYWORDS)}; all but `same` are followed by a colon.",
         )
     argument = (match["argument"] or "").strip()
     if (keyword == "same") != (match["argument"] is None) or (keyword != "same" and not argument):

@@ -11,6 +11,7 @@ that an output belongs to: submit work only from the cell or message handler tha
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable, Coroutine
@@ -59,7 +60,9 @@ class IOLoop:
         try:
             return asyncio.run_coroutine_threadsafe(work, self._running())
         except BaseException:
-            work.close()
+            # An interrupt can come when it runs already.
+            if inspect.getcoroutinestate(work) == inspect.CORO_CREATED:
+                work.close()
             raise
 
     def call_soon(self, act: Callable[[], object]) -> None:

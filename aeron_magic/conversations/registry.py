@@ -213,12 +213,15 @@ class ConversationRegistry:
         return found if found and self.conversations.get(found.name) is found else None
 
     def forget(self, name: str) -> bool:
-        """Delete the conversation of this name; whether it was the current one."""
+        """Delete the conversation of this name; whether it was the current one.
+
+        The main one is current then.
+        """
         tree = self.conversations.pop(name, None)
         if tree is not self.current:
             return False
-        self.current = self.conversations.setdefault(MAIN, ConversationTree(MAIN, self.service))
-        self.current.restart()
+        self.conversations.setdefault(MAIN, ConversationTree(MAIN, self.service))
+        self.use(MAIN)
         return True
 
     # Asking --------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import count
 from operator import attrgetter
 from typing import NamedTuple
 
@@ -205,6 +206,8 @@ class ConversationTree:
     """The highest ``asked_at`` of a turn, pending ones included."""
     edits: int = 0
     """How often a turn that was there already has changed; added turns do not count."""
+    serial: int = field(default_factory=count().__next__, init=False, repr=False)
+    """Unique among the conversations of this process."""
     renamed_from: str = field(default="", init=False, repr=False)
     """Its name before it was loaded, if that was taken."""
     ended: set[Turn] = field(default_factory=set, init=False, repr=False)
@@ -244,6 +247,8 @@ class ConversationTree:
         for token in turn.tokens:
             self._tokens.setdefault(token, []).append(turn)
         self.followers.setdefault(turn.parent, set()).add(turn)
+        if turn.parent is not None and (not turn.parent.tokens or turn.parent in self.aside):
+            self.edits += 1  # it is a dead end no longer
 
     def in_order(self) -> list[Turn]:
         """The turns in the order of the conversation: each branch after the one before."""
@@ -536,9 +541,11 @@ class ConversationTree:
         """
         if service_info(self.service).branches:
             return True
+        if self.followers.get(turn) or self.was_asked_since(turn):
+            return False
         position = self.rerun(turn)
         if position.token is None:
-            return not self.followers.get(turn) and self.newest_to_continue in (None, turn)
+            return self.newest_to_continue in (None, turn)
         return self._diverges_from(position) is None
 
     def replacing(self, position: Position, turn: Turn | None) -> Position:
@@ -613,7 +620,8 @@ class ConversationTree:
         """Add the reply of ``pending`` to the tree; the turn as it now is.
 
         A complete reply replaces the one before, and the head moves to its turn; a fetched one
-        moves it only if no question was asked since. An incomplete reply moves the head only if it
+        moves it only if no question was asked since, and does not replace that of a later question.
+        An incomplete reply moves the head only if it
         opens a conversation; another one is kept only if nothing can continue after the turn. The
         text of an interrupted reply is kept until it is fetched.
         ``rebuilding``: see :meth:`again`.
@@ -624,6 +632,9 @@ class ConversationTree:
         is_late = pending.is_fetch and self.was_asked_since(asked)
         turn = known or asked
         before, was_complete = turn.reply, bool(turn.tokens)
+        if pending.is_fetch and was_complete and turn.asked_at > asked.asked_at:
+            return turn
+        is_known = pending.is_fetch and was_complete and turn.asked_at == asked.asked_at
         if before is not None and reply.context_token == before.context_token is not None:
             reply = reply if reply.text else replace(reply, text=before.text)  # not fetched
         token = reply.context_token
@@ -636,10 +647,11 @@ class ConversationTree:
             turn.opened = token if opens and not reply.is_complete else None
             turn.placed, turn.deleted = asked.placed, False
             self.ended.discard(turn)
-            if reply.is_complete or not turn.tokens:
+            says_more = known is None or reply.text or token is not None or before is None
+            if reply.is_complete or (not turn.tokens and says_more):
                 turn.question, turn.images = asked.question, asked.images
                 turn.asked_at, turn.reply = asked.asked_at, reply
-        if reply.is_complete and not (pending.is_fetch and was_complete and turn.token == token):
+        if reply.is_complete and not is_known:
             turn.tokens.append(token)
             if known is not None:
                 self._tokens.setdefault(token, []).append(turn)

@@ -337,6 +337,8 @@ def _step_into(value: Any, step: re.Match[str], shown: str) -> object:
         if missing:
             near = _near_part(value, attribute or key, bool(attribute), shown)
             hint = f"{near}{_names_in(value)}{_length_of(value)}".rstrip()
+            if shown == "row" and isinstance(value, str | int | float):
+                hint = "Each item is one value: write `{{row}}`."
             hint = hint or f"Look at what `{shown}` holds."
             if not near:
                 hint += f" {_LITERAL_HINT[0].upper()}{_LITERAL_HINT[1:]}"
@@ -441,7 +443,9 @@ def _nearest(name: str, known: Iterable[str], shown: str = "") -> str:
     """The similar ones of the names, or of the keys of ``shown``, as a suggestion."""
     from difflib import get_close_matches
 
-    found = get_close_matches(name, list(dict.fromkeys(known)), 3)
+    names = list(dict.fromkeys(known))
+    same = [one for one in names if one.casefold() == name.casefold()]
+    found = same or get_close_matches(name, names, 3)
     return _did_you_mean(
         *(
             _placeholder_of_key(shown, one) if shown and not re.fullmatch(NAME, one) else one

@@ -101,10 +101,11 @@ class Items:
                 "Rename them in what you give to --each or ask_many, or leave them out: "
                 f"`.drop(columns=[{listed}])` in pandas, `.drop({listed})` in polars."
             )
-            if len(taken) > 1:
+            if len(taken) > 4:
                 hint = (
-                    "To ask rows of a result again, give the rows of its items: "
-                    f"`items[result.status != 'complete']`. {hint}"
+                    "To ask rows of a result again, give those of the table that was asked: in "
+                    "pandas `reviews[labels['status'] != 'complete']`, in polars "
+                    f"`reviews.filter(labels['status'] != 'complete')`. {hint}"
                 )
             if requested:
                 hint = (

@@ -484,8 +484,10 @@ class Session:
                     unfinished=token is not None,
                 )
             tree, token = self.tree, reply.context_token
-            is_open = complete or asked.turn.opened == token is not None
-            if is_open and asked.tree is tree and asked.turn is tree.head:
+            turn = asked.turn
+            is_open = complete or turn.opened == token is not None
+            is_current = is_open and token == (turn.opened or turn.tokens[-1])
+            if is_current and asked.tree is tree and turn is tree.head:
                 self.token.write(token)
         if warning := self.history_writer.warning():
             asked.notes.append(warning)
@@ -601,10 +603,13 @@ class Session:
         return self._switched(self.registry.add(tree))
 
     def forget(self, tree: ConversationTree) -> None:
-        """Delete a conversation of this kernel; if it is the current one, an empty one follows."""
+        """Delete a conversation of this kernel; if it is the current one, the main one follows."""
+        if self.unfinished is not None and self.unfinished[0].position.tree is tree:
+            self.unfinished = None
         if self.registry.forget(tree.name):
-            self._move_token()
-        self._notify_change()
+            self._switched(self.registry.current)
+        else:
+            self._notify_change()
 
     def select_branch(self, tree: ConversationTree, turn: Turn) -> None:
         """Switch to ``tree``; see ``ConversationTree.choose``."""

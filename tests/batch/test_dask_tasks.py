@@ -264,6 +264,21 @@ def test_a_row_whose_result_is_lost_on_its_way_is_not_asked_again(
     assert len(sandbox.log.of("get_inference")) == 3
 
 
+@pytest.mark.parametrize("kept", [None, KeptRows(None)])
+def test_a_row_of_a_lost_worker_says_whether_the_next_run_asks_it(
+    settings: Settings, dask: Any, monkeypatch: pytest.MonkeyPatch, kept: KeptRows | None
+) -> None:
+    def begun_before(job: Job) -> None:
+        return None
+
+    monkeypatch.setattr(dask_tasks, "ask_as_task", begun_before)
+    batch = BatchRun(BatchConfig(settings, dask=dask, kept=kept), ["a"])
+    batch.run()
+    (result,) = batch.results
+    assert result is not None
+    assert ("is not asked again by itself" in str(result.error)) is (kept is not None)
+
+
 def test_a_worker_that_cannot_begin_is_named(
     sandbox: Sandbox, settings: Settings, dask: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -333,8 +333,11 @@ def test_stopped_turns_stand_apart(lab: NotebookPage, sandbox: Sandbox, screensh
     assert "after turn 5: And in Python?" in place.inner_text()
     lab.screenshot(screenshots / "panel-next-question.png", 1)
     panel.click("Show it", place)
-    place.wait_for(state="hidden")
-    assert panel.questions() == shown
+    place.get_by_role("button").wait_for(state="detached")
+    shown.append("And in R?")
+    assert panel.questions() == shown, "the stopped one is beside the turn that is continued"
+    assert "after turn 5: And in Python?" in place.inner_text()
+    assert marks.count() == 3
 
     panel.click("Fetch the reply", panel.turns.nth(1))
     go_on = panel.turns.nth(1).get_by_role("button", name="Continue from here")
@@ -342,13 +345,12 @@ def test_stopped_turns_stand_apart(lab: NotebookPage, sandbox: Sandbox, screensh
     panel.wait_ready()
     assert panel.questions() == shown, "those asked since stay"
     expect(panel.turns.nth(1)).to_be_in_viewport()
-    assert place.is_hidden()
     go_on.scroll_into_view_if_needed()
     lab.screenshot(screenshots / "panel-fetched.png", 1)
     go_on.click()
     expect(panel.root.get_by_text("1/3")).to_be_in_viewport()
-    assert panel.questions() == shown[:2]
-    assert place.is_hidden()
+    assert panel.questions() == [*shown[:3], "And in R?"], "the stopped ones stay"
+    assert "after turn 2: What is a token?" in place.inner_text()
 
 
 def test_an_older_question_stays_in_sight_while_it_is_edited(
@@ -403,7 +405,10 @@ def test_an_open_edit_box_outlasts_what_the_kernel_does(
         turn.get_by_label("Edit the question").fill(f"Typed at {index}")
     boxes.first.press("ArrowLeft")
     above = boxes.first.evaluate("area => area.getBoundingClientRect().top")
-    for code in ("%%aeron --as mine\nTwo again", "%aeron use other\n%aeron use main"):
+    for code in ("refused", "%%aeron --as mine\nTwo again", "%aeron use other\n%aeron use main"):
+        if code == "refused":
+            sandbox.set_faults(refuse=(Refusal("create-response", 400),))
+            code = "%%aeron --as mine\nTwo, refused"
         assert boxes.first.evaluate("area => area === document.activeElement")
         lab.page.evaluate(EXECUTE, code)
         panel.wait_ready()

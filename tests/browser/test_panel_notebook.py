@@ -213,6 +213,46 @@ def test_turns_of_a_sandbox_that_has_ended_can_be_read(
     assert panel.questions() == ["And a branch?"]
 
 
+@pytest.mark.parametrize("service", ["aeronpay", "chatzy"])
+def test_a_conversation_is_resumed_below_a_greeting_and_while_a_reply_is_fetched(
+    lab: NotebookPage, sandbox: Sandbox, screenshots: Path, service: str
+) -> None:
+    """The panel says that it fetches, and asks nothing meanwhile."""
+    panel = PanelPage.in_new_notebook(lab, sandbox, service)
+    panel.ask("One")
+    if service == "aeronpay":
+        sandbox.set_faults(say="word " * 100, pause=0.1)
+        panel.ask("Two", wait=False)
+        panel.wait_text("word word")
+    lab.page.evaluate(RESTART)
+    panel.wait_state("silent")
+    assert panel.root.locator(".ap-idle:enabled").count() == 0
+    sandbox.set_faults(say="Fine.", pause=0, latency=4 if service == "aeronpay" else 0)
+    for cell in range(2):
+        lab.run(cell)
+    panel = PanelPage.in_notebook(lab)
+    panel.root.get_by_text("Stored conversation: main").wait_for()
+    if service == "chatzy":
+        panel.root.locator(".ap-chip").first.wait_for()
+    lab.screenshot(screenshots / f"panel-offer-{service}.png", 1)
+    panel.root.get_by_role("button", name="Resume").click()
+    if service == "aeronpay":
+        panel.root.get_by_text("Fetching the replies that were under way …").wait_for()
+        panel.root.get_by_text("One", exact=True).wait_for()
+        assert panel.root.get_by_text("Fetching the replies").is_visible()
+        panel.input.fill("Three")
+        panel.input.press("Enter")
+        panel.root.get_by_role("group", name="Queued question").wait_for()
+        lab.screenshot(screenshots / "panel-resuming.png", 1)
+        panel.wait_text("Fine.")
+        panel.wait_ready()
+        assert panel.questions() == ["One", "Two", "Three"]
+        assert panel.root.get_by_text("Fetching the replies").count() == 0
+    else:
+        panel.turns.first.wait_for()
+        assert panel.questions() == ["One"]
+
+
 @pytest.mark.parametrize("edited", [0, 1])
 def test_the_branches_of_a_sandbox_that_has_ended_can_be_read(
     lab: NotebookPage, edited: int

@@ -291,6 +291,7 @@ def test_values_and_functions_come_from_a_hook(run: Run, write: Write) -> None:
     _, output = run("--aeron=sandbox", "--aeron-answers=faq.csv")
     assert "1 failed, 1 passed" in output
     assert "ValueRefused: b.chat.md, turn at line 1" in output
+    assert "→ Values come from `pytest_aeron_values` in conftest.py." in output
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
 from aeron_magic.client.client import AsyncClient
 from aeron_magic.client.io_loop import IOLoop, ReplyTask
 from aeron_magic.sandbox import Sandbox
@@ -12,6 +19,29 @@ class FailingTask(ReplyTask):
 
     def on_chunk(self) -> None:
         raise ValueError("an internal error")
+
+
+def test_an_interrupt_after_work_has_begun_leaves_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a cell is interrupted just after its question was sent."""
+    began, ended, start = threading.Event(), threading.Event(), asyncio.run_coroutine_threadsafe
+
+    async def work() -> None:
+        began.set()
+        await asyncio.sleep(0.1)
+        ended.set()
+
+    def interrupt(coroutine: Coroutine[Any, Any, None], loop: asyncio.AbstractEventLoop) -> None:
+        start(coroutine, loop)
+        assert began.wait(5)
+        raise KeyboardInterrupt
+
+    loop = IOLoop()
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "run_coroutine_threadsafe", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            loop.submit(work())
+    assert ended.wait(5)
+    loop.stop()
 
 
 def test_an_internal_error_closes_the_connection(sandbox: Sandbox) -> None:

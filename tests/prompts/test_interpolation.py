@@ -152,6 +152,7 @@ REFUSED = {
     "{{d['other']}}": ("d (dict) has no ['other'].", 'It has `key`, `a.b`, `say "hi"`, `deep`.'),
     "{{many.c100}}": ("many (dict) has no .c100.", "`c11`, 18 more."),
     "{{xs[3]}}": ("xs (list) has no [3].", "Its length is 3."),
+    "{{XS}}": ("unknown variable XS.", "Did you mean `xs`?"),
     "{{xs['first']}}": ("xs (list) has no ['first'].", ""),
     "{{df['cool']}}": ("df (DataFrame) has no ['cool'].", "`col`"),
     "{{plf['cool']}}": ("plf (DataFrame) has no ['cool'].", "`col`"),

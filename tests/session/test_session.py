@@ -471,6 +471,53 @@ def test_a_late_fetch_leaves_the_newest_unfinished_question(notebook: FakeNotebo
     assert notebook.context_token == second
 
 
+@pytest.mark.parametrize("again", ["complete", "interrupted"])
+def test_a_fetch_does_not_replace_the_reply_of_a_later_question(
+    notebook: FakeNotebook, again: str
+) -> None:
+    """Of a cell that was run again; and the fetched reply of that is a newer one of its turn."""
+    notebook.run("a")
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    token = notebook.run("b", interrupt=True).context_token
+    if again == "interrupted":
+        notebook.sandbox.set_faults(say=None)
+        notebook.run("b")
+        notebook.run("c")
+        notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+        notebook.run(Cell("b", "Changed"), interrupt=True)
+        fetched = notebook.session.fetch_unfinished()
+        assert fetched is not None
+        assert fetched.done.wait(5)
+        assert "Turn 3 is stale now; run its cell again." in fetched.notes
+        assert notebook.tree.by_number(2).revision == 2
+        return
+    notebook.sandbox.set_faults(latency=1)
+    fetched = notebook.session.fetch_unfinished(token)
+    assert fetched is not None
+    assert notebook.sandbox.log.wait(lambda seen: seen[-1].endpoint == "fetch-response")
+    notebook.sandbox.set_faults(latency=0, say="Newer.")
+    after = notebook.run("b").context_token
+    assert fetched.done.wait(5)
+    turn = notebook.tree.by_number(2)
+    assert (turn.reply.text, turn.revision) == ("Newer.", 1)
+    assert notebook.context_token == after
+
+
+def test_a_refused_question_does_not_replace_a_part_of_a_reply(notebook: FakeNotebook) -> None:
+    """It can still be fetched by its token."""
+    notebook.run("a")
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    reply = notebook.run("b", interrupt=True)
+    notebook.sandbox.set_faults(say=None, refuse=(Refusal("create-response", 400),))
+    notebook.fails(Cell("b", "Changed"))
+    turn = notebook.tree.by_number(2)
+    assert (turn.reply.text, turn.question) == (reply.text, "question of b")
+    fetched = notebook.session.fetch_unfinished(reply.context_token)
+    assert fetched is not None
+    assert fetched.done.wait(5)
+    assert fetched.turn.status == "complete"
+
+
 def test_a_late_fetch_that_fails_is_not_the_newest_question(notebook: FakeNotebook) -> None:
     notebook.run("a")
     notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)

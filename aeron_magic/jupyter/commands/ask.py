@@ -64,8 +64,10 @@ def ask(app: App, options: Options, text: str) -> None:
     question = make_question(text, position.token, options.images, options.stream)
     if options.dry_run:
         from aeron_magic.jupyter.commands.dry_run import show_dry_run
+        from aeron_magic.markdown_text import escape_markdown
 
-        show_dry_run(session, question, shell, "".join(f"{note} " for note in notes))
+        note = "".join(f"{escape_markdown(note)} " for note in notes)
+        show_dry_run(session, question, shell, note)
         return
     live = not options.quiet and is_live(shell, app.preferences.live)
     note = _place_note(session, options, position)

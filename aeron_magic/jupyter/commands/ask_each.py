@@ -85,7 +85,11 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         refused = [one if isinstance(one, AeronError) else None for one in texts]
         reasons = filter(None, failures(refused, items.labels))
         with open_batch(config, texts) as batch:
-            notes = [f"{batch.counts}.", *filter(None, [_null_note(text, items, texts)]), *reasons]
+            limit = options.at_most
+            notes = [f"{batch.counts}.", _null_note(text, items, texts), *reasons]
+            if limit is not None and batch.counts.to_ask > limit:
+                notes.append(f"Without --dry-run, --at-most {limit} refuses this.")
+        notes = list(filter(None, notes))
         note = "\n\n".join(notes) + ("\n\n" if notes[1:] else " ")
         show_dry_run(session, question._replace(text=first), shell, note)
         return
@@ -103,7 +107,7 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         requests = len({one for one, row in zip(texts, rows, strict=True) if row.asked})
         show(
             shell,
-            summary(rows, requests, options.out, result),
+            summary(rows, requests, options.out, result, ask_again=options.new),
             _null_note(text, items, texts),
             _replayed_note(recorder, rows) if options.new else "",
             *preview(rows, items, first_columns, columns, tuple(session.secrets)),

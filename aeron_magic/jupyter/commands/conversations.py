@@ -55,16 +55,7 @@ def use(app: App, command: Command) -> None:
     app.run_order.follow()
     known = session.registry.conversations
     if name in known:
-        tree = session.use(name)
-        if tree.has_ended:
-            show(app.shell, f"{code_span(tree.name)}: {_turns(tree)}.", SANDBOX_GONE)
-            return
-        after = f" after turn {escape_cell(tree.head.label)}" if tree.head else ""
-        show(
-            app.shell,
-            f"The next question continues the conversation {code_span(tree.name)}{after} "
-            f"({_turns(tree)}).",
-        )
+        show(app.shell, *_next_place(session.use(name)))
         return
     refuse_stored(session, name)
     others = list(known)
@@ -263,9 +254,16 @@ def forget(app: App, command: Command) -> None:
         return
     # All are found before one is deleted.
     found = dict.fromkeys(_to_forget(session, name) for name in names or (None,))
+    before, notes = session.tree, []
     for one in found:
         stored = one.history_id if isinstance(one, ConversationTree) else one.id
-        if stored is not None:
+        if isinstance(one, ConversationTree) and (other := _of_another_notebook(session, one)):
+            full = f"{other.name}#{other.id}"
+            notes.append(
+                f"{code_span(full)} of another notebook stays stored; "
+                f"{code_span(f'%aeron forget {full}')} deletes it."
+            )
+        elif stored is not None:
             history_of(session).forget(stored)
         if isinstance(one, ConversationTree):  # after what may fail
             session.forget(one)
@@ -276,7 +274,33 @@ def forget(app: App, command: Command) -> None:
         f"Deleted the conversation{'s' * (len(found) > 1)} {listed} here "
         f"({plural(count, 'turn')}). The service's copy and the outputs of the notebook are "
         "unchanged.",
+        *notes,
+        *(_next_place(session.tree) if session.tree is not before else ()),
     )
+
+
+def _of_another_notebook(session: Session, tree: ConversationTree) -> StoredConversation | None:
+    """The stored conversation of another notebook that ``tree`` is loaded from, until it is a copy.
+
+    Raises HistoryError: the history cannot be read.
+    """
+    history = session.history_writer.history
+    if history is None or tree.history_id is None:
+        return None
+    stored = history.conversations(None)
+    found = (one for one in stored if one.id == tree.history_id)
+    return next((one for one in found if one.notebook != session.notebook), None)
+
+
+def _next_place(tree: ConversationTree) -> tuple[str, ...]:
+    """Where the next question goes, in the current conversation ``tree``, as Markdown."""
+    name = code_span(tree.name)
+    if tree.has_ended:
+        return f"{name}: {_turns(tree)}.", SANDBOX_GONE
+    if not tree.turns:
+        return (f"The next question starts the conversation {name}.",)
+    after = f" after turn {escape_cell(tree.head.label)}" if tree.head is not None else ""
+    return (f"The next question continues the conversation {name}{after} ({_turns(tree)}).",)
 
 
 def _to_forget(session: Session, name: str | None) -> ConversationTree | StoredConversation:

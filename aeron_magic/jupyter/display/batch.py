@@ -12,6 +12,7 @@ from aeron_magic.errors import (
     AeronError,
     IncompleteReply,
     RecordingError,
+    TokenError,
     UsageError,
     is_safe_to_ask_again,
 )
@@ -40,10 +41,18 @@ _VALUE = re.compile(r" \(got .{1,80}?\)(?=;|\.|$)")
 """The value that did not fit, in the reason of a row: rows with others have the same cause."""
 
 
-def summary(rows: Sequence[Row], requests: int, out: str | None, result: object = None) -> str:
+def summary(
+    rows: Sequence[Row],
+    requests: int,
+    out: str | None,
+    result: object = None,
+    *,
+    ask_again: bool = False,
+) -> str:
     """What happened to the rows, as Markdown.
 
-    ``requests`` is the number of questions asked, ``result`` what the variable ``out`` has.
+    ``requests`` is the number of questions asked, ``result`` what the variable ``out`` has, and
+    ``ask_again`` whether answered rows were asked, too.
     """
     asked = sum(row.asked for row in rows)
     kept = sum(not row.asked and row.reply is not None and row.reply.is_complete for row in rows)
@@ -72,15 +81,18 @@ def summary(rows: Sequence[Row], requests: int, out: str | None, result: object 
     unrecorded = [row.error.hint for row in broken if isinstance(row.error, RecordingError)]
     if unrecorded:  # running the cell again would give the same error
         parts += unrecorded[:1]
-    elif again:
+    elif again and not ask_again:
         parts.append(f"Run the cell again to get {plural(again, 'missing row')}.")
+    elif again:
+        missing_rows = plural(again, "row")
+        parts.append(f"Missing: {missing_rows}; without -n, the cell takes earlier answers, too.")
     if unfit:
         parts.append("An unfit reply is kept; if you change the question, it is asked again.")
     if in_doubt:
         parts.append(
             f"{plural(in_doubt, 'row')} may have been charged: not asked again without -n."
         )
-    if unfit or in_doubt:
+    if unfit or in_doubt or (again and ask_again):
         parts.append(
             "-n asks all rows of --each again, also the answered ones: give it only the rows to "
             "ask again (`%aeron help columns`)."
@@ -93,6 +105,7 @@ def _is_in_doubt(row: Row) -> bool:
     if row.reply is None or row.error is None or is_safe_to_ask_again(row.error):
         return False
     can_fetch = row.error.context_token and service_info(row.reply.service).can_fetch
+    can_fetch = can_fetch and not isinstance(row.error, TokenError)  # which has expired
     return not can_fetch and (row.asked or isinstance(row.error, IncompleteReply))
 
 

@@ -97,7 +97,9 @@ def tree_text(tree: ConversationTree) -> str:
         marks += ["newest" if turn is newest else "current"] if turn is current else []
         label = numbered(turn.number, turn.name)
         text = truncate(one_line(turn.question[:400]), max(TREE_WIDTH - len(lead), 20))
-        lines.append(f"{lead}{label}  {text}" + (f"  [{', '.join(marks)}]" if marks else ""))
+        # The marks first: a narrow page may cut the line.
+        mark = f" [{', '.join(marks)}]" if marks else ""
+        lines.append(f"{lead}{label}{mark}  {text}")
         waiting += _branches(children.get(turn, []), below)
     if len(lines) > MAX_LINES:
         left = len(lines) - MAX_LINES

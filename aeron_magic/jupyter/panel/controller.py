@@ -218,11 +218,15 @@ class PanelController:
         if tree is not self.tree:
             self._index = TreeIndex(tree)
         self.tree, self._leaf = tree, turn
-        shown = {turn_id(tree, turn) for turn in self.visible_turns} if self._lives else ()
-        lives = reversed(self._lives.values())  # the newest first
-        self.live = next((live for live in lives if live.key in shown), None)
+        self.live = self._visible_live()
         self.broadcast(self.state())
         self._schedule_turns_changed()
+
+    def _visible_live(self) -> _Live | None:
+        """The newest reply that is being read, of those whose turn is shown."""
+        shown = {turn_id(self.tree, turn) for turn in self.visible_turns} if self._lives else ()
+        lives = reversed(self._lives.values())
+        return next((live for live in lives if live.key in shown), None)
 
     # Messages to the pages ----------------------------------------------------------------------
 
@@ -323,8 +327,12 @@ class PanelController:
             shown = next(same, None)
         trees = {tree, self.session.tree} if asked.is_fetch else ()
         is_late = any(one.was_asked_since(turn) for one in trees)
+        if asked.request_id and asked.request_id == self._cancelled_request:
+            asked.stop()
         if is_late and (shown is None or self.live is not None):
-            return  # what is shown stays
+            if asked.request_id:  # what is shown stays; the page must not wait
+                self.broadcast({**self.state(), "request": asked.request_id})
+            return
         self.live = live
         if tree is not self.tree or self._is_read_only:
             self.show(tree, turn)
@@ -343,12 +351,9 @@ class PanelController:
         else:
             self.show(tree, turn)
         self._poll_status(asked)
-        if asked.request_id and asked.request_id == self._cancelled_request:
-            asked.stop()
 
     def _send_begin(self, asked: PendingQuestion, shown: Turn) -> None:
         view = self._turn_views([shown])[0]
-        view["question"] = asked.pending.turn.question
         self.broadcast({"type": "begin", "turn": view, "request": asked.request_id})
 
     def question_progressed(self, asked: PendingQuestion) -> None:
@@ -406,6 +411,9 @@ class PanelController:
             try:
                 self._send_end(live)
                 ended = True
+                if self.live is None and (other := self._visible_live()) is not None:
+                    self.live = other  # such as a fetch that began meanwhile
+                    self.broadcast(self.state())
             finally:
                 if not ended:  # the pages must not wait for a reply that has ended
                     self.live = None if self.live is live else self.live
@@ -428,6 +436,9 @@ class PanelController:
             self._dropped[key] = asked
             self._dropped_turn = turn
         if self.live is not live:
+            if asked.is_fetch and self.live is None and turn is self.session.tree.head:
+                self.show(asked.tree, turn)  # it moves the conversation, as nothing came since
+                return
             is_shown = any(turn_id(self.tree, one) == key for one in self.visible_turns)
             about = {"type": "about", "about": self.overview()}
             self.broadcast(self.state() if is_shown else about)
@@ -435,6 +446,8 @@ class PanelController:
         self.live = None
         if self._leaf is asked.pending.turn:
             self._leaf = turn if turn.tokens or turn is asked.tree.head else turn.parent
+        elif asked.is_fetch and turn is asked.tree.head:
+            self._leaf = turn  # nothing came of what was asked since
         view = self._turn_views([turn], streamed=reply)[0]
         is_next = turn.reply is reply and turn.tokens and turn is asked.tree.head
         patch = None
@@ -455,11 +468,11 @@ class PanelController:
                 "next": None if is_next else self._next_place(),
             }
         )
-        is_second = turn.parent is not None and not turn.parent.tokens
-        moved_on = is_second or (turn.tokens and self._index.after(turn.parent, dead=True))
+        is_at_service = turn.parent or turn.tokens or turn.opened
+        cut = is_at_service and any(not one.tokens for one in self.visible_turns if one is not turn)
         if self.visible_turns[-1].number != turn.number:
             self.broadcast(self.state())  # the turns after it are stale now
-        elif moved_on and not service_info(asked.tree.service).branches:
+        elif cut and not service_info(asked.tree.service).branches:
             self.broadcast(self.state())  # those that failed before it cannot be asked again now
         elif self._index.is_new_branch(turn.parent):
             self.broadcast(self.state())  # it has arrows now

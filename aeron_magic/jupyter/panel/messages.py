@@ -135,6 +135,8 @@ class PanelOverview(TypedDict):
     introduction: Introduction | None
     resume: ResumeOffer | None
     conversation: str
+    conversation_id: int
+    """Another one of the same name has another id."""
     conversations: list[ConversationSummary]
     next: NextPlace | None
     """None if the next question continues after the last turn that is shown."""

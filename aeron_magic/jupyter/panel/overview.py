@@ -61,6 +61,7 @@ def overview(
         introduction=introduction,
         resume=None if session.tree.turns else offer,
         conversation=shown.name,
+        conversation_id=shown.serial,
         conversations=[{"name": tree.name, "turns": len(tree.turns)} for tree in conversations],
         next=following,
     )

@@ -189,9 +189,14 @@ def is_apart(tree: ConversationTree, turn: Turn) -> bool:
 
 
 def newest_leaf(tree: ConversationTree, turn: Turn) -> Turn:
-    """The end of the path through ``turn``; at each fork it follows the newest question."""
+    """The end of the path through ``turn``; at each fork it follows the newest question.
+
+    Dead ends are no part of it: they are shown beside it.
+    """
     newest: dict[Turn | None, Turn] = {}
     for other in tree.turns:
+        if is_dead_end(tree, other):
+            continue
         if other.parent not in newest or newest[other.parent].asked_at <= other.asked_at:
             newest[other.parent] = other
     while turn in newest:
@@ -219,10 +224,7 @@ class TreeIndex:
         """Follow the changes of the tree."""
         with self._lock:
             edits, added = self.tree.edits, self.tree.turns[self._count :]
-            # A dead end that is continued is one no longer.
-            parents = [one.parent for one in added if one.parent is not None]
-            revived = any(not one.tokens or one in self.tree.aside for one in parents)
-            if edits != self._edits or revived:
+            if edits != self._edits:
                 self._edits, self._path, self.stale = edits, None, self.tree.stale()
             for turn in added:
                 if turn.parent in self.stale or turn.is_outdated:
@@ -264,7 +266,9 @@ class TreeIndex:
             self.update()
             end, path = self._leaf, self._path
             continues = leaf is not None and leaf.parent is end and not self.after(end, dead=True)
-            if path is not None and continues and not self.after(leaf, dead=True):
+            # A pending turn has the number of the one it replaces, which may be shown.
+            is_new = leaf is not None and self.tree.by_number(leaf.number) in (None, leaf)
+            if path is not None and continues and is_new and not self.after(leaf, dead=True):
                 path.append(leaf)  # type: ignore[arg-type] # not None: it continues
             elif path is None or leaf is not end:
                 path = self._find_path(leaf)
@@ -354,7 +358,7 @@ def turn_views(
     """
     index.update()
     tree, service = index.tree, service_info(index.tree.service)
-    live = {turn.number for turn in pending}
+    live = {turn.number: turn.question for turn in pending}
     views = []
     for turn in turns:
         beside = [one.number for one in pending if one.parent is turn.parent]
@@ -378,7 +382,7 @@ def turn_views(
             TurnView(
                 key=key,
                 label=strip_control_sequences(turn.label),
-                question=strip_control_sequences(turn.question),
+                question=strip_control_sequences(live.get(turn.number, turn.question)),
                 images=list(map(strip_control_sequences, turn.images)),
                 blocks=[reply_html(text)] if text and not is_on_page else [],
                 status=reading if is_live else turn.status,

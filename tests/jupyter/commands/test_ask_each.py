@@ -20,6 +20,7 @@ from aeron_magic.errors import (
     IncompleteReply,
     Interrupted,
     ServiceError,
+    TokenError,
     UsageError,
     ValueRefused,
 )
@@ -44,6 +45,13 @@ AGAIN_ONLY = (
     "(`%aeron help columns`)."
 )
 ASK = "%%aeron --each reviews -o labels\nClassify the sentiment: {{row.text}}"
+
+
+def expired() -> TokenError:
+    """The error of a reply that cannot be fetched any more."""
+    error = TokenError("expired", context_token="t")
+    error.was_accepted = True
+    return error
 
 
 @pytest.fixture
@@ -85,6 +93,7 @@ def test_each_row_is_asked_and_the_result_is_assigned(kernel: Kernel, sandbox: S
         (Interrupted("stopped"), "aeronpay", True, AGAIN_ONLY),
         (Interrupted("stopped"), "aeronpay", False, RUN_AGAIN),
         (ValueRefused("missing"), "aeronpay", False, ""),
+        (expired(), "aeronpay", True, AGAIN_ONLY),
     ],
 )
 def test_the_summary_says_what_the_next_run_does(
@@ -94,6 +103,10 @@ def test_the_summary_says_what_the_next_run_does(
     row = Row("x", Reply("", "failed", service=service), "failed", error, asked=asked)
     found = [one for one in (RUN_AGAIN, AGAIN_ONLY) if one in summary([row], 1, None)]
     assert found == ([advice] if advice else [])
+    said = summary([row], 1, None, ask_again=True)
+    assert RUN_AGAIN not in said
+    assert ("-n asks all rows of --each again" in said) is bool(advice)
+    assert ("Missing: 1 row; without -n" in said) is (advice is RUN_AGAIN)
 
 
 def test_the_summary_says_why_the_result_is_a_list() -> None:
@@ -405,6 +418,8 @@ def test_a_dry_run_sends_nothing(kernel: Kernel, sandbox: Sandbox) -> None:
     assert plain.index("the text is empty") < plain.index("The question:")
     assert "context_token" not in run.text
     assert "0 rows" in kernel.execute("%%aeron --dry-run --each []\n{{row}}", None).text
+    said = kernel.execute(cell.replace("--each", "--at-most 1 --each"), None).text
+    assert "Without --dry-run, --at-most 1 refuses this." in said
     assert asked(sandbox) == []
 
 

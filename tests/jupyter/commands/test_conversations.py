@@ -147,9 +147,9 @@ def test_the_tree_shows_branches_names_and_stale_turns(lab: Kernel) -> None:
     run_all(lab, {**NOTEBOOK, "five": "%%aeron -c main --after start\nWhat is a token?"})
     lab.execute("%%aeron --as start\nWhat is a fork?", "one")
     assert lab.execute("%aeron tree", "tree").text.splitlines() == [
-        "1 (start)  What is a fork?  [newest]",
-        "├─ 2  What is a stale turn?  [stale]",
-        "└─ 3  What is a token?  [stale]",
+        "1 (start) [newest]  What is a fork?",
+        "├─ 2 [stale]  What is a stale turn?",
+        "└─ 3 [stale]  What is a token?",
     ]
 
 
@@ -252,6 +252,22 @@ def test_forget_deletes_a_conversation_here_and_in_the_file(lab: Kernel) -> None
     assert "no conversation" in str(lab.execute("%aeron resume main", "r").of("error"))
     again = str(lab.execute("%aeron forget", "f").of("error"))
     assert "has no turns in this kernel; nothing was deleted" in again
+
+
+def test_after_forget_the_main_conversation_continues(lab: Kernel, sandbox: Sandbox) -> None:
+    """Where it was; the cell says so."""
+    lab.execute("%%aeron\nWhat is a branch?", "one")
+    before = lab.value("context_token")
+    lab.execute("%aeron use plots", "u")
+    lab.execute("%%aeron\nOf plots", "two")
+    said = lab.execute("%aeron forget", "f").text
+    assert "The next question continues the conversation main after turn 1 (1 turn)." in said
+    assert lab.value("context_token") == before
+    lab.execute("%%aeron\nMore", "three")
+    assert lab.value("shape()") == ["1<", "2<1"]
+    assert sandbox.log.of("create-response")[-1].body["context_token"] == before
+    said = lab.execute("%aeron forget", "f").text
+    assert "The next question starts the conversation main." in said
 
 
 def test_a_conversation_that_cannot_be_deleted_from_the_file_stays_in_the_kernel(

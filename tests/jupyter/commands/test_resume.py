@@ -307,6 +307,30 @@ def test_resume_says_why_the_conversation_has_another_name(notebook: Notebook) -
     assert "is taken" not in said
 
 
+@pytest.mark.parametrize("asked", [False, True])
+def test_forget_keeps_the_conversation_of_another_notebook(
+    notebook: Notebook, tmp_path: Path, asked: bool
+) -> None:
+    """Which was loaded by its number; a question to it makes a copy."""
+    notebook.ask("of the first", "a")
+    notebook.rename(tmp_path / "second.ipynb")
+    notebook.ask("of the second", "b")
+    notebook.kernel.execute("%aeron resume main#1", "r")
+    if asked:
+        notebook.ask("more", "c")
+    said = notebook.kernel.execute("%aeron forget", "f").text
+    assert "Deleted the conversation main-2 here" in said
+    assert ("main#1 of another notebook stays stored; %aeron forget main#1 deletes" in said) is (
+        not asked
+    )
+    assert "The next question continues the conversation main after turn 1 (1 turn)." in said
+    notebook.kernel.execute("%aeron resume main#1", "r")
+    assert [turn["question"] for turn in notebook.turns] == ["of the first"]
+    notebook.kernel.execute("%aeron forget", "f")
+    assert notebook.kernel.execute("%aeron forget main#1", "f").status == "ok"
+    assert notebook.kernel.execute("%aeron resume main#1", "r").status == "error"
+
+
 def test_resume_does_not_leave_a_conversation_in_use(notebook: Notebook) -> None:
     """It names the others, of this kernel and stored."""
     notebook.ask("of main", "a")

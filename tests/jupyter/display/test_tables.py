@@ -37,7 +37,8 @@ def tree_of(*parents: int, texts: str = "question {}") -> ConversationTree:
 
 
 def numbers(tree: ConversationTree) -> list[str]:
-    return [line.partition("  question")[0] for line in tree_text(tree).splitlines()]
+    lines = tree_text(tree).splitlines()
+    return [line.partition("  question")[0].removesuffix(" [newest]") for line in lines]
 
 
 @pytest.mark.parametrize(
@@ -89,12 +90,13 @@ def test_a_tree_marks_the_newest_and_the_unusual_turns_and_cuts_questions() -> N
     tree.turns[0].tokens.append("newer")
     tree.turns[1].reply = None
     lines = tree_text(tree).splitlines()
-    assert [line.partition("  [")[2] for line in lines] == ["", "lost, stale]", "stale, newest]"]
+    marks = [line.partition("  question")[0] for line in lines]
+    assert marks == ["1", "2 [lost, stale]", "3 [stale, newest]"]
     assert all("…" in line and len(line) < 110 for line in lines)
     tree.head = tree.turns[0]  # the user has gone back to it
-    assert tree_text(tree).splitlines()[0].endswith("  [current]")
+    assert tree_text(tree).startswith("1 [current]  question")
     tree.ended, tree.head = set(tree), None  # as of a sandbox of an earlier kernel
-    assert tree_text(tree).splitlines()[2].endswith("  [stale, newest]")
+    assert tree_text(tree).splitlines()[2].startswith("3 [stale, newest]  question")
 
 
 def test_a_very_long_tree_shows_its_end_and_the_number_of_other_lines() -> None:
@@ -106,7 +108,7 @@ def test_a_very_long_tree_shows_its_end_and_the_number_of_other_lines() -> None:
 
 def test_questions_in_a_tree_have_neither_escape_sequences_nor_line_breaks() -> None:
     text = tree_text(tree_of(0, texts="a\x1b[31m\nb {}"))
-    assert text == "1  a b 1  [newest]"
+    assert text == "1 [newest]  a b 1"
 
 
 def test_a_table_shows_a_reply_without_its_markup() -> None:

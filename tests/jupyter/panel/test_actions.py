@@ -385,10 +385,37 @@ def test_an_earlier_reply_is_fetched_while_a_question_is_answered(
     assert [turn.number for turn in harness.session.tree.aside] == [2]
 
 
-def test_a_late_turn_whose_cell_runs_again_is_shown_at_its_new_place(
+def test_a_fetch_that_moves_the_conversation_at_its_end_is_shown(
     harness: PanelHarness, sandbox: Sandbox
 ) -> None:
-    """It was shown before the end, and continues after that now."""
+    """It began while another question waited, which was stopped before it had text."""
+    sandbox.set_faults(say="one two three four five six seven eight nine ten")
+    harness.ask("One")
+    part = stopped(harness, sandbox, "ask", text="Two")["turn"]
+    sandbox.set_faults(first_chunk=20)
+    asked = harness.send("ask", text="Three")
+    harness.wait("begin", count=2)
+    sandbox.set_faults(first_chunk=0, latency=2)
+    harness.clear()
+    action = harness.send("fetch", key="main#2")
+    assert harness.wait("state")["request"] == action, "the page must not wait"
+    harness.clear()
+    harness.send("stop", request=asked)
+    harness.wait("end")
+    state = harness.wait("state")
+    assert state["live"]["key"] == "main#2", "it can be stopped"
+    harness.wait("end", count=2)
+    harness.send("sync")
+    state = harness.wait("state", count=2)
+    assert "main#2" in [turn["key"] for turn in state["turns"]]
+    assert harness.session.token.read() == part["token"]
+
+
+@pytest.mark.parametrize("fetched_late", [False, True])
+def test_a_stopped_turn_whose_cell_runs_again_is_shown_at_its_new_place(
+    harness: PanelHarness, sandbox: Sandbox, fetched_late: bool
+) -> None:
+    """Once: it was shown before the end, and continues after that now."""
     sandbox.set_faults(say="one two three four five six seven eight nine ten")
     harness.ask_in_cell("One", "a")
     sandbox.set_faults(pause=0.3, chunk_size=20)
@@ -400,10 +427,15 @@ def test_a_late_turn_whose_cell_runs_again_is_shown_at_its_new_place(
     assert asked.notified.wait(5)
     sandbox.set_faults(pause=0)
     harness.ask_in_cell("Three", "c")
-    fetched = harness.session.fetch_unfinished(asked.reply.context_token)
-    assert fetched is not None
-    assert fetched.notified.wait(5)
+    if fetched_late:
+        fetched = harness.session.fetch_unfinished(asked.reply.context_token)
+        assert fetched is not None
+        assert fetched.notified.wait(5)
+    harness.clear()
     harness.ask_in_cell("Two", "b")
+    for message in harness.messages("state"):
+        keys = [turn["key"] for turn in message["turns"]]
+        assert len({*keys}) == len(keys)
     harness.clear()
     harness.send("sync")
     state = harness.wait("state")

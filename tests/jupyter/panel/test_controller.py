@@ -437,12 +437,31 @@ def test_a_stopped_first_question_to_chatzy_is_not_offered_again_once_others_wer
     harness.ask("two")
     turns = harness.wait("state")["turns"]
     assert [turn["question"] for turn in turns] == ["one", "two"]
+    assert (turns[1]["problem"] is not None) is is_cut
     assert turns[0]["problem"]["actions"] == []
     token = harness.session.token.read()
     harness.send("retry", key="main#1")
     assert "has gone on since" in str(harness.wait("error"))
     assert harness.session.token.read() == token
     assert len(harness.session.tree.turns) == 2
+
+
+def test_of_several_cut_questions_to_chatzy_the_newest_is_offered_again(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """An earlier one would be asked after those that the agent has got since."""
+    harness.connect_chatzy(sandbox)
+    harness.ask("one")
+    sandbox.set_faults(say="one two three four", cut_after=150, cut_times=9)
+    for text in ("two", "three"):
+        harness.clear()
+        harness.ask(text)
+    turns = harness.wait("state")["turns"]
+    assert [turn["problem"] and turn["problem"]["actions"] for turn in turns] == [
+        None,
+        [],
+        ["again"],
+    ]
 
 
 @pytest.mark.parametrize(

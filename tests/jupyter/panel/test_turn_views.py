@@ -149,7 +149,7 @@ def test_a_one_line_service_keeps_a_cut_question() -> None:
 
 
 def test_a_branch_is_followed_to_its_end() -> None:
-    """At each fork the newest question counts."""
+    """At each fork the newest question counts; one without a complete reply is shown beside it."""
     tree = ConversationTree("main")
     first = ask(tree, "one")
     ask(tree, "old")
@@ -157,6 +157,8 @@ def test_a_branch_is_followed_to_its_end() -> None:
     last = ask(tree, "last")
     assert newest_leaf(tree, first) is last
     assert newest_leaf(tree, new) is last
+    ask(tree, "stopped", tree.after_turn(new), Reply("a part", "interrupted"))
+    assert newest_leaf(tree, first) is last
 
 
 def test_the_view_of_a_live_reply_is_empty() -> None:

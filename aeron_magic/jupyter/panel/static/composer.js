@@ -141,13 +141,15 @@ export class Composer {
     const { busy } = store;
     // Keep the focus in the panel when the focused button is hidden.
     const focused = [this.send, this.stop].includes(this.area.getRootNode().activeElement);
-    this.stop.hidden = !busy;
+    const loading = store.asked?.do === "resume";
+    this.stop.hidden = !busy || loading;
     this.send.hidden = busy;
     this.send.disabled = !this.area.value.trim();
     if (focused) this.focus();
     this.area.placeholder = state ? `Ask ${state.speaker} …` : "Connecting to the kernel …";
     const wait = store.queued ? "one question waits" : "Enter sends when this reply has ended";
-    const keys = busy ? `Esc stops · ${wait}` : "Enter sends · Shift+Enter breaks the line";
+    const stops = loading ? "Loading" : "Esc stops";
+    const keys = busy ? `${stops} · ${wait}` : "Enter sends · Shift+Enter breaks the line";
     const again = "Run the cell with %load_ext again, then the panel's cell.";
     this.hint.textContent = store.lost ? again : keys;
     this.hint.classList.toggle("ap-needed", store.lost);

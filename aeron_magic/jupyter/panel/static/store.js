@@ -122,7 +122,12 @@ export class Store {
     if (handle) handle.call(this, message);
   }
 
-  on_ack() {}
+  on_ack({ request }) {
+    if (this.asked?.do !== "resume" || this.asked.id !== request) return;
+    this.asked = null;
+    this.notify("asked");
+    this.release(true);
+  }
 
   on_state(message) {
     this.state = message.about;
@@ -131,7 +136,7 @@ export class Store {
     this.turns = message.turns;
     this.first = message.first;
     this.live = message.live && { ...message.live };
-    if (this.live) this.asked = null;
+    if (this.live || this.asked?.id === message.request) this.asked = null;
     if (!this.typed && message.draft) this.draft = message.draft;
     this.notify("all");
     // The end of the reply was missed, or the question was for another conversation or kernel.

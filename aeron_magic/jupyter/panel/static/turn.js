@@ -70,13 +70,10 @@ export class TurnView {
 
   question() {
     const { turn, view } = this;
-    const open = view.edits.get(turn.key);
-    // The key can be that of another conversation by now.
-    if (open && !(turn.branches && open.question === turn.question)) view.edits.delete(turn.key);
     this.asked = element(
       "div",
       { class: "ap-question" },
-      view.edits.get(turn.key)?.parts ?? [
+      view.edits.get(view.editKey(turn)) ?? [
         element("div", { class: "ap-bubble", dir: "auto" }, turn.question),
         ...turn.images.map((url) => element("div", { class: "ap-attached" }, icon("image"), url)),
         this.questionTools(),
@@ -132,10 +129,11 @@ export class TurnView {
     );
   }
 
-  /** Open the edit box. The view keeps it by the turn's key, since a full state replaces the turn. */
+  /** Open the edit box. The view keeps it, since a full state replaces the turn. */
   edit() {
     const { view } = this;
     const { key, question } = this.turn;
+    const id = view.editKey(this.turn);
     const area = element("textarea", {
       class: "ap-edit",
       dir: "auto",
@@ -147,7 +145,7 @@ export class TurnView {
       asked.replaceWith(view.turns.get(key).question());
     };
     const close = () => {
-      view.edits.delete(key);
+      view.edits.delete(id);
       redraw();
       view.turns.get(key).asked.querySelector(".ap-tool")?.focus();
     };
@@ -173,7 +171,7 @@ export class TurnView {
       element("span", { class: "ap-busy" }, "Wait until the reply has ended, or stop it."),
       button("Ask as a branch", send, "ap-main ap-idle"),
     );
-    view.edits.set(key, { question, parts: [area, row] });
+    view.edits.set(id, [area, row]);
     redraw();
     view.setIdle();
     area.style.height = `${Math.min(area.scrollHeight + 2, 240)}px`;

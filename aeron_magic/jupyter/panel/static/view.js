@@ -9,13 +9,14 @@ import { resizeHandle } from "./resize.js";
 import { TurnView } from "./turn.js";
 
 const NEAR_END = 40;
+const DOING = { fetch: "Fetching the reply.", resume: "Loading the conversation." };
 
 export class View {
   constructor(model, store, el) {
     this.model = model;
     this.store = store;
     this.turns = new Map();
-    this.edits = new Map(); // by the key of the turn: its question, and the parts of its edit box
+    this.edits = new Map(); // the elements of open edit boxes, by `editKey`
     this.follows = true;
     this.place = 0;
     this.head = new Header(this);
@@ -118,7 +119,12 @@ export class View {
 
   /** Disable during a reply what asks at once. */
   setIdle() {
-    for (const ask of this.root.querySelectorAll(".ap-idle")) ask.disabled = this.store.busy;
+    for (const ask of this.root.querySelectorAll(".ap-idle")) ask.disabled = this.store.busy || this.store.lost;
+  }
+
+  /** The key of a turn among all conversations: another one can have its name later. */
+  editKey({ key }) {
+    return `${this.store.state.conversation_id} ${key}`;
   }
 
   announce(text) {
@@ -163,7 +169,7 @@ export class View {
     this.pending?.remove();
     this.pending = null;
     if (asked) {
-      this.announce(asked.do === "fetch" ? "Fetching the reply." : "Asking.");
+      this.announce(DOING[asked.do] ?? "Asking.");
       if (asked.do === "ask") {
         const bubble = element("div", { class: "ap-bubble", dir: "auto" }, asked.text);
         this.pending = element(
@@ -171,6 +177,11 @@ export class View {
           { class: "ap-turn", "data-status": "asked" },
           element("div", { class: "ap-question" }, bubble),
         );
+        this.list.append(this.pending);
+      }
+      if (asked.do === "resume") {
+        const text = "Fetching the replies that were under way …";
+        this.pending = element("p", { class: "ap-note" }, text);
         this.list.append(this.pending);
       }
       if (asked.do === "fetch" && asked.key !== this.store.turns.at(-1)?.key) this.follows = false;
@@ -185,11 +196,7 @@ export class View {
     this.pending?.remove();
     this.pending = null;
     if (fresh) this.list.append(this.add(turn).element);
-    else {
-      const open = this.edits.get(turn.key);
-      if (open) open.question = turn.question; // its cell has changed it
-      this.turns.get(turn.key).update(turn);
-    }
+    else this.turns.get(turn.key).update(turn);
     this.turns.get(turn.key).begin(this.store.live);
     this.drawError();
     this.drawStart();
@@ -304,6 +311,7 @@ export class View {
           body,
           turns.length || asked ? null : this.chips(introduction.buttons),
         ),
+        turns.length || asked ? "" : (this.offer(resume) ?? ""),
       );
       return;
     }
@@ -314,10 +322,7 @@ export class View {
         { class: "ap-empty" },
         element("p", { class: "ap-empty-title" }, state.title),
         element("p", {}, inlineCode(state.welcome)),
-        resume ? element("p", {}, "Stored conversation: ", element("code", {}, resume.name)) : null,
-        resume
-          ? button(`${resume.ended ? "Read" : "Resume"} (${resume.turns} ${resume.turns === 1 ? "turn" : "turns"})`, () => this.resume(resume.name), "ap-main")
-          : null,
+        this.offer(resume),
         state.connected
           ? this.chips(state.suggestions)
           : button("Try the sandbox", () => this.store.send({ do: "connect" }), "ap-main"),
@@ -325,8 +330,21 @@ export class View {
     );
   }
 
+  /** The notebook's stored conversation, if there is one. */
+  offer(resume) {
+    if (!resume) return null;
+    const { name, turns, ended } = resume;
+    const text = `${ended ? "Read" : "Resume"} (${turns} ${turns === 1 ? "turn" : "turns"})`;
+    return element(
+      "div",
+      { class: "ap-offer" },
+      element("p", {}, "Stored conversation: ", element("code", {}, name)),
+      button(text, () => this.resume(name), "ap-main"),
+    );
+  }
+
   resume(name) {
-    this.store.send({ do: "resume", name });
+    this.store.start({ do: "resume", name });
     this.composer.focus();
   }
 
