@@ -662,12 +662,33 @@ class ConversationTree:
         elif is_open and not was_complete:
             self.aside.add(turn)
         if known is None:  # at last: others may look at it from now on
+            later = self._put_into_line(turn)
             self.add(turn)
+            if later is not None:
+                self._move(later, turn)
+                later.parent_revision = turn.revision
+                self.edits += 1
         else:
             self.edits += 1
         if is_open and not is_late:
             self.head = turn
+            if not service_info(self.service).branches and token in self._tokens:
+                self.head = _newest(self._tokens[token])
         return turn
+
+    def _put_into_line(self, turn: Turn) -> Turn | None:
+        """Let a new ``turn`` follow one that was answered beside it; the one to follow it, if any.
+
+        A service that cannot branch has both in one conversation, in the order of the questions.
+        """
+        if service_info(self.service).branches or not turn.tokens:
+            return None
+        beside = [one for one in self.followers.get(turn.parent, ()) if one.token == turn.token]
+        before = _newest(one for one in beside if one.asked_at < turn.asked_at)
+        if before is not None:
+            turn.parent, turn.parent_revision = before, before.revision
+        after = (one for one in beside if one.asked_at > turn.asked_at)
+        return min(after, key=attrgetter("asked_at"), default=None)
 
     def _move(self, turn: Turn, parent: Turn | None) -> None:
         self.followers.get(turn.parent, set()).discard(turn)

@@ -503,6 +503,31 @@ def test_a_fetch_does_not_replace_the_reply_of_a_later_question(
     assert notebook.context_token == after
 
 
+@pytest.mark.parametrize("first", ["two", "three"])
+def test_questions_to_an_agent_at_the_same_time_are_one_line(
+    chat: FakeNotebook, first: str
+) -> None:
+    """In the order in which they were asked, whichever is answered first; it goes on after them."""
+    chat.run("one")
+    waits = {"two": 0.05, "three": 0.0} if first == "three" else {"two": 0.0, "three": 0.05}
+    asked = []
+    for text, pause in waits.items():
+        chat.sandbox.set_faults(say="word " * 20, pause=pause)
+        position = chat.session.position_for(cell=text)
+        asked.append(chat.session.ask(make_question(text, position.token), position))
+        assert asked[-1].sent.wait(5)
+        assert asked[-1].changed.wait(5)
+    quick = asked[["two", "three"].index(first)]
+    assert quick.done.wait(10)
+    assert sum(one.done.is_set() for one in asked) == 1
+    assert all(one.done.wait(10) for one in asked)
+    chat.sandbox.set_faults(pause=0)
+    chat.run("four")
+    numbers = [turn.question for turn in chat.tree.head.path()]
+    assert numbers == ["question of one", "two", "three", "question of four"]
+    assert not chat.tree.stale()
+
+
 def test_a_refused_question_does_not_replace_a_part_of_a_reply(notebook: FakeNotebook) -> None:
     """It can still be fetched by its token."""
     notebook.run("a")
