@@ -352,7 +352,9 @@ class ConversationRegistry:
         named = tree.by_name(pending.turn.name) if pending.turn.name else None
         stale, left = (tree.stale(), tree.last) if replaced is not None else (None, None)
         turn = tree.complete(pending, reply, rebuilding=self.is_rebuilding)
+        is_outdated = pending.is_fetch and turn.asked_at > pending.turn.asked_at
         is_open = reply.is_complete or turn.opened == reply.context_token is not None
+        is_open = is_open and not is_outdated
         is_listed = self.conversations.get(tree.name) is tree  # not deleted meanwhile
         is_late = pending.is_fetch and self.current.was_asked_since(turn)
         if is_open and is_listed and tree.head is turn and not is_late:

@@ -621,9 +621,9 @@ class ConversationTree:
 
         A complete reply replaces the one before, and the head moves to its turn; a fetched one
         moves it only if no question was asked since, and does not replace that of a later question.
-        An incomplete reply moves the head only if it
-        opens a conversation; another one is kept only if nothing can continue after the turn. The
-        text of an interrupted reply is kept until it is fetched.
+        An incomplete reply moves the head only if it opens a conversation; another one is kept only
+        if nothing can continue after the turn. The text of an interrupted reply is kept until it is
+        fetched, or more of one comes; or another question is asked in its place.
         ``rebuilding``: see :meth:`again`.
         """
         asked = pending.turn
@@ -641,14 +641,18 @@ class ConversationTree:
         # A restarted conversation begins with it, as in a new kernel.
         is_restarted = rebuilding or self.head is None or not turn.tokens
         opens = token is not None and self._starts_all(asked) and is_restarted
-        if reply.is_complete or opens or not turn.can_be_followed:
+        is_same = known is not None and (asked.question, asked.images) == (
+            turn.question,
+            turn.images,
+        )
+        is_less = is_same and before is not None and not (reply.text or token)
+        if reply.is_complete or opens or not (turn.can_be_followed or is_less):
             self._move(turn, asked.parent)
             turn.parent_revision, turn.parent_token = asked.parent_revision, asked.parent_token
             turn.opened = token if opens and not reply.is_complete else None
             turn.placed, turn.deleted = asked.placed, False
             self.ended.discard(turn)
-            says_more = known is None or reply.text or token is not None or before is None
-            if reply.is_complete or (not turn.tokens and says_more):
+            if reply.is_complete or not turn.tokens:
                 turn.question, turn.images = asked.question, asked.images
                 turn.asked_at, turn.reply = asked.asked_at, reply
         if reply.is_complete and not is_known:

@@ -503,6 +503,36 @@ def test_a_fetch_does_not_replace_the_reply_of_a_later_question(
     assert notebook.context_token == after
 
 
+def test_a_fetched_reply_that_is_not_taken_does_not_switch_the_conversation(
+    notebook: FakeNotebook,
+) -> None:
+    """Its turn was asked again, and another conversation begun, while it was fetched."""
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    token = notebook.run("a", interrupt=True).context_token
+    notebook.sandbox.set_faults(latency=1)
+    fetched = notebook.session.fetch_unfinished(token)
+    assert fetched is not None
+    assert notebook.sandbox.log.wait(lambda seen: seen[-1].endpoint == "fetch-response")
+    notebook.sandbox.set_faults(latency=0, say="Newer.")
+    notebook.run("a")
+    other = notebook.session.new("other")
+    assert fetched.done.wait(5)
+    assert notebook.session.tree is other
+    assert notebook.context_token is None
+
+
+def test_another_question_is_kept_instead_of_a_part_of_a_reply(
+    notebook: FakeNotebook,
+) -> None:
+    """It may have been charged."""
+    notebook.run("a")
+    notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
+    notebook.run("b", interrupt=True)
+    notebook.sandbox.set_faults(say=None, refuse=(Refusal("create-response", 500),))
+    notebook.fails(Cell("b", "Changed"))
+    assert notebook.tree.by_number(2).question == "Changed"
+
+
 @pytest.mark.parametrize("first", ["two", "three"])
 def test_questions_to_an_agent_at_the_same_time_are_one_line(
     chat: FakeNotebook, first: str
@@ -529,14 +559,19 @@ def test_questions_to_an_agent_at_the_same_time_are_one_line(
 
 
 def test_a_refused_question_does_not_replace_a_part_of_a_reply(notebook: FakeNotebook) -> None:
-    """It can still be fetched by its token."""
+    """To the same question: it can still be fetched by its token, and stays where it is."""
     notebook.run("a")
     notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)
     reply = notebook.run("b", interrupt=True)
-    notebook.sandbox.set_faults(say=None, refuse=(Refusal("create-response", 400),))
-    notebook.fails(Cell("b", "Changed"))
+    notebook.sandbox.set_faults(say=None)
+    notebook.run("c")
+    notebook.sandbox.set_faults(refuse=(Refusal("create-response", 400),))
+    notebook.fails("b")
     turn = notebook.tree.by_number(2)
     assert (turn.reply.text, turn.question) == (reply.text, "question of b")
+    assert turn.parent is notebook.tree.by_number(1)
+    if notebook.tree.by_number(3).token == reply.context_token:
+        return
     fetched = notebook.session.fetch_unfinished(reply.context_token)
     assert fetched is not None
     assert fetched.done.wait(5)
