@@ -274,8 +274,7 @@ class ConversationTree:
                 for one in self.followers.get(turn.parent, set())
                 if one.asked_at < turn.asked_at
                 and one.parent_token == turn.parent_token
-                and one.reply is not None
-                and one.reply.context_token is not None
+                and (one.reply is None or one.reply.context_token is not None)
             )
             or turn.parent
         )
@@ -541,7 +540,10 @@ class ConversationTree:
         """
         if service_info(self.service).branches:
             return True
+        lost = (one for one in self.turns if one.reply is None)
         if self.followers.get(turn) or self.was_asked_since(turn):
+            return False
+        if any(one.asked_at > turn.asked_at for one in lost):
             return False
         position = self.rerun(turn)
         if position.token is None:
@@ -573,11 +575,14 @@ class ConversationTree:
         """
         diverges_from = self._diverges_from(position)
         if diverges_from is not None and not service_info(self.service).branches:
+            why = "The service cannot branch"
+            if diverges_from is position.replaces:
+                why = "This cell has asked before, and the service cannot branch"
             raise UsageError(
-                "The service cannot branch: this conversation can continue only after turn "
+                f"{why}: this conversation can continue only after turn "
                 f"{diverges_from.label}. Nothing was sent.",
-                hint="`-n` starts a new conversation (in Python a new Conversation); "
-                f"`--after {diverges_from.label}` (in Python after=) continues this one.",
+                hint="`-n` starts a new conversation (in Python a new Conversation); a new cell, "
+                f"or `--after {diverges_from.label}` (in Python after=) continues this one.",
             )
         turn = Turn(
             number=self._next_number() if position.replaces is None else position.replaces.number,

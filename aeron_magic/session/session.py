@@ -473,16 +473,20 @@ class Session:
                 token = None
                 if reply.status in UNFINISHED and can_fetch:
                     token = reply.context_token
-                if not asked.is_fetch or self._is_newest(pending.turn):
+                is_listed = self.registry.conversations.get(asked.tree.name) is asked.tree
+                if is_listed and (not asked.is_fetch or self._is_newest(pending.turn)):
                     self.unfinished = (pending, token) if token is not None else None
                     is_lost = can_fetch and not complete and token is None
                     self.lost = asked.turn if is_lost else None
-                self.history_writer.save_turn(
-                    pending,
-                    asked.turn,
-                    self._scope(asked.connection),
-                    unfinished=token is not None,
-                )
+                if is_listed:
+                    self.history_writer.save_turn(
+                        pending,
+                        asked.turn,
+                        self._scope(asked.connection),
+                        unfinished=token is not None,
+                    )
+                else:  # it was deleted meanwhile
+                    self.history_writer.delete_pending(pending)
             tree, token = self.tree, reply.context_token
             turn = asked.turn
             is_open = complete or turn.opened == token is not None
@@ -606,6 +610,8 @@ class Session:
         """Delete a conversation of this kernel; if it is the current one, the main one follows."""
         if self.unfinished is not None and self.unfinished[0].position.tree is tree:
             self.unfinished = None
+        if self.lost is not None and any(turn is self.lost for turn in tree.turns):
+            self.lost = None
         if self.registry.forget(tree.name):
             self._switched(self.registry.current)
         else:

@@ -578,6 +578,51 @@ def test_a_refused_question_does_not_replace_a_part_of_a_reply(notebook: FakeNot
     assert fetched.turn.status == "complete"
 
 
+def test_a_conversation_that_is_forgotten_during_a_reply_stays_forgotten(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """In the history, and for the next fetch."""
+    path = tmp_path / "history.sqlite"
+    notebook = FakeNotebook(sandbox, history=path)
+    session, history = notebook.session, HistoryStore(path)
+    notebook.run("a")
+    for interrupted in (False, True):
+        sandbox.set_faults(say="word " * 20, pause=0.05)
+        position = session.position_for(cell="b")
+        asked = session.ask(make_question("secret", position.token), position)
+        assert asked.changed.wait(5)
+        if session.tree.history_id is not None:
+            history.forget(session.tree.history_id)
+        session.forget(session.tree)
+        if interrupted:
+            asked.stop()
+        assert asked.done.wait(5)
+        assert list(history.conversations()) == []
+        assert session.unfinished is session.lost is None
+    sandbox.set_faults(pause=0, say=None, refuse=(Refusal("create-response", page="drop"),))
+    notebook.fails(Cell("c", "question of c", {"conversation": "side"}))
+    assert session.lost is not None
+    session.forget(session.registry.conversations["side"])
+    assert session.fetch_unfinished() is None
+    history.close()
+    notebook.close()
+
+
+def test_an_agent_has_a_lost_question_in_its_line(chat: FakeNotebook) -> None:
+    """As one whose kernel was killed; and only the newest one is asked again."""
+    chat.run("one")
+    chat.sandbox.set_faults(say="one two three four", stall_after=150, stall_times=1)
+    stopped = chat.run("two", interrupt=True)
+    chat.sandbox.set_faults(say=None)
+    tree = chat.tree
+    assert tree.can_rerun(tree.by_number(2))
+    lost = tree.mark_lost(tree.start(tree.at_head(), "three"), stopped.context_token)
+    assert not tree.can_rerun(tree.by_number(2))
+    assert tree.can_rerun(lost)
+    chat.run("four")
+    assert "├" not in tree_text(tree)
+
+
 def test_a_late_fetch_that_fails_is_not_the_newest_question(notebook: FakeNotebook) -> None:
     notebook.run("a")
     notebook.sandbox.set_faults(say="one two three four", stall_after=900, stall_times=1)

@@ -131,6 +131,8 @@ class PanelController:
         self.tree: ConversationTree = session.tree
         self._index = TreeIndex(self.tree)
         self._leaf: Turn | None = self.tree.head
+        self._on_page: list[int] = []
+        """The numbers of the turns that the pages show, from the first of the newest state on."""
         self._panels: list[Panel] = []
         self.live: _Live | None = None
         """The visible reply that is being read."""
@@ -246,6 +248,7 @@ class PanelController:
         """All that a new page needs."""
         path = self.visible_turns
         first = max(0, len(path) - PAGE_SIZE)
+        self._on_page = [turn.number for turn in path[first:]]
         live = self.live
         return {
             "type": "state",
@@ -354,6 +357,8 @@ class PanelController:
 
     def _send_begin(self, asked: PendingQuestion, shown: Turn) -> None:
         view = self._turn_views([shown])[0]
+        if shown.number not in self._on_page:
+            self._on_page.append(shown.number)
         self.broadcast({"type": "begin", "turn": view, "request": asked.request_id})
 
     def question_progressed(self, asked: PendingQuestion) -> None:
@@ -439,13 +444,15 @@ class PanelController:
             if asked.is_fetch and self.live is None and turn is self.session.tree.head:
                 self.show(asked.tree, turn)  # it moves the conversation, as nothing came since
                 return
-            is_shown = any(turn_id(self.tree, one) == key for one in self.visible_turns)
+            is_shown = asked.tree is self.tree and turn.number in self._on_page
             about = {"type": "about", "about": self.overview()}
             self.broadcast(self.state() if is_shown else about)
             return
         self.live = None
         if self._leaf is asked.pending.turn:
-            self._leaf = turn if turn.tokens or turn is asked.tree.head else turn.parent
+            stays = turn.parent is not asked.pending.turn.parent  # it has an earlier reply there
+            end = turn if turn.tokens or turn is asked.tree.head else turn.parent
+            self._leaf = asked.tree.head if stays else end
         elif asked.is_fetch and turn is asked.tree.head:
             self._leaf = turn  # nothing came of what was asked since
         view = self._turn_views([turn], streamed=reply)[0]
@@ -470,8 +477,10 @@ class PanelController:
         )
         is_at_service = turn.parent or turn.tokens or turn.opened
         cut = is_at_service and any(not one.tokens for one in self.visible_turns if one is not turn)
-        if self.visible_turns[-1].number != turn.number:
-            self.broadcast(self.state())  # the turns after it are stale now
+        shown = [one.number for one in self.visible_turns]
+        is_on_page = shown[-len(self._on_page) :] == self._on_page
+        if not is_on_page or shown[-1] != turn.number:
+            self.broadcast(self.state())  # it has moved, or those after it are stale now
         elif cut and not service_info(asked.tree.service).branches:
             self.broadcast(self.state())  # those that failed before it cannot be asked again now
         elif self._index.is_new_branch(turn.parent):

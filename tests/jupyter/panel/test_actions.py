@@ -385,6 +385,58 @@ def test_an_earlier_reply_is_fetched_while_a_question_is_answered(
     assert [turn.number for turn in harness.session.tree.aside] == [2]
 
 
+def test_a_turn_with_a_reply_that_is_asked_elsewhere_and_stopped_stays(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """The pages show the conversation as before."""
+    harness.send("sync")
+    harness.ask_in_cell("One", "a")
+    harness.ask_in_cell("Two", "b")
+    harness.send("choose", key="main#1")
+    tree = harness.session.tree
+    harness.session.select_branch(tree, tree.turns[0])
+    harness.send("show", key="main#1")
+    harness.ask("Three")
+    sandbox.set_faults(pause=0.3, chunk_size=20)
+    position = harness.session.position_for(cell="b")
+    harness.clear()
+    asked = harness.session.ask(make_question("Two", position.token), position)
+    harness.wait("delta")
+    asked.stop()
+    assert asked.notified.wait(5)
+    shown = [turn["key"] for turn in harness.messages("state")[-1]["turns"]]
+    harness.clear()
+    harness.send("sync")
+    state = harness.wait("state")
+    assert shown == [turn["key"] for turn in state["turns"]] == ["main#1", "main#3"]
+    assert state["about"]["next"] is None
+
+
+def test_a_turn_that_leaves_the_page_at_its_end_is_not_shown_as_read(
+    harness: PanelHarness, sandbox: Sandbox
+) -> None:
+    """It has become another branch, as a cell has asked meanwhile."""
+    sandbox.set_faults(cut_after=0)
+    harness.ask("Dead")
+    sandbox.set_faults(cut_after=None)
+    harness.ask("Two")
+    sandbox.set_faults(say="word " * 20, pause=0.05)
+    harness.clear()
+    harness.send("retry", key="main#1")
+    harness.wait("delta")
+    position = harness.session.position_for(cell="c")
+    asked = harness.session.ask(make_question("Three", position.token), position)
+    assert asked.notified.wait(10)
+    retried = harness.panel._controller.asked
+    assert retried is not None
+    assert retried.notified.wait(10)
+    shown = [turn["key"] for turn in harness.messages("state")[-1]["turns"]]
+    harness.clear()
+    harness.send("sync")
+    turns = harness.wait("state")["turns"]
+    assert shown == [turn["key"] for turn in turns] == ["main#2", "main#3"]
+
+
 def test_a_fetch_that_moves_the_conversation_at_its_end_is_shown(
     harness: PanelHarness, sandbox: Sandbox
 ) -> None:
