@@ -97,8 +97,9 @@ class Conversation:
         else:
             position = self.tree.resolve(str(after))
         images = tuple(images)
+        reading = self.client.stream(text, position.token, images, stream=stream)
         pending = self.tree.start(position, text, images, name=name)
-        with self.client.stream(text, position.token, images, stream=stream) as reply_stream:
+        with reading as reply_stream:
             try:
                 reply = reply_stream.finish()
             except UsageError:

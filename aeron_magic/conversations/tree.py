@@ -637,7 +637,7 @@ class ConversationTree:
         is_late = pending.is_fetch and self.was_asked_since(asked)
         turn = known or asked
         before, was_complete = turn.reply, bool(turn.tokens)
-        if pending.is_fetch and was_complete and turn.asked_at > asked.asked_at:
+        if pending.is_fetch and is_shown(turn) and turn.asked_at > asked.asked_at:
             return turn
         is_known = pending.is_fetch and was_complete and turn.asked_at == asked.asked_at
         if before is not None and reply.context_token == before.context_token is not None:

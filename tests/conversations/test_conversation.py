@@ -117,3 +117,14 @@ def test_the_repr_is_short_and_without_tokens(client: Client) -> None:
 def test_a_conversation_needs_a_client() -> None:
     with pytest.raises(UsageError, match=r"needs a Client; the type is str"):
         Conversation("sandbox")  # type: ignore[arg-type]
+
+
+def test_a_refused_question_takes_no_number(client: Client) -> None:
+    """It is refused before anything is sent."""
+    chat = Conversation(client)
+    for wrong in ("", " "):
+        with pytest.raises(UsageError):
+            chat.ask(wrong)
+    chat.ask("One")
+    assert [turn.number for turn in chat.turns] == [1]
+    assert not chat.tree.waiting

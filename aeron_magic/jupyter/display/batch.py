@@ -106,7 +106,7 @@ def _is_in_doubt(row: Row) -> bool:
         return False
     can_fetch = row.error.context_token and service_info(row.reply.service).can_fetch
     can_fetch = can_fetch and not isinstance(row.error, TokenError)  # which has expired
-    return not can_fetch and (row.asked or isinstance(row.error, IncompleteReply))
+    return not can_fetch and (row.asked or isinstance(row.error, IncompleteReply | TokenError))
 
 
 def preview(

@@ -227,8 +227,23 @@ class PanelController:
     def _visible_live(self) -> _Live | None:
         """The newest reply that is being read, of those whose turn is shown."""
         shown = {turn_id(self.tree, turn) for turn in self.visible_turns} if self._lives else ()
-        lives = reversed(self._lives.values())
+        lives = reversed(self._lives_here())
         return next((live for live in lives if live.key in shown), None)
+
+    def _lives_here(self) -> list[_Live]:
+        """What is read of the conversation shown; of each turn, only for its newest question."""
+        found: dict[int, _Live] = {}
+        for asked, live in self._lives.items():
+            if asked.tree is not self.tree:
+                continue
+            turn, others = asked.pending.turn, []
+            if turn.number in found:
+                others.append(found[turn.number].asked.pending.turn)
+            if asked.pending.is_fetch:
+                others.append(self.tree.by_number(turn.number) or turn)
+            if all(one.asked_at <= turn.asked_at for one in others):
+                found[turn.number] = live
+        return list(found.values())
 
     # Messages to the pages ----------------------------------------------------------------------
 
@@ -301,9 +316,11 @@ class PanelController:
         return bool(ended) and len(ended) == len(self.tree.turns)
 
     def _turn_views(self, turns: list[Turn], streamed: Reply | None = None) -> list[TurnView]:
-        here = [asked for asked in self._lives if asked.tree is self.tree]
+        here = [live.asked for live in self._lives_here()]
         pending = [asked.pending.turn for asked in here]
-        fetched = {asked.turn.number: _known_text(asked) for asked in here if asked.is_fetch}
+        fetched = {
+            asked.turn.number: _known_text(asked) for asked in here if asked.pending.is_fetch
+        }
         views = turn_views(self._index, turns, self._problems, pending, fetched, streamed)
         if ended := self.tree.ended:
             path = self.visible_turns if self._is_read_only else []
@@ -435,6 +452,7 @@ class PanelController:
         if len(reply.text) <= MAX_STEP:
             self._send_delta(live)
         problem = problem_of(asked.error, reply, asked.tree.service)
+        self._problems.pop(key, None)
         if problem is not None:
             self._problems[key] = problem
         if not any(one is turn for one in reversed(asked.tree.turns)):  # mostly the last

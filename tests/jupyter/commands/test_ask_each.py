@@ -94,6 +94,7 @@ def test_each_row_is_asked_and_the_result_is_assigned(kernel: Kernel, sandbox: S
         (Interrupted("stopped"), "aeronpay", False, RUN_AGAIN),
         (ValueRefused("missing"), "aeronpay", False, ""),
         (expired(), "aeronpay", True, AGAIN_ONLY),
+        (expired(), "aeronpay", False, AGAIN_ONLY),
     ],
 )
 def test_the_summary_says_what_the_next_run_does(

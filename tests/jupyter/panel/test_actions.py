@@ -437,6 +437,45 @@ def test_a_turn_that_leaves_the_page_at_its_end_is_not_shown_as_read(
     assert shown == [turn["key"] for turn in turns] == ["main#2", "main#3"]
 
 
+@pytest.mark.parametrize("stops", [False, True])
+def test_a_cell_runs_again_while_its_earlier_reply_is_fetched(
+    harness: PanelHarness, sandbox: Sandbox, stops: bool
+) -> None:
+    """The turn shows the new question and its reply, and the fetched one changes nothing."""
+    sandbox.set_faults(say="one two three four five six seven eight nine ten")
+    harness.ask_in_cell("One", "a")
+    sandbox.set_faults(pause=0.3, chunk_size=20)
+    position = harness.session.position_for(cell="b")
+    harness.clear()
+    old = harness.session.ask(make_question("Old", position.token), position)
+    harness.wait("delta")
+    old.stop()
+    assert old.notified.wait(5)
+    sandbox.set_faults(latency=3)
+    fetched = harness.session.fetch_unfinished(old.reply.context_token)
+    assert fetched is not None
+    assert sandbox.log.wait(lambda seen: seen[-1].endpoint == "fetch-response")
+    sandbox.set_faults(latency=0, pause=0.3 if stops else 0, say="word " * 20)
+    position = harness.session.position_for(cell="b")
+    harness.clear()
+    new = harness.session.ask(make_question("New", position.token), position)
+    turn = harness.wait("state")["turns"][-1]
+    assert (turn["question"], turn["status"], turn["blocks"]) == ("New", "processing", [])
+    if stops:
+        harness.wait("delta")
+        new.stop()
+    assert new.notified.wait(5)
+    for _ in range(2):
+        harness.clear()
+        harness.send("sync")
+        state = harness.wait("state")
+        turn = state["turns"][-1]
+        assert (turn["question"], turn["status"]) == ("New", "interrupted" if stops else "complete")
+        assert (turn["problem"] is not None) is stops
+        assert state["live"] is None
+        assert fetched.notified.wait(10)
+
+
 def test_a_fetch_that_moves_the_conversation_at_its_end_is_shown(
     harness: PanelHarness, sandbox: Sandbox
 ) -> None:
