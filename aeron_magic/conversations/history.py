@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from aeron_magic.conversations.history_db import (
+    BEFORE,
     BUSY_TIMEOUT,
     SUMMARY,
     Deadline,
@@ -249,7 +250,7 @@ class HistoryStore:
         connection.executemany(
             "INSERT INTO turn (conversation, number, content) VALUES (?, ?, ?)"
             " ON CONFLICT (conversation, number) DO UPDATE SET content = excluded.content",
-            [(history_id, turn.number, self._encode(turn)) for turn in turns],
+            [(history_id, one.number, self._encode(one)) for one in turns if not one.private],
         )
 
     def _clear_pending(
@@ -441,6 +442,7 @@ class HistoryStore:
 
         Rows without a reply are left: they may have been charged, or are under way.
         """
+        self._delete("DELETE FROM batch_row WHERE key LIKE '%' || ?", BEFORE)
         return self._delete("DELETE FROM batch_row WHERE reply IS NOT NULL")
 
     def _delete(self, sql: str, *values: object) -> int:

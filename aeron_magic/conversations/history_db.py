@@ -68,6 +68,9 @@ CREATE TABLE IF NOT EXISTS batch_row (
 );
 """
 
+BEFORE = " before"
+"""Added to the key of a row for the reply that it had before it was asked again."""
+
 SUMMARY = """
 SELECT {} FROM (SELECT
     *,

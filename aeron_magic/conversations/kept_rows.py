@@ -2,7 +2,9 @@
 
 A row is written before its request leaves (without a token), again when its token is known, and
 with its reply when that is complete. After a kernel was killed, the file still has all three: a
-reply is used again, a token is fetched, and a row with neither may have been charged.
+reply is used again, a token is fetched, and a row with neither may have been charged. While an
+answered row is asked again, its earlier reply is kept under another key, and used if no new one
+comes.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aeron_magic.conversations.history_db import (
+    BEFORE,
     BUSY_TIMEOUT,
     SCHEMA,
     Deadline,
@@ -46,6 +49,12 @@ DELETE_OLD = """
 DELETE FROM batch_row WHERE used < min(?, (SELECT max(used) FROM batch_row)) - ?
 """
 """Relative to the newest row, so that a clock that is wrong today deletes nothing."""
+
+KEEP_BEFORE = """
+INSERT OR REPLACE INTO batch_row (key, address, token, reply, used)
+SELECT key || ?, address, token, reply, ? FROM batch_row
+WHERE key = ? AND reply IS NOT NULL
+"""
 
 MAX_TOKEN = 10_000
 """Characters of a token."""
@@ -153,19 +162,17 @@ class KeptRows:
         """
         if self._pending and self._path is not None and not self._path.exists():
             return None  # the file is created with the first row
-        row = self._execute("SELECT address, token, reply FROM batch_row WHERE key = ?", key)
-        if row is None:
-            return None
-        if row[2] is not None:
-            from aeron_magic.conversations.history_schema import decode_reply
-
-            with suppress(ValueError):
-                return RowState(decode_reply(row[2]))
-        if row[0] != address:
-            return None
-        return RowState(
-            None, row[1] if isinstance(row[1], str) and len(row[1]) <= MAX_TOKEN else ""
-        )
+        select = "SELECT address, token, reply FROM batch_row WHERE key = ?"
+        row = self._execute(select, key)
+        if row is not None and row[2] is not None and (state := _answered(row[2])) is not None:
+            return state
+        is_here = row is not None and row[0] == address
+        if is_here and row[1] and isinstance(row[1], str) and len(row[1]) <= MAX_TOKEN:
+            return RowState(None, row[1])
+        before = self._execute(select, f"{key}{BEFORE}")
+        if before is not None and (state := _answered(before[2])) is not None:
+            return state
+        return RowState() if is_here else None
 
     def mark_sent(self, key: str, address: str, *, again: bool = True) -> bool:
         """The request of this row is about to leave.
@@ -180,6 +187,7 @@ class KeptRows:
                 return True
             if self.get(key, address) is not None:
                 return False
+        self._execute(KEEP_BEFORE, BEFORE, values[-1], key)
         self._execute(sql.format("REPLACE"), *values, durable=self._pending)
         return True
 
@@ -228,6 +236,15 @@ class KeptRows:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def _answered(document: Any) -> RowState | None:
+    """The state of a row with this stored reply; None if it is invalid."""
+    from aeron_magic.conversations.history_schema import decode_reply
+
+    with suppress(ValueError, TypeError):
+        return RowState(decode_reply(document))
+    return None
 
 
 def kept_beside(recorder: Recorder | None) -> KeptRows | None:

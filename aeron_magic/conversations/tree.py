@@ -80,6 +80,8 @@ class Turn:
     opened
         The token of the whole conversation that it began without a complete reply, when it was
         asked last; the turn may keep an earlier reply.
+    private
+        Whether it was asked while the history was off: it is never stored.
     """
 
     number: int
@@ -96,6 +98,7 @@ class Turn:
     placed: bool = False
     deleted: bool = False
     opened: str | None = None
+    private: bool = False
 
     def __repr__(self) -> str:
         """Short, and without tokens: it is what a list of turns shows."""

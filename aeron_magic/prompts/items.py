@@ -104,8 +104,8 @@ class Items:
             if len(taken) > 4:
                 hint = (
                     "To ask rows of a result again, give those of the table that was asked: in "
-                    "pandas `reviews[labels['status'] != 'complete']`, in polars "
-                    f"`reviews.filter(labels['status'] != 'complete')`. {hint}"
+                    "pandas `reviews[labels.status == 'unfit']`, in polars "
+                    f"`reviews.filter(labels['status'] == 'unfit')`. {hint}"
                 )
             if requested:
                 hint = (

@@ -468,6 +468,7 @@ class Session:
                 self.history_writer.delete_pending(pending)
             else:
                 asked.turn, notes = self.registry.finish(pending, reply)
+                asked.turn.private = self.history_writer.history is None
                 asked.notes += notes
                 can_fetch = service_info(reply.service).can_fetch
                 token = None

@@ -811,6 +811,45 @@ def test_an_interrupted_row_that_cannot_be_fetched_is_incomplete_at_once(
         assert second.error[0] == first.error[0]
 
 
+@pytest.mark.parametrize(
+    ("faults", "fetched"),
+    [
+        (Faults(refuse=(Refusal("create-response", 400),)), 0),
+        (Faults(refuse=(Refusal("create-response", 500),)), 0),
+        (Faults(say="one two three", stall_after=300, stall_times=9), 1),
+        (Faults(latency=5), 0),
+    ],
+)
+def test_an_answered_row_that_is_asked_again_in_vain_keeps_its_answer(
+    sandbox: Sandbox, settings: Settings, faults: Faults, fetched: int
+) -> None:
+    """The next run has it, unless the new one can be fetched."""
+    kept = KeptRows(None)
+    config = BatchConfig(settings, concurrency=1, kept=kept)
+    sandbox.faults = Faults(say="Before.")
+    BatchRun(config, ["a", "b"]).run()
+    sandbox.faults = faults
+    sandbox.log.clear()
+    again = BatchRun(config._replace(ask_again=True), ["a", "b"])
+    if faults.refuse:
+        again.run()
+    else:
+        under_way = 300 if faults.stall_after else 0
+        pressing = interrupt_when(
+            lambda: sandbox.log.wait(lambda seen: [one.bytes_sent for one in seen] == [under_way])
+        )
+        with pytest.raises(Interrupted):
+            again.run()
+        pressing.join()
+    sandbox.faults = Faults(say="Before.")
+    sandbox.log.clear()
+    last = BatchRun(config, ["a", "b"])
+    assert (last.counts.to_ask, last.counts.in_doubt, last.counts.to_fetch) == (0, 0, fetched)
+    last.run()
+    assert all(one is not None and one.is_complete for one in last.results)
+    assert asked(sandbox) == []
+
+
 def test_an_interrupt_waits_for_the_token_of_a_row_that_was_sent(
     sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -196,7 +196,7 @@ def test_a_result_is_the_next_input_without_its_columns(library: Any) -> None:
     for wanted in (None, Columns("text: text")):
         with pytest.raises(UsageError, match="5 columns of the result") as caught:
             check_names(items_of(result), wanted)
-    assert "`reviews[labels['status'] != 'complete']`" in caught.value.hint
+    assert "`reviews[labels.status == 'unfit']`" in caught.value.hint
     drop = re.findall("`(.drop.*?)`", caught.value.hint)[library is pl]
     check_names(items_of(eval(f"result{drop}")), None)
 

@@ -578,6 +578,24 @@ def test_a_refused_question_does_not_replace_a_part_of_a_reply(notebook: FakeNot
     assert fetched.turn.status == "complete"
 
 
+def test_what_was_asked_while_the_history_was_off_is_never_stored(
+    sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """Also when it is on again, and the conversation goes on."""
+    path = tmp_path / "history.sqlite"
+    notebook = FakeNotebook(sandbox, history=path)
+    notebook.run("one")
+    notebook.session.set_history_file(None)
+    notebook.run(Cell("two", "About the platypus"))
+    notebook.session.set_history_file(path)
+    notebook.run("three")
+    assert shape(notebook.tree) == ["1", "2<1", "3<2*"]
+    notebook.close()
+    stored = b"".join(one.read_bytes() for one in tmp_path.iterdir())
+    assert b"question of three" in stored
+    assert b"platypus" not in stored
+
+
 def test_a_conversation_that_is_forgotten_during_a_reply_stays_forgotten(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:

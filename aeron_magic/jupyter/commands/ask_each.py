@@ -148,8 +148,8 @@ def _replayed_note(recorder: Recorder | None, rows: Sequence[Row]) -> str:
         return ""
     return (
         f"Replayed from {escape_markdown(recorder.store.name)}, also with -n: "
-        f"{plural(count, 'row')}. To ask again, delete their lines in the file, or run "
-        "`%aeron record off` before."
+        f"{plural(count, 'row')}. To ask them again, delete their lines in the file: the next run "
+        "records the new answers. `%aeron record off` alone does not: the file wins when it is on."
     )
 
 
