@@ -120,7 +120,8 @@ def ask_many(
         Whether to show a progress bar (tqdm); by default in a terminal and in an interactive
         notebook.
     ask_again
-        Whether rows of an interrupted run that may have been charged are asked again.
+        Whether rows of an interrupted run that may have been charged are asked again. Rows that the
+        checkpoint has are not, also unfit ones: delete their lines in the file before.
     frame
         Whether the result is a frame, or a list of :class:`Row` with :class:`~aeron_magic.Reply`
         objects.
