@@ -194,7 +194,7 @@ class BatchRun:
             self._arrange()
             complete = sum(one is not None and one.is_complete for one in self.results)
             hint = "The finished rows are kept; run it again to ask the others."
-            if self._config.ask_again:
+            if self._config.ask_again and self._config.recorder is None:
                 hint = (
                     "The finished rows are kept. `-n` (in Python ask_again=True) asks all rows "
                     "again, also these: give it the others only."

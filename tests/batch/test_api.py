@@ -794,7 +794,12 @@ def test_an_interrupted_row_that_cannot_be_fetched_is_incomplete_at_once(
     def is_under_way(seen: Sequence[LoggedRequest]) -> bool:
         return any(one.bytes_sent == 400 or service == "aeronpay" for one in seen)
 
-    pressing = interrupt_when(lambda: sandbox.log.wait(is_under_way))
+    def is_read() -> bool:
+        found = sandbox.log.wait(is_under_way)
+        time.sleep(0.5)  # until the text is read here
+        return found
+
+    pressing = interrupt_when(is_read)
     with pytest.raises(Interrupted) as caught:
         ask_many(["a", "b"], settings=used, concurrency=1, checkpoint=file)
     pressing.join()

@@ -107,7 +107,14 @@ def ask_each(app: App, options: Options, text: str, key: str | None) -> None:
         requests = len({one for one, row in zip(texts, rows, strict=True) if row.asked})
         show(
             shell,
-            summary(rows, requests, options.out, result, ask_again=options.new),
+            summary(
+                rows,
+                requests,
+                options.out,
+                result,
+                ask_again=options.new,
+                recorded=recorder is not None,
+            ),
             _null_note(text, items, texts),
             _replayed_note(recorder, rows) if options.new else "",
             *preview(rows, items, first_columns, columns, tuple(session.secrets)),

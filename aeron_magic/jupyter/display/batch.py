@@ -48,11 +48,13 @@ def summary(
     result: object = None,
     *,
     ask_again: bool = False,
+    recorded: bool = False,
 ) -> str:
     """What happened to the rows, as Markdown.
 
-    ``requests`` is the number of questions asked, ``result`` what the variable ``out`` has, and
-    ``ask_again`` whether answered rows were asked, too.
+    ``requests`` is the number of questions asked, ``result`` what the variable ``out`` has,
+    ``ask_again`` whether answered rows were asked, too, and ``recorded`` whether they are in a
+    recording, which is not asked again.
     """
     asked = sum(row.asked for row in rows)
     kept = sum(not row.asked and row.reply is not None and row.reply.is_complete for row in rows)
@@ -81,7 +83,7 @@ def summary(
     unrecorded = [row.error.hint for row in broken if isinstance(row.error, RecordingError)]
     if unrecorded:  # running the cell again would give the same error
         parts += unrecorded[:1]
-    elif again and not ask_again:
+    elif again and (recorded or not ask_again):
         parts.append(f"Run the cell again to get {plural(again, 'missing row')}.")
     elif again:
         missing_rows = plural(again, "row")
@@ -92,7 +94,9 @@ def summary(
         parts.append(
             f"{plural(in_doubt, 'row')} may have been charged: not asked again without -n."
         )
-    if unfit or in_doubt or (again and ask_again):
+    if recorded and unfit:
+        parts.append("To ask a recorded row again, delete its line in the recording.")
+    elif not recorded and (unfit or in_doubt or (again and ask_again)):
         parts.append(
             "-n asks all rows of --each again, also the answered ones: give it only the rows to "
             "ask again (`%aeron help columns`)."

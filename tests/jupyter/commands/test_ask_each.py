@@ -108,6 +108,9 @@ def test_the_summary_says_what_the_next_run_does(
     assert RUN_AGAIN not in said
     assert ("-n asks all rows of --each again" in said) is bool(advice)
     assert ("Missing: 1 row; without -n" in said) is (advice is RUN_AGAIN)
+    said = summary([row], 1, None, ask_again=True, recorded=True)
+    assert (RUN_AGAIN in said) is (advice is RUN_AGAIN), "what is recorded is not asked again"
+    assert "-n asks all rows" not in said
 
 
 def test_the_summary_says_why_the_result_is_a_list() -> None:
