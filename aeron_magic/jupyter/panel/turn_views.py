@@ -191,7 +191,7 @@ def is_apart(tree: ConversationTree, turn: Turn) -> bool:
 def newest_leaf(tree: ConversationTree, turn: Turn) -> Turn:
     """The end of the path through ``turn``; at each fork it follows the newest question.
 
-    Dead ends are no part of it: they are shown beside it.
+    Dead ends are left out; they are shown beside the path.
     """
     newest: dict[Turn | None, Turn] = {}
     for other in tree.turns:

@@ -13,6 +13,7 @@ from aeron_magic.client.client import make_question
 from aeron_magic.errors import UsageError
 from aeron_magic.jupyter.panel.actions import Action
 from aeron_magic.sandbox import Refusal, Sandbox
+from aeron_magic.session.session import PendingQuestion
 
 
 def test_an_action_is_read() -> None:
@@ -110,6 +111,21 @@ def stopped(harness: PanelHarness, sandbox: Sandbox, action: str, **fields: str)
     end = harness.wait("end")
     sandbox.set_faults(pause=0)
     return end
+
+
+def stopped_in_cell(
+    harness: PanelHarness, sandbox: Sandbox, text: str, cell: str
+) -> PendingQuestion:
+    """Ask as a cell does, and stop the reply when it has text."""
+    sandbox.set_faults(pause=0.3, chunk_size=20)
+    position = harness.session.position_for(cell=cell)
+    harness.clear()
+    asked = harness.session.ask(make_question(text, position.token), position)
+    harness.wait("delta")
+    asked.stop()
+    assert asked.notified.wait(5)
+    sandbox.set_faults(pause=0)
+    return asked
 
 
 def test_it_is_shown_where_the_next_question_goes(harness: PanelHarness, sandbox: Sandbox) -> None:
@@ -397,13 +413,7 @@ def test_a_turn_with_a_reply_that_is_asked_elsewhere_and_stopped_stays(
     harness.session.select_branch(tree, tree.turns[0])
     harness.send("show", key="main#1")
     harness.ask("Three")
-    sandbox.set_faults(pause=0.3, chunk_size=20)
-    position = harness.session.position_for(cell="b")
-    harness.clear()
-    asked = harness.session.ask(make_question("Two", position.token), position)
-    harness.wait("delta")
-    asked.stop()
-    assert asked.notified.wait(5)
+    stopped_in_cell(harness, sandbox, "Two", "b")
     shown = [turn["key"] for turn in harness.messages("state")[-1]["turns"]]
     harness.clear()
     harness.send("sync")
@@ -444,13 +454,7 @@ def test_a_cell_runs_again_while_its_earlier_reply_is_fetched(
     """The turn shows the new question and its reply, and the fetched one changes nothing."""
     sandbox.set_faults(say="one two three four five six seven eight nine ten")
     harness.ask_in_cell("One", "a")
-    sandbox.set_faults(pause=0.3, chunk_size=20)
-    position = harness.session.position_for(cell="b")
-    harness.clear()
-    old = harness.session.ask(make_question("Old", position.token), position)
-    harness.wait("delta")
-    old.stop()
-    assert old.notified.wait(5)
+    old = stopped_in_cell(harness, sandbox, "Old", "b")
     sandbox.set_faults(latency=3)
     fetched = harness.session.fetch_unfinished(old.reply.context_token)
     assert fetched is not None
@@ -509,13 +513,7 @@ def test_a_stopped_turn_whose_cell_runs_again_is_shown_at_its_new_place(
     """Once: it was shown before the end, and continues after that now."""
     sandbox.set_faults(say="one two three four five six seven eight nine ten")
     harness.ask_in_cell("One", "a")
-    sandbox.set_faults(pause=0.3, chunk_size=20)
-    position = harness.session.position_for(cell="b")
-    harness.clear()
-    asked = harness.session.ask(make_question("Two", position.token), position)
-    harness.wait("delta")
-    asked.stop()
-    assert asked.notified.wait(5)
+    asked = stopped_in_cell(harness, sandbox, "Two", "b")
     sandbox.set_faults(pause=0)
     harness.ask_in_cell("Three", "c")
     if fetched_late:

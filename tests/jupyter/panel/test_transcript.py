@@ -80,7 +80,9 @@ def test_the_known_part_of_a_reply_stays_while_it_is_fetched() -> None:
     assert "A part" in text
     assert "There was no reply" not in text
     again = tree.start(position, "Otherwise?")
-    assert "A part" not in bundle(tree, [again.turn])["text/plain"], "it is no answer to that"
+    assert "A part" not in bundle(tree, [again.turn])["text/plain"], (
+        "it belongs to the earlier question"
+    )
 
 
 def test_hostile_text_stays_text() -> None:
